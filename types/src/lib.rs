@@ -1,0 +1,50 @@
+//! The words of the protocol (layer 0): every crate above speaks in these types.
+//!
+//! ```text
+//!  ids · height · time ─▶ committee ─▶ bundle ─▶ block ─▶ certificate ─▶ batch
+//!                                        │          │          │
+//!                                        └── digest: what is hashed and signed (fixed layout, keccak)
+//!                                            wire:   protobuf <-> these types, at the public edge only
+//! ```
+//!
+//! **Invariants.** A value of a type that has a fallible constructor is valid by construction. Nothing
+//! here reads a clock, a file or a random source. Whatever is hashed or signed has a fixed layout
+//! written down in [`digest`]; protobuf and borsh bytes are never signed.
+//!
+//! Between validators and on disk these types travel as [borsh](https://borsh.io), which is canonical
+//! (one encoding for each value) and refuses trailing bytes; the public gRPC API is protobuf
+//! (docs/adr/003).
+
+mod batch;
+mod block;
+mod bundle;
+mod certificate;
+mod committee;
+pub mod digest;
+mod genesis;
+mod height;
+mod ids;
+pub mod merkle;
+mod params;
+pub mod proto;
+mod reveal;
+mod time;
+pub mod wire;
+
+pub use batch::{Batch, BatchItem, LegRef};
+pub use block::{Block, BlockBody, BlockHeader, L1Origin};
+pub use bundle::{
+    BUNDLE_TYPE, BundleHeader, BundleNonce, DOMAIN_TYPE, EncryptedBundle, Leg, PayerSignature,
+    SIZE_BUCKETS, bucket_for, typed_data_digest,
+};
+pub use certificate::{Certificate, CertificateError, SignatureBytes, Statement, VoteKind};
+pub use committee::{Committee, CommitteeError, ConsensusKey, Member};
+pub use genesis::{EncryptionKey, Genesis, GenesisAccount, GenesisError, RollupRegistration};
+pub use height::{Epoch, Era, Height, HeightDelta, Round};
+pub use ids::{
+    BlockId, BundleId, Digest, G1Bytes, G2Bytes, IdError, KeyId, NetworkId, PayerAddress, RollupId,
+    ValidatorIndex,
+};
+pub use params::{FeeParams, Gwei, LimitParams, Params, TimingParams};
+pub use reveal::{Outcome, RevealedBlock, RevealedBundle, UndecryptableReason};
+pub use time::Time;

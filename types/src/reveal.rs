@@ -1,0 +1,135 @@
+//! A decided block after its bundles were opened and put in the order that the beacon draws.
+
+use std::fmt;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::{
+    block::L1Origin,
+    bundle::Leg,
+    digest::{Hasher, keccak},
+    height::{Epoch, Height},
+    ids::{BlockId, BundleId, Digest, PayerAddress},
+    time::Time,
+};
+
+/// Why an included bundle has no legs. Part of the protocol: every validator says the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+pub enum UndecryptableReason {
+    /// The body does not decrypt under the key that was sealed with it.
+    BadCiphertext,
+    /// The plaintext is not a canonical encoding of legs with zero padding.
+    BadEncoding,
+    /// There are no legs.
+    NoLegs,
+    /// A leg names a rollup that is not registered, or was closed.
+    UnknownRollup,
+    /// Two legs name one rollup.
+    DuplicateRollup,
+}
+
+impl UndecryptableReason {
+    /// The number that is hashed.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::BadCiphertext => 1,
+            Self::BadEncoding => 2,
+            Self::NoLegs => 3,
+            Self::UnknownRollup => 4,
+            Self::DuplicateRollup => 5,
+        }
+    }
+}
+
+impl fmt::Display for UndecryptableReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BadCiphertext => "the body does not decrypt",
+            Self::BadEncoding => "the plaintext is not a list of legs",
+            Self::NoLegs => "the bundle has no legs",
+            Self::UnknownRollup => "a leg is for an unknown rollup",
+            Self::DuplicateRollup => "two legs are for one rollup",
+        })
+    }
+}
+
+/// What became of a bundle.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Outcome {
+    /// Its legs.
+    Opened(Vec<Leg>),
+    /// It pays, and has no effect.
+    Undecryptable(UndecryptableReason),
+}
+
+impl Outcome {
+    /// Digest of the outcome, legs included.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        match self {
+            Self::Opened(legs) => {
+                let mut hasher = Hasher::new("conclave/opened/v1");
+                hasher.u64(legs.len() as u64);
+                for leg in legs {
+                    hasher.u64(leg.rollup.as_u64()).fixed(keccak(&leg.transaction).as_bytes());
+                }
+                hasher.finish()
+            }
+            Self::Undecryptable(reason) => {
+                Hasher::new("conclave/undecryptable/v1").u8(reason.code()).finish()
+            }
+        }
+    }
+}
+
+/// A bundle in its drawn place.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct RevealedBundle {
+    /// The bundle.
+    pub id: BundleId,
+    /// Who pays for it.
+    pub payer: PayerAddress,
+    /// What was drawn for it: its place follows from this alone.
+    pub draw: Digest,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// A decided block, opened and ordered.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct RevealedBlock {
+    /// Position in the chain.
+    pub height: Height,
+    /// The decided block.
+    pub block: BlockId,
+    /// The decided block's time.
+    pub time: Time,
+    /// The epoch.
+    pub epoch: Epoch,
+    /// The decided block's L1 origin.
+    pub l1_origin: L1Origin,
+    /// A random value that nobody knew when the block was proposed.
+    pub beacon: Digest,
+    /// The bundles, in the order that the beacon drew.
+    pub bundles: Vec<RevealedBundle>,
+}
+
+impl RevealedBlock {
+    /// The reveal digest at this height, given the one before: it commits to the whole chain so far,
+    /// blocks, beacons, order and contents.
+    #[must_use]
+    pub fn digest(&self, previous: &Digest) -> Digest {
+        let mut hasher = Hasher::new("conclave/reveal/v1");
+        hasher
+            .fixed(previous.as_bytes())
+            .u64(self.height.as_u64())
+            .fixed(self.block.as_bytes())
+            .fixed(self.beacon.as_bytes())
+            .u64(self.bundles.len() as u64);
+        for bundle in &self.bundles {
+            hasher.fixed(bundle.id.as_bytes()).fixed(bundle.outcome.digest().as_bytes());
+        }
+        hasher.finish()
+    }
+}
