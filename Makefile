@@ -1,0 +1,53 @@
+# One entry for each thing one does here. Every target works on a machine that has only Rust
+# (and root or sudo, for system packages): it installs what is missing and says so.
+
+SHELL := /usr/bin/env bash -euo pipefail
+.DEFAULT_GOAL := help
+
+# Outside the clone, so that a second clone and CI reuse it: RocksDB alone is 16 CPU-minutes of C++.
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/conclave-target
+TOOLS := $(HOME)/.cache/conclave-tools
+export PATH := $(PATH):$(HOME)/.cargo/bin:$(TOOLS)/bin
+
+BIN := $(CARGO_TARGET_DIR)/release
+# The whole workspace's features, so that the devnet and the tests share one build of each dependency.
+BUILD := cargo build --release --workspace --bins --locked
+
+.PHONY: help setup build devnet test soak lint docs fuzz bench
+
+help: ## What there is.
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+setup: ## Install the system packages that building needs, if they are missing.
+	@.ci/setup
+
+build: setup ## Build all binaries.
+	$(BUILD)
+
+devnet: build ## Four validators and two EVM rollups on this machine, until Ctrl-C. ARGS='--blocks 50 --json' is passed on.
+	@exec $(BIN)/conclave devnet $(ARGS)
+
+test: build ## Every test: unit, simulator, tidy, fuzz (bounded), end to end over real processes.
+	@.ci/tool cargo-nextest
+	cargo nextest run --release --workspace --locked --profile ci $(ARGS)
+	cargo test --release --workspace --locked --doc
+
+soak: build ## The end-to-end tests over and over, and the simulator over fresh seeds, for MINUTES (60).
+	@.ci/tool cargo-nextest
+	@.ci/soak $(or $(MINUTES),60)
+
+lint: setup ## Formatting, clippy, and the licences, bans and sources of dependencies.
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets --locked -- -D warnings
+	@.ci/tool cargo-deny
+	cargo deny --offline --locked check licenses bans sources
+
+docs: setup ## The API documentation, with warnings refused.
+	RUSTDOCFLAGS='-D warnings' cargo doc --release --workspace --no-deps --locked
+
+fuzz: setup ## The fuzz targets with CASES (1000000) cases each, from a fresh SEED unless one is given.
+	FUZZ_CASES=$(or $(CASES),1000000) FUZZ_SEED=$(or $(SEED),$$(date +%s)) \
+	  cargo test --release --locked -p conclave-tests --test fuzz -- --nocapture
+
+bench: build ## Throughput and latency of a devnet on this machine. ARGS='--bundle-bytes 1024 --duration 20' is passed on.
+	@exec $(BIN)/conclave bench $(ARGS)
