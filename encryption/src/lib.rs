@@ -1,1 +1,46 @@
-//! Conclave.
+//! Sealing bundles to the committee, and opening them together once their block is decided.
+//!
+//! Whoever can read a transaction before its place is fixed can trade against it. So nobody can: a
+//! bundle is encrypted to a key that no party holds, and a quorum opens a whole block at once, after
+//! the decision.
+//!
+//! ```text
+//!  client                     validators, after the decision                      anyone
+//!  seal ─▶ capsule, body ─▶   SealedBlock::share ─▶ SealedBlock::combine ─▶ SealedBlock::check
+//!          verify_capsules    (one point for ℓ        (t shares make the      (one pairing equation
+//!          (at admission)      ciphertexts)            openings)               for the block)
+//!                                    └─ SealedBlock::blame, if the check fails     │
+//!                                                            open_bundle, beacon ◀─┘
+//! ```
+//!
+//! Suite 0x01 is hashed ElGamal on BLS12-381 G1 with a proof in the manner of TDH2 (Shoup and Gennaro,
+//! 1998), the secret key being shared by packed Shamir sharing (Franklin and Yung, 1992; for batched
+//! threshold decryption: "DKG Is All You Need", 2026). The construction as a whole is new and
+//! unaudited.
+//!
+//! **Invariants.** Openings are unique: k = sk·u is a function of u alone, each accepted opening is
+//! individually in the subgroup and satisfies e(k, g₂) = e(u, X₂), so all who accept hold the same
+//! bytes whatever quorum they came from. This is also why the cipher need not commit to its key: for
+//! given u there is one k, hence one plaintext or one failure, for everyone and for ever.
+//! No input, however hostile, makes anything here panic.
+
+mod block;
+mod capsule;
+mod curve;
+mod deal;
+mod field;
+mod interpolation;
+mod key;
+mod open;
+mod packing;
+mod seal;
+#[cfg(test)]
+mod tests;
+
+pub use block::{BlockError, CombineError, SealedBlock};
+pub use capsule::{Capsule, CapsuleError, CapsuleStatement, verify_capsules};
+pub use deal::{SecretShare, ShareError, deal};
+pub use key::{KeyError, PublicKey, SUITE, SealingKey};
+pub use open::{beacon, open_bundle};
+pub use packing::{Packing, PackingError};
+pub use seal::{SealError, Sealed, seal};

@@ -1,0 +1,312 @@
+//! A decided block on its way to being opened.
+//!
+//! The block's ciphertexts, behind the **beacon point**, are cut into sub-batches of ℓ, one ciphertext
+//! to a slot. Through those slots runs R(X), in the exponent; party j's share of the sub-batch is
+//! S(x_j)·R(x_j), one point for ℓ ciphertexts, and the value of S·R at slot s is sk·u_s. Its degree is
+//! at most c + 2ℓ − 2 < t, so t shares determine it. Slots that a short last sub-batch leaves empty hold
+//! the point at infinity.
+//!
+//! ```text
+//!   entries   u₀ (beacon) u₁ u₂ │ u₃ u₄ u₅ │ u₆ ∞ ∞       ℓ = 3, six bundles
+//!   shares         pd_j,0       │  pd_j,1  │ pd_j,2        one point each
+//!   openings  k₀          k₁ k₂ │ k₃ k₄ k₅ │ k₆            k = sk·u
+//! ```
+//!
+//! Combining does not judge shares: openings are checked, all in one equation, and only if that fails
+//! are the shares, one equation a party. The pairing alone would accept k + T for a point T of small
+//! order, which is why every opening is also checked to be in the subgroup, each for itself.
+
+use std::ops::Range;
+
+use blstrs::{G1Affine, G1Projective, Scalar};
+use conclave_types::{BlockId, Digest, G1Bytes, Height};
+
+use crate::{
+    curve::{
+        decode_g1, decode_g1_nonzero, decode_on_curve, encode, sum_of_multiples, weighted_sum,
+    },
+    deal::SecretShare,
+    field::{scalar_of, weights},
+    interpolation::{Interpolation, Node, coefficients},
+    key::PublicKey,
+};
+
+const BEACON_DST: &[u8] = b"CONCLAVE-V1-CS01-BEACON-BLS12381G1_XMD:SHA-256_SSWU_RO_";
+
+/// Why a block cannot be opened at all. Block validity excludes it.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum BlockError {
+    /// A bundle's u is no point of the group, or infinity.
+    #[error("the u of bundle {index} is not a point of G1 other than infinity")]
+    Point {
+        /// The bundle's place in the block.
+        index: usize,
+    },
+}
+
+/// Why shares cannot be combined. Wrong but well-formed shares show in the openings instead.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum CombineError {
+    /// There are fewer shares than a quorum.
+    #[error("{expected} parties' shares are needed, found {found}")]
+    TooFew {
+        /// t.
+        expected: usize,
+        /// Parties that sent shares.
+        found: usize,
+    },
+    /// There is no such party.
+    #[error("there is no party {party}")]
+    UnknownParty {
+        /// The party.
+        party: u16,
+    },
+    /// A party stands twice in the list.
+    #[error("party {party} appears twice")]
+    DuplicateParty {
+        /// The party.
+        party: u16,
+    },
+    /// A party sent another number of shares than the block has sub-batches.
+    #[error("party {party} sent {found} shares, expected {expected}")]
+    ShareCount {
+        /// The party.
+        party: u16,
+        /// Sub-batches of the block.
+        expected: usize,
+        /// Shares found.
+        found: usize,
+    },
+    /// A share is not on the curve.
+    #[error("share {index} of party {party} is not a point of the curve")]
+    NotAPoint {
+        /// The party.
+        party: u16,
+        /// The sub-batch.
+        index: usize,
+    },
+    /// There are no such sub-batches.
+    #[error("the block has {count} sub-batches, asked for {start} to {end}")]
+    NoSuchSubBatch {
+        /// Sub-batches of the block.
+        count: usize,
+        /// The first asked for.
+        start: usize,
+        /// One past the last asked for.
+        end: usize,
+    },
+}
+
+/// The ciphertexts of a decided block, parsed. Immutable; share it behind an `Arc`.
+#[derive(Debug)]
+pub struct SealedBlock {
+    key: PublicKey,
+    /// u₀ and then the bundles' u.
+    entries: Vec<G1Affine>,
+    /// Binds key, height, block and all entries.
+    digest: Digest,
+}
+
+impl SealedBlock {
+    /// Parses the bundles' u, in block order, and puts the beacon point before them.
+    ///
+    /// # Errors
+    ///
+    /// [`BlockError::Point`] if one of them is no point of the group, or infinity.
+    pub fn new(
+        key: &PublicKey,
+        height: Height,
+        block: BlockId,
+        us: &[G1Bytes],
+    ) -> Result<Self, BlockError> {
+        let sealing = key.sealing_key();
+        let mut digest = sealing.hasher("conclave/sealed-block/v1");
+        digest.u64(height.as_u64()).fixed(block.as_bytes()).u64(us.len() as u64);
+        let beacon = [
+            sealing.network().as_bytes().as_slice(),
+            key.id().as_bytes(),
+            &height.as_u64().to_be_bytes(),
+            block.as_bytes(),
+        ]
+        .concat();
+        let mut entries = vec![G1Projective::hash_to_curve(&beacon, BEACON_DST, &[]).into()];
+        for (index, u) in us.iter().enumerate() {
+            entries.push(decode_g1_nonzero(u).ok_or(BlockError::Point { index })?);
+            digest.fixed(u.as_bytes());
+        }
+        Ok(Self { key: key.clone(), entries, digest: digest.finish() })
+    }
+
+    /// Shares that each party sends: one for each sub-batch.
+    #[must_use]
+    pub fn share_count(&self) -> usize {
+        self.entries.len().div_ceil(self.slot_count())
+    }
+
+    /// Openings of the block: the beacon point's and one for each bundle.
+    #[must_use]
+    pub fn opening_count(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Which openings `sub_batches` have.
+    #[must_use]
+    pub fn opening_range(&self, sub_batches: Range<usize>) -> Range<usize> {
+        let place =
+            |sub_batch: usize| sub_batch.saturating_mul(self.slot_count()).min(self.entries.len());
+        place(sub_batches.start)..place(sub_batches.end)
+    }
+
+    /// The shares of `party`, one for each sub-batch. Sent only once the decision is durable.
+    #[must_use]
+    pub fn share(&self, secret: &SecretShare, party: u16) -> Vec<G1Bytes> {
+        let at = Node::of_party(party);
+        let slots = self.key.packing().slots();
+        let full = Interpolation::new(&slots, at);
+        let shares: Vec<G1Projective> = self
+            .entries
+            .chunks(self.slot_count())
+            // Missing values at the end are infinity: they add nothing to the sum.
+            .map(|entries| full.multiple(entries, secret.scalar()))
+            .collect();
+        encode(&shares)
+    }
+
+    /// The openings of `sub_batches`, out of the shares of the first t parties listed. They are to be
+    /// checked: wrong shares give wrong openings, not an error.
+    ///
+    /// # Errors
+    ///
+    /// [`CombineError`] if there are too few shares or they have not the form of shares.
+    pub fn combine(
+        &self,
+        shares: &[(u16, &[G1Bytes])],
+        sub_batches: Range<usize>,
+    ) -> Result<Vec<G1Bytes>, CombineError> {
+        let quorum = self.quorum(shares)?;
+        let (count, Range { start, end }) = (self.share_count(), sub_batches.clone());
+        if start > end || end > count {
+            return Err(CombineError::NoSuchSubBatch { count, start, end });
+        }
+        let nodes: Vec<Node> = quorum.iter().map(|(party, _)| Node::of_party(*party)).collect();
+        let slots = self.key.packing().slots();
+        let slots: Vec<_> = slots.iter().map(|slot| Interpolation::new(&nodes, *slot)).collect();
+        let mut openings = Vec::new();
+        for index in sub_batches {
+            let read = |(party, shares): &(u16, &[G1Bytes])| {
+                let point = shares.get(index).and_then(decode_on_curve);
+                point.ok_or(CombineError::NotAPoint { party: *party, index })
+            };
+            let points: Vec<G1Affine> = quorum.iter().map(read).collect::<Result<_, _>>()?;
+            let filled = self.opening_range(index..index.saturating_add(1)).len();
+            openings.extend(slots.iter().take(filled).map(|slot| slot.value(&points)));
+        }
+        Ok(encode(&openings))
+    }
+
+    /// The first t lists of shares, if all lists have the right form.
+    fn quorum<'a, 'b>(
+        &self,
+        shares: &'a [(u16, &'b [G1Bytes])],
+    ) -> Result<&'a [(u16, &'b [G1Bytes])], CombineError> {
+        let packing = self.key.packing();
+        let expected = self.share_count();
+        let mut seen = std::collections::BTreeSet::new();
+        for (party, shares) in shares {
+            let (party, found) = (*party, shares.len());
+            if party >= packing.parties() {
+                return Err(CombineError::UnknownParty { party });
+            }
+            if !seen.insert(party) {
+                return Err(CombineError::DuplicateParty { party });
+            }
+            if found != expected {
+                return Err(CombineError::ShareCount { party, expected, found });
+            }
+        }
+        let quorum = usize::from(packing.quorum());
+        shares.get(..quorum).ok_or(CombineError::TooFew { expected: quorum, found: shares.len() })
+    }
+
+    /// Whether these are the openings of the whole block.
+    ///
+    /// `seed` must be secret to this node: wrong openings can be made to cancel under weights that their
+    /// author can predict.
+    #[must_use]
+    pub fn check(&self, openings: &[G1Bytes], seed: &[u8; 32]) -> bool {
+        self.check_range(0..self.share_count(), openings, seed)
+    }
+
+    /// Whether these are the openings of `sub_batches`. `seed` as in [`SealedBlock::check`].
+    #[must_use]
+    pub fn check_range(
+        &self,
+        sub_batches: Range<usize>,
+        openings: &[G1Bytes],
+        seed: &[u8; 32],
+    ) -> bool {
+        if sub_batches.start > sub_batches.end || sub_batches.end > self.share_count() {
+            return false;
+        }
+        let range = self.opening_range(sub_batches);
+        let Some(entries) = self.entries.get(range.clone()).filter(|e| e.len() == openings.len())
+        else {
+            return false;
+        };
+        let Some(points) = openings.iter().map(decode_g1_nonzero).collect::<Option<Vec<_>>>()
+        else {
+            return false;
+        };
+        let weights = self.weights("conclave/opening-weights/v1", seed, range.start, openings);
+        let (left, right) = (weighted_sum(&points, &weights), weighted_sum(entries, &weights));
+        self.key.sealing_key().same_exponent(&left, &right)
+    }
+
+    /// The parties among those listed whose shares are wrong, each listed party once. Asked only when
+    /// openings turn out wrong. `seed` as in [`SealedBlock::check`].
+    #[must_use]
+    pub fn blame(&self, shares: &[(u16, &[G1Bytes])], seed: &[u8; 32]) -> Vec<u16> {
+        let wrong = shares.iter().filter(|(party, shares)| !self.is_honest(*party, shares, seed));
+        let wrong: std::collections::BTreeSet<u16> = wrong.map(|(party, _)| *party).collect();
+        wrong.into_iter().collect()
+    }
+
+    /// Whether e(Σ ρ·pd_j, g₂) = e(Σ ρ·R(x_j), V_j) over all sub-batches, and all shares are points of
+    /// the group. A share may be infinity: a sender can arrange that for some parties.
+    fn is_honest(&self, party: u16, shares: &[G1Bytes], seed: &[u8; 32]) -> bool {
+        if shares.len() != self.share_count() {
+            return false;
+        }
+        let Some(points) = shares.iter().map(decode_g1).collect::<Option<Vec<_>>>() else {
+            return false;
+        };
+        let weights = self.weights("conclave/share-weights/v1", seed, usize::from(party), shares);
+        let at_party = coefficients(&self.key.packing().slots(), Node::of_party(party));
+        let scalars: Vec<Scalar> = weights
+            .iter()
+            .map(|weight| scalar_of(*weight))
+            .flat_map(|weight| at_party.iter().map(move |coefficient| weight * coefficient))
+            .collect();
+        let left = weighted_sum(&points, &weights);
+        self.key.is_multiple_by(party, &left, &sum_of_multiples(&self.entries, &scalars))
+    }
+
+    fn weights(
+        &self,
+        tag: &'static str,
+        seed: &[u8; 32],
+        at: usize,
+        points: &[G1Bytes],
+    ) -> Vec<u128> {
+        let mut transcript = conclave_types::digest::Hasher::new(tag);
+        transcript.fixed(seed).fixed(self.digest.as_bytes()).u64(at as u64);
+        for point in points {
+            transcript.fixed(point.as_bytes());
+        }
+        weights(transcript.finish(), points.len())
+    }
+
+    fn slot_count(&self) -> usize {
+        usize::from(self.key.packing().packing()).max(1)
+    }
+}

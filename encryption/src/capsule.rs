@@ -1,0 +1,260 @@
+//! The capsule of a bundle: u = r·g with a proof that whoever sealed it knows r.
+//!
+//! Without the proof an attacker could submit a function of somebody else's u and read the other
+//! bundle's key off his own opening. The proof shows that u and ū = r·ḡ have one logarithm, for a base
+//! ḡ of the key; a simulator that knows ḡ's relation to the key can open from ū alone, which is what
+//! makes chosen ciphertexts harmless (Shoup and Gennaro, "Securing threshold cryptosystems against
+//! chosen ciphertext attack", TDH2). The challenge binds the header's label and the body, so a capsule
+//! is worth nothing beside another header or body, nor under another key or network.
+//!
+//! The commitments w and w̄ are carried rather than the challenge: then the equations
+//! z·g = w + e·u and z·ḡ = w̄ + e·ū are linear in points, and a whole block is checked in one sum.
+
+use std::{fmt, ops::Range};
+
+use blstrs::{G1Affine, G1Projective, Scalar};
+use conclave_types::{Digest, G1Bytes};
+use ff::Field;
+use group::Group;
+
+use crate::{
+    curve::{decode_g1, decode_g1_nonzero, encode, sum_of_multiples, weighted_sum},
+    deal::Secret,
+    field::{hash_to_scalar, scalar_of, weights},
+    key::SealingKey,
+};
+
+/// Why bytes are no capsule.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum CapsuleError {
+    /// The length is another.
+    #[error("a capsule has {expected} bytes, found {found}", expected = Capsule::BYTES)]
+    Length {
+        /// Bytes found.
+        found: usize,
+    },
+    /// A point is not on the curve, not in the subgroup, not canonically encoded, or is infinity where
+    /// it must not be.
+    #[error("{0} is not an acceptable point of G1")]
+    Point(&'static str),
+    /// z is not below the group's order.
+    #[error("the response z is not a canonical scalar")]
+    Scalar,
+}
+
+/// u ‖ ū ‖ w ‖ w̄ ‖ z, of which every point is in the subgroup. Says nothing about the proof yet.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Capsule {
+    u: G1Affine,
+    u_bar: G1Affine,
+    w: G1Affine,
+    w_bar: G1Affine,
+    z: Scalar,
+    bytes: [u8; Self::BYTES],
+}
+
+impl Capsule {
+    /// Number of bytes.
+    pub const BYTES: usize = 4 * 48 + 32;
+
+    /// Reads a capsule and checks its points.
+    ///
+    /// # Errors
+    ///
+    /// [`CapsuleError`] names the part that is wrong.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CapsuleError> {
+        let found = bytes.len();
+        let (points, rest) = bytes.as_chunks::<48>();
+        let ([u, u_bar, w, w_bar], Ok(bytes), Some(z)) =
+            (points, bytes.try_into(), rest.first_chunk::<32>())
+        else {
+            return Err(CapsuleError::Length { found });
+        };
+        let read = |bytes: &[u8; 48], name| {
+            decode_g1(&G1Bytes::new(*bytes)).ok_or(CapsuleError::Point(name))
+        };
+        let read_nonzero = |bytes: &[u8; 48], name| {
+            decode_g1_nonzero(&G1Bytes::new(*bytes)).ok_or(CapsuleError::Point(name))
+        };
+        Ok(Self {
+            u: read_nonzero(u, "u")?,
+            u_bar: read_nonzero(u_bar, "ū")?,
+            w: read(w, "w")?,
+            w_bar: read(w_bar, "w̄")?,
+            z: Option::from(Scalar::from_bytes_be(z)).ok_or(CapsuleError::Scalar)?,
+            bytes,
+        })
+    }
+
+    /// The capsule for exponent `r`, which `statement` digests with all that is known of the bundle;
+    /// `seed` and `r` make the nonce, so that it never repeats under another statement.
+    pub(crate) fn prove(
+        key: &SealingKey,
+        r: &Secret,
+        seed: &[u8; 32],
+        (label, body_hash): (&Digest, &Digest),
+    ) -> [u8; Self::BYTES] {
+        let nonce = Secret(hash_to_scalar(
+            key.hasher("conclave/capsule-nonce/v1")
+                .fixed(seed)
+                .fixed(&*zeroize::Zeroizing::new(r.0.to_bytes_be()))
+                .fixed(label.as_bytes())
+                .fixed(body_hash.as_bytes()),
+        ));
+        let (g, h) = (G1Projective::generator(), key.proof_base());
+        let points = encode(&[g * r.0, h * r.0, g * nonce.0, h * nonce.0]);
+        let mut bytes = [0; Self::BYTES];
+        let (heads, tail) = bytes.split_at_mut(4 * 48);
+        for (to, from) in heads.chunks_exact_mut(48).zip(&points) {
+            to.copy_from_slice(from.as_bytes());
+        }
+        let z = nonce.0 + challenge(key, label, body_hash, heads) * r.0;
+        tail.copy_from_slice(&z.to_bytes_be());
+        bytes
+    }
+
+    /// u, by which a block's ciphertexts are known.
+    #[must_use]
+    pub fn u(&self) -> G1Bytes {
+        let mut u = [0; 48];
+        for (to, from) in u.iter_mut().zip(&self.bytes) {
+            *to = *from;
+        }
+        G1Bytes::new(u)
+    }
+
+    /// The encoded capsule.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; Self::BYTES] {
+        &self.bytes
+    }
+
+    fn points(&self) -> &[u8] {
+        self.bytes.get(..4 * 48).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Capsule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Capsule({})", self.u().short())
+    }
+}
+
+/// e: the digest of everything that a proof is about; `points` are u, ū, w, w̄.
+fn challenge(key: &SealingKey, label: &Digest, body_hash: &Digest, points: &[u8]) -> Scalar {
+    hash_to_scalar(
+        key.hasher("conclave/capsule-proof/v1")
+            .fixed(label.as_bytes())
+            .fixed(body_hash.as_bytes())
+            .fixed(points),
+    )
+}
+
+/// A capsule and what its proof must be bound to.
+#[derive(Clone, Copy, Debug)]
+pub struct CapsuleStatement<'a> {
+    /// The header's label, L.
+    pub label: Digest,
+    /// keccak256 of the body.
+    pub body_hash: Digest,
+    /// The capsule.
+    pub capsule: &'a Capsule,
+}
+
+/// Whether each proof holds. All are checked in one sum, which costs a fraction of checking each; if it
+/// fails, halves are checked until the wrong ones are alone.
+///
+/// `seed` must be secret to this node: wrong proofs can be made to cancel under weights that their
+/// author can predict.
+#[must_use]
+pub fn verify_capsules(
+    key: &SealingKey,
+    statements: &[CapsuleStatement<'_>],
+    seed: &[u8; 32],
+) -> Vec<bool> {
+    let batch = Batch::new(key, statements, seed);
+    let mut verdicts = vec![false; statements.len()];
+    // Halving at most doubles the entries: two for each statement bound the stack.
+    let mut open = vec![0..statements.len()];
+    while let Some(range) = open.pop() {
+        if range.is_empty() {
+            continue;
+        }
+        if batch.holds(&range) {
+            if let Some(verdicts) = verdicts.get_mut(range) {
+                verdicts.fill(true);
+            }
+        } else if range.len() > 1 {
+            let middle = range.start.midpoint(range.end);
+            open.extend([range.start..middle, middle..range.end]);
+        }
+    }
+    verdicts
+}
+
+/// Both equations of every statement, weighted, with the terms of each statement side by side.
+struct Batch<'a> {
+    key: &'a SealingKey,
+    /// w and w̄, two for each statement, and their weights.
+    commitments: Vec<G1Affine>,
+    weights: Vec<u128>,
+    /// u and ū, two for each statement, and weight times challenge.
+    points: Vec<G1Affine>,
+    challenges: Vec<Scalar>,
+    /// Weight times z, of both equations.
+    responses: Vec<[Scalar; 2]>,
+}
+
+impl<'a> Batch<'a> {
+    fn new(key: &'a SealingKey, statements: &[CapsuleStatement<'_>], seed: &[u8; 32]) -> Self {
+        let mut transcript = key.hasher("conclave/capsule-weights/v1");
+        transcript.fixed(seed).u64(statements.len() as u64);
+        for CapsuleStatement { label, body_hash, capsule } in statements {
+            transcript
+                .fixed(label.as_bytes())
+                .fixed(body_hash.as_bytes())
+                .fixed(capsule.as_bytes());
+        }
+        let weights = weights(transcript.finish(), statements.len().saturating_mul(2));
+        let mut batch = Self {
+            key,
+            commitments: Vec::with_capacity(weights.len()),
+            points: Vec::with_capacity(weights.len()),
+            challenges: Vec::with_capacity(weights.len()),
+            responses: Vec::with_capacity(statements.len()),
+            weights,
+        };
+        let (pairs, _) = batch.weights.as_chunks::<2>();
+        for (CapsuleStatement { label, body_hash, capsule }, pair) in statements.iter().zip(pairs) {
+            let e = challenge(key, label, body_hash, capsule.points());
+            let [rho, sigma] = pair.map(scalar_of);
+            batch.commitments.extend([capsule.w, capsule.w_bar]);
+            batch.points.extend([capsule.u, capsule.u_bar]);
+            batch.challenges.extend([rho * e, sigma * e]);
+            batch.responses.push([rho * capsule.z, sigma * capsule.z]);
+        }
+        batch
+    }
+
+    /// Whether Σ ρ(w + e·u) + σ(w̄ + e·ū) = (Σ ρz)·g + (Σ σz)·ḡ over the statements in `range`.
+    fn holds(&self, range: &Range<usize>) -> bool {
+        let terms = range.start.saturating_mul(2)..range.end.saturating_mul(2);
+        let parts = (
+            self.commitments.get(terms.clone()),
+            self.weights.get(terms.clone()),
+            self.points.get(terms.clone()),
+            self.challenges.get(terms),
+            self.responses.get(range.clone()),
+        );
+        let (Some(commitments), Some(weights), Some(points), Some(challenges), Some(responses)) =
+            parts
+        else {
+            return false;
+        };
+        let right = weighted_sum(commitments, weights) + sum_of_multiples(points, challenges);
+        let [z, z_bar] = responses
+            .iter()
+            .fold([Scalar::ZERO; 2], |[z, z_bar], [next, next_bar]| [z + next, z_bar + next_bar]);
+        right == G1Projective::generator() * z + self.key.proof_base() * z_bar
+    }
+}

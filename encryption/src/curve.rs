@@ -1,0 +1,100 @@
+//! Points: decoding with all checks, sums of multiples, pairing equations.
+//!
+//! The multi-scalar multiplication of the library reads beyond a single point and is undefined for
+//! none, so both cases, and the point at infinity, are kept away from it here.
+
+use blst::{MultiPoint as _, blst_p1, blst_p1_affine, p1_affines};
+use blstrs::{Bls12, G1Affine, G1Projective, G2Affine, G2Prepared, Gt, Scalar};
+use conclave_types::{G1Bytes, G2Bytes};
+use group::{Group, prime::PrimeCurveAffine};
+use pairing::{MillerLoopResult, MultiMillerLoop};
+
+use crate::field::scalar_of;
+
+/// A point of G1, if the bytes are the one encoding of one: on the curve and in the subgroup.
+pub(crate) fn decode_g1(bytes: &G1Bytes) -> Option<G1Affine> {
+    G1Affine::from_compressed(bytes.as_bytes()).into()
+}
+
+/// The same, and not the point at infinity.
+pub(crate) fn decode_g1_nonzero(bytes: &G1Bytes) -> Option<G1Affine> {
+    decode_g1(bytes).filter(|point| !bool::from(point.is_identity()))
+}
+
+/// A point of the curve that may lie outside of the subgroup: for sums whose result is checked.
+pub(crate) fn decode_on_curve(bytes: &G1Bytes) -> Option<G1Affine> {
+    G1Affine::from_compressed_unchecked(bytes.as_bytes()).into()
+}
+
+/// A point of G2 other than infinity, on the curve and in the subgroup.
+pub(crate) fn decode_g2_nonzero(bytes: &G2Bytes) -> Option<G2Affine> {
+    Option::from(G2Affine::from_compressed(bytes.as_bytes()))
+        .filter(|point: &G2Affine| !bool::from(point.is_identity()))
+}
+
+/// Affine coordinates of many points, at the price of one inversion.
+pub(crate) fn normalize(points: &[G1Projective]) -> Vec<G1Affine> {
+    if points.is_empty() {
+        return Vec::new();
+    }
+    let raw: Vec<blst_p1> = points.iter().map(|point| *point.as_ref()).collect();
+    let affine = p1_affines::from(&raw);
+    let wrap = |raw: &blst_p1_affine| {
+        let mut point = G1Affine::identity();
+        *point.as_mut() = *raw;
+        point
+    };
+    affine.as_slice().iter().map(wrap).collect()
+}
+
+/// The encodings of many points.
+pub(crate) fn encode(points: &[G1Projective]) -> Vec<G1Bytes> {
+    normalize(points).iter().map(|point| G1Bytes::new(point.to_compressed())).collect()
+}
+
+/// Σ sᵢ·Pᵢ for public scalars: its running time depends on them.
+pub(crate) fn sum_of_multiples(points: &[G1Affine], scalars: &[Scalar]) -> G1Projective {
+    let mut bytes = Vec::with_capacity(points.len().saturating_mul(32));
+    let mut finite = Vec::with_capacity(points.len());
+    for (point, scalar) in points.iter().zip(scalars).filter(|(p, _)| !bool::from(p.is_identity()))
+    {
+        finite.push(*point.as_ref());
+        bytes.extend_from_slice(&scalar.to_bytes_le());
+    }
+    match finite.as_slice() {
+        [] => G1Projective::identity(),
+        [_] => points.iter().zip(scalars).map(|(point, scalar)| point * scalar).sum(),
+        several => wrap(several.mult(&bytes, 255)),
+    }
+}
+
+/// Σ ρᵢ·Pᵢ for batch weights of 128 bits, in half the time.
+pub(crate) fn weighted_sum(points: &[G1Affine], weights: &[u128]) -> G1Projective {
+    let mut bytes = Vec::with_capacity(points.len().saturating_mul(16));
+    let mut finite = Vec::with_capacity(points.len());
+    for (point, weight) in points.iter().zip(weights).filter(|(p, _)| !bool::from(p.is_identity()))
+    {
+        finite.push(*point.as_ref());
+        bytes.extend_from_slice(&weight.to_le_bytes());
+    }
+    match finite.as_slice() {
+        [] => G1Projective::identity(),
+        [_] => points.iter().zip(weights).map(|(point, w)| point * scalar_of(*w)).sum(),
+        several => wrap(several.mult(&bytes, 128)),
+    }
+}
+
+fn wrap(raw: blst_p1) -> G1Projective {
+    let mut point = G1Projective::identity();
+    *point.as_mut() = raw;
+    point
+}
+
+/// Whether e(a, a₂) = e(b, b₂), the negative of b₂ being given.
+pub(crate) fn pairings_agree(
+    (a, a2): (&G1Projective, &G2Prepared),
+    (b, minus_b2): (&G1Projective, &G2Prepared),
+) -> bool {
+    let (a, b) = (G1Affine::from(a), G1Affine::from(b));
+    Bls12::multi_miller_loop(&[(&a, a2), (&b, minus_b2)]).final_exponentiation() == Gt::identity()
+}

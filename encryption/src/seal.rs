@@ -1,0 +1,137 @@
+//! Sealing: legs to a capsule and a body that only a quorum can open, and only beside their header.
+
+use blstrs::{G1Affine, G1Projective};
+use chacha20poly1305::{
+    ChaCha20Poly1305, KeyInit as _, Nonce,
+    aead::{Aead as _, Payload},
+};
+use conclave_types::{
+    BundleHeader, Digest, G1Bytes, Leg, NetworkId, SIZE_BUCKETS, bucket_for, digest::keccak,
+};
+use group::Group;
+use hkdf::Hkdf;
+use rand_core::{CryptoRng, RngCore};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::{capsule::Capsule, deal::Secret, field::hash_to_scalar, key::SealingKey};
+
+/// Bytes that the cipher adds: its authentication tag.
+pub(crate) const TAG_BYTES: u32 = 16;
+
+/// Why legs cannot be sealed.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum SealError {
+    /// There is nothing to seal; such a bundle would only pay.
+    #[error("a bundle has at least one leg")]
+    NoLegs,
+    /// The legs do not fit the largest bucket.
+    #[error("the legs take {found} bytes, the largest bucket holds {max}", max = largest_bucket())]
+    TooLarge {
+        /// Bytes of the encoded legs.
+        found: usize,
+    },
+    /// The header is for another network than the key.
+    #[error("the header is for network {found}, the key is for {expected}")]
+    Network {
+        /// The key's network.
+        expected: NetworkId,
+        /// The header's network.
+        found: NetworkId,
+    },
+    /// The cipher refused; it does so for lengths far beyond the largest bucket only.
+    #[error("the cipher refused the plaintext")]
+    Cipher,
+}
+
+fn largest_bucket() -> u32 {
+    SIZE_BUCKETS.into_iter().max().unwrap_or_default()
+}
+
+/// A sealed bundle that is still to be signed by its payer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// The header, with suite, key id and length of the body filled in.
+    pub header: BundleHeader,
+    /// Key encapsulation and proof.
+    pub capsule: Vec<u8>,
+    /// The sealed legs.
+    pub body: Vec<u8>,
+}
+
+/// Seals `legs` under `header`, whose suite, key id and length of the body are filled in.
+///
+/// # Errors
+///
+/// [`SealError`] if there are no legs, they are too large, or the header is for another network.
+pub fn seal(
+    key: &SealingKey,
+    header: BundleHeader,
+    legs: &[Leg],
+    mut rng: impl RngCore + CryptoRng,
+) -> Result<Sealed, SealError> {
+    let mut seed = Zeroizing::new([0; 32]);
+    rng.fill_bytes(seed.as_mut());
+    if legs.is_empty() {
+        return Err(SealError::NoLegs);
+    }
+    seal_plaintext(key, header, encode_legs(legs), &seed)
+}
+
+/// The legs as they are before padding.
+pub(crate) fn encode_legs(legs: &[Leg]) -> Zeroizing<Vec<u8>> {
+    #[expect(
+        clippy::expect_used,
+        reason = "a Vec<u8> takes every write, and legs are far below 2^32"
+    )]
+    Zeroizing::new(borsh::to_vec(legs).expect("encoding into memory does not fail"))
+}
+
+/// Seals any plaintext, padded to its bucket.
+pub(crate) fn seal_plaintext(
+    key: &SealingKey,
+    mut header: BundleHeader,
+    mut plaintext: Zeroizing<Vec<u8>>,
+    seed: &[u8; 32],
+) -> Result<Sealed, SealError> {
+    let found = plaintext.len();
+    let bucket = bucket_for(found).ok_or(SealError::TooLarge { found })?;
+    if header.network != key.network() {
+        return Err(SealError::Network { expected: key.network(), found: header.network });
+    }
+    plaintext.resize(found.max(usize::try_from(bucket).unwrap_or(found)), 0);
+    header.suite = key.suite();
+    header.key_id = key.id();
+    header.body_bytes = bucket.saturating_add(TAG_BYTES);
+    let label = header.label();
+    // The exponent depends on what is sealed: a generator that repeats its output still never makes two
+    // different bundles under one key stream. It is zero for one seed in 2²⁵⁴, and refused by all then.
+    let r = Secret(hash_to_scalar(
+        key.hasher("conclave/capsule-exponent/v1")
+            .fixed(seed)
+            .fixed(label.as_bytes())
+            .bytes(&plaintext),
+    ));
+    let u = G1Bytes::new(G1Affine::from(G1Projective::generator() * r.0).to_compressed());
+    let shared = G1Bytes::new(G1Affine::from(key.point() * r.0).to_compressed());
+    let payload = Payload { msg: &plaintext, aad: label.as_bytes() };
+    #[expect(clippy::map_err_ignore, reason = "the cipher's error is opaque")]
+    let body = cipher(&shared, &u, &label, header.suite)
+        .encrypt(&Nonce::default(), payload)
+        .map_err(|_| SealError::Cipher)?;
+    let capsule = Capsule::prove(key, &r, seed, (&label, &keccak(&body))).to_vec();
+    Ok(Sealed { header, capsule, body })
+}
+
+/// The cipher of one bundle. Its key is used once, so the nonce is zero.
+pub(crate) fn cipher(k: &G1Bytes, u: &G1Bytes, label: &Digest, suite: u8) -> ChaCha20Poly1305 {
+    let secret = Zeroizing::new(
+        [k.as_bytes().as_slice(), u.as_bytes(), label.as_bytes(), &[suite]].concat(),
+    );
+    let mut key = Zeroizing::new([0; 32]);
+    #[expect(clippy::expect_used, reason = "HKDF-SHA256 gives up to 8,160 bytes")]
+    Hkdf::<Sha256>::new(None, &secret)
+        .expand(b"conclave/dem-key/v1", key.as_mut())
+        .expect("32 bytes can be expanded");
+    ChaCha20Poly1305::new(key.as_slice().into())
+}
