@@ -1,1 +1,71 @@
-//! Conclave.
+//! Agreement on one block id for each height (layer 1).
+//!
+//! # Why
+//!
+//! The protocol core must be a function: same inputs, same outputs, in the node and in the simulator.
+//! Malachite's core is a Tendermint that is already written as inputs and effects; this crate drives
+//! it and adds what a validator with a stake needs around it:
+//!
+//! ```text
+//!                 ┌──────────────────────────── Engine ───────────────────────────┐
+//!  message ─────▶ │ archive: verify, bound, deduplicate, catch equivocation        │
+//!  value, propose │    │                                                          │
+//!  tick ────────▶ │    ▼                                                          │ ─▶ Vec<Output>
+//!  catch_up ────▶ │ Malachite core ──effects──▶ signer · wal · timers · messages   │
+//!                 └───────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! # Rules for the caller
+//!
+//! - Outputs are in order. Whatever follows an [`Output::Persist`] may be acted upon only once that
+//!   record is durable; a [`Record::HighWater`] goes first, to a file apart from the database. The
+//!   records of one call are written in one transaction.
+//! - [`Engine::value`] says `valid: false` only for what any validator would call invalid: a pure
+//!   function of the block and its parent's state. A block that is merely missing, early or unwelcome
+//!   is not handed in until it is acceptable.
+//! - After [`Output::Decided`] the engine is idle until [`Engine::start_height`] with the next height.
+//!
+//! # Catching up
+//!
+//! A lost proposal is not sent again, and votes of a decided height are not either: a validator that
+//! missed them needs the decision itself. [`Engine::catch_up`] takes a [`Certificate`], verifies it
+//! with [`Certificate::verify`] and ends the height. Malachite has a path for this too, but it
+//! decides only after a second input with the block, asks for the certificate's verification again
+//! and can be blocked by an earlier verdict on the block; a verified certificate needs none of that,
+//! and Malachite forgets the height when the next one starts.
+//!
+//! # Invariants
+//!
+//! - No two signatures for one position, whatever crashes: see [`Silence`] and the signer.
+//! - The effect handler cannot fail: Malachite's driver loop logs a handler's error and goes on.
+//! - Malachite is never given a target time, since that makes it read a clock.
+//! - Evidence is verified, names each (validator, height, round, step) once, and is found up to 64
+//!   heights late.
+//!
+//! Reference: Buchman, Kwon, Milosevic, *The latest gossip on BFT consensus* (2018).
+//!
+//! [`Certificate`]: conclave_types::Certificate
+//! [`Certificate::verify`]: conclave_types::Certificate::verify
+
+mod message;
+mod record;
+mod engine;
+mod handler;
+mod signer;
+mod archive;
+mod wal;
+mod timers;
+mod certificates;
+mod context;
+#[cfg(test)]
+mod tests;
+
+pub use engine::{
+    CatchUpError, Config, ConfigError, Engine, Fault, Output, ProposedBlock,
+};
+pub use message::{
+    ConsensusMessage, Evidence, PolkaCertificate, RoundCertificate, RoundReason, RoundVote,
+    SignedProposal, SignedVote,
+};
+pub use record::{HighWater, Record, Recovered, SignedRecord, SigningPosition, Step, WalEntry};
+pub use signer::Silence;

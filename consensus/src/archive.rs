@@ -1,0 +1,179 @@
+//! Every verified message of the last heights, so that a second, conflicting one is caught.
+//!
+//! Malachite drops votes of past heights; an equivocator need only be 400 ms late to go free. So every
+//! vote and proposal passes here first, for the heights `tip − K ..= tip + F`. The archive is also the
+//! one buffer for messages that are early, and the memory of which signatures were verified.
+//!
+//! **Bounds.** For each height, at most [`MESSAGES_MAX`] different messages for each position (author,
+//! round, step); a third can prove nothing that two do not. Rounds are bounded relative to the
+//! highest round reached ([`Archive::accepts_round`]). So one author can occupy only its own places.
+
+use std::collections::BTreeMap;
+
+use conclave_types::{BlockId, Height, HeightDelta, Round, ValidatorIndex};
+
+use crate::{
+    message::{Evidence, SignedProposal, SignedVote},
+    record::{SignedRecord, Step},
+};
+
+/// K: how many decided heights are remembered. At a height each second, a vote a minute late is still
+/// evidence; at 100 validators and 150 bytes a message the archive is about 3 MB.
+pub(crate) const HEIGHTS_KEPT: HeightDelta = HeightDelta::new(64);
+
+/// F: how far ahead of the tip messages are kept. Whoever is further behind needs certificates anyway.
+pub(crate) const HEIGHTS_AHEAD: HeightDelta = HeightDelta::new(4);
+
+/// How far ahead of the highest round reached messages are kept; Malachite draws the same line.
+pub(crate) const ROUNDS_AHEAD: u32 = 10;
+
+/// Different messages kept for one author, round and step: enough to convict.
+const MESSAGES_MAX: usize = 2;
+
+/// What became of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Insert {
+    /// The first for its position.
+    New,
+    /// It contradicts the first; together they convict.
+    Conflict(Box<Evidence>),
+    /// Nothing new.
+    Known,
+}
+
+type Messages = BTreeMap<(Round, Step, ValidatorIndex), Vec<SignedRecord>>;
+
+#[derive(Debug, Default)]
+struct HeightMessages {
+    round_reached: Round,
+    messages: Messages,
+}
+
+/// The archive.
+#[derive(Debug, Default)]
+pub(crate) struct Archive {
+    heights: BTreeMap<Height, HeightMessages>,
+}
+
+impl Archive {
+    /// Whether a message of this height is kept, `tip` being the newest decided height.
+    pub(crate) fn accepts_height(tip: Height, height: Height) -> bool {
+        height > Height::ZERO
+            && height <= tip.saturating_add(HEIGHTS_AHEAD)
+            && tip.above(height) < HEIGHTS_KEPT
+    }
+
+    /// Whether a message of this round is kept.
+    pub(crate) fn accepts_round(&self, height: Height, round: Round) -> bool {
+        let reached = self.heights.get(&height).map_or(Round::ZERO, |kept| kept.round_reached);
+        round.as_u32() <= reached.as_u32().saturating_add(ROUNDS_AHEAD)
+    }
+
+    /// Notes that `round` was entered.
+    pub(crate) fn enter_round(&mut self, height: Height, round: Round) {
+        let kept = self.heights.entry(height).or_default();
+        kept.round_reached = kept.round_reached.max(round);
+    }
+
+    /// Forgets what is too old.
+    pub(crate) fn prune(&mut self, tip: Height) {
+        self.heights.retain(|height, _| tip.above(*height) < HEIGHTS_KEPT);
+    }
+
+    /// Whether `record` says something that is not yet known: only then is its signature worth checking.
+    pub(crate) fn wants(&self, record: &SignedRecord) -> bool {
+        self.at(record)
+            .is_none_or(|kept| kept.len() < MESSAGES_MAX && !kept.iter().any(|old| same(old, record)))
+    }
+
+    /// Whether exactly this message, signature included, was verified before.
+    pub(crate) fn verified(&self, record: &SignedRecord) -> bool {
+        self.at(record).is_some_and(|kept| kept.contains(record))
+    }
+
+    /// Keeps a message whose signature was verified.
+    pub(crate) fn insert(&mut self, record: SignedRecord) -> Insert {
+        if !self.wants(&record) {
+            return Insert::Known;
+        }
+        let position = record.position();
+        let kept = self.heights.entry(position.height).or_default();
+        let place = kept.messages.entry((position.round, position.step, author(&record))).or_default();
+        let outcome = match place.first() {
+            Some(first) => conflict(first, &record),
+            None => Insert::New,
+        };
+        place.push(record);
+        outcome
+    }
+
+    /// The messages of a height in a fixed order.
+    pub(crate) fn messages(&self, height: Height) -> Vec<SignedRecord> {
+        let kept = self.heights.get(&height);
+        kept.into_iter().flat_map(|kept| kept.messages.values().flatten()).cloned().collect()
+    }
+
+    /// Who prevoted for `block` in a round, equivocators included.
+    pub(crate) fn prevoters(
+        &self,
+        height: Height,
+        round: Round,
+        block: BlockId,
+    ) -> impl Iterator<Item = ValidatorIndex> {
+        let first = (round, Step::Prevote, ValidatorIndex::new(0));
+        let last = (round, Step::Prevote, ValidatorIndex::new(u16::MAX));
+        let kept = self.heights.get(&height);
+        kept.into_iter()
+            .flat_map(move |kept| kept.messages.range(first..=last))
+            .filter(move |(_, votes)| votes.iter().any(|vote| is_for(vote, block)))
+            .map(|((_, _, voter), _)| *voter)
+    }
+
+    fn at(&self, record: &SignedRecord) -> Option<&Vec<SignedRecord>> {
+        let position = record.position();
+        let kept = self.heights.get(&position.height)?;
+        kept.messages.get(&(position.round, position.step, author(record)))
+    }
+}
+
+/// Who signed a message.
+pub(crate) const fn author(record: &SignedRecord) -> ValidatorIndex {
+    match record {
+        SignedRecord::Vote(vote) => vote.voter,
+        SignedRecord::Proposal(proposal) => proposal.proposer,
+    }
+}
+
+fn is_for(record: &SignedRecord, block: BlockId) -> bool {
+    matches!(record, SignedRecord::Vote(vote) if vote.block == Some(block))
+}
+
+/// Whether two messages of one position say the same. A signer can make many signatures of one
+/// message, so they are left out.
+fn same(a: &SignedRecord, b: &SignedRecord) -> bool {
+    match (a, b) {
+        (SignedRecord::Vote(a), SignedRecord::Vote(b)) => a.block == b.block,
+        (SignedRecord::Proposal(a), SignedRecord::Proposal(b)) => {
+            (a.block, a.pol_round) == (b.block, b.pol_round)
+        }
+        (SignedRecord::Vote(_), SignedRecord::Proposal(_))
+        | (SignedRecord::Proposal(_), SignedRecord::Vote(_)) => false,
+    }
+}
+
+fn conflict(first: &SignedRecord, second: &SignedRecord) -> Insert {
+    match (first, second) {
+        (SignedRecord::Vote(a), SignedRecord::Vote(b)) => votes(a, b),
+        (SignedRecord::Proposal(a), SignedRecord::Proposal(b)) => proposals(a, b),
+        (SignedRecord::Vote(_), SignedRecord::Proposal(_))
+        | (SignedRecord::Proposal(_), SignedRecord::Vote(_)) => Insert::New,
+    }
+}
+
+fn votes(a: &SignedVote, b: &SignedVote) -> Insert {
+    Insert::Conflict(Box::new(Evidence::Votes(a.clone(), b.clone())))
+}
+
+fn proposals(a: &SignedProposal, b: &SignedProposal) -> Insert {
+    Insert::Conflict(Box::new(Evidence::Proposals(a.clone(), b.clone())))
+}

@@ -1,0 +1,524 @@
+//! Our types as Malachite sees them, and the way there and back.
+//!
+//! The consensus value is the block id alone; blocks travel beside consensus (`ProposalAndParts`). A
+//! validator's address is its index. Signatures cover [`SigningDomain`]'s digests, so they do not
+//! depend on anything in here.
+//!
+//! [`SigningDomain`]: conclave_types::digest::SigningDomain
+
+use std::{fmt, sync::Arc};
+
+use conclave_types::{
+    BlockId, Committee, Height, Round, SignatureBytes, ValidatorIndex, VoteKind, digest::Hasher,
+};
+use ed25519_dalek::VerifyingKey;
+use malachitebft_core_types as mc;
+
+use crate::message::{
+    PolkaCertificate, RoundCertificate, RoundReason, RoundVote, SignedProposal, SignedVote,
+};
+
+/// A validator's index where Malachite wants an address.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Address(pub(crate) ValidatorIndex);
+
+impl Address {
+    /// The address of a node without a key: no committee is large enough to have it.
+    pub(crate) const FOLLOWER: Self = Self(ValidatorIndex::new(u16::MAX));
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl mc::Address for Address {}
+
+/// A height where Malachite wants its own trait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct CoreHeight(pub(crate) Height);
+
+impl fmt::Display for CoreHeight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl mc::Height for CoreHeight {
+    const ZERO: Self = Self(Height::ZERO);
+    const INITIAL: Self = Self(Height::new(1));
+
+    fn increment_by(&self, n: u64) -> Self {
+        Self(Height::new(self.0.as_u64().saturating_add(n)))
+    }
+
+    fn decrement_by(&self, n: u64) -> Option<Self> {
+        self.0.as_u64().checked_sub(n).map(|number| Self(Height::new(number)))
+    }
+
+    fn as_u64(&self) -> u64 {
+        self.0.as_u64()
+    }
+}
+
+/// The value that is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Value(pub(crate) BlockId);
+
+impl mc::Value for Value {
+    type Id = BlockId;
+
+    fn id(&self) -> BlockId {
+        self.0
+    }
+}
+
+/// A vote without its signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Vote {
+    pub(crate) kind: mc::VoteType,
+    pub(crate) height: CoreHeight,
+    pub(crate) round: mc::Round,
+    pub(crate) value: mc::NilOrVal<BlockId>,
+    pub(crate) voter: Address,
+}
+
+impl mc::Vote<Bft> for Vote {
+    fn height(&self) -> CoreHeight {
+        self.height
+    }
+
+    fn round(&self) -> mc::Round {
+        self.round
+    }
+
+    fn value(&self) -> &mc::NilOrVal<BlockId> {
+        &self.value
+    }
+
+    fn take_value(self) -> mc::NilOrVal<BlockId> {
+        self.value
+    }
+
+    fn vote_type(&self) -> mc::VoteType {
+        self.kind
+    }
+
+    fn validator_address(&self) -> &Address {
+        &self.voter
+    }
+
+    // Vote extensions are disabled for every height, so there is never one to carry.
+    fn extension(&self) -> Option<&mc::SignedExtension<Bft>> {
+        None
+    }
+
+    fn take_extension(&mut self) -> Option<mc::SignedExtension<Bft>> {
+        None
+    }
+
+    fn extend(self, _: mc::SignedExtension<Bft>) -> Self {
+        self
+    }
+}
+
+/// A proposal without its signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Proposal {
+    pub(crate) height: CoreHeight,
+    pub(crate) round: mc::Round,
+    pub(crate) value: Value,
+    pub(crate) pol_round: mc::Round,
+    pub(crate) proposer: Address,
+}
+
+impl mc::Proposal<Bft> for Proposal {
+    fn height(&self) -> CoreHeight {
+        self.height
+    }
+
+    fn round(&self) -> mc::Round {
+        self.round
+    }
+
+    fn value(&self) -> &Value {
+        &self.value
+    }
+
+    fn take_value(self) -> Value {
+        self.value
+    }
+
+    fn pol_round(&self) -> mc::Round {
+        self.pol_round
+    }
+
+    fn validator_address(&self) -> &Address {
+        &self.proposer
+    }
+}
+
+/// Blocks do not travel through consensus, so there is no part to construct.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NoPart {}
+
+impl mc::ProposalPart<Bft> for NoPart {
+    fn is_first(&self) -> bool {
+        match *self {}
+    }
+
+    fn is_last(&self) -> bool {
+        match *self {}
+    }
+}
+
+/// A committee member with its key parsed once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Validator {
+    address: Address,
+    key: VerifyingKey,
+    power: u64,
+}
+
+impl mc::Validator<Bft> for Validator {
+    fn address(&self) -> &Address {
+        &self.address
+    }
+
+    fn public_key(&self) -> &VerifyingKey {
+        &self.key
+    }
+
+    fn voting_power(&self) -> u64 {
+        self.power
+    }
+}
+
+/// The committee. Malachite clones it often, so the members are shared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ValidatorSet {
+    validators: Arc<Vec<Validator>>,
+    total_power: u64,
+    /// Whether every member has the same power: then proposers simply take turns.
+    equal: bool,
+}
+
+impl ValidatorSet {
+    /// The members of `committee`; none if a key does not parse, which [`Committee::new`] excludes.
+    pub(crate) fn new(committee: &Committee) -> Option<Self> {
+        let validators = committee
+            .iter()
+            .map(|(index, member)| {
+                let key = VerifyingKey::from_bytes(member.consensus_key.as_bytes()).ok()?;
+                Some(Validator { address: Address(index), key, power: member.power })
+            })
+            .collect::<Option<Vec<_>>>()?;
+        let first = validators.first()?.power;
+        let equal = validators.iter().all(|validator| validator.power == first);
+        Some(Self { validators: Arc::new(validators), total_power: committee.total_power(), equal })
+    }
+
+    /// The key of a member.
+    pub(crate) fn key(&self, index: ValidatorIndex) -> Option<&VerifyingKey> {
+        self.validators.get(index.as_usize()).map(|validator| &validator.key)
+    }
+
+    /// The voting power of a member; zero for a stranger.
+    pub(crate) fn power(&self, index: ValidatorIndex) -> u64 {
+        self.validators.get(index.as_usize()).map_or(0, |validator| validator.power)
+    }
+
+    /// Who proposes. With equal powers members take turns, so that a silent one costs one round. With
+    /// unequal powers each position is drawn by power from a public hash: fair over time, and nothing
+    /// in it can be ground, since it depends on the position alone.
+    pub(crate) fn proposer(&self, height: Height, round: u32) -> &Validator {
+        let chosen = if self.equal {
+            let turn = u128::from(height.as_u64()) + u128::from(round);
+            let place = turn % (self.validators.len() as u128);
+            usize::try_from(place).ok().and_then(|place| self.validators.get(place))
+        } else {
+            self.drawn(height, round)
+        };
+        #[expect(clippy::expect_used, reason = "a committee has members and the draw is below their sum")]
+        chosen.expect("the place is below the number of members")
+    }
+
+    fn drawn(&self, height: Height, round: u32) -> Option<&Validator> {
+        let digest = Hasher::new("conclave/proposer/v1").u64(height.as_u64()).u32(round).finish();
+        let (head, _) = digest.as_bytes().split_first_chunk::<16>()?;
+        let mut left = u128::from_be_bytes(*head) % u128::from(self.total_power);
+        self.validators.iter().find(|validator| {
+            let power = u128::from(validator.power);
+            let found = left < power;
+            left = left.saturating_sub(power);
+            found
+        })
+    }
+}
+
+impl mc::ValidatorSet<Bft> for ValidatorSet {
+    fn count(&self) -> usize {
+        self.validators.len()
+    }
+
+    fn total_voting_power(&self) -> u64 {
+        self.total_power
+    }
+
+    fn get_by_address(&self, address: &Address) -> Option<&Validator> {
+        self.validators.get(address.0.as_usize())
+    }
+
+    fn get_by_index(&self, index: usize) -> Option<&Validator> {
+        self.validators.get(index)
+    }
+}
+
+/// ed25519, as the names Malachite needs. Signing and verifying happen in the effect handler.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ed25519Strict;
+
+impl mc::SigningScheme for Ed25519Strict {
+    type DecodingError = &'static str;
+    type Signature = SignatureBytes;
+    type PublicKey = VerifyingKey;
+    type PrivateKey = ();
+
+    fn decode_signature(bytes: &[u8]) -> Result<SignatureBytes, &'static str> {
+        let bytes = bytes.first_chunk::<64>().filter(|_| bytes.len() == 64);
+        bytes.map(|bytes| SignatureBytes::new(*bytes)).ok_or("a signature has 64 bytes")
+    }
+
+    fn encode_signature(signature: &SignatureBytes) -> Vec<u8> {
+        signature.as_bytes().to_vec()
+    }
+
+    fn decode_public_key(bytes: &[u8]) -> Result<VerifyingKey, &'static str> {
+        VerifyingKey::try_from(bytes).ok().ok_or("not an ed25519 key")
+    }
+
+    fn encode_public_key(key: &VerifyingKey) -> Vec<u8> {
+        key.as_bytes().to_vec()
+    }
+}
+
+/// The context: all the types above under one name.
+#[derive(Clone, Debug)]
+pub(crate) struct Bft;
+
+impl mc::Context for Bft {
+    type Address = Address;
+    type Height = CoreHeight;
+    type ProposalPart = NoPart;
+    type Proposal = Proposal;
+    type Validator = Validator;
+    type ValidatorSet = ValidatorSet;
+    type Timeouts = mc::LinearTimeouts;
+    type Value = Value;
+    type Vote = Vote;
+    type Extension = ();
+    type SigningScheme = Ed25519Strict;
+
+    fn select_proposer<'a>(
+        &self,
+        set: &'a ValidatorSet,
+        height: CoreHeight,
+        round: mc::Round,
+    ) -> &'a Validator {
+        set.proposer(height.0, round.as_u32().unwrap_or(0))
+    }
+
+    fn new_proposal(
+        &self,
+        height: CoreHeight,
+        round: mc::Round,
+        value: Value,
+        pol_round: mc::Round,
+        proposer: Address,
+    ) -> Proposal {
+        Proposal { height, round, value, pol_round, proposer }
+    }
+
+    fn new_prevote(
+        &self,
+        height: CoreHeight,
+        round: mc::Round,
+        value: mc::NilOrVal<BlockId>,
+        voter: Address,
+    ) -> Vote {
+        Vote { kind: mc::VoteType::Prevote, height, round, value, voter }
+    }
+
+    fn new_precommit(
+        &self,
+        height: CoreHeight,
+        round: mc::Round,
+        value: mc::NilOrVal<BlockId>,
+        voter: Address,
+    ) -> Vote {
+        Vote { kind: mc::VoteType::Precommit, height, round, value, voter }
+    }
+}
+
+pub(crate) const fn round_to_core(round: Round) -> mc::Round {
+    mc::Round::new(round.as_u32())
+}
+
+/// The round; Malachite's "no round" only stands for "before the first" where this is used.
+pub(crate) fn round_from_core(round: mc::Round) -> Round {
+    Round::new(round.as_u32().unwrap_or(0))
+}
+
+fn optional_round(round: mc::Round) -> Option<Round> {
+    round.as_u32().map(Round::new)
+}
+
+const fn value_to_core(block: Option<BlockId>) -> mc::NilOrVal<BlockId> {
+    match block {
+        Some(block) => mc::NilOrVal::Val(block),
+        None => mc::NilOrVal::Nil,
+    }
+}
+
+const fn value_from_core(value: &mc::NilOrVal<BlockId>) -> Option<BlockId> {
+    match value {
+        mc::NilOrVal::Val(block) => Some(*block),
+        mc::NilOrVal::Nil => None,
+    }
+}
+
+const fn kind_to_core(kind: VoteKind) -> mc::VoteType {
+    match kind {
+        VoteKind::Prevote => mc::VoteType::Prevote,
+        VoteKind::Precommit => mc::VoteType::Precommit,
+    }
+}
+
+const fn kind_from_core(kind: mc::VoteType) -> VoteKind {
+    match kind {
+        mc::VoteType::Prevote => VoteKind::Prevote,
+        mc::VoteType::Precommit => VoteKind::Precommit,
+    }
+}
+
+pub(crate) fn vote_to_core(vote: &SignedVote) -> mc::SignedVote<Bft> {
+    let message = Vote {
+        kind: kind_to_core(vote.kind),
+        height: CoreHeight(vote.height),
+        round: round_to_core(vote.round),
+        value: value_to_core(vote.block),
+        voter: Address(vote.voter),
+    };
+    mc::SignedMessage::new(message, vote.signature)
+}
+
+pub(crate) fn vote_from_core(vote: &Vote, signature: SignatureBytes) -> SignedVote {
+    SignedVote {
+        kind: kind_from_core(vote.kind),
+        height: vote.height.0,
+        round: round_from_core(vote.round),
+        block: value_from_core(&vote.value),
+        voter: vote.voter.0,
+        signature,
+    }
+}
+
+pub(crate) fn proposal_to_core(proposal: &SignedProposal) -> mc::SignedProposal<Bft> {
+    let message = Proposal {
+        height: CoreHeight(proposal.height),
+        round: round_to_core(proposal.round),
+        value: Value(proposal.block),
+        pol_round: proposal.pol_round.map_or(mc::Round::Nil, round_to_core),
+        proposer: Address(proposal.proposer),
+    };
+    mc::SignedMessage::new(message, proposal.signature)
+}
+
+pub(crate) fn proposal_from_core(proposal: &Proposal, signature: SignatureBytes) -> SignedProposal {
+    SignedProposal {
+        height: proposal.height.0,
+        round: round_from_core(proposal.round),
+        block: proposal.value.0,
+        pol_round: optional_round(proposal.pol_round),
+        proposer: proposal.proposer.0,
+        signature,
+    }
+}
+
+pub(crate) fn polka_to_core(certificate: &PolkaCertificate) -> mc::PolkaCertificate<Bft> {
+    mc::PolkaCertificate {
+        height: CoreHeight(certificate.height),
+        round: round_to_core(certificate.round),
+        value_id: certificate.block,
+        polka_signatures: certificate
+            .signatures
+            .iter()
+            .map(|(voter, signature)| mc::PolkaSignature::new(Address(*voter), *signature))
+            .collect(),
+    }
+}
+
+pub(crate) fn polka_from_core(certificate: &mc::PolkaCertificate<Bft>) -> PolkaCertificate {
+    PolkaCertificate {
+        height: certificate.height.0,
+        round: round_from_core(certificate.round),
+        block: certificate.value_id,
+        signatures: certificate
+            .polka_signatures
+            .iter()
+            .map(|entry| (entry.address.0, entry.signature))
+            .collect(),
+    }
+}
+
+pub(crate) fn round_certificate_to_core(
+    certificate: &RoundCertificate,
+) -> mc::RoundCertificate<Bft> {
+    mc::RoundCertificate {
+        height: CoreHeight(certificate.height),
+        round: round_to_core(certificate.round),
+        cert_type: match certificate.reason {
+            RoundReason::Skip => mc::RoundCertificateType::Skip,
+            RoundReason::Precommit => mc::RoundCertificateType::Precommit,
+        },
+        round_signatures: certificate
+            .votes
+            .iter()
+            .map(|vote| {
+                let value = value_to_core(vote.block);
+                let kind = kind_to_core(vote.kind);
+                mc::RoundSignature::new(kind, value, Address(vote.voter), vote.signature)
+            })
+            .collect(),
+    }
+}
+
+pub(crate) fn round_certificate_from_core(
+    certificate: &mc::RoundCertificate<Bft>,
+) -> RoundCertificate {
+    RoundCertificate {
+        height: certificate.height.0,
+        round: round_from_core(certificate.round),
+        reason: match certificate.cert_type {
+            mc::RoundCertificateType::Skip => RoundReason::Skip,
+            mc::RoundCertificateType::Precommit => RoundReason::Precommit,
+        },
+        votes: certificate
+            .round_signatures
+            .iter()
+            .map(|entry| RoundVote {
+                kind: kind_from_core(entry.vote_type),
+                block: value_from_core(&entry.value_id),
+                voter: entry.address.0,
+                signature: entry.signature,
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,661 @@
+//! The engine: one validator's (or follower's) BFT, one height at a time.
+
+use borsh::BorshDeserialize as _;
+use conclave_types::{
+    BlockId, Certificate, CertificateError, Committee, Epoch, Height, Round, Time, TimingParams,
+    ValidatorIndex, digest::SigningDomain,
+};
+use ed25519_dalek::SigningKey;
+use malachitebft_core_consensus::{
+    Error as CoreError, Input, LocallyProposedValue, Params, State, process,
+};
+use malachitebft_core_types::{ThresholdParams, Validator as _, ValuePayload, VoteExtensionPolicy};
+use malachitebft_metrics::Metrics;
+
+use crate::{
+    archive::{self, Archive},
+    context::{
+        Address, Bft, CoreHeight, ValidatorSet, Value, polka_to_core, proposal_to_core,
+        round_certificate_to_core, round_to_core, vote_to_core,
+    },
+    handler::Shell,
+    message::{ConsensusMessage, Evidence, signed_by},
+    record::{Record, Recovered, SignedRecord},
+    signer::{Signer, Silence},
+    timers::Timers,
+    wal::{Logged, value_input},
+};
+
+/// Certificates of higher rounds are dropped: the core counts rounds in 32 bits and adds to them.
+const ROUND_MAX: u32 = 1 << 30;
+
+/// Early messages are kept in the archive, so the core's own queue stays empty; it must have a size.
+const CORE_QUEUE_HEIGHTS: usize = 1;
+const CORE_QUEUE_INPUTS: usize = 1;
+
+/// What an engine is, for the length of an epoch.
+#[derive(Debug)]
+pub struct Config {
+    /// What is signed for.
+    pub domain: SigningDomain,
+    /// The validators.
+    pub committee: Committee,
+    /// Their epoch.
+    pub epoch: Epoch,
+    /// The own place and key; none for a node that only follows.
+    pub own: Option<(ValidatorIndex, SigningKey)>,
+    /// How long to wait for what.
+    pub timing: TimingParams,
+}
+
+/// Why an engine cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The own key is not the one the committee names.
+    #[error("the signing key is not that of validator {0}")]
+    OwnKey(ValidatorIndex),
+    /// Voting power is too large to multiply by three.
+    #[error("the total voting power is {found}, at most {max} expected", max = u64::MAX / 3)]
+    Power {
+        /// The sum.
+        found: u64,
+    },
+    /// A committee key does not parse.
+    #[error("a committee key is not an ed25519 key")]
+    CommitteeKey,
+    /// The log has a hole, or an entry that no version of this crate wrote.
+    #[error("write-ahead log entry {index} of height {height} is damaged")]
+    DamagedLog {
+        /// The height.
+        height: Height,
+        /// The first entry at fault.
+        index: u64,
+    },
+}
+
+/// Why a certificate does not end the height.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum CatchUpError {
+    /// It is for another height.
+    #[error("certificate is for height {found}, expected {expected}")]
+    Height {
+        /// The height after the tip.
+        expected: Height,
+        /// The certificate's.
+        found: Height,
+    },
+    /// It is for another epoch.
+    #[error("certificate is of epoch {found}, expected {expected}")]
+    Epoch {
+        /// This engine's.
+        expected: Epoch,
+        /// The certificate's.
+        found: Epoch,
+    },
+    /// It proves nothing: the peer's fault.
+    #[error("certificate does not verify")]
+    Certificate(#[from] CertificateError),
+}
+
+/// What is wrong with a message. Always the sender's fault: an honest node checks what it relays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The author or sender has no place in the committee.
+    #[error("validator {0} is not in the committee")]
+    UnknownValidator(ValidatorIndex),
+    /// The signature is not by the author (or for another network or epoch).
+    #[error("the signature of validator {0} does not verify")]
+    BadSignature(ValidatorIndex),
+    /// It was not the author's turn to propose.
+    #[error("validator {0} is not the proposer of that round")]
+    NotProposer(ValidatorIndex),
+    /// A proposal rests on a polka of its own or a later round.
+    #[error("a proposal of validator {0} rests on a round that is not earlier")]
+    BadPolRound(ValidatorIndex),
+    /// A certificate has a bad signature, a stranger, a duplicate, or too little power.
+    #[error("a certificate does not verify")]
+    BadCertificate,
+}
+
+/// A block that the node holds and has judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProposedBlock {
+    /// The height.
+    pub height: Height,
+    /// The round in which it was proposed.
+    pub round: Round,
+    /// Who proposed it there.
+    pub proposer: ValidatorIndex,
+    /// The block.
+    pub block: BlockId,
+    /// Whether it is valid by the objective rules: a pure function of block and parent state.
+    pub valid: bool,
+}
+
+/// What the engine wants done, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Make this durable before acting on what follows.
+    Persist(Record),
+    /// Send this to all validators (and followers).
+    Broadcast(ConsensusMessage),
+    /// It is our turn: make a block and call [`Engine::propose`].
+    NeedProposal {
+        /// The height.
+        height: Height,
+        /// The round.
+        round: Round,
+    },
+    /// Send this block to all once more: it is proposed again, or we are locked on it.
+    Repropose {
+        /// The height.
+        height: Height,
+        /// The round in which it is proposed again.
+        round: Round,
+        /// The block.
+        block: BlockId,
+    },
+    /// A round began.
+    RoundStarted {
+        /// The height.
+        height: Height,
+        /// The round.
+        round: Round,
+        /// Whose turn it is.
+        proposer: ValidatorIndex,
+    },
+    /// A quorum prevoted for a block: subjective objections to it do not matter any more.
+    Polka {
+        /// The height.
+        height: Height,
+        /// The round of the prevotes.
+        round: Round,
+        /// The block.
+        block: BlockId,
+    },
+    /// The height is decided. The engine is idle until [`Engine::start_height`].
+    Decided {
+        /// The proof.
+        certificate: Certificate,
+    },
+    /// A validator signed two messages that contradict each other. Verified; each position once.
+    Evidence(Evidence),
+    /// A peer sent something that no honest node sends.
+    Fault {
+        /// The peer.
+        from: ValidatorIndex,
+        /// What was wrong.
+        fault: Fault,
+    },
+    /// The core reported something that should not happen. For the log of the operator; safety does
+    /// not depend on it.
+    Anomaly {
+        /// The height.
+        height: Height,
+        /// The core's words.
+        detail: String,
+    },
+}
+
+/// One validator's BFT.
+pub struct Engine {
+    core: State<Bft>,
+    metrics: Metrics,
+    shell: Shell,
+    /// The newest decided height.
+    tip: Height,
+    running: bool,
+    /// The log to replay when the height after the recovered tip starts.
+    replay: Vec<Logged>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("tip", &self.tip).field("running", &self.running).finish()
+    }
+}
+
+impl Engine {
+    /// Makes an engine from what is on disk. Nothing happens before [`Engine::start_height`].
+    ///
+    /// # Errors
+    ///
+    /// If configuration or log contradict themselves. A validator must not run then.
+    pub fn new(config: Config, recovered: Recovered) -> Result<Self, ConfigError> {
+        let Config { domain, committee, epoch, own, timing } = config;
+        check_own_key(&committee, own.as_ref())?;
+        let found = committee.total_power();
+        if found > u64::MAX / 3 {
+            return Err(ConfigError::Power { found });
+        }
+        let set = ValidatorSet::new(&committee).ok_or(ConfigError::CommitteeKey)?;
+        let replay = read_log(&recovered, &set, &domain, epoch)?;
+        let index = own.as_ref().map(|(index, _)| *index);
+        let own_logged: Vec<_> = replay
+            .iter()
+            .filter_map(as_signed)
+            .filter(|record| Some(archive::author(record)) == index)
+            .collect();
+        let signer = Signer::recover(domain, epoch, own, &recovered, &own_logged);
+        // A log with a hole in it is worth nothing: what it misses may be the lock.
+        let replay = if signer.keeps_wal() { replay } else { Vec::new() };
+        let tip = recovered.decided;
+        let core = new_core(tip.next(), &set, signer.index());
+        let shell = Shell {
+            domain,
+            epoch,
+            committee,
+            set,
+            timing,
+            signer,
+            archive: Archive::default(),
+            timers: Timers::default(),
+            now: Time::ZERO,
+            height: tip.next(),
+            out: Vec::new(),
+            wal_entries: 0,
+            wal_entries_before: 0,
+            replayed: std::collections::BTreeSet::new(),
+            wanted: None,
+            decided: None,
+            sender: None,
+            polkas: std::collections::BTreeSet::new(),
+        };
+        Ok(Self { core, metrics: Metrics::new(), shell, tip, running: false, replay })
+    }
+
+    /// Starts the height after the newest decided one; after a restart, replays its log. Does nothing
+    /// for any other height, or while a height is in progress.
+    pub fn start_height(&mut self, now: Time, height: Height) -> Vec<Output> {
+        if self.running || height != self.tip.next() {
+            return Vec::new();
+        }
+        self.running = true;
+        self.shell.height = height;
+        self.shell.wanted = None;
+        self.shell.polkas.clear();
+        self.shell.timers.clear();
+        self.shell.signer.start_height(height);
+        let replay = std::mem::take(&mut self.replay);
+        self.shell.wal_entries = replay.len() as u64;
+        self.begin(now);
+        self.replay_log(height, &replay);
+        for record in self.shell.archive.messages(height) {
+            self.shell.check_polka(&record);
+            self.feed_record(&record);
+        }
+        self.finish()
+    }
+
+    /// Takes a message that `from` sent (its author may be another).
+    pub fn message(
+        &mut self,
+        now: Time,
+        from: ValidatorIndex,
+        message: ConsensusMessage,
+    ) -> Vec<Output> {
+        self.begin(now);
+        self.shell.sender = Some(from);
+        if self.shell.set.key(from).is_none() {
+            self.shell.fault(Fault::UnknownValidator(from));
+        } else {
+            match message {
+                ConsensusMessage::Vote(vote) => self.signed_message(SignedRecord::Vote(vote)),
+                ConsensusMessage::Proposal(proposal) => {
+                    self.signed_message(SignedRecord::Proposal(proposal));
+                }
+                ConsensusMessage::Polka(polka) => {
+                    if self.takes_certificate(polka.height, polka.round, polka.signatures.len()) {
+                        self.feed(Input::PolkaCertificate(polka_to_core(&polka)));
+                    }
+                }
+                ConsensusMessage::Round(round) => {
+                    if self.takes_certificate(round.height, round.round, round.votes.len()) {
+                        self.feed(Input::RoundCertificate(round_certificate_to_core(&round)));
+                    }
+                }
+            }
+        }
+        self.finish()
+    }
+
+    /// Answers [`Output::NeedProposal`]. Ignored if the round is over. If a block was proposed in that
+    /// round before a crash, that one is proposed again, whatever is given.
+    pub fn propose(
+        &mut self,
+        now: Time,
+        height: Height,
+        round: Round,
+        block: BlockId,
+    ) -> Vec<Output> {
+        self.begin(now);
+        if self.running && height == self.shell.height {
+            self.feed_proposal(round, block);
+        }
+        self.finish()
+    }
+
+    /// Takes a block that the node holds, with the verdict on it. Only for the height in progress,
+    /// since only then the parent's state is known.
+    pub fn value(&mut self, now: Time, value: ProposedBlock) -> Vec<Output> {
+        self.begin(now);
+        let ProposedBlock { height, round, proposer, block, valid } = value;
+        if self.running && height == self.shell.height {
+            self.feed(value_input(height, round, proposer, block, valid));
+        }
+        self.finish()
+    }
+
+    /// Ends the height after the tip by a certificate; the node must hold the block.
+    ///
+    /// # Errors
+    ///
+    /// If the certificate is for another height or epoch, or proves nothing.
+    pub fn catch_up(
+        &mut self,
+        now: Time,
+        certificate: &Certificate,
+    ) -> Result<Vec<Output>, CatchUpError> {
+        let (expected, found) = (self.tip.next(), certificate.height);
+        if expected != found {
+            return Err(CatchUpError::Height { expected, found });
+        }
+        let (expected, found) = (self.shell.epoch, certificate.epoch);
+        if expected != found {
+            return Err(CatchUpError::Epoch { expected, found });
+        }
+        certificate.verify(&self.shell.committee, &self.shell.domain)?;
+        self.begin(now);
+        self.shell.height = certificate.height;
+        self.shell.out.push(Output::Decided { certificate: certificate.clone() });
+        self.shell.decided = Some(certificate.clone());
+        for vote in precommits(certificate) {
+            self.shell.admit(vote);
+        }
+        Ok(self.finish())
+    }
+
+    /// Lets the waits end that are due.
+    pub fn tick(&mut self, now: Time) -> Vec<Output> {
+        self.begin(now);
+        // Each wait that ends sets at most a few new ones, all of them later than now.
+        while self.running && self.shell.decided.is_none() {
+            let Some((wait, round)) = self.shell.timers.pop(now) else { break };
+            self.feed(Input::TimeoutElapsed(wait.to_core(round)));
+        }
+        self.finish()
+    }
+
+    /// When [`Engine::tick`] is due.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Time> {
+        self.shell.timers.next()
+    }
+
+    /// The newest decided height.
+    #[must_use]
+    pub const fn tip(&self) -> Height {
+        self.tip
+    }
+
+    /// The height in progress; none between a decision and the next start.
+    #[must_use]
+    pub fn height(&self) -> Option<Height> {
+        self.running.then_some(self.shell.height)
+    }
+
+    /// The round in progress.
+    #[must_use]
+    pub fn round(&self) -> Option<Round> {
+        let round = self.core.round().as_u32().filter(|_| self.running)?;
+        Some(Round::new(round))
+    }
+
+    /// Whose turn it is to propose.
+    #[must_use]
+    pub fn proposer(&self, height: Height, round: Round) -> ValidatorIndex {
+        self.shell.set.proposer(height, round.as_u32()).address().0
+    }
+
+    /// Whether it is our turn to propose.
+    #[must_use]
+    pub fn is_proposer(&self, height: Height, round: Round) -> bool {
+        self.shell.signer.index() == Some(self.proposer(height, round))
+    }
+
+    /// Whether this validator signs at the current height.
+    ///
+    /// # Errors
+    ///
+    /// Says why it does not.
+    pub fn can_sign(&self) -> Result<(), Silence> {
+        self.shell.signer.may_sign()
+    }
+
+    /// Handles a vote or proposal: bounds, then signature, then archive, then the core.
+    fn signed_message(&mut self, record: SignedRecord) {
+        let position = record.position();
+        let author = archive::author(&record);
+        let wanted = Archive::accepts_height(self.tip, position.height)
+            && self.shell.archive.accepts_round(position.height, position.round)
+            && self.shell.archive.wants(&record);
+        if !wanted {
+            return;
+        }
+        let Some(key) = self.shell.set.key(author).copied() else {
+            return self.shell.fault(Fault::UnknownValidator(author));
+        };
+        if let Some(fault) = self.malformed(&record) {
+            return self.shell.fault(fault);
+        }
+        if !self.shell.verify_and_admit(record.clone(), &key) {
+            return self.shell.fault(Fault::BadSignature(author));
+        }
+        if Some(author) == self.shell.signer.index() {
+            let mut records = Vec::new();
+            self.shell.signer.observe(&record, &mut records);
+            self.shell.out.extend(records.into_iter().map(Output::Persist));
+        }
+        if self.running && position.height == self.shell.height {
+            self.feed_record(&record);
+        }
+    }
+
+    /// What is wrong with a message whatever its signature.
+    fn malformed(&self, record: &SignedRecord) -> Option<Fault> {
+        let SignedRecord::Proposal(proposal) = record else { return None };
+        if self.proposer(proposal.height, proposal.round) != proposal.proposer {
+            return Some(Fault::NotProposer(proposal.proposer));
+        }
+        let late = proposal.pol_round.is_some_and(|pol_round| pol_round >= proposal.round);
+        late.then_some(Fault::BadPolRound(proposal.proposer))
+    }
+
+    /// Whether a certificate is worth judging: for the height in progress, and not oversized.
+    fn takes_certificate(&mut self, height: Height, round: Round, signatures: usize) -> bool {
+        if signatures > self.shell.committee.count() {
+            self.shell.fault(Fault::BadCertificate);
+            return false;
+        }
+        self.running && height == self.shell.height && round.as_u32() <= ROUND_MAX
+    }
+
+    fn begin(&mut self, now: Time) {
+        self.shell.now = self.shell.now.max(now);
+        self.shell.sender = None;
+        self.shell.wal_entries_before = self.shell.wal_entries;
+    }
+
+    /// Settles what the core asked for, takes note of a decision, and hands out the outputs.
+    fn finish(&mut self) -> Vec<Output> {
+        if self.shell.decided.is_none() {
+            self.answer_wanted();
+        }
+        if let Some(certificate) = self.shell.decided.take() {
+            self.tip = certificate.height;
+            self.running = false;
+            self.replay.clear();
+            self.shell.wanted = None;
+            self.shell.timers.clear();
+            self.shell.archive.prune(self.tip);
+        }
+        std::mem::take(&mut self.shell.out)
+    }
+
+    /// If the core waits for a block of ours: proposes the recorded one again, or asks for one.
+    fn answer_wanted(&mut self) {
+        let Some(round) = self.shell.wanted.take() else { return };
+        let height = self.shell.height;
+        let open = self.running
+            && self.core.driver.step_is_propose()
+            && self.core.round() == round_to_core(round);
+        if !open || !self.shell.signer.may_propose(height, round) {
+            return;
+        }
+        match self.shell.signer.proposed(height, round) {
+            Some(block) => self.feed_proposal(round, block),
+            None => self.shell.out.push(Output::NeedProposal { height, round }),
+        }
+    }
+
+    fn feed_proposal(&mut self, round: Round, block: BlockId) {
+        let height = self.shell.height;
+        // If it cannot be signed, the wait for a proposal must go on, so that the round can end.
+        if !self.shell.signer.may_propose(height, round) {
+            return;
+        }
+        let block = self.shell.signer.proposed(height, round).unwrap_or(block);
+        let value =
+            LocallyProposedValue::new(CoreHeight(height), round_to_core(round), Value(block));
+        self.feed(Input::Propose(value));
+    }
+
+    fn feed_record(&mut self, record: &SignedRecord) {
+        if self.shell.decided.is_some() {
+            return;
+        }
+        match record {
+            SignedRecord::Vote(vote) => self.feed(Input::Vote(vote_to_core(vote))),
+            SignedRecord::Proposal(proposal) => {
+                self.feed(Input::Proposal(proposal_to_core(proposal)));
+            }
+        }
+    }
+
+    /// Starts the core at `height` and feeds it the log, in Malachite's order: index, start, replay.
+    fn replay_log(&mut self, height: Height, log: &[Logged]) {
+        for record in log.iter().filter_map(as_signed) {
+            self.shell.admit(record);
+        }
+        self.shell.replayed = log.iter().filter_map(|entry| borsh::to_vec(entry).ok()).collect();
+        let inputs: Vec<_> = log.iter().map(Logged::to_core).collect();
+        if !inputs.is_empty() {
+            self.core.index_wal_entries(&inputs);
+        }
+        self.sync_enabled();
+        // No target time: with one, the core reads a clock.
+        let (set, extensions) = (self.shell.set.clone(), VoteExtensionPolicy::Disabled);
+        self.feed(Input::StartHeight(CoreHeight(height), set, false, None, extensions));
+        for input in inputs {
+            if self.shell.decided.is_some() {
+                break;
+            }
+            self.feed(input);
+        }
+        self.core.reset_entries_index();
+        self.shell.replayed.clear();
+    }
+
+    fn feed(&mut self, input: Input<Bft>) {
+        let Self { core, metrics, shell, .. } = self;
+        let result: Result<(), CoreError<Bft>> = process!(
+            input: input,
+            state: core,
+            metrics: metrics,
+            with: effect => Ok::<_, std::convert::Infallible>(shell.handle(effect))
+        );
+        if let Err(error) = result {
+            if matches!(error, CoreError::ReplayDivergence(..)) {
+                shell.signer.diverge();
+            }
+            shell.out.push(Output::Anomaly { height: shell.height, detail: error.to_string() });
+        }
+        self.sync_enabled();
+    }
+
+    /// A silent validator is to the core what a follower is: it asks for no block and repeats nothing.
+    fn sync_enabled(&mut self) {
+        self.core.params.enabled = self.shell.signer.may_sign().is_ok();
+    }
+}
+
+fn check_own_key(
+    committee: &Committee,
+    own: Option<&(ValidatorIndex, SigningKey)>,
+) -> Result<(), ConfigError> {
+    let Some((index, key)) = own else { return Ok(()) };
+    let expected = committee.get(*index).map(|member| member.consensus_key);
+    let found = key.verifying_key().to_bytes();
+    match expected {
+        Some(expected) if *expected.as_bytes() == found => Ok(()),
+        Some(_) | None => Err(ConfigError::OwnKey(*index)),
+    }
+}
+
+fn new_core(height: Height, set: &ValidatorSet, own: Option<ValidatorIndex>) -> State<Bft> {
+    let params = Params {
+        address: own.map_or(Address::FOLLOWER, Address),
+        threshold_params: ThresholdParams::default(),
+        value_payload: ValuePayload::ProposalAndParts,
+        enabled: own.is_some(),
+    };
+    let set = set.clone();
+    State::new(Bft, CoreHeight(height), set, params, CORE_QUEUE_HEIGHTS, CORE_QUEUE_INPUTS)
+}
+
+/// Decodes and checks the log of the height after the tip; logs of other heights are left over.
+fn read_log(
+    recovered: &Recovered,
+    set: &ValidatorSet,
+    domain: &SigningDomain,
+    epoch: Epoch,
+) -> Result<Vec<Logged>, ConfigError> {
+    let height = recovered.decided.next();
+    let entries = recovered.wal.iter().filter(|entry| entry.height == height);
+    let read = (0_u64..).zip(entries).map(|(index, entry)| {
+        let damaged = ConfigError::DamagedLog { height, index };
+        let Ok(logged) = Logged::try_from_slice(&entry.bytes) else { return Err(damaged) };
+        let genuine = as_signed(&logged).is_none_or(|record| {
+            let (digest, signature) = match &record {
+                SignedRecord::Vote(vote) => (vote.digest(domain, epoch), vote.signature),
+                SignedRecord::Proposal(proposal) => {
+                    (proposal.digest(domain, epoch), proposal.signature)
+                }
+            };
+            set.key(archive::author(&record)).is_some_and(|key| signed_by(key, &digest, &signature))
+        });
+        if entry.index == index && genuine { Ok(logged) } else { Err(damaged) }
+    });
+    read.collect()
+}
+
+fn as_signed(logged: &Logged) -> Option<SignedRecord> {
+    match logged {
+        Logged::Vote(vote) => Some(SignedRecord::Vote(vote.clone())),
+        Logged::Proposal(proposal) => Some(SignedRecord::Proposal(proposal.clone())),
+        Logged::Polka(_) | Logged::Waited(..) | Logged::Value { .. } => None,
+    }
+}
+
+fn precommits(certificate: &Certificate) -> impl Iterator<Item = SignedRecord> {
+    certificate.signatures.iter().map(|(voter, signature)| {
+        SignedRecord::Vote(crate::message::SignedVote {
+            kind: conclave_types::VoteKind::Precommit,
+            height: certificate.height,
+            round: certificate.round,
+            block: Some(certificate.block),
+            voter: *voter,
+            signature: *signature,
+        })
+    })
+}

@@ -1,0 +1,231 @@
+//! What validators say to each other about a height, and the evidence that two sayings make.
+//!
+//! A vote or proposal names its author by index and carries one ed25519 signature over a digest of
+//! [`SigningDomain`]; network and epoch stand in that digest, not in the message, so a message of
+//! another network or epoch fails as a bad signature. The author need not be the peer that sent it:
+//! locked validators relay proposals, and certificates are bundles of other validators' votes.
+//!
+//! **Bounds.** A certificate holds at most [`Committee::MEMBERS_MAX`] signatures when decoded, and at
+//! most one for each member when judged.
+
+use std::io;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use conclave_types::{
+    BlockId, Committee, Digest, Epoch, Height, Round, SignatureBytes, ValidatorIndex, VoteKind,
+    digest::{Position, SigningDomain},
+};
+use ed25519_dalek::{Signature, VerifyingKey};
+
+/// A prevote or precommit with its author's signature.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SignedVote {
+    /// Prevote or precommit.
+    pub kind: VoteKind,
+    /// The height.
+    pub height: Height,
+    /// The round.
+    pub round: Round,
+    /// The block voted for; none is a vote for nil.
+    pub block: Option<BlockId>,
+    /// Who votes.
+    pub voter: ValidatorIndex,
+    /// The voter's signature over [`SigningDomain::vote`].
+    pub signature: SignatureBytes,
+}
+
+impl SignedVote {
+    /// What the signature covers.
+    #[must_use]
+    pub fn digest(&self, domain: &SigningDomain, epoch: Epoch) -> Digest {
+        let at = Position { epoch, height: self.height, round: self.round };
+        domain.vote(self.kind.code(), at, self.block)
+    }
+}
+
+/// A proposal with its author's signature.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SignedProposal {
+    /// The height.
+    pub height: Height,
+    /// The round.
+    pub round: Round,
+    /// The block proposed.
+    pub block: BlockId,
+    /// The earlier round whose polka justifies proposing the block again; none for a fresh block.
+    pub pol_round: Option<Round>,
+    /// Who proposes.
+    pub proposer: ValidatorIndex,
+    /// The proposer's signature over [`SigningDomain::proposal`].
+    pub signature: SignatureBytes,
+}
+
+impl SignedProposal {
+    /// What the signature covers.
+    #[must_use]
+    pub fn digest(&self, domain: &SigningDomain, epoch: Epoch) -> Digest {
+        let at = Position { epoch, height: self.height, round: self.round };
+        domain.proposal(at, self.block, self.pol_round)
+    }
+}
+
+/// Prevotes of a quorum for one block: lets a validator that missed them accept a re-proposal.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct PolkaCertificate {
+    /// The height.
+    pub height: Height,
+    /// The round of the prevotes.
+    pub round: Round,
+    /// The block they are for.
+    pub block: BlockId,
+    /// Each voter with its prevote's signature.
+    #[borsh(deserialize_with = "bounded")]
+    pub signatures: Vec<(ValidatorIndex, SignatureBytes)>,
+}
+
+/// Why a round may be left or skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum RoundReason {
+    /// More than a third of the voting power already is in the round.
+    Skip,
+    /// A quorum precommitted in the round, to whatever.
+    Precommit,
+}
+
+/// One vote of a [`RoundCertificate`].
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct RoundVote {
+    /// Prevote or precommit.
+    pub kind: VoteKind,
+    /// The block voted for, or nil.
+    pub block: Option<BlockId>,
+    /// Who voted.
+    pub voter: ValidatorIndex,
+    /// The vote's signature.
+    pub signature: SignatureBytes,
+}
+
+/// Votes that let everyone enter a round: brings validators together again after losses.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct RoundCertificate {
+    /// The height.
+    pub height: Height,
+    /// The round of the votes.
+    pub round: Round,
+    /// What the votes justify.
+    pub reason: RoundReason,
+    /// The votes.
+    #[borsh(deserialize_with = "bounded")]
+    pub votes: Vec<RoundVote>,
+}
+
+/// Everything that travels between the engines of validators.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum ConsensusMessage {
+    /// A vote.
+    Vote(SignedVote),
+    /// A proposal (the block itself travels apart).
+    Proposal(SignedProposal),
+    /// A polka.
+    Polka(PolkaCertificate),
+    /// Votes that justify a round.
+    Round(RoundCertificate),
+}
+
+impl ConsensusMessage {
+    /// The height it is about.
+    #[must_use]
+    pub const fn height(&self) -> Height {
+        match self {
+            Self::Vote(vote) => vote.height,
+            Self::Proposal(proposal) => proposal.height,
+            Self::Polka(certificate) => certificate.height,
+            Self::Round(certificate) => certificate.height,
+        }
+    }
+
+    /// The round it is about.
+    #[must_use]
+    pub const fn round(&self) -> Round {
+        match self {
+            Self::Vote(vote) => vote.round,
+            Self::Proposal(proposal) => proposal.round,
+            Self::Polka(certificate) => certificate.round,
+            Self::Round(certificate) => certificate.round,
+        }
+    }
+}
+
+/// Two messages of one author that an honest validator cannot both have signed.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Evidence {
+    /// Two votes for one height, round and step.
+    Votes(SignedVote, SignedVote),
+    /// Two proposals for one height and round.
+    Proposals(SignedProposal, SignedProposal),
+}
+
+impl Evidence {
+    /// Who signed both.
+    #[must_use]
+    pub const fn offender(&self) -> ValidatorIndex {
+        match self {
+            Self::Votes(first, _) => first.voter,
+            Self::Proposals(first, _) => first.proposer,
+        }
+    }
+
+    /// Where.
+    #[must_use]
+    pub const fn at(&self) -> (Height, Round) {
+        match self {
+            Self::Votes(first, _) => (first.height, first.round),
+            Self::Proposals(first, _) => (first.height, first.round),
+        }
+    }
+
+    /// Whether the two messages convict their author: same author and position, different content,
+    /// both signatures good.
+    #[must_use]
+    pub fn verify(&self, committee: &Committee, domain: &SigningDomain, epoch: Epoch) -> bool {
+        let key = committee
+            .get(self.offender())
+            .and_then(|member| VerifyingKey::from_bytes(member.consensus_key.as_bytes()).ok());
+        let Some(key) = key else { return false };
+        match self {
+            Self::Votes(a, b) => {
+                (a.kind, a.height, a.round, a.voter) == (b.kind, b.height, b.round, b.voter)
+                    && a.block != b.block
+                    && [a, b].iter().all(|vote| {
+                        signed_by(&key, &vote.digest(domain, epoch), &vote.signature)
+                    })
+            }
+            Self::Proposals(a, b) => {
+                (a.height, a.round, a.proposer) == (b.height, b.round, b.proposer)
+                    && (a.block, a.pol_round) != (b.block, b.pol_round)
+                    && [a, b].iter().all(|proposal| {
+                        signed_by(&key, &proposal.digest(domain, epoch), &proposal.signature)
+                    })
+            }
+        }
+    }
+}
+
+/// Whether `key` signed `digest`, judged as strictly as a contract would: no small-order points, no
+/// non-canonical encodings.
+pub(crate) fn signed_by(key: &VerifyingKey, digest: &Digest, signature: &SignatureBytes) -> bool {
+    let signature = Signature::from_bytes(signature.as_bytes());
+    key.verify_strict(digest.as_bytes(), &signature).is_ok()
+}
+
+/// Reads a list of at most [`Committee::MEMBERS_MAX`] items; a longer one is refused before anything
+/// is allocated for it.
+fn bounded<T: BorshDeserialize, R: io::Read>(reader: &mut R) -> io::Result<Vec<T>> {
+    let count = u32::deserialize_reader(reader)?;
+    let fits = usize::try_from(count).is_ok_and(|count| count <= Committee::MEMBERS_MAX);
+    if !fits {
+        let found = format!("{count} signatures, at most {} expected", Committee::MEMBERS_MAX);
+        return Err(io::Error::new(io::ErrorKind::InvalidData, found));
+    }
+    (0..count).map(|_| T::deserialize_reader(reader)).collect()
+}

@@ -1,0 +1,262 @@
+//! Signs at most once for each position, whatever happened before.
+//!
+//! ```text
+//!  asked to sign at p ─▶ silent here? ──────────────────────▶ refuse
+//!                        a record at p, same message? ───────▶ give out the stored signature
+//!                        a record at p, another message? ────▶ refuse; a vote also ends this height
+//!                        p ≤ high-water mark? ───────────────▶ refuse (signed once, record lost)
+//!                        otherwise ──────────────────────────▶ move the mark to p, sign, record
+//! ```
+//!
+//! **Invariant.** The mark only grows, and a fresh signature is made only above it. Since the mark is
+//! durable before the signature leaves, no crash, rollback or repeated input yields two signatures
+//! for one position.
+//!
+//! **Locks.** A precommit also binds what may be prevoted later, and that lock is in the WAL. So a
+//! validator whose WAL of a height is incomplete must be silent for all of that height, not only up
+//! to the mark: see [`Signer::recover`].
+
+use std::collections::BTreeMap;
+
+use conclave_types::{
+    BlockId, Epoch, Height, Round, SignatureBytes, ValidatorIndex, digest::SigningDomain,
+};
+use ed25519_dalek::{Signer as _, SigningKey};
+
+use crate::{
+    message::{SignedProposal, SignedVote},
+    record::{HighWater, Record, Recovered, SignedRecord, SigningPosition, Step},
+};
+
+/// Why a validator does not sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Silence {
+    /// The node has no key in this committee.
+    #[error("this node has no consensus key in the committee")]
+    NoKey,
+    /// Its disk was empty, or the operator said so.
+    #[error("signing is not permitted: the signing history is not known to be complete")]
+    NotPermitted,
+    /// The high-water mark names positions of which the records are gone.
+    #[error("signing records were lost; silent up to height {until}")]
+    RecordsLost {
+        /// The last silent height.
+        until: Height,
+    },
+    /// A vote other than the recorded one was asked for, or another instance signed with this key.
+    #[error("the signing history does not fit the state at height {height}; silent for that height")]
+    Diverged {
+        /// The silent height.
+        height: Height,
+    },
+}
+
+/// Holds the key and the history of what it signed.
+#[derive(Debug)]
+pub(crate) struct Signer {
+    domain: SigningDomain,
+    epoch: Epoch,
+    own: Option<(ValidatorIndex, SigningKey)>,
+    permitted: bool,
+    mark: Option<HighWater>,
+    /// One for each position of the current height (and of later ones, if recovered).
+    records: BTreeMap<SigningPosition, SignedRecord>,
+    lost_until: Option<Height>,
+    diverged: Option<Height>,
+    height: Height,
+}
+
+impl Signer {
+    /// Takes up the history found on disk. `logged` are our own messages in the recovered WAL.
+    ///
+    /// The history of the height after the tip is complete if the mark is not above that height, the
+    /// WAL holds at least what the mark says was written before, and every signed record of the height
+    /// is in the WAL too (both are written in one transaction).
+    pub(crate) fn recover(
+        domain: SigningDomain,
+        epoch: Epoch,
+        own: Option<(ValidatorIndex, SigningKey)>,
+        recovered: &Recovered,
+        logged: &[SignedRecord],
+    ) -> Self {
+        let next = recovered.decided.next();
+        let records: BTreeMap<_, _> = recovered
+            .signed
+            .iter()
+            .filter(|record| record.position().height >= next)
+            .map(|record| (record.position(), record.clone()))
+            .collect();
+        let newest = records
+            .last_key_value()
+            .map(|(position, _)| HighWater { at: *position, wal_entries: 0 });
+        let mark = recovered.high_water.max(newest);
+        let complete = |mark: &HighWater| {
+            let entries = recovered.wal.len() as u64;
+            mark.height() == next
+                && entries > 0
+                && entries >= mark.wal_entries
+                && records.values().all(|record| logged.contains(record))
+        };
+        let lost_until = mark
+            .filter(|mark| mark.height() >= next && !complete(mark))
+            .map(|mark| mark.height());
+        Self {
+            domain,
+            epoch,
+            own,
+            permitted: recovered.may_sign,
+            mark,
+            records,
+            lost_until,
+            diverged: None,
+            height: next,
+        }
+    }
+
+    /// The own index, if this node has a key.
+    pub(crate) fn index(&self) -> Option<ValidatorIndex> {
+        self.own.as_ref().map(|(index, _)| *index)
+    }
+
+    /// Goes on to `height`; records of earlier heights are not needed any more.
+    pub(crate) fn start_height(&mut self, height: Height) {
+        self.height = height;
+        self.records.retain(|position, _| position.height >= height);
+    }
+
+    /// Whether it signs at the current height, and if not, why.
+    pub(crate) fn may_sign(&self) -> Result<(), Silence> {
+        if self.own.is_none() {
+            return Err(Silence::NoKey);
+        }
+        if !self.permitted {
+            return Err(Silence::NotPermitted);
+        }
+        if let Some(until) = self.lost_until.filter(|until| self.height <= *until) {
+            return Err(Silence::RecordsLost { until });
+        }
+        match self.diverged.filter(|height| *height == self.height) {
+            Some(height) => Err(Silence::Diverged { height }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the WAL of the current height is kept. It is not where records were lost: a log with a
+    /// hole would look complete after the next restart.
+    pub(crate) fn keeps_wal(&self) -> bool {
+        self.own.is_some() && self.permitted && self.lost_until.is_none_or(|until| self.height > until)
+    }
+
+    /// Ends signing at the current height: the history and the state do not fit together.
+    pub(crate) fn diverge(&mut self) {
+        self.diverged = Some(self.height);
+    }
+
+    /// The block that was proposed at this position, if one was.
+    pub(crate) fn proposed(&self, height: Height, round: Round) -> Option<BlockId> {
+        let record = self.records.get(&SigningPosition { height, round, step: Step::Propose })?;
+        match record {
+            SignedRecord::Proposal(proposal) => Some(proposal.block),
+            SignedRecord::Vote(_) => None,
+        }
+    }
+
+    /// Whether a proposal could be signed at this position.
+    pub(crate) fn may_propose(&self, height: Height, round: Round) -> bool {
+        let position = SigningPosition { height, round, step: Step::Propose };
+        self.may_sign().is_ok()
+            && (self.records.contains_key(&position) || self.is_above_mark(position))
+    }
+
+    /// A message of ours came in from the network. One that is not on record was signed by a lost past
+    /// or a second instance of this validator: never sign at or below it, nor at all at that height.
+    pub(crate) fn observe(&mut self, record: &SignedRecord, out: &mut Vec<Record>) {
+        let position = record.position();
+        if position.height < self.height || self.records.get(&position) == Some(record) {
+            return;
+        }
+        self.diverged = Some(position.height).max(self.diverged);
+        if self.is_above_mark(position) {
+            let mark = HighWater { at: position, wal_entries: u64::MAX };
+            self.mark = Some(mark);
+            out.push(Record::HighWater(mark));
+        }
+    }
+
+    /// Signs a vote, or gives out the stored one, or refuses.
+    pub(crate) fn vote(
+        &mut self,
+        mut vote: SignedVote,
+        wal_entries: u64,
+        out: &mut Vec<Record>,
+    ) -> Option<SignedVote> {
+        self.may_sign().ok()?;
+        let position = SignedRecord::Vote(vote.clone()).position();
+        match self.records.get(&position) {
+            Some(SignedRecord::Vote(stored)) if stored.block == vote.block => {
+                return Some(stored.clone());
+            }
+            Some(_) => {
+                self.diverge();
+                return None;
+            }
+            None => {}
+        }
+        let digest = vote.digest(&self.domain, self.epoch);
+        vote.signature = self.sign(position, digest.as_bytes(), wal_entries, out)?;
+        self.record(SignedRecord::Vote(vote.clone()), out);
+        Some(vote)
+    }
+
+    /// Signs a proposal, or gives out the stored one, or refuses.
+    pub(crate) fn proposal(
+        &mut self,
+        mut proposal: SignedProposal,
+        wal_entries: u64,
+        out: &mut Vec<Record>,
+    ) -> Option<SignedProposal> {
+        self.may_sign().ok()?;
+        let position = SignedRecord::Proposal(proposal.clone()).position();
+        if let Some(record) = self.records.get(&position) {
+            return match record {
+                SignedRecord::Proposal(stored)
+                    if (stored.block, stored.pol_round) == (proposal.block, proposal.pol_round) =>
+                {
+                    Some(stored.clone())
+                }
+                SignedRecord::Proposal(_) | SignedRecord::Vote(_) => None,
+            };
+        }
+        let digest = proposal.digest(&self.domain, self.epoch);
+        proposal.signature = self.sign(position, digest.as_bytes(), wal_entries, out)?;
+        self.record(SignedRecord::Proposal(proposal.clone()), out);
+        Some(proposal)
+    }
+
+    fn is_above_mark(&self, position: SigningPosition) -> bool {
+        self.mark.is_none_or(|mark| position > mark.at)
+    }
+
+    fn sign(
+        &mut self,
+        position: SigningPosition,
+        digest: &[u8],
+        wal_entries: u64,
+        out: &mut Vec<Record>,
+    ) -> Option<SignatureBytes> {
+        if !self.is_above_mark(position) {
+            return None;
+        }
+        let (_, key) = self.own.as_ref()?;
+        let signature = SignatureBytes::new(key.sign(digest).to_bytes());
+        let mark = HighWater { at: position, wal_entries };
+        self.mark = Some(mark);
+        out.push(Record::HighWater(mark));
+        Some(signature)
+    }
+
+    fn record(&mut self, record: SignedRecord, out: &mut Vec<Record>) {
+        self.records.insert(record.position(), record.clone());
+        out.push(Record::Signed(record));
+    }
+}
