@@ -45,7 +45,7 @@ pub enum BlockError {
 }
 
 /// Why shares cannot be combined. Wrong but well-formed shares show in the openings instead.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum CombineError {
     /// There are fewer shares than a quorum.
     #[error("{expected} parties' shares are needed, found {found}")]

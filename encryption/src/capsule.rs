@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Why bytes are no capsule.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum CapsuleError {
     /// The length is another.
     #[error("a capsule has {expected} bytes, found {found}", expected = Capsule::BYTES)]
@@ -86,11 +86,11 @@ impl Capsule {
         })
     }
 
-    /// The capsule for exponent `r`, which `statement` digests with all that is known of the bundle;
-    /// `seed` and `r` make the nonce, so that it never repeats under another statement.
+    /// The capsule for exponent r and u = r·g, with a proof bound to label and body. The proof's nonce
+    /// is a digest of seed, r, label and body, so it never serves two statements.
     pub(crate) fn prove(
         key: &SealingKey,
-        r: &Secret,
+        (r, u): (&Secret, &G1Projective),
         seed: &[u8; 32],
         (label, body_hash): (&Digest, &Digest),
     ) -> [u8; Self::BYTES] {
@@ -102,7 +102,7 @@ impl Capsule {
                 .fixed(body_hash.as_bytes()),
         ));
         let (g, h) = (G1Projective::generator(), key.proof_base());
-        let points = encode(&[g * r.0, h * r.0, g * nonce.0, h * nonce.0]);
+        let points = encode(&[*u, h * r.0, g * nonce.0, h * nonce.0]);
         let mut bytes = [0; Self::BYTES];
         let (heads, tail) = bytes.split_at_mut(4 * 48);
         for (to, from) in heads.chunks_exact_mut(48).zip(&points) {

@@ -52,6 +52,11 @@ pub(crate) fn encode(points: &[G1Projective]) -> Vec<G1Bytes> {
     normalize(points).iter().map(|point| G1Bytes::new(point.to_compressed())).collect()
 }
 
+/// The encoding of a point.
+pub(crate) fn encode_one(point: &G1Projective) -> G1Bytes {
+    G1Bytes::new(point.to_compressed())
+}
+
 /// Σ sᵢ·Pᵢ for public scalars: its running time depends on them.
 pub(crate) fn sum_of_multiples(points: &[G1Affine], scalars: &[Scalar]) -> G1Projective {
     let mut bytes = Vec::with_capacity(points.len().saturating_mul(32));

@@ -1,6 +1,6 @@
 //! Sealing: legs to a capsule and a body that only a quorum can open, and only beside their header.
 
-use blstrs::{G1Affine, G1Projective};
+use blstrs::G1Projective;
 use chacha20poly1305::{
     ChaCha20Poly1305, KeyInit as _, Nonce,
     aead::{Aead as _, Payload},
@@ -14,7 +14,9 @@ use rand_core::{CryptoRng, RngCore};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::{capsule::Capsule, deal::Secret, field::hash_to_scalar, key::SealingKey};
+use crate::{
+    capsule::Capsule, curve::encode_one, deal::Secret, field::hash_to_scalar, key::SealingKey,
+};
 
 /// Bytes that the cipher adds: its authentication tag.
 pub(crate) const TAG_BYTES: u32 = 16;
@@ -112,14 +114,14 @@ pub(crate) fn seal_plaintext(
             .fixed(label.as_bytes())
             .bytes(&plaintext),
     ));
-    let u = G1Bytes::new(G1Affine::from(G1Projective::generator() * r.0).to_compressed());
-    let shared = G1Bytes::new(G1Affine::from(key.point() * r.0).to_compressed());
+    let point = G1Projective::generator() * r.0;
+    let (u, shared) = (encode_one(&point), encode_one(&(key.point() * r.0)));
     let payload = Payload { msg: &plaintext, aad: label.as_bytes() };
     #[expect(clippy::map_err_ignore, reason = "the cipher's error is opaque")]
     let body = cipher(&shared, &u, &label, header.suite)
         .encrypt(&Nonce::default(), payload)
         .map_err(|_| SealError::Cipher)?;
-    let capsule = Capsule::prove(key, &r, seed, (&label, &keccak(&body))).to_vec();
+    let capsule = Capsule::prove(key, (&r, &point), seed, (&label, &keccak(&body))).to_vec();
     Ok(Sealed { header, capsule, body })
 }
 

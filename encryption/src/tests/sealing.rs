@@ -1,0 +1,386 @@
+use conclave_types::{Digest, SIZE_BUCKETS, UndecryptableReason, digest::keccak};
+use proptest::prelude::*;
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::{
+    Capsule, CapsuleError, CapsuleStatement, SUITE, SealError, Sealed, SealingKey, open_bundle,
+    seal,
+    seal::{encode_legs, seal_plaintext},
+    verify_capsules,
+};
+
+fn sealed(committee: &Committee, sequence: u64) -> Sealed {
+    let legs = [leg(1, b"first"), leg(2, &[7; 300])];
+    seal(committee.key.sealing_key(), header(sequence), &legs, rng(sequence as u8)).unwrap()
+}
+
+/// Whether a bundle is as its sealer made it: what admission asks.
+fn accepts(key: &SealingKey, sealed: &Sealed) -> bool {
+    let Ok(capsule) = Capsule::decode(&sealed.capsule) else { return false };
+    let statement = CapsuleStatement {
+        label: sealed.header.label(),
+        body_hash: keccak(&sealed.body),
+        capsule: &capsule,
+    };
+    verify_capsules(key, &[statement], &SEED) == [true]
+}
+
+/// The opening of a bundle, by the secret key.
+fn opening(committee: &Committee, sealed: &Sealed) -> G1Bytes {
+    bytes(point(&Capsule::decode(&sealed.capsule).unwrap().u()) * committee.secret)
+}
+
+fn open(committee: &Committee, sealed: &Sealed) -> Result<Vec<Leg>, UndecryptableReason> {
+    let u = Capsule::decode(&sealed.capsule).unwrap().u();
+    let (label, opening) = (sealed.header.label(), opening(committee, sealed));
+    open_bundle(&label, &u, &opening, sealed.header.suite, &sealed.body)
+}
+
+#[test]
+fn a_sealed_bundle_is_accepted_and_opens_to_its_legs() {
+    let committee = committee(4);
+    let sealed = sealed(&committee, 0);
+    assert_eq!(sealed.header.suite, SUITE);
+    assert_eq!(sealed.header.key_id, committee.key.id());
+    assert_eq!(sealed.header.body_bytes, 512 + 16);
+    assert_eq!(sealed.body.len(), 512 + 16);
+    assert!(accepts(committee.key.sealing_key(), &sealed));
+    assert_eq!(open(&committee, &sealed), Ok(vec![leg(1, b"first"), leg(2, &[7; 300])]));
+}
+
+#[test]
+fn every_bucket_is_used_up_to_its_last_byte() {
+    let committee = committee(4);
+    for bucket in SIZE_BUCKETS {
+        // One leg is framed by 4 + 8 + 4 bytes.
+        let largest = leg(1, &vec![1; bucket as usize - 16]);
+        let key = committee.key.sealing_key();
+        let sealed = seal(key, header(0), std::slice::from_ref(&largest), rng(1)).unwrap();
+        assert_eq!(sealed.header.body_bytes, bucket + 16);
+        assert_eq!(open(&committee, &sealed), Ok(vec![largest]));
+    }
+}
+
+#[test]
+fn what_cannot_be_sealed_is_refused() {
+    let key = committee(4).key;
+    let key = key.sealing_key();
+    assert_eq!(seal(key, header(0), &[], rng(1)), Err(SealError::NoLegs));
+    let large = leg(1, &vec![1; 131_072 - 15]);
+    assert_eq!(seal(key, header(0), &[large], rng(1)), Err(SealError::TooLarge { found: 131_073 }));
+    let found = NetworkId::new([9; 32]);
+    let foreign = BundleHeader { network: found, ..header(0) };
+    let expected = SealError::Network { expected: network(), found };
+    assert_eq!(seal(key, foreign, &[leg(1, b"x")], rng(1)), Err(expected));
+}
+
+#[test]
+fn a_generator_that_repeats_itself_does_not_repeat_the_exponent() {
+    let key = committee(4).key;
+    let of = |header, bytes: &[u8]| {
+        seal(key.sealing_key(), header, &[leg(1, bytes)], rng(1)).unwrap().capsule[..48].to_vec()
+    };
+    assert_eq!(of(header(0), b"a"), of(header(0), b"a"));
+    assert_ne!(of(header(0), b"a"), of(header(0), b"b"));
+    assert_ne!(of(header(0), b"a"), of(header(1), b"a"));
+}
+
+#[test]
+fn a_capsule_with_any_byte_changed_is_refused() {
+    let committee = committee(4);
+    let sealed = sealed(&committee, 0);
+    for at in 0..Capsule::BYTES {
+        let mut mauled = sealed.clone();
+        mauled.capsule[at] ^= 0x01;
+        assert!(!accepts(committee.key.sealing_key(), &mauled), "byte {at}");
+    }
+}
+
+#[test]
+fn every_part_of_a_proof_is_needed() {
+    let committee = committee(4);
+    let sealed = sealed(&committee, 0);
+    let other = self::sealed(&committee, 1);
+    for (part, range) in [
+        ("u", 0..48),
+        ("ū", 48..96),
+        ("w", 96..144),
+        ("w̄", 144..192),
+        ("z", 192..224),
+        ("u, ū", 0..96),
+        ("proof", 96..224),
+    ] {
+        let mut mixed = sealed.clone();
+        mixed.capsule[range.clone()].copy_from_slice(&other.capsule[range]);
+        assert!(!accepts(committee.key.sealing_key(), &mixed), "{part} of another bundle");
+    }
+}
+
+#[test]
+fn a_changed_body_is_refused() {
+    let committee = committee(4);
+    let sealed = sealed(&committee, 0);
+    for at in [0, 100, sealed.body.len() - 1] {
+        let mut mauled = sealed.clone();
+        mauled.body[at] ^= 0x80;
+        assert!(!accepts(committee.key.sealing_key(), &mauled));
+        assert_eq!(open(&committee, &mauled), Err(UndecryptableReason::BadCiphertext));
+    }
+}
+
+#[test]
+fn a_ciphertext_is_worth_nothing_under_another_header() {
+    let committee = committee(4);
+    let sealed = sealed(&committee, 0);
+    let thefts: [(&str, fn(&mut BundleHeader)); 9] = [
+        ("payer", |header| header.payer = PayerAddress::new([0x66; 20])),
+        ("lane", |header| header.nonce.lane += 1),
+        ("sequence", |header| header.nonce.sequence += 1),
+        ("max fee", |header| header.max_fee = Gwei::new(1)),
+        ("priority fee", |header| header.priority_fee = Gwei::new(1)),
+        ("valid until", |header| header.valid_until = Height::new(1)),
+        ("network", |header| header.network = NetworkId::new([9; 32])),
+        ("key id", |header| header.key_id = KeyId::ZERO),
+        ("length", |header| header.body_bytes += 1),
+    ];
+    for (field, change) in thefts {
+        let mut stolen = sealed.clone();
+        change(&mut stolen.header);
+        assert!(!accepts(committee.key.sealing_key(), &stolen), "{field}");
+        let opened = open(&committee, &stolen);
+        assert_eq!(opened, Err(UndecryptableReason::BadCiphertext), "{field}");
+    }
+}
+
+#[test]
+fn a_proof_does_not_hold_under_another_key_id_or_network() {
+    let committee = committee(4);
+    let sealed = sealed(&committee, 0);
+    let (pk, pk_g2) = (committee.raw.public_key, committee.raw.public_key_g2);
+    let later_era = SealingKey::new(network(), SUITE, Era::new(1), pk, pk_g2).unwrap();
+    assert!(!accepts(&later_era, &sealed));
+    let fork = SealingKey::new(NetworkId::new([9; 32]), SUITE, Era::ZERO, pk, pk_g2).unwrap();
+    assert!(!accepts(&fork, &sealed));
+}
+
+#[test]
+fn wrong_proofs_are_found_alone_wherever_they_are() {
+    let committee = committee(4);
+    let key = committee.key.sealing_key();
+    let sealed: Vec<Sealed> = (0..7).map(|sequence| sealed(&committee, sequence)).collect();
+    let capsules: Vec<Capsule> =
+        sealed.iter().map(|sealed| Capsule::decode(&sealed.capsule).unwrap()).collect();
+    let statements = |wrong: &[usize]| -> Vec<CapsuleStatement<'_>> {
+        let each = sealed.iter().zip(&capsules).enumerate();
+        each.map(|(index, (sealed, capsule))| CapsuleStatement {
+            label: if wrong.contains(&index) { Digest::ZERO } else { sealed.header.label() },
+            body_hash: keccak(&sealed.body),
+            capsule,
+        })
+        .collect()
+    };
+    let sets: [&[usize]; 11] = [
+        &[],
+        &[0],
+        &[1],
+        &[2],
+        &[3],
+        &[4],
+        &[5],
+        &[6],
+        &[0, 6],
+        &[1, 2, 5],
+        &[0, 1, 2, 3, 4, 5, 6],
+    ];
+    for wrong in sets {
+        let expected: Vec<bool> = (0..7).map(|index| !wrong.contains(&index)).collect();
+        assert_eq!(verify_capsules(key, &statements(wrong), &SEED), expected);
+    }
+    assert_eq!(verify_capsules(key, &[], &SEED), Vec::<bool>::new());
+}
+
+#[test]
+fn errors_that_would_cancel_without_weights_are_found() {
+    let committee = committee(4);
+    let mut pair = [sealed(&committee, 0), sealed(&committee, 1)];
+    let shift = Scalar::from(12_345);
+    for (sealed, shift) in pair.iter_mut().zip([shift, -shift]) {
+        let z: [u8; 32] = sealed.capsule[192..].try_into().unwrap();
+        let z = Scalar::from_bytes_be(&z).unwrap() + shift;
+        sealed.capsule[192..].copy_from_slice(&z.to_bytes_be());
+    }
+    let capsules = pair.each_ref().map(|sealed| Capsule::decode(&sealed.capsule).unwrap());
+    let statements = [0, 1].map(|index| CapsuleStatement {
+        label: pair[index].header.label(),
+        body_hash: keccak(&pair[index].body),
+        capsule: &capsules[index],
+    });
+    for seed in 0..8 {
+        assert_eq!(
+            verify_capsules(committee.key.sealing_key(), &statements, &[seed; 32]),
+            [false, false]
+        );
+    }
+}
+
+#[test]
+fn capsules_of_the_wrong_length_are_refused() {
+    let committee = committee(4);
+    let capsule = sealed(&committee, 0).capsule;
+    for found in [0, 47, 48, 192, 223] {
+        assert_eq!(Capsule::decode(&capsule[..found]), Err(CapsuleError::Length { found }));
+    }
+    for extra in [1, 31, 32, 48, 1_000] {
+        let longer = [capsule.as_slice(), &vec![0; extra]].concat();
+        let expected = CapsuleError::Length { found: Capsule::BYTES + extra };
+        assert_eq!(Capsule::decode(&longer), Err(expected));
+    }
+}
+
+#[test]
+fn points_that_are_none_are_refused_in_every_part_of_a_capsule() {
+    let committee = committee(4);
+    let capsule = sealed(&committee, 0).capsule;
+    let off_curve = {
+        // x = 1 has no y: 1 + 4 is no square.
+        let mut bytes = [0; 48];
+        (bytes[0], bytes[47]) = (0x80, 1);
+        bytes
+    };
+    for (name, start) in [("u", 0), ("ū", 48), ("w", 96), ("w̄", 144)] {
+        let part: [u8; 48] = capsule[start..start + 48].try_into().unwrap();
+        let part = point(&G1Bytes::new(part));
+        let mut bad = vec![off_curve, [0; 48], [0xff; 48]];
+        // Not in the subgroup, the torsion being of a small order.
+        bad.extend([3, 11].map(|order| (part + torsion(order)).to_compressed()));
+        // Infinity with a stray bit.
+        let mut stray = *infinity().as_bytes();
+        stray[47] = 1;
+        bad.push(stray);
+        if start < 96 {
+            bad.push(*infinity().as_bytes());
+        }
+        for bytes in bad {
+            let mut mauled = capsule.clone();
+            mauled[start..start + 48].copy_from_slice(&bytes);
+            assert_eq!(Capsule::decode(&mauled), Err(CapsuleError::Point(name)));
+        }
+    }
+    let mut mauled = capsule;
+    mauled[192..].fill(0xff);
+    assert_eq!(Capsule::decode(&mauled), Err(CapsuleError::Scalar));
+}
+
+#[test]
+fn a_proof_with_commitments_at_infinity_is_judged_like_any_other() {
+    let committee = committee(4);
+    let mut sealed = sealed(&committee, 0);
+    sealed.capsule[96..144].copy_from_slice(infinity().as_bytes());
+    sealed.capsule[144..192].copy_from_slice(infinity().as_bytes());
+    assert!(Capsule::decode(&sealed.capsule).is_ok());
+    assert!(!accepts(committee.key.sealing_key(), &sealed));
+}
+
+#[test]
+fn plaintexts_that_are_not_canonical_are_undecryptable_for_everyone() {
+    use UndecryptableReason::{BadEncoding, NoLegs};
+    let committee = committee(4);
+    let legs = encode_legs(&[leg(1, b"x")]);
+    let padded = |bytes: &[u8], last: u8| {
+        let mut bytes = bytes.to_vec();
+        bytes.resize(256, 0);
+        bytes[255] = last;
+        bytes
+    };
+    let cases = [
+        ("stray padding", padded(&legs, 1), BadEncoding),
+        ("a second list", padded(&[legs.as_slice(), &legs].concat(), 0), BadEncoding),
+        ("no legs", padded(&[], 0), NoLegs),
+        ("more legs than bytes", padded(&[0xff; 4], 0), BadEncoding),
+        (
+            "a leg longer than the rest",
+            padded(&[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff], 0),
+            BadEncoding,
+        ),
+        ("noise", vec![0xa5; 256], BadEncoding),
+    ];
+    for (name, plaintext, expected) in cases {
+        let key = committee.key.sealing_key();
+        let sealed = seal_plaintext(key, header(0), Zeroizing::new(plaintext), &SEED).unwrap();
+        // The proof is sound: nothing but the opening shows it.
+        assert!(accepts(key, &sealed), "{name}");
+        assert_eq!(open(&committee, &sealed), Err(expected), "{name}");
+    }
+}
+
+#[test]
+fn a_plaintext_between_two_buckets_is_undecryptable() {
+    use chacha20poly1305::{
+        Nonce,
+        aead::{Aead as _, Payload},
+    };
+    let committee = committee(4);
+    let sealed = sealed(&committee, 0);
+    let u = Capsule::decode(&sealed.capsule).unwrap().u();
+    let (label, k) = (sealed.header.label(), opening(&committee, &sealed));
+    for length in [5, 16, 255, 257, 131_073] {
+        let mut plaintext = encode_legs(&[leg(1, b"")]).to_vec();
+        plaintext.resize(length, 0);
+        let payload = Payload { msg: &plaintext, aad: label.as_bytes() };
+        let body =
+            crate::seal::cipher(&k, &u, &label, SUITE).encrypt(&Nonce::default(), payload).unwrap();
+        let opened = open_bundle(&label, &u, &k, SUITE, &body);
+        assert_eq!(opened, Err(UndecryptableReason::BadEncoding), "{length}");
+    }
+}
+
+#[test]
+fn a_body_opens_under_its_own_opening_label_u_and_suite_only() {
+    let committee = committee(4);
+    let sealed = sealed(&committee, 0);
+    let u = Capsule::decode(&sealed.capsule).unwrap().u();
+    let (label, k) = (sealed.header.label(), opening(&committee, &sealed));
+    let other = points(1)[0];
+    let bad = Err(UndecryptableReason::BadCiphertext);
+    assert_eq!(open_bundle(&label, &u, &other, SUITE, &sealed.body), bad);
+    assert_eq!(open_bundle(&label, &other, &k, SUITE, &sealed.body), bad);
+    assert_eq!(open_bundle(&Digest::ZERO, &u, &k, SUITE, &sealed.body), bad);
+    assert_eq!(open_bundle(&label, &u, &k, 2, &sealed.body), bad);
+    for length in [0, 1, 15, 16, 17] {
+        assert_eq!(open_bundle(&label, &u, &k, SUITE, &sealed.body[..length]), bad);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_legs_come_back(
+        legs in prop::collection::vec((any::<u64>(), prop::collection::vec(any::<u8>(), 0..600)), 1..6),
+        seed in any::<u8>(),
+    ) {
+        let committee = committee(4);
+        let legs: Vec<Leg> = legs.iter().map(|(rollup, bytes)| leg(*rollup, bytes)).collect();
+        let sealed = seal(committee.key.sealing_key(), header(0), &legs, rng(seed)).unwrap();
+        prop_assert!(accepts(committee.key.sealing_key(), &sealed));
+        prop_assert_eq!(open(&committee, &sealed), Ok(legs));
+    }
+
+    #[test]
+    fn no_bytes_make_a_decoder_panic(
+        capsule in prop::collection::vec(any::<u8>(), 0..300),
+        exact in prop::collection::vec(any::<u8>(), 224),
+        body in prop::collection::vec(any::<u8>(), 0..600),
+        k in any::<[u8; 32]>(),
+    ) {
+        prop_assert!(Capsule::decode(&capsule).is_err());
+        prop_assert!(Capsule::decode(&exact).is_err());
+        let mut wide = [0; 48];
+        wide[..32].copy_from_slice(&k);
+        let wide = G1Bytes::new(wide);
+        prop_assert!(open_bundle(&Digest::new(k), &wide, &wide, k[0], &body).is_err());
+        let key = committee(1).key;
+        prop_assert!(SealedBlock::new(&key, Height::new(1), BlockId::ZERO, &[wide]).is_err());
+    }
+}
