@@ -1,1 +1,52 @@
-//! Conclave.
+//! The protocol core: consensus, mempool, decryption and derivation composed into one state machine.
+//!
+//! ```text
+//!            Input                              Ready
+//! shell ───────────────▶ Sequencer::step ───────────────▶ shell
+//! (node | simulator)      no I/O, no clock      persist ▸ send ▸ run jobs ▸ serve ▸ tell
+//!
+//!  Submit, Bundles ─▶ intake ─▶ pool ─▶ propose ─▶ candidates ─▶ engine (BFT) ─▶ decide
+//!                                                    judge                         │
+//!                                     batches ◀─ order ◀─ open ◀─ shares ◀─ reveal ┘
+//! ```
+//!
+//! **Invariants.**
+//! - `step` is a function of (state, now, input): two runs with the same inputs give the same results.
+//! - Durable before visible: the effects of a step are inside [`Ready`], and [`Ready::persist`] is the only way
+//!   to get at them.
+//! - Shares of a block are computed and signed only after its decision is among the same or earlier
+//!   writes; what is shared was decided.
+//! - Only a pure function of block and parent state may call a block invalid ([`judge`]); everything
+//!   that depends on this node's view merely delays its vote.
+//! - Every buffer has a bound, named where it is declared.
+
+pub mod archive;
+pub mod audit;
+mod candidates;
+mod catchup;
+mod chain;
+mod config;
+mod decide;
+mod input;
+mod intake;
+mod job;
+pub mod judge;
+mod message;
+mod propose;
+mod recover;
+mod reveal;
+mod sequencer;
+mod store;
+
+pub use config::{Config, ConfigError, Identity};
+pub use input::{Effects, Event, Input, Peer, Penalty, Ready, ReceiptBody, Rejection, Status};
+pub use job::{
+    Job, JobOutput, OpenFailure, OpenFrom, OpenedBlock, SharedBlock, capsule_point, decrypt,
+};
+pub use message::{
+    DecidedBlock, MESSAGE_BYTES_MAX, Message, MessageError, ShareMessage, WANT_BUNDLES_MAX,
+};
+pub use recover::RecoverError;
+pub use reveal::reveal;
+pub use sequencer::Sequencer;
+pub use store::{Entry, HighWater, Store, Table, Write};

@@ -1,0 +1,226 @@
+//! Re-deriving history offline: anyone who has the genesis and an archive finds out whether every
+//! block was decided by a quorum, valid, opened rightly, ordered as drawn and derived as stored.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use conclave_derivation::Cursors;
+use conclave_encryption::{PublicKey, SealedBlock};
+use conclave_mempool::{Ledger, admission};
+use conclave_types::{
+    Batch, Committee, Digest, EncryptedBundle, Epoch, Genesis, Height, NetworkId, RollupId,
+    digest::SigningDomain,
+};
+
+use crate::{
+    archive::{self, ArchiveError, StoredBlock, StoredReveal},
+    chain::Parent,
+    config::ConfigError,
+    job::{OpenedBlock, capsule_point, decrypt},
+    judge::{InvalidBlock, Rulebook},
+    reveal::reveal,
+    store::Store,
+};
+
+/// What is wrong at a height.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError<E: std::error::Error + 'static> {
+    /// The genesis is not valid.
+    #[error("the genesis is not valid")]
+    Config(#[from] ConfigError),
+    /// The archive cannot be read.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError<E>),
+    /// A block is not there.
+    #[error("the block is missing")]
+    Missing,
+    /// The certificate is of another block, or does not verify.
+    #[error("the certificate does not certify this block")]
+    Certificate(#[source] Option<conclave_types::CertificateError>),
+    /// The block breaks a rule.
+    #[error("the block is not valid")]
+    Invalid(#[from] InvalidBlock),
+    /// Signatures or proofs of bundles do not hold.
+    #[error("bundle {0} has a signature or proof that does not hold")]
+    Bundle(conclave_types::BundleId),
+    /// The openings do not pass the pairing check.
+    #[error("the openings do not open this block")]
+    Openings,
+    /// What was stored is not what follows.
+    #[error("the stored {0} is not what follows from the block and its openings")]
+    Derived(&'static str),
+}
+
+/// What an audit of one height found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditedHeight {
+    /// The height.
+    pub height: Height,
+    /// Its bundles.
+    pub bundle_count: usize,
+    /// Whether it was revealed; the newest heights may not be.
+    pub revealed: bool,
+    /// The chain digest after it, if it was revealed.
+    pub digest: Digest,
+}
+
+/// An auditor, replaying from the first block.
+pub struct Auditor {
+    genesis: Arc<Genesis>,
+    network: NetworkId,
+    domain: SigningDomain,
+    committee: Committee,
+    key: PublicKey,
+    rules: admission::Rules,
+    rollups: BTreeSet<RollupId>,
+    parent: Parent,
+    ledger: Ledger,
+    cursors: Cursors,
+    digests: std::collections::BTreeMap<Height, Digest>,
+    /// Heights below this are replayed for their effects, without the costly checks.
+    check_from: Height,
+}
+
+impl Auditor {
+    /// An auditor who checks everything from `check_from` on. What comes before is replayed for its
+    /// effects on ledger, cursors and digests.
+    ///
+    /// # Errors
+    ///
+    /// If the genesis is not valid.
+    pub fn new(genesis: Arc<Genesis>, check_from: Height) -> Result<Self, ConfigError> {
+        let committee = genesis.validate()?;
+        let network = genesis.network_id();
+        Ok(Self {
+            key: PublicKey::new(network, &genesis.encryption_key)?,
+            domain: SigningDomain::of(&genesis),
+            rules: admission::Rules::new(&genesis),
+            rollups: genesis.rollups.iter().map(|rollup| rollup.id).collect(),
+            parent: Parent::genesis(&genesis),
+            ledger: Ledger::new(&genesis),
+            cursors: Cursors::default(),
+            digests: [(Height::ZERO, Digest::ZERO)].into(),
+            network,
+            committee,
+            genesis,
+            check_from,
+        })
+    }
+
+    /// The height that comes next.
+    #[must_use]
+    pub const fn next(&self) -> Height {
+        self.parent.height.next()
+    }
+
+    /// Replays the next height from `store`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn advance<S: Store>(&mut self, store: &S) -> Result<AuditedHeight, AuditError<S::Error>> {
+        let height = self.next();
+        let stored = archive::block(store, height)?.ok_or(AuditError::Missing)?;
+        let bundles = archive::block_bundles(store, &stored.block)?;
+        let checked = height >= self.check_from;
+        if checked {
+            self.check_block(&stored, &bundles)?;
+        }
+        let headers: Vec<_> = bundles.iter().map(|bundle| &bundle.header).collect();
+        let charges = self
+            .ledger
+            .check_block(&headers, &self.genesis.params)
+            .map_err(|error| AuditError::Invalid(error.into()))?;
+        self.ledger.apply(height, &charges).map_err(|error| AuditError::Invalid(error.into()))?;
+        let reveal = archive::reveal(store, height)?;
+        let revealed = reveal.is_some();
+        if let Some(reveal) = reveal {
+            self.check_reveal(store, &stored, &bundles, reveal, checked)?;
+        }
+        self.parent = Parent::block(&stored.block.header);
+        let digest = self.digests.get(&height).copied().unwrap_or_default();
+        Ok(AuditedHeight { height, bundle_count: bundles.len(), revealed, digest })
+    }
+
+    fn check_block<E: std::error::Error>(
+        &self,
+        stored: &StoredBlock,
+        bundles: &[Arc<EncryptedBundle>],
+    ) -> Result<(), AuditError<E>> {
+        let StoredBlock { block, certificate } = stored;
+        let statement = certificate
+            .verify(&self.committee, &self.domain)
+            .map_err(|error| AuditError::Certificate(Some(error)))?;
+        if statement.block != block.id() || statement.height != block.header.height {
+            return Err(AuditError::Certificate(None));
+        }
+        let rulebook = Rulebook {
+            network: self.network,
+            domain: &self.domain,
+            epoch: Epoch::ZERO,
+            committee: &self.committee,
+            params: &self.genesis.params,
+            bundles: &self.rules,
+        };
+        rulebook.check_structure(block, &self.parent)?;
+        let digest = self.digests.get(&block.header.revealed_height).copied().unwrap_or_default();
+        rulebook.check_digests(block, &digest, &self.ledger.digest())?;
+        rulebook.check_bundles(block, bundles.iter().map(Arc::as_ref), &self.ledger)?;
+        let seed = *block.id().as_bytes();
+        let verdicts = admission::verify(bundles, self.key.sealing_key(), &seed);
+        let bad = block.body.bundles.iter().zip(verdicts).find(|(_, verdict)| verdict.is_err());
+        bad.map_or(Ok(()), |(id, _)| Err(AuditError::Bundle(*id)))
+    }
+
+    fn check_reveal<S: Store>(
+        &mut self,
+        store: &S,
+        stored: &StoredBlock,
+        bundles: &[Arc<EncryptedBundle>],
+        reveal_record: StoredReveal,
+        checked: bool,
+    ) -> Result<(), AuditError<S::Error>> {
+        let header = &stored.block.header;
+        let height = header.height;
+        let id = stored.block.id();
+        let StoredReveal { openings, digest, .. } = reveal_record;
+        if openings.len() != bundles.len().saturating_add(1) {
+            return Err(AuditError::Openings);
+        }
+        if checked {
+            let points: Vec<_> =
+                bundles.iter().map(|bundle| capsule_point(bundle).unwrap_or_default()).collect();
+            let sealed = SealedBlock::new(&self.key, height, id, &points).ok();
+            if !sealed.is_some_and(|sealed| sealed.check(&openings, id.as_bytes())) {
+                return Err(AuditError::Openings);
+            }
+        }
+        let sealed = bundles.iter().zip(openings.iter().skip(1));
+        let outcomes =
+            sealed.map(|(bundle, opening)| decrypt(bundle, opening, &self.rollups)).collect();
+        let opened = OpenedBlock { openings, outcomes, share_validators: Vec::new() };
+        let block = reveal(header, id, bundles, &opened);
+        let batches = self.cursors.batches(&block);
+        let before = height.previous().and_then(|before| self.digests.get(&before));
+        let expected = block.digest(&before.copied().unwrap_or_default());
+        if digest != expected {
+            return Err(AuditError::Derived("chain digest"));
+        }
+        if archive::revealed(store, height)?.as_ref() != Some(&block) {
+            return Err(AuditError::Derived("revealed block"));
+        }
+        check_batches(store, &batches)?;
+        self.digests.insert(height, digest);
+        self.digests = self.digests.split_off(&header.revealed_height);
+        Ok(())
+    }
+}
+
+fn check_batches<S: Store>(store: &S, batches: &[Batch]) -> Result<(), AuditError<S::Error>> {
+    for batch in batches {
+        let stored = archive::batches(store, batch.rollup, batch.sequence, 1)?;
+        if stored.first() != Some(batch) {
+            return Err(AuditError::Derived("batch"));
+        }
+    }
+    Ok(())
+}

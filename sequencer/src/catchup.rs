@@ -1,0 +1,208 @@
+//! Keeping up with the others: after a restart, a partition, or a lost message.
+//!
+//! Everyone says now and then how far it is. Whoever is behind asks one peer at a time for decided
+//! blocks, each of which proves itself by its certificate; whoever waits too long for a reveal asks all
+//! for openings or shares.
+//!
+//! **Bounds.** One request for blocks at a time; [`PEERS_MAX`] peers are remembered.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use conclave_types::{Block, BlockId, EncryptedBundle, G1Bytes, Height, Time};
+
+use crate::{
+    archive::{self, ArchiveRequest},
+    input::{Peer, Penalty},
+    message::{DecidedBlock, Message},
+    sequencer::Sequencer,
+};
+
+/// Peers whose progress is remembered: a full committee and as many full nodes.
+const PEERS_MAX: usize = 2_048;
+/// How often this node says how far it is, and looks at how far the others are.
+const STATUS_EVERY: Duration = Duration::from_millis(250);
+/// How long a peer may take to answer a request for blocks.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// How long consensus may take to close a gap of one height by itself.
+const PATIENCE: Duration = Duration::from_millis(750);
+/// How long shares may take before everyone is asked.
+const REVEAL_PATIENCE: Duration = Duration::from_millis(500);
+/// Heights whose openings are asked for at once.
+const OPENINGS_MAX: usize = 8;
+
+/// A decided block that came with its proof: the block, its bundles, its openings if it has them.
+type Followed = (Arc<Block>, Vec<Arc<EncryptedBundle>>, Option<Vec<G1Bytes>>);
+
+/// How far the others are, and what was asked of them.
+#[derive(Debug, Default)]
+pub(crate) struct CatchUp {
+    /// Each peer's newest decided height, by its own account.
+    peers: BTreeMap<Peer, Height>,
+    asked: Option<(Peer, Time)>,
+    progressed_at: Time,
+    next_status: Time,
+    turn: usize,
+    /// The block that the engine is being told to take as decided.
+    followed: Option<Followed>,
+}
+
+impl CatchUp {
+    pub(crate) fn wake_at(&self) -> Option<Time> {
+        Some(self.next_status)
+    }
+
+    pub(crate) fn peer_down(&mut self, peer: Peer) {
+        self.peers.remove(&peer);
+        self.asked = self.asked.filter(|(asked, _)| *asked != peer);
+    }
+
+    pub(crate) fn peer_status(&mut self, peer: Peer, decided: Height) {
+        if self.peers.len() < PEERS_MAX || self.peers.contains_key(&peer) {
+            self.peers.insert(peer, decided);
+        }
+    }
+
+    pub(crate) const fn progressed(&mut self, now: Time) {
+        self.progressed_at = now;
+    }
+
+    pub(crate) fn take_followed(&mut self, id: &BlockId) -> Option<Followed> {
+        self.followed.take_if(|(block, _, _)| block.id() == *id)
+    }
+
+    /// A peer that claims to be ahead, another one each time.
+    fn ahead_of(&mut self, height: Height) -> Option<(Peer, Height)> {
+        let ahead: Vec<_> = self.peers.iter().filter(|(_, theirs)| **theirs > height).collect();
+        self.turn = self.turn.wrapping_add(1);
+        let pick = self.turn.checked_rem(ahead.len())?;
+        ahead.get(pick).map(|(peer, theirs)| (**peer, **theirs))
+    }
+}
+
+impl Sequencer {
+    pub(crate) fn on_peer_up(&mut self, peer: Peer) {
+        let status = self.status_message();
+        self.send(peer, status);
+    }
+
+    fn status_message(&self) -> Message {
+        Message::Status { decided: self.chain.decided(), revealed: self.chain.revealed }
+    }
+
+    pub(crate) fn catch_up_turn(&mut self, now: Time) {
+        if now < self.catch_up.next_status {
+            return;
+        }
+        self.catch_up.next_status = now.after(STATUS_EVERY);
+        let status = self.status_message();
+        self.broadcast(status);
+        self.ask_for_blocks(now);
+        self.ask_for_stuck_reveals(now);
+    }
+
+    fn ask_for_blocks(&mut self, now: Time) {
+        if self.catch_up.asked.is_some_and(|(_, at)| now < at.after(ANSWER_WITHIN)) {
+            return;
+        }
+        self.catch_up.asked = None;
+        let decided = self.chain.decided();
+        let Some((peer, theirs)) = self.catch_up.ahead_of(decided) else { return };
+        let gap_of_one = theirs <= decided.next();
+        if gap_of_one && now < self.catch_up.progressed_at.after(PATIENCE) {
+            return;
+        }
+        self.request_blocks(now, peer);
+    }
+
+    fn request_blocks(&mut self, now: Time, peer: Peer) {
+        self.catch_up.asked = Some((peer, now));
+        self.send(peer, Message::WantDecided { from: self.chain.next() });
+    }
+
+    fn ask_for_stuck_reveals(&mut self, now: Time) {
+        let before = Time::from_micros(
+            now.as_micros().saturating_sub(REVEAL_PATIENCE.as_micros().try_into().unwrap_or(0)),
+        );
+        for height in self.reveals.stuck(before, OPENINGS_MAX) {
+            self.reveals.asked(height, now);
+            self.broadcast(Message::WantOpenings { height });
+        }
+    }
+
+    /// A block builds on a reveal that this node does not have.
+    pub(crate) fn ask_for_openings(&mut self, now: Time, up_to: Height) {
+        let waiting: Vec<_> = self.chain.revealed.up_to(up_to).take(OPENINGS_MAX).collect();
+        for height in waiting {
+            if self.reveals.stuck(now, usize::MAX).contains(&height) {
+                self.reveals.asked(height, now);
+                self.broadcast(Message::WantOpenings { height });
+            }
+        }
+    }
+
+    pub(crate) fn on_want_decided(&mut self, from: Peer, height: Height) {
+        if height <= self.chain.decided() {
+            self.ready.effects.serve.push((from, ArchiveRequest::Decided { from: height }));
+        }
+    }
+
+    pub(crate) fn on_decided_blocks(
+        &mut self,
+        now: Time,
+        from: Peer,
+        blocks: Vec<Arc<DecidedBlock>>,
+    ) {
+        let asked = self.catch_up.asked.is_some_and(|(peer, _)| peer == from);
+        if !asked {
+            return;
+        }
+        self.catch_up.asked = None;
+        let before = self.chain.decided();
+        for decided in blocks {
+            if decided.block.header.height != self.chain.next() {
+                continue;
+            }
+            if let Err(fault) = self.follow(now, &decided) {
+                return self.penalise(from, Penalty::Invalid(fault));
+            }
+        }
+        let behind =
+            self.catch_up.peers.get(&from).is_some_and(|theirs| *theirs > self.chain.decided());
+        if behind && self.chain.decided() > before {
+            self.request_blocks(now, from);
+        }
+    }
+
+    /// Follows a decided block that proves itself: its certificate is the authority, its bundles are
+    /// those that the header commits to.
+    fn follow(&mut self, now: Time, decided: &DecidedBlock) -> Result<(), &'static str> {
+        let DecidedBlock { block, certificate, bundles, openings } = decided;
+        let id = block.id();
+        if certificate.block != id || certificate.height != block.header.height {
+            return Err("a decided block with the certificate of another");
+        }
+        if block.header.bundle_root != block.body.bundle_root()
+            || block.header.parent_certificate != block.body.parent_certificate_digest()
+        {
+            return Err("a decided block with a wrong body");
+        }
+        let same = bundles.len() == block.body.bundles.len()
+            && bundles.iter().zip(&block.body.bundles).all(|(bundle, id)| bundle.id() == *id);
+        if !same {
+            return Err("a decided block with the wrong bundles");
+        }
+        // The certificate is checked by the engine before anything takes effect.
+        let Ok(outputs) = self.engine.catch_up(now, certificate) else {
+            return Err("a decided block whose certificate does not verify");
+        };
+        for (id, bundle) in block.body.bundles.iter().zip(bundles) {
+            self.write(archive::put_bundle(id, bundle));
+        }
+        let bundles = bundles.iter().cloned().map(Arc::new).collect();
+        let count = block.body.bundles.len().saturating_add(1);
+        let openings = openings.clone().filter(|openings| openings.len() == count);
+        self.catch_up.followed = Some((Arc::new(block.clone()), bundles, openings));
+        self.absorb(now, outputs);
+        Ok(())
+    }
+}

@@ -1,0 +1,113 @@
+//! What a sequencer is told once: the genesis, who it is, and a secret seed.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use conclave_encryption::{KeyError, PublicKey, SealingKey, SecretShare};
+use conclave_mempool::admission::Rules;
+use conclave_types::{
+    Committee, Epoch, Genesis, GenesisError, NetworkId, RollupId, ValidatorIndex,
+    digest::SigningDomain,
+};
+use ed25519_dalek::SigningKey;
+
+/// A validator's keys.
+#[derive(Clone)]
+pub struct Identity {
+    /// Signs votes, proposals and share messages.
+    pub signing_key: SigningKey,
+    /// Its share of the threshold key; none if it has no ticket or lost it.
+    pub secret_share: Option<Arc<SecretShare>>,
+}
+
+/// What a sequencer is told once.
+#[derive(Clone)]
+pub struct Config {
+    /// The genesis of the network.
+    pub genesis: Arc<Genesis>,
+    /// This node's validator keys; none for a full node.
+    pub identity: Option<Identity>,
+    /// Secret and random: weights of batch checks are derived from it.
+    pub seed: [u8; 32],
+}
+
+/// Why a configuration cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The genesis contradicts itself.
+    #[error("the genesis is not valid")]
+    Genesis(#[from] GenesisError),
+    /// The encryption key in the genesis is not one.
+    #[error("the encryption key in the genesis is not valid")]
+    Key(#[from] KeyError),
+    /// The signing key belongs to no member.
+    #[error("the consensus key of this node is not in the genesis; check the key file")]
+    NotAMember,
+    /// The secret share is not the one that the genesis expects of this validator.
+    #[error(
+        "the key share of validator {0} does not match its verification key; check the key file"
+    )]
+    WrongShare(ValidatorIndex),
+}
+
+/// A configuration after every part was checked against the others.
+pub(crate) struct Context {
+    pub(crate) genesis: Arc<Genesis>,
+    pub(crate) network: NetworkId,
+    pub(crate) domain: SigningDomain,
+    pub(crate) committee: Committee,
+    pub(crate) epoch: Epoch,
+    pub(crate) own: Option<(ValidatorIndex, Identity)>,
+    pub(crate) key: Arc<PublicKey>,
+    pub(crate) sealing: Arc<SealingKey>,
+    pub(crate) rules: Rules,
+    pub(crate) rollups: Arc<BTreeSet<RollupId>>,
+    seed: [u8; 32],
+    seeds_used: u64,
+}
+
+impl Context {
+    pub(crate) fn new(config: Config) -> Result<Self, ConfigError> {
+        let genesis = config.genesis;
+        let committee = genesis.validate()?;
+        let network = genesis.network_id();
+        let key = PublicKey::new(network, &genesis.encryption_key)?;
+        let own = match config.identity {
+            None => None,
+            Some(identity) => {
+                let public = identity.signing_key.verifying_key();
+                let public = conclave_types::ConsensusKey::new(public.to_bytes());
+                let index = committee.index_of(&public).ok_or(ConfigError::NotAMember)?;
+                let fits = |share: &Arc<SecretShare>| share.matches(&key, index.as_u16());
+                if !identity.secret_share.iter().all(fits) {
+                    return Err(ConfigError::WrongShare(index));
+                }
+                Some((index, identity))
+            }
+        };
+        Ok(Self {
+            domain: SigningDomain::of(&genesis),
+            rollups: Arc::new(genesis.rollups.iter().map(|rollup| rollup.id).collect()),
+            sealing: Arc::new(key.sealing_key().clone()),
+            key: Arc::new(key),
+            epoch: Epoch::ZERO,
+            rules: Rules::new(&genesis),
+            genesis,
+            network,
+            committee,
+            own,
+            seed: config.seed,
+            seeds_used: 0,
+        })
+    }
+
+    /// A fresh secret seed for one batch check.
+    pub(crate) fn next_seed(&mut self) -> [u8; 32] {
+        self.seeds_used = self.seeds_used.saturating_add(1);
+        let mut hasher = conclave_types::digest::Hasher::new("conclave/batch-seed/v1");
+        *hasher.fixed(&self.seed).u64(self.seeds_used).finish().as_bytes()
+    }
+
+    pub(crate) fn own_index(&self) -> Option<ValidatorIndex> {
+        self.own.as_ref().map(|(index, _)| *index)
+    }
+}

@@ -1,0 +1,93 @@
+//! What happens when a block is decided: it is written down with its certificate, its bundles are
+//! charged, and its reveal begins. Then the engine turns to the next height.
+
+use std::sync::Arc;
+
+use conclave_types::{Block, BundleHeader, Certificate, EncryptedBundle, G1Bytes, Time};
+
+use crate::{
+    archive::{self, BundlePlace, StoredBlock},
+    chain::Parent,
+    input::Event,
+    sequencer::Sequencer,
+};
+
+impl Sequencer {
+    /// The engine has decided: by possession (only a block that is held reaches it as valid), the block
+    /// and its bundles are here.
+    pub(crate) fn on_decided(&mut self, now: Time, certificate: Certificate) {
+        if let Some(followed) = self.catch_up.take_followed(&certificate.block) {
+            let (block, bundles, openings) = followed;
+            self.commit_block(now, &block, certificate, bundles, openings);
+            return self.next_height(now);
+        }
+        let Some(block) = self.candidates.block(certificate.height, &certificate.block) else {
+            return self.halt(format!(
+                "height {} was decided, but its block {} is not here",
+                certificate.height, certificate.block
+            ));
+        };
+        let held = |id| self.pool.get(id).or_else(|| self.intake.held(id)).map(Arc::clone);
+        let bundles: Option<Vec<_>> = block.body.bundles.iter().map(held).collect();
+        let Some(bundles) = bundles else {
+            return self
+                .halt(format!("height {} was decided without its bundles", certificate.height));
+        };
+        self.commit_block(now, &block, certificate, bundles, None);
+        self.next_height(now);
+    }
+
+    fn next_height(&mut self, now: Time) {
+        let outputs = self.engine.start_height(now, self.chain.next());
+        self.absorb(now, outputs);
+    }
+
+    /// Writes a decided block down and lets it take effect.
+    pub(crate) fn commit_block(
+        &mut self,
+        now: Time,
+        block: &Block,
+        certificate: Certificate,
+        bundles: Vec<Arc<EncryptedBundle>>,
+        openings: Option<Vec<G1Bytes>>,
+    ) {
+        let height = block.header.height;
+        let headers: Vec<&BundleHeader> = bundles.iter().map(|bundle| &bundle.header).collect();
+        let charges = match self.chain.ledger.check_block(&headers, &self.context.genesis.params) {
+            Ok(charges) => charges,
+            Err(error) => {
+                return self
+                    .halt(format!("decided block {height} does not fit the ledger: {error}"));
+            }
+        };
+        let accounts = match self.chain.ledger.apply(height, &charges) {
+            Ok(accounts) => accounts,
+            Err(error) => return self.halt(format!("charges of block {height}: {error}")),
+        };
+        for (address, account) in accounts {
+            self.write(archive::put_account(&address, &account));
+        }
+        for (index, id) in (0_u32..).zip(&block.body.bundles) {
+            self.write(archive::put_place(id, &BundlePlace { height, index }));
+        }
+        let stored = StoredBlock { block: block.clone(), certificate: certificate.clone() };
+        self.write(archive::put_block(&stored));
+        self.write(archive::delete_candidates(height));
+        self.write(archive::delete_wal(height));
+        self.chain.set_parent(Parent::block(&block.header), certificate.clone());
+        self.write(archive::put_tip(&self.chain.tip()));
+        self.pool.remove_included(&charges, &self.chain.ledger);
+        self.pool.expire(height.next());
+        self.intake.forget_needed();
+        self.candidates.decided(height);
+        self.proposer.decided(now);
+        self.catch_up.progressed(now);
+        self.begin_reveal(now, block, bundles, openings);
+        self.event(Event::Decided {
+            header: block.header.clone(),
+            block: block.id(),
+            bundles: block.body.bundles.clone(),
+            certificate,
+        });
+    }
+}

@@ -1,0 +1,228 @@
+//! The boundary between core and shell: what can happen to a sequencer, and what it asks for.
+
+use conclave_consensus::Evidence;
+use conclave_mempool::{PoolError, PoolStats, admission::AdmissionError};
+use conclave_types::{
+    Batch, BlockHeader, BlockId, BundleId, Certificate, Digest, EncryptedBundle, Height,
+    RevealedBlock, Round, Time, ValidatorIndex,
+};
+
+use crate::{
+    archive::ArchiveRequest,
+    job::{Job, JobOutput},
+    message::Message,
+    store::{Store, Write},
+};
+
+/// Another node, as the transport has authenticated it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Peer {
+    /// A member of the committee.
+    Validator(ValidatorIndex),
+    /// Any other node, by a number that the shell gave its connection.
+    Full(u64),
+}
+
+/// Everything that can happen to a sequencer.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Time has passed: [`Sequencer::wake_at`](crate::Sequencer::wake_at) is due.
+    Tick,
+    /// A peer's message arrived.
+    Message {
+        /// The authenticated sender.
+        from: Peer,
+        /// What it says.
+        message: Message,
+    },
+    /// A peer can be reached.
+    PeerUp(Peer),
+    /// A peer can no longer be reached.
+    PeerDown(Peer),
+    /// A client hands in a bundle. Answered under the same ticket.
+    Submit {
+        /// The shell's name for the request.
+        ticket: u64,
+        /// The bundle.
+        bundle: EncryptedBundle,
+    },
+    /// A job that an earlier step asked for is done.
+    JobDone(JobOutput),
+}
+
+/// What a validator promises to whoever submitted a bundle. The shell signs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReceiptBody {
+    /// The bundle.
+    pub bundle: BundleId,
+    /// When it was admitted.
+    pub received: Time,
+    /// The height by which it should be included.
+    pub deadline: Height,
+}
+
+/// Why a submission was turned away.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// The bundle can never be admitted, or not at this height.
+    #[error(transparent)]
+    Admission(#[from] AdmissionError),
+    /// The pool does not take it now.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// More submissions are waiting to be verified than this node queues.
+    #[error("{waiting} bundles are waiting to be verified; try again in a moment")]
+    Busy {
+        /// How many are waiting.
+        waiting: usize,
+    },
+}
+
+/// What a peer did wrong. The shell decides how long to shun it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Penalty {
+    /// It sent something that no honest node sends.
+    Invalid(&'static str),
+    /// It sent more than it may.
+    Flood(&'static str),
+}
+
+/// Something that happened, for subscribers, metrics and logs.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A bundle entered the pool.
+    Admitted {
+        /// The bundle.
+        bundle: BundleId,
+    },
+    /// A round began.
+    Round {
+        /// The height.
+        height: Height,
+        /// The round.
+        round: Round,
+        /// Who proposes in it.
+        proposer: ValidatorIndex,
+    },
+    /// A block was decided: its bundles are ordered.
+    Decided {
+        /// The header.
+        header: BlockHeader,
+        /// Its id.
+        block: BlockId,
+        /// The bundles, in block order.
+        bundles: Vec<BundleId>,
+        /// The quorum.
+        certificate: Certificate,
+    },
+    /// A decided block was opened.
+    Revealed {
+        /// The block, in drawn order.
+        block: RevealedBlock,
+        /// Each rollup's slice.
+        batches: Vec<Batch>,
+        /// The chain digest at this height.
+        digest: Digest,
+    },
+    /// The consensus core reported something that should not happen; safety does not rest on it.
+    Anomaly {
+        /// The height.
+        height: Height,
+        /// Its words.
+        detail: String,
+    },
+    /// A validator contradicted itself.
+    Equivocation(Box<Evidence>),
+    /// A validator sent shares that do not match its public key share.
+    WrongShares {
+        /// The height.
+        height: Height,
+        /// Who.
+        validator: ValidatorIndex,
+    },
+}
+
+/// What a step asks of the shell. May be carried out in any order.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Messages for one peer.
+    pub send: Vec<(Peer, Message)>,
+    /// Messages for every connected peer.
+    pub broadcast: Vec<Message>,
+    /// CPU work; its output comes back as [`Input::JobDone`].
+    pub jobs: Vec<Job>,
+    /// History to read from the store and send: see [`archive::answer`](crate::archive::answer).
+    pub serve: Vec<(Peer, ArchiveRequest)>,
+    /// Answers to submissions, by ticket.
+    pub answers: Vec<(u64, Result<ReceiptBody, Rejection>)>,
+    /// What happened.
+    pub events: Vec<Event>,
+    /// Peers that misbehaved.
+    pub penalties: Vec<(Peer, Penalty)>,
+    /// The node must stop, and why: its own state contradicts the chain.
+    pub halt: Option<String>,
+}
+
+/// The outcome of a step: writes, and the effects that may become visible once they are durable.
+#[must_use = "nothing happens until it is persisted"]
+#[derive(Debug, Default)]
+pub struct Ready {
+    pub(crate) writes: Vec<Write>,
+    pub(crate) effects: Effects,
+}
+
+impl Ready {
+    /// This outcome, then `later`: persisted together, so that one sync serves several inputs.
+    pub fn merge(mut self, later: Self) -> Self {
+        let Effects { send, broadcast, jobs, serve, answers, events, penalties, halt } =
+            later.effects;
+        self.writes.extend(later.writes);
+        self.effects.send.extend(send);
+        self.effects.broadcast.extend(broadcast);
+        self.effects.jobs.extend(jobs);
+        self.effects.serve.extend(serve);
+        self.effects.answers.extend(answers);
+        self.effects.events.extend(events);
+        self.effects.penalties.extend(penalties);
+        self.effects.halt = self.effects.halt.or(halt);
+        self
+    }
+
+    /// Whether anything must be made durable.
+    #[must_use]
+    pub const fn has_writes(&self) -> bool {
+        !self.writes.is_empty()
+    }
+
+    /// Makes the writes durable and releases the effects.
+    ///
+    /// # Errors
+    ///
+    /// Returns the store's error; the effects are lost, and the node must stop and start again from
+    /// its store.
+    pub fn persist<S: Store>(self, store: &mut S) -> Result<Effects, S::Error> {
+        if !self.writes.is_empty() {
+            store.commit(&self.writes)?;
+        }
+        Ok(self.effects)
+    }
+}
+
+/// Where a sequencer stands, for status pages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Newest decided height.
+    pub decided: Height,
+    /// Newest revealed height.
+    pub revealed: Height,
+    /// The current round.
+    pub round: Round,
+    /// The chain digest at `revealed`.
+    pub chain_digest: Digest,
+    /// Whether this node signs; if not, why.
+    pub not_signing: Option<String>,
+    /// The pool.
+    pub pool: PoolStats,
+    /// Equivocations seen since the start of the process.
+    pub evidence_count: u64,
+}

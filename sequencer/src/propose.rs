@@ -1,0 +1,162 @@
+//! Building a block when it is this validator's turn.
+//!
+//! The proposer does not answer at once: it waits for the block interval to pass, and, while there is
+//! nothing to order, for the idle interval. What has waited longest goes in first (half the inclusion
+//! delay is enough), so that an honest proposer never runs into the inclusion rule.
+
+use std::{sync::Arc, time::Duration};
+
+use conclave_types::{Block, BlockBody, BlockHeader, BundleId, Height, Round, Time};
+
+use crate::{
+    archive::{self, StoredCandidate},
+    message::Message,
+    sequencer::Sequencer,
+};
+
+/// What the engine waits for, and since when.
+#[derive(Debug, Default)]
+pub(crate) struct Proposer {
+    wanted: Option<Wanted>,
+    /// When the newest block was decided, by this node's clock.
+    decided_at: Time,
+    pool_changed: bool,
+    wake_at: Option<Time>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    height: Height,
+    round: Round,
+}
+
+impl Proposer {
+    pub(crate) const fn wake_at(&self) -> Option<Time> {
+        self.wake_at
+    }
+
+    pub(crate) fn round_started(&mut self) {
+        self.wanted = None;
+        self.wake_at = None;
+    }
+
+    pub(crate) fn decided(&mut self, now: Time) {
+        self.decided_at = now;
+        self.round_started();
+    }
+
+    /// A bundle came in: an idle proposer need not wait any longer.
+    pub(crate) const fn pool_changed(&mut self) {
+        self.pool_changed = true;
+    }
+}
+
+impl Sequencer {
+    pub(crate) fn need_proposal(&mut self, now: Time, height: Height, round: Round) {
+        self.proposer.wanted = Some(Wanted { height, round });
+        self.proposer.pool_changed = true;
+        self.try_propose(now);
+    }
+
+    pub(crate) fn try_propose(&mut self, now: Time) {
+        let Some(wanted) = self.proposer.wanted else { return };
+        if wanted.height != self.chain.next() {
+            return;
+        }
+        if let Some(block) = self.candidates.own(wanted.height, wanted.round) {
+            return self.publish(now, wanted, block);
+        }
+        let Some(bundles) = self.bundles_if_due(now, wanted.round) else { return };
+        let block = Arc::new(self.build(now, bundles));
+        self.publish(now, wanted, block);
+    }
+
+    /// What to propose, if it is time: after the block interval with bundles, after the idle interval
+    /// without, at once in a later round. Choosing costs something, so it is done only when the pool
+    /// has changed since the last time.
+    fn bundles_if_due(&mut self, now: Time, round: Round) -> Option<Vec<BundleId>> {
+        if round > Round::ZERO {
+            return Some(self.choose_bundles(now));
+        }
+        let timing = &self.context.genesis.params.timing;
+        let busy_at =
+            self.proposer.decided_at.after(Duration::from_millis(timing.block_interval_ms));
+        let idle_at =
+            self.proposer.decided_at.after(Duration::from_millis(timing.idle_interval_ms));
+        if now < busy_at {
+            self.proposer.wake_at = Some(busy_at);
+            return None;
+        }
+        self.proposer.wake_at = Some(idle_at);
+        if now < idle_at && !self.proposer.pool_changed {
+            return None;
+        }
+        self.proposer.pool_changed = false;
+        let bundles = self.choose_bundles(now);
+        (now >= idle_at || !bundles.is_empty()).then_some(bundles)
+    }
+
+    fn choose_bundles(&self, now: Time) -> Vec<BundleId> {
+        let params = &self.context.genesis.params;
+        let next = self.chain.next();
+        if next.above(self.chain.revealed) > params.limits.reveal_lag_max {
+            return Vec::new();
+        }
+        let patience = params.timing.inclusion_delay(0) / 2;
+        let urgent = self.pool.overdue(now, patience, &self.chain.ledger, next);
+        let best = self.pool.select(&self.chain.ledger, next);
+        if urgent.is_empty() {
+            return best;
+        }
+        let missing = urgent.iter().any(|id| !best.contains(id));
+        if missing { urgent } else { best }
+    }
+
+    fn build(&self, now: Time, bundles: Vec<BundleId>) -> Block {
+        let parent = &self.chain.parent;
+        let body = BlockBody { parent_certificate: self.chain.certificate.clone(), bundles };
+        let next_instant = parent.time.after(Duration::from_micros(1));
+        let header = BlockHeader {
+            network: self.context.network,
+            height: self.chain.next(),
+            parent: parent.block,
+            parent_certificate: body.parent_certificate_digest(),
+            proposer: self.context.own_index().unwrap_or_default(),
+            time: now.max(next_instant),
+            epoch: self.context.epoch,
+            l1_origin: parent.l1_origin,
+            bundle_root: body.bundle_root(),
+            bundle_count: u32::try_from(body.bundles.len()).unwrap_or(u32::MAX),
+            revealed_height: self.chain.revealed,
+            reveal_digest: self.chain.digest(),
+            ledger_digest: self.chain.ledger.digest(),
+        };
+        Block { header, body }
+    }
+
+    /// Stores the block with its bundles, shows it to everyone and hands its id to the engine.
+    fn publish(&mut self, now: Time, wanted: Wanted, block: Arc<Block>) {
+        self.proposer.wanted = None;
+        self.proposer.wake_at = None;
+        let id = block.id();
+        let stored = StoredCandidate { block: (*block).clone(), round: wanted.round };
+        self.write(archive::put_candidate(&stored));
+        for id in &block.body.bundles {
+            if let Some(bundle) = self.pool.get(id).or_else(|| self.intake.held(id)) {
+                let write = archive::put_bundle(id, bundle);
+                self.ready.writes.push(write);
+            }
+        }
+        self.candidates.insert_own(wanted.round, Arc::clone(&block));
+        self.broadcast(Message::Block { round: wanted.round, block });
+        let outputs = self.engine.propose(now, wanted.height, wanted.round, id);
+        self.absorb(now, outputs);
+    }
+
+    /// The engine proposes a block again, in a later round: show it to those who missed it.
+    pub(crate) fn repropose(&mut self, height: Height, round: Round, id: conclave_types::BlockId) {
+        if let Some(block) = self.candidates.block(height, &id) {
+            self.broadcast(Message::Block { round, block });
+        }
+    }
+}

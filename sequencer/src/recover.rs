@@ -1,0 +1,172 @@
+//! A sequencer from what its store holds: after a crash, after a clean stop, or for the first time.
+
+use std::collections::BTreeMap;
+
+use conclave_consensus::{Engine, Recovered};
+use conclave_derivation::Cursors;
+use conclave_mempool::{Ledger, Pool, PoolBounds};
+use conclave_types::{Height, NetworkId, Time};
+
+use crate::{
+    archive::{self, ArchiveError, Tip},
+    candidates::Candidates,
+    catchup::CatchUp,
+    chain::{Chain, Parent},
+    config::{Config, ConfigError, Context},
+    input::Ready,
+    intake::Intake,
+    propose::Proposer,
+    reveal::Reveals,
+    sequencer::Sequencer,
+    store::Store,
+};
+
+/// Why a sequencer cannot start from a store.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError<E: std::error::Error + 'static> {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The store cannot be read, or is damaged.
+    #[error(
+        "the store cannot be recovered from; restore a backup, or start from an empty directory and catch up"
+    )]
+    Archive(#[from] ArchiveError<E>),
+    /// The store belongs to another network.
+    #[error(
+        "this data directory holds network {found}, expected {expected}; use another directory"
+    )]
+    OtherNetwork {
+        /// The configured network.
+        expected: NetworkId,
+        /// The store's.
+        found: NetworkId,
+    },
+    /// The consensus log is damaged.
+    #[error("the consensus log cannot be replayed")]
+    Engine(#[from] conclave_consensus::ConfigError),
+    /// A decided block that must be there is not.
+    #[error("block {0} is missing from the store")]
+    MissingBlock(Height),
+}
+
+type Recovery<T, S> = Result<T, RecoverError<<S as Store>::Error>>;
+
+impl Sequencer {
+    /// Starts from `store`, and says what to do first: the returned [`Ready`] is to be persisted and
+    /// carried out like any other.
+    ///
+    /// # Errors
+    ///
+    /// If configuration and store do not fit together, or the store is damaged.
+    pub fn recover<S: Store>(config: Config, store: &S, now: Time) -> Recovery<(Self, Ready), S> {
+        let context = Context::new(config)?;
+        let found = archive::network(store)?;
+        if let Some(found) = found.filter(|found| *found != context.network) {
+            return Err(RecoverError::OtherNetwork { expected: context.network, found });
+        }
+        let chain = recover_chain(&context, store)?;
+        let engine = recover_engine(&context, &chain, store)?;
+        let params = &context.genesis.params;
+        let mut sequencer = Self {
+            pool: Pool::new(PoolBounds::default(), params),
+            engine,
+            chain,
+            intake: Intake::default(),
+            proposer: Proposer::default(),
+            candidates: Candidates::default(),
+            reveals: Reveals::default(),
+            catch_up: CatchUp::default(),
+            evidence_count: 0,
+            ready: Ready::default(),
+            context,
+        };
+        if found.is_none() {
+            let network = sequencer.context.network;
+            sequencer.write(archive::put_network(&network));
+        }
+        sequencer.restore_candidates(store)?;
+        sequencer.restore_reveals(now, store)?;
+        sequencer.proposer.decided(now);
+        let outputs = sequencer.engine.start_height(now, sequencer.chain.next());
+        sequencer.absorb(now, outputs);
+        let ready = std::mem::take(&mut sequencer.ready);
+        Ok((sequencer, ready))
+    }
+
+    fn restore_candidates<S: Store>(&mut self, store: &S) -> Recovery<(), S> {
+        let own = self.context.own_index();
+        for stored in archive::candidates(store, self.chain.next())? {
+            let ids = &stored.block.body.bundles;
+            for (id, bundle) in ids.iter().zip(archive::block_bundles(store, &stored.block)?) {
+                self.intake.hold(*id, bundle);
+            }
+            let is_own = own == Some(stored.block.header.proposer);
+            self.candidates.restore(stored, is_own);
+        }
+        Ok(())
+    }
+
+    fn restore_reveals<S: Store>(&mut self, now: Time, store: &S) -> Recovery<(), S> {
+        for height in self.chain.revealed.up_to(self.chain.decided()) {
+            let stored =
+                archive::block(store, height)?.ok_or(RecoverError::MissingBlock(height))?;
+            let bundles = archive::block_bundles(store, &stored.block)?;
+            self.begin_reveal(now, &stored.block, bundles, None);
+        }
+        Ok(())
+    }
+}
+
+fn recover_chain<S: Store>(context: &Context, store: &S) -> Recovery<Chain, S> {
+    let genesis = &context.genesis;
+    let mut ledger = Ledger::new(genesis);
+    let mut cursors = Cursors::default();
+    let Some(tip) = archive::tip(store)? else {
+        let parent = Parent::genesis(genesis);
+        return Ok(Chain::new(parent, None, ledger, cursors, Height::ZERO, BTreeMap::new()));
+    };
+    let Tip { decided, revealed, reveal_digest, ledger_digest } = tip;
+    let stored = archive::block(store, decided)?.ok_or(RecoverError::MissingBlock(decided))?;
+    let parent = Parent::block(&stored.block.header);
+    let mut accounts: BTreeMap<_, _> =
+        ledger.accounts().map(|(address, account)| (*address, account.clone())).collect();
+    accounts.extend(archive::accounts(store)?);
+    ledger = Ledger::restore(accounts, ledger_digest);
+    for rollup in context.rollups.iter() {
+        if let Some(cursor) = archive::cursor(store, *rollup)? {
+            cursors.set(*rollup, cursor);
+        }
+    }
+    let mut digests = BTreeMap::from([(revealed, reveal_digest)]);
+    let before = parent.revealed_height.previous().unwrap_or_default();
+    for height in before.up_to(revealed) {
+        if let Some(reveal) = archive::reveal(store, height)? {
+            digests.insert(height, reveal.digest);
+        }
+    }
+    Ok(Chain::new(parent, Some(stored.certificate), ledger, cursors, revealed, digests))
+}
+
+fn recover_engine<S: Store>(context: &Context, chain: &Chain, store: &S) -> Recovery<Engine, S> {
+    let next = chain.next();
+    let high_water =
+        store.high_water().map_err(|error| RecoverError::Archive(ArchiveError::Store(error)))?;
+    let recovered = Recovered {
+        decided: chain.decided(),
+        high_water,
+        // Without any record of a signing history, not even an empty one, this machine may have signed
+        // what it no longer knows: it follows and does not sign.
+        may_sign: high_water.is_some(),
+        wal: archive::wal(store, next)?,
+        signed: archive::signed(store, next)?,
+    };
+    let config = conclave_consensus::Config {
+        domain: context.domain,
+        committee: context.committee.clone(),
+        epoch: context.epoch,
+        own: context.own.as_ref().map(|(index, own)| (*index, own.signing_key.clone())),
+        timing: context.genesis.params.timing.clone(),
+    };
+    Ok(Engine::new(config, recovered)?)
+}

@@ -1,0 +1,210 @@
+//! The state machine itself: takes an input, lets each part do its share, hands out what came of it.
+
+use std::mem;
+
+use conclave_consensus::{ConsensusMessage, Engine, Fault, Output, Record};
+use conclave_mempool::Pool;
+use conclave_types::{Digest, Height, Time};
+
+use crate::{
+    archive,
+    candidates::Candidates,
+    catchup::CatchUp,
+    chain::Chain,
+    config::Context,
+    input::{Event, Input, Peer, Penalty, Ready, Status},
+    intake::Intake,
+    job::JobOutput,
+    message::Message,
+    propose::Proposer,
+    reveal::Reveals,
+    store::Write,
+};
+
+/// One node's protocol state.
+pub struct Sequencer {
+    pub(crate) context: Context,
+    pub(crate) engine: Engine,
+    pub(crate) chain: Chain,
+    pub(crate) pool: Pool,
+    pub(crate) intake: Intake,
+    pub(crate) proposer: Proposer,
+    pub(crate) candidates: Candidates,
+    pub(crate) reveals: Reveals,
+    pub(crate) catch_up: CatchUp,
+    pub(crate) evidence_count: u64,
+    pub(crate) ready: Ready,
+}
+
+impl Sequencer {
+    /// Advances the state machine by one input.
+    pub fn step(&mut self, now: Time, input: Input) -> Ready {
+        match input {
+            Input::Tick => {}
+            Input::Message { from, message } => self.on_message(now, from, message),
+            Input::PeerUp(peer) => self.on_peer_up(peer),
+            Input::PeerDown(peer) => self.catch_up.peer_down(peer),
+            Input::Submit { ticket, bundle } => self.on_submit(now, ticket, bundle),
+            Input::JobDone(output) => self.on_job_done(now, output),
+        }
+        self.turn(now);
+        mem::take(&mut self.ready)
+    }
+
+    /// When to come back with [`Input::Tick`] if nothing else happens.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Time> {
+        let waits = [
+            self.engine.wake_at(),
+            self.proposer.wake_at(),
+            self.candidates.wake_at(),
+            self.catch_up.wake_at(),
+        ];
+        waits.into_iter().flatten().min()
+    }
+
+    /// Where this node stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status {
+            decided: self.chain.decided(),
+            revealed: self.chain.revealed,
+            round: self.engine.round().unwrap_or_default(),
+            chain_digest: self.chain.digest(),
+            not_signing: self.engine.can_sign().err().map(|silence| silence.to_string()),
+            pool: self.pool.stats(),
+            evidence_count: self.evidence_count,
+        }
+    }
+
+    /// The chain digest at a revealed height, if it is recent.
+    #[must_use]
+    pub fn chain_digest_at(&self, height: Height) -> Option<Digest> {
+        self.chain.digest_at(height)
+    }
+
+    /// What is due or has become possible. Each part looks only at its own state, so the order of the
+    /// calls is one of convenience: engine first, since it may ask for a proposal.
+    fn turn(&mut self, now: Time) {
+        if self.engine.wake_at().is_some_and(|at| at <= now) {
+            let outputs = self.engine.tick(now);
+            self.absorb(now, outputs);
+        }
+        self.verify_waiting();
+        self.judge_candidates(now);
+        self.try_propose(now);
+        self.advance_reveals(now);
+        self.catch_up_turn(now);
+    }
+
+    fn on_message(&mut self, now: Time, from: Peer, message: Message) {
+        match message {
+            Message::Consensus(message) => self.on_consensus(now, from, message),
+            Message::Block { round, block } => self.on_block(from, round, block),
+            Message::Bundles(bundles) => self.on_bundles(from, bundles),
+            Message::Shares(shares) => self.on_shares(from, shares),
+            Message::Status { decided, .. } => self.catch_up.peer_status(from, decided),
+            Message::WantBlock { height, block } => self.on_want_block(from, height, block),
+            Message::WantBundles(ids) => self.on_want_bundles(from, ids),
+            Message::WantDecided { from: height } => self.on_want_decided(from, height),
+            Message::WantOpenings { height } => self.on_want_openings(from, height),
+            Message::Decided(blocks) => self.on_decided_blocks(now, from, blocks),
+            Message::Openings { height, block, openings } => {
+                self.on_openings(from, height, block, openings);
+            }
+        }
+    }
+
+    fn on_consensus(&mut self, now: Time, from: Peer, message: ConsensusMessage) {
+        let Peer::Validator(sender) = from else {
+            return self
+                .penalise(from, Penalty::Invalid("a vote from a node that is no validator"));
+        };
+        if let ConsensusMessage::Proposal(proposal) = &message {
+            self.note_proposal(now, from, proposal);
+        }
+        let outputs = self.engine.message(now, sender, message);
+        self.absorb(now, outputs);
+    }
+
+    fn on_job_done(&mut self, now: Time, output: JobOutput) {
+        match output {
+            JobOutput::Verified(verdicts) => self.on_verified(now, verdicts),
+            JobOutput::Shared(shared) => self.on_shared(now, shared),
+            JobOutput::Opened { height, block, result } => self.on_opened(height, block, result),
+        }
+    }
+
+    /// Carries out what the engine asks for, in its order: records before what they make visible.
+    pub(crate) fn absorb(&mut self, now: Time, outputs: Vec<Output>) {
+        for output in outputs {
+            match output {
+                Output::Persist(record) => self.record(record),
+                Output::Broadcast(message) => self.broadcast(Message::Consensus(message)),
+                Output::NeedProposal { height, round } => self.need_proposal(now, height, round),
+                Output::Repropose { height, round, block } => self.repropose(height, round, block),
+                Output::Polka { height, block, .. } => self.on_polka(now, height, block),
+                Output::Decided { certificate } => self.on_decided(now, certificate),
+                Output::RoundStarted { height, round, proposer } => {
+                    self.proposer.round_started();
+                    self.event(Event::Round { height, round, proposer });
+                }
+                Output::Evidence(evidence) => self.on_evidence(evidence),
+                Output::Fault { from, fault } => {
+                    self.penalise(Peer::Validator(from), Penalty::Invalid(describe(fault)));
+                }
+                Output::Anomaly { height, detail } => self.event(Event::Anomaly { height, detail }),
+            }
+        }
+    }
+
+    fn record(&mut self, record: Record) {
+        let write = match record {
+            Record::Wal(entry) => archive::put_wal(entry),
+            Record::Signed(record) => archive::put_signed(&record),
+            Record::HighWater(mark) => Write::HighWater(mark),
+        };
+        self.write(write);
+    }
+
+    fn on_evidence(&mut self, evidence: conclave_consensus::Evidence) {
+        self.evidence_count = self.evidence_count.saturating_add(1);
+        self.write(archive::put_equivocation(&evidence));
+        self.event(Event::Equivocation(Box::new(evidence)));
+    }
+
+    pub(crate) fn write(&mut self, write: Write) {
+        self.ready.writes.push(write);
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.ready.effects.events.push(event);
+    }
+
+    pub(crate) fn send(&mut self, to: Peer, message: Message) {
+        self.ready.effects.send.push((to, message));
+    }
+
+    pub(crate) fn broadcast(&mut self, message: Message) {
+        self.ready.effects.broadcast.push(message);
+    }
+
+    pub(crate) fn penalise(&mut self, peer: Peer, penalty: Penalty) {
+        self.ready.effects.penalties.push((peer, penalty));
+    }
+
+    /// Stops the node: its own state contradicts the chain.
+    pub(crate) fn halt(&mut self, why: String) {
+        self.ready.effects.halt.get_or_insert(why);
+    }
+}
+
+const fn describe(fault: Fault) -> &'static str {
+    match fault {
+        Fault::UnknownValidator(_) => "a consensus message by a stranger",
+        Fault::BadSignature(_) => "a consensus message with a bad signature",
+        Fault::NotProposer(_) => "a proposal out of turn",
+        Fault::BadPolRound(_) => "a proposal that rests on a later round",
+        Fault::BadCertificate => "a certificate that does not verify",
+    }
+}

@@ -1,0 +1,157 @@
+//! What the core asks of a disk: an ordered key-value store with atomic, durable commits, and a small
+//! separate place for the signer's high-water mark.
+//!
+//! The core never touches a disk. A step returns [`Write`]s inside its [`Ready`](crate::Ready), and the only way to get
+//! at the step's effects is to commit them. Reading happens at recovery and when history is served;
+//! both go through the same trait, so node and simulator share every line that knows a key or a value
+//! (see [`archive`](crate::archive)).
+//!
+//! **Invariant: durable before visible.** When `commit` returns, all its writes survive a crash, or
+//! none of them does and the process stops.
+
+pub use conclave_consensus::HighWater;
+
+/// A family of keys. The node maps each to a column family of its database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// Single values: network id, tip.
+    Meta,
+    /// height → decided block with its certificate.
+    Blocks,
+    /// height ‖ block id → block that may still be decided.
+    Candidates,
+    /// bundle id → sealed bundle.
+    Bundles,
+    /// bundle id → height and place of its decided block.
+    BundleIndex,
+    /// height → openings, beacon, chain digest.
+    Reveals,
+    /// height → revealed block.
+    Revealed,
+    /// rollup ‖ sequence → batch.
+    Batches,
+    /// rollup → cursor.
+    Cursors,
+    /// payer → account.
+    Accounts,
+    /// height ‖ index → entry of the consensus log.
+    Wal,
+    /// height ‖ what → everything that this validator has signed.
+    Signed,
+    /// Equivocations and wrong shares, as seen.
+    Evidence,
+}
+
+impl Table {
+    /// All tables, for a store that must create them.
+    pub const ALL: [Self; 13] = [
+        Self::Meta,
+        Self::Blocks,
+        Self::Candidates,
+        Self::Bundles,
+        Self::BundleIndex,
+        Self::Reveals,
+        Self::Revealed,
+        Self::Batches,
+        Self::Cursors,
+        Self::Accounts,
+        Self::Wal,
+        Self::Signed,
+        Self::Evidence,
+    ];
+
+    /// The table's name on disk.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Blocks => "blocks",
+            Self::Candidates => "candidates",
+            Self::Bundles => "bundles",
+            Self::BundleIndex => "bundle_index",
+            Self::Reveals => "reveals",
+            Self::Revealed => "revealed",
+            Self::Batches => "batches",
+            Self::Cursors => "cursors",
+            Self::Accounts => "accounts",
+            Self::Wal => "wal",
+            Self::Signed => "signed",
+            Self::Evidence => "evidence",
+        }
+    }
+}
+
+/// One change of the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Sets a key.
+    Put {
+        /// The table.
+        table: Table,
+        /// The key.
+        key: Vec<u8>,
+        /// The value.
+        value: Vec<u8>,
+    },
+    /// Removes a key, if it is there.
+    Delete {
+        /// The table.
+        table: Table,
+        /// The key.
+        key: Vec<u8>,
+    },
+    /// Removes every key from `from` up to, not including, `to`.
+    DeleteRange {
+        /// The table.
+        table: Table,
+        /// The first key that goes.
+        from: Vec<u8>,
+        /// The first key that stays.
+        to: Vec<u8>,
+    },
+    /// Raises the signer's high-water mark, which lives apart from the tables and is durable before them.
+    HighWater(HighWater),
+}
+
+/// A key with its value.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
+/// An ordered, durable key-value store. Implemented by the node's database and the simulator's disk.
+pub trait Store {
+    /// Why the store failed. A validator that cannot write stops.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// Makes all `writes` durable, or none; a [`Write::HighWater`] among them first of all.
+    ///
+    /// # Errors
+    ///
+    /// Fails when durability cannot be promised.
+    fn commit(&mut self, writes: &[Write]) -> Result<(), Self::Error>;
+
+    /// The value of a key.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the disk does.
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Self::Error>;
+
+    /// Up to `limit` entries from `from` up to, not including, `to`, in key order.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the disk does.
+    fn scan(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+    ) -> Result<Vec<Entry>, Self::Error>;
+
+    /// The signer's high-water mark; none if this machine has no signing history, not even an empty one.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the disk does, or the mark is damaged.
+    fn high_water(&self) -> Result<Option<HighWater>, Self::Error>;
+}
