@@ -1,0 +1,140 @@
+//! What can go wrong, sorted by who has to act.
+
+use conclave_encryption::SealError;
+use conclave_types::{
+    BundleId, CertificateError, GenesisError, Gwei, KeyId, NetworkId, RollupId, ValidatorIndex,
+    wire::WireError,
+};
+
+use crate::PayerError;
+
+/// Why a call did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No endpoint was given.
+    #[error("no endpoint was given; name at least one validator, such as http://127.0.0.1:9000")]
+    NoEndpoints,
+    /// An endpoint is not a URL.
+    #[error("{endpoint:?} is no endpoint; expected something like http://127.0.0.1:9000")]
+    BadEndpoint {
+        /// What was given.
+        endpoint: String,
+        /// What is wrong with it.
+        #[source]
+        source: tonic::transport::Error,
+    },
+    /// Nobody answered, although each endpoint was tried several times.
+    #[error(
+        "none of {endpoints} endpoints could do it after {attempts} attempts; the last one said: {last}"
+    )]
+    Unavailable {
+        /// Endpoints that were tried.
+        endpoints: usize,
+        /// Attempts over all of them.
+        attempts: u32,
+        /// The last refusal.
+        #[source]
+        last: Box<tonic::Status>,
+    },
+    /// The validator said no, and would say so again.
+    #[error("the validator refused: {0}")]
+    Refused(#[source] Box<tonic::Status>),
+    /// A wait took longer than it was allowed to.
+    #[error("bundle {id} was not {wanted} in time; the last known level is {found}")]
+    TimedOut {
+        /// The bundle.
+        id: BundleId,
+        /// The wanted level.
+        wanted: crate::Level,
+        /// How far it had come.
+        found: String,
+    },
+    /// The endpoint serves another network than the caller pinned.
+    #[error("the endpoint serves network {found}, expected {expected}")]
+    WrongNetwork {
+        /// The pinned network.
+        expected: NetworkId,
+        /// What the endpoint serves.
+        found: NetworkId,
+    },
+    /// The genesis that was served is not the one that the network id names.
+    #[error("the genesis that was served has digest {found}, but the network id is {expected}")]
+    GenesisDigest {
+        /// The network id that was served with it.
+        expected: NetworkId,
+        /// The digest of what was served.
+        found: NetworkId,
+    },
+    /// The genesis cannot be read.
+    #[error("the genesis that was served is not readable")]
+    GenesisJson(#[source] serde_json::Error),
+    /// The genesis contradicts itself.
+    #[error("the genesis that was served is not valid")]
+    Genesis(#[source] GenesisError),
+    /// The key that was served is not one that the genesis vouches for.
+    #[error(
+        "the validator offers encryption key {found}, but the network's is {expected}: \
+         sealing to it would let its owner read the bundle"
+    )]
+    ForeignKey {
+        /// The key of the genesis.
+        expected: KeyId,
+        /// What was served.
+        found: KeyId,
+    },
+    /// The network's own key does not hold together.
+    #[error("the network's encryption key is not usable")]
+    Key(#[source] conclave_encryption::KeyError),
+    /// The legs cannot be sealed.
+    #[error("the legs cannot be sealed")]
+    Seal(#[source] SealError),
+    /// A leg names a rollup that the network does not know.
+    #[error(
+        "rollup {found} is not registered with this network; registered: {registered}. \
+         The bundle would be charged and have no effect"
+    )]
+    UnknownRollup {
+        /// The rollup of the leg.
+        found: RollupId,
+        /// Those that exist.
+        registered: String,
+    },
+    /// The fee is above what the caller allowed.
+    #[error("the fee is {fee}, above the limit of {max_fee}")]
+    FeeAboveLimit {
+        /// The charge for this bundle.
+        fee: Gwei,
+        /// What the caller allows.
+        max_fee: Gwei,
+    },
+    /// The payer's key does not work.
+    #[error("the payer cannot sign")]
+    Payer(#[from] PayerError),
+    /// An answer breaks the protocol.
+    #[error("the answer of the validator is malformed")]
+    Wire(#[from] WireError),
+    /// An answer contradicts what it is an answer to.
+    #[error("the answer of the validator cannot be true: {0}")]
+    Inconsistent(&'static str),
+    /// A receipt is not signed by the validator that it names.
+    #[error("the receipt for bundle {id} is not signed by validator {validator}")]
+    BadReceipt {
+        /// The bundle.
+        id: BundleId,
+        /// The validator that is said to have signed.
+        validator: ValidatorIndex,
+    },
+    /// A certificate does not prove the decision.
+    #[error("the certificate does not prove the block")]
+    Certificate(#[from] CertificateError),
+}
+
+impl ClientError {
+    /// Whether the validator refused because of the nonce: the lane's next sequence is another one.
+    #[must_use]
+    pub fn is_nonce(&self) -> bool {
+        matches!(self, Self::Refused(status)
+            if status.code() == tonic::Code::FailedPrecondition
+                && status.message().contains("nonce"))
+    }
+}

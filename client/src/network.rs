@@ -1,0 +1,201 @@
+//! Which network this is, and what can be checked from its genesis alone: the committee, and with it
+//! every receipt and every decision.
+
+use conclave_encryption::SealingKey;
+use conclave_grpc::messages as v1;
+use conclave_types::{
+    BlockBody, BlockHeader, BundleId, Certificate, Committee, Digest, Genesis, Gwei, Height, KeyId,
+    NetworkId, ValidatorIndex,
+    digest::SigningDomain,
+    wire::{self, WireError},
+};
+use ed25519_dalek::{Signature, VerifyingKey};
+
+use crate::ClientError;
+
+/// A genesis whose digest is the network id, with what follows from it.
+#[derive(Clone)]
+pub struct Network {
+    genesis: Genesis,
+    id: NetworkId,
+    committee: Committee,
+    domain: SigningDomain,
+    sealing_key: SealingKey,
+}
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Network({}, {})", self.genesis.name, self.id)
+    }
+}
+
+impl Network {
+    /// Checks a genesis as a whole.
+    ///
+    /// # Errors
+    ///
+    /// Says what contradicts what.
+    pub fn new(genesis: Genesis) -> Result<Self, ClientError> {
+        let committee = genesis.validate().map_err(ClientError::Genesis)?;
+        let id = genesis.network_id();
+        let domain = SigningDomain::of(&genesis);
+        let sealing_key = crate::sealing::key(id, &genesis.encryption_key)?;
+        Ok(Self { genesis, id, committee, domain, sealing_key })
+    }
+
+    /// Reads what a validator serves; nothing of it is believed but what the digest covers.
+    pub(crate) fn from_wire(
+        info: &v1::GetNetworkInfoResponse,
+        pin: Option<NetworkId>,
+    ) -> Result<Self, ClientError> {
+        let claimed = wire::id(&info.network_id, "network_id", NetworkId::from_slice)?;
+        let genesis: Genesis =
+            serde_json::from_str(&info.genesis_json).map_err(ClientError::GenesisJson)?;
+        let found = genesis.network_id();
+        if found != claimed {
+            return Err(ClientError::GenesisDigest { expected: claimed, found });
+        }
+        if let Some(expected) = pin.filter(|pin| *pin != found) {
+            return Err(ClientError::WrongNetwork { expected, found });
+        }
+        Self::new(genesis)
+    }
+
+    /// The genesis.
+    #[must_use]
+    pub const fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// The network's id.
+    #[must_use]
+    pub const fn id(&self) -> NetworkId {
+        self.id
+    }
+
+    /// The validators.
+    #[must_use]
+    pub const fn committee(&self) -> &Committee {
+        &self.committee
+    }
+
+    /// The key to seal to.
+    #[must_use]
+    pub const fn sealing_key(&self) -> &SealingKey {
+        &self.sealing_key
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn key_id(&self) -> KeyId {
+        self.genesis.encryption_key.id(&self.id)
+    }
+
+    /// What a ciphertext body of `body_bytes` is charged, with a priority fee; the most there is if
+    /// that does not fit.
+    #[must_use]
+    pub fn fee(&self, body_bytes: u32, priority_fee: Gwei) -> Gwei {
+        let charge = self.genesis.params.fees.charge(body_bytes, priority_fee);
+        charge.unwrap_or(Gwei::new(u64::MAX))
+    }
+
+    /// Checks that a receipt is for `expected` and signed by the validator that it names.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::BadReceipt`], or what is malformed.
+    pub fn verify_receipt(
+        &self,
+        receipt: &v1::Receipt,
+        expected: BundleId,
+    ) -> Result<Receipt, ClientError> {
+        let id = wire::id(&receipt.bundle_id, "bundle_id", BundleId::from_slice)?;
+        if id != expected {
+            return Err(ClientError::Inconsistent("a receipt is for the bundle handed in"));
+        }
+        let Ok(index) = u16::try_from(receipt.validator) else {
+            let found = u64::from(receipt.validator);
+            return Err(WireError::TooLarge { field: "validator", found }.into());
+        };
+        let validator = ValidatorIndex::new(index);
+        let deadline = Height::new(receipt.deadline_height);
+        let digest = self.domain.receipt(&id, receipt.received_micros, deadline);
+        if !self.is_signed_by(validator, &digest, &receipt.signature) {
+            return Err(ClientError::BadReceipt { id, validator });
+        }
+        Ok(Receipt { id, validator, received_micros: receipt.received_micros, deadline })
+    }
+
+    fn is_signed_by(&self, validator: ValidatorIndex, digest: &Digest, signature: &[u8]) -> bool {
+        let (Some(member), Ok(signature)) =
+            (self.committee.get(validator), Signature::from_slice(signature))
+        else {
+            return false;
+        };
+        VerifyingKey::from_bytes(member.consensus_key.as_bytes())
+            .is_ok_and(|key| key.verify_strict(digest.as_bytes(), &signature).is_ok())
+    }
+
+    /// Checks that a quorum decided the block that a validator serves: the certificate, the header
+    /// that it names, and the bundles that the header names.
+    ///
+    /// # Errors
+    ///
+    /// Says what does not hold.
+    pub fn verify_decided(
+        &self,
+        response: &v1::GetBlockResponse,
+    ) -> Result<DecidedBlock, ClientError> {
+        let header = response.header.as_ref().ok_or(WireError::Missing("header"))?;
+        let header = BlockHeader::try_from(header)?;
+        let certificate = response.certificate.as_ref().ok_or(WireError::Missing("certificate"))?;
+        let certificate = Certificate::try_from(certificate)?;
+        let ids = response.bundle_ids.iter();
+        let bundles = ids
+            .map(|bytes| wire::id(bytes, "bundle_ids", BundleId::from_slice))
+            .collect::<Result<Vec<_>, _>>()?;
+        let statement = certificate.verify(&self.committee, &self.domain)?;
+        if header.network != self.id {
+            return Err(ClientError::Inconsistent("the block is of this network"));
+        }
+        if statement.block != header.id() || statement.height != header.height {
+            return Err(ClientError::Inconsistent("the certificate is for this header"));
+        }
+        if certificate.epoch != header.epoch {
+            return Err(ClientError::Inconsistent("certificate and header are of one epoch"));
+        }
+        let body = BlockBody { parent_certificate: None, bundles };
+        let is_count_right = u32::try_from(body.bundles.len()) == Ok(header.bundle_count);
+        if !is_count_right || body.bundle_root() != header.bundle_root {
+            return Err(ClientError::Inconsistent("the header commits to these bundles"));
+        }
+        Ok(DecidedBlock { header, certificate, bundles: body.bundles })
+    }
+}
+
+/// A validator's signed word that it has a bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The bundle.
+    pub id: BundleId,
+    /// Who signed.
+    pub validator: ValidatorIndex,
+    /// That validator's clock, in microseconds since the Unix epoch.
+    pub received_micros: u64,
+    /// Included by this height, if it keeps its word.
+    pub deadline: Height,
+}
+
+/// A block with the proof that a quorum decided it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecidedBlock {
+    /// The header.
+    pub header: BlockHeader,
+    /// The proof.
+    pub certificate: Certificate,
+    /// The bundles, in block order.
+    pub bundles: Vec<BundleId>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,217 @@
+use conclave_encryption::{Packing, deal};
+use conclave_types::{
+    BlockId, CertificateError, ConsensusKey, Epoch, Era, Gwei, L1Origin, Member, Params,
+    PayerAddress, RollupId, RollupRegistration, Round, SignatureBytes, Time, VoteKind,
+    digest::Position,
+};
+use ed25519_dalek::{Signer as _, SigningKey};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng as _;
+
+use super::*;
+
+fn signing_key(index: u8) -> SigningKey {
+    SigningKey::from_bytes(&[index + 1; 32])
+}
+
+pub(crate) fn genesis() -> Genesis {
+    let (encryption_key, _) =
+        deal(Packing::for_parties(4).unwrap(), Era::ZERO, ChaCha20Rng::from_seed([1; 32]));
+    let member = |index: u8| Member {
+        name: format!("validator-{index}"),
+        consensus_key: ConsensusKey::new(signing_key(index).verifying_key().to_bytes()),
+        network_key: ConsensusKey::new(signing_key(index + 100).verifying_key().to_bytes()),
+        power: 1,
+    };
+    Genesis {
+        name: "test".to_owned(),
+        time: Time::from_micros(1),
+        l1_chain_id: 0,
+        l1_contract: PayerAddress::ZERO,
+        l1_origin: L1Origin::default(),
+        params: Params::default(),
+        members: (0..4).map(member).collect(),
+        encryption_key,
+        rollups: vec![RollupRegistration {
+            id: RollupId::new(901),
+            name: "one".to_owned(),
+            gas_limit: 30_000_000,
+        }],
+        accounts: vec![],
+    }
+}
+
+fn served(genesis: &Genesis) -> v1::GetNetworkInfoResponse {
+    v1::GetNetworkInfoResponse {
+        network_id: genesis.network_id().as_bytes().to_vec(),
+        genesis_json: serde_json::to_string(genesis).unwrap(),
+        ..v1::GetNetworkInfoResponse::default()
+    }
+}
+
+fn decided(network: &Network, signers: &[u8]) -> v1::GetBlockResponse {
+    let bundles = vec![BundleId::new([1; 32]), BundleId::new([2; 32])];
+    let body = BlockBody { parent_certificate: None, bundles };
+    let header = BlockHeader {
+        network: network.id(),
+        height: Height::new(5),
+        parent: BlockId::new([3; 32]),
+        parent_certificate: Digest::ZERO,
+        proposer: ValidatorIndex::new(1),
+        time: Time::from_micros(9),
+        epoch: Epoch::ZERO,
+        l1_origin: L1Origin::default(),
+        bundle_root: body.bundle_root(),
+        bundle_count: 2,
+        revealed_height: Height::new(4),
+        reveal_digest: Digest::ZERO,
+        ledger_digest: Digest::ZERO,
+    };
+    let at = Position { epoch: header.epoch, height: header.height, round: Round::ZERO };
+    let message = network.domain.vote(VoteKind::Precommit.code(), at, Some(header.id()));
+    let sign = |index: &u8| {
+        let signature = signing_key(*index).sign(message.as_bytes()).to_bytes();
+        (ValidatorIndex::new(u16::from(*index)), SignatureBytes::new(signature))
+    };
+    let certificate = Certificate {
+        epoch: header.epoch,
+        height: header.height,
+        round: Round::ZERO,
+        block: header.id(),
+        signatures: signers.iter().map(sign).collect(),
+    };
+    v1::GetBlockResponse {
+        block_id: header.id().as_bytes().to_vec(),
+        header: Some((&header).into()),
+        certificate: Some((&certificate).into()),
+        bundle_ids: body.bundles.iter().map(|id| id.as_bytes().to_vec()).collect(),
+        reveal: None,
+    }
+}
+
+#[test]
+fn a_genesis_is_believed_only_if_the_network_id_is_its_digest() {
+    let genesis = genesis();
+    let id = genesis.network_id();
+    assert_eq!(Network::from_wire(&served(&genesis), Some(id)).unwrap().id(), id);
+
+    let richer = Genesis {
+        accounts: vec![conclave_types::GenesisAccount {
+            address: PayerAddress::new([9; 20]),
+            balance: Gwei::new(1),
+        }],
+        ..genesis
+    };
+    let forged =
+        v1::GetNetworkInfoResponse { network_id: id.as_bytes().to_vec(), ..served(&richer) };
+    let error = Network::from_wire(&forged, None).unwrap_err();
+    assert!(matches!(error, ClientError::GenesisDigest { expected, .. } if expected == id));
+    let error = Network::from_wire(&served(&richer), Some(id)).unwrap_err();
+    assert!(matches!(error, ClientError::WrongNetwork { expected, .. } if expected == id));
+}
+
+#[test]
+fn garbage_in_place_of_a_genesis_is_named() {
+    let genesis = genesis();
+    let short = v1::GetNetworkInfoResponse { network_id: vec![1; 5], ..served(&genesis) };
+    assert!(matches!(Network::from_wire(&short, None), Err(ClientError::Wire(_))));
+    let garbage =
+        v1::GetNetworkInfoResponse { genesis_json: "{\"name\":".into(), ..served(&genesis) };
+    assert!(matches!(Network::from_wire(&garbage, None), Err(ClientError::GenesisJson(_))));
+}
+
+#[test]
+fn a_receipt_counts_only_with_the_signature_of_the_validator_it_names() {
+    let network = Network::new(genesis()).unwrap();
+    let id = BundleId::new([7; 32]);
+    let deadline = Height::new(40);
+    let digest = network.domain.receipt(&id, 123, deadline);
+    let receipt = v1::Receipt {
+        bundle_id: id.as_bytes().to_vec(),
+        validator: 2,
+        received_micros: 123,
+        deadline_height: 40,
+        signature: signing_key(2).sign(digest.as_bytes()).to_bytes().to_vec(),
+    };
+    let validator = ValidatorIndex::new(2);
+    let expected = Receipt { id, validator, received_micros: 123, deadline };
+    assert_eq!(network.verify_receipt(&receipt, id).unwrap(), expected);
+
+    let other = v1::Receipt { validator: 3, ..receipt.clone() };
+    let later = v1::Receipt { deadline_height: 41, ..receipt.clone() };
+    let stranger = v1::Receipt { validator: 4, ..receipt.clone() };
+    let cut = v1::Receipt { signature: receipt.signature[..63].to_vec(), ..receipt.clone() };
+    for bad in [other, later, stranger, cut] {
+        let error = network.verify_receipt(&bad, id).unwrap_err();
+        assert!(matches!(error, ClientError::BadReceipt { .. }), "{error}");
+    }
+    let error = network.verify_receipt(&receipt, BundleId::new([8; 32])).unwrap_err();
+    assert!(matches!(error, ClientError::Inconsistent(_)), "{error}");
+}
+
+#[test]
+fn a_decision_is_proved_by_a_quorum_over_exactly_this_header_and_these_bundles() {
+    let network = Network::new(genesis()).unwrap();
+    let block = network.verify_decided(&decided(&network, &[0, 1, 3])).unwrap();
+    assert_eq!(block.header.height, Height::new(5));
+    assert_eq!(block.bundles.len(), 2);
+
+    let error = network.verify_decided(&decided(&network, &[0, 1])).unwrap_err();
+    assert!(matches!(
+        error,
+        ClientError::Certificate(CertificateError::NoQuorum { expected: 3, found: 2 })
+    ));
+
+    let mut swapped = decided(&network, &[0, 1, 2]);
+    swapped.bundle_ids.reverse();
+    let mut dropped = decided(&network, &[0, 1, 2]);
+    dropped.bundle_ids.pop();
+    let mut retimed = decided(&network, &[0, 1, 2]);
+    retimed.header.as_mut().unwrap().time_micros += 1;
+    for bad in [swapped, dropped, retimed] {
+        let error = network.verify_decided(&bad).unwrap_err();
+        assert!(matches!(error, ClientError::Inconsistent(_)), "{error}");
+    }
+    let headless = v1::GetBlockResponse { header: None, ..decided(&network, &[0, 1, 2]) };
+    let error = network.verify_decided(&headless).unwrap_err();
+    assert!(matches!(error, ClientError::Wire(WireError::Missing("header"))));
+}
+
+#[test]
+fn what_is_sealed_is_signed_by_the_payer_and_padded_to_a_bucket() {
+    let network = Network::new(genesis()).unwrap();
+    let payer = crate::Payer::from_hex(&"11".repeat(32)).unwrap();
+    let legs = [conclave_types::Leg { rollup: RollupId::new(901), transaction: vec![2; 300] }];
+    let nonce = conclave_types::BundleNonce { lane: 1, sequence: 2 };
+    let terms = crate::Terms::default();
+    let bundle = crate::seal(&network, &payer, nonce, Height::new(50), &legs, &terms).unwrap();
+    assert_eq!(bundle.header.payer, payer.address());
+    assert_eq!(bundle.header.key_id, network.key_id());
+    assert_eq!(bundle.header.body_bytes, 512 + 16);
+    assert_eq!(Some(bundle.header.body_bytes), crate::body_bytes(&legs));
+    let digest = alloy::primitives::B256::new(*bundle.signing_digest().as_bytes());
+    let signature =
+        alloy::primitives::Signature::from_raw_array(bundle.signature.as_bytes()).unwrap();
+    let signer = signature.recover_address_from_prehash(&digest).unwrap();
+    assert_eq!(signer.into_array(), *payer.address().as_bytes());
+}
+
+#[test]
+fn a_bundle_that_could_only_lose_money_is_not_sealed() {
+    let network = Network::new(genesis()).unwrap();
+    let payer = crate::Payer::from_hex(&"11".repeat(32)).unwrap();
+    let seal = |rollup: u64, terms: &crate::Terms| {
+        let legs =
+            [conclave_types::Leg { rollup: RollupId::new(rollup), transaction: vec![2; 10] }];
+        let nonce = conclave_types::BundleNonce::default();
+        crate::seal(&network, &payer, nonce, Height::new(50), &legs, terms)
+    };
+    let default = crate::Terms::default();
+    let error = seal(999, &default).unwrap_err();
+    assert!(matches!(error, ClientError::UnknownRollup { found, .. } if found.as_u64() == 999));
+    seal(999, &crate::Terms { any_rollup: true, ..default }).unwrap();
+
+    let stingy = crate::Terms { max_fee: Some(Gwei::new(10)), ..default };
+    let error = seal(901, &stingy).unwrap_err();
+    assert!(matches!(error, ClientError::FeeAboveLimit { max_fee, .. } if max_fee.as_u64() == 10));
+}
