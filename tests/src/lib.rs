@@ -1,1 +1,44 @@
-//! Conclave.
+//! Helpers for the tests that need the whole project rather than one crate: where things are.
+
+use std::path::{Path, PathBuf};
+
+/// The root of the workspace.
+///
+/// # Panics
+///
+/// If this crate is not a direct child of the workspace's root.
+#[must_use]
+pub fn workspace_root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace's root")
+}
+
+/// Every file of the workspace whose name ends in one of `endings`, relative to the root, sorted.
+/// Build products, hidden directories and installed packages are left out.
+///
+/// # Panics
+///
+/// If a directory of the workspace cannot be read.
+#[must_use]
+pub fn workspace_files(endings: &[&str]) -> Vec<PathBuf> {
+    let root = workspace_root();
+    let mut found = Vec::new();
+    let mut directories = vec![root.to_path_buf()];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(&directory).expect("a directory of the workspace reads") {
+            let entry = entry.expect("an entry of the workspace reads");
+            let path = entry.path();
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if path.is_dir() {
+                let skipped = ["target", "node_modules", "devnet-data"].contains(&name.as_str());
+                if !skipped && !name.starts_with('.') {
+                    directories.push(path);
+                }
+            } else if endings.iter().any(|ending| name.ends_with(ending)) {
+                let relative = path.strip_prefix(root).expect("found under the root");
+                found.push(relative.to_path_buf());
+            }
+        }
+    }
+    found.sort();
+    found
+}

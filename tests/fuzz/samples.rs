@@ -1,0 +1,141 @@
+//! Valid values to start mutating from. Their contents need not verify: decoders come before that.
+
+use conclave_types::{
+    Batch, BatchItem, Block, BlockBody, BlockHeader, BlockId, BundleHeader, BundleId, BundleNonce,
+    Certificate, ConsensusKey, Digest, EncryptedBundle, EncryptionKey, Epoch, Era, G1Bytes,
+    G2Bytes, Genesis, GenesisAccount, Gwei, Height, KeyId, L1Origin, Leg, LegRef, Member,
+    NetworkId, Outcome, Params, PayerAddress, PayerSignature, RevealedBlock, RevealedBundle,
+    RollupId, RollupRegistration, Round, SignatureBytes, Time, UndecryptableReason, ValidatorIndex,
+};
+
+/// A bundle with a body of `bytes` bytes.
+pub(crate) fn bundle(bytes: usize) -> EncryptedBundle {
+    EncryptedBundle {
+        header: BundleHeader {
+            network: NetworkId::new([1; 32]),
+            suite: 1,
+            key_id: KeyId::new([2; 32]),
+            payer: PayerAddress::new([3; 20]),
+            nonce: BundleNonce { lane: 4, sequence: 5 },
+            max_fee: Gwei::new(6_000_000),
+            priority_fee: Gwei::new(7),
+            valid_until: Height::new(800),
+            body_bytes: u32::try_from(bytes).expect("small"),
+        },
+        capsule: vec![9; 224],
+        body: vec![10; bytes],
+        signature: PayerSignature::new([11; 65]),
+    }
+}
+
+/// A certificate with `signatures` signatures.
+pub(crate) fn certificate(signatures: u16) -> Certificate {
+    Certificate {
+        epoch: Epoch::new(1),
+        height: Height::new(41),
+        round: Round::new(2),
+        block: BlockId::new([12; 32]),
+        signatures: (0..signatures)
+            .map(|index| (ValidatorIndex::new(index), SignatureBytes::new([13; 64])))
+            .collect(),
+    }
+}
+
+/// A block of two bundles.
+pub(crate) fn block() -> Block {
+    let body = BlockBody {
+        parent_certificate: Some(certificate(3)),
+        bundles: vec![BundleId::new([14; 32]), BundleId::new([15; 32])],
+    };
+    let header = BlockHeader {
+        network: NetworkId::new([1; 32]),
+        height: Height::new(42),
+        parent: BlockId::new([12; 32]),
+        parent_certificate: body.parent_certificate_digest(),
+        proposer: ValidatorIndex::new(2),
+        time: Time::from_micros(1_700_000_000_000_000),
+        epoch: Epoch::new(1),
+        l1_origin: L1Origin { number: 17, hash: Digest::new([16; 32]) },
+        bundle_root: body.bundle_root(),
+        bundle_count: 2,
+        revealed_height: Height::new(40),
+        reveal_digest: Digest::new([18; 32]),
+        ledger_digest: Digest::new([19; 32]),
+    };
+    Block { header, body }
+}
+
+/// A revealed block: one bundle that opened, one that did not.
+pub(crate) fn revealed() -> RevealedBlock {
+    let legs = vec![Leg { rollup: RollupId::new(901), transaction: vec![2, 0xf8, 0x70] }];
+    let outcomes =
+        [Outcome::Opened(legs), Outcome::Undecryptable(UndecryptableReason::BadCiphertext)];
+    let bundles = outcomes.into_iter().map(|outcome| RevealedBundle {
+        id: BundleId::new([14; 32]),
+        payer: PayerAddress::new([3; 20]),
+        draw: Digest::new([20; 32]),
+        outcome,
+    });
+    RevealedBlock {
+        height: Height::new(42),
+        block: BlockId::new([21; 32]),
+        time: Time::from_micros(1_700_000_000_000_000),
+        epoch: Epoch::new(1),
+        l1_origin: L1Origin { number: 17, hash: Digest::new([16; 32]) },
+        beacon: Digest::new([22; 32]),
+        bundles: bundles.collect(),
+    }
+}
+
+/// A batch of one transaction.
+pub(crate) fn batch() -> Batch {
+    let leg = LegRef { bundle: BundleId::new([14; 32]), leg: 0, legs: 2 };
+    Batch {
+        rollup: RollupId::new(901),
+        sequence: 3,
+        previous_height: Height::new(40),
+        height: Height::new(42),
+        block: BlockId::new([21; 32]),
+        time: Time::from_micros(1_700_000_000_000_000),
+        l1_origin: L1Origin { number: 17, hash: Digest::new([16; 32]) },
+        randomness: Digest::new([22; 32]),
+        items: vec![BatchItem { transaction: vec![2, 0xf8, 0x70], leg }],
+    }
+}
+
+/// A genesis of four members. Its keys are bytes, not points.
+pub(crate) fn genesis() -> Genesis {
+    let member = |index: u8| Member {
+        name: format!("validator-{index}"),
+        consensus_key: ConsensusKey::new([index; 32]),
+        network_key: ConsensusKey::new([index + 100; 32]),
+        power: 1,
+    };
+    Genesis {
+        name: "sample".into(),
+        time: Time::from_micros(1_700_000_000_000_000),
+        l1_chain_id: 0,
+        l1_contract: PayerAddress::ZERO,
+        l1_origin: L1Origin { number: 0, hash: Digest::ZERO },
+        params: Params::default(),
+        members: (1..=4).map(member).collect(),
+        encryption_key: EncryptionKey {
+            suite: 1,
+            era: Era::new(0),
+            secrecy: 2,
+            packing: 1,
+            public_key: G1Bytes::new([0xc0; 48]),
+            public_key_g2: G2Bytes::new([0xc0; 96]),
+            verification_keys: vec![G2Bytes::new([0xc0; 96]); 4],
+        },
+        rollups: vec![RollupRegistration {
+            id: RollupId::new(901),
+            name: "one".into(),
+            gas_limit: 30_000_000,
+        }],
+        accounts: vec![GenesisAccount {
+            address: PayerAddress::new([3; 20]),
+            balance: Gwei::new(1_000_000_000),
+        }],
+    }
+}
