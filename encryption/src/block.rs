@@ -189,8 +189,10 @@ impl SealedBlock {
             return Err(CombineError::NoSuchSubBatch { count, start, end });
         }
         let nodes: Vec<Node> = quorum.iter().map(|(party, _)| Node::of_party(*party)).collect();
-        let slots = self.key.packing().slots();
-        let slots: Vec<_> = slots.iter().map(|slot| Interpolation::new(&nodes, *slot)).collect();
+        // Once for all sub-batches, and no slot that stays empty in all of them.
+        let used = self.opening_range(sub_batches.clone()).len();
+        let slots = self.key.packing().slots().into_iter().take(used);
+        let slots: Vec<_> = slots.map(|slot| Interpolation::new(&nodes, slot)).collect();
         let mut openings = Vec::new();
         for index in sub_batches {
             let read = |(party, shares): &(u16, &[G1Bytes])| {

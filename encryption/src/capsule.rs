@@ -174,8 +174,8 @@ pub fn verify_capsules(
 ) -> Vec<bool> {
     let batch = Batch::new(key, statements, seed);
     let mut verdicts = vec![false; statements.len()];
-    // Halving at most doubles the entries: two for each statement bound the stack.
-    let mut open = vec![0..statements.len()];
+    // A half is finished before the other is begun: as many ranges are open as one can be halved.
+    let mut open: Vec<Range<usize>> = std::iter::once(0..statements.len()).collect();
     while let Some(range) = open.pop() {
         if range.is_empty() {
             continue;

@@ -9,6 +9,7 @@ use conclave_types::{Digest, digest::Hasher};
 use ff::Field;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
+use zeroize::Zeroizing;
 
 /// Reads 64 bytes as a number and reduces it: its distance from uniform is below 2⁻²⁵⁶.
 fn reduce(bytes: &[u8; 64]) -> Scalar {
@@ -21,7 +22,7 @@ fn reduce(bytes: &[u8; 64]) -> Scalar {
 
 /// The scalar that a preimage hashes to.
 pub(crate) fn hash_to_scalar(preimage: &Hasher) -> Scalar {
-    let mut wide = [0_u8; 64];
+    let mut wide = Zeroizing::new([0_u8; 64]);
     for (half, number) in wide.chunks_exact_mut(32).zip(0_u8..) {
         half.copy_from_slice(preimage.clone().u8(number).finish().as_bytes());
     }

@@ -11,6 +11,7 @@ use group::Group;
 
 use crate::{
     curve::sum_of_multiples,
+    deal::Secret,
     field::{invert_all, scalar_of},
 };
 
@@ -75,7 +76,8 @@ impl Interpolation {
 
     /// `secret` times the value. The secret enters by one multiplication of constant time.
     pub(crate) fn multiple(&self, values: &[G1Affine], secret: &Scalar) -> G1Projective {
-        self.sum(values) * (self.factor * secret)
+        let multiplier = Secret(self.factor * secret);
+        self.sum(values) * multiplier.0
     }
 
     fn sum(&self, values: &[G1Affine]) -> G1Projective {

@@ -77,16 +77,26 @@ pub fn seal(
     if legs.is_empty() {
         return Err(SealError::NoLegs);
     }
-    seal_plaintext(key, header, encode_legs(legs), &seed)
+    seal_plaintext(key, header, encode_legs(legs)?, &seed)
 }
 
 /// The legs as they are before padding.
-pub(crate) fn encode_legs(legs: &[Leg]) -> Zeroizing<Vec<u8>> {
+///
+/// # Errors
+///
+/// [`SealError::TooLarge`] if no bucket holds them.
+pub(crate) fn encode_legs(legs: &[Leg]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    // The count; for each leg its rollup, the length of its transaction, and the transaction.
+    let sizes = legs.iter().map(|leg| leg.transaction.len().saturating_add(12));
+    let found = sizes.fold(4_usize, usize::saturating_add);
+    if bucket_for(found).is_none() {
+        return Err(SealError::TooLarge { found });
+    }
     #[expect(
         clippy::expect_used,
-        reason = "a Vec<u8> takes every write, and legs are far below 2^32"
+        reason = "a Vec<u8> takes every write, and no length exceeds 32 bits"
     )]
-    Zeroizing::new(borsh::to_vec(legs).expect("encoding into memory does not fail"))
+    Ok(Zeroizing::new(borsh::to_vec(legs).expect("encoding into memory does not fail")))
 }
 
 /// Seals any plaintext, padded to its bucket.

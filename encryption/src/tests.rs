@@ -133,7 +133,7 @@ fn torsion(order: u128) -> G1Projective {
     const COFACTOR: u128 = 0x396c_8c00_5555_e156_8c00_aaab_0000_aaab;
     let minus_one = (-Scalar::ONE).to_bytes_be();
     let mut cofactor = COFACTOR;
-    while cofactor % order == 0 {
+    while cofactor.is_multiple_of(order) {
         cofactor /= order;
     }
     for x in 0_u8.. {

@@ -10,9 +10,9 @@ use crate::{
     verify_capsules,
 };
 
-fn sealed(committee: &Committee, sequence: u64) -> Sealed {
+fn sealed(committee: &Committee, sequence: u8) -> Sealed {
     let legs = [leg(1, b"first"), leg(2, &[7; 300])];
-    seal(committee.key.sealing_key(), header(sequence), &legs, rng(sequence as u8)).unwrap()
+    seal(committee.key.sealing_key(), header(sequence.into()), &legs, rng(sequence)).unwrap()
 }
 
 /// Whether a bundle is as its sealer made it: what admission asks.
@@ -133,7 +133,8 @@ fn a_changed_body_is_refused() {
 fn a_ciphertext_is_worth_nothing_under_another_header() {
     let committee = committee(4);
     let sealed = sealed(&committee, 0);
-    let thefts: [(&str, fn(&mut BundleHeader)); 9] = [
+    type Change = fn(&mut BundleHeader);
+    let thefts: [(&str, Change); 9] = [
         ("payer", |header| header.payer = PayerAddress::new([0x66; 20])),
         ("lane", |header| header.nonce.lane += 1),
         ("sequence", |header| header.nonce.sequence += 1),
@@ -286,7 +287,7 @@ fn a_proof_with_commitments_at_infinity_is_judged_like_any_other() {
 fn plaintexts_that_are_not_canonical_are_undecryptable_for_everyone() {
     use UndecryptableReason::{BadEncoding, NoLegs};
     let committee = committee(4);
-    let legs = encode_legs(&[leg(1, b"x")]);
+    let legs = encode_legs(&[leg(1, b"x")]).unwrap();
     let padded = |bytes: &[u8], last: u8| {
         let mut bytes = bytes.to_vec();
         bytes.resize(256, 0);
@@ -325,7 +326,7 @@ fn a_plaintext_between_two_buckets_is_undecryptable() {
     let u = Capsule::decode(&sealed.capsule).unwrap().u();
     let (label, k) = (sealed.header.label(), opening(&committee, &sealed));
     for length in [5, 16, 255, 257, 131_073] {
-        let mut plaintext = encode_legs(&[leg(1, b"")]).to_vec();
+        let mut plaintext = encode_legs(&[leg(1, b"")]).unwrap().to_vec();
         plaintext.resize(length, 0);
         let payload = Payload { msg: &plaintext, aad: label.as_bytes() };
         let body =

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use serde_json::json;
-use zeroize::Zeroizing;
 
 use super::*;
 use crate::{
@@ -17,7 +16,7 @@ const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/encryp
 fn the_pinned_vectors_hold() {
     let committee = committee(4);
     let legs = vec![leg(1, b"pinned"), leg(4_294_967_296, &[0xab; 64])];
-    let plaintext = Zeroizing::new(encode_legs(&legs).to_vec());
+    let plaintext = encode_legs(&legs).unwrap();
     let sealed = seal_plaintext(committee.key.sealing_key(), header(7), plaintext, &SEED).unwrap();
     let u = Capsule::decode(&sealed.capsule).unwrap().u();
     let block = committee.block(&[u]);
