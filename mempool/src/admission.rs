@@ -11,8 +11,7 @@ use std::sync::Arc;
 use conclave_encryption::{Capsule, CapsuleError, CapsuleStatement, SealingKey, verify_capsules};
 use conclave_types::{
     BundleId, EncryptedBundle, FeeParams, G1Bytes, Genesis, Gwei, Height, KeyId, LimitParams,
-    NetworkId, PayerAddress, SIZE_BUCKETS,
-    digest::keccak,
+    NetworkId, PayerAddress, SIZE_BUCKETS, digest::keccak,
 };
 use secp256k1::{
     Message, Secp256k1, VerifyOnly,
@@ -53,7 +52,7 @@ impl Rules {
 }
 
 /// Why a bundle is turned away, whoever asks.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum AdmissionError {
     /// Sealed for another network.
     #[error("the bundle is for network {found}, expected {expected}")]
@@ -314,7 +313,8 @@ fn signer(
         28 => RecoveryId::One,
         other => return Err(SignatureError::RecoveryId(*other)),
     };
-    let signature = RecoverableSignature::from_compact(compact, parity).or(Err(SignatureError::NoKey))?;
+    let signature =
+        RecoverableSignature::from_compact(compact, parity).or(Err(SignatureError::NoKey))?;
     let plain = signature.to_standard();
     let mut low = plain;
     low.normalize_s();
@@ -329,8 +329,7 @@ fn signer(
 /// The Ethereum address of a public key.
 fn address(key: &secp256k1::PublicKey) -> PayerAddress {
     let [_, point @ ..] = key.serialize_uncompressed();
-    let [_, _, _, _, _, _, _, _, _, _, _, _, address @ ..] =
-        *keccak(&point).as_bytes();
+    let [_, _, _, _, _, _, _, _, _, _, _, _, address @ ..] = *keccak(&point).as_bytes();
     PayerAddress::new(address)
 }
 

@@ -80,9 +80,11 @@ impl Charge {
     pub fn of(header: &BundleHeader, fees: &FeeParams) -> Result<Self, LedgerError> {
         let BundleHeader { payer, nonce, max_fee, .. } = *header;
         let expected = fees.charge(header.body_bytes, header.priority_fee);
-        let amount = expected
-            .filter(|amount| *amount <= max_fee)
-            .ok_or(LedgerError::Fee { payer, expected, found: max_fee })?;
+        let amount = expected.filter(|amount| *amount <= max_fee).ok_or(LedgerError::Fee {
+            payer,
+            expected,
+            found: max_fee,
+        })?;
         Ok(Self { payer, nonce, amount })
     }
 }
@@ -218,10 +220,7 @@ impl Ledger {
 
     fn digest_after(&self, height: Height, charges: &[Charge]) -> Digest {
         let mut hasher = Hasher::new("conclave/ledger/v1");
-        hasher
-            .fixed(self.digest.as_bytes())
-            .u64(height.as_u64())
-            .u64(charges.len() as u64);
+        hasher.fixed(self.digest.as_bytes()).u64(height.as_u64()).u64(charges.len() as u64);
         for charge in charges {
             hasher
                 .fixed(charge.payer.as_bytes())

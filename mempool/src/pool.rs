@@ -21,8 +21,8 @@
 //! (payer, lane, sequence), and one for each encapsulation point. At insertion a payer's balance covers
 //! all of its bundles here.
 
-mod lane;
 mod inclusion;
+mod lane;
 
 use std::{
     collections::{BTreeMap, BTreeSet, BinaryHeap},
@@ -127,7 +127,9 @@ impl PoolError {
     pub const fn is_permanent(&self) -> bool {
         matches!(
             self,
-            Self::Known(_) | Self::Used { .. } | Self::Ledger(LedgerError::Fee { .. } | LedgerError::Lanes { .. })
+            Self::Known(_)
+                | Self::Used { .. }
+                | Self::Ledger(LedgerError::Fee { .. } | LedgerError::Lanes { .. })
         )
     }
 }
@@ -305,7 +307,7 @@ impl Pool {
         let plan = self.plan(&bundle, &id, Some(&u), ledger)?;
         let displaced: Vec<_> = plan.occupant.into_iter().chain(plan.displaced).collect();
         for gone in &displaced {
-            self.remove(gone);
+            self.remove_and_refresh(gone);
         }
         let header = &bundle.header;
         let (key, sequence) = (LaneKey::of(&bundle), header.nonce.sequence);
@@ -432,11 +434,16 @@ impl Pool {
         }
         let furthest = next.saturating_add(self.bounds.payer_bundles_max as u64);
         if found >= furthest {
-            return Err(PoolError::Gap { payer, lane, expected: furthest.saturating_sub(1), found });
+            return Err(PoolError::Gap {
+                payer,
+                lane,
+                expected: furthest.saturating_sub(1),
+                found,
+            });
         }
-        let is_new = !self.lanes.contains_key(&LaneKey { payer, lane })
-            && !account.has_lane(lane);
-        if is_new && account.lanes.len().saturating_add(self.new_lanes(&payer, ledger)) >= LANES_MAX {
+        let is_new = !self.lanes.contains_key(&LaneKey { payer, lane }) && !account.has_lane(lane);
+        if is_new && account.lanes.len().saturating_add(self.new_lanes(&payer, ledger)) >= LANES_MAX
+        {
             return Err(LedgerError::Lanes { payer, lane }.into());
         }
         Ok(())
@@ -497,7 +504,8 @@ impl Pool {
         let usage = self.usage_with(payer, size, Gwei::ZERO, occupant);
         let bounds = (self.bounds.payer_bundles_max, self.bounds.payer_bytes_max);
         if exceeds(&usage, bounds) {
-            let tails: BTreeSet<_> = self.lanes_of(payer).filter_map(|(_, lane)| lane.tail).collect();
+            let tails: BTreeSet<_> =
+                self.lanes_of(payer).filter_map(|(_, lane)| lane.tail).collect();
             let found = self.displace(tails.into_iter(), usage, bounds, standing, occupant);
             displaced = found.ok_or(PoolError::PayerFull(*payer))?;
         }
@@ -565,7 +573,11 @@ impl Pool {
         let account = ledger.account(payer);
         let usage = self.payers.get(payer)?;
         if usage.charges > u128::from(account.balance.as_u64()) {
-            return self.lanes_of(payer).filter_map(|(_, lane)| lane.tail).min().map(|tail| tail.id());
+            return self
+                .lanes_of(payer)
+                .filter_map(|(_, lane)| lane.tail)
+                .min()
+                .map(|tail| tail.id());
         }
         if account.lanes.len().saturating_add(self.new_lanes(payer, ledger)) > LANES_MAX {
             let mut new = self.lanes_of(payer).filter(|(key, _)| !account.has_lane(key.lane));
@@ -574,10 +586,7 @@ impl Pool {
         None
     }
 
-    fn lanes_of(
-        &self,
-        payer: &PayerAddress,
-    ) -> impl DoubleEndedIterator<Item = (&LaneKey, &Lane)> {
+    fn lanes_of(&self, payer: &PayerAddress) -> impl DoubleEndedIterator<Item = (&LaneKey, &Lane)> {
         let key = |lane| LaneKey { payer: *payer, lane };
         self.lanes.range(key(0)..=key(u64::MAX))
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use conclave_types::{
     BundleHeader, BundleNonce, Digest, EncryptedBundle, EncryptionKey, Era, FeeParams, G1Bytes,
-    G2Bytes, Genesis, GenesisAccount, Gwei, Height, KeyId, L1Origin, LimitParams, NetworkId, Params,
-    PayerAddress, PayerSignature, Time, digest::keccak,
+    G2Bytes, Genesis, GenesisAccount, Gwei, Height, KeyId, L1Origin, LimitParams, NetworkId,
+    Params, PayerAddress, PayerSignature, Time, digest::keccak,
 };
 
 use crate::{admission::Verified, ledger::Ledger};

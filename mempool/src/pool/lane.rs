@@ -133,8 +133,8 @@ impl Pool {
         let sequence = bundle.header.nonce.sequence;
         let lane = self.lanes.get(&LaneKey::of(bundle));
         let before = lane.and_then(|lane| lane.places.range(..sequence).next_back());
-        let before = before
-            .and_then(|(last, id)| self.entries.get(id).map(|entry| (*last, entry.standing)));
+        let before =
+            before.and_then(|(last, id)| self.entries.get(id).map(|entry| (*last, entry.standing)));
         Standing::behind(before, next, sequence, Rate::of(&bundle.header))
     }
 

@@ -30,6 +30,11 @@ impl Cursors {
         self.rollups.get(&rollup).copied().unwrap_or_default()
     }
 
+    /// Puts the stream of `rollup` where it stood when it was stored.
+    pub fn set(&mut self, rollup: RollupId, cursor: Cursor) {
+        self.rollups.insert(rollup, cursor);
+    }
+
     /// The batches of `block`, in ascending order of rollup, and moves the streams on past them.
     /// Each revealed block is to be given once, in order of height.
     #[must_use]
