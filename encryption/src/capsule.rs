@@ -141,7 +141,12 @@ impl fmt::Debug for Capsule {
 }
 
 /// e: the digest of everything that a proof is about; `points` are u, ū, w, w̄.
-fn challenge(key: &SealingKey, label: &Digest, body_hash: &Digest, points: &[u8]) -> Scalar {
+pub(crate) fn challenge(
+    key: &SealingKey,
+    label: &Digest,
+    body_hash: &Digest,
+    points: &[u8],
+) -> Scalar {
     hash_to_scalar(
         key.hasher("conclave/capsule-proof/v1")
             .fixed(label.as_bytes())

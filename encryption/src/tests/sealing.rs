@@ -4,8 +4,9 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::{
-    Capsule, CapsuleError, CapsuleStatement, SUITE, SealError, Sealed, SealingKey, open_bundle,
-    seal,
+    Capsule, CapsuleError, CapsuleStatement, SUITE, SealError, Sealed, SealingKey,
+    capsule::challenge,
+    open_bundle, seal,
     seal::{encode_legs, seal_plaintext},
     verify_capsules,
 };
@@ -114,6 +115,36 @@ fn every_part_of_a_proof_is_needed() {
         let mut mixed = sealed.clone();
         mixed.capsule[range.clone()].copy_from_slice(&other.capsule[range]);
         assert!(!accepts(committee.key.sealing_key(), &mixed), "{part} of another bundle");
+    }
+}
+
+/// A false statement, u and ū having different logarithms, proved by whoever may choose some of the
+/// points after the challenge.
+#[test]
+fn a_proof_made_backwards_is_refused() {
+    let committee = committee(4);
+    let key = committee.key.sealing_key();
+    let honest = sealed(&committee, 0);
+    let (label, body_hash) = (honest.header.label(), keccak(&honest.body));
+    let (g, h) = (G1Projective::generator(), *key.proof_base());
+    let (z, a, b) = (Scalar::from(1_001), Scalar::from(1_003), Scalar::from(1_007));
+    let join = |points: [G1Projective; 4]| points.map(|point| point.to_compressed()).concat();
+    let placeholder = g * Scalar::from(5);
+    let after = |points: [G1Projective; 4]| challenge(key, &label, &body_hash, &join(points));
+
+    let (u, u_bar) = (g * a, h * b);
+    let e = after([u, u_bar, placeholder, placeholder]);
+    let commitments_last = [u, u_bar, g * z - u * e, h * z - u_bar * e];
+
+    let (w, w_bar) = (g * a, h * b);
+    let e = after([placeholder, placeholder, w, w_bar]);
+    let inverse = e.invert().unwrap();
+    let statement_last = [(g * z - w) * inverse, (h * z - w_bar) * inverse, w, w_bar];
+
+    for points in [commitments_last, statement_last] {
+        let capsule = [join(points), z.to_bytes_be().to_vec()].concat();
+        assert!(Capsule::decode(&capsule).is_ok());
+        assert!(!accepts(key, &Sealed { capsule, ..honest.clone() }));
     }
 }
 
