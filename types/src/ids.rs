@@ -59,7 +59,6 @@ macro_rules! bytes_id {
             /// [`IdError::Length`] if there are more or fewer.
             pub fn from_slice(bytes: &[u8]) -> Result<Self, IdError> {
                 bytes.try_into().map(Self).map_err(
-                    #[expect(clippy::map_err_ignore, reason = "the length says it all")]
                     |_| IdError::Length { expected: $len, found: bytes.len() },
                 )
             }
@@ -95,7 +94,6 @@ macro_rules! bytes_id {
             fn from_str(text: &str) -> Result<Self, IdError> {
                 let digits = text.strip_prefix("0x").unwrap_or(text);
                 let bytes = hex::decode(digits).map_err(
-                    #[expect(clippy::map_err_ignore, reason = "the text itself is in the error")]
                     |_| IdError::NotHex {
                         expected: $len,
                         found: text.chars().take(80).collect(),

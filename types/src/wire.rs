@@ -50,10 +50,7 @@ pub fn id<T>(
 }
 
 fn small(number: u32, field: &'static str) -> Result<u16, WireError> {
-    u16::try_from(number).map_err(
-        #[expect(clippy::map_err_ignore, reason = "the number says it all")]
-        |_| WireError::TooLarge { field, found: u64::from(number) },
-    )
+    u16::try_from(number).ok().ok_or(WireError::TooLarge { field, found: u64::from(number) })
 }
 
 impl From<&L1Origin> for v1::L1Origin {
@@ -144,13 +141,11 @@ impl TryFrom<&v1::Certificate> for Certificate {
             .signatures
             .iter()
             .map(|entry| {
-                let bytes: [u8; 64] = entry.signature.as_slice().try_into().map_err(
-                    #[expect(clippy::map_err_ignore, reason = "the length says it all")]
-                    |_| WireError::Id {
-                        field: "signature",
-                        source: IdError::Length { expected: 64, found: entry.signature.len() },
-                    },
-                )?;
+                let bytes = <[u8; 64]>::try_from(entry.signature.as_slice()).ok();
+                let bytes = bytes.ok_or(WireError::Id {
+                    field: "signature",
+                    source: IdError::Length { expected: 64, found: entry.signature.len() },
+                })?;
                 let validator = ValidatorIndex::new(small(entry.validator, "validator")?);
                 Ok((validator, SignatureBytes::new(bytes)))
             })
