@@ -260,6 +260,15 @@ impl Pool {
         self.entries.contains_key(id)
     }
 
+    /// The sequence that continues a lane: the first one from `next` on that no bundle here has.
+    #[must_use]
+    pub fn next_pending(&self, payer: &PayerAddress, lane: u64, next: u64) -> u64 {
+        let places = self.lanes.get(&LaneKey { payer: *payer, lane }).map(|lane| &lane.places);
+        let held = places.into_iter().flat_map(|places| places.range(next..));
+        held.map(|(sequence, _)| *sequence)
+            .fold(next, |free, held| if held == free { free.saturating_add(1) } else { free })
+    }
+
     /// Every bundle here, in order of id.
     pub fn iter(&self) -> impl Iterator<Item = (&BundleId, &Arc<EncryptedBundle>)> {
         self.entries.iter().map(|(id, entry)| (id, &entry.bundle))

@@ -1,5 +1,7 @@
 //! Quorums, and the certificates that prove them.
 
+#![expect(clippy::unwrap_used, reason = "tests are free to panic; this lets their helpers too")]
+
 use conclave_types::{
     BlockId, Certificate, CertificateError, Committee, CommitteeError, ConsensusKey, Epoch, Height,
     Member, NetworkId, Round, SignatureBytes, Statement, ValidatorIndex, VoteKind,

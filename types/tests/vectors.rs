@@ -2,6 +2,12 @@
 //! alike. The file was computed apart from this code, the typed-data digest and its signature by
 //! eth-account 0.14. Changing it is a protocol change.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests are free to panic; this lets their helpers too"
+)]
+
 use conclave_types::{
     BlockHeader, BlockId, BundleHeader, BundleId, BundleNonce, Certificate, Digest,
     EncryptedBundle, Epoch, Gwei, Height, L1Origin, NetworkId, PayerAddress, PayerSignature, Round,

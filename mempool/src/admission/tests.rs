@@ -15,6 +15,8 @@ use crate::{
 const DECIDED: Height = Height::new(10);
 const SEED: [u8; 32] = [42; 32];
 
+type Change = fn(&mut EncryptedBundle);
+
 /// A network with a key, and two payers that can sign.
 struct World {
     key: PublicKey,
@@ -80,6 +82,15 @@ impl World {
         bundle
     }
 
+    fn refuses(&self, cases: &[(&str, Change, AdmissionError)]) {
+        for (name, change, expected) in cases {
+            let mut bundle = self.sealed();
+            change(&mut bundle);
+            let found = check_form(&bundle, &self.rules, DECIDED);
+            assert_eq!(found.as_ref(), Err(expected), "{name}");
+        }
+    }
+
     fn judge(&self, bundles: Vec<EncryptedBundle>) -> Vec<Result<Verified, AdmissionError>> {
         let bundles: Vec<_> = bundles.into_iter().map(Arc::new).collect();
         verify(&bundles, self.key.sealing_key(), &SEED)
@@ -109,14 +120,11 @@ fn the_address_is_ethereums() {
     assert_eq!(address(&secret.public_key(&Secp256k1::new())), expected);
 }
 
-type Change = fn(&mut EncryptedBundle);
-
 #[test]
-fn a_bundle_out_of_form_is_refused_with_what_was_expected() {
+fn a_bundle_for_another_network_suite_or_key_is_refused() {
     let world = World::new();
     let rules = &world.rules;
-    let height = Height::new;
-    let cases: [(&str, Change, AdmissionError); 14] = [
+    world.refuses(&[
         (
             "another network",
             |b| b.header.network = NetworkId::ZERO,
@@ -128,6 +136,12 @@ fn a_bundle_out_of_form_is_refused_with_what_was_expected() {
             |b| b.header.key_id = KeyId::ZERO,
             AdmissionError::Key { expected: rules.key_id, found: KeyId::ZERO },
         ),
+    ]);
+}
+
+#[test]
+fn a_bundle_of_a_wrong_size_is_refused() {
+    World::new().refuses(&[
         (
             "an oversized capsule",
             |b| b.capsule = vec![0; 513],
@@ -153,6 +167,13 @@ fn a_bundle_out_of_form_is_refused_with_what_was_expected() {
             |b| (b.body, b.header.body_bytes) = (vec![0; 262_160], 262_160),
             AdmissionError::Bucket { found: 262_160 },
         ),
+    ]);
+}
+
+#[test]
+fn a_bundle_that_is_late_too_long_lived_or_too_cheap_is_refused() {
+    let height = Height::new;
+    World::new().refuses(&[
         (
             "expired",
             |b| b.header.valid_until = Height::new(10),
@@ -183,12 +204,7 @@ fn a_bundle_out_of_form_is_refused_with_what_was_expected() {
             |b| b.header.priority_fee = Gwei::new(u64::MAX),
             AdmissionError::Fee { expected: Gwei::new(u64::MAX), found: Gwei::new(2_000) },
         ),
-    ];
-    for (name, change, expected) in cases {
-        let mut bundle = world.sealed();
-        change(&mut bundle);
-        assert_eq!(check_form(&bundle, rules, DECIDED), Err(expected), "{name}");
-    }
+    ]);
 }
 
 #[test]
@@ -406,4 +422,32 @@ fn only_a_lifetime_may_be_asked_for_again() {
     assert!(!AdmissionError::Lifetime { expected, found }.is_permanent());
     assert!(AdmissionError::Expired { expected: found, found: expected }.is_permanent());
     assert!(AdmissionError::Proof.is_permanent());
+}
+
+#[test]
+fn a_wallets_signature_leads_to_its_payer() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/types-v1.json");
+    let all: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let row = &all["bundle"];
+    let text = |name: &str| row[name].as_str().unwrap();
+    let number = |name: &str| row[name].as_u64().unwrap();
+    let bytes = |name| hex::decode(text(name).trim_start_matches("0x")).unwrap();
+    let bundle = EncryptedBundle {
+        header: BundleHeader {
+            network: all["domain"]["network"].as_str().unwrap().parse().unwrap(),
+            suite: 1,
+            key_id: text("key_id").parse().unwrap(),
+            payer: text("payer").parse().unwrap(),
+            nonce: BundleNonce { lane: number("lane"), sequence: number("sequence") },
+            max_fee: Gwei::new(number("max_fee_gwei")),
+            priority_fee: Gwei::new(number("priority_fee_gwei")),
+            valid_until: Height::new(number("valid_until")),
+            body_bytes: 272,
+        },
+        capsule: bytes("capsule"),
+        body: bytes("body"),
+        signature: PayerSignature::new(bytes("signature").try_into().unwrap()),
+    };
+    assert_eq!(check_payer(&Secp256k1::verification_only(), &bundle), Ok(()));
 }

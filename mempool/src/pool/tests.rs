@@ -437,10 +437,10 @@ fn a_block_is_selected_from_thousands_without_looking_at_all_pairs() {
     let mut params = params();
     params.limits.block_bundles_max = 512;
     let mut pool = Pool::new(PoolBounds::default(), &params);
-    for number in 0..64 {
+    for number in 0..64_u8 {
         for sequence in 0..128 {
-            let fee = u64::from(keccak(&[number as u8, sequence]).as_bytes()[0]);
-            let bundle = bundle(header(payer(number), 0, u64::from(sequence), fee));
+            let fee = u64::from(keccak(&[number, sequence]).as_bytes()[0]);
+            let bundle = bundle(header(payer(number.into()), 0, u64::from(sequence), fee));
             let verified = verified(&bundle);
             pool.insert(bundle, verified, NOW, &ledger).unwrap();
         }
