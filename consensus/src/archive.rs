@@ -82,8 +82,9 @@ impl Archive {
 
     /// Whether `record` says something that is not yet known: only then is its signature worth checking.
     pub(crate) fn wants(&self, record: &SignedRecord) -> bool {
-        self.at(record)
-            .is_none_or(|kept| kept.len() < MESSAGES_MAX && !kept.iter().any(|old| same(old, record)))
+        self.at(record).is_none_or(|kept| {
+            kept.len() < MESSAGES_MAX && !kept.iter().any(|old| same(old, record))
+        })
     }
 
     /// Whether exactly this message, signature included, was verified before.
@@ -98,7 +99,8 @@ impl Archive {
         }
         let position = record.position();
         let kept = self.heights.entry(position.height).or_default();
-        let place = kept.messages.entry((position.round, position.step, author(&record))).or_default();
+        let place =
+            kept.messages.entry((position.round, position.step, author(&record))).or_default();
         let outcome = match place.first() {
             Some(first) => conflict(first, &record),
             None => Insert::New,

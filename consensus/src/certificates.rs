@@ -84,9 +84,10 @@ pub(crate) fn round(
 ) -> Verdict {
     let threshold = match certificate.cert_type {
         RoundCertificateType::Precommit => {
-            let stray = certificate.round_signatures.iter().find(|entry| {
-                entry.vote_type == VoteType::Prevote
-            });
+            let stray = certificate
+                .round_signatures
+                .iter()
+                .find(|entry| entry.vote_type == VoteType::Prevote);
             if let Some(stray) = stray {
                 return Err(CertificateError::InvalidVoteType(stray.address));
             }

@@ -246,7 +246,10 @@ impl ValidatorSet {
         } else {
             self.drawn(height, round)
         };
-        #[expect(clippy::expect_used, reason = "a committee has members and the draw is below their sum")]
+        #[expect(
+            clippy::expect_used,
+            reason = "a committee has members and the draw is below their sum"
+        )]
         chosen.expect("the place is below the number of members")
     }
 

@@ -275,10 +275,12 @@ impl Engine {
         self.shell.wanted = None;
         self.shell.polkas.clear();
         self.shell.timers.clear();
-        self.shell.signer.start_height(height);
         let replay = std::mem::take(&mut self.replay);
         self.shell.wal_entries = replay.len() as u64;
         self.begin(now);
+        let mut records = Vec::new();
+        self.shell.signer.start_height(height, &mut records);
+        self.shell.out.extend(records.into_iter().map(Output::Persist));
         self.replay_log(height, &replay);
         for record in self.shell.archive.messages(height) {
             self.shell.check_polka(&record);
@@ -564,6 +566,25 @@ impl Engine {
         }
         self.core.reset_entries_index();
         self.shell.replayed.clear();
+        if !log.is_empty() {
+            self.repeat_proposal(height);
+        }
+    }
+
+    /// Replay sends our votes again, but not our proposal: nobody may have it, nor the block.
+    fn repeat_proposal(&mut self, height: Height) {
+        let Some(round) = self.round().filter(|_| self.shell.decided.is_none()) else { return };
+        if self.shell.signer.may_sign().is_err() {
+            return;
+        }
+        if let Some(proposal) = self.shell.signer.proposal_at(height, round) {
+            let (proposal, block) = (proposal.clone(), proposal.block);
+            let repeated = Output::Broadcast(ConsensusMessage::Proposal(proposal));
+            if !self.shell.out.contains(&repeated) {
+                self.shell.out.push(repeated);
+            }
+            self.shell.out.push(Output::Repropose { height, round, block });
+        }
     }
 
     fn feed(&mut self, input: Input<Bft>) {

@@ -69,6 +69,7 @@ pub(crate) struct Shell {
 
 impl Shell {
     /// Handles one effect and says how the core resumes.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the next function has the other half")]
     pub(crate) fn handle(&mut self, effect: Effect<Bft>) -> Resume<Bft> {
         match effect {
             Effect::CancelAllTimeouts(resume) => {
@@ -116,10 +117,7 @@ impl Shell {
         }
     }
 
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "the rest is about vote extensions and value sync, which are never used"
-    )]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the next function has the rest")]
     fn handle_message_effect(&mut self, effect: Effect<Bft>) -> Resume<Bft> {
         match effect {
             Effect::PublishConsensusMsg(message, resume) => {
@@ -344,7 +342,8 @@ impl Shell {
     }
 
     fn admit_evidence(&mut self, evidence: MisbehaviorEvidence<Bft>) {
-        for vote in evidence.votes.into_iter().flat_map(|(_, pairs)| pairs).flat_map(<[_; 2]>::from) {
+        for vote in evidence.votes.into_iter().flat_map(|(_, pairs)| pairs).flat_map(<[_; 2]>::from)
+        {
             self.admit(SignedRecord::Vote(vote_from_core(&vote.message, vote.signature)));
         }
         let proposals = evidence.proposals.iter().flat_map(|(_, pairs)| pairs);

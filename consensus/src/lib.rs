@@ -18,8 +18,8 @@
 //! # Rules for the caller
 //!
 //! - Outputs are in order. Whatever follows an [`Output::Persist`] may be acted upon only once that
-//!   record is durable; a [`Record::HighWater`] goes first, to a file apart from the database. The
-//!   records of one call are written in one transaction.
+//!   record is durable. The records of one call are written in one transaction, then the last
+//!   [`Record::HighWater`] to a file apart from the database, and only then anything is sent.
 //! - [`Engine::value`] says `valid: false` only for what any validator would call invalid: a pure
 //!   function of the block and its parent's state. A block that is merely missing, early or unwelcome
 //!   is not handed in until it is acceptable.
@@ -47,22 +47,18 @@
 //! [`Certificate`]: conclave_types::Certificate
 //! [`Certificate::verify`]: conclave_types::Certificate::verify
 
-mod message;
-mod record;
-mod engine;
-mod handler;
-mod signer;
 mod archive;
-mod wal;
-mod timers;
 mod certificates;
 mod context;
-#[cfg(test)]
-mod tests;
+mod engine;
+mod handler;
+mod message;
+mod record;
+mod signer;
+mod timers;
+mod wal;
 
-pub use engine::{
-    CatchUpError, Config, ConfigError, Engine, Fault, Output, ProposedBlock,
-};
+pub use engine::{CatchUpError, Config, ConfigError, Engine, Fault, Output, ProposedBlock};
 pub use message::{
     ConsensusMessage, Evidence, PolkaCertificate, RoundCertificate, RoundReason, RoundVote,
     SignedProposal, SignedVote,

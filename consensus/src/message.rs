@@ -196,9 +196,9 @@ impl Evidence {
             Self::Votes(a, b) => {
                 (a.kind, a.height, a.round, a.voter) == (b.kind, b.height, b.round, b.voter)
                     && a.block != b.block
-                    && [a, b].iter().all(|vote| {
-                        signed_by(&key, &vote.digest(domain, epoch), &vote.signature)
-                    })
+                    && [a, b]
+                        .iter()
+                        .all(|vote| signed_by(&key, &vote.digest(domain, epoch), &vote.signature))
             }
             Self::Proposals(a, b) => {
                 (a.height, a.round, a.proposer) == (b.height, b.round, b.proposer)

@@ -6,6 +6,11 @@
 //! again, and never another in its place. The **high-water mark** is the last position at which it
 //! signed; it lives apart from the database, so that a validator whose database was lost or rolled
 //! back knows where it must be silent.
+//!
+//! **Order.** Transaction (WAL and signed records), then mark, then messages. A machine that dies
+//! before the mark finds the newer position in the records and goes on. The other order is safe too,
+//! but a machine that dies between finds a mark without a record and must refuse that position; if
+//! more than a third do so at one precommit, as after a loss of power, that round never ends.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_types::{Height, Round, VoteKind};
@@ -65,6 +70,18 @@ impl HighWater {
     pub const fn height(&self) -> Height {
         self.at.height
     }
+
+    /// The mark to write when the records of several calls go into one transaction: the later
+    /// position, and the entries that were there before the first of them.
+    #[must_use]
+    pub fn merge(self, later: Self) -> Self {
+        let (first, last) = if self.at <= later.at { (self, later) } else { (later, self) };
+        if first.height() == last.height() {
+            Self { at: last.at, wal_entries: first.wal_entries.min(last.wal_entries) }
+        } else {
+            last
+        }
+    }
 }
 
 /// A message that this validator signed.
@@ -111,7 +128,7 @@ pub enum Record {
     Wal(WalEntry),
     /// A message that was signed. Needed until its height is decided.
     Signed(SignedRecord),
-    /// The new high-water mark. Must be durable before the two others.
+    /// The new high-water mark. Written apart, after the transaction with the two others.
     HighWater(HighWater),
 }
 

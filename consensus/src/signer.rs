@@ -44,7 +44,9 @@ pub enum Silence {
         until: Height,
     },
     /// A vote other than the recorded one was asked for, or another instance signed with this key.
-    #[error("the signing history does not fit the state at height {height}; silent for that height")]
+    #[error(
+        "the signing history does not fit the state at height {height}; silent for that height"
+    )]
     Diverged {
         /// The silent height.
         height: Height,
@@ -59,6 +61,8 @@ pub(crate) struct Signer {
     own: Option<(ValidatorIndex, SigningKey)>,
     permitted: bool,
     mark: Option<HighWater>,
+    /// The mark, if the records were found ahead of it and it is still to be written.
+    overdue: Option<HighWater>,
     /// One for each position of the current height (and of later ones, if recovered).
     records: BTreeMap<SigningPosition, SignedRecord>,
     lost_until: Option<Height>,
@@ -80,6 +84,7 @@ impl Signer {
         logged: &[SignedRecord],
     ) -> Self {
         let next = recovered.decided.next();
+        let entries = recovered.wal.iter().filter(|entry| entry.height == next).count() as u64;
         let records: BTreeMap<_, _> = recovered
             .signed
             .iter()
@@ -88,24 +93,32 @@ impl Signer {
             .collect();
         let newest = records
             .last_key_value()
-            .map(|(position, _)| HighWater { at: *position, wal_entries: 0 });
-        let mark = recovered.high_water.max(newest);
+            .map(|(at, _)| HighWater { at: *at, wal_entries: entries });
+        // The machine died between the two writes; the mark must follow before the record is sent.
+        let is_ahead = |newest: &HighWater| recovered.high_water.is_none_or(|it| it.at < newest.at);
+        let overdue = newest.filter(is_ahead);
+        let mark = overdue.or(recovered.high_water);
         let complete = |mark: &HighWater| {
-            let entries = recovered.wal.len() as u64;
+            // Before the first entry nothing but a proposal and a prevote can have been signed, and
+            // neither is a lock, so the mark alone is enough.
+            let enough = if mark.wal_entries == 0 && entries == 0 {
+                mark.at.step < Step::Precommit
+            } else {
+                entries >= mark.wal_entries
+            };
             mark.height() == next
-                && entries > 0
-                && entries >= mark.wal_entries
+                && enough
                 && records.values().all(|record| logged.contains(record))
         };
-        let lost_until = mark
-            .filter(|mark| mark.height() >= next && !complete(mark))
-            .map(|mark| mark.height());
+        let lost_until =
+            mark.filter(|mark| mark.height() >= next && !complete(mark)).map(|mark| mark.height());
         Self {
             domain,
             epoch,
             own,
             permitted: recovered.may_sign,
             mark,
+            overdue,
             records,
             lost_until,
             diverged: None,
@@ -119,7 +132,8 @@ impl Signer {
     }
 
     /// Goes on to `height`; records of earlier heights are not needed any more.
-    pub(crate) fn start_height(&mut self, height: Height) {
+    pub(crate) fn start_height(&mut self, height: Height, out: &mut Vec<Record>) {
+        out.extend(self.overdue.take().map(Record::HighWater));
         self.height = height;
         self.records.retain(|position, _| position.height >= height);
     }
@@ -144,7 +158,9 @@ impl Signer {
     /// Whether the WAL of the current height is kept. It is not where records were lost: a log with a
     /// hole would look complete after the next restart.
     pub(crate) fn keeps_wal(&self) -> bool {
-        self.own.is_some() && self.permitted && self.lost_until.is_none_or(|until| self.height > until)
+        self.own.is_some()
+            && self.permitted
+            && self.lost_until.is_none_or(|until| self.height > until)
     }
 
     /// Ends signing at the current height: the history and the state do not fit together.
@@ -152,13 +168,18 @@ impl Signer {
         self.diverged = Some(self.height);
     }
 
-    /// The block that was proposed at this position, if one was.
-    pub(crate) fn proposed(&self, height: Height, round: Round) -> Option<BlockId> {
+    /// The proposal that was signed in this round, if one was.
+    pub(crate) fn proposal_at(&self, height: Height, round: Round) -> Option<&SignedProposal> {
         let record = self.records.get(&SigningPosition { height, round, step: Step::Propose })?;
         match record {
-            SignedRecord::Proposal(proposal) => Some(proposal.block),
+            SignedRecord::Proposal(proposal) => Some(proposal),
             SignedRecord::Vote(_) => None,
         }
+    }
+
+    /// The block that was proposed in this round, if one was.
+    pub(crate) fn proposed(&self, height: Height, round: Round) -> Option<BlockId> {
+        self.proposal_at(height, round).map(|proposal| proposal.block)
     }
 
     /// Whether a proposal could be signed at this position.
