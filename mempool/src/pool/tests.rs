@@ -4,7 +4,10 @@ use conclave_types::{BundleHeader, digest::keccak};
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{bundle, header, ledger, params, payer, verified};
+use crate::{
+    LedgerError,
+    testing::{bundle, header, ledger, params, payer, verified},
+};
 
 const NOW: Time = Time::from_micros(1_000_000);
 const NEXT: Height = Height::new(10);
