@@ -1,26 +1,25 @@
 //! The engine: one validator's (or follower's) BFT, one height at a time.
 
-use borsh::BorshDeserialize as _;
-use conclave_types::{
-    BlockId, Certificate, CertificateError, Committee, Epoch, Height, Round, Time, TimingParams,
-    ValidatorIndex, digest::SigningDomain,
-};
-use ed25519_dalek::SigningKey;
+use std::collections::BTreeSet;
+
+use conclave_types::{BlockId, Certificate, Height, Round, Time, ValidatorIndex};
 use malachitebft_core_consensus::{
-    Error as CoreError, Input, LocallyProposedValue, Params, State, process,
+    Error as CoreError, Input, LocallyProposedValue, State, process,
 };
-use malachitebft_core_types::{ThresholdParams, Validator as _, ValuePayload, VoteExtensionPolicy};
+use malachitebft_core_types::{Validator as _, VoteExtensionPolicy};
 use malachitebft_metrics::Metrics;
 
 use crate::{
     archive::{self, Archive},
-    context::{
-        Address, Bft, CoreHeight, ValidatorSet, Value, polka_to_core, proposal_to_core,
-        round_certificate_to_core, round_to_core, vote_to_core,
+    context::{Bft, CoreHeight, ValidatorSet, Value},
+    convert::{
+        polka_to_core, proposal_to_core, round_certificate_to_core, round_to_core, vote_to_core,
     },
     handler::Shell,
-    message::{ConsensusMessage, Evidence, signed_by},
-    record::{Record, Recovered, SignedRecord},
+    interface::{CatchUpError, Config, ConfigError, Fault, Output, ProposedBlock},
+    message::ConsensusMessage,
+    record::{Recovered, SignedRecord},
+    recover::{as_signed, check_own_key, new_core, precommits, read_log},
     signer::{Signer, Silence},
     timers::Timers,
     wal::{Logged, value_input},
@@ -28,174 +27,6 @@ use crate::{
 
 /// Certificates of higher rounds are dropped: the core counts rounds in 32 bits and adds to them.
 const ROUND_MAX: u32 = 1 << 30;
-
-/// Early messages are kept in the archive, so the core's own queue stays empty; it must have a size.
-const CORE_QUEUE_HEIGHTS: usize = 1;
-const CORE_QUEUE_INPUTS: usize = 1;
-
-/// What an engine is, for the length of an epoch.
-#[derive(Debug)]
-pub struct Config {
-    /// What is signed for.
-    pub domain: SigningDomain,
-    /// The validators.
-    pub committee: Committee,
-    /// Their epoch.
-    pub epoch: Epoch,
-    /// The own place and key; none for a node that only follows.
-    pub own: Option<(ValidatorIndex, SigningKey)>,
-    /// How long to wait for what.
-    pub timing: TimingParams,
-}
-
-/// Why an engine cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The own key is not the one the committee names.
-    #[error("the signing key is not that of validator {0}")]
-    OwnKey(ValidatorIndex),
-    /// Voting power is too large to multiply by three.
-    #[error("the total voting power is {found}, at most {max} expected", max = u64::MAX / 3)]
-    Power {
-        /// The sum.
-        found: u64,
-    },
-    /// A committee key does not parse.
-    #[error("a committee key is not an ed25519 key")]
-    CommitteeKey,
-    /// The log has a hole, or an entry that no version of this crate wrote.
-    #[error("write-ahead log entry {index} of height {height} is damaged")]
-    DamagedLog {
-        /// The height.
-        height: Height,
-        /// The first entry at fault.
-        index: u64,
-    },
-}
-
-/// Why a certificate does not end the height.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum CatchUpError {
-    /// It is for another height.
-    #[error("certificate is for height {found}, expected {expected}")]
-    Height {
-        /// The height after the tip.
-        expected: Height,
-        /// The certificate's.
-        found: Height,
-    },
-    /// It is for another epoch.
-    #[error("certificate is of epoch {found}, expected {expected}")]
-    Epoch {
-        /// This engine's.
-        expected: Epoch,
-        /// The certificate's.
-        found: Epoch,
-    },
-    /// It proves nothing: the peer's fault.
-    #[error("certificate does not verify")]
-    Certificate(#[from] CertificateError),
-}
-
-/// What is wrong with a message. Always the sender's fault: an honest node checks what it relays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// The author or sender has no place in the committee.
-    #[error("validator {0} is not in the committee")]
-    UnknownValidator(ValidatorIndex),
-    /// The signature is not by the author (or for another network or epoch).
-    #[error("the signature of validator {0} does not verify")]
-    BadSignature(ValidatorIndex),
-    /// It was not the author's turn to propose.
-    #[error("validator {0} is not the proposer of that round")]
-    NotProposer(ValidatorIndex),
-    /// A proposal rests on a polka of its own or a later round.
-    #[error("a proposal of validator {0} rests on a round that is not earlier")]
-    BadPolRound(ValidatorIndex),
-    /// A certificate has a bad signature, a stranger, a duplicate, or too little power.
-    #[error("a certificate does not verify")]
-    BadCertificate,
-}
-
-/// A block that the node holds and has judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProposedBlock {
-    /// The height.
-    pub height: Height,
-    /// The round in which it was proposed.
-    pub round: Round,
-    /// Who proposed it there.
-    pub proposer: ValidatorIndex,
-    /// The block.
-    pub block: BlockId,
-    /// Whether it is valid by the objective rules: a pure function of block and parent state.
-    pub valid: bool,
-}
-
-/// What the engine wants done, in this order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Make this durable before acting on what follows.
-    Persist(Record),
-    /// Send this to all validators (and followers).
-    Broadcast(ConsensusMessage),
-    /// It is our turn: make a block and call [`Engine::propose`].
-    NeedProposal {
-        /// The height.
-        height: Height,
-        /// The round.
-        round: Round,
-    },
-    /// Send this block to all once more: it is proposed again, or we are locked on it.
-    Repropose {
-        /// The height.
-        height: Height,
-        /// The round in which it is proposed again.
-        round: Round,
-        /// The block.
-        block: BlockId,
-    },
-    /// A round began.
-    RoundStarted {
-        /// The height.
-        height: Height,
-        /// The round.
-        round: Round,
-        /// Whose turn it is.
-        proposer: ValidatorIndex,
-    },
-    /// A quorum prevoted for a block: subjective objections to it do not matter any more.
-    Polka {
-        /// The height.
-        height: Height,
-        /// The round of the prevotes.
-        round: Round,
-        /// The block.
-        block: BlockId,
-    },
-    /// The height is decided. The engine is idle until [`Engine::start_height`].
-    Decided {
-        /// The proof.
-        certificate: Certificate,
-    },
-    /// A validator signed two messages that contradict each other. Verified; each position once.
-    Evidence(Evidence),
-    /// A peer sent something that no honest node sends.
-    Fault {
-        /// The peer.
-        from: ValidatorIndex,
-        /// What was wrong.
-        fault: Fault,
-    },
-    /// The core reported something that should not happen. For the log of the operator; safety does
-    /// not depend on it.
-    Anomaly {
-        /// The height.
-        height: Height,
-        /// The core's words.
-        detail: String,
-    },
-}
 
 /// One validator's BFT.
 pub struct Engine {
@@ -255,11 +86,11 @@ impl Engine {
             out: Vec::new(),
             wal_entries: 0,
             wal_entries_before: 0,
-            replayed: std::collections::BTreeSet::new(),
+            replayed: BTreeSet::new(),
             wanted: None,
             decided: None,
             sender: None,
-            polkas: std::collections::BTreeSet::new(),
+            polkas: BTreeSet::new(),
         };
         Ok(Self { core, metrics: Metrics::new(), shell, tip, running: false, replay })
     }
@@ -608,75 +439,4 @@ impl Engine {
     fn sync_enabled(&mut self) {
         self.core.params.enabled = self.shell.signer.may_sign().is_ok();
     }
-}
-
-fn check_own_key(
-    committee: &Committee,
-    own: Option<&(ValidatorIndex, SigningKey)>,
-) -> Result<(), ConfigError> {
-    let Some((index, key)) = own else { return Ok(()) };
-    let expected = committee.get(*index).map(|member| member.consensus_key);
-    let found = key.verifying_key().to_bytes();
-    match expected {
-        Some(expected) if *expected.as_bytes() == found => Ok(()),
-        Some(_) | None => Err(ConfigError::OwnKey(*index)),
-    }
-}
-
-fn new_core(height: Height, set: &ValidatorSet, own: Option<ValidatorIndex>) -> State<Bft> {
-    let params = Params {
-        address: own.map_or(Address::FOLLOWER, Address),
-        threshold_params: ThresholdParams::default(),
-        value_payload: ValuePayload::ProposalAndParts,
-        enabled: own.is_some(),
-    };
-    let set = set.clone();
-    State::new(Bft, CoreHeight(height), set, params, CORE_QUEUE_HEIGHTS, CORE_QUEUE_INPUTS)
-}
-
-/// Decodes and checks the log of the height after the tip; logs of other heights are left over.
-fn read_log(
-    recovered: &Recovered,
-    set: &ValidatorSet,
-    domain: &SigningDomain,
-    epoch: Epoch,
-) -> Result<Vec<Logged>, ConfigError> {
-    let height = recovered.decided.next();
-    let entries = recovered.wal.iter().filter(|entry| entry.height == height);
-    let read = (0_u64..).zip(entries).map(|(index, entry)| {
-        let damaged = ConfigError::DamagedLog { height, index };
-        let Ok(logged) = Logged::try_from_slice(&entry.bytes) else { return Err(damaged) };
-        let genuine = as_signed(&logged).is_none_or(|record| {
-            let (digest, signature) = match &record {
-                SignedRecord::Vote(vote) => (vote.digest(domain, epoch), vote.signature),
-                SignedRecord::Proposal(proposal) => {
-                    (proposal.digest(domain, epoch), proposal.signature)
-                }
-            };
-            set.key(archive::author(&record)).is_some_and(|key| signed_by(key, &digest, &signature))
-        });
-        if entry.index == index && genuine { Ok(logged) } else { Err(damaged) }
-    });
-    read.collect()
-}
-
-fn as_signed(logged: &Logged) -> Option<SignedRecord> {
-    match logged {
-        Logged::Vote(vote) => Some(SignedRecord::Vote(vote.clone())),
-        Logged::Proposal(proposal) => Some(SignedRecord::Proposal(proposal.clone())),
-        Logged::Polka(_) | Logged::Waited(..) | Logged::Value { .. } => None,
-    }
-}
-
-fn precommits(certificate: &Certificate) -> impl Iterator<Item = SignedRecord> {
-    certificate.signatures.iter().map(|(voter, signature)| {
-        SignedRecord::Vote(crate::message::SignedVote {
-            kind: conclave_types::VoteKind::Precommit,
-            height: certificate.height,
-            round: certificate.round,
-            block: Some(certificate.block),
-            voter: *voter,
-            signature: *signature,
-        })
-    })
 }

@@ -20,11 +20,12 @@ use malachitebft_core_types::{self as mc, CommitCertificate};
 use crate::{
     archive::{Archive, Insert},
     certificates::{self, Verdict},
-    context::{
-        Bft, ValidatorSet, polka_from_core, proposal_from_core, round_certificate_from_core,
-        round_from_core, vote_from_core,
+    context::{Bft, ValidatorSet},
+    convert::{
+        polka_from_core, proposal_from_core, round_certificate_from_core, round_from_core,
+        vote_from_core,
     },
-    engine::{Fault, Output},
+    interface::{Fault, Output},
     message::{ConsensusMessage, SignedProposal, SignedVote, signed_by},
     record::{Record, SignedRecord, WalEntry},
     signer::Signer,

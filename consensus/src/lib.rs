@@ -50,15 +50,19 @@
 mod archive;
 mod certificates;
 mod context;
+mod convert;
 mod engine;
 mod handler;
+mod interface;
 mod message;
 mod record;
+mod recover;
 mod signer;
 mod timers;
 mod wal;
 
-pub use engine::{CatchUpError, Config, ConfigError, Engine, Fault, Output, ProposedBlock};
+pub use engine::Engine;
+pub use interface::{CatchUpError, Config, ConfigError, Fault, Output, ProposedBlock};
 pub use message::{
     ConsensusMessage, Evidence, PolkaCertificate, RoundCertificate, RoundReason, RoundVote,
     SignedProposal, SignedVote,

@@ -91,9 +91,8 @@ impl Signer {
             .filter(|record| record.position().height >= next)
             .map(|record| (record.position(), record.clone()))
             .collect();
-        let newest = records
-            .last_key_value()
-            .map(|(at, _)| HighWater { at: *at, wal_entries: entries });
+        let newest =
+            records.last_key_value().map(|(at, _)| HighWater { at: *at, wal_entries: entries });
         // The machine died between the two writes; the mark must follow before the record is sent.
         let is_ahead = |newest: &HighWater| recovered.high_water.is_none_or(|it| it.at < newest.at);
         let overdue = newest.filter(is_ahead);

@@ -6,9 +6,10 @@ use malachitebft_core_consensus::{Input, ProposedValue};
 use malachitebft_core_types::{self as mc, Timeout, TimeoutKind, Validity, ValueOrigin};
 
 use crate::{
-    context::{
-        Address, Bft, CoreHeight, Value, polka_from_core, polka_to_core, proposal_from_core,
-        proposal_to_core, round_from_core, round_to_core, vote_from_core, vote_to_core,
+    context::{Address, Bft, CoreHeight, Value},
+    convert::{
+        polka_from_core, polka_to_core, proposal_from_core, proposal_to_core, round_from_core,
+        round_to_core, vote_from_core, vote_to_core,
     },
     message::{PolkaCertificate, SignedProposal, SignedVote},
 };

@@ -1,9 +1,9 @@
 //! Nothing that a peer, a disk or a caller hands in breaks an engine or makes it contradict itself.
 
 use conclave_consensus::{
-    CatchUpError, Config, ConfigError, ConsensusMessage, Engine, Evidence, Fault, Output,
-    PolkaCertificate, ProposedBlock, Record, Recovered, RoundCertificate, RoundReason, RoundVote,
-    SignedProposal, SignedVote, Silence, Step, WalEntry,
+    CatchUpError, Config, ConfigError, ConsensusMessage, Engine, Evidence, Fault, HighWater,
+    Output, PolkaCertificate, ProposedBlock, Record, Recovered, RoundCertificate, RoundReason,
+    RoundVote, SignedProposal, SignedVote, SigningPosition, Silence, Step, WalEntry,
 };
 use conclave_types::{
     BlockId, Certificate, CertificateError, Epoch, Height, NetworkId, Round, SignatureBytes, Time,
@@ -277,12 +277,62 @@ fn false_evidence_convicts_nobody() {
 }
 
 fn certificate(voters: &[usize]) -> Certificate {
+    certificate_at(H1, voters)
+}
+
+fn certificate_at(height: Height, voters: &[usize]) -> Certificate {
     let entry = |voter: &usize| {
-        let vote = SignedVote { kind: VoteKind::Precommit, ..prevote(*voter, Some(A)) };
+        let vote = SignedVote { kind: VoteKind::Precommit, height, ..prevote(*voter, Some(A)) };
         (index(*voter), sign_vote(vote).signature)
     };
     let signatures = voters.iter().map(entry).collect();
-    Certificate { epoch: EPOCH, height: H1, round: R0, block: A, signatures }
+    Certificate { epoch: EPOCH, height, round: R0, block: A, signatures }
+}
+
+#[test]
+fn conflict_is_evidence_for_64_heights() {
+    let mut engine = started(0);
+    for number in 1..=65 {
+        engine.catch_up(NOW, &certificate_at(Height::new(number), &[0, 1, 2])).unwrap();
+    }
+    let against = |height| {
+        let height = Height::new(height);
+        vote(SignedVote { kind: VoteKind::Precommit, height, ..prevote(1, None) })
+    };
+    assert_eq!(engine.message(NOW, index(3), against(1)), vec![]);
+    for height in [2, 64, 65] {
+        let outputs = engine.message(NOW, index(3), against(height));
+        assert!(matches!(outputs[..], [Output::Evidence(_)]), "height {height}");
+        assert_eq!(engine.message(NOW, index(3), against(height)), vec![], "once");
+    }
+}
+
+#[test]
+fn early_messages_count_when_their_height_starts() {
+    let mut engine = started(0);
+    let second = Height::new(2);
+    for voter in 1..4 {
+        let early = vote(SignedVote { height: second, ..prevote(voter, Some(A)) });
+        assert_eq!(engine.message(NOW, index(3), early), vec![]);
+    }
+    engine.catch_up(NOW, &certificate(&[0, 1, 2])).unwrap();
+    let outputs = engine.start_height(NOW, second);
+    assert!(outputs.contains(&Output::Polka { height: second, round: R0, block: A }));
+}
+
+#[test]
+fn merged_mark_is_the_later_position_with_the_earlier_count() {
+    let mark = |height, round, wal_entries| HighWater {
+        at: SigningPosition {
+            height: Height::new(height),
+            round: Round::new(round),
+            step: Step::Prevote,
+        },
+        wal_entries,
+    };
+    assert_eq!(mark(1, 0, 3).merge(mark(1, 1, 8)), mark(1, 1, 3));
+    assert_eq!(mark(1, 1, 8).merge(mark(1, 0, 3)), mark(1, 1, 3));
+    assert_eq!(mark(1, 9, 3).merge(mark(2, 0, 7)), mark(2, 0, 7));
 }
 
 #[test]
