@@ -273,10 +273,27 @@ impl Pool {
     /// they pass [`Ledger::check_block`].
     #[must_use]
     pub fn select(&self, ledger: &Ledger, next: Height) -> Vec<BundleId> {
+        self.select_after(&[], ledger, next)
+    }
+
+    /// The same, with `urgent` bundles (of [`Pool::overdue`], in its order) before all others.
+    #[must_use]
+    pub fn select_after(
+        &self,
+        urgent: &[BundleId],
+        ledger: &Ledger,
+        next: Height,
+    ) -> Vec<BundleId> {
         let mut room = inclusion::Room::new(&self.limits, ledger, &self.fees, next);
         let mut heads = self.heads.iter().rev().copied().peekable();
         let mut successors: BinaryHeap<Head> = BinaryHeap::new();
-        let mut selected = Vec::new();
+        let entry = |id| self.entries.get(id).map(|entry| &entry.bundle.header);
+        let mut selected: Vec<BundleId> = urgent
+            .iter()
+            .filter(|id| entry(*id).is_some_and(|header| room.take(header)))
+            .copied()
+            .collect();
+        let taken: BTreeSet<BundleId> = selected.iter().copied().collect();
         while !room.is_full() {
             let head = match (heads.peek(), successors.peek()) {
                 (Some(head), Some(successor)) if successor > head => successors.pop(),
@@ -285,10 +302,12 @@ impl Pool {
             };
             let Some(head) = head else { break };
             let Some(entry) = self.entries.get(&head.id()) else { continue };
-            if !room.take(&entry.bundle.header) {
-                continue;
+            if !taken.contains(&head.id()) {
+                if !room.take(&entry.bundle.header) {
+                    continue;
+                }
+                selected.push(head.id());
             }
-            selected.push(head.id());
             successors.extend(self.successor(entry));
         }
         selected

@@ -3,7 +3,7 @@
 use conclave_consensus::Evidence;
 use conclave_mempool::{PoolError, PoolStats, admission::AdmissionError};
 use conclave_types::{
-    Batch, BlockHeader, BlockId, BundleId, Certificate, Digest, EncryptedBundle, Height,
+    Batch, BlockHeader, BlockId, BundleId, Certificate, Digest, EncryptedBundle, Gwei, Height,
     RevealedBlock, Round, Time, ValidatorIndex,
 };
 
@@ -225,4 +225,15 @@ pub struct Status {
     pub pool: PoolStats,
     /// Equivocations seen since the start of the process.
     pub evidence_count: u64,
+}
+
+/// What a payer has, for whoever chooses a nonce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountView {
+    /// What it has after the newest decided block.
+    pub balance: Gwei,
+    /// The next sequence of the lane, by decided bundles.
+    pub next_sequence: u64,
+    /// The one after those that wait in the pool.
+    pub next_sequence_pending: u64,
 }

@@ -39,7 +39,9 @@ mod sequencer;
 mod store;
 
 pub use config::{Config, ConfigError, Identity};
-pub use input::{Effects, Event, Input, Peer, Penalty, Ready, ReceiptBody, Rejection, Status};
+pub use input::{
+    AccountView, Effects, Event, Input, Peer, Penalty, Ready, ReceiptBody, Rejection, Status,
+};
 pub use job::{
     Job, JobOutput, OpenFailure, OpenFrom, OpenedBlock, SharedBlock, capsule_point, decrypt,
 };

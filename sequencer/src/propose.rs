@@ -104,12 +104,7 @@ impl Sequencer {
         }
         let patience = params.timing.inclusion_delay(0) / 2;
         let urgent = self.pool.overdue(now, patience, &self.chain.ledger, next);
-        let best = self.pool.select(&self.chain.ledger, next);
-        if urgent.is_empty() {
-            return best;
-        }
-        let missing = urgent.iter().any(|id| !best.contains(id));
-        if missing { urgent } else { best }
+        self.pool.select_after(&urgent, &self.chain.ledger, next)
     }
 
     fn build(&self, now: Time, bundles: Vec<BundleId>) -> Block {

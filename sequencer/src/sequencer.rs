@@ -4,7 +4,7 @@ use std::mem;
 
 use conclave_consensus::{ConsensusMessage, Engine, Fault, Output, Record};
 use conclave_mempool::Pool;
-use conclave_types::{Digest, Height, Time};
+use conclave_types::{BundleId, Digest, Height, PayerAddress, Time};
 
 use crate::{
     archive,
@@ -12,7 +12,7 @@ use crate::{
     catchup::CatchUp,
     chain::Chain,
     config::Context,
-    input::{Event, Input, Peer, Penalty, Ready, Status},
+    input::{AccountView, Event, Input, Peer, Penalty, Ready, Status},
     intake::Intake,
     job::JobOutput,
     message::Message,
@@ -74,6 +74,24 @@ impl Sequencer {
             not_signing: self.engine.can_sign().err().map(|silence| silence.to_string()),
             pool: self.pool.stats(),
             evidence_count: self.evidence_count,
+        }
+    }
+
+    /// Whether a bundle waits here to be included.
+    #[must_use]
+    pub fn is_pooled(&self, id: &BundleId) -> bool {
+        self.pool.contains(id)
+    }
+
+    /// A payer's balance and the next nonce of a lane.
+    #[must_use]
+    pub fn account(&self, payer: &PayerAddress, lane: u64) -> AccountView {
+        let account = self.chain.ledger.account(payer);
+        let next_sequence = account.next(lane);
+        AccountView {
+            balance: account.balance,
+            next_sequence,
+            next_sequence_pending: self.pool.next_pending(payer, lane, next_sequence),
         }
     }
 

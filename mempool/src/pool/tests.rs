@@ -413,6 +413,19 @@ fn only_what_could_be_included_is_overdue() {
 }
 
 #[test]
+fn the_urgent_go_first_and_the_rest_of_the_block_is_filled() {
+    let (mut pool, ledger) = (pool(20, 20), rich(4));
+    let lane = [header(payer(0), 0, 0, 0), header(payer(0), 0, 1, 0)];
+    let rich_one = header(payer(1), 0, 0, 1_000);
+    for header in lane.iter().chain([&rich_one]) {
+        put(&mut pool, &ledger, header).unwrap();
+    }
+    let selected = pool.select_after(&[id(&lane[0])], &ledger, NEXT);
+    assert_eq!(selected, vec![id(&lane[0]), id(&rich_one), id(&lane[1])]);
+    assert_eq!(pool.select_after(&[BundleId::ZERO], &ledger, NEXT), pool.select(&ledger, NEXT));
+}
+
+#[test]
 fn a_proposal_omits_what_would_fit_behind_it() {
     let (mut pool, ledger) = (pool(20, 20), rich(12));
     let held = [header(payer(0), 0, 0, 0), header(payer(0), 0, 1, 0), header(payer(1), 0, 0, 0)];
