@@ -1,6 +1,6 @@
 //! The engine: one validator's (or follower's) BFT, one height at a time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use conclave_types::{BlockId, Certificate, Height, Round, Time, ValidatorIndex};
 use malachitebft_core_consensus::{
@@ -28,6 +28,10 @@ use crate::{
 /// Certificates of higher rounds are dropped: the core counts rounds in 32 bits and adds to them.
 const ROUND_MAX: u32 = 1 << 30;
 
+/// Judged blocks that nobody has signed for yet. Further ones are ignored: hand them in again when
+/// [`Engine::is_proposed`].
+const WAITING_MAX: usize = 64;
+
 /// One validator's BFT.
 pub struct Engine {
     core: State<Bft>,
@@ -38,6 +42,8 @@ pub struct Engine {
     running: bool,
     /// The log to replay when the height after the recovered tip starts.
     replay: Vec<Logged>,
+    /// Judged blocks that wait for their signed proposal.
+    waiting: BTreeMap<BlockId, ProposedBlock>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -91,8 +97,17 @@ impl Engine {
             decided: None,
             sender: None,
             polkas: BTreeSet::new(),
+            proposed: BTreeSet::new(),
         };
-        Ok(Self { core, metrics: Metrics::new(), shell, tip, running: false, replay })
+        Ok(Self {
+            core,
+            metrics: Metrics::new(),
+            shell,
+            tip,
+            running: false,
+            replay,
+            waiting: BTreeMap::new(),
+        })
     }
 
     /// Starts the height after the newest decided one; after a restart, replays its log. Does nothing
@@ -105,6 +120,8 @@ impl Engine {
         self.shell.height = height;
         self.shell.wanted = None;
         self.shell.polkas.clear();
+        self.shell.proposed.clear();
+        self.waiting.clear();
         self.shell.timers.clear();
         let replay = std::mem::take(&mut self.replay);
         self.shell.wal_entries = replay.len() as u64;
@@ -114,7 +131,7 @@ impl Engine {
         self.shell.out.extend(records.into_iter().map(Output::Persist));
         self.replay_log(height, &replay);
         for record in self.shell.archive.messages(height) {
-            self.shell.check_polka(&record);
+            self.shell.take_note(&record);
             self.feed_record(&record);
         }
         self.finish()
@@ -170,11 +187,14 @@ impl Engine {
 
     /// Takes a block that the node holds, with the verdict on it. Only for the height in progress,
     /// since only then the parent's state is known.
+    ///
+    /// Blocks are not signed, but the core keeps two for each round and drops a proposal for a third.
+    /// So a block waits here until its signed proposal or a polka is known: junk crowds nothing out.
     pub fn value(&mut self, now: Time, value: ProposedBlock) -> Vec<Output> {
         self.begin(now);
-        let ProposedBlock { height, round, proposer, block, valid } = value;
-        if self.running && height == self.shell.height {
-            self.feed(value_input(height, round, proposer, block, valid));
+        let room = self.waiting.len() < WAITING_MAX || self.is_proposed(value.block);
+        if self.running && value.height == self.shell.height && room {
+            self.waiting.insert(value.block, value);
         }
         self.finish()
     }
@@ -256,6 +276,12 @@ impl Engine {
         self.shell.signer.index() == Some(self.proposer(height, round))
     }
 
+    /// Whether a signed proposal for, or a polka of, this block is known at the height in progress.
+    #[must_use]
+    pub fn is_proposed(&self, block: BlockId) -> bool {
+        self.shell.proposed.contains(&block)
+    }
+
     /// Whether this validator signs at the current height.
     ///
     /// # Errors
@@ -321,8 +347,9 @@ impl Engine {
 
     /// Settles what the core asked for, takes note of a decision, and hands out the outputs.
     fn finish(&mut self) -> Vec<Output> {
-        if self.shell.decided.is_none() {
+        if self.running && self.shell.decided.is_none() {
             self.answer_wanted();
+            self.feed_values();
         }
         if let Some(certificate) = self.shell.decided.take() {
             self.tip = certificate.height;
@@ -348,6 +375,19 @@ impl Engine {
         match self.shell.signer.proposed(height, round) {
             Some(block) => self.feed_proposal(round, block),
             None => self.shell.out.push(Output::NeedProposal { height, round }),
+        }
+    }
+
+    /// Hands the core the judged blocks that are proposed by now.
+    fn feed_values(&mut self) {
+        let proposed = |(block, _): &(&BlockId, &ProposedBlock)| self.is_proposed(**block);
+        let ready: Vec<_> = self.waiting.iter().filter(proposed).map(|(_, value)| *value).collect();
+        for value in ready {
+            self.waiting.remove(&value.block);
+            if self.shell.decided.is_none() {
+                let ProposedBlock { height, round, proposer, block, valid } = value;
+                self.feed(value_input(height, round, proposer, block, valid));
+            }
         }
     }
 

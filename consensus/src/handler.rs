@@ -66,6 +66,8 @@ pub(crate) struct Shell {
     pub(crate) sender: Option<ValidatorIndex>,
     /// Polkas of this height that were reported. At most one for each round and equivocating third.
     pub(crate) polkas: BTreeSet<(Round, BlockId)>,
+    /// Blocks of this height with a signed proposal or a polka: at most a few for each round.
+    pub(crate) proposed: BTreeSet<BlockId>,
 }
 
 impl Shell {
@@ -361,18 +363,22 @@ impl Shell {
             Insert::New => {}
             Insert::Conflict(evidence) => self.out.push(Output::Evidence(*evidence)),
         }
-        self.check_polka(&record);
+        self.take_note(&record);
     }
 
-    /// Reports a polka if `record` is a prevote that belongs to one.
-    pub(crate) fn check_polka(&mut self, record: &SignedRecord) {
-        let SignedRecord::Vote(SignedVote {
-            kind: VoteKind::Prevote,
-            height,
-            round,
-            block: Some(block),
-            ..
-        }) = *record
+    /// Notes that a block is proposed, or reports the polka to which a prevote belongs.
+    pub(crate) fn take_note(&mut self, record: &SignedRecord) {
+        match record {
+            SignedRecord::Proposal(proposal) if proposal.height == self.height => {
+                self.proposed.insert(proposal.block);
+            }
+            SignedRecord::Proposal(_) => {}
+            SignedRecord::Vote(vote) => self.check_polka(vote),
+        }
+    }
+
+    fn check_polka(&mut self, vote: &SignedVote) {
+        let SignedVote { kind: VoteKind::Prevote, height, round, block: Some(block), .. } = *vote
         else {
             return;
         };
@@ -387,6 +393,7 @@ impl Shell {
 
     fn report_polka(&mut self, round: Round, block: BlockId) {
         if self.polkas.insert((round, block)) {
+            self.proposed.insert(block);
             self.out.push(Output::Polka { height: self.height, round, block });
         }
     }

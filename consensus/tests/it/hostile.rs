@@ -321,6 +321,28 @@ fn early_messages_count_when_their_height_starts() {
 }
 
 #[test]
+fn junk_blocks_do_not_crowd_out_the_proposed_one() {
+    let mut engine = started(0);
+    let judged =
+        |block| ProposedBlock { height: H1, round: R0, proposer: index(1), block, valid: true };
+    for number in 0..200 {
+        let junk = judged(BlockId::new([number; 32]));
+        assert_eq!(engine.value(NOW, junk), vec![]);
+    }
+    let signed = ConsensusMessage::Proposal(sign_proposal(proposal(1, BlockId::new([201; 32]))));
+    engine.message(NOW, index(1), signed);
+    assert!(engine.is_proposed(BlockId::new([201; 32])));
+    let outputs = engine.value(NOW, judged(BlockId::new([201; 32])));
+    let [ConsensusMessage::Vote(vote)] = &broadcasts(&outputs)[..] else { panic!("{outputs:?}") };
+    assert_eq!(vote.block, Some(BlockId::new([201; 32])));
+    // The block may also come first.
+    let mut engine = started(0);
+    assert_eq!(engine.value(NOW, judged(A)), vec![]);
+    let signed = ConsensusMessage::Proposal(sign_proposal(proposal(1, A)));
+    assert_eq!(broadcasts(&engine.message(NOW, index(1), signed)).len(), 1);
+}
+
+#[test]
 fn merged_mark_is_the_later_position_with_the_earlier_count() {
     let mark = |height, round, wal_entries| HighWater {
         at: SigningPosition {
