@@ -1,6 +1,8 @@
 //! Whatever dies when: nobody honest signs twice, and those that may sign do.
 
-use crate::net::{Death, Loss, Net, Options};
+use std::time::Duration;
+
+use crate::net::{Conduct, Death, Loss, Net, Options};
 
 const DEATHS: [Death; 5] = [
     Death::BeforeWrites,
@@ -69,6 +71,34 @@ fn whole_network_that_loses_power_goes_on() {
         };
         let crashes = (0..4).map(crash).collect();
         let mut net = Net::new(Options { seed, crashes, heights: 12, ..Options::new(4) });
+        net.run();
+    }
+}
+
+#[test]
+fn crashes_beside_a_liar_are_outlived() {
+    let conducts = [
+        Conduct::Splits,
+        Conduct::Withholds,
+        Conduct::ProposesInvalid,
+        Conduct::Equivocates { after: Duration::from_millis(150) },
+        Conduct::Silent,
+    ];
+    for seed in 0..25_u64 {
+        let liar = (seed % 4) as usize;
+        let crash = |number: u64| {
+            let node = (liar + 1 + ((seed / 4 + number) % 3) as usize) % 4;
+            let at = 70 + 190 * number + 13 * (seed % 11);
+            (node, at, DEATHS[((seed / 3 + number) % 4) as usize], at + 250, Loss::Nothing)
+        };
+        let mut net = Net::new(Options {
+            seed,
+            conduct: [(liar, conducts[(seed % 5) as usize])].into(),
+            crashes: (0..4).map(crash).collect(),
+            loss_percent: 4,
+            heights: 10,
+            ..Options::new(4)
+        });
         net.run();
     }
 }
