@@ -38,6 +38,11 @@ mod reveal;
 mod sequencer;
 mod store;
 
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
 pub use config::{Config, ConfigError, Identity};
 pub use input::{
     AccountView, Effects, Event, Input, Peer, Penalty, Ready, ReceiptBody, Rejection, Status,

@@ -1,0 +1,269 @@
+//! What the tests of this crate share: a network of one, a store in memory, a payer.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use conclave_consensus::{HighWater, SigningPosition, Step};
+use conclave_encryption::{Packing, PublicKey, SecretShare, deal, seal};
+use conclave_types::{
+    BundleHeader, BundleNonce, ConsensusKey, EncryptedBundle, Era, Genesis, GenesisAccount, Gwei,
+    Height, KeyId, L1Origin, Leg, Member, Params, PayerAddress, PayerSignature, RollupId,
+    RollupRegistration, Round, Time, digest::keccak,
+};
+use ed25519_dalek::SigningKey;
+use rand_chacha::ChaCha12Rng;
+use rand_core::SeedableRng as _;
+use secp256k1::{Message as Digest, PublicKey as PayerKey, Secp256k1, SecretKey};
+
+use crate::{
+    Config, Effects, Entry, Event, Identity, Input, Ready, ReceiptBody, Rejection, Sequencer,
+    Store, Table, Write,
+};
+
+/// When the tests' networks begin.
+pub(crate) const BEGIN: Time = Time::from_micros(1_800_000_000_000_000);
+
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the disk is full")]
+pub(crate) struct Full;
+
+/// A store in memory that can be made to fail.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) tables: BTreeMap<Table, BTreeMap<Vec<u8>, Vec<u8>>>,
+    pub(crate) high_water: Option<HighWater>,
+    pub(crate) is_full: bool,
+}
+
+impl Memory {
+    /// The store of a validator that has never signed.
+    pub(crate) fn new() -> Self {
+        let at = SigningPosition { height: Height::ZERO, round: Round::ZERO, step: Step::Propose };
+        Self { high_water: Some(HighWater { at, wal_entries: 0 }), ..Self::default() }
+    }
+}
+
+impl Store for Memory {
+    type Error = Full;
+
+    fn commit(&mut self, writes: &[Write]) -> Result<(), Full> {
+        if self.is_full {
+            return Err(Full);
+        }
+        for write in writes {
+            match write {
+                Write::Put { table, key, value } => {
+                    self.tables.entry(*table).or_default().insert(key.clone(), value.clone());
+                }
+                Write::Delete { table, key } => {
+                    self.tables.entry(*table).or_default().remove(key);
+                }
+                Write::DeleteRange { table, from, to } => {
+                    self.tables.entry(*table).or_default().retain(|key, _| key < from || key >= to);
+                }
+                Write::HighWater(mark) => self.high_water = Some(*mark),
+            }
+        }
+        Ok(())
+    }
+
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Full> {
+        Ok(self.tables.get(&table).and_then(|rows| rows.get(key)).cloned())
+    }
+
+    fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Entry>, Full> {
+        let Some(rows) = self.tables.get(&table) else { return Ok(vec![]) };
+        let range = rows.range(from.to_vec()..).take_while(|(key, _)| key.as_slice() < to);
+        Ok(range.take(limit).map(|(key, value)| (key.clone(), value.clone())).collect())
+    }
+
+    fn high_water(&self) -> Result<Option<HighWater>, Full> {
+        Ok(self.high_water)
+    }
+}
+
+/// A payer with a key.
+pub(crate) struct Payer(SecretKey);
+
+impl Payer {
+    pub(crate) fn new(number: u8) -> Self {
+        Self(SecretKey::from_byte_array(&[number.max(1); 32]).unwrap())
+    }
+
+    pub(crate) fn address(&self) -> PayerAddress {
+        let key = PayerKey::from_secret_key(&Secp256k1::new(), &self.0).serialize_uncompressed();
+        PayerAddress::from_slice(&keccak(&key[1..]).as_bytes()[12..]).unwrap()
+    }
+
+    pub(crate) fn sign(&self, bundle: &mut EncryptedBundle) {
+        let digest = Digest::from_digest(*bundle.signing_digest().as_bytes());
+        let signature = Secp256k1::new().sign_ecdsa_recoverable(&digest, &self.0);
+        let (recovery, compact) = signature.serialize_compact();
+        let v = 27 + u8::try_from(i32::from(recovery)).unwrap();
+        let bytes: Vec<u8> = compact.into_iter().chain([v]).collect();
+        bundle.signature = PayerSignature::new(bytes.try_into().unwrap());
+    }
+}
+
+/// A network of one validator, driven until something has happened.
+pub(crate) struct Solo {
+    pub(crate) genesis: Arc<Genesis>,
+    pub(crate) key: PublicKey,
+    pub(crate) identity: Identity,
+    pub(crate) store: Memory,
+    pub(crate) core: Sequencer,
+    pub(crate) now: Time,
+    pub(crate) events: Vec<Event>,
+    pub(crate) answers: Vec<(u64, Result<ReceiptBody, Rejection>)>,
+    pub(crate) penalties: usize,
+    rng: ChaCha12Rng,
+}
+
+/// A genesis for `count` validators, with their identities, and payer 1 funded.
+pub(crate) fn network(count: usize) -> (Genesis, Vec<Identity>) {
+    let mut rng = ChaCha12Rng::seed_from_u64(7);
+    let (encryption_key, shares) = deal(Packing::for_parties(count).unwrap(), Era::ZERO, &mut rng);
+    let identity = |(index, share): (usize, SecretShare)| Identity {
+        signing_key: SigningKey::from_bytes(&[u8::try_from(index).unwrap() + 1; 32]),
+        secret_share: Some(Arc::new(share)),
+    };
+    let identities: Vec<_> = shares.into_iter().enumerate().map(identity).collect();
+    let member = |(index, identity): (usize, &Identity)| Member {
+        name: format!("v{index}"),
+        consensus_key: ConsensusKey::new(identity.signing_key.verifying_key().to_bytes()),
+        network_key: ConsensusKey::new([u8::try_from(index).unwrap(); 32]),
+        power: 1,
+    };
+    let rollup =
+        |id| RollupRegistration { id: RollupId::new(id), name: String::new(), gas_limit: 1 };
+    let genesis = Genesis {
+        name: "test".into(),
+        time: BEGIN,
+        l1_chain_id: 0,
+        l1_contract: PayerAddress::ZERO,
+        l1_origin: L1Origin::default(),
+        params: Params::default(),
+        members: identities.iter().enumerate().map(member).collect(),
+        encryption_key,
+        rollups: vec![rollup(901), rollup(902)],
+        accounts: vec![GenesisAccount {
+            address: Payer::new(1).address(),
+            balance: Gwei::new(1_000_000_000),
+        }],
+    };
+    (genesis, identities)
+}
+
+impl Solo {
+    pub(crate) fn new() -> Self {
+        let (genesis, mut identities) = network(1);
+        let key = PublicKey::new(genesis.network_id(), &genesis.encryption_key).unwrap();
+        let identity = identities.remove(0);
+        let genesis = Arc::new(genesis);
+        let store = Memory::new();
+        let config = Config {
+            genesis: Arc::clone(&genesis),
+            identity: Some(identity.clone()),
+            seed: [9; 32],
+        };
+        let (core, ready) = Sequencer::recover(config, &store, BEGIN).unwrap();
+        let mut solo = Self {
+            genesis,
+            key,
+            identity,
+            store,
+            core,
+            now: BEGIN,
+            events: vec![],
+            answers: vec![],
+            penalties: 0,
+            rng: ChaCha12Rng::seed_from_u64(8),
+        };
+        solo.carry_out(ready);
+        solo
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        Config {
+            genesis: Arc::clone(&self.genesis),
+            identity: Some(self.identity.clone()),
+            seed: [9; 32],
+        }
+    }
+
+    /// Starts again from the store, as after a crash.
+    pub(crate) fn restart(&mut self) {
+        let (core, ready) = Sequencer::recover(self.config(), &self.store, self.now).unwrap();
+        self.core = core;
+        self.carry_out(ready);
+    }
+
+    pub(crate) fn input(&mut self, input: Input) {
+        let ready = self.core.step(self.now, input);
+        self.carry_out(ready);
+    }
+
+    fn carry_out(&mut self, ready: Ready) {
+        let effects = ready.persist(&mut self.store).unwrap();
+        let Effects { jobs, answers, events, halt, penalties, .. } = effects;
+        assert_eq!(halt, None);
+        self.penalties += penalties.len();
+        self.answers.extend(answers);
+        self.events.extend(events);
+        for job in jobs {
+            self.input(Input::JobDone(job.run()));
+        }
+    }
+
+    /// Lets virtual time pass until `height` is revealed.
+    pub(crate) fn run_to(&mut self, height: u64) {
+        for _ in 0..10_000 {
+            if self.core.status().revealed >= Height::new(height) {
+                return;
+            }
+            let wake = self.core.wake_at().unwrap_or(self.now);
+            self.now = wake.max(self.now.after(Duration::from_micros(10)));
+            self.input(Input::Tick);
+        }
+        panic!("height {height} was not revealed: {:?}", self.core.status());
+    }
+
+    pub(crate) fn header(&self, sequence: u64) -> BundleHeader {
+        BundleHeader {
+            network: self.genesis.network_id(),
+            suite: 1,
+            key_id: KeyId::ZERO,
+            payer: Payer::new(1).address(),
+            nonce: BundleNonce { lane: 0, sequence },
+            max_fee: Gwei::new(1_000_000),
+            priority_fee: Gwei::ZERO,
+            valid_until: Height::new(500),
+            body_bytes: 0,
+        }
+    }
+
+    pub(crate) fn sealed(&mut self, header: BundleHeader, legs: &[Leg]) -> EncryptedBundle {
+        let sealed = seal(self.key.sealing_key(), header, legs, &mut self.rng).unwrap();
+        let mut bundle = EncryptedBundle {
+            header: sealed.header,
+            capsule: sealed.capsule,
+            body: sealed.body,
+            signature: PayerSignature::new([0; 65]),
+        };
+        Payer::new(1).sign(&mut bundle);
+        bundle
+    }
+
+    pub(crate) fn bundle(&mut self, sequence: u64) -> EncryptedBundle {
+        let header = self.header(sequence);
+        let leg = |rollup| Leg { rollup: RollupId::new(rollup), transaction: vec![1, 2, 3] };
+        self.sealed(header, &[leg(901), leg(902)])
+    }
+
+    pub(crate) fn submit(&mut self, bundle: EncryptedBundle) -> Result<ReceiptBody, Rejection> {
+        let ticket = self.answers.len() as u64;
+        self.input(Input::Submit { ticket, bundle });
+        let (answered, answer) = self.answers.last().expect("every submission is answered").clone();
+        assert_eq!(answered, ticket);
+        answer
+    }
+}

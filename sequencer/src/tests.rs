@@ -1,0 +1,300 @@
+//! The core as a whole, in a network of one. Protocol behaviour among many is tested in the simulator.
+
+use std::sync::Arc;
+
+use conclave_mempool::{PoolError, admission::AdmissionError};
+use conclave_types::{
+    Block, BlockBody, BlockHeader, BundleId, Digest, Epoch, G1Bytes, Genesis, Gwei, Height,
+    L1Origin, Leg, NetworkId, Outcome, RollupId, Time, UndecryptableReason, ValidatorIndex,
+    digest::SigningDomain,
+};
+
+use crate::{
+    Event, Input, MESSAGE_BYTES_MAX, Message, MessageError, Peer, Rejection, Sequencer, Table,
+    archive::{self, ArchiveRequest},
+    audit::{AuditError, Auditor},
+    chain::Parent,
+    judge::{InvalidBlock, Rulebook},
+    testing::{BEGIN, Full, Memory, Solo, network},
+};
+
+fn outcomes(solo: &Solo) -> Vec<(BundleId, Outcome)> {
+    let revealed = solo.events.iter().filter_map(|event| match event {
+        Event::Revealed { block, .. } => Some(block.bundles.clone()),
+        _ => None,
+    });
+    revealed.flatten().map(|bundle| (bundle.id, bundle.outcome)).collect()
+}
+
+#[test]
+fn a_submitted_bundle_is_revealed_with_its_legs_and_its_batches() {
+    let mut solo = Solo::new();
+    let bundle = solo.bundle(0);
+    let id = bundle.id();
+    let receipt = solo.submit(bundle.clone()).unwrap();
+    assert_eq!(receipt.bundle, id);
+    solo.run_to(3);
+    let [(revealed, Outcome::Opened(legs))] = &outcomes(&solo)[..] else {
+        panic!("one bundle, opened")
+    };
+    assert_eq!((*revealed, legs.len()), (id, 2));
+    for rollup in [901, 902] {
+        let batches = archive::batches(&solo.store, RollupId::new(rollup), 0, 10).unwrap();
+        assert_eq!(batches.len(), 1);
+        assert_eq!(batches[0].items[0].transaction, vec![1, 2, 3]);
+    }
+    assert_eq!(archive::bundle(&solo.store, &id).unwrap(), Some(bundle));
+}
+
+#[test]
+fn a_bundle_for_an_unknown_rollup_pays_and_has_no_effect() {
+    let mut solo = Solo::new();
+    let header = solo.header(0);
+    let legs = [901, 999].map(|id| Leg { rollup: RollupId::new(id), transaction: vec![1] });
+    let bundle = solo.sealed(header, &legs);
+    let payer = bundle.header.payer;
+    solo.submit(bundle).unwrap();
+    solo.run_to(3);
+    let expected = Outcome::Undecryptable(UndecryptableReason::UnknownRollup);
+    assert_eq!(outcomes(&solo).into_iter().map(|(_, o)| o).collect::<Vec<_>>(), vec![expected]);
+    assert_eq!(archive::batches(&solo.store, RollupId::new(901), 0, 10).unwrap(), vec![]);
+    let account = archive::account(&solo.store, &payer).unwrap().expect("it was charged");
+    assert!(account.balance < Gwei::new(1_000_000_000), "an undecryptable bundle pays");
+}
+
+#[test]
+fn hostile_submissions_are_turned_away_and_nothing_is_lost() {
+    let mut solo = Solo::new();
+    let good = solo.bundle(0);
+    let admission = |result| match result {
+        Err(Rejection::Admission(error)) => error,
+        other => panic!("expected an admission error, got {other:?}"),
+    };
+    let mut other_network = good.clone();
+    other_network.header.network = NetworkId::new([1; 32]);
+    assert!(matches!(admission(solo.submit(other_network)), AdmissionError::Network { .. }));
+    let mut repriced = good.clone();
+    repriced.header.max_fee = Gwei::new(2_000_000);
+    assert!(matches!(admission(solo.submit(repriced)), AdmissionError::Payer { .. }));
+    let mut mauled = good.clone();
+    mauled.body[0] ^= 1;
+    assert!(matches!(admission(solo.submit(mauled)), AdmissionError::Payer { .. }));
+    let far = solo.bundle(4_000);
+    assert!(matches!(solo.submit(far), Err(Rejection::Pool(PoolError::Gap { .. }))));
+    solo.submit(good.clone()).unwrap();
+    solo.run_to(3);
+    let again = solo.submit(good);
+    assert!(matches!(again, Err(Rejection::Pool(PoolError::Used { .. }))), "{again:?}");
+    assert_eq!(outcomes(&solo).len(), 1, "only the good one was included");
+}
+
+#[test]
+fn a_store_that_cannot_write_lets_no_effect_out() {
+    let mut solo = Solo::new();
+    let bundle = solo.bundle(0);
+    let ready = solo.core.step(solo.now, Input::Submit { ticket: 0, bundle });
+    let mut full = Memory { is_full: true, ..solo.store.clone() };
+    let effects = ready.persist(&mut full).expect("a step without writes needs no disk");
+    let done = Input::JobDone(effects.jobs.into_iter().next().unwrap().run());
+    let mut ready = solo.core.step(solo.now, done);
+    for _ in 0..50 {
+        if ready.has_writes() {
+            break;
+        }
+        solo.now = solo.core.wake_at().unwrap_or(solo.now).max(solo.now);
+        ready = ready.merge(solo.core.step(solo.now, Input::Tick));
+    }
+    assert!(ready.has_writes(), "a proposal is stored before it is shown");
+    assert_eq!(ready.persist(&mut full).map(|_| ()), Err(Full));
+}
+
+#[test]
+fn a_restarted_core_goes_on_where_it_was() {
+    let mut solo = Solo::new();
+    let bundle = solo.bundle(0);
+    solo.submit(bundle).unwrap();
+    solo.run_to(4);
+    let before = solo.core.status();
+    solo.restart();
+    let after = solo.core.status();
+    assert_eq!((before.decided, before.chain_digest), (after.decided, after.chain_digest));
+    let bundle = solo.bundle(1);
+    solo.submit(bundle).unwrap();
+    solo.run_to(8);
+    let batches = archive::batches(&solo.store, RollupId::new(901), 0, 10).unwrap();
+    let sequences: Vec<_> = batches.iter().map(|batch| batch.sequence).collect();
+    assert_eq!(sequences, vec![0, 1]);
+}
+
+#[test]
+fn without_a_signing_history_a_core_does_not_sign() {
+    let solo = Solo::new();
+    let store = Memory { high_water: None, ..Memory::default() };
+    let (core, ready) = Sequencer::recover(solo.config(), &store, BEGIN).unwrap();
+    assert!(core.status().not_signing.is_some());
+    assert!(
+        ready.effects.broadcast.iter().all(|message| !matches!(message, Message::Consensus(_)))
+    );
+}
+
+#[test]
+fn a_store_of_another_network_is_refused() {
+    let mut solo = Solo::new();
+    solo.run_to(1);
+    let mut config = solo.config();
+    let mut genesis = Genesis::clone(&config.genesis);
+    genesis.name = "another".into();
+    config.genesis = Arc::new(genesis);
+    let error = Sequencer::recover(config, &solo.store, BEGIN).map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("holds network"), "{error}");
+}
+
+#[test]
+fn a_stranger_who_votes_is_penalised() {
+    let mut solo = Solo::new();
+    let vote = conclave_consensus::SignedVote {
+        kind: conclave_types::VoteKind::Prevote,
+        height: Height::new(1),
+        round: conclave_types::Round::ZERO,
+        block: None,
+        voter: ValidatorIndex::new(0),
+        signature: conclave_types::SignatureBytes::new([0; 64]),
+    };
+    let message = Message::Consensus(conclave_consensus::ConsensusMessage::Vote(vote));
+    solo.input(Input::Message { from: Peer::Full(1), message });
+    assert_eq!(solo.penalties, 1);
+}
+
+#[test]
+fn an_archive_that_was_tampered_with_fails_the_audit() {
+    let mut solo = Solo::new();
+    let bundle = solo.bundle(0);
+    solo.submit(bundle).unwrap();
+    solo.run_to(4);
+    let audit = |store: &Memory| -> Result<u64, AuditError<Full>> {
+        let mut auditor = Auditor::new(Arc::clone(&solo.genesis), Height::new(1)).unwrap();
+        let mut bundles = 0;
+        for _ in 0..4 {
+            bundles += auditor.advance(store)?.bundle_count as u64;
+        }
+        Ok(bundles)
+    };
+    assert_eq!(audit(&solo.store).unwrap(), 1);
+    for table in [Table::Blocks, Table::Reveals, Table::Revealed, Table::Batches, Table::Bundles] {
+        let mut store = solo.store.clone();
+        let rows = store.tables.get_mut(&table).unwrap();
+        for value in rows.values_mut() {
+            // Behind the block id of a reveal stand its openings; whose shares it came from is hearsay.
+            let at = if table == Table::Reveals { 50 } else { value.len() - 1 };
+            value[at] ^= 1;
+        }
+        assert!(audit(&store).is_err(), "{table:?}");
+    }
+}
+
+#[test]
+fn history_is_answered_from_the_store() {
+    let mut solo = Solo::new();
+    let bundle = solo.bundle(0);
+    let id = bundle.id();
+    solo.submit(bundle.clone()).unwrap();
+    solo.run_to(3);
+    let request = ArchiveRequest::Decided { from: Height::new(1) };
+    let Some(Message::Decided(blocks)) = archive::answer(&solo.store, &request).unwrap() else {
+        panic!("decided blocks")
+    };
+    assert!(blocks.len() >= 3);
+    assert!(
+        blocks
+            .iter()
+            .all(|block| block.openings.is_some() || block.block.header.height > Height::new(3))
+    );
+    let request = ArchiveRequest::Bundles(vec![BundleId::ZERO, id]);
+    let answer = archive::answer(&solo.store, &request).unwrap();
+    assert_eq!(answer, Some(Message::Bundles(vec![Arc::new(bundle)])));
+    let request = ArchiveRequest::Openings { height: Height::new(999) };
+    assert_eq!(archive::answer(&solo.store, &request).unwrap(), None);
+}
+
+#[test]
+fn every_cut_and_every_byte_too_many_is_refused() {
+    let message = Message::Openings {
+        height: Height::new(3),
+        block: conclave_types::BlockId::ZERO,
+        openings: vec![G1Bytes::ZERO; 3],
+    };
+    let bytes = message.encode();
+    assert_eq!(Message::decode(&bytes).unwrap(), message);
+    for cut in 0..bytes.len() {
+        assert!(matches!(Message::decode(&bytes[..cut]), Err(MessageError::Malformed(_))), "{cut}");
+    }
+    let longer = [bytes.as_slice(), &[0]].concat();
+    assert!(matches!(Message::decode(&longer), Err(MessageError::Malformed(_))));
+    let huge = vec![0; MESSAGE_BYTES_MAX + 1];
+    assert!(matches!(Message::decode(&huge), Err(MessageError::TooLong { .. })));
+}
+
+#[test]
+fn each_objective_rule_is_broken_by_name() {
+    let (genesis, _) = network(4);
+    let committee = genesis.validate().unwrap();
+    let domain = SigningDomain::of(&genesis);
+    let rules = conclave_mempool::admission::Rules::new(&genesis);
+    let rulebook = Rulebook {
+        network: genesis.network_id(),
+        domain: &domain,
+        epoch: Epoch::ZERO,
+        committee: &committee,
+        params: &genesis.params,
+        bundles: &rules,
+    };
+    let parent = Parent::genesis(&genesis);
+    let body = BlockBody::default();
+    let header = BlockHeader {
+        network: genesis.network_id(),
+        height: Height::new(1),
+        parent: parent.block,
+        parent_certificate: Digest::ZERO,
+        proposer: ValidatorIndex::new(1),
+        time: Time::from_micros(BEGIN.as_micros() + 1),
+        epoch: Epoch::ZERO,
+        l1_origin: L1Origin::default(),
+        bundle_root: body.bundle_root(),
+        bundle_count: 0,
+        revealed_height: Height::ZERO,
+        reveal_digest: Digest::ZERO,
+        ledger_digest: Digest::ZERO,
+    };
+    let good = Block { header, body };
+    assert_eq!(rulebook.check_structure(&good, &parent), Ok(()));
+    type Break = fn(&mut Block);
+    let cases: [(&str, Break); 11] = [
+        ("is for network", |b| b.header.network = NetworkId::ZERO),
+        ("has height 2", |b| b.header.height = Height::new(2)),
+        ("is of epoch 1", |b| b.header.epoch = Epoch::new(1)),
+        ("builds on", |b| b.header.parent = conclave_types::BlockId::ZERO),
+        ("proposer 4", |b| b.header.proposer = ValidatorIndex::new(4)),
+        ("not later than", |b| b.header.time = BEGIN),
+        ("behind or beside", |b| b.header.l1_origin.hash = Digest::new([1; 32])),
+        ("builds on the reveal at 1", |b| b.header.revealed_height = Height::new(1)),
+        ("bundle root", |b| b.body.bundles.push(BundleId::ZERO)),
+        ("bundle count", |b| b.header.bundle_count = 1),
+        ("parent certificate", |b| b.header.parent_certificate = Digest::new([1; 32])),
+    ];
+    for (words, broken) in cases {
+        let mut block = good.clone();
+        broken(&mut block);
+        let error = rulebook.check_structure(&block, &parent).expect_err(words);
+        assert!(error.to_string().contains(words), "{words}: {error}");
+    }
+    let mut twice = good.clone();
+    twice.body.bundles = vec![BundleId::ZERO; 2];
+    twice.header.bundle_root = twice.body.bundle_root();
+    twice.header.bundle_count = 2;
+    let error = rulebook.check_structure(&twice, &parent);
+    assert_eq!(error, Err(InvalidBlock::DuplicateBundle(BundleId::ZERO)));
+    let other = Digest::new([1; 32]);
+    let digests = |reveal, ledger| rulebook.check_digests(&good, reveal, ledger);
+    assert_eq!(digests(&other, &Digest::ZERO), Err(InvalidBlock::RevealDigest));
+    assert_eq!(digests(&Digest::ZERO, &other), Err(InvalidBlock::LedgerDigest));
+}
