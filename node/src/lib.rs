@@ -1,1 +1,25 @@
-//! Conclave.
+//! The production shell: everything around the protocol core that touches the world.
+//!
+//! ```text
+//!   config · genesis · keys            one process: node
+//!        │
+//!  network (libp2p) ──▶ driver (one thread: core + store) ◀── rpc (gRPC)
+//!                          │ persist ▸ send · jobs · serve       │ reads
+//!                          ▼                                     ▼
+//!                       store (RocksDB, signer.state) ◀──────────┘        metrics · logging
+//! ```
+//!
+//! **Invariants.** Only the driver steps the core and writes to the store. Nothing leaves the process
+//! before it is durable. Every queue has a bound. A node that cannot write stops and says why.
+
+pub mod config;
+pub mod keys;
+pub mod genesis;
+pub mod store;
+pub mod network;
+pub mod driver;
+pub mod rpc;
+pub mod metrics;
+pub mod errors;
+pub mod logging;
+pub mod node;

@@ -1,0 +1,112 @@
+//! `conclave genesis`: makes a network.
+
+use std::{path::PathBuf, process::ExitCode, str::FromStr};
+
+use anyhow::{Context as _, anyhow};
+use conclave_node::{driver, genesis};
+use conclave_types::{GenesisAccount, Gwei, Params, PayerAddress, RollupId};
+use serde_json::json;
+
+use super::{note, print};
+
+/// Make a network: keys, genesis, one directory for each validator.
+///
+/// The threshold key is dealt by this command, which is therefore trusted: whoever runs it could keep the
+/// secret and open every bundle before its time.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  conclave genesis --out net --rollup 901 --rollup 902
+  conclave genesis --out net --validators 7 --rollup 901 \\
+      --account 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266=1000000000
+  conclave genesis --out net --base-port 0 --rollup 901 --json
+
+Then, for each validator:
+  conclave node --config net/validator-0/config.toml")]
+pub(crate) struct Arguments {
+    /// Where to write; must be empty or absent.
+    #[arg(long)]
+    out: PathBuf,
+    /// A name for people.
+    #[arg(long, default_value = "conclave")]
+    name: String,
+    /// How many validators, of equal power.
+    #[arg(long, default_value_t = 4)]
+    validators: u16,
+    /// A rollup to register, by its chain id; repeat for more.
+    #[arg(long = "rollup", value_name = "ID")]
+    rollups: Vec<u64>,
+    /// A payer and its balance in gwei; repeat for more.
+    #[arg(long = "account", value_name = "ADDRESS=GWEI")]
+    accounts: Vec<Account>,
+    /// The first validator's first port, each takes ten; 0 takes any free ports, and the validators read
+    /// their peers from OUT/peers.json.
+    #[arg(long, default_value_t = 26_600)]
+    base_port: u16,
+    /// Protocol parameters as JSON, like `params` in genesis.json; the defaults if absent.
+    #[arg(long, value_name = "FILE")]
+    params: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Account(GenesisAccount);
+
+impl FromStr for Account {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let (address, balance) =
+            text.split_once('=').ok_or_else(|| anyhow!("expected ADDRESS=GWEI"))?;
+        let address: PayerAddress = address.parse().context("the address")?;
+        let balance = Gwei::new(balance.parse().context("the balance in gwei")?);
+        Ok(Self(GenesisAccount { address, balance }))
+    }
+}
+
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let params = match &arguments.params {
+        None => Params::default(),
+        Some(path) => {
+            let text = std::fs::read(path).with_context(|| format!("cannot read {path:?}"))?;
+            serde_json::from_slice(&text).with_context(|| format!("{path:?} holds no parameters"))?
+        }
+    };
+    let plan = genesis::Plan {
+        name: arguments.name,
+        validators: arguments.validators,
+        rollups: arguments.rollups.into_iter().map(RollupId::new).collect(),
+        accounts: arguments.accounts.into_iter().map(|account| account.0).collect(),
+        params,
+        base_port: arguments.base_port,
+        time: driver::now(),
+    };
+    let made = genesis::make(&plan, &arguments.out)?;
+    if arguments.json {
+        let validators = made.validators.iter().map(|validator| {
+            json!({
+                "name": validator.name,
+                "directory": validator.directory,
+                "config": validator.config,
+                "peer_id": validator.peer_id.to_string(),
+            })
+        });
+        print(json!({
+            "network_id": made.network,
+            "genesis": made.genesis,
+            "trusted_dealer": true,
+            "validators": validators.collect::<Vec<_>>(),
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    print(format_args!("network  {}", made.network))?;
+    print(format_args!("genesis  {}", made.genesis.display()))?;
+    for validator in &made.validators {
+        let config = validator.config.display();
+        print(format_args!("{}  {}  {config}", validator.name, validator.peer_id))?;
+    }
+    note("The threshold key came from a TRUSTED DEALER: this command knew the secret. Use such a network for \
+          development, or among people who trust whoever ran this.")?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,285 @@
+//! One TOML file says how a node runs; everything that all validators must agree on is in the genesis.
+//!
+//! The file is checked as a whole before anything is opened: every problem is listed at once, each
+//! with the key at fault and what to do about it. Paths are relative to the file itself, so that a
+//! validator's directory can be moved.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use libp2p::{Multiaddr, multiaddr::Protocol};
+use serde::{Deserialize, Serialize};
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}; write one with `conclave genesis`")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not the TOML that is expected: bad syntax, an unknown key, a wrong type.
+    #[error("the configuration {path} is not valid")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Names the line and the key.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// Values that cannot work, all of them.
+    #[error("the configuration {path} cannot work:{}", Problem::list(.problems))]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problems: Vec<Problem>,
+    },
+}
+
+/// One value that cannot work.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The key at fault.
+    pub key: &'static str,
+    /// What is wrong with its value.
+    pub problem: String,
+    /// What to do about it.
+    pub remedy: &'static str,
+}
+
+impl Problem {
+    fn list(problems: &[Self]) -> String {
+        problems.iter().map(|p| format!("\n  {}: {}; {}", p.key, p.problem, p.remedy)).collect()
+    }
+}
+
+/// Everything that one node needs to know besides the genesis.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the node keeps its database, its signer state and its addresses.
+    pub data_dir: PathBuf,
+    /// The genesis of the network.
+    pub genesis: PathBuf,
+    /// Key files.
+    pub keys: KeyFiles,
+    /// The port that other nodes talk to.
+    pub p2p: P2pConfig,
+    /// The public API.
+    pub grpc: GrpcConfig,
+    /// Prometheus.
+    pub metrics: MetricsConfig,
+    /// What is logged, and how.
+    #[serde(default)]
+    pub log: LogConfig,
+    /// CPU.
+    #[serde(default)]
+    pub jobs: JobsConfig,
+}
+
+/// Where the keys are. A full node has a network key only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyFiles {
+    /// The ed25519 identity towards other nodes.
+    pub network: PathBuf,
+    /// The ed25519 key that votes. Absent on a full node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consensus: Option<PathBuf>,
+    /// This validator's share of the threshold key. Absent on a full node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<PathBuf>,
+}
+
+/// The port that other nodes talk to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct P2pConfig {
+    /// Where to listen; port 0 takes any free port.
+    pub listen: Multiaddr,
+    /// Whom to keep connected to; each address ends with `/p2p/<peer id>`.
+    #[serde(default)]
+    pub peers: Vec<Multiaddr>,
+    /// A JSON array of such addresses, read again before each attempt: for peers whose ports are
+    /// not known in advance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peers_file: Option<PathBuf>,
+    /// Peers that are no validators, at most.
+    #[serde(default = "P2pConfig::default_full_peers_max")]
+    pub full_peers_max: u32,
+}
+
+impl P2pConfig {
+    const fn default_full_peers_max() -> u32 {
+        16
+    }
+}
+
+/// The public API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrpcConfig {
+    /// Where to listen; port 0 takes any free port.
+    pub listen: SocketAddr,
+    /// Streams that may be open at once.
+    #[serde(default = "GrpcConfig::default_streams_max")]
+    pub streams_max: u32,
+}
+
+impl GrpcConfig {
+    const fn default_streams_max() -> u32 {
+        1_024
+    }
+}
+
+/// Prometheus.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricsConfig {
+    /// Where `/metrics` is served; port 0 takes any free port.
+    pub listen: SocketAddr,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// A filter such as `info` or `conclave_node=debug,info`.
+    pub level: String,
+    /// One JSON object a line instead of text.
+    pub json: bool,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), json: false }
+    }
+}
+
+/// CPU.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JobsConfig {
+    /// Threads for cryptography; 0 takes one for each core.
+    pub threads: usize,
+}
+
+impl Config {
+    /// Reads and checks the file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// Names the key at fault and the remedy; lists every problem at once.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let mut config: Self = toml::from_str(&text).map_err(|source| ConfigError::Parse {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })?;
+        config.resolve(path.parent().unwrap_or(Path::new(".")));
+        let problems = config.problems();
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError::Invalid { path: path.to_owned(), problems })
+        }
+    }
+
+    fn resolve(&mut self, base: &Path) {
+        let keys = &mut self.keys;
+        let paths = [&mut self.data_dir, &mut self.genesis, &mut keys.network];
+        let optional = [&mut keys.consensus, &mut keys.share, &mut self.p2p.peers_file];
+        for path in paths.into_iter().chain(optional.into_iter().flatten()) {
+            *path = base.join(&*path);
+        }
+    }
+
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut add =
+            |key, problem: String, remedy| problems.push(Problem { key, problem, remedy });
+        if self.keys.consensus.is_some() != self.keys.share.is_some() {
+            add(
+                "keys",
+                "a validator has both a consensus key and a share".to_owned(),
+                "give both, or neither for a full node",
+            );
+        }
+        let mut files = vec![
+            ("genesis", &self.genesis, "copy the network's genesis.json there"),
+            ("keys.network", &self.keys.network, "restore it from your backup"),
+        ];
+        let secret = [("keys.consensus", &self.keys.consensus), ("keys.share", &self.keys.share)];
+        for (key, path) in secret {
+            files.extend(path.as_ref().map(|path| (key, path, "restore it from your backup")));
+        }
+        for (key, path, remedy) in files {
+            if !path.is_file() {
+                add(key, format!("there is no file {}", path.display()), remedy);
+            }
+        }
+        if !is_tcp(&self.p2p.listen) {
+            add(
+                "p2p.listen",
+                format!("{} is no TCP address", self.p2p.listen),
+                "write it like /ip4/127.0.0.1/tcp/26600",
+            );
+        }
+        for peer in &self.p2p.peers {
+            if !is_tcp(peer) || !matches!(peer.iter().last(), Some(Protocol::P2p(_))) {
+                add(
+                    "p2p.peers",
+                    format!("{peer} does not say whom to expect there"),
+                    "write it like /ip4/192.0.2.1/tcp/26600/p2p/12D3KooW…",
+                );
+            }
+        }
+        if self.grpc.listen == self.metrics.listen && self.grpc.listen.port() != 0 {
+            add(
+                "metrics.listen",
+                format!("{} is taken by grpc.listen", self.metrics.listen),
+                "choose another port",
+            );
+        }
+        if self.grpc.streams_max == 0 {
+            add("grpc.streams_max", "nobody could connect".to_owned(), "allow at least one");
+        }
+        if let Err(error) = self.log.level.parse::<tracing_subscriber::EnvFilter>() {
+            add("log.level", error.to_string(), "write it like info or conclave_node=debug,info");
+        }
+        problems
+    }
+
+    /// The database's directory.
+    #[must_use]
+    pub fn database_dir(&self) -> PathBuf {
+        self.data_dir.join("db")
+    }
+
+    /// The signer's high-water mark, apart from the database.
+    #[must_use]
+    pub fn signer_state(&self) -> PathBuf {
+        self.data_dir.join("signer.state")
+    }
+
+    /// Where the node writes the addresses that it really listens on.
+    #[must_use]
+    pub fn addresses(&self) -> PathBuf {
+        self.data_dir.join("addresses.json")
+    }
+}
+
+fn is_tcp(address: &Multiaddr) -> bool {
+    address.iter().any(|part| matches!(part, Protocol::Tcp(_)))
+}
+
+#[cfg(test)]
+mod tests;

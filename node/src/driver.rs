@@ -1,0 +1,355 @@
+//! The one thread that owns the core and writes to the disk.
+//!
+//! ```text
+//!  network ─▶ urgent ─┐
+//!  network ─▶ bulk  ──┤  drain ─▶ step, step, … ─▶ merge ─▶ persist (one sync) ─▶ send · run · serve · answer
+//!  rpc, jobs ─▶ control ┘                                                          └▶ snapshot (watch), metrics
+//! ```
+//!
+//! **Group commit.** A turn takes everything that is waiting, up to a bound, and makes all that came of
+//! it durable at once: under load one sync serves many inputs, when idle an input does not wait.
+//!
+//! **Durable before visible.** Effects exist only after `persist`. If it fails the driver stops with the
+//! store's error and the process with it; there is no path on which a validator goes on.
+//!
+//! Readers never ask this thread for history: they watch the [`Snapshot`] and read from the store, which
+//! holds all that the snapshot speaks of.
+
+mod carry;
+mod inbox;
+mod latency;
+
+use std::sync::Arc;
+
+use conclave_sequencer::{
+    Effects, Event, Input, Ready, ReceiptBody, Rejection, Sequencer, Status,
+};
+use conclave_types::{BlockId, EncryptedBundle, Height, Time};
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub use inbox::Inbox;
+
+use self::{
+    carry::Carrier,
+    inbox::{Control, Inputs, Turn},
+    latency::Latencies,
+};
+use crate::{
+    metrics::Metrics,
+    network::Network,
+    store::{RocksStore, StoreError},
+};
+
+/// Why the driver stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// The disk failed: what was to be sent must not be.
+    #[error("the node stops because its store failed")]
+    Store(#[from] StoreError),
+    /// The core found its own state contradicted.
+    #[error("the node stops because its state contradicts the chain: {0}; keep data_dir for analysis, then start from an empty one without signer.state")]
+    Halt(String),
+    /// The thread cannot be started.
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
+    /// The thread ended without saying why.
+    #[error("the driver thread ended unexpectedly")]
+    Gone,
+}
+
+/// Why a submission has no receipt.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// The core turned it away.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// The node is stopping.
+    #[error("the node is stopping")]
+    Stopping,
+}
+
+/// The newest revealed block, for heartbeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RevealedTip {
+    /// Its height.
+    pub height: Height,
+    /// Its id.
+    pub block: BlockId,
+    /// Its time.
+    pub time: Time,
+}
+
+/// Where the node stands: everything up to it is in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// What the core says of itself.
+    pub status: Status,
+    /// The newest revealed block.
+    pub revealed: RevealedTip,
+}
+
+/// A handle on the running driver.
+#[derive(Clone)]
+pub struct Driver {
+    control: mpsc::Sender<Control>,
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+}
+
+impl Driver {
+    /// Hands in a bundle; returns once it is admitted or turned away.
+    ///
+    /// # Errors
+    ///
+    /// If it is turned away or the node is stopping.
+    pub async fn submit(&self, bundle: EncryptedBundle) -> Result<ReceiptBody, SubmitError> {
+        let (reply, answer) = oneshot::channel();
+        let submit = Control::Submit { bundle: Box::new(bundle), reply };
+        self.control.send(submit).await.or(Err(SubmitError::Stopping))?;
+        Ok(answer.await.or(Err(SubmitError::Stopping))??)
+    }
+
+    /// Asks the core something that only it knows; none if the node is stopping.
+    pub async fn ask<T, F>(&self, question: F) -> Option<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Sequencer) -> T + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let question = move |sequencer: &Sequencer| {
+            // Whoever asked may have gone away meanwhile.
+            if reply.send(question(sequencer)).is_err() {
+                tracing::trace!("nobody waits for the answer");
+            }
+        };
+        self.control.send(Control::Ask(Box::new(question))).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Where the node stands, and every change of it.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshot.clone()
+    }
+
+    /// Where the node stands.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.borrow())
+    }
+
+    /// Asks the driver to stop after the present turn.
+    pub async fn stop(&self) {
+        if self.control.send(Control::Stop).await.is_err() {
+            tracing::debug!("the driver had stopped before");
+        }
+    }
+}
+
+/// The mouth of the driver, before it runs: the network needs it first.
+pub struct Channels {
+    inputs: Inputs,
+    inbox: Inbox,
+}
+
+impl Channels {
+    /// Makes the queues.
+    #[must_use]
+    pub fn new() -> Self {
+        let (inputs, inbox) = inbox::channels();
+        Self { inputs, inbox }
+    }
+
+    /// Where messages go.
+    #[must_use]
+    pub fn inbox(&self) -> Inbox {
+        self.inbox.clone()
+    }
+}
+
+impl Default for Channels {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What the driver works with.
+pub struct Parts {
+    /// The core, recovered from the store.
+    pub sequencer: Sequencer,
+    /// The store.
+    pub store: RocksStore,
+    /// The transport.
+    pub network: Network,
+    /// Where figures go.
+    pub metrics: Arc<Metrics>,
+    /// What recovery asks for, to be made durable and carried out first.
+    pub first: Ready,
+    /// The newest revealed block in the store.
+    pub revealed: RevealedTip,
+    /// Threads for jobs; 0 takes one for each core.
+    pub job_threads: usize,
+}
+
+/// Starts the driver on its own thread. The receiver yields how it ended.
+///
+/// # Errors
+///
+/// If threads cannot be started.
+pub fn start(
+    parts: Parts,
+    channels: Channels,
+) -> Result<(Driver, oneshot::Receiver<Result<(), DriverError>>), DriverError> {
+    let Channels { inputs, inbox } = channels;
+    let snapshot = Snapshot { status: parts.sequencer.status(), revealed: parts.revealed };
+    let (publish, snapshot) = watch::channel(Arc::new(snapshot));
+    let driver = Driver { control: inbox.control(), snapshot };
+    let carrier = Carrier::new(
+        parts.network,
+        parts.store.reader(),
+        inbox.control(),
+        Arc::clone(&parts.metrics),
+        parts.job_threads,
+    )?;
+    let core = Core {
+        sequencer: parts.sequencer,
+        store: parts.store,
+        inputs,
+        carrier,
+        latencies: Latencies::default(),
+        metrics: parts.metrics,
+        revealed: parts.revealed,
+        publish,
+    };
+    let first = parts.first;
+    let runtime = tokio::runtime::Handle::current();
+    let (ended, end) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("driver".to_owned())
+        .spawn(move || {
+            if ended.send(core.run(first, &runtime)).is_err() {
+                tracing::debug!("nobody waits for the driver's end");
+            }
+        })
+        .map_err(DriverError::Thread)?;
+    Ok((driver, end))
+}
+
+struct Core {
+    sequencer: Sequencer,
+    store: RocksStore,
+    inputs: Inputs,
+    carrier: Carrier,
+    latencies: Latencies,
+    metrics: Arc<Metrics>,
+    revealed: RevealedTip,
+    publish: watch::Sender<Arc<Snapshot>>,
+}
+
+impl Core {
+    fn run(
+        mut self,
+        first: Ready,
+        runtime: &tokio::runtime::Handle,
+    ) -> Result<(), DriverError> {
+        self.finish(now(), first)?;
+        loop {
+            let wait = self.sequencer.wake_at().map(|at| at.since(now()));
+            let Turn { controls, messages } = runtime.block_on(self.inputs.next(wait));
+            let now = now();
+            let mut ready = Ready::default();
+            for control in controls {
+                let input = match control {
+                    Control::Input(input) => input,
+                    Control::Submit { bundle, reply } => self.carrier.submission(*bundle, reply),
+                    Control::Ask(question) => {
+                        question(&self.sequencer);
+                        continue;
+                    }
+                    Control::Stop => return Ok(()),
+                };
+                ready = ready.merge(self.sequencer.step(now, input));
+            }
+            for received in messages {
+                let input = Input::Message { from: received.from, message: received.message };
+                ready = ready.merge(self.sequencer.step(now, input));
+            }
+            if self.sequencer.wake_at().is_some_and(|at| at <= now) {
+                ready = ready.merge(self.sequencer.step(now, Input::Tick));
+            }
+            self.finish(now, ready)?;
+        }
+    }
+
+    fn finish(&mut self, now: Time, ready: Ready) -> Result<(), DriverError> {
+        let started = std::time::Instant::now();
+        let effects = ready.persist(&mut self.store)?;
+        self.metrics.persisted(started.elapsed());
+        let Effects { events, halt, .. } = &effects;
+        let halt = halt.clone();
+        for event in events {
+            self.observe(now, event);
+        }
+        self.carrier.carry_out(effects);
+        self.publish();
+        halt.map_or(Ok(()), |reason| Err(DriverError::Halt(reason)))
+    }
+
+    fn observe(&mut self, now: Time, event: &Event) {
+        match event {
+            Event::Admitted { bundle } => self.latencies.admitted(*bundle, now),
+            Event::Round { height, round, proposer } => {
+                tracing::debug!(%height, %round, %proposer, "round");
+            }
+            Event::Decided { header, block, bundles, certificate } => {
+                tracing::info!(height = %header.height, block = %block.short(), bundles = bundles.len(), round = %certificate.round, proposer = %header.proposer, "decided");
+                for latency in bundles.iter().filter_map(|id| self.latencies.decided(id, now)) {
+                    self.metrics.ordered(latency);
+                }
+            }
+            Event::Revealed { block, batches, digest } => {
+                tracing::info!(height = %block.height, bundles = block.bundles.len(), batches = batches.len(), digest = %digest.short(), "revealed");
+                self.revealed =
+                    RevealedTip { height: block.height, block: block.block, time: block.time };
+                let bundles = block.bundles.iter();
+                for latency in bundles.filter_map(|b| self.latencies.revealed(&b.id, now)) {
+                    self.metrics.revealed(latency);
+                }
+            }
+            Event::Equivocation(evidence) => {
+                tracing::warn!(?evidence, "a validator contradicted itself; the evidence is kept");
+            }
+            Event::WrongShares { height, validator } => {
+                tracing::warn!(%height, %validator, "a validator sent wrong shares");
+            }
+            Event::Anomaly { height, detail } => {
+                tracing::warn!(%height, detail, "consensus reported an anomaly");
+            }
+        }
+    }
+
+    fn publish(&mut self) {
+        let next = Snapshot { status: self.sequencer.status(), revealed: self.revealed };
+        self.publish.send_if_modified(|snapshot| {
+            let changed = **snapshot != next;
+            if changed {
+                if snapshot.status.not_signing != next.status.not_signing {
+                    match &next.status.not_signing {
+                        Some(reason) => tracing::warn!(reason, "this node does not sign"),
+                        None => tracing::info!("this validator signs"),
+                    }
+                }
+                *snapshot = Arc::new(next);
+            }
+            changed
+        });
+    }
+}
+
+/// The wall clock. The only place where the node reads it for the core.
+#[must_use]
+pub fn now() -> Time {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    // A clock before 1970 is a clock that is not set; peers will refuse such times anyway.
+    let micros = since.map_or(0, |since| since.as_micros());
+    Time::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,258 @@
+//! Figures for Prometheus, served at `/metrics`.
+//!
+//! What the core knows is read from the snapshot when someone asks; what happens between two questions
+//! is counted as it happens.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
+
+use axum::{Router, extract::State, http::header, response::IntoResponse, routing::get};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Registry, Unit},
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    driver::{Driver, Snapshot},
+    network::{Network, PeerTraffic},
+};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LevelLabel {
+    level: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PeerLabel {
+    peer: String,
+    direction: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NameLabel {
+    peer: String,
+}
+
+type Number = Gauge<u64, AtomicU64>;
+
+/// Why the metrics cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum MetricsError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on metrics.listen = {address}; choose a free port")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// All figures of a node.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    height: Number,
+    revealed_height: Number,
+    round: Number,
+    signing: Number,
+    pool_bundles: Number,
+    pool_bytes: Number,
+    evidence: Number,
+    latency: Family<LevelLabel, Histogram>,
+    job: Family<KindLabel, Histogram>,
+    persist: Histogram,
+    peer_bytes: Family<PeerLabel, Number>,
+    peer_dropped: Family<NameLabel, Number>,
+    peer_connected: Family<NameLabel, Number>,
+    requests: Family<KindLabel, Counter>,
+}
+
+impl Metrics {
+    /// All zero.
+    #[must_use]
+    pub fn new() -> Self {
+        // 1 ms to 8 s, and 50 µs to 6 s.
+        let levels = || Histogram::new(exponential_buckets(0.001, 2.0, 14));
+        let work = || Histogram::new(exponential_buckets(0.000_05, 2.0, 18));
+        let metrics = Self {
+            registry: Registry::with_prefix("conclave"),
+            height: Number::default(),
+            revealed_height: Number::default(),
+            round: Number::default(),
+            signing: Number::default(),
+            pool_bundles: Number::default(),
+            pool_bytes: Number::default(),
+            evidence: Number::default(),
+            latency: Family::new_with_constructor(levels),
+            job: Family::new_with_constructor(work),
+            persist: work(),
+            peer_bytes: Family::default(),
+            peer_dropped: Family::default(),
+            peer_connected: Family::default(),
+            requests: Family::default(),
+        };
+        metrics.registered()
+    }
+
+    fn registered(mut self) -> Self {
+        let registry = &mut self.registry;
+        registry.register("height", "Newest decided height", self.height.clone());
+        registry.register("revealed_height", "Newest revealed height", self.revealed_height.clone());
+        registry.register("round", "Current consensus round", self.round.clone());
+        registry.register("signing", "1 while this node signs", self.signing.clone());
+        registry.register("pool_bundles", "Bundles in the pool", self.pool_bundles.clone());
+        registry.register_with_unit(
+            "pool",
+            "Size of the bundles in the pool",
+            Unit::Bytes,
+            self.pool_bytes.clone(),
+        );
+        registry.register("evidence", "Equivocations seen since the start", self.evidence.clone());
+        registry.register_with_unit(
+            "latency",
+            "Time from a bundle's admission on this node to each level",
+            Unit::Seconds,
+            self.latency.clone(),
+        );
+        registry.register_with_unit(
+            "job",
+            "Time of one CPU job: verify admissions, share, open (combine, check, decrypt)",
+            Unit::Seconds,
+            self.job.clone(),
+        );
+        registry.register_with_unit(
+            "persist",
+            "Time to make one turn durable",
+            Unit::Seconds,
+            self.persist.clone(),
+        );
+        registry.register("peer_bytes", "Bytes exchanged with each peer", self.peer_bytes.clone());
+        registry.register(
+            "peer_frames_dropped",
+            "Frames dropped because a peer did not read them",
+            self.peer_dropped.clone(),
+        );
+        registry.register(
+            "peer_connected",
+            "1 while a peer can be reached",
+            self.peer_connected.clone(),
+        );
+        registry.register("grpc_requests", "Calls of the public API", self.requests.clone());
+        self
+    }
+
+    /// A bundle was ordered this long after its admission.
+    pub fn ordered(&self, latency: Duration) {
+        self.latency.get_or_create(&LevelLabel { level: "ordered" }).observe(latency.as_secs_f64());
+    }
+
+    /// A bundle was revealed this long after its admission.
+    pub fn revealed(&self, latency: Duration) {
+        let level = LevelLabel { level: "revealed" };
+        self.latency.get_or_create(&level).observe(latency.as_secs_f64());
+    }
+
+    /// A job of this kind took this long.
+    pub fn job(&self, kind: &'static str, time: Duration) {
+        self.job.get_or_create(&KindLabel { kind }).observe(time.as_secs_f64());
+    }
+
+    /// A turn was made durable in this time.
+    pub fn persisted(&self, time: Duration) {
+        self.persist.observe(time.as_secs_f64());
+    }
+
+    /// A call of the public API.
+    pub fn request(&self, kind: &'static str) {
+        self.requests.get_or_create(&KindLabel { kind }).inc();
+    }
+
+    /// Everything, in the OpenMetrics text format.
+    #[must_use]
+    pub fn encode(&self, snapshot: &Snapshot, traffic: &[PeerTraffic]) -> String {
+        let status = &snapshot.status;
+        self.height.set(status.decided.as_u64());
+        self.revealed_height.set(status.revealed.as_u64());
+        self.round.set(u64::from(status.round.as_u32()));
+        self.signing.set(u64::from(status.not_signing.is_none()));
+        self.pool_bundles.set(status.pool.bundles as u64);
+        self.pool_bytes.set(status.pool.bytes as u64);
+        self.evidence.set(status.evidence_count);
+        for row in traffic {
+            let peer = if row.name.is_empty() { "others".to_owned() } else { row.name.clone() };
+            let bytes = |direction| PeerLabel { peer: peer.clone(), direction };
+            self.peer_bytes.get_or_create(&bytes("sent")).set(row.bytes_sent);
+            self.peer_bytes.get_or_create(&bytes("received")).set(row.bytes_received);
+            let name = NameLabel { peer };
+            self.peer_dropped.get_or_create(&name).set(row.frames_dropped);
+            self.peer_connected.get_or_create(&name).set(u64::from(row.connected));
+        }
+        let mut page = String::new();
+        if let Err(error) = text::encode(&mut page, &self.registry) {
+            tracing::error!(%error, "cannot encode the metrics");
+        }
+        page
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[derive(Clone)]
+struct Page {
+    metrics: Arc<Metrics>,
+    driver: Driver,
+    network: Network,
+}
+
+/// Serves `/metrics` until `stop`; returns the address that it really listens on.
+///
+/// # Errors
+///
+/// If the address cannot be listened on.
+pub async fn serve(
+    address: SocketAddr,
+    metrics: Arc<Metrics>,
+    driver: Driver,
+    network: Network,
+    stop: CancellationToken,
+) -> Result<SocketAddr, MetricsError> {
+    let refused = |source| MetricsError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let bound = listener.local_addr().map_err(refused)?;
+    let page = Page { metrics, driver, network };
+    let router = Router::new().route("/metrics", get(show)).with_state(page);
+    tokio::spawn(async move {
+        let server = axum::serve(listener, router);
+        if let Err(error) = server.with_graceful_shutdown(stop.cancelled_owned()).await {
+            tracing::error!(%error, "the metrics server failed");
+        }
+    });
+    Ok(bound)
+}
+
+async fn show(State(page): State<Page>) -> impl IntoResponse {
+    let text = page.metrics.encode(&page.driver.snapshot(), &page.network.traffic());
+    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
+}

@@ -1,0 +1,271 @@
+//! Who is connected: the roster of validators, and a link for each session.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use conclave_sequencer::{Peer, Penalty};
+use conclave_types::{Genesis, NetworkId, ValidatorIndex};
+use libp2p::{
+    PeerId,
+    identity::{Keypair, PublicKey, ed25519},
+};
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    NetworkError,
+    frame::Hello,
+    limits::Score,
+    outbox::Outbox,
+    swarm::SwarmCommand,
+};
+
+/// Points for a message that no honest node sends: enough to be shunned at once.
+const INVALID_POINTS: u32 = 100;
+/// Points for sending more than one may.
+const FLOOD_POINTS: u32 = 10;
+/// Points for making the reader wait, for a peer that is no validator: a flood that lasts a minute.
+pub(super) const WAIT_POINTS: u32 = 2;
+
+/// Which libp2p identity is which validator.
+#[derive(Clone, Debug)]
+pub struct Roster {
+    own: PeerId,
+    validators: BTreeMap<PeerId, (ValidatorIndex, String)>,
+}
+
+impl Roster {
+    /// Reads the members of the genesis.
+    ///
+    /// # Errors
+    ///
+    /// If a network key is not an ed25519 key.
+    pub fn new(genesis: &Genesis, own: &Keypair) -> Result<Self, NetworkError> {
+        let members = (0_u16..).map(ValidatorIndex::new).zip(&genesis.members);
+        let validators = members.map(|(index, member)| {
+            let key = ed25519::PublicKey::try_from_bytes(member.network_key.as_bytes());
+            let key = key.or(Err(NetworkError::NetworkKey(member.name.clone())))?;
+            let peer = PublicKey::from(key).to_peer_id();
+            Ok((peer, (index, member.name.clone())))
+        });
+        Ok(Self { own: own.public().to_peer_id(), validators: validators.collect::<Result<_, _>>()? })
+    }
+
+    /// This node's identity.
+    #[must_use]
+    pub const fn own(&self) -> PeerId {
+        self.own
+    }
+
+    pub(super) fn validators(&self) -> impl Iterator<Item = &PeerId> {
+        self.validators.keys()
+    }
+
+    /// The validator that has this identity, if there is one.
+    #[must_use]
+    pub fn validator(&self, peer: &PeerId) -> Option<ValidatorIndex> {
+        self.validators.get(peer).map(|(index, _)| *index)
+    }
+}
+
+/// Bytes and state of a peer, for status and metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerTraffic {
+    /// Its libp2p identity; empty for all peers that are no validators together.
+    pub peer_id: String,
+    /// The validator's name; empty if it is none.
+    pub name: String,
+    /// Whether messages can be sent to it.
+    pub connected: bool,
+    /// Bytes sent to it, frames included.
+    pub bytes_sent: u64,
+    /// Bytes received from it, frames included.
+    pub bytes_received: u64,
+    /// Frames that were dropped because it did not read them.
+    pub frames_dropped: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    sent: AtomicU64,
+    received: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn sent(&self, bytes: usize) {
+        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+/// One peer's session, from its first connection to the loss of its last.
+pub(super) struct Link {
+    pub(super) id: PeerId,
+    pub(super) peer: Peer,
+    pub(super) outbox: Outbox,
+    pub(super) counters: Arc<Counters>,
+    /// Set when both sides have said hello: from then on messages flow.
+    pub(super) up: CancellationToken,
+    /// Set when the last connection is gone.
+    pub(super) gone: CancellationToken,
+    score: Mutex<Score>,
+}
+
+impl Link {
+    pub(super) const fn is_validator(&self) -> bool {
+        matches!(self.peer, Peer::Validator(_))
+    }
+
+    /// Adds points; returns whether the peer is to be shunned.
+    pub(super) fn blame(&self, points: u32) -> bool {
+        let mut score = self.score.lock().unwrap_or_else(PoisonError::into_inner);
+        score.add(points, Instant::now())
+    }
+}
+
+#[derive(Default)]
+struct Table {
+    by_id: BTreeMap<PeerId, Arc<Link>>,
+    by_peer: BTreeMap<Peer, Arc<Link>>,
+    full_count: u32,
+    next_full: u64,
+}
+
+/// Everyone, shared by the handle, the swarm task and the sessions.
+pub(super) struct Peers {
+    pub(super) roster: Roster,
+    pub(super) hello: Hello,
+    full_max: u32,
+    table: Mutex<Table>,
+    validators: BTreeMap<PeerId, Arc<Counters>>,
+    others: Arc<Counters>,
+}
+
+impl Peers {
+    pub(super) fn new(roster: Roster, network: NetworkId, full_max: u32) -> Self {
+        let own = roster.own;
+        let known = roster.validators.keys().filter(|peer| **peer != own);
+        Self {
+            validators: known.map(|peer| (*peer, Arc::default())).collect(),
+            roster,
+            hello: Hello::new(network),
+            full_max,
+            table: Mutex::default(),
+            others: Arc::default(),
+        }
+    }
+
+    /// Opens a link to a peer that has just connected; none if there are too many that are no validators.
+    pub(super) fn connect(&self, id: PeerId) -> Option<Arc<Link>> {
+        let mut table = self.lock();
+        let peer = match self.roster.validator(&id) {
+            Some(index) => Peer::Validator(index),
+            None if table.full_count >= self.full_max => return None,
+            None => {
+                table.full_count = table.full_count.saturating_add(1);
+                table.next_full = table.next_full.saturating_add(1);
+                Peer::Full(table.next_full)
+            }
+        };
+        let counters = Arc::clone(self.validators.get(&id).unwrap_or(&self.others));
+        let link = Arc::new(Link {
+            id,
+            peer,
+            outbox: Outbox::default(),
+            counters,
+            up: CancellationToken::new(),
+            gone: CancellationToken::new(),
+            score: Mutex::new(Score::new(Instant::now())),
+        });
+        table.by_peer.insert(peer, Arc::clone(&link));
+        table.by_id.insert(id, Arc::clone(&link));
+        Some(link)
+    }
+
+    /// Closes the link to a peer whose last connection is gone.
+    pub(super) fn disconnect(&self, id: &PeerId) {
+        let mut table = self.lock();
+        let Some(link) = table.by_id.remove(id) else { return };
+        table.by_peer.remove(&link.peer);
+        if !link.is_validator() {
+            table.full_count = table.full_count.saturating_sub(1);
+        }
+        link.counters.dropped.fetch_add(link.outbox.dropped(), Ordering::Relaxed);
+        link.gone.cancel();
+    }
+
+    pub(super) fn outbox(&self, peer: Peer) -> Option<OutboxOf> {
+        self.lock().by_peer.get(&peer).cloned().map(OutboxOf)
+    }
+
+    pub(super) fn outboxes(&self) -> Vec<OutboxOf> {
+        self.lock().by_peer.values().cloned().map(OutboxOf).collect()
+    }
+
+    /// Blames a peer for what the core found.
+    pub(super) fn penalize(
+        &self,
+        peer: Peer,
+        penalty: Penalty,
+        commands: &mpsc::Sender<SwarmCommand>,
+    ) {
+        let Some(link) = self.lock().by_peer.get(&peer).cloned() else { return };
+        let (points, reason) = match penalty {
+            Penalty::Invalid(reason) => (INVALID_POINTS, reason),
+            Penalty::Flood(reason) => (FLOOD_POINTS, reason),
+        };
+        tracing::warn!(?peer, reason, points, "a peer misbehaved");
+        if link.blame(points) && commands.try_send(SwarmCommand::Ban(link.id)).is_err() {
+            tracing::warn!(?peer, "the swarm is too busy to shun the peer; it will be next time");
+        }
+    }
+
+    pub(super) fn traffic(&self) -> Vec<PeerTraffic> {
+        let table = self.lock();
+        let row = |peer_id, name, link: Option<&Arc<Link>>, counters: &Counters| PeerTraffic {
+            peer_id,
+            name,
+            connected: link.is_some_and(|link| link.up.is_cancelled()),
+            bytes_sent: counters.sent.load(Ordering::Relaxed),
+            bytes_received: counters.received.load(Ordering::Relaxed),
+            frames_dropped: counters
+                .dropped
+                .load(Ordering::Relaxed)
+                .saturating_add(link.map_or(0, |link| link.outbox.dropped())),
+        };
+        let mut rows: Vec<_> = Vec::new();
+        for (id, (_, name)) in &self.roster.validators {
+            if let Some(counters) = self.validators.get(id) {
+                rows.push(row(id.to_string(), name.clone(), table.by_id.get(id), counters));
+            }
+        }
+        let other = table.by_id.values().find(|link| !link.is_validator());
+        rows.push(row(String::new(), String::new(), other, &self.others));
+        rows
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        // A holder that panicked left a whole table behind: each change is a few inserts or removes.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The outbox of a link.
+pub(super) struct OutboxOf(Arc<Link>);
+
+impl std::ops::Deref for OutboxOf {
+    type Target = Outbox;
+
+    fn deref(&self) -> &Outbox {
+        &self.0.outbox
+    }
+}

@@ -1,0 +1,301 @@
+//! The task that owns the libp2p swarm: listens, dials, and starts and ends sessions.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::StreamExt as _;
+use libp2p::{
+    Multiaddr, PeerId, Stream, Swarm, allow_block_list, connection_limits, identify, noise,
+    swarm::{
+        NetworkBehaviour, SwarmEvent,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+    tcp, yamux,
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior},
+};
+
+use super::{
+    BAN, NetworkConfig, NetworkError,
+    addresses::AddressBook,
+    outbox::Lane,
+    peers::Peers,
+    session::{STREAMS_MAX, Session},
+};
+use crate::driver::Inbox;
+
+/// How often the node looks for peers that it should be connected to.
+const DIAL_TICK: Duration = Duration::from_millis(200);
+/// The wait after a dial that failed; it doubles up to [`DIAL_WAIT_MAX`].
+const DIAL_WAIT_MIN: Duration = Duration::from_millis(200);
+/// A validator that comes back is found again within this.
+const DIAL_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Of two peers that know each other, the one with the greater id dials this much later, so that one
+/// connection forms instead of two.
+const DIAL_DEFERENCE: Duration = Duration::from_millis(600);
+/// Connections that have not finished their handshake.
+const PENDING_MAX: u32 = 64;
+/// Connections of one peer: two that cross, and two that have not noticed yet that they are dead.
+const CONNECTIONS_PER_PEER_MAX: u32 = 4;
+/// A connection without streams is closed after this: the spare one of two that crossed.
+const IDLE: Duration = Duration::from_secs(10);
+/// Peers whose identity is remembered as shunned; the earliest is forgiven first.
+const BANNED_MAX: usize = 1_024;
+
+/// What the sessions and the handle ask of the swarm.
+#[derive(Debug)]
+pub(super) enum SwarmCommand {
+    /// Close a peer's connections; it may come back.
+    Disconnect(PeerId),
+    /// Close a peer's connections and refuse it for a while.
+    Ban(PeerId),
+    /// Close everything.
+    Stop,
+}
+
+#[derive(NetworkBehaviour)]
+struct Behaviour {
+    blocked: allow_block_list::Behaviour<allow_block_list::BlockedPeers>,
+    limits: connection_limits::Behaviour,
+    identify: identify::Behaviour,
+    stream: libp2p_stream::Behaviour,
+}
+
+/// Listens and starts the task; returns the address that it really listens on.
+pub(super) async fn start(
+    config: NetworkConfig,
+    peers: Arc<Peers>,
+    orders: mpsc::Receiver<SwarmCommand>,
+    commands: mpsc::Sender<SwarmCommand>,
+    inbox: Inbox,
+) -> Result<Multiaddr, NetworkError> {
+    let mut swarm = build(&config, &peers)?;
+    let wanted = config.listen;
+    swarm.listen_on(wanted.clone()).map_err(|source| NetworkError::Listen {
+        address: wanted.clone(),
+        source: Box::new(source),
+    })?;
+    let own = *swarm.local_peer_id();
+    let address = loop {
+        match swarm.select_next_some().await {
+            SwarmEvent::NewListenAddr { address, .. } => break address.with_p2p(own),
+            SwarmEvent::ListenerClosed { .. } => {
+                return Err(NetworkError::Closed { address: wanted });
+            }
+            _ => {}
+        }
+    };
+    let task = SwarmTask {
+        swarm,
+        peers,
+        addresses: config.addresses,
+        dials: BTreeMap::new(),
+        banned: BTreeMap::new(),
+        inbound: BTreeMap::new(),
+        commands,
+        inbox,
+    };
+    tokio::spawn(task.run(orders));
+    // Only an address that names another peer is refused, and this one names none or us.
+    Ok(address.unwrap_or(wanted))
+}
+
+fn build(config: &NetworkConfig, peers: &Peers) -> Result<Swarm<Behaviour>, NetworkError> {
+    let transport = |error: Box<dyn std::error::Error + Send + Sync>| NetworkError::Transport(error);
+    let members = u32::try_from(config.genesis.members.len()).unwrap_or(u32::MAX);
+    let peers_max = members.saturating_add(config.full_peers_max);
+    let limits = connection_limits::ConnectionLimits::default()
+        .with_max_pending_incoming(Some(PENDING_MAX))
+        .with_max_established_per_peer(Some(CONNECTIONS_PER_PEER_MAX))
+        .with_max_established(Some(peers_max.saturating_mul(CONNECTIONS_PER_PEER_MAX)));
+    let mut limits = connection_limits::Behaviour::new(limits);
+    // Strangers cannot use up the connections that validators need.
+    for validator in peers.roster.validators() {
+        limits.bypass_peer_id(validator);
+    }
+    let public = config.keypair.public();
+    let identify = identify::Config::new("/conclave/1".to_owned(), public)
+        .with_agent_version(concat!("conclave/", env!("CARGO_PKG_VERSION")).to_owned());
+    let behaviour = Behaviour {
+        blocked: allow_block_list::Behaviour::default(),
+        limits,
+        identify: identify::Behaviour::new(identify),
+        stream: libp2p_stream::Behaviour::new(),
+    };
+    let swarm = libp2p::SwarmBuilder::with_existing_identity(config.keypair.clone())
+        .with_tokio()
+        .with_tcp(
+            tcp::Config::default().nodelay(true),
+            noise::Config::new,
+            yamux::Config::default,
+        )
+        .map_err(|error| transport(Box::new(error)))?
+        .with_behaviour(|_| behaviour)
+        .map_err(|error| transport(Box::new(error)))?
+        .with_swarm_config(|swarm| swarm.with_idle_connection_timeout(IDLE))
+        .build();
+    Ok(swarm)
+}
+
+/// When to dial a peer again.
+#[derive(Clone, Copy)]
+struct Dial {
+    at: Instant,
+    wait: Duration,
+}
+
+struct SwarmTask {
+    swarm: Swarm<Behaviour>,
+    peers: Arc<Peers>,
+    addresses: AddressBook,
+    dials: BTreeMap<PeerId, Dial>,
+    banned: BTreeMap<PeerId, Instant>,
+    /// Hands each session the streams that its peer opens.
+    inbound: BTreeMap<PeerId, mpsc::Sender<(Lane, Stream)>>,
+    commands: mpsc::Sender<SwarmCommand>,
+    inbox: Inbox,
+}
+
+impl SwarmTask {
+    async fn run(mut self, mut orders: mpsc::Receiver<SwarmCommand>) {
+        let mut control = self.swarm.behaviour().stream.new_control();
+        let lanes = Lane::ALL.map(|lane| control.accept(lane.protocol()));
+        let [Ok(mut urgent), Ok(mut bulk)] = lanes else {
+            tracing::error!("the stream protocols are taken");
+            return;
+        };
+        let mut tick = tokio::time::interval(DIAL_TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                order = orders.recv() => match order {
+                    Some(SwarmCommand::Disconnect(peer)) => self.disconnect(peer),
+                    Some(SwarmCommand::Ban(peer)) => self.ban(peer),
+                    Some(SwarmCommand::Stop) | None => break,
+                },
+                event = self.swarm.select_next_some() => self.on_event(event),
+                Some((peer, stream)) = urgent.next() => self.on_stream(peer, Lane::Urgent, stream),
+                Some((peer, stream)) = bulk.next() => self.on_stream(peer, Lane::Bulk, stream),
+                _ = tick.tick() => {
+                    self.forgive();
+                    self.dial_missing();
+                }
+            }
+        }
+        let connected: Vec<_> = self.swarm.connected_peers().copied().collect();
+        for peer in connected {
+            self.peers.disconnect(&peer);
+        }
+    }
+
+    fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::ConnectionEstablished { peer_id, num_established, .. } => {
+                self.dials.remove(&peer_id);
+                if num_established.get() == 1 {
+                    self.start_session(peer_id);
+                }
+            }
+            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
+                self.inbound.remove(&peer_id);
+                self.peers.disconnect(&peer_id);
+            }
+            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
+                tracing::debug!(%peer, %error, "cannot reach a peer");
+            }
+            SwarmEvent::ListenerError { error, .. } => {
+                tracing::warn!(%error, "the p2p listener failed");
+            }
+            _ => {}
+        }
+    }
+
+    fn start_session(&mut self, peer: PeerId) {
+        let Some(link) = self.peers.connect(peer) else {
+            tracing::debug!(%peer, "refused a peer: too many that are no validators");
+            self.disconnect(peer);
+            return;
+        };
+        let (streams, incoming) = mpsc::channel(STREAMS_MAX);
+        self.inbound.insert(peer, streams);
+        let session = Session {
+            link,
+            peers: Arc::clone(&self.peers),
+            control: self.swarm.behaviour().stream.new_control(),
+            inbox: self.inbox.clone(),
+            commands: self.commands.clone(),
+        };
+        tokio::spawn(session.run(incoming));
+    }
+
+    fn on_stream(&mut self, peer: PeerId, lane: Lane, stream: Stream) {
+        let Some(session) = self.inbound.get(&peer) else { return };
+        if session.try_send((lane, stream)).is_err() {
+            tracing::debug!(%peer, "dropped a stream of a peer that opens too many");
+        }
+    }
+
+    fn disconnect(&mut self, peer: PeerId) {
+        if self.swarm.disconnect_peer_id(peer).is_err() {
+            tracing::trace!(%peer, "the peer was gone already");
+        }
+    }
+
+    fn ban(&mut self, peer: PeerId) {
+        if self.banned.len() >= BANNED_MAX {
+            let earliest = self.banned.iter().min_by_key(|(_, until)| **until);
+            if let Some(peer) = earliest.map(|(peer, _)| *peer) {
+                self.banned.remove(&peer);
+                self.swarm.behaviour_mut().blocked.unblock_peer(peer);
+            }
+        }
+        self.banned.insert(peer, Instant::now() + BAN);
+        self.swarm.behaviour_mut().blocked.block_peer(peer);
+        self.disconnect(peer);
+    }
+
+    fn forgive(&mut self) {
+        let now = Instant::now();
+        let blocked = &mut self.swarm.behaviour_mut().blocked;
+        self.banned.retain(|peer, until| {
+            let keep = *until > now;
+            if !keep {
+                blocked.unblock_peer(*peer);
+            }
+            keep
+        });
+    }
+
+    fn dial_missing(&mut self) {
+        let now = Instant::now();
+        let own = self.peers.roster.own();
+        for (peer, addresses) in self.addresses.read() {
+            if peer == own || self.swarm.is_connected(&peer) || self.banned.contains_key(&peer) {
+                continue;
+            }
+            let deference = if own > peer { DIAL_DEFERENCE } else { Duration::ZERO };
+            let dial = self
+                .dials
+                .entry(peer)
+                .or_insert(Dial { at: now + deference, wait: DIAL_WAIT_MIN });
+            if dial.at > now {
+                continue;
+            }
+            dial.at = now + dial.wait;
+            dial.wait = dial.wait.saturating_mul(2).min(DIAL_WAIT_MAX);
+            let options = DialOpts::peer_id(peer)
+                .addresses(addresses)
+                .condition(PeerCondition::DisconnectedAndNotDialing)
+                .build();
+            if let Err(error) = self.swarm.dial(options) {
+                tracing::trace!(%peer, %error, "not dialling");
+            }
+        }
+    }
+}

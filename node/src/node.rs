@@ -1,0 +1,298 @@
+//! One node, put together: from a configuration to a process that runs until it is told to stop or must.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use conclave_sequencer::{
+    Config as CoreConfig, Identity, RecoverError, Sequencer,
+    archive::{self, ArchiveError},
+};
+use conclave_types::{ConsensusKey, Genesis, Height, digest::SigningDomain};
+use rand_core::{OsRng, RngCore as _};
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::Config,
+    driver::{self, Channels, Driver, DriverError, RevealedTip},
+    keys::{self, KeyFileError},
+    metrics::{self, Metrics, MetricsError},
+    network::{AddressBook, Network, NetworkConfig, NetworkError},
+    rpc::{self, ReceiptSigner, RpcError},
+    store::{RocksStore, SignerError, SignerState, StoreError},
+};
+
+/// How long a stopping node waits for its last turn.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why a node cannot start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// A file cannot be read or written.
+    #[error("cannot use {path}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The genesis is not one.
+    #[error("{path} is no genesis; copy the network's genesis.json there")]
+    Genesis {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// The network key is not the one that the genesis names for this validator.
+    #[error("keys.network is not the network key that the genesis names for {0}; its peers would refuse it. Restore the key from your backup")]
+    NetworkKey(String),
+    /// The signer state cannot be used.
+    #[error("this validator refuses to sign, so the node does not start")]
+    Signer(#[from] SignerError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store cannot be read.
+    #[error("the store cannot be read; move data_dir/db away (keep signer.state) and let the node catch up")]
+    Archive(#[from] ArchiveError<StoreError>),
+    /// The core cannot start from the store.
+    #[error("the node cannot continue from its store")]
+    Recover(#[from] RecoverError<StoreError>),
+    /// The transport cannot start.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The API cannot start.
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
+    /// The metrics cannot be served.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// The driver stopped by itself.
+    #[error(transparent)]
+    Driver(#[from] DriverError),
+}
+
+/// Where a node really listens, as it writes it to `data_dir/addresses.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Addresses {
+    /// As a multiaddress that ends with the peer id: an entry for a peers file.
+    pub p2p: String,
+    /// The public API, as host and port.
+    pub grpc: String,
+    /// Prometheus, as host and port.
+    pub metrics: String,
+}
+
+/// A running node.
+pub struct Node {
+    addresses: Addresses,
+    driver: Driver,
+    network: Network,
+    stop: CancellationToken,
+    end: oneshot::Receiver<Result<(), DriverError>>,
+}
+
+impl Node {
+    /// Starts a node: opens and recovers its store, then listens.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong and what the operator can do.
+    pub async fn start(config: &Config) -> Result<Self, NodeError> {
+        let genesis = Arc::new(read_genesis(&config.genesis)?);
+        let network_id = genesis.network_id();
+        let signer = SignerState::open(&config.signer_state(), &network_id)?;
+        let store = RocksStore::open(&config.database_dir(), signer, &network_id)?;
+        let keypair = keys::read_network_key(&config.keys.network)?;
+        let identity = read_identity(config)?;
+        let receipts = identity.as_ref().and_then(|identity| receipt_signer(&genesis, identity));
+        if let Some(signer) = &receipts {
+            check_network_key(&genesis, signer, &keypair)?;
+        }
+        let mut seed = [0; 32];
+        OsRng.fill_bytes(&mut seed);
+        let core = CoreConfig { genesis: Arc::clone(&genesis), identity, seed };
+        let (sequencer, first) = Sequencer::recover(core, &store, driver::now())?;
+        let status = sequencer.status();
+        tracing::info!(network = %network_id, decided = %status.decided, revealed = %status.revealed, "recovered");
+        if let Some(reason) = &status.not_signing {
+            tracing::warn!(reason, "this node does not sign");
+        }
+        let revealed = revealed_tip(&genesis, &store, status.revealed)?;
+        let channels = Channels::new();
+        let network = NetworkConfig {
+            keypair,
+            genesis: Arc::clone(&genesis),
+            network: network_id,
+            listen: config.p2p.listen.clone(),
+            addresses: AddressBook::new(config.p2p.peers.clone(), config.p2p.peers_file.clone()),
+            full_peers_max: config.p2p.full_peers_max,
+        };
+        let network = Network::start(network, channels.inbox()).await?;
+        let metrics = Arc::new(Metrics::new());
+        let reader = store.reader();
+        let parts = driver::Parts {
+            sequencer,
+            store,
+            network: network.clone(),
+            metrics: Arc::clone(&metrics),
+            first,
+            revealed,
+            job_threads: config.jobs.threads,
+        };
+        let (driver, end) = driver::start(parts, channels)?;
+        let stop = CancellationToken::new();
+        let parts = rpc::Parts {
+            genesis,
+            driver: driver.clone(),
+            reader,
+            network: network.clone(),
+            signer: receipts,
+            metrics: Arc::clone(&metrics),
+            streams_max: config.grpc.streams_max,
+        };
+        let grpc = rpc::serve(config.grpc.listen, parts, stop.clone()).await?;
+        let page = metrics::serve(
+            config.metrics.listen,
+            metrics,
+            driver.clone(),
+            network.clone(),
+            stop.clone(),
+        );
+        let addresses = Addresses {
+            p2p: network.address().to_string(),
+            grpc: grpc.to_string(),
+            metrics: page.await?.to_string(),
+        };
+        write_addresses(&config.addresses(), &addresses)?;
+        tracing::info!(p2p = addresses.p2p, grpc = addresses.grpc, metrics = addresses.metrics, "listening");
+        Ok(Self { addresses, driver, network, stop, end })
+    }
+
+    /// Where the node really listens.
+    #[must_use]
+    pub const fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// A handle on the driver.
+    #[must_use]
+    pub const fn driver(&self) -> &Driver {
+        &self.driver
+    }
+
+    /// Runs until `stop` resolves or the node must stop, then closes everything in order: no new
+    /// requests, the last turn, the connections.
+    ///
+    /// # Errors
+    ///
+    /// If the node had to stop by itself.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
+        let ended = tokio::select! {
+            () = stop => None,
+            end = &mut self.end => Some(end),
+        };
+        self.stop.cancel();
+        let end = match ended {
+            Some(end) => end,
+            None => {
+                tracing::info!("stopping");
+                self.driver.stop().await;
+                match tokio::time::timeout(STOP_PATIENCE, &mut self.end).await {
+                    Ok(end) => end,
+                    Err(_) => {
+                        tracing::error!("the last turn takes too long; what is durable stays so");
+                        return Ok(());
+                    }
+                }
+            }
+        };
+        self.network.stop().await;
+        match end {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(DriverError::Gone.into()),
+        }
+    }
+}
+
+/// Reads and checks a genesis file.
+///
+/// # Errors
+///
+/// If it cannot be read or is no genesis. Whether it contradicts itself is the core's to say.
+pub fn read_genesis(path: &Path) -> Result<Genesis, NodeError> {
+    let bytes = std::fs::read(path)
+        .map_err(|source| NodeError::Io { path: path.to_owned(), source })?;
+    serde_json::from_slice(&bytes)
+        .map_err(|source| NodeError::Genesis { path: path.to_owned(), source })
+}
+
+fn read_identity(config: &Config) -> Result<Option<Identity>, NodeError> {
+    let Some(consensus) = &config.keys.consensus else { return Ok(None) };
+    let signing_key = keys::read_signing_key(consensus)?;
+    let share = config.keys.share.as_deref().map(keys::read_share).transpose()?;
+    Ok(Some(Identity { signing_key, secret_share: share.map(Arc::new) }))
+}
+
+/// None if the key is no member's, which the core refuses with a better message.
+fn receipt_signer(genesis: &Genesis, identity: &Identity) -> Option<ReceiptSigner> {
+    let public = ConsensusKey::new(identity.signing_key.verifying_key().to_bytes());
+    let index = genesis.members.iter().position(|member| member.consensus_key == public)?;
+    Some(ReceiptSigner {
+        index: conclave_types::ValidatorIndex::new(u16::try_from(index).ok()?),
+        key: identity.signing_key.clone(),
+        domain: SigningDomain::of(genesis),
+    })
+}
+
+fn check_network_key(
+    genesis: &Genesis,
+    signer: &ReceiptSigner,
+    keypair: &libp2p::identity::Keypair,
+) -> Result<(), NodeError> {
+    let Some(member) = genesis.members.get(signer.index.as_usize()) else { return Ok(()) };
+    let public = keypair.public().try_into_ed25519().ok().map(|key| key.to_bytes());
+    if public.as_ref() == Some(member.network_key.as_bytes()) {
+        Ok(())
+    } else {
+        Err(NodeError::NetworkKey(member.name.clone()))
+    }
+}
+
+fn revealed_tip(
+    genesis: &Genesis,
+    store: &RocksStore,
+    revealed: Height,
+) -> Result<RevealedTip, NodeError> {
+    let stored = archive::block(store, revealed)?;
+    Ok(stored.map_or(
+        RevealedTip { height: Height::ZERO, block: genesis.block_id(), time: genesis.time },
+        |stored| RevealedTip {
+            height: revealed,
+            block: stored.block.id(),
+            time: stored.block.header.time,
+        },
+    ))
+}
+
+/// Written whole or not at all, since a supervisor waits for it.
+fn write_addresses(path: &Path, addresses: &Addresses) -> Result<(), NodeError> {
+    let io = |source| NodeError::Io { path: path.to_owned(), source };
+    let draft = path.with_extension("json.new");
+    let json = serde_json::to_vec_pretty(addresses).map_err(|error| io(error.into()))?;
+    let mut file = std::fs::File::create(&draft).map_err(io)?;
+    file.write_all(&json).and_then(|()| file.sync_all()).map_err(io)?;
+    std::fs::rename(&draft, path).map_err(io)
+}

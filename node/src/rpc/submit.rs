@@ -1,0 +1,226 @@
+//! `SubmitService`: for users and wallets.
+
+use std::sync::Arc;
+
+use conclave_grpc::v1::submit_service_server::SubmitService;
+use conclave_mempool::{LedgerError, PoolError};
+use conclave_sequencer::{Rejection, archive};
+use conclave_types::{
+    BundleId, EncryptedBundle, Gwei, PayerAddress, SIZE_BUCKETS, bucket_for,
+    proto::v1::{self, Level},
+    wire,
+};
+use tonic::{Code, Request, Response, Status};
+
+use super::{Answers, Context, Feed, damaged, malformed, stopping};
+use crate::{driver::SubmitError, errors};
+
+/// Bytes that authenticated encryption adds to a bucket.
+const TAG_BYTES: u32 = 16;
+
+/// The service.
+pub(super) struct Submit(pub(super) Arc<Context>);
+
+fn bundle_id(bytes: &[u8]) -> Result<BundleId, Status> {
+    wire::id(bytes, "bundle_id", BundleId::from_slice).map_err(|error| malformed(&error))
+}
+
+#[tonic::async_trait]
+impl SubmitService for Submit {
+    type WatchBundleStream = Answers<v1::WatchBundleResponse>;
+
+    async fn get_encryption_key(
+        &self,
+        _: Request<v1::GetEncryptionKeyRequest>,
+    ) -> Result<Response<v1::GetEncryptionKeyResponse>, Status> {
+        let context = &self.0;
+        context.metrics.request("get_encryption_key");
+        let key = &context.genesis.encryption_key;
+        Ok(Response::new(v1::GetEncryptionKeyResponse {
+            network_id: context.network_id.as_bytes().to_vec(),
+            key_id: key.id(&context.network_id).as_bytes().to_vec(),
+            suite: u32::from(key.suite),
+            era: key.era.as_u32(),
+            public_key: key.public_key.as_bytes().to_vec(),
+            public_key_g2: key.public_key_g2.as_bytes().to_vec(),
+            decided_height: context.driver.snapshot().status.decided.as_u64(),
+            bundle_lifetime_max: context.genesis.params.limits.bundle_lifetime_max.as_u64(),
+            size_buckets: SIZE_BUCKETS.to_vec(),
+        }))
+    }
+
+    async fn submit_bundle(
+        &self,
+        request: Request<v1::SubmitBundleRequest>,
+    ) -> Result<Response<v1::SubmitBundleResponse>, Status> {
+        let context = &self.0;
+        context.metrics.request("submit_bundle");
+        let Some(signer) = &context.signer else {
+            return Err(Status::failed_precondition(
+                "this node is no validator and signs no receipts; submit to a validator",
+            ));
+        };
+        let bytes = request.into_inner().bundle;
+        if bytes.len() > EncryptedBundle::ENCODED_BYTES_MAX {
+            let max = EncryptedBundle::ENCODED_BYTES_MAX;
+            let found = bytes.len();
+            return Err(Status::invalid_argument(format!(
+                "a bundle has at most {max} bytes, found {found}"
+            )));
+        }
+        let bundle: EncryptedBundle = borsh::from_slice(&bytes).map_err(|error| {
+            Status::invalid_argument(format!("these bytes are no canonical bundle: {error}"))
+        })?;
+        let id = bundle.id();
+        if let Some(place) = archive::place(&*context.reader, &id).map_err(|e| damaged(&e))? {
+            return Err(Status::already_exists(format!(
+                "bundle {id} was included at height {}",
+                place.height
+            )));
+        }
+        let body = context.driver.submit(bundle).await.map_err(|error| refusal(&error))?;
+        let micros = body.received.as_micros();
+        let digest = signer.domain.receipt(&body.bundle, micros, body.deadline);
+        Ok(Response::new(v1::SubmitBundleResponse {
+            receipt: Some(v1::Receipt {
+                bundle_id: body.bundle.as_bytes().to_vec(),
+                validator: u32::from(signer.index.as_u16()),
+                received_micros: micros,
+                deadline_height: body.deadline.as_u64(),
+                signature: signer.sign(&digest),
+            }),
+        }))
+    }
+
+    async fn get_bundle_status(
+        &self,
+        request: Request<v1::GetBundleStatusRequest>,
+    ) -> Result<Response<v1::GetBundleStatusResponse>, Status> {
+        self.0.metrics.request("get_bundle_status");
+        let id = bundle_id(&request.get_ref().bundle_id)?;
+        let status = self.0.bundle_status(id).await?;
+        Ok(Response::new(v1::GetBundleStatusResponse { status: Some(status) }))
+    }
+
+    async fn watch_bundle(
+        &self,
+        request: Request<v1::WatchBundleRequest>,
+    ) -> Result<Response<Self::WatchBundleStream>, Status> {
+        self.0.metrics.request("watch_bundle");
+        let request = request.get_ref();
+        let id = bundle_id(&request.bundle_id)?;
+        let until = match Level::try_from(request.until) {
+            Ok(Level::Unspecified) => Level::Revealed,
+            Ok(level) if level <= Level::Revealed => level,
+            Ok(level) => {
+                return Err(Status::unimplemented(format!(
+                    "this network does not settle yet: it comes as far as LEVEL_REVEALED, not {}",
+                    level.as_str_name()
+                )));
+            }
+            Err(error) => return Err(malformed(&error)),
+        };
+        let context = Arc::clone(&self.0);
+        let answers = self.0.stream(|feed| watch(context, id, until, feed))?;
+        Ok(Response::new(answers))
+    }
+
+    async fn estimate_fee(
+        &self,
+        request: Request<v1::EstimateFeeRequest>,
+    ) -> Result<Response<v1::EstimateFeeResponse>, Status> {
+        self.0.metrics.request("estimate_fee");
+        let wanted = request.get_ref().plaintext_bytes;
+        let bucket = usize::try_from(wanted).ok().and_then(bucket_for);
+        let Some(bucket) = bucket else {
+            let max = SIZE_BUCKETS.into_iter().max().unwrap_or_default();
+            return Err(Status::invalid_argument(format!(
+                "a bundle holds at most {max} bytes of legs, found {wanted}"
+            )));
+        };
+        let body_bytes = bucket.saturating_add(TAG_BYTES);
+        let fee = self.0.genesis.params.fees.charge(body_bytes, Gwei::ZERO);
+        Ok(Response::new(v1::EstimateFeeResponse {
+            body_bytes,
+            fee_gwei: fee.map_or(u64::MAX, Gwei::as_u64),
+        }))
+    }
+
+    async fn get_account(
+        &self,
+        request: Request<v1::GetAccountRequest>,
+    ) -> Result<Response<v1::GetAccountResponse>, Status> {
+        self.0.metrics.request("get_account");
+        let request = request.get_ref();
+        let address = wire::id(&request.address, "address", PayerAddress::from_slice)
+            .map_err(|error| malformed(&error))?;
+        let lane = request.lane;
+        let account = self.0.driver.ask(move |core| core.account(&address, lane)).await;
+        let account = account.ok_or_else(stopping)?;
+        Ok(Response::new(v1::GetAccountResponse {
+            balance_gwei: account.balance.as_u64(),
+            next_sequence: account.next_sequence,
+            next_sequence_pending: account.next_sequence_pending,
+        }))
+    }
+}
+
+/// Tells every change of a bundle's status until it is at the wanted level.
+async fn watch(
+    context: Arc<Context>,
+    id: BundleId,
+    until: Level,
+    feed: Feed<v1::WatchBundleResponse>,
+) {
+    let mut snapshots = context.driver.watch();
+    let mut told = None;
+    loop {
+        // Marked as seen before the store is read: what comes later wakes this task again.
+        snapshots.mark_unchanged();
+        let status = match context.bundle_status(id).await {
+            Ok(status) => status,
+            Err(status) => return feed.fail(status).await,
+        };
+        let level = status.level();
+        if told != Some(level) {
+            told = Some(level);
+            if !feed.send(v1::WatchBundleResponse { status: Some(status) }).await {
+                return;
+            }
+        }
+        if level >= until || snapshots.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A rejection as the proto documents it.
+fn refusal(error: &SubmitError) -> Status {
+    let code = match error {
+        SubmitError::Stopping => Code::Unavailable,
+        SubmitError::Rejected(Rejection::Busy { .. }) => Code::ResourceExhausted,
+        SubmitError::Rejected(Rejection::Admission(reason)) if reason.is_permanent() => {
+            Code::InvalidArgument
+        }
+        SubmitError::Rejected(Rejection::Admission(_)) => Code::FailedPrecondition,
+        SubmitError::Rejected(Rejection::Pool(reason)) => pool_code(reason),
+    };
+    Status::new(code, errors::chain(error))
+}
+
+const fn pool_code(reason: &PoolError) -> Code {
+    match reason {
+        PoolError::Known(_) => Code::AlreadyExists,
+        PoolError::Full | PoolError::PayerFull(_) => Code::ResourceExhausted,
+        PoolError::Used { .. }
+        | PoolError::SamePoint(_)
+        | PoolError::Ledger(LedgerError::Fee { .. } | LedgerError::Lanes { .. }) => {
+            Code::InvalidArgument
+        }
+        PoolError::Gap { .. }
+        | PoolError::Underpriced { .. }
+        | PoolError::Ledger(LedgerError::Nonce { .. } | LedgerError::Balance { .. }) => {
+            Code::FailedPrecondition
+        }
+    }
+}
