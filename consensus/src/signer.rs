@@ -196,7 +196,8 @@ impl Signer {
             return;
         }
         self.diverged = Some(position.height).max(self.diverged);
-        if self.is_above_mark(position) {
+        // Without a whole history there must be no mark either: the next start would take it for one.
+        if self.permitted && self.is_above_mark(position) {
             let mark = HighWater { at: position, wal_entries: u64::MAX };
             self.mark = Some(mark);
             out.push(Record::HighWater(mark));

@@ -109,7 +109,9 @@ pub enum Write {
         /// The first key that stays.
         to: Vec<u8>,
     },
-    /// Raises the signer's high-water mark, which lives apart from the tables and is durable before them.
+    /// Raises the signer's high-water mark, which lives apart from the tables. Becomes durable after the
+    /// tables and before anything is sent: records without their mark can be completed, a mark without
+    /// its records silences a validator for that height.
     HighWater(HighWater),
 }
 
@@ -121,7 +123,7 @@ pub trait Store {
     /// Why the store failed. A validator that cannot write stops.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// Makes all `writes` durable, or none; a [`Write::HighWater`] among them first of all.
+    /// Makes all `writes` to tables durable, or none, and then the highest [`Write::HighWater`] among them.
     ///
     /// # Errors
     ///

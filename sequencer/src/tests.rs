@@ -11,12 +11,14 @@ use conclave_types::{
 
 use crate::{
     Event, Input, MESSAGE_BYTES_MAX, Message, MessageError, Peer, Rejection, Sequencer, Table,
+    Write,
     archive::{self, ArchiveRequest},
     audit::{AuditError, Auditor},
     chain::Parent,
     judge::{InvalidBlock, Rulebook},
     testing::{BEGIN, Full, Memory, Solo, network},
 };
+use ed25519_dalek::Signer as _;
 
 fn outcomes(solo: &Solo) -> Vec<(BundleId, Outcome)> {
     let revealed = solo.events.iter().filter_map(|event| match event {
@@ -135,6 +137,29 @@ fn without_a_signing_history_a_core_does_not_sign() {
     assert!(
         ready.effects.broadcast.iter().all(|message| !matches!(message, Message::Consensus(_)))
     );
+}
+
+#[test]
+fn a_vote_out_of_a_lost_past_does_not_pass_for_a_signing_history() {
+    let solo = Solo::new();
+    let store = Memory { high_water: None, ..Memory::default() };
+    let (mut core, _) = Sequencer::recover(solo.config(), &store, BEGIN).unwrap();
+    let mut vote = conclave_consensus::SignedVote {
+        kind: conclave_types::VoteKind::Precommit,
+        height: Height::new(1),
+        round: conclave_types::Round::ZERO,
+        block: None,
+        voter: ValidatorIndex::new(0),
+        signature: conclave_types::SignatureBytes::new([0; 64]),
+    };
+    let digest = vote.digest(&SigningDomain::of(&solo.genesis), Epoch::ZERO);
+    let signature = solo.identity.signing_key.sign(digest.as_bytes());
+    vote.signature = conclave_types::SignatureBytes::new(signature.to_bytes());
+    let message = Message::Consensus(conclave_consensus::ConsensusMessage::Vote(vote));
+    let from = Peer::Validator(ValidatorIndex::new(0));
+    let ready = core.step(BEGIN, Input::Message { from, message });
+    assert_eq!(ready.effects.penalties, vec![], "it is a good vote");
+    assert!(!ready.writes.iter().any(|write| matches!(write, Write::HighWater(_))));
 }
 
 #[test]
