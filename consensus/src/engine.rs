@@ -282,6 +282,16 @@ impl Engine {
         self.shell.proposed.contains(&block)
     }
 
+    /// Lets a validator that lost its signing history sign again, above `height` only. For the caller to
+    /// make sure that it signed nothing higher; see DESIGN.md §4. Does nothing if the history is whole.
+    pub fn resume_above(&mut self, now: Time, height: Height) -> Vec<Output> {
+        self.begin(now);
+        let mut records = Vec::new();
+        self.shell.signer.resume_above(height, &mut records);
+        self.shell.out.extend(records.into_iter().map(Output::Persist));
+        self.finish()
+    }
+
     /// Whether this validator signs at the current height.
     ///
     /// # Errors

@@ -125,6 +125,20 @@ impl Signer {
         }
     }
 
+    /// The operator vouches that nothing was signed above `height`: sign there, and be silent up to it.
+    pub(crate) fn resume_above(&mut self, height: Height, out: &mut Vec<Record>) {
+        if self.permitted {
+            return;
+        }
+        let at = SigningPosition { height, round: Round::ZERO, step: Step::Propose };
+        // No log is ever as long as this mark says, so a restart is silent up to it as well.
+        let mark = HighWater { at, wal_entries: u64::MAX };
+        self.permitted = true;
+        self.mark = Some(mark);
+        self.lost_until = Some(height);
+        out.push(Record::HighWater(mark));
+    }
+
     /// The own index, if this node has a key.
     pub(crate) fn index(&self) -> Option<ValidatorIndex> {
         self.own.as_ref().map(|(index, _)| *index)

@@ -8,7 +8,9 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use conclave_types::{Block, BlockId, EncryptedBundle, G1Bytes, Height, Time};
+use conclave_types::{
+    Block, BlockId, EncryptedBundle, G1Bytes, Height, HeightDelta, Time, ValidatorIndex,
+};
 
 use crate::{
     archive::{self, ArchiveRequest},
@@ -27,6 +29,10 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_millis(750);
 /// How long shares may take before everyone is asked.
 const REVEAL_PATIENCE: Duration = Duration::from_millis(500);
+/// How far above M a validator without a history may sign again. If it voted at height h, it had
+/// decided h − 1, so more than f honest validators, of which any quorum of answers holds at least one,
+/// had precommitted at h − 1 and decided h − 2.
+const RESUME_MARGIN: HeightDelta = HeightDelta::new(2);
 /// Heights whose openings are asked for at once.
 const OPENINGS_MAX: usize = 8;
 
@@ -42,6 +48,10 @@ pub(crate) struct CatchUp {
     progressed_at: Time,
     next_status: Time,
     turn: usize,
+    /// This validator lost its signing history and is to sign again once it knows where it is safe.
+    pub(crate) resume: bool,
+    /// What each validator said first since the start, while `resume` is set.
+    claims: BTreeMap<ValidatorIndex, Height>,
     /// The block that the engine is being told to take as decided.
     followed: Option<Followed>,
 }
@@ -57,6 +67,11 @@ impl CatchUp {
     }
 
     pub(crate) fn peer_status(&mut self, peer: Peer, decided: Height) {
+        if let Peer::Validator(index) = peer
+            && self.resume
+        {
+            self.claims.entry(index).or_insert(decided);
+        }
         if self.peers.len() < PEERS_MAX || self.peers.contains_key(&peer) {
             self.peers.insert(peer, decided);
         }
@@ -96,8 +111,32 @@ impl Sequencer {
         self.catch_up.next_status = now.after(STATUS_EVERY);
         let status = self.status_message();
         self.broadcast(status);
+        self.resume_signing(now);
         self.ask_for_blocks(now);
         self.ask_for_stuck_reveals(now);
+    }
+
+    /// Ends the silence of a validator that lost its history, a margin above M: the highest decided
+    /// height, proved, in the answers of a quorum. An answer counts once this node has followed the
+    /// chain that far, certificate by certificate, so that nobody can name a height that is not there.
+    fn resume_signing(&mut self, now: Time) {
+        if !self.catch_up.resume {
+            return;
+        }
+        let committee = &self.context.committee;
+        let (own, decided) = (self.context.own_index(), self.chain.decided());
+        let proved = |(index, height): &(&ValidatorIndex, &Height)| {
+            Some(**index) != own && **height <= decided
+        };
+        let answers: Vec<_> = self.catch_up.claims.iter().filter(proved).collect();
+        let power = committee.power_of(answers.iter().map(|(index, _)| **index));
+        let Some(highest) = answers.into_iter().map(|(_, height)| *height).max() else { return };
+        if power < committee.quorum_power() {
+            return;
+        }
+        self.catch_up.resume = false;
+        let outputs = self.engine.resume_above(now, highest.saturating_add(RESUME_MARGIN));
+        self.absorb(now, outputs);
     }
 
     fn ask_for_blocks(&mut self, now: Time) {

@@ -17,6 +17,9 @@ pub struct Identity {
     pub signing_key: SigningKey,
     /// Its share of the threshold key; none if it has no ticket or lost it.
     pub secret_share: Option<Arc<SecretShare>>,
+    /// The operator says that the signing history of these keys is lost and no other machine uses them:
+    /// sign again, above what a quorum has reached by a safe margin.
+    pub lost_state: bool,
 }
 
 /// What a sequencer is told once.

@@ -88,6 +88,9 @@ impl Sequencer {
         sequencer.restore_candidates(store)?;
         sequencer.restore_reveals(now, store)?;
         sequencer.proposer.decided(now);
+        let vouched = sequencer.context.own.as_ref().is_some_and(|(_, own)| own.lost_state);
+        let has_history = store.high_water().map_err(ArchiveError::Store)?.is_some();
+        sequencer.catch_up.resume = vouched && !has_history;
         let outputs = sequencer.engine.start_height(now, sequencer.chain.next());
         sequencer.absorb(now, outputs);
         let ready = std::mem::take(&mut sequencer.ready);

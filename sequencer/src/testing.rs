@@ -125,6 +125,7 @@ pub(crate) fn network(count: usize) -> (Genesis, Vec<Identity>) {
     let identity = |(index, share): (usize, SecretShare)| Identity {
         signing_key: SigningKey::from_bytes(&[u8::try_from(index).unwrap() + 1; 32]),
         secret_share: Some(Arc::new(share)),
+        lost_state: false,
     };
     let identities: Vec<_> = shares.into_iter().enumerate().map(identity).collect();
     let member = |(index, identity): (usize, &Identity)| Member {

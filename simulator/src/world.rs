@@ -114,6 +114,7 @@ impl World {
             .map(|share: SecretShare| Identity {
                 signing_key: SigningKey::from_bytes(&random.bytes()),
                 secret_share: Some(Arc::new(share)),
+                lost_state: false,
             })
             .collect();
         let member = |(index, identity): (usize, &Identity)| Member {
