@@ -154,7 +154,7 @@ impl Sequencers {
     pub async fn ask(&self, rollup: RollupId) -> Result<Option<Registration>, FollowError> {
         for endpoint in &self.0 {
             let asked = async { ask_registration(&mut connect(endpoint).await?, rollup).await };
-            match asked.await {
+            match answered(asked).await {
                 Ok(registration) => return Ok(Some(registration)),
                 Err(LinkError::Fatal(error)) => return Err(error),
                 Err(error) => report(endpoint, &error),
@@ -266,7 +266,7 @@ impl Follower {
         self.progress.send_modify(|progress| progress.head = Some(head));
         let mut stream = tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            stream = self.open(endpoint, slots.cursor().next_sequence) => stream?,
+            stream = answered(self.open(endpoint, slots.cursor().next_sequence)) => stream?,
         };
         info!(sequencer = %endpoint.uri(), from = slots.cursor().next_sequence, "following");
         self.progress.send_modify(|progress| progress.connected = true);
@@ -353,10 +353,12 @@ fn count(number: usize) -> u64 {
 async fn next(
     stream: &mut Streaming<StreamBatchesResponse>,
 ) -> Result<StreamBatchesResponse, LinkError> {
-    match tokio::time::timeout(SILENCE_MAX, stream.message()).await {
-        Ok(message) => message?.ok_or(LinkError::Ended),
-        Err(_elapsed) => Err(LinkError::Silent),
-    }
+    answered(async { stream.message().await?.ok_or(LinkError::Ended) }).await
+}
+
+async fn answered<T>(asked: impl Future<Output = Result<T, LinkError>>) -> Result<T, LinkError> {
+    let answer = tokio::time::timeout(SILENCE_MAX, asked).await;
+    answer.unwrap_or(Err(LinkError::Silent))
 }
 
 /// The slot length in seconds, from milliseconds.

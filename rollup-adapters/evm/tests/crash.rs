@@ -61,7 +61,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut seed = 42;
         for kill in 1..=KILLS {
-            let process = Process::start(&sequencer.url, dir.path()).await;
+            // Every third one is killed while it starts or catches up.
+            let process = if kill % 3 == 0 {
+                Process::spawn(&sequencer.url, dir.path())
+            } else {
+                Process::start(&sequencer.url, dir.path()).await
+            };
             let until = (BATCHES * kill / KILLS) as usize;
             sequencer.change(|script| {
                 script.batches = whole.batches[..until].to_vec();

@@ -15,7 +15,7 @@ mod tests {
 
     use super::common::{
         CHAIN_ID, Node, config,
-        sequencer::{START, Script, Sequencer, bundle_id},
+        sequencer::{START, Script, Sequencer, bundle_id, push},
         wallet::{CONTRACT, Wallet, init_code},
     };
 
@@ -238,6 +238,75 @@ mod tests {
         let overrides = json!([{"to": receiver}, "latest", {"0x00": {"balance": "0x1"}}]);
         let error = rollup.rpc("eth_call", overrides).await.unwrap_err();
         assert!(error.contains("not supported"), "{error}");
+        world.node.stop().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn states_that_are_gone_are_refused_not_guessed() {
+        const BLOCKS: u64 = 300;
+        let mut script = Script::default();
+        let mut alice = Wallet::dev(0);
+        for _ in 0..BLOCKS {
+            push(&mut script, 1_000, vec![alice.send(RECEIVER, 1, Bytes::new()).raw]);
+        }
+        let world = world().await;
+        world.sequencer.change(|now| *now = script);
+        world.sequencer.pass(1_000);
+        let rollup = &world.node.rollup;
+        rollup.reached(BLOCKS).await;
+        let mut refused = 0;
+        for number in 1..=BLOCKS {
+            let at = format!("{number:#x}");
+            match rollup.rpc("eth_getBalance", json!([RECEIVER, at])).await {
+                Ok(balance) => assert_eq!(balance, json!(at), "one wei a block"),
+                Err(error) => {
+                    assert!(error.contains("pruned"), "{error}");
+                    assert!(number <= BLOCKS - 100, "block {number} is recent");
+                    refused += 1;
+                }
+            }
+        }
+        assert!(refused > 0, "this test needs more blocks than the client keeps states");
+        world.node.stop().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn mauled_transactions_halt_nothing() {
+        let world = world().await;
+        let (mut alice, mut bob) = (Wallet::dev(0), Wallet::dev(1));
+        let originals = [
+            alice.clone().send(RECEIVER, 1, Bytes::from(vec![7; 40])).raw,
+            alice.clone().send_legacy(RECEIVER, 1, true).raw,
+            alice.clone().send_2930(RECEIVER, 1).raw,
+            alice.clone().send(TxKind::Create, 0, init_code()).raw,
+        ];
+        let mut order = Vec::new();
+        for original in &originals {
+            for at in 0..original.len() {
+                for flip in [0x01, 0x80, 0xff] {
+                    let mut mauled = original.clone();
+                    mauled[at] ^= flip;
+                    order.push(mauled);
+                }
+                order.push(original[..at].to_vec());
+            }
+            for first in 0..=u8::MAX {
+                order.push([&[first], &original[1..]].concat());
+            }
+        }
+        let after = bob.send(RECEIVER, 0, Bytes::new());
+        order.push(after.raw);
+        world.execute(order).await;
+        let rollup = &world.node.rollup;
+        assert_eq!(rollup.outcome(after.hash).await["status"], "executed");
+        let status = rollup.status().await;
+        assert_eq!((&status["headNumber"], &status["connected"]), (&json!(1), &json!(true)));
+        // The only valid ones among them are Alice's own, at most one for her first nonce.
+        assert!(rollup.provider.get_transaction_count(alice.address()).await.unwrap() <= 1);
+        alice.nonce = rollup.provider.get_transaction_count(alice.address()).await.unwrap();
+        let next = alice.send(RECEIVER, 0, Bytes::new());
+        world.execute(vec![next.raw]).await;
+        assert_eq!(rollup.outcome(next.hash).await["status"], "executed");
         world.node.stop().await;
     }
 }

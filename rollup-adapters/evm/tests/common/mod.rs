@@ -141,7 +141,7 @@ pub fn command(sequencer: &str, dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_conclave-evm"));
     command
         .args(["--chain-id", &CHAIN_ID.to_string(), "--sequencer", sequencer])
-        .args(["--rpc", "127.0.0.1:0", "--dev-accounts", "--json", "--data-dir"])
+        .args(["--rpc", "127.0.0.1:0", "--dev-accounts", "--json", "--log", "warn", "--data-dir"])
         .arg(dir)
         .stdin(Stdio::null())
         .stdout(Stdio::null());
@@ -152,10 +152,15 @@ impl Process {
     pub async fn start(sequencer: &str, dir: &Path) -> Self {
         // A killed process leaves its address behind; the next one removes it, but we might be faster.
         std::fs::remove_file(dir.join(ADDRESS_FILE)).ok();
-        let child = command(sequencer, dir).spawn().unwrap();
-        let mut process = Self { child, rollup: Rollup::at("127.0.0.1:1") };
+        let mut process = Self::spawn(sequencer, dir);
         process.rollup = Rollup::at(&address(dir).await);
         process
+    }
+
+    /// Starts a process without waiting for it to serve.
+    pub fn spawn(sequencer: &str, dir: &Path) -> Self {
+        let child = command(sequencer, dir).spawn().unwrap();
+        Self { child, rollup: Rollup::at("127.0.0.1:1") }
     }
 
     /// As `kill -9`.
