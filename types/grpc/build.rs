@@ -14,7 +14,7 @@ const PROTOS: [&str; 4] = [
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=../proto");
     let files = protox::compile(PROTOS, ["../proto"])?;
-    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
     fs::write(out.join("descriptor.bin"), files.encode_to_vec())?;
     tonic_prost_build::configure()
         .extern_path(".conclave.v1", "::conclave_types::proto::v1")
