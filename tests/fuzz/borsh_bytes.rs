@@ -6,7 +6,7 @@ use conclave_types::{Batch, Block, Certificate, EncryptedBundle, Genesis, Reveal
 use crate::{fuzz, samples};
 
 /// What reads back must write as the bytes it came from.
-fn canonical<T: BorshDeserialize + BorshSerialize>(bytes: &[u8]) -> Option<T> {
+pub(crate) fn canonical<T: BorshDeserialize + BorshSerialize>(bytes: &[u8]) -> Option<T> {
     let value: T = borsh::from_slice(bytes).ok()?;
     assert_eq!(borsh::to_vec(&value).expect("writes"), bytes, "two encodings of one value");
     Some(value)

@@ -8,9 +8,11 @@
 
 mod api;
 mod borsh_bytes;
+mod messages;
 mod mutate;
 mod regressions;
 mod samples;
+mod sealed;
 mod text;
 
 use mutate::Mutator;
@@ -28,15 +30,27 @@ fn setting(name: &str, default: u64) -> u64 {
 
 /// Runs `target` over mutations of `corpus`, and over the corpus itself.
 #[track_caller]
-fn fuzz(name: &str, corpus: &[Vec<u8>], target: impl Fn(&[u8]) + std::panic::RefUnwindSafe) {
-    let (seed, cases) = (setting("FUZZ_SEED", 1), setting("FUZZ_CASES", CASES));
+fn fuzz(name: &str, corpus: &[Vec<u8>], target: impl Fn(&[u8])) {
+    fuzz_cases(name, corpus, setting("FUZZ_CASES", CASES), target);
+}
+
+/// The same with a twentieth of the cases, for targets that compute pairings.
+#[track_caller]
+fn fuzz_slow(name: &str, corpus: &[Vec<u8>], target: impl Fn(&[u8])) {
+    fuzz_cases(name, corpus, setting("FUZZ_CASES", CASES).div_ceil(20), target);
+}
+
+#[track_caller]
+fn fuzz_cases(name: &str, corpus: &[Vec<u8>], cases: u64, target: impl Fn(&[u8])) {
+    let seed = setting("FUZZ_SEED", 1);
     for bytes in corpus {
         target(bytes);
     }
     let mut mutator = Mutator::new(seed, corpus);
     for case in 0..cases {
         let bytes = mutator.next();
-        if std::panic::catch_unwind(|| target(&bytes)).is_err() {
+        let run = std::panic::AssertUnwindSafe(|| target(&bytes));
+        if std::panic::catch_unwind(run).is_err() {
             let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
             panic!("{name}: FUZZ_SEED={seed}, case {case}, {} bytes: {hex}", bytes.len());
         }
