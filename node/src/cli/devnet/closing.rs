@@ -1,0 +1,105 @@
+//! The closing question: do all validators have the same chain?
+
+use std::time::Duration;
+
+use conclave_types::{BlockId, Digest, Height};
+use serde::Serialize;
+
+use super::{error::DevnetError, network::Devnet, screen::Screen};
+
+/// One validator at a height that all have revealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Standing {
+    /// Its index in the committee.
+    pub(crate) id: u16,
+    /// The common height.
+    pub(crate) height: Height,
+    /// Its digest over everything revealed up to there.
+    pub(crate) chain_digest: Digest,
+    /// The block there, proved by a certificate.
+    #[serde(skip)]
+    pub(crate) block: BlockId,
+}
+
+/// Asks every validator for the newest height that all of them have revealed.
+pub(crate) async fn standings(devnet: &Devnet) -> Result<Vec<Standing>, DevnetError> {
+    let mut common = Height::new(u64::MAX);
+    for validator in &devnet.validators {
+        common = common.min(validator.client.progression().await?.revealed);
+    }
+    let mut standings = Vec::new();
+    for (id, validator) in (0..).zip(&devnet.validators) {
+        let (block, chain_digest) = if common == Height::ZERO {
+            (devnet.client.network().genesis().block_id(), Digest::ZERO)
+        } else {
+            let block = validator.client.block(common).await?;
+            let reveal = block.reveal.ok_or_else(|| {
+                let name = &validator.name;
+                DevnetError::Broken(format!("{name} has revealed {common} and does not serve it"))
+            })?;
+            (block.decided.header.id(), reveal.chain_digest)
+        };
+        standings.push(Standing { id, height: common, chain_digest, block });
+    }
+    Ok(standings)
+}
+
+/// Whether all stand on the same chain.
+pub(crate) fn is_same_chain(standings: &[Standing]) -> bool {
+    standings.windows(2).all(|pair| match pair {
+        [one, other] => one.chain_digest == other.chain_digest && one.block == other.block,
+        _ => true,
+    })
+}
+
+/// Prints the table; says whether all stand on the same chain.
+pub(crate) async fn print(devnet: &Devnet, screen: &Screen) -> Result<bool, DevnetError> {
+    let standings = standings(devnet).await?;
+    let first = standings.first().copied();
+    screen.heading("validators");
+    screen.line("   validator     decided  signing  pool  height  chain digest      same chain");
+    for (standing, validator) in standings.iter().zip(&devnet.validators) {
+        let status = validator.client.node_status().await?;
+        let is_same = first.is_some_and(|first| is_same_chain(&[first, *standing]));
+        screen.line(format!(
+            "   {:<12} {:>8}  {:<7} {:>5} {:>7}  {}…         {}",
+            validator.name,
+            status.decided_height,
+            if status.signing { "yes" } else { "no" },
+            status.pool_bundles,
+            standing.height,
+            standing.chain_digest.short(),
+            if is_same { "yes" } else { "NO" },
+        ));
+    }
+    Ok(is_same_chain(&standings))
+}
+
+/// Prints where everything listens.
+pub(crate) fn print_addresses(devnet: &Devnet, screen: &Screen) {
+    screen.heading("addresses");
+    for validator in &devnet.validators {
+        screen.step(&validator.name, format!("{}   metrics {}", validator.grpc, validator.metrics));
+    }
+    for rollup in &devnet.rollups {
+        screen.step(
+            &format!("rollup {}", rollup.id),
+            format!("{}   (Ethereum JSON-RPC)", rollup.url),
+        );
+    }
+    screen.step("logs", devnet.logs.display());
+    if let (Some(validator), Some(rollup)) = (devnet.validators.first(), devnet.rollups.first()) {
+        screen.line("");
+        screen.line(format!("   conclave status --node {}", validator.grpc));
+        screen.line(format!("   cast block latest --rpc-url {}", rollup.url));
+    }
+}
+
+/// A duration for people.
+pub(crate) fn millis(time: Duration) -> String {
+    match time.as_millis() {
+        0 => format!("{} µs", time.as_micros()),
+        millis @ 1..10_000 => format!("{millis} ms"),
+        _ => format!("{} s", time.as_secs()),
+    }
+}

@@ -1,0 +1,356 @@
+//! A whole network on one machine: validators and rollups as processes, over loopback.
+//!
+//! ```text
+//! DIR/network/genesis.json, peers.json, validator-i/{config.toml, data/addresses.json, …}
+//! DIR/rollup-901/rpc.addr, …      DIR/rollup-902/…      DIR/logs/*.log
+//! ```
+//!
+//! Every port is one that was free: a process says which it took in a file of its own, and this one
+//! tells the validators about each other in `peers.json`. A directory that holds a network already is
+//! continued.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use conclave_client::{Client, Retry};
+use conclave_node::genesis::{Plan, make};
+use conclave_types::{
+    ConsensusKey, Genesis, GenesisAccount, Gwei, Params, PayerAddress, RollupId, Time,
+};
+use libp2p::{Multiaddr, PeerId, identity, multiaddr::Protocol};
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::{
+    error::{DevnetError, at},
+    ethereum::Rollup,
+    processes::{Process, stop},
+};
+
+/// The rollups of a devnet.
+pub(crate) const ROLLUPS: [u64; 2] = [901, 902];
+
+/// A process that does not come up within this does not come up.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often files and processes are looked at while waiting.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Fee balance of each payer: a thousand ether.
+const PAYER_BALANCE: Gwei = Gwei::new(1_000_000_000_000);
+
+/// What network to start.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    /// Where it lives; a temporary directory that goes away with it, if none is named.
+    pub(crate) data_dir: Option<PathBuf>,
+    /// How many validators.
+    pub(crate) validators: u16,
+    /// Who can pay for bundles.
+    pub(crate) payers: Vec<PayerAddress>,
+    /// Accounts of the rollups, funded: a JSON file that the rollups read; the well-known ones if
+    /// there is none.
+    pub(crate) alloc: Option<serde_json::Value>,
+}
+
+/// A validator that runs.
+#[derive(Debug)]
+pub(crate) struct Validator {
+    /// Its name in the genesis.
+    pub(crate) name: String,
+    /// Its public API.
+    pub(crate) grpc: String,
+    /// Its metrics.
+    pub(crate) metrics: String,
+    /// A client that asks this one alone.
+    pub(crate) client: Client,
+}
+
+/// A network that runs.
+#[derive(Debug)]
+pub(crate) struct Devnet {
+    /// Talks to all validators.
+    pub(crate) client: Client,
+    /// In index order.
+    pub(crate) validators: Vec<Validator>,
+    /// In the order of [`ROLLUPS`].
+    pub(crate) rollups: Vec<Rollup>,
+    /// All processes: validators first.
+    pub(crate) processes: Vec<Process>,
+    /// Logs of all processes.
+    pub(crate) logs: PathBuf,
+    /// From the start of the first process to the first block decided since.
+    pub(crate) first_block_after: Duration,
+    /// The height before that.
+    pub(crate) start_height: u64,
+    /// Removed when the network is dropped.
+    _temporary: Option<tempfile::TempDir>,
+}
+
+#[derive(Deserialize)]
+struct Addresses {
+    p2p: Multiaddr,
+    grpc: String,
+    metrics: String,
+}
+
+impl Devnet {
+    /// Starts every process and waits for the first block.
+    pub(crate) async fn start(setup: &Setup) -> Result<Self, DevnetError> {
+        let (root, temporary) = root(setup)?;
+        let logs = root.join("logs");
+        std::fs::create_dir_all(&logs).map_err(at(&logs))?;
+        let network = root.join("network");
+        let genesis = prepare(setup, &network)?;
+        let started = Instant::now();
+        let mut processes = start_validators(&genesis, &network, &logs)?;
+        let validators = connect_validators(&genesis, &network, &logs, &mut processes).await?;
+        let endpoints: Vec<_> = validators.iter().map(|v| v.grpc.clone()).collect();
+        let client = Client::connect(endpoints.iter().cloned()).await?;
+        let start_height = client.progression().await?.decided.as_u64();
+        processes.extend(start_rollups(setup, &root, &logs, &endpoints)?);
+        first_block(&client, start_height, &logs, &mut processes).await?;
+        let first_block_after = started.elapsed();
+        let rollups = connect_rollups(&root, &logs, &mut processes).await?;
+        Ok(Self {
+            client,
+            validators,
+            rollups,
+            processes,
+            logs,
+            first_block_after,
+            start_height,
+            _temporary: temporary,
+        })
+    }
+
+    /// An error if any process has ended by itself.
+    pub(crate) fn check(&mut self) -> Result<(), DevnetError> {
+        self.processes.iter_mut().try_for_each(Process::check)
+    }
+
+    /// Stops every process; says which had to be killed.
+    pub(crate) async fn stop(mut self) -> Vec<String> {
+        // Rollups first: they would only complain about validators that are gone.
+        let mut processes = std::mem::take(&mut self.processes);
+        let rollups = processes.split_off(self.validators.len().min(processes.len()));
+        let mut killed = stop(rollups).await;
+        killed.extend(stop(processes).await);
+        killed
+    }
+}
+
+fn root(setup: &Setup) -> Result<(PathBuf, Option<tempfile::TempDir>), DevnetError> {
+    if let Some(path) = &setup.data_dir {
+        std::fs::create_dir_all(path).map_err(at(path))?;
+        return Ok((path.canonicalize().map_err(at(path))?, None));
+    }
+    let made = tempfile::Builder::new().prefix("conclave-devnet-").tempdir();
+    let directory = made.map_err(at(std::env::temp_dir()))?;
+    Ok((directory.path().to_owned(), Some(directory)))
+}
+
+/// The genesis in `network`; a new one if there is none.
+fn prepare(setup: &Setup, network: &Path) -> Result<Genesis, DevnetError> {
+    let file = network.join("genesis.json");
+    if !file.exists() {
+        let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_micros();
+        let balance =
+            |address: &PayerAddress| GenesisAccount { address: *address, balance: PAYER_BALANCE };
+        let plan = Plan {
+            name: "devnet".to_owned(),
+            validators: setup.validators,
+            rollups: ROLLUPS.map(RollupId::new).to_vec(),
+            accounts: setup.payers.iter().map(balance).collect(),
+            params: Params::default(),
+            base_port: 0,
+            time: Time::from_micros(u64::try_from(now).unwrap_or_default()),
+        };
+        make(&plan, network)?;
+    }
+    let text = std::fs::read_to_string(&file).map_err(at(&file))?;
+    let genesis: Genesis = serde_json::from_str(&text)
+        .map_err(|source| DevnetError::BadGenesis { path: file.clone(), source })?;
+    if genesis.members.len() != usize::from(setup.validators) {
+        let path = network.to_owned();
+        return Err(DevnetError::OtherShape { path, found: genesis.members.len() });
+    }
+    Ok(genesis)
+}
+
+fn start_validators(
+    genesis: &Genesis,
+    network: &Path,
+    logs: &Path,
+) -> Result<Vec<Process>, DevnetError> {
+    let program = std::env::current_exe().map_err(at("/proc/self/exe"))?;
+    // Addresses of an earlier run would send everybody to closed ports.
+    forget(&network.join("peers.json"))?;
+    for member in &genesis.members {
+        forget(&addresses_file(network, &member.name))?;
+    }
+    let start = |member: &conclave_types::Member| {
+        let config = network.join(&member.name).join("config.toml");
+        let arguments = [
+            "node".to_owned(),
+            "--config".to_owned(),
+            config.display().to_string(),
+            "--exit-with-parent".to_owned(),
+        ];
+        Process::start(&member.name, &program, &arguments, logs)
+    };
+    genesis.members.iter().map(start).collect()
+}
+
+fn forget(path: &Path) -> Result<(), DevnetError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(at(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn addresses_file(network: &Path, name: &str) -> PathBuf {
+    network.join(name).join("data").join("addresses.json")
+}
+
+async fn connect_validators(
+    genesis: &Genesis,
+    network: &Path,
+    logs: &Path,
+    processes: &mut [Process],
+) -> Result<Vec<Validator>, DevnetError> {
+    let mut addresses = Vec::new();
+    for member in &genesis.members {
+        let path = addresses_file(network, &member.name);
+        let text = written(&path, logs, processes).await?;
+        let found: Addresses =
+            serde_json::from_str(&text).or(Err(DevnetError::BadAddress { path, found: text }))?;
+        addresses.push(found);
+    }
+    let peers = genesis.members.iter().zip(&addresses).filter_map(|(member, addresses)| {
+        let peer = peer_id(&member.network_key)?;
+        let mut address = addresses.p2p.clone();
+        if !address.iter().any(|part| matches!(part, Protocol::P2p(_))) {
+            address.push(Protocol::P2p(peer));
+        }
+        Some(address.to_string())
+    });
+    write_peers(network, &peers.collect::<Vec<_>>())?;
+    let mut validators = Vec::new();
+    for (member, addresses) in genesis.members.iter().zip(addresses) {
+        let grpc = format!("http://{}", addresses.grpc);
+        let client = Client::builder()
+            .endpoint(&grpc)
+            .pin(genesis.network_id())
+            .retry(Retry { rounds: 60, ..Retry::default() })
+            .connect()
+            .await?;
+        let metrics = format!("http://{}/metrics", addresses.metrics);
+        validators.push(Validator { name: member.name.clone(), grpc, metrics, client });
+    }
+    Ok(validators)
+}
+
+/// Written beside and renamed, so that no validator reads half of it.
+fn write_peers(network: &Path, peers: &[String]) -> Result<(), DevnetError> {
+    let (path, draft) = (network.join("peers.json"), network.join("peers.json.new"));
+    let text = serde_json::Value::from(peers.to_vec()).to_string();
+    std::fs::write(&draft, text).map_err(at(&draft))?;
+    std::fs::rename(&draft, &path).map_err(at(path))
+}
+
+fn peer_id(key: &ConsensusKey) -> Option<PeerId> {
+    let key = identity::ed25519::PublicKey::try_from_bytes(key.as_bytes()).ok()?;
+    Some(identity::PublicKey::from(key).to_peer_id())
+}
+
+/// Waits until a process has written `path`.
+async fn written(
+    path: &Path,
+    logs: &Path,
+    processes: &mut [Process],
+) -> Result<String, DevnetError> {
+    let started = Instant::now();
+    while started.elapsed() < START_PATIENCE {
+        match std::fs::read_to_string(path) {
+            Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
+            _ => tokio::time::sleep(LOOK_EVERY).await,
+        }
+        processes.iter_mut().try_for_each(Process::check)?;
+    }
+    let what = format!("{} to be written", path.display());
+    Err(DevnetError::Late { what, patience: START_PATIENCE, logs: logs.to_owned() })
+}
+
+fn start_rollups(
+    setup: &Setup,
+    root: &Path,
+    logs: &Path,
+    endpoints: &[String],
+) -> Result<Vec<Process>, DevnetError> {
+    let program = std::env::current_exe().map_err(at("/proc/self/exe"))?;
+    let program = program.with_file_name("conclave-evm");
+    if !program.exists() {
+        return Err(DevnetError::MissingProgram { path: program });
+    }
+    let accounts = match &setup.alloc {
+        None => vec!["--dev-accounts".to_owned()],
+        Some(alloc) => {
+            let path = root.join("alloc.json");
+            std::fs::write(&path, alloc.to_string()).map_err(at(&path))?;
+            vec!["--genesis".to_owned(), path.display().to_string()]
+        }
+    };
+    let start = |(index, id): (usize, u64)| {
+        let directory = root.join(format!("rollup-{id}"));
+        forget(&directory.join("rpc.addr"))?;
+        let mut arguments: Vec<_> =
+            ["--chain-id", &id.to_string(), "--rpc", "127.0.0.1:0"].map(str::to_owned).to_vec();
+        arguments.extend(["--data-dir".to_owned(), directory.display().to_string()]);
+        // Each rollup prefers another validator.
+        let (later, first) = endpoints.split_at(index.min(endpoints.len()));
+        for endpoint in first.iter().chain(later) {
+            arguments.extend(["--sequencer".to_owned(), endpoint.clone()]);
+        }
+        arguments.extend(accounts.iter().cloned());
+        Process::start(&format!("rollup-{id}"), &program, &arguments, logs)
+    };
+    ROLLUPS.into_iter().enumerate().map(start).collect()
+}
+
+async fn connect_rollups(
+    root: &Path,
+    logs: &Path,
+    processes: &mut [Process],
+) -> Result<Vec<Rollup>, DevnetError> {
+    let mut rollups = Vec::new();
+    for id in ROLLUPS {
+        let path = root.join(format!("rollup-{id}")).join("rpc.addr");
+        let text = written(&path, logs, processes).await?;
+        let url = format!("http://{text}");
+        let rollup = Rollup::new(id, &url)
+            .ok_or_else(|| DevnetError::BadAddress { path, found: text.clone() })?;
+        rollups.push(rollup);
+    }
+    Ok(rollups)
+}
+
+async fn first_block(
+    client: &Client,
+    start_height: u64,
+    logs: &Path,
+    processes: &mut [Process],
+) -> Result<(), DevnetError> {
+    let started = Instant::now();
+    while started.elapsed() < START_PATIENCE {
+        if client.progression().await?.decided.as_u64() > start_height {
+            return Ok(());
+        }
+        processes.iter_mut().try_for_each(Process::check)?;
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    let what = "the first block".to_owned();
+    Err(DevnetError::Late { what, patience: START_PATIENCE, logs: logs.to_owned() })
+}
