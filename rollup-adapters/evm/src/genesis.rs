@@ -214,7 +214,7 @@ mod tests {
             Rules { network: NetworkId::new([8; 32]), ..ours.clone() },
             Rules { period: NonZeroU64::new(2).unwrap(), ..ours.clone() },
             Rules { gas_limit: 31_000_000, ..ours.clone() },
-            Rules { alloc: Alloc::new(), ..ours.clone() },
+            Rules { alloc: Alloc::new(), ..rules() },
         ];
         let hash = |rules: &Rules| rules.genesis().unwrap().get_block().hash();
         for other in others {

@@ -147,9 +147,11 @@ impl Rpc {
         }
         let params = fields.remove("params").unwrap_or(Value::Null);
         let answer = match (fields.remove("method"), params) {
-            (Some(Value::String(method)), Value::Null) => self.dispatch(method, Vec::new()).await,
+            (Some(Value::String(method)), Value::Null) => {
+                Box::pin(self.dispatch(method, Vec::new())).await
+            }
             (Some(Value::String(method)), Value::Array(params)) => {
-                self.dispatch(method, params).await
+                Box::pin(self.dispatch(method, params)).await
             }
             (Some(Value::String(_)), _) => Err(failure(INVALID_PARAMS, "params must be an array")),
             _ => Err(failure(INVALID_REQUEST, "method must be a string")),
@@ -176,8 +178,8 @@ impl Rpc {
         }
         // The id is ours to echo, not the client's, which takes fewer kinds of them.
         let request = RpcRequest::new(&method, Some(params));
-        let answer = map_http_requests(&request, self.context.clone()).await;
-        answer.map_err(RpcErrorMetadata::from)
+        let answer = Box::pin(map_http_requests(&request, self.context.clone()));
+        answer.await.map_err(RpcErrorMetadata::from)
     }
 }
 
@@ -222,20 +224,25 @@ async fn handle(State(rpc): State<Rpc>, body: Result<Bytes, BytesRejection>) -> 
 async fn answer_all(rpc: &Rpc, request: Value) -> Option<Value> {
     let refuse =
         |message: &str| Some(envelope(Value::Null, Err(failure(INVALID_REQUEST, message))));
-    match request {
-        Value::Array(requests) if requests.is_empty() => refuse("empty batch"),
-        Value::Array(requests) if requests.len() > BATCH_MAX => {
-            refuse(&format!("a batch has at most {BATCH_MAX} requests"))
-        }
-        Value::Array(requests) => {
-            let mut answers = Vec::new();
-            for request in requests {
-                answers.extend(rpc.answer(request).await);
-            }
-            (!answers.is_empty()).then_some(Value::Array(answers))
-        }
-        request => rpc.answer(request).await,
+    let requests = match request {
+        Value::Array(requests) => requests,
+        single @ (Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Object(_)) => return rpc.answer(single).await,
+    };
+    if requests.is_empty() {
+        return refuse("empty batch");
     }
+    if requests.len() > BATCH_MAX {
+        return refuse(&format!("a batch has at most {BATCH_MAX} requests"));
+    }
+    let mut answers = Vec::new();
+    for request in requests {
+        answers.extend(rpc.answer(request).await);
+    }
+    (!answers.is_empty()).then_some(Value::Array(answers))
 }
 
 async fn health(State(rpc): State<Rpc>) -> Response {

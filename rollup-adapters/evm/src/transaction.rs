@@ -4,7 +4,6 @@
 //! id, import does), so one foreign transaction could make a block that nobody accepts. They are all
 //! made here, before execution.
 
-use bytes::Bytes;
 use ethrex_common::{Address, types::Transaction};
 use ethrex_crypto::NativeCrypto;
 
@@ -31,23 +30,18 @@ pub fn parse(raw: &[u8], chain_id: u64) -> Result<Parsed, SkipReason> {
     if let Some(found) = found {
         return Err(SkipReason::WrongChain { expected: chain_id, found });
     }
-    let sender = transaction.sender(&NativeCrypto).map_err(
-        #[expect(clippy::map_err_ignore, reason = "every cause means the same to the sender")]
-        |_| SkipReason::BadSignature,
-    )?;
+    let sender = transaction.sender(&NativeCrypto).map_err(|_error| SkipReason::BadSignature)?;
     Ok(Parsed { transaction, sender })
 }
 
 /// The decoder takes some encodings that are not canonical; two encodings of one transaction would
 /// give its hash two meanings.
 fn decode(raw: &[u8]) -> Result<Transaction, SkipReason> {
-    let transaction = Transaction::decode_canonical(raw).map_err(
-        #[expect(clippy::map_err_ignore, reason = "the decoder's words say nothing to a user")]
-        |_| SkipReason::Malformed,
-    )?;
+    let decoded = Transaction::decode_canonical(raw);
+    let transaction = decoded.map_err(|_error| SkipReason::Malformed)?;
     let mut encoded = Vec::with_capacity(raw.len());
     transaction.encode_canonical(&mut encoded);
-    if Bytes::from(encoded) == raw { Ok(transaction) } else { Err(SkipReason::Malformed) }
+    if encoded == raw { Ok(transaction) } else { Err(SkipReason::Malformed) }
 }
 
 fn allowed(transaction: &Transaction) -> Result<(), SkipReason> {

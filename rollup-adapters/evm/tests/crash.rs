@@ -25,7 +25,7 @@ mod tests {
         let mut script = Script::default();
         let mut wallets = [Wallet::dev(0), Wallet::dev(1), Wallet::dev(2)];
         for sequence in 0..BATCHES {
-            let wallet = &mut wallets[(sequence % 3) as usize];
+            let wallet = &mut wallets[usize::try_from(sequence % 3).unwrap()];
             let mut order = vec![wallet.send(RECEIVER, 1, Bytes::new()).raw, vec![0xff]];
             if sequence % 10 == 0 {
                 order.push(wallet.send(alloy::primitives::TxKind::Create, 0, init_code()).raw);
@@ -67,7 +67,7 @@ mod tests {
             } else {
                 Process::start(&sequencer.url, dir.path()).await
             };
-            let until = (BATCHES * kill / KILLS) as usize;
+            let until = usize::try_from(BATCHES * kill / KILLS).unwrap();
             sequencer.change(|script| {
                 script.batches = whole.batches[..until].to_vec();
                 script.time_micros = script.batches[until - 1].time.as_micros();

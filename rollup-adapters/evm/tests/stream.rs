@@ -23,7 +23,7 @@ mod tests {
         let mut script = Script::default();
         let mut wallets = [Wallet::dev(0), Wallet::dev(1), Wallet::dev(2)];
         for sequence in 0..40_u64 {
-            let wallet = &mut wallets[(sequence % 3) as usize];
+            let wallet = &mut wallets[usize::try_from(sequence % 3).unwrap()];
             let mut order = vec![wallet.send(RECEIVER, sequence + 1, Bytes::new()).raw];
             if sequence % 5 == 0 {
                 order.push(vec![0x02, 0xc0]);

@@ -151,7 +151,7 @@ pub fn command(sequencer: &str, dir: &Path) -> Command {
 impl Process {
     pub async fn start(sequencer: &str, dir: &Path) -> Self {
         // A killed process leaves its address behind; the next one removes it, but we might be faster.
-        std::fs::remove_file(dir.join(ADDRESS_FILE)).ok();
+        let _absent = std::fs::remove_file(dir.join(ADDRESS_FILE)).is_err();
         let mut process = Self::spawn(sequencer, dir);
         process.rollup = Rollup::at(&address(dir).await);
         process
@@ -183,7 +183,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
+        let _gone = self.child.kill().is_err();
+        let _reaped = self.child.wait().is_ok();
     }
 }

@@ -183,7 +183,7 @@ impl SequenceService for Service {
         };
         self.streams.lock().unwrap().push(from);
         let (sender, receiver) = tokio::sync::mpsc::channel(4);
-        tokio::spawn(play(self.script.clone(), from as usize, sender));
+        tokio::spawn(play(self.script.clone(), usize::try_from(from).unwrap(), sender));
         Ok(Response::new(Box::pin(tokio_stream::wrappers::ReceiverStream::new(receiver).map(Ok))))
     }
 
