@@ -146,6 +146,10 @@ struct Missing;
 
 impl Sequencer {
     pub(crate) fn on_block(&mut self, from: Peer, round: Round, block: Arc<Block>) {
+        if !matches!(from, Peer::Validator(_)) {
+            return self
+                .penalise(from, Penalty::Invalid("a block from a node that is no validator"));
+        }
         let height = block.header.height;
         let next = self.chain.next();
         if height < next || height > next.saturating_add(AHEAD_MAX) {
@@ -248,7 +252,12 @@ impl Sequencer {
             .blocks
             .range((next, BlockId::ZERO)..)
             .take_while(|((h, _), _)| *h == next);
-        let ids: Vec<_> = of_height.filter(|(_, c)| due(c)).map(|((_, id), _)| *id).collect();
+        // Blocks are not signed. One that nobody has signed a proposal for is not worth a look, let alone
+        // asking everyone for its bundles.
+        let ids: Vec<_> = of_height
+            .filter(|((_, id), c)| due(c) && self.engine.is_proposed(*id))
+            .map(|((_, id), _)| *id)
+            .collect();
         self.candidates.dirty = false;
         for id in ids {
             self.judge(now, id);
