@@ -1,83 +1,137 @@
 //! Byzantine validators: they run the shipped core, and distort what it sends.
+//!
+//! ```text
+//! shipped core ─ letter ─▶ behaviour ─▶ behaviour ─▶ … ─▶ network
+//!                            ▲ what it hears may make it write letters of its own
+//! ```
+//!
+//! A behaviour is one way to misbehave, in a file of its own; a validator may have several, and what one
+//! leaves of a letter the next gets to distort. Each counts what it did, so that a run can show that
+//! the fault happened.
 
-use std::sync::Arc;
+mod blocks;
+mod bundles;
+mod flood;
+mod means;
+mod openings;
+mod progress;
+mod shares;
+mod silence;
+mod votes;
 
-use conclave_consensus::{ConsensusMessage, SignedVote};
-use conclave_sequencer::{Identity, Message, ShareMessage};
-use conclave_types::{
-    BlockId, Epoch, G1Bytes, Genesis, SignatureBytes, digest::SigningDomain,
-};
-use ed25519_dalek::{Signer as _, SigningKey};
+use std::{collections::BTreeMap, time::Duration};
+
+use conclave_sequencer::Message;
+
+pub use means::Means;
 
 use crate::scenario::Behaviour;
 
+/// A message on its way out.
+#[derive(Clone, Debug)]
+pub struct Letter {
+    /// To whom.
+    pub to: u16,
+    /// What.
+    pub message: Message,
+    /// How long it is kept back.
+    pub delay: Duration,
+}
+
+impl Letter {
+    /// A message that leaves at once.
+    #[must_use]
+    pub const fn new(to: u16, message: Message) -> Self {
+        Self { to, message, delay: Duration::ZERO }
+    }
+
+    /// The same letter with another message.
+    #[must_use]
+    pub fn with(&self, message: Message) -> Self {
+        Self { message, ..self.clone() }
+    }
+}
+
+/// One way to misbehave.
+trait Misbehaviour {
+    /// What really leaves instead of a letter.
+    fn outgoing(&mut self, _means: &mut Means, letter: Letter) -> Vec<Letter> {
+        vec![letter]
+    }
+
+    /// What it writes when it hears something.
+    fn incoming(&mut self, _means: &mut Means, _message: &Message) -> Vec<Letter> {
+        Vec::new()
+    }
+}
+
 /// One misbehaving validator.
 pub struct Adversary {
-    behaviour: Behaviour,
-    domain: SigningDomain,
-    index: u16,
-    key: SigningKey,
+    means: Means,
+    behaviours: Vec<Box<dyn Misbehaviour>>,
+    masked: bool,
 }
 
 impl Adversary {
-    /// A validator with honest keys and bad intentions.
+    /// A validator with honest keys and bad intentions. The oracles take a masked one for honest.
     #[must_use]
-    pub fn new(behaviour: Behaviour, genesis: &Genesis, index: u16, identity: &Identity) -> Self {
-        let key = identity.signing_key.clone();
-        Self { behaviour, domain: SigningDomain::of(genesis), index, key }
+    pub fn new(behaviours: &[Behaviour], masked: bool, means: Means) -> Self {
+        Self { means, behaviours: behaviours.iter().map(behaviour).collect(), masked }
     }
 
-    /// What it really sends to `to` instead of `message`.
-    pub fn distort(&mut self, to: u16, message: Message) -> Vec<Message> {
-        match (self.behaviour, message) {
-            (Behaviour::Silent, _) => Vec::new(),
-            (Behaviour::WithholdShares, Message::Shares(_)) => Vec::new(),
-            (Behaviour::WrongShares, Message::Shares(shares)) => vec![self.wrong(&shares)],
-            (Behaviour::Equivocate, Message::Consensus(ConsensusMessage::Vote(vote))) => {
-                self.double(to, vote)
-            }
-            (_, message) => vec![message],
-        }
+    /// Whether the oracles take it for honest.
+    #[must_use]
+    pub const fn is_masked(&self) -> bool {
+        self.masked
     }
 
-    /// Half of the validators get the honest vote, half its opposite, and one in four both.
-    fn double(&self, to: u16, vote: SignedVote) -> Vec<Message> {
-        if vote.voter.as_u16() != self.index {
-            return vec![Message::Consensus(ConsensusMessage::Vote(vote))];
+    /// What it really sends instead of `message`.
+    pub fn outgoing(&mut self, to: u16, message: Message) -> Vec<Letter> {
+        self.means.note(&message);
+        let Self { means, behaviours, .. } = self;
+        let mut letters = vec![Letter::new(to, message)];
+        for behaviour in behaviours {
+            letters =
+                letters.into_iter().flat_map(|letter| behaviour.outgoing(means, letter)).collect();
         }
-        let block = match vote.block {
-            Some(_) => None,
-            None => Some(BlockId::new([7; 32])),
-        };
-        let mut other = SignedVote { block, ..vote.clone() };
-        let signature = self.key.sign(other.digest(&self.domain, Epoch::ZERO).as_bytes());
-        other.signature = SignatureBytes::new(signature.to_bytes());
-        let honest = Message::Consensus(ConsensusMessage::Vote(vote));
-        let opposite = Message::Consensus(ConsensusMessage::Vote(other));
-        match to % 4 {
-            0 => vec![honest, opposite],
-            1 | 3 => vec![honest],
-            _ => vec![opposite],
-        }
+        letters
     }
 
-    /// Points that are on the curve and in the subgroup, but not its shares: the honest ones turned
-    /// round by one place, or the generator where there is but one.
-    fn wrong(&self, message: &ShareMessage) -> Message {
-        const GENERATOR: &str = "97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb";
-        let generator: G1Bytes = GENERATOR.parse().unwrap_or_default();
-        let mut shares = message.shares.clone();
-        if let Some(first) = shares.first_mut() {
-            *first = generator;
-        }
-        let digest = ShareMessage::digest(
-            &self.domain,
-            message.epoch,
-            message.height,
-            message.block,
-            &shares,
-        );
-        let signature = SignatureBytes::new(self.key.sign(digest.as_bytes()).to_bytes());
-        Message::Shares(Arc::new(ShareMessage { shares, signature, ..message.clone() }))
+    /// What it sends because it hears `message`.
+    pub fn incoming(&mut self, message: &Message) -> Vec<Letter> {
+        self.means.note(message);
+        let Self { means, behaviours, .. } = self;
+        behaviours.iter_mut().flat_map(|behaviour| behaviour.incoming(means, message)).collect()
+    }
+
+    /// What it did, by name.
+    #[must_use]
+    pub const fn counters(&self) -> &BTreeMap<&'static str, u64> {
+        &self.means.counters
+    }
+}
+
+fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
+    use blocks::{Forger, Forgery};
+    match behaviour {
+        Behaviour::Silent => Box::new(silence::Silent),
+        Behaviour::Partial => Box::new(silence::Partial),
+        Behaviour::Dawdle => Box::new(silence::Dawdle),
+        Behaviour::Equivocate => Box::new(votes::Equivocate),
+        Behaviour::EquivocateLate => Box::new(votes::EquivocateLate),
+        Behaviour::TwinBlocks => Box::new(Forger::new(Forgery::Twin)),
+        Behaviour::WrongLedger => Box::new(Forger::new(Forgery::WrongLedger)),
+        Behaviour::UnknownBundle => Box::new(Forger::new(Forgery::UnknownBundle)),
+        Behaviour::FutureTime => Box::new(Forger::new(Forgery::FutureTime)),
+        Behaviour::UnknownOrigin => Box::new(Forger::new(Forgery::UnknownOrigin)),
+        Behaviour::Censor => Box::new(Forger::new(Forgery::Censor)),
+        Behaviour::HiddenBlock => Box::new(blocks::Hidden),
+        Behaviour::WithholdShares => Box::new(shares::Withhold),
+        Behaviour::WrongShares => Box::new(shares::Wrong),
+        Behaviour::PrematureShares => Box::new(shares::Premature),
+        Behaviour::FalseOpenings => Box::new(openings::FalseOpenings),
+        Behaviour::Boast => Box::new(progress::Boast),
+        Behaviour::Flood => Box::new(flood::Flood::default()),
+        Behaviour::Forge => Box::new(bundles::Forge),
     }
 }

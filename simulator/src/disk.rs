@@ -1,7 +1,7 @@
 //! A validator's disk: the tables of the store in memory, plus the file that holds the high-water mark.
 //!
 //! A commit is atomic and synced, so a crash keeps exactly the commits that returned. What a crash can
-//! take is decided by the world: the whole database ([`Disk::wipe`]) with or without the signer's mark.
+//! take beyond that is decided by the scenario ([`Loss`]).
 
 use std::{collections::BTreeMap, convert::Infallible};
 
@@ -9,11 +9,16 @@ use conclave_consensus::{HighWater, SigningPosition, Step};
 use conclave_sequencer::{Entry, Store, Table, Write};
 use conclave_types::{Height, Round};
 
+use crate::scenario::Loss;
+
+type Tables = BTreeMap<Table, BTreeMap<Vec<u8>, Vec<u8>>>;
+
 /// One validator's disk.
 #[derive(Clone, Debug, Default)]
 pub struct Disk {
-    tables: BTreeMap<Table, BTreeMap<Vec<u8>, Vec<u8>>>,
+    tables: Tables,
     high_water: Option<HighWater>,
+    earlier: Option<(Tables, Option<HighWater>)>,
     commits: u64,
 }
 
@@ -25,11 +30,26 @@ impl Disk {
         Self { high_water: Some(HighWater { at, wal_entries: 0 }), ..Self::default() }
     }
 
-    /// Loses the database; `with_mark` says whether the signer's mark goes too.
-    pub fn wipe(&mut self, with_mark: bool) {
-        self.tables.clear();
-        if with_mark {
-            self.high_water = None;
+    /// Remembers what is on it, for a crash that brings it back.
+    pub fn take_snapshot(&mut self) {
+        self.earlier = Some((self.tables.clone(), self.high_water));
+    }
+
+    /// Loses what a crash takes.
+    pub fn lose(&mut self, loss: Loss) {
+        let (tables, high_water) = self.earlier.take().unwrap_or_default();
+        match loss {
+            Loss::Nothing => {}
+            Loss::Database => self.tables.clear(),
+            Loss::Disk => {
+                self.tables.clear();
+                self.high_water = None;
+            }
+            Loss::RecentDatabase => self.tables = tables,
+            Loss::Recent => {
+                self.tables = tables;
+                self.high_water = high_water;
+            }
         }
     }
 
@@ -37,6 +57,12 @@ impl Disk {
     #[must_use]
     pub const fn commits(&self) -> u64 {
         self.commits
+    }
+
+    /// Rows of a table.
+    #[must_use]
+    pub fn rows(&self, table: Table) -> usize {
+        self.tables.get(&table).map_or(0, BTreeMap::len)
     }
 }
 
@@ -55,7 +81,15 @@ impl Store for Disk {
                 }
                 Write::DeleteRange { table, from, to } => {
                     let rows = self.tables.entry(*table).or_default();
-                    rows.retain(|key, _| key < from || key >= to);
+                    let gone: Vec<_> = rows
+                        .range(from.clone()..)
+                        .map(|(key, _)| key)
+                        .take_while(|key| *key < to)
+                        .cloned()
+                        .collect();
+                    for key in gone {
+                        rows.remove(&key);
+                    }
                 }
                 Write::HighWater(mark) => self.high_water = Some(*mark),
             }

@@ -10,20 +10,26 @@
 //!                           └─ oracle ─▶ verdict, trace hash, counters
 //! ```
 
-mod random;
-mod scenario;
-mod disk;
-mod network;
-mod load;
 mod adversary;
+mod builtin;
+mod disk;
+mod load;
+mod network;
 mod oracle;
+mod random;
+mod report;
+mod scenario;
 mod world;
 
-pub use adversary::Adversary;
-pub use disk::Disk;
-pub use load::Load;
-pub use network::{Network, NetworkModel, Partition};
-pub use oracle::{Oracle, Violation};
-pub use random::Random;
-pub use scenario::{Behaviour, Byzantine, Crash, Loss, Scenario};
+pub use builtin::{BUILTINS, Builtin, builtin};
+pub use report::{Report, Verdict};
+pub use scenario::{Behaviour, Byzantine, Crash, Loss, Scenario, ScenarioError};
 pub use world::{Outcome, World};
+
+/// Runs a scenario from a seed and judges it; none if no world can be built from it, which
+/// [`Scenario::parse`] does not let happen.
+#[must_use]
+pub fn run(name: &str, scenario: &Scenario, seed: u64) -> Option<Report> {
+    let outcome = World::new(scenario, seed)?.run();
+    Some(Report::new(name, scenario, seed, outcome))
+}

@@ -1,9 +1,15 @@
-//! The users: payers who seal bundles for two rollups and hand them to validators.
+//! The users: payers who seal bundles for two rollups and hand them to validators, and one who does
+//! everything a payer should not.
+//!
+//! Whatever is handed in is registered with what should become of it ([`Standing`]), so that the
+//! oracles can judge what the validators make of it.
+
+mod spam;
 
 use conclave_encryption::{PublicKey, seal};
 use conclave_types::{
-    BundleHeader, BundleNonce, EncryptedBundle, Genesis, GenesisAccount, Gwei, Height, HeightDelta,
-    KeyId, Leg, PayerAddress, PayerSignature, RollupId, digest::keccak,
+    BundleHeader, BundleId, BundleNonce, EncryptedBundle, Genesis, GenesisAccount, Gwei, Height,
+    HeightDelta, KeyId, Leg, PayerAddress, PayerSignature, RollupId, digest::keccak,
 };
 use secp256k1::{All, Message, PublicKey as PayerKey, Secp256k1, SecretKey};
 
@@ -11,20 +17,73 @@ use crate::random::Random;
 
 /// How long a bundle stays valid.
 const LIFETIME: HeightDelta = HeightDelta::new(1_000);
-
 /// What every payer owns at genesis.
 pub const BALANCE: Gwei = Gwei::new(1_000_000_000_000);
+/// Lanes that a payer uses.
+const LANES: u64 = 2;
+/// Bundles of others that the hostile payer remembers.
+const SEEN_MAX: usize = 64;
+
+/// What should become of a bundle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is included, and opens to these legs.
+    Good(Vec<Leg>),
+    /// It is included and pays, and has no effect.
+    Dud,
+    /// Another bundle has its nonce: at most one of them is included.
+    Rival(Vec<Leg>),
+    /// It is never included.
+    Forged,
+}
+
+/// A bundle that a user hands in, and what should become of it.
+#[derive(Clone, Debug)]
+pub struct Handed {
+    /// The bundle.
+    pub bundle: EncryptedBundle,
+    /// Its id.
+    pub id: BundleId,
+    /// What should become of it.
+    pub standing: Standing,
+}
+
+impl Handed {
+    fn new(bundle: EncryptedBundle, standing: Standing) -> Self {
+        Self { id: bundle.id(), bundle, standing }
+    }
+}
 
 struct Payer {
     secret: SecretKey,
     address: PayerAddress,
-    next_sequence: u64,
+    next: [u64; LANES as usize],
+}
+
+impl Payer {
+    fn new(curve: &Secp256k1<All>, random: &mut Random) -> Option<Self> {
+        let secret = SecretKey::from_byte_array(&random.bytes()).ok()?;
+        let public = PayerKey::from_secret_key(curve, &secret).serialize_uncompressed();
+        let hash = keccak(public.get(1..)?);
+        let address = PayerAddress::from_slice(hash.as_bytes().get(12..)?).ok()?;
+        Some(Self { secret, address, next: [0; LANES as usize] })
+    }
+
+    fn nonce(&mut self, lane: u64) -> Option<BundleNonce> {
+        let next = self.next.get_mut(usize::try_from(lane).ok()?)?;
+        let sequence = *next;
+        *next = next.saturating_add(1);
+        Some(BundleNonce { lane, sequence })
+    }
 }
 
 /// Payers with their keys and nonces.
 pub struct Load {
     curve: Secp256k1<All>,
     payers: Vec<Payer>,
+    /// One with money and no manners, and one with neither.
+    hostile: Vec<Payer>,
+    seen: Vec<EncryptedBundle>,
     random: Random,
     rollups: Vec<RollupId>,
     made: u64,
@@ -32,72 +91,98 @@ pub struct Load {
 
 impl Load {
     /// `count` payers whose keys follow from the seed.
-    ///
-    /// # Panics
-    ///
-    /// Never in practice: a random scalar is a key but for one in 2¹²⁷.
     #[must_use]
     pub fn new(seed: u64, count: u64, rollups: Vec<RollupId>) -> Self {
         let curve = Secp256k1::new();
         let mut random = Random::new(seed, 2);
-        let payers = (0..count).filter_map(|_| {
-            let secret = SecretKey::from_byte_array(&random.bytes()).ok()?;
-            let public = PayerKey::from_secret_key(&curve, &secret).serialize_uncompressed();
-            let hash = keccak(public.get(1..)?);
-            let address = PayerAddress::from_slice(hash.as_bytes().get(12..)?).ok()?;
-            Some(Payer { secret, address, next_sequence: 0 })
-        });
-        let payers = payers.collect();
-        Self { curve, payers, random, rollups, made: 0 }
+        let payers = (0..count).filter_map(|_| Payer::new(&curve, &mut random)).collect();
+        let hostile = (0..2).filter_map(|_| Payer::new(&curve, &mut random)).collect();
+        Self { curve, payers, hostile, seen: Vec::new(), random, rollups, made: 0 }
     }
 
     /// The payers' genesis accounts.
     #[must_use]
     pub fn accounts(&self) -> Vec<GenesisAccount> {
-        let accounts = self.payers.iter();
+        let accounts = self.payers.iter().chain(self.hostile.first());
         accounts.map(|p| GenesisAccount { address: p.address, balance: BALANCE }).collect()
     }
 
+    /// The payer whom a censor dislikes.
+    #[must_use]
+    pub fn first_payer(&self) -> Option<PayerAddress> {
+        self.payers.first().map(|payer| payer.address)
+    }
+
     /// Seals the next bundle; one in four has a leg for each rollup.
-    pub fn next(&mut self, genesis: &Genesis, key: &PublicKey, now: Height) -> Option<EncryptedBundle> {
+    pub fn next(&mut self, genesis: &Genesis, key: &PublicKey, now: Height) -> Option<Handed> {
         let count = u64::try_from(self.payers.len()).unwrap_or(u64::MAX);
         let pick = usize::try_from(self.random.below(count)).ok()?;
+        let lane = self.random.below(LANES);
+        let legs = self.legs();
+        let payer = self.payers.get_mut(pick)?;
+        let nonce = payer.nonce(lane)?;
+        let header = header(genesis, payer.address, nonce, now);
+        let bundle = sealed(key, header, &legs, &mut self.random)?;
+        let bundle = signed(&self.curve, &payer.secret, bundle);
+        if self.seen.len() < SEEN_MAX {
+            self.seen.push(bundle.clone());
+        } else if let Some(slot) = self.seen.get_mut(usize::try_from(self.made).ok()? % SEEN_MAX) {
+            *slot = bundle.clone();
+        }
+        Some(Handed::new(bundle, Standing::Good(legs)))
+    }
+
+    fn legs(&mut self) -> Vec<Leg> {
         let cross = self.random.chance(250);
         self.made = self.made.saturating_add(1);
-        let body = |rollup: &RollupId, made: u64| Leg {
+        let made = self.made;
+        let leg = |rollup: &RollupId| Leg {
             rollup: *rollup,
             transaction: format!("tx {made} for {rollup}").into_bytes(),
         };
-        let take = if cross { self.rollups.len() } else { 1 };
-        let legs: Vec<Leg> =
-            self.rollups.iter().take(take).map(|rollup| body(rollup, self.made)).collect();
-        let payer = self.payers.get_mut(pick)?;
-        let nonce = BundleNonce { lane: 0, sequence: payer.next_sequence };
-        payer.next_sequence = payer.next_sequence.saturating_add(1);
-        let header = BundleHeader {
-            network: genesis.network_id(),
-            suite: genesis.encryption_key.suite,
-            key_id: KeyId::ZERO,
-            payer: payer.address,
-            nonce,
-            max_fee: Gwei::new(1_000_000),
-            priority_fee: Gwei::ZERO,
-            valid_until: now.saturating_add(LIFETIME),
-            body_bytes: 0,
-        };
-        let sealed = seal(key.sealing_key(), header, &legs, self.random.rng()).ok()?;
-        let mut bundle = EncryptedBundle {
-            header: sealed.header,
-            capsule: sealed.capsule,
-            body: sealed.body,
-            signature: PayerSignature::new([0; 65]),
-        };
-        bundle.signature = sign(&self.curve, &payer.secret, &bundle);
-        Some(bundle)
+        if cross {
+            return self.rollups.iter().map(leg).collect();
+        }
+        let count = u64::try_from(self.rollups.len()).unwrap_or(1);
+        let pick = usize::try_from(self.random.below(count)).unwrap_or(0);
+        self.rollups.iter().skip(pick).take(1).map(leg).collect()
     }
 }
 
-fn sign(curve: &Secp256k1<All>, secret: &SecretKey, bundle: &EncryptedBundle) -> PayerSignature {
+fn header(genesis: &Genesis, payer: PayerAddress, nonce: BundleNonce, now: Height) -> BundleHeader {
+    BundleHeader {
+        network: genesis.network_id(),
+        suite: genesis.encryption_key.suite,
+        key_id: KeyId::ZERO,
+        payer,
+        nonce,
+        max_fee: Gwei::new(1_000_000),
+        priority_fee: Gwei::ZERO,
+        valid_until: now.saturating_add(LIFETIME),
+        body_bytes: 0,
+    }
+}
+
+fn sealed(
+    key: &PublicKey,
+    header: BundleHeader,
+    legs: &[Leg],
+    random: &mut Random,
+) -> Option<EncryptedBundle> {
+    let sealed = seal(key.sealing_key(), header, legs, random.rng()).ok()?;
+    Some(EncryptedBundle {
+        header: sealed.header,
+        capsule: sealed.capsule,
+        body: sealed.body,
+        signature: PayerSignature::new([0; 65]),
+    })
+}
+
+fn signed(
+    curve: &Secp256k1<All>,
+    secret: &SecretKey,
+    mut bundle: EncryptedBundle,
+) -> EncryptedBundle {
     let message = Message::from_digest(*bundle.signing_digest().as_bytes());
     let (recovery, compact) = curve.sign_ecdsa_recoverable(&message, secret).serialize_compact();
     let mut bytes = [0; 65];
@@ -105,5 +190,6 @@ fn sign(curve: &Secp256k1<All>, secret: &SecretKey, bundle: &EncryptedBundle) ->
     for (to, from) in bytes.iter_mut().zip(compact.into_iter().chain([v])) {
         *to = from;
     }
-    PayerSignature::new(bytes)
+    bundle.signature = PayerSignature::new(bytes);
+    bundle
 }

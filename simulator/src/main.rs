@@ -1,13 +1,11 @@
-//! `conclave-sim`: run a scenario.
+//! `conclave-sim`: runs scenarios from seeds, and says whether every promise held.
 
-use conclave_simulator::{Scenario, World};
+mod cli;
 
-fn main() -> anyhow::Result<()> {
-    let outcome = World::new(Scenario::default(), 1).map(World::run);
-    anyhow::ensure!(outcome.is_some(), "no world");
-    #[expect(clippy::print_stdout, reason = "the result")]
-    {
-        println!("{outcome:#?}");
-    }
-    Ok(())
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    cli::main(&cli::Cli::parse())
 }

@@ -35,8 +35,21 @@ pub struct Partition {
     pub from_ms: u64,
     /// When it heals.
     pub until_ms: u64,
+    /// Both are later by up to this much, drawn from the seed.
+    #[serde(default)]
+    pub spread_ms: u64,
     /// One side; the other side is everyone else.
     pub side: Vec<u16>,
+    /// The side hears the others, but is not heard.
+    #[serde(default)]
+    pub one_way: bool,
+}
+
+impl Partition {
+    fn separates(&self, from: u16, to: u16) -> bool {
+        let (from, to) = (self.side.contains(&from), self.side.contains(&to));
+        from != to && (from || !self.one_way)
+    }
 }
 
 /// The links.
@@ -49,6 +62,8 @@ pub struct Network {
     pub lost: u64,
     /// Messages that a partition kept back.
     pub blocked: u64,
+    /// Messages that arrived twice.
+    pub duplicated: u64,
     /// Messages that were handed over.
     pub delivered: u64,
 }
@@ -57,7 +72,7 @@ impl Network {
     /// Links that begin at `started`.
     #[must_use]
     pub const fn new(model: NetworkModel, partitions: Vec<Partition>, started: Time) -> Self {
-        Self { model, partitions, started, lost: 0, blocked: 0, delivered: 0 }
+        Self { model, partitions, started, lost: 0, blocked: 0, duplicated: 0, delivered: 0 }
     }
 
     /// When a message sent now arrives; more than once if it is duplicated, never if it is lost.
@@ -71,6 +86,7 @@ impl Network {
             return Vec::new();
         }
         let copies = if random.chance(self.model.duplicate_permille) { 2 } else { 1 };
+        self.duplicated = self.duplicated.saturating_add(copies - 1);
         self.delivered = self.delivered.saturating_add(1);
         (0..copies).map(|_| now.after(self.delay(random))).collect()
     }
@@ -85,7 +101,7 @@ impl Network {
         let elapsed = u64::try_from(now.since(self.started).as_millis()).unwrap_or(u64::MAX);
         self.partitions.iter().any(|partition| {
             (partition.from_ms..partition.until_ms).contains(&elapsed)
-                && partition.side.contains(&from) != partition.side.contains(&to)
+                && partition.separates(from, to)
         })
     }
 }

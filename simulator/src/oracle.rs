@@ -1,18 +1,70 @@
 //! The promises, restated in arithmetic of their own and checked as the run goes.
 //!
-//! The oracle sees what validators send and what they tell their subscribers, never their state, and
-//! calls none of the code it judges.
+//! The oracle sees what validators send, what they tell their subscribers, what users handed in, and,
+//! after a crash, what is on the disk; never a validator's state. It calls none of the code it judges.
+//!
+//! ```text
+//! sent, told, handed in, on disk ─▶ votes · shares · chain · order · payers · inclusion ─▶ first violation
+//! ```
+
+mod chain;
+mod inclusion;
+mod order;
+mod payers;
+mod shares;
+mod votes;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use conclave_consensus::ConsensusMessage;
-use conclave_sequencer::{Event, Message, Peer, Penalty};
+use conclave_sequencer::{Event, Message, Peer, Penalty, archive};
 use conclave_types::{
-    Batch, BlockId, BundleId, Digest, Genesis, Height, RevealedBlock, RollupId, Time,
+    Batch, BundleId, Digest, Genesis, Gwei, Height, PayerAddress, RevealedBlock, Time,
 };
 use sha3::{Digest as _, Keccak256};
 
-use crate::scenario::Loss;
+use crate::{disk::Disk, load::Handed, scenario::Loss};
+
+use self::{chain::Chain, inclusion::Inclusion, payers::Payers, shares::Shares, votes::Votes};
+
+/// Every promise that an oracle watches over.
+pub const PROMISES: [&str; 15] = [
+    AGREEMENT,
+    BLIND,
+    CONSISTENT,
+    BLAMED,
+    SLASHED,
+    ONCE,
+    DETERMINISM,
+    CONTIGUITY,
+    ORDER,
+    WHOLE,
+    PAID,
+    FORGED,
+    INCLUSION,
+    DURABLE,
+    RUNS,
+];
+
+const AGREEMENT: &str = "agreement";
+const BLIND: &str = "blind ordering";
+const CONSISTENT: &str = "an honest validator never contradicts itself";
+const BLAMED: &str = "nobody honest is blamed";
+const SLASHED: &str = "nobody honest can be slashed";
+const ONCE: &str = "a bundle is included once";
+const DETERMINISM: &str = "determinism";
+const CONTIGUITY: &str = "contiguity";
+const ORDER: &str = "the beacon draws the order";
+const WHOLE: &str = "all or nothing";
+const PAID: &str = "every bundle pays once";
+const FORGED: &str = "what nobody paid for is not included";
+const INCLUSION: &str = "no censorship for long";
+const DURABLE: &str = "durable before visible";
+/// An honest validator stopped by itself, or grew without bound.
+pub(crate) const RUNS: &str = "an honest validator keeps running";
 
 /// A promise that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,46 +75,42 @@ pub struct Violation {
     pub detail: String,
 }
 
-/// What a vote or proposal says at its position: kind, block, round of the polka.
-type Saying = (u8, Option<BlockId>, Option<u32>);
+/// What a check finds.
+type Check = Result<(), Violation>;
+
+fn ensure(holds: bool, promise: &'static str, detail: impl FnOnce() -> String) -> Check {
+    if holds { Ok(()) } else { Err(Violation { promise, detail: detail() }) }
+}
 
 /// Watches a run.
 pub struct Oracle {
     honest: BTreeSet<u16>,
-    secrecy: usize,
     violation: Option<Violation>,
     trace: Keccak256,
-    decided: BTreeMap<Height, BlockId>,
-    decided_at: BTreeMap<u16, Height>,
-    included: BTreeMap<BundleId, Height>,
-    revealed: BTreeMap<Height, Digest>,
-    revealed_at: BTreeMap<u16, Height>,
-    sharers: BTreeMap<(Height, BlockId), BTreeSet<u16>>,
-    sayings: BTreeMap<(u16, Height, u32, u8), Saying>,
-    streams: BTreeMap<(RollupId, u64), Digest>,
-    lanes: BTreeMap<(u16, RollupId), u64>,
+    votes: Votes,
+    shares: Shares,
+    chain: Chain,
+    payers: Payers,
+    inclusion: Inclusion,
     counters: BTreeMap<&'static str, u64>,
 }
 
 impl Oracle {
-    /// An oracle for a run of `genesis` in which `honest` validators keep to the protocol.
+    /// An oracle for a run of `genesis` in which `honest` validators keep to the protocol and `secrecy`
+    /// shares of a block tell nothing.
     #[must_use]
-    pub fn new(_genesis: &Genesis, secrecy: u16, honest: BTreeSet<u16>) -> Self {
+    pub fn new(genesis: &Genesis, secrecy: u16, honest: BTreeSet<u16>) -> Self {
+        let count = genesis.members.len();
         Self {
-            decided_at: honest.iter().map(|node| (*node, Height::ZERO)).collect(),
-            revealed_at: honest.iter().map(|node| (*node, Height::ZERO)).collect(),
-            honest,
-            secrecy: usize::from(secrecy),
             violation: None,
             trace: Keccak256::new(),
-            decided: BTreeMap::new(),
-            included: BTreeMap::new(),
-            revealed: BTreeMap::new(),
-            sharers: BTreeMap::new(),
-            sayings: BTreeMap::new(),
-            streams: BTreeMap::new(),
-            lanes: BTreeMap::new(),
+            votes: Votes::default(),
+            shares: Shares::new(usize::from(secrecy), count.saturating_sub(honest.len())),
+            chain: Chain::new(&honest),
+            payers: Payers::new(genesis),
+            inclusion: Inclusion::new(genesis),
             counters: BTreeMap::new(),
+            honest,
         }
     }
 
@@ -75,13 +123,13 @@ impl Oracle {
     /// The lowest height that every honest validator has revealed.
     #[must_use]
     pub fn revealed_by_all(&self) -> Height {
-        self.revealed_at.values().min().copied().unwrap_or_default()
+        self.chain.revealed_by_all()
     }
 
     /// The highest height that an honest validator has decided.
     #[must_use]
     pub fn decided_by_any(&self) -> Height {
-        self.decided_at.values().max().copied().unwrap_or_default()
+        self.chain.decided_by_any()
     }
 
     /// Digest of everything that became visible.
@@ -94,42 +142,87 @@ impl Oracle {
     /// What was counted.
     #[must_use]
     pub fn counters(&self) -> BTreeMap<&'static str, u64> {
-        self.counters.clone()
+        let mut counters = self.counters.clone();
+        counters.insert("nobody_saw", self.chain.unseen());
+        counters
     }
 
     /// A user handed in a bundle.
-    pub fn submitted(&mut self) {
+    pub fn handed_in(&mut self, handed: &Handed) {
         self.count("submitted");
+        self.payers.register(handed);
+    }
+
+    /// A user handed in something hostile.
+    pub fn spammed(&mut self) {
+        self.count("spam");
     }
 
     /// A validator's process died.
-    pub fn crashed(&mut self, node: u16, loss: Loss) {
+    pub fn crashed(&mut self, node: u16) {
         self.count("crashes");
-        if loss != Loss::Nothing {
-            // It starts over: its stream to subscribers begins at the first batch again.
-            self.lanes.retain(|(of, _), _| *of != node);
-            self.decided_at.entry(node).and_modify(|height| *height = Height::ZERO);
-            self.revealed_at.entry(node).and_modify(|height| *height = Height::ZERO);
+        self.inclusion.crashed(node);
+    }
+
+    /// A validator is about to start again from its disk.
+    pub fn recovers(&mut self, now: Time, node: u16, disk: &Disk, loss: Loss) {
+        if !self.honest.contains(&node) {
+            return;
         }
+        let keeps = loss == Loss::Nothing;
+        let check = self.read_back(now, node, disk);
+        self.note(check);
+        let check = self.chain.recovers(node, disk, keeps);
+        self.note(check);
+    }
+
+    /// What became durable just before the crash, and nobody saw: it counts as told.
+    fn read_back(&mut self, now: Time, node: u16, disk: &Disk) -> Check {
+        let Ok(Some(tip)) = archive::tip(disk) else { return Ok(()) };
+        for height in self.chain.decided_at(node).up_to(tip.decided) {
+            let Ok(Some(stored)) = archive::block(disk, height) else { continue };
+            let round = stored.certificate.round.as_u32();
+            let (header, ids) = (&stored.block.header, &stored.block.body.bundles);
+            self.payers.decided(header.height, ids)?;
+            self.chain.decided(node, header.height, stored.block.id(), ids)?;
+            self.inclusion.decided(header, ids, round, &self.payers)?;
+            self.chain.saw_unseen();
+        }
+        for height in self.chain.revealed_at(node).up_to(tip.revealed) {
+            let Ok(Some(block)) = archive::revealed(disk, height) else { continue };
+            let digest = archive::reveal(disk, height).ok().flatten().map(|reveal| reveal.digest);
+            let mut batches = Vec::new();
+            for (rollup, next) in self.chain.next_batches(node) {
+                let found = archive::batches(disk, rollup, next, 1).unwrap_or_default();
+                batches.extend(found.into_iter().filter(|batch| batch.height == height));
+            }
+            self.revealed(now, node, &block, &batches, digest.unwrap_or_default())?;
+            self.chain.saw_unseen();
+        }
+        Ok(())
     }
 
     /// A validator stopped itself.
-    pub fn halted(&mut self, node: u16, why: String) {
-        if self.honest.contains(&node) {
-            self.broken("an honest validator keeps running", format!("validator {node}: {why}"));
-        }
+    pub fn halted(&mut self, node: u16, why: &str) {
+        let honest = self.honest.contains(&node);
+        self.note(ensure(!honest, RUNS, || format!("validator {node}: {why}")));
+    }
+
+    /// How much a validator holds.
+    pub fn holds(&mut self, node: u16, what: &str, found: usize, most: usize) {
+        let fits = found <= most || !self.honest.contains(&node);
+        let detail = || format!("validator {node} holds {found} {what}, at most {most} expected");
+        self.note(ensure(fits, RUNS, detail));
     }
 
     /// A validator judged its peers.
     pub fn penalties(&mut self, node: u16, penalties: &[(Peer, Penalty)]) {
         for (peer, penalty) in penalties {
             self.count("penalties");
-            if let Peer::Validator(accused) = peer
-                && self.honest.contains(&node)
-                && self.honest.contains(&accused.as_u16())
-            {
-                let detail = format!("validator {node} blames {accused}: {penalty:?}");
-                self.broken("nobody honest is blamed", detail);
+            if let Peer::Validator(accused) = peer {
+                let both = [node, accused.as_u16()].iter().all(|who| self.honest.contains(who));
+                let detail = || format!("validator {node} blames {accused}: {penalty:?}");
+                self.note(ensure(!both, BLAMED, detail));
             }
         }
     }
@@ -137,165 +230,112 @@ impl Oracle {
     /// An honest validator sends a message.
     pub fn sent(&mut self, now: Time, from: u16, to: u16, message: &Message) {
         self.trace_event(now, from, message.kind(), &to.to_be_bytes());
-        match message {
+        let check = match message {
             Message::Consensus(ConsensusMessage::Vote(vote)) if vote.voter.as_u16() == from => {
-                let key = (from, vote.height, vote.round.as_u32(), vote.kind.code());
-                self.says(key, (vote.kind.code(), vote.block, None));
+                self.inclusion.voted(now, from, vote);
+                self.votes.vote(from, vote)
             }
             Message::Consensus(ConsensusMessage::Proposal(proposal))
                 if proposal.proposer.as_u16() == from =>
             {
-                let key = (from, proposal.height, proposal.round.as_u32(), 2);
-                let pol_round = proposal.pol_round.map(conclave_types::Round::as_u32);
-                self.says(key, (2, Some(proposal.block), pol_round));
+                self.votes.proposal(from, proposal)
             }
-            Message::Shares(shares) => {
-                self.shares(shares.validator.as_u16(), shares.height, shares.block);
+            Message::Shares(message) if message.validator.as_u16() == from => {
+                *self.counters.entry("shares_sent").or_default() += 1;
+                self.shares.sent(from, message, &self.chain)
             }
-            _ => {}
-        }
-    }
-
-    fn says(&mut self, key: (u16, Height, u32, u8), saying: Saying) {
-        let before = self.sayings.entry(key).or_insert(saying);
-        if *before != saying {
-            let (node, height, round, _) = key;
-            let detail = format!("validator {node} at height {height}, round {round}: {before:?} and {saying:?}");
-            self.broken("an honest validator never contradicts itself", detail);
-        }
-    }
-
-    /// Blindness: an honest validator's share is for a decided block; and more than c shares are never
-    /// about before the decision.
-    fn shares(&mut self, node: u16, height: Height, block: BlockId) {
-        self.count("shares_sent");
-        if self.decided.get(&height) != Some(&block) {
-            let detail = format!("validator {node} shares block {block} at {height}, which nobody decided");
-            self.broken("blind ordering", detail);
-        }
-        let sharers = self.sharers.entry((height, block)).or_default();
-        sharers.insert(node);
-        if sharers.len() > self.secrecy && self.decided.get(&height) != Some(&block) {
-            self.broken("blind ordering", format!("{} shares at {height}", self.secrecy));
-        }
+            _ => Ok(()),
+        };
+        self.note(check);
     }
 
     /// A validator tells its subscribers something.
     pub fn event(&mut self, now: Time, node: u16, event: &Event) {
-        if !self.honest.contains(&node) {
-            return;
+        if self.honest.contains(&node) {
+            let check = self.told(now, node, event);
+            self.note(check);
         }
+    }
+
+    fn told(&mut self, now: Time, node: u16, event: &Event) -> Check {
         match event {
-            Event::Decided { header, block, bundles, .. } => {
+            Event::Decided { header, block, bundles, certificate } => {
                 self.trace_event(now, node, "decided", block.as_bytes());
-                self.decided(node, header.height, *block, bundles);
+                self.payers.decided(header.height, bundles)?;
+                self.chain.decided(node, header.height, *block, bundles)?;
+                let round = certificate.round.as_u32();
+                self.inclusion.decided(header, bundles, round, &self.payers)
             }
             Event::Revealed { block, batches, digest } => {
-                self.trace_event(now, node, "revealed", digest.as_bytes());
-                self.revealed(node, block, batches, *digest);
+                self.revealed(now, node, block, batches, *digest)
             }
             Event::Equivocation(evidence) => {
                 self.count("equivocations");
                 let offender = evidence.offender().as_u16();
-                if self.honest.contains(&offender) {
-                    let detail = format!("evidence against honest validator {offender}: {evidence:?}");
-                    self.broken("nobody honest can be slashed", detail);
-                }
+                ensure(!self.honest.contains(&offender), SLASHED, || {
+                    format!("evidence against honest validator {offender}: {evidence:?}")
+                })
             }
             Event::WrongShares { validator, height } => {
                 self.count("wrong_shares");
-                if self.honest.contains(&validator.as_u16()) {
-                    let detail = format!("honest validator {validator} at height {height}");
-                    self.broken("nobody honest can be slashed", detail);
-                }
+                ensure(!self.honest.contains(&validator.as_u16()), SLASHED, || {
+                    format!("validator {node}: honest validator {validator} at height {height}")
+                })
             }
             Event::Anomaly { height, detail } => {
                 self.count("anomalies");
                 self.trace_event(now, node, detail, &height.as_u64().to_be_bytes());
+                Ok(())
             }
-            Event::Round { round, .. } if round.as_u32() > 0 => self.count("later_rounds"),
-            Event::Round { .. } | Event::Admitted { .. } => {}
-        }
-    }
-
-    fn decided(&mut self, node: u16, height: Height, block: BlockId, bundles: &[BundleId]) {
-        let agreed = *self.decided.entry(height).or_insert(block);
-        if agreed != block {
-            let detail = format!("height {height}: {agreed} and, at validator {node}, {block}");
-            self.broken("agreement", detail);
-        }
-        let expected = self.decided_at.get(&node).copied().unwrap_or_default().next();
-        if height != expected {
-            let detail = format!("validator {node} decides {height} where {expected} is next");
-            self.broken("contiguity", detail);
-        }
-        self.decided_at.insert(node, height);
-        for id in bundles {
-            let first = *self.included.entry(*id).or_insert(height);
-            if first != height {
-                let detail = format!("bundle {id} at {first} and at {height}");
-                self.broken("a bundle is included once", detail);
+            Event::Round { round, .. } => {
+                if round.as_u32() > 0 {
+                    self.count("later_rounds");
+                }
+                Ok(())
+            }
+            Event::Admitted { bundle } => {
+                self.inclusion.admitted(now, node, *bundle);
+                Ok(())
             }
         }
     }
 
-    fn revealed(&mut self, node: u16, block: &RevealedBlock, batches: &[Batch], digest: Digest) {
-        let height = block.height;
-        let agreed = *self.revealed.entry(height).or_insert(digest);
-        if agreed != digest {
-            let detail = format!("height {height}: {agreed} and, at validator {node}, {digest}");
-            self.broken("determinism", detail);
+    fn revealed(
+        &mut self,
+        now: Time,
+        node: u16,
+        block: &RevealedBlock,
+        batches: &[Batch],
+        digest: Digest,
+    ) -> Check {
+        self.trace_event(now, node, "revealed", digest.as_bytes());
+        if self.chain.is_first_reveal(block.height) {
+            let opened = u64::try_from(block.bundles.len()).unwrap_or(u64::MAX);
+            *self.counters.entry("revealed_bundles").or_default() += opened;
+            self.payers.opened(block)?;
+            order::drawn(block, &self.payers)?;
         }
-        let expected = self.revealed_at.get(&node).copied().unwrap_or_default().next();
-        if height != expected {
-            let detail = format!("validator {node} reveals {height} where {expected} is next");
-            self.broken("contiguity", detail);
-        }
-        self.revealed_at.insert(node, height);
-        if !block.bundles.windows(2).all(|pair| match pair {
-            [earlier, later] => earlier.draw <= later.draw,
-            _ => true,
-        }) {
-            self.broken("order is the beacon's", format!("height {height} at validator {node}"));
-        }
-        let legs: usize = block
-            .bundles
-            .iter()
-            .map(|bundle| match &bundle.outcome {
-                conclave_types::Outcome::Opened(legs) => legs.len(),
-                conclave_types::Outcome::Undecryptable(_) => 0,
-            })
-            .sum();
-        let items: usize = batches.iter().map(|batch| batch.items.len()).sum();
-        if legs != items {
-            let detail = format!("height {height}: {legs} legs, {items} delivered");
-            self.broken("all or nothing", detail);
-        }
-        let opened = u64::try_from(block.bundles.len()).unwrap_or(u64::MAX);
-        *self.counters.entry("revealed_bundles").or_default() += opened;
-        for batch in batches {
-            self.batch(node, batch);
-        }
+        self.chain.revealed(node, block, digest)?;
+        order::sliced(block, batches)?;
+        batches.iter().try_for_each(|batch| self.chain.batch(node, batch))
     }
 
-    fn batch(&mut self, node: u16, batch: &Batch) {
-        let next = self.lanes.entry((node, batch.rollup)).or_default();
-        let expected = *next;
-        *next = batch.sequence.saturating_add(1);
-        if batch.sequence != expected {
-            let detail = format!(
-                "validator {node}, rollup {}: batch {} where {expected} is next",
-                batch.rollup, batch.sequence
-            );
-            self.broken("contiguity", detail);
-        }
-        let hash: [u8; 32] = Keccak256::digest(borsh::to_vec(batch).unwrap_or_default()).into();
-        let hash = Digest::new(hash);
-        let agreed = *self.streams.entry((batch.rollup, batch.sequence)).or_insert(hash);
-        if agreed != hash {
-            let detail = format!("rollup {}, batch {}", batch.rollup, batch.sequence);
-            self.broken("determinism", detail);
-        }
+    /// The bundles that users still wait for, by what became of the others.
+    #[must_use]
+    pub fn is_included(&self, id: &BundleId) -> bool {
+        self.payers.is_included(id)
+    }
+
+    /// At the end of the run: what an honest validator's ledger says that a payer has.
+    pub fn balance(&mut self, node: u16, at: Height, payer: &PayerAddress, found: Gwei) {
+        let check = self.payers.balance(node, at, payer, found);
+        self.note(check);
+    }
+
+    /// Every payer that was ever heard of.
+    #[must_use]
+    pub fn all_payers(&self) -> Vec<PayerAddress> {
+        self.payers.all()
     }
 
     fn trace_event(&mut self, now: Time, node: u16, kind: &str, detail: &[u8]) {
@@ -305,8 +345,10 @@ impl Oracle {
         self.trace.update(detail);
     }
 
-    fn broken(&mut self, promise: &'static str, detail: String) {
-        self.violation.get_or_insert(Violation { promise, detail });
+    fn note(&mut self, check: Check) {
+        if let Err(violation) = check {
+            self.violation.get_or_insert(violation);
+        }
     }
 
     fn count(&mut self, what: &'static str) {

@@ -1,8 +1,21 @@
-//! What happens in a run: how many validators, which links, which faults, what load.
+//! What happens in a run: how many validators, which links, which faults, what load, and what the run
+//! is expected to show.
+//!
+//! A scenario is a TOML file. Anything in it may be spread at random over a window (`spread_ms`), so
+//! that a sweep over seeds hits a different instant each time; [`Scenario::drawn`] settles it.
+
+mod check;
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::network::{NetworkModel, Partition};
+pub use check::ScenarioError;
+
+use crate::{
+    network::{NetworkModel, Partition},
+    random::Random,
+};
 
 /// A crash and a restart.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -14,9 +27,15 @@ pub struct Crash {
     pub at_ms: u64,
     /// When it starts again.
     pub until_ms: u64,
+    /// Both are later by up to this much, drawn from the seed.
+    #[serde(default)]
+    pub spread_ms: u64,
     /// What of its disk is gone when it starts again.
     #[serde(default)]
     pub lose: Loss,
+    /// It dies between making its next step durable and letting anything of it become visible.
+    #[serde(default)]
+    pub unseen: bool,
 }
 
 /// What a crash takes with it.
@@ -30,20 +49,63 @@ pub enum Loss {
     Database,
     /// Everything.
     Disk,
+    /// Half a second of the database, but not of the signer's mark: a backup was restored.
+    RecentDatabase,
+    /// Half a second of everything, mark included: a disk that lied about syncing. No software can
+    /// keep its promises on such a disk; it is here so that the oracles can be seen to notice.
+    Recent,
 }
 
-/// How a Byzantine validator behaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+impl Loss {
+    /// Whether the validator knows, after this loss, that it must not sign.
+    #[must_use]
+    pub const fn silences(self) -> bool {
+        matches!(self, Self::Disk)
+    }
+}
+
+/// How a Byzantine validator behaves. Several may be given to one validator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Behaviour {
+    /// Sends nothing at all.
+    Silent,
+    /// Talks to half of the validators only.
+    Partial,
+    /// Sends everything late, at the edge of the timeouts.
+    Dawdle,
     /// Signs two votes for each step and shows them to different halves.
     Equivocate,
+    /// Signs the opposite of each vote too, and sends it half a second later.
+    EquivocateLate,
+    /// Proposes two blocks in each of its rounds and shows them to different halves.
+    TwinBlocks,
+    /// Proposes blocks that name another ledger digest.
+    WrongLedger,
+    /// Proposes blocks with a bundle that nobody has.
+    UnknownBundle,
+    /// Proposes blocks from the future.
+    FutureTime,
+    /// Proposes blocks on an L1 origin that nobody has seen.
+    UnknownOrigin,
+    /// Announces proposals and never hands out their blocks.
+    HiddenBlock,
+    /// Leaves the first payer's bundles out of its blocks.
+    Censor,
     /// Sends no shares.
     WithholdShares,
     /// Sends shares that are not of its key.
     WrongShares,
-    /// Sends nothing at all.
-    Silent,
+    /// Sends its shares for every block that is proposed, before anything is decided.
+    PrematureShares,
+    /// Sends openings that open nothing, asked or not.
+    FalseOpenings,
+    /// Claims to be far ahead, and never delivers.
+    Boast,
+    /// Sends every block again for thousands of rounds, and votes from far ahead.
+    Flood,
+    /// Passes on bundles that no payer made: stolen, re-priced, mauled.
+    Forge,
 }
 
 /// A Byzantine validator.
@@ -52,8 +114,11 @@ pub enum Behaviour {
 pub struct Byzantine {
     /// Who.
     pub validator: u16,
-    /// What it does.
-    pub behaviour: Behaviour,
+    /// What it does; what one leaves of a message, the next gets to distort.
+    pub behaviours: Vec<Behaviour>,
+    /// The oracles take it for honest. Only in scenarios that show what the oracles see.
+    #[serde(default)]
+    pub masked: bool,
 }
 
 /// A run.
@@ -68,8 +133,16 @@ pub struct Scenario {
     pub heights: u64,
     /// Virtual time after which a run that has not got there has failed.
     pub limit_ms: u64,
+    /// After the last fault, every honest validator must have revealed something new within this time.
+    pub heal_ms: u64,
+    /// Who hands in bundles.
+    pub payers: u64,
     /// Bundles handed in each virtual second.
     pub bundles_per_s: u64,
+    /// Hostile bundles handed in each virtual second: junk, stolen, re-priced, replayed, unpaid.
+    pub spam_per_s: u64,
+    /// D of the inclusion rule.
+    pub inclusion_delay_ms: u64,
     /// Links.
     pub network: NetworkModel,
     /// Partitions.
@@ -78,6 +151,12 @@ pub struct Scenario {
     pub crashes: Vec<Crash>,
     /// Who misbehaves.
     pub byzantine: Vec<Byzantine>,
+    /// More validators may misbehave or lose their memory than the protocol bears.
+    pub beyond_f: bool,
+    /// The promise that must break: a control, which shows that the oracle sees.
+    pub breaks: Option<String>,
+    /// Counters, each with the least that a run must reach: proof that the fault happened.
+    pub expect: BTreeMap<String, u64>,
 }
 
 impl Default for Scenario {
@@ -87,11 +166,51 @@ impl Default for Scenario {
             validators: 4,
             heights: 50,
             limit_ms: 120_000,
-            bundles_per_s: 20,
+            heal_ms: 30_000,
+            payers: 8,
+            bundles_per_s: 10,
+            spam_per_s: 0,
+            inclusion_delay_ms: 4_000,
             network: NetworkModel::default(),
             partitions: Vec::new(),
             crashes: Vec::new(),
             byzantine: Vec::new(),
+            beyond_f: false,
+            breaks: None,
+            expect: BTreeMap::new(),
         }
+    }
+}
+
+impl Scenario {
+    /// f: how many validators may fail.
+    #[must_use]
+    pub const fn faulty_max(&self) -> u16 {
+        self.validators.saturating_sub(1) / 3
+    }
+
+    /// The scenario with every instant drawn from the seed.
+    #[must_use]
+    pub fn drawn(mut self, seed: u64) -> Self {
+        let mut random = Random::new(seed, 7);
+        for crash in &mut self.crashes {
+            let shift = random.below(crash.spread_ms.saturating_add(1));
+            crash.at_ms = crash.at_ms.saturating_add(shift);
+            crash.until_ms = crash.until_ms.saturating_add(shift);
+        }
+        for partition in &mut self.partitions {
+            let shift = random.below(partition.spread_ms.saturating_add(1));
+            partition.from_ms = partition.from_ms.saturating_add(shift);
+            partition.until_ms = partition.until_ms.saturating_add(shift);
+        }
+        self
+    }
+
+    /// When the last crash or partition is over.
+    #[must_use]
+    pub fn healed_ms(&self) -> u64 {
+        let crashes = self.crashes.iter().map(|crash| crash.until_ms);
+        let partitions = self.partitions.iter().map(|partition| partition.until_ms);
+        crashes.chain(partitions).max().unwrap_or(0)
     }
 }

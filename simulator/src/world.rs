@@ -2,6 +2,10 @@
 //!
 //! Events are ordered by time and then by the order in which they were made, so a seed gives one run.
 
+mod build;
+mod shell;
+mod users;
+
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap},
@@ -9,17 +13,9 @@ use std::{
     time::Duration,
 };
 
-use conclave_consensus::ConsensusMessage;
-use conclave_encryption::{Packing, PublicKey, SecretShare, deal};
-use conclave_sequencer::{
-    Config, Effects, Event, Identity, Input, Job, JobOutput, Message, Peer, Ready, Sequencer,
-    archive::{self, ArchiveRequest},
-};
-use conclave_types::{
-    BundleId, ConsensusKey, EncryptedBundle, Era, Genesis, Height, L1Origin, Member, Params,
-    PayerAddress, RollupId, RollupRegistration, Time, ValidatorIndex,
-};
-use ed25519_dalek::SigningKey;
+use conclave_encryption::PublicKey;
+use conclave_sequencer::{Identity, JobOutput, Message, Sequencer};
+use conclave_types::{BundleId, EncryptedBundle, Genesis, Height, Time};
 
 use crate::{
     adversary::Adversary,
@@ -33,19 +29,22 @@ use crate::{
 
 /// When the world begins: any instant will do.
 const BEGIN: Time = Time::from_micros(1_800_000_000_000_000);
-/// How long a user waits before handing an undecided bundle to another validator.
-const RESUBMIT: Duration = Duration::from_secs(2);
-/// The users' own delay to a validator.
-const SUBMIT_DELAY: Duration = Duration::from_millis(5);
+/// How old the backup is that a crash brings back.
+const BACKUP_AGE_MS: u64 = 500;
+/// Events that wait at once. More means that messages breed: the run stops and says so.
+const EVENTS_MAX: usize = 2_000_000;
 
 enum Happening {
     Tick(u64),
     Message { from: u16, message: Message },
     Job(Box<JobOutput>),
     Submit(Box<EncryptedBundle>),
-    Crash(Loss),
+    Snapshot,
+    Crash { loss: Loss, unseen: bool },
     Restart,
     Load,
+    Spam,
+    Healed,
 }
 
 struct Scheduled {
@@ -63,6 +62,17 @@ struct Node {
     life: u32,
     tick_at: Option<Time>,
     ticks: u64,
+    /// It dies after its next step is durable.
+    dying: bool,
+    /// What its last crash took.
+    loss: Loss,
+}
+
+impl Node {
+    /// Whether the oracles take it for honest.
+    fn is_honest(&self) -> bool {
+        self.adversary.as_ref().is_none_or(Adversary::is_masked)
+    }
 }
 
 /// What a run came to.
@@ -70,8 +80,8 @@ struct Node {
 pub struct Outcome {
     /// The first promise that was broken.
     pub violation: Option<Violation>,
-    /// Whether every honest validator decided and revealed all heights in time.
-    pub live: bool,
+    /// What did not happen in time; none if everything did.
+    pub missed: Option<String>,
     /// Digest of everything that became visible, in order.
     pub trace_hash: String,
     /// Lowest height that all honest validators have revealed.
@@ -94,137 +104,117 @@ pub struct World {
     nodes: Vec<Node>,
     network: Network,
     load: Load,
+    /// Bundles that users wait for, and when they last handed them in.
     outstanding: BTreeMap<BundleId, (Time, EncryptedBundle)>,
+    /// By when everyone must have revealed what, after the last fault.
+    heal: Option<(Time, Height)>,
     random: Random,
     seed: u64,
     oracle: Oracle,
 }
 
 impl World {
-    /// Builds the world of `scenario` from `seed`.
-    #[must_use]
-    pub fn new(scenario: Scenario, seed: u64) -> Option<Self> {
-        let mut random = Random::new(seed, 1);
-        let rollups = vec![RollupId::new(901), RollupId::new(902)];
-        let load = Load::new(seed, 8, rollups.clone());
-        let packing = Packing::for_parties(usize::from(scenario.validators)).ok()?;
-        let (encryption_key, shares) = deal(packing, Era::ZERO, random.rng());
-        let identities: Vec<Identity> = shares
-            .into_iter()
-            .map(|share: SecretShare| Identity {
-                signing_key: SigningKey::from_bytes(&random.bytes()),
-                secret_share: Some(Arc::new(share)),
-                lost_state: false,
-            })
-            .collect();
-        let member = |(index, identity): (usize, &Identity)| Member {
-            name: format!("validator {index}"),
-            consensus_key: ConsensusKey::new(identity.signing_key.verifying_key().to_bytes()),
-            network_key: ConsensusKey::new([u8::try_from(index).unwrap_or(u8::MAX); 32]),
-            power: 1,
-        };
-        let registration = |id: &RollupId| RollupRegistration {
-            id: *id,
-            name: format!("rollup {id}"),
-            gas_limit: 30_000_000,
-        };
-        let genesis = Arc::new(Genesis {
-            name: "simulation".into(),
-            time: BEGIN,
-            l1_chain_id: 0,
-            l1_contract: PayerAddress::ZERO,
-            l1_origin: L1Origin::default(),
-            params: Params::default(),
-            members: identities.iter().enumerate().map(member).collect(),
-            encryption_key,
-            rollups: rollups.iter().map(registration).collect(),
-            accounts: load.accounts(),
-        });
-        let key = PublicKey::new(genesis.network_id(), &genesis.encryption_key).ok()?;
-        let network = Network::new(scenario.network.clone(), scenario.partitions.clone(), BEGIN);
-        let behaviour = |index: u16| {
-            let entry = scenario.byzantine.iter().find(|byzantine| byzantine.validator == index);
-            entry.map(|byzantine| byzantine.behaviour)
-        };
-        let nodes: Vec<Node> = (0_u16..)
-            .zip(identities)
-            .map(|(index, identity)| Node {
-                disk: Disk::new_validator(),
-                core: None,
-                adversary: behaviour(index)
-                    .map(|behaviour| Adversary::new(behaviour, &genesis, index, &identity)),
-                identity,
-                life: 0,
-                tick_at: None,
-                ticks: 0,
-            })
-            .collect();
-        let honest = (0_u16..).zip(&nodes).filter(|(_, node)| node.adversary.is_none());
-        let oracle =
-            Oracle::new(&genesis, key.packing().secrecy(), honest.map(|(index, _)| index).collect());
-        let mut world = Self {
-            scenario,
-            genesis,
-            key,
-            now: BEGIN,
-            queue: BinaryHeap::new(),
-            scheduled: BTreeMap::new(),
-            next_event: 0,
-            nodes,
-            network,
-            load,
-            outstanding: BTreeMap::new(),
-            random,
-            seed,
-            oracle,
-        };
-        world.prepare();
-        Some(world)
-    }
-
     fn prepare(&mut self) {
         for node in 0..self.scenario.validators {
             self.schedule(BEGIN, node, Happening::Restart);
         }
+        let at = |ms: u64| BEGIN.after(Duration::from_millis(ms));
         for crash in self.scenario.crashes.clone() {
-            let at = BEGIN.after(Duration::from_millis(crash.at_ms));
-            self.schedule(at, crash.validator, Happening::Crash(crash.lose));
-            let until = BEGIN.after(Duration::from_millis(crash.until_ms));
-            self.schedule(until, crash.validator, Happening::Restart);
+            let snapshot = at(crash.at_ms.saturating_sub(BACKUP_AGE_MS));
+            if matches!(crash.lose, Loss::Recent | Loss::RecentDatabase) {
+                self.schedule(snapshot, crash.validator, Happening::Snapshot);
+            }
+            let (loss, unseen) = (crash.lose, crash.unseen);
+            self.schedule(at(crash.at_ms), crash.validator, Happening::Crash { loss, unseen });
+            self.schedule(at(crash.until_ms), crash.validator, Happening::Restart);
         }
-        self.schedule(BEGIN.after(Duration::from_millis(100)), 0, Happening::Load);
+        self.schedule(at(self.scenario.healed_ms()), 0, Happening::Healed);
+        if self.scenario.bundles_per_s > 0 {
+            self.schedule(at(100), 0, Happening::Load);
+        }
+        if self.scenario.spam_per_s > 0 {
+            self.schedule(at(200), 0, Happening::Spam);
+        }
     }
 
-    /// Runs until every honest validator has revealed the wanted heights, a promise is broken, or the
-    /// virtual time limit is reached.
+    /// Runs until every honest validator has revealed the wanted heights and has got over every fault, a
+    /// promise is broken, or time is up.
     #[must_use]
     pub fn run(mut self) -> Outcome {
         let limit = BEGIN.after(Duration::from_millis(self.scenario.limit_ms));
-        let wanted = Height::new(self.scenario.heights);
-        let mut live = false;
-        while let Some(Reverse((at, number))) = self.queue.pop() {
-            let Some(event) = self.scheduled.remove(&number) else { continue };
+        let mut missed = None;
+        loop {
+            let Some(Reverse((at, number))) = self.queue.pop() else {
+                missed = Some("nothing happens any more".into());
+                break;
+            };
             if at > limit {
+                missed = Some(self.describe_miss("the time limit"));
                 break;
             }
+            let Some(event) = self.scheduled.remove(&number) else { continue };
             self.now = at;
             self.handle(event);
-            if self.oracle.violation().is_some() {
+            if self.oracle.violation().is_some() || self.is_done() {
                 break;
             }
-            if self.oracle.revealed_by_all() >= wanted && self.faults_are_over() {
-                live = true;
+            if self.heal.is_some_and(|(by, least)| at > by && self.lags(least)) {
+                missed = Some(self.describe_miss("the time to heal"));
                 break;
             }
+            if self.queue.len() > EVENTS_MAX {
+                missed = Some("messages breed faster than they are handled".into());
+                break;
+            }
+        }
+        self.finish(missed)
+    }
+
+    fn lags(&self, least: Height) -> bool {
+        self.oracle.revealed_by_all() < least
+    }
+
+    fn is_done(&self) -> bool {
+        let healed = self.heal.is_some_and(|(_, least)| !self.lags(least));
+        healed && self.oracle.revealed_by_all() >= Height::new(self.scenario.heights)
+    }
+
+    fn describe_miss(&self, what: &str) -> String {
+        let status = |(index, node): (u16, &Node)| match &node.core {
+            None => format!("validator {index}: down"),
+            Some(core) => {
+                let status = core.status();
+                let (decided, revealed) = (status.decided, status.revealed);
+                let signs = status.not_signing.map_or_else(String::new, |why| format!(", {why}"));
+                format!(
+                    "validator {index}: decided {decided}, revealed {revealed}, round {}{signs}",
+                    status.round
+                )
+            }
+        };
+        let statuses: Vec<_> = (0_u16..).zip(&self.nodes).map(status).collect();
+        format!("{what} passed; {}", statuses.join("; "))
+    }
+
+    fn finish(mut self, missed: Option<String>) -> Outcome {
+        if self.oracle.violation().is_none() {
+            self.compare_ledgers();
         }
         let mut counters = self.oracle.counters();
         counters.insert("messages_lost", self.network.lost);
         counters.insert("messages_blocked", self.network.blocked);
+        counters.insert("messages_duplicated", self.network.duplicated);
         counters.insert("messages_delivered", self.network.delivered);
         counters.insert("commits", self.nodes.iter().map(|node| node.disk.commits()).sum());
+        for adversary in self.nodes.iter().filter_map(|node| node.adversary.as_ref()) {
+            for (name, count) in adversary.counters() {
+                let total = counters.entry(name).or_default();
+                *total = total.saturating_add(*count);
+            }
+        }
         Outcome {
             violation: self.oracle.violation().cloned(),
-            live,
+            missed,
             trace_hash: self.oracle.trace_hash(),
             heights: self.oracle.revealed_by_all().as_u64(),
             elapsed: self.now.since(BEGIN),
@@ -232,13 +222,16 @@ impl World {
         }
     }
 
-    /// Whether every crash and partition of the scenario has come and gone: a run that ends before its
-    /// faults has shown nothing.
-    fn faults_are_over(&self) -> bool {
-        let elapsed = self.now.since(BEGIN).as_millis();
-        let crashes = self.scenario.crashes.iter().map(|crash| crash.until_ms);
-        let partitions = self.scenario.partitions.iter().map(|partition| partition.until_ms);
-        crashes.chain(partitions).all(|until| u128::from(until) < elapsed)
+    /// What every honest validator's ledger says in the end.
+    fn compare_ledgers(&mut self) {
+        let payers = self.oracle.all_payers();
+        for (index, node) in (0_u16..).zip(&self.nodes) {
+            let Some(core) = node.core.as_ref().filter(|_| node.is_honest()) else { continue };
+            let at = core.status().decided;
+            for payer in &payers {
+                self.oracle.balance(index, at, payer, core.account(payer, 0).balance);
+            }
+        }
     }
 
     fn schedule(&mut self, at: Time, node: u16, what: Happening) {
@@ -251,189 +244,23 @@ impl World {
     fn handle(&mut self, event: Scheduled) {
         let Scheduled { node, life, what } = event;
         match what {
-            Happening::Crash(loss) => return self.crash(node, loss),
-            Happening::Restart => return self.restart(node),
-            Happening::Load => return self.users(),
+            Happening::Snapshot => {
+                if let Some(state) = self.nodes.get_mut(usize::from(node)) {
+                    state.disk.take_snapshot();
+                }
+            }
+            Happening::Crash { loss, unseen } => self.crash(node, loss, unseen),
+            Happening::Restart => self.restart(node),
+            Happening::Load => self.users(),
+            Happening::Spam => self.spammers(),
+            Happening::Healed => {
+                let by = self.now.after(Duration::from_millis(self.scenario.heal_ms));
+                self.heal = Some((by, self.oracle.decided_by_any().next()));
+            }
             Happening::Tick(_)
             | Happening::Message { .. }
             | Happening::Job(_)
-            | Happening::Submit(_) => {}
-        }
-        let Some(state) = self.nodes.get_mut(usize::from(node)) else { return };
-        if state.core.is_none() {
-            return;
-        }
-        let input = match what {
-            Happening::Tick(number) if number == state.ticks => Input::Tick,
-            Happening::Message { from, message } => {
-                Input::Message { from: Peer::Validator(ValidatorIndex::new(from)), message }
-            }
-            Happening::Job(output) if life == state.life => Input::JobDone(*output),
-            Happening::Submit(bundle) => Input::Submit { ticket: 0, bundle: *bundle },
-            _ => return,
-        };
-        let Some(core) = state.core.as_mut() else { return };
-        let ready = core.step(self.now, input);
-        self.carry_out(node, ready);
-    }
-
-    /// What a shell does: make durable, then let the effects out.
-    fn carry_out(&mut self, node: u16, ready: Ready) {
-        let Some(state) = self.nodes.get_mut(usize::from(node)) else { return };
-        let Ok(effects) = ready.persist(&mut state.disk);
-        let Effects { send, broadcast, jobs, serve, answers: _, events, penalties, halt } = effects;
-        for event in events {
-            if let Event::Decided { bundles, .. } = &event {
-                for id in bundles {
-                    self.outstanding.remove(id);
-                }
-            }
-            self.oracle.event(self.now, node, &event);
-        }
-        if let Some(why) = halt {
-            self.oracle.halted(node, why);
-        }
-        self.oracle.penalties(node, &penalties);
-        for message in broadcast {
-            for to in (0..self.scenario.validators).filter(|to| *to != node) {
-                self.transmit(node, to, message.clone());
-            }
-        }
-        for (to, message) in send {
-            if let Peer::Validator(to) = to {
-                self.transmit(node, to.as_u16(), message);
-            }
-        }
-        for (to, request) in serve {
-            self.serve(node, to, &request);
-        }
-        for job in jobs {
-            let at = self.now.after(cost(&job));
-            let output = job.run();
-            self.schedule(at, node, Happening::Job(Box::new(output)));
-        }
-        self.schedule_tick(node);
-    }
-
-    fn serve(&mut self, node: u16, to: Peer, request: &ArchiveRequest) {
-        let Some(state) = self.nodes.get(usize::from(node)) else { return };
-        let answer = archive::answer(&state.disk, request);
-        if let (Ok(Some(message)), Peer::Validator(to)) = (answer, to) {
-            self.transmit(node, to.as_u16(), message);
+            | Happening::Submit(_) => self.input(node, life, what),
         }
     }
-
-    fn schedule_tick(&mut self, node: u16) {
-        let Some(state) = self.nodes.get_mut(usize::from(node)) else { return };
-        let wake = state.core.as_ref().and_then(Sequencer::wake_at).map(|at| at.max(self.now));
-        if let Some(at) = wake.filter(|at| state.tick_at.is_none_or(|set| *at != set || set <= self.now)) {
-            // A wake-up that is due must come a little later, or time would stand still.
-            let at = at.max(self.now.after(Duration::from_micros(10)));
-            state.tick_at = Some(at);
-            state.ticks = state.ticks.saturating_add(1);
-            let number = state.ticks;
-            self.schedule(at, node, Happening::Tick(number));
-        }
-    }
-
-    fn transmit(&mut self, from: u16, to: u16, message: Message) {
-        let versions = match self.nodes.get_mut(usize::from(from)).and_then(|n| n.adversary.as_mut()) {
-            Some(adversary) => adversary.distort(to, message),
-            None => {
-                self.oracle.sent(self.now, from, to, &message);
-                vec![message]
-            }
-        };
-        for message in versions {
-            for at in self.network.arrivals(&mut self.random, self.now, from, to) {
-                let message = message.clone();
-                self.schedule(at, to, Happening::Message { from, message });
-            }
-        }
-    }
-
-    fn crash(&mut self, node: u16, loss: Loss) {
-        let Some(state) = self.nodes.get_mut(usize::from(node)) else { return };
-        state.core = None;
-        state.life = state.life.saturating_add(1);
-        state.tick_at = None;
-        match loss {
-            Loss::Nothing => {}
-            Loss::Database => state.disk.wipe(false),
-            Loss::Disk => state.disk.wipe(true),
-        }
-        self.oracle.crashed(node, loss);
-    }
-
-    fn restart(&mut self, node: u16) {
-        let genesis = Arc::clone(&self.genesis);
-        let seed = Random::new(self.seed, 100_u64.saturating_add(u64::from(node))).bytes();
-        let Some(state) = self.nodes.get_mut(usize::from(node)) else { return };
-        if state.core.is_some() {
-            return;
-        }
-        let config = Config { genesis, identity: Some(state.identity.clone()), seed };
-        match Sequencer::recover(config, &state.disk, self.now) {
-            Ok((core, ready)) => {
-                state.core = Some(core);
-                self.carry_out(node, ready);
-            }
-            Err(error) => self.oracle.halted(node, format!("cannot recover: {error}")),
-        }
-    }
-
-    fn users(&mut self) {
-        let rate = self.scenario.bundles_per_s;
-        if rate == 0 {
-            return;
-        }
-        let height = self.oracle.decided_by_any();
-        if let Some(bundle) = self.load.next(&self.genesis, &self.key, height) {
-            self.oracle.submitted();
-            self.outstanding.insert(bundle.id(), (self.now, bundle.clone()));
-            self.submit(bundle);
-        }
-        let late: Vec<BundleId> = self
-            .outstanding
-            .iter()
-            .filter(|(_, (at, _))| self.now.since(*at) > RESUBMIT)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in late {
-            if let Some((at, bundle)) = self.outstanding.get_mut(&id) {
-                *at = self.now;
-                let bundle = bundle.clone();
-                self.submit(bundle);
-            }
-        }
-        let wait = Duration::from_micros(1_000_000_u64.checked_div(rate).unwrap_or(1_000_000));
-        self.schedule(self.now.after(wait), 0, Happening::Load);
-    }
-
-    fn submit(&mut self, bundle: EncryptedBundle) {
-        let count = u64::from(self.scenario.validators);
-        let to = u16::try_from(self.random.below(count)).unwrap_or(0);
-        self.schedule(self.now.after(SUBMIT_DELAY), to, Happening::Submit(Box::new(bundle)));
-    }
-}
-
-/// What a job takes on one core: a fixed part, and a part for each bundle. Measured at n = 4 on the
-/// machine of the README with the encryption crate's benchmark, and rounded.
-fn cost(job: &Job) -> Duration {
-    let each = match job {
-        Job::Verify(_) => 300,
-        Job::Share(_) => 120,
-        Job::Open(_) => 400,
-    };
-    let bundles = u64::try_from(job.bundle_count()).unwrap_or(u64::MAX);
-    Duration::from_micros(bundles.saturating_mul(each).saturating_add(1_500))
-}
-
-/// Whether a message is a vote or a proposal, which nobody may contradict.
-#[must_use]
-pub const fn is_signed_statement(message: &Message) -> bool {
-    matches!(
-        message,
-        Message::Consensus(ConsensusMessage::Vote(_) | ConsensusMessage::Proposal(_))
-    )
 }

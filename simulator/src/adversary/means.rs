@@ -1,0 +1,154 @@
+//! What a misbehaving validator has: its own keys, everything it has seen, and a source of chance.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use conclave_consensus::{SignedProposal, SignedVote};
+use conclave_encryption::{PublicKey, SealedBlock};
+use conclave_sequencer::{Identity, Message, ShareMessage, capsule_point};
+use conclave_types::{
+    Block, BlockId, BundleId, EncryptedBundle, Epoch, G1Bytes, Genesis, PayerAddress,
+    SignatureBytes, digest::SigningDomain,
+};
+use ed25519_dalek::Signer as _;
+
+use crate::random::Random;
+
+/// Bundles and blocks that it remembers; the oldest ids go first.
+const MEMORY: usize = 4_096;
+
+/// What a misbehaving validator has.
+pub struct Means {
+    /// Which validator it is.
+    pub index: u16,
+    /// How many there are.
+    pub validators: u16,
+    /// The payer whom a censor dislikes.
+    pub victim: Option<PayerAddress>,
+    /// Its dice.
+    pub random: Random,
+    /// What it did.
+    pub counters: BTreeMap<&'static str, u64>,
+    identity: Identity,
+    domain: SigningDomain,
+    key: PublicKey,
+    bundles: BTreeMap<BundleId, Arc<EncryptedBundle>>,
+    openings: BTreeMap<BlockId, usize>,
+}
+
+impl Means {
+    /// The means of validator `index`.
+    #[must_use]
+    pub fn new(
+        index: u16,
+        genesis: &Genesis,
+        identity: &Identity,
+        key: &PublicKey,
+        random: Random,
+    ) -> Self {
+        Self {
+            index,
+            validators: u16::try_from(genesis.members.len()).unwrap_or(u16::MAX),
+            victim: None,
+            random,
+            counters: BTreeMap::new(),
+            identity: identity.clone(),
+            domain: SigningDomain::of(genesis),
+            key: key.clone(),
+            bundles: BTreeMap::new(),
+            openings: BTreeMap::new(),
+        }
+    }
+
+    /// Counts a misdeed.
+    pub fn count(&mut self, what: &'static str) {
+        let counter = self.counters.entry(what).or_default();
+        *counter = counter.saturating_add(1);
+    }
+
+    /// Everyone else.
+    pub fn others(&self) -> impl Iterator<Item = u16> + use<> {
+        let index = self.index;
+        (0..self.validators).filter(move |other| *other != index)
+    }
+
+    /// Remembers what goes by.
+    pub(super) fn note(&mut self, message: &Message) {
+        match message {
+            Message::Bundles(bundles) => {
+                for bundle in bundles.iter().take(MEMORY.saturating_sub(self.bundles.len())) {
+                    self.bundles.insert(bundle.id(), Arc::clone(bundle));
+                }
+            }
+            Message::Block { block, .. } if self.openings.len() < MEMORY => {
+                let count = block.body.bundles.len().saturating_add(1);
+                self.openings.insert(block.id(), count);
+            }
+            _ => {}
+        }
+    }
+
+    /// A bundle that went by.
+    #[must_use]
+    pub fn bundle(&self, id: &BundleId) -> Option<&Arc<EncryptedBundle>> {
+        self.bundles.get(id)
+    }
+
+    /// How many openings a block that went by has.
+    #[must_use]
+    pub fn opening_count(&self, id: &BlockId) -> Option<usize> {
+        self.openings.get(id).copied()
+    }
+
+    /// Its own vote for another block, signed.
+    #[must_use]
+    pub fn vote(&self, vote: &SignedVote, block: Option<BlockId>) -> SignedVote {
+        let mut other = SignedVote { block, ..vote.clone() };
+        let signature = self.sign(other.digest(&self.domain, Epoch::ZERO).as_bytes());
+        other.signature = signature;
+        other
+    }
+
+    /// Its own proposal of another block, signed.
+    #[must_use]
+    pub fn proposal(&self, proposal: &SignedProposal, block: BlockId) -> SignedProposal {
+        let mut other = SignedProposal { block, ..proposal.clone() };
+        other.signature = self.sign(other.digest(&self.domain, Epoch::ZERO).as_bytes());
+        other
+    }
+
+    /// Its real shares for a block whose bundles it knows.
+    #[must_use]
+    pub fn shares_of(&self, block: &Block) -> Option<Message> {
+        let points: Option<Vec<G1Bytes>> = block
+            .body
+            .bundles
+            .iter()
+            .map(|id| self.bundle(id).and_then(|bundle| capsule_point(bundle)))
+            .collect();
+        let (height, id) = (block.header.height, block.id());
+        let sealed = SealedBlock::new(&self.key, height, id, &points?).ok()?;
+        let shares = sealed.share(self.identity.secret_share.as_ref()?, self.index);
+        let message = ShareMessage {
+            epoch: block.header.epoch,
+            height,
+            block: id,
+            validator: conclave_types::ValidatorIndex::new(self.index),
+            shares: Vec::new(),
+            signature: SignatureBytes::new([0; 64]),
+        };
+        Some(self.shares(&message, shares))
+    }
+
+    /// A share message with other shares in it, signed.
+    #[must_use]
+    pub fn shares(&self, message: &ShareMessage, shares: Vec<G1Bytes>) -> Message {
+        let ShareMessage { epoch, height, block, .. } = *message;
+        let digest = ShareMessage::digest(&self.domain, epoch, height, block, &shares);
+        let signature = self.sign(digest.as_bytes());
+        Message::Shares(Arc::new(ShareMessage { shares, signature, ..message.clone() }))
+    }
+
+    fn sign(&self, bytes: &[u8]) -> SignatureBytes {
+        SignatureBytes::new(self.identity.signing_key.sign(bytes).to_bytes())
+    }
+}

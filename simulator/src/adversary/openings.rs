@@ -1,0 +1,41 @@
+//! Openings that open nothing: asked for, unasked, and on pages of decided blocks.
+
+use std::sync::Arc;
+
+use conclave_sequencer::Message;
+
+use super::{Letter, Means, Misbehaviour, shares::generator};
+
+/// Answers every question about openings with points that are none.
+pub(super) struct FalseOpenings;
+
+impl Misbehaviour for FalseOpenings {
+    fn outgoing(&mut self, means: &mut Means, letter: Letter) -> Vec<Letter> {
+        match &letter.message {
+            // Its own shares mean that the block is decided: now is the time to be first.
+            Message::Shares(shares) => {
+                let Some(count) = means.opening_count(&shares.block) else { return vec![letter] };
+                means.count("false_openings");
+                let (height, block) = (shares.height, shares.block);
+                let openings = vec![generator(); count];
+                vec![letter.with(Message::Openings { height, block, openings })]
+            }
+            Message::Openings { height, block, openings } => {
+                means.count("false_openings");
+                let (height, block) = (*height, *block);
+                let openings = vec![generator(); openings.len()];
+                vec![letter.with(Message::Openings { height, block, openings })]
+            }
+            Message::Decided(blocks) => {
+                means.count("false_openings");
+                let mut blocks = blocks.clone();
+                for block in &mut blocks {
+                    let openings = vec![generator(); block.bundles.len().saturating_add(1)];
+                    Arc::make_mut(block).openings = Some(openings);
+                }
+                vec![letter.with(Message::Decided(blocks))]
+            }
+            _ => vec![letter],
+        }
+    }
+}

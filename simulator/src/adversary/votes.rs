@@ -1,0 +1,52 @@
+//! Two votes for one height, round and step.
+
+use std::time::Duration;
+
+use conclave_consensus::{ConsensusMessage, SignedVote};
+use conclave_sequencer::Message;
+use conclave_types::BlockId;
+
+use super::{Letter, Means, Misbehaviour};
+
+/// How late a late vote is: the height is over by then.
+const LATE: Duration = Duration::from_millis(450);
+
+/// Its own vote in a letter, and the opposite of it.
+fn opposite(means: &Means, letter: &Letter) -> Option<Letter> {
+    let Message::Consensus(ConsensusMessage::Vote(vote)) = &letter.message else { return None };
+    if vote.voter.as_u16() != means.index {
+        return None;
+    }
+    let vote: SignedVote = match vote.block {
+        Some(_) => means.vote(vote, None),
+        None => means.vote(vote, Some(BlockId::new([7; 32]))),
+    };
+    Some(letter.with(Message::Consensus(ConsensusMessage::Vote(vote))))
+}
+
+/// Half of the validators get the honest vote, half its opposite, and one in four both.
+pub(super) struct Equivocate;
+
+impl Misbehaviour for Equivocate {
+    fn outgoing(&mut self, means: &mut Means, letter: Letter) -> Vec<Letter> {
+        let Some(opposite) = opposite(means, &letter) else { return vec![letter] };
+        means.count("false_votes");
+        match letter.to % 4 {
+            0 => vec![letter, opposite],
+            1 | 3 => vec![letter],
+            _ => vec![opposite],
+        }
+    }
+}
+
+/// Everyone gets the honest vote at once, and its opposite when the height is over.
+pub(super) struct EquivocateLate;
+
+impl Misbehaviour for EquivocateLate {
+    fn outgoing(&mut self, means: &mut Means, letter: Letter) -> Vec<Letter> {
+        let Some(mut opposite) = opposite(means, &letter) else { return vec![letter] };
+        means.count("false_votes");
+        opposite.delay = opposite.delay.saturating_add(LATE);
+        vec![letter, opposite]
+    }
+}

@@ -1,0 +1,85 @@
+//! The scenarios that come with the binary, from nothing wrong to everything at once. Those named
+//! `control-…` break a promise on purpose, to show that the oracles see.
+
+use crate::scenario::{Scenario, ScenarioError};
+
+/// A scenario that comes with the binary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Builtin {
+    /// Its name.
+    pub name: &'static str,
+    /// Its text.
+    pub text: &'static str,
+}
+
+impl Builtin {
+    /// Reads it.
+    ///
+    /// # Errors
+    ///
+    /// If it contradicts itself; a test makes sure that none does.
+    pub fn scenario(&self) -> Result<Scenario, ScenarioError> {
+        Scenario::parse(&format!("{}.toml", self.name), self.text)
+    }
+}
+
+macro_rules! built_in {
+    ($name:literal) => {
+        Builtin { name: $name, text: include_str!(concat!("../scenarios/", $name, ".toml")) }
+    };
+}
+
+/// All of them.
+pub const BUILTINS: [Builtin; 45] = [
+    built_in!("happy-4"),
+    built_in!("happy-16"),
+    built_in!("idle"),
+    built_in!("loss"),
+    built_in!("heavy-loss"),
+    built_in!("duplicates"),
+    built_in!("delay"),
+    built_in!("crash-one"),
+    built_in!("crash-unseen"),
+    built_in!("crash-all"),
+    built_in!("crash-storm"),
+    built_in!("lost-disk"),
+    built_in!("lost-database"),
+    built_in!("old-backup"),
+    built_in!("partition"),
+    built_in!("minority-partition"),
+    built_in!("one-way-partition"),
+    built_in!("equivocator"),
+    built_in!("equivocator-with-loss"),
+    built_in!("late-equivocator"),
+    built_in!("twin-blocks"),
+    built_in!("coalition"),
+    built_in!("silent"),
+    built_in!("partial"),
+    built_in!("dawdler"),
+    built_in!("withheld-shares"),
+    built_in!("wrong-shares"),
+    built_in!("wrong-shares-with-loss"),
+    built_in!("premature-shares"),
+    built_in!("false-openings"),
+    built_in!("boaster"),
+    built_in!("wrong-ledger"),
+    built_in!("unknown-bundle"),
+    built_in!("future-time"),
+    built_in!("unknown-origin"),
+    built_in!("hidden-block"),
+    built_in!("censor"),
+    built_in!("flood"),
+    built_in!("forger"),
+    built_in!("spam"),
+    built_in!("spam-and-forger"),
+    built_in!("control-early-shares"),
+    built_in!("control-equivocator"),
+    built_in!("control-framed"),
+    built_in!("control-lying-disk"),
+];
+
+/// The scenario of a name.
+#[must_use]
+pub fn builtin(name: &str) -> Option<Builtin> {
+    BUILTINS.into_iter().find(|builtin| builtin.name == name)
+}

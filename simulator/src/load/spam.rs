@@ -1,0 +1,128 @@
+//! What a hostile user hands in: ciphertexts of others under its own name, other prices, junk, bundles
+//! that nobody pays for, two for one nonce.
+
+use conclave_encryption::PublicKey;
+use conclave_types::{BundleNonce, EncryptedBundle, Genesis, Gwei, Height, KeyId, Leg, RollupId};
+
+use super::{Handed, Load, Standing, header, sealed, signed};
+
+/// A rollup that is not registered.
+const NOWHERE: RollupId = RollupId::new(404);
+
+impl Load {
+    /// One or two hostile bundles. None before there is anything to steal from.
+    pub fn spam(&mut self, genesis: &Genesis, key: &PublicKey, now: Height) -> Vec<Handed> {
+        let kind = self.random.below(11);
+        let victim = self.victim();
+        let forged = |bundle| vec![Handed::new(bundle, Standing::Forged)];
+        let made = match (kind, victim) {
+            (0, Some(victim)) => self.stolen(victim).map(forged),
+            (1, Some(victim)) => Some(forged(repriced(victim))),
+            (2, Some(victim)) => Some(forged(mauled(victim))),
+            (3, Some(victim)) => Some(forged(self.with_junk_capsule(victim))),
+            // Not forged: it counts only once, as the first time.
+            (4, Some(victim)) => {
+                Some(vec![Handed { id: victim.id(), bundle: victim, standing: Standing::Dud }])
+            }
+            (5, _) => self.unpaid(genesis, key, now).map(forged),
+            (6, _) => self.own(genesis, key, now, |header| header.key_id = KeyId::new([9; 32])),
+            (7, _) => self.own(genesis, key, now, |header| header.valid_until = Height::ZERO),
+            (8, _) => self.own(genesis, key, now, |header| header.max_fee = Gwei::new(1)),
+            (9, _) => self.rivals(genesis, key, now),
+            _ => self.dud(genesis, key, now).map(|bundle| vec![Handed::new(bundle, Standing::Dud)]),
+        };
+        made.unwrap_or_default()
+    }
+
+    fn victim(&mut self) -> Option<EncryptedBundle> {
+        let count = u64::try_from(self.seen.len()).ok()?;
+        let pick = usize::try_from(self.random.below(count)).ok()?;
+        self.seen.get(pick).cloned()
+    }
+
+    /// The ciphertext of another, paid for and signed by the thief: the proof is bound to the payer.
+    fn stolen(&mut self, mut bundle: EncryptedBundle) -> Option<EncryptedBundle> {
+        let thief = self.hostile.first()?;
+        bundle.header.payer = thief.address;
+        bundle.header.nonce = BundleNonce { lane: 7, sequence: 0 };
+        Some(signed(&self.curve, &thief.secret, bundle))
+    }
+
+    fn with_junk_capsule(&mut self, mut bundle: EncryptedBundle) -> EncryptedBundle {
+        let junk: Vec<u8> = (0..8).flat_map(|_| self.random.bytes()).collect();
+        for (to, from) in bundle.capsule.iter_mut().zip(junk.into_iter().cycle()) {
+            *to = from;
+        }
+        bundle
+    }
+
+    /// Well made, by a payer who has nothing.
+    fn unpaid(
+        &mut self,
+        genesis: &Genesis,
+        key: &PublicKey,
+        now: Height,
+    ) -> Option<EncryptedBundle> {
+        let legs = self.legs();
+        let pauper = self.hostile.get_mut(1)?;
+        let nonce = pauper.nonce(0)?;
+        let header = header(genesis, pauper.address, nonce, now);
+        let bundle = sealed(key, header, &legs, &mut self.random)?;
+        Some(signed(&self.curve, &pauper.secret, bundle))
+    }
+
+    /// Well sealed, changed, and signed as changed.
+    fn own(
+        &mut self,
+        genesis: &Genesis,
+        key: &PublicKey,
+        now: Height,
+        change: impl Fn(&mut conclave_types::BundleHeader),
+    ) -> Option<Vec<Handed>> {
+        let legs = self.legs();
+        let payer = self.hostile.first()?;
+        let header = header(genesis, payer.address, BundleNonce { lane: 8, sequence: 0 }, now);
+        let mut bundle = sealed(key, header, &legs, &mut self.random)?;
+        change(&mut bundle.header);
+        let bundle = signed(&self.curve, &payer.secret, bundle);
+        Some(vec![Handed::new(bundle, Standing::Forged)])
+    }
+
+    /// Two bundles for one nonce.
+    fn rivals(&mut self, genesis: &Genesis, key: &PublicKey, now: Height) -> Option<Vec<Handed>> {
+        let nonce = self.hostile.first_mut()?.nonce(1)?;
+        let mut rivals = Vec::new();
+        for _ in 0..2 {
+            let legs = self.legs();
+            let payer = self.hostile.first()?;
+            let header = header(genesis, payer.address, nonce, now);
+            let bundle = sealed(key, header, &legs, &mut self.random)?;
+            let bundle = signed(&self.curve, &payer.secret, bundle);
+            rivals.push(Handed::new(bundle, Standing::Rival(legs)));
+        }
+        Some(rivals)
+    }
+
+    /// Well sealed and paid for, with a leg to nowhere.
+    fn dud(&mut self, genesis: &Genesis, key: &PublicKey, now: Height) -> Option<EncryptedBundle> {
+        let payer = self.hostile.first_mut()?;
+        let nonce = payer.nonce(0)?;
+        let header = header(genesis, payer.address, nonce, now);
+        let legs = [Leg { rollup: NOWHERE, transaction: b"to nowhere".to_vec() }];
+        let bundle = sealed(key, header, &legs, &mut self.random)?;
+        Some(signed(&self.curve, &payer.secret, bundle))
+    }
+}
+
+/// Another price under the old signature.
+fn repriced(mut bundle: EncryptedBundle) -> EncryptedBundle {
+    bundle.header.priority_fee = Gwei::new(500);
+    bundle
+}
+
+fn mauled(mut bundle: EncryptedBundle) -> EncryptedBundle {
+    if let Some(byte) = bundle.body.first_mut() {
+        *byte ^= 1;
+    }
+    bundle
+}

@@ -1,0 +1,169 @@
+//! What users handed in and what became of it: nonces without a gap, every fee once, nothing that
+//! nobody paid for, and inside what was sealed.
+
+use std::collections::BTreeMap;
+
+use conclave_types::{
+    BundleId, FeeParams, Genesis, Gwei, Height, Outcome, PayerAddress, RevealedBlock,
+};
+
+use super::{Check, FORGED, PAID, WHOLE, ensure};
+use crate::load::{Handed, Standing};
+
+/// A bundle as its user knows it.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) payer: PayerAddress,
+    pub(super) lane: u64,
+    pub(super) sequence: u64,
+    pub(super) bytes: u64,
+    charge: u64,
+    standing: Standing,
+}
+
+/// All bundles and accounts.
+#[derive(Debug)]
+pub(super) struct Payers {
+    fees: FeeParams,
+    funds: BTreeMap<PayerAddress, u64>,
+    known: BTreeMap<BundleId, Known>,
+    included: BTreeMap<BundleId, Height>,
+    next: BTreeMap<(PayerAddress, u64), u64>,
+    decided: Height,
+}
+
+impl Payers {
+    pub(super) fn new(genesis: &Genesis) -> Self {
+        let funds =
+            genesis.accounts.iter().map(|account| (account.address, account.balance.as_u64()));
+        Self {
+            fees: genesis.params.fees.clone(),
+            funds: funds.collect(),
+            known: BTreeMap::new(),
+            included: BTreeMap::new(),
+            next: BTreeMap::new(),
+            decided: Height::ZERO,
+        }
+    }
+
+    pub(super) fn register(&mut self, handed: &Handed) {
+        let header = &handed.bundle.header;
+        let bytes = u64::from(header.body_bytes);
+        let known = Known {
+            payer: header.payer,
+            lane: header.nonce.lane,
+            sequence: header.nonce.sequence,
+            bytes,
+            charge: self
+                .fees
+                .bundle_fee_gwei
+                .saturating_add(self.fees.byte_fee_gwei.saturating_mul(bytes))
+                .saturating_add(header.priority_fee.as_u64()),
+            standing: handed.standing.clone(),
+        };
+        // A replay is known as what it was the first time.
+        self.known.entry(handed.id).or_insert(known);
+    }
+
+    /// Payer, lane and sequence of a bundle.
+    pub(super) fn place(&self, id: &BundleId) -> Option<(PayerAddress, u64, u64)> {
+        self.known.get(id).map(|known| (known.payer, known.lane, known.sequence))
+    }
+
+    /// Bundles that must not be kept waiting, with what is known of them.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (&BundleId, &Known)> {
+        self.known.iter().filter(|(id, known)| {
+            matches!(known.standing, Standing::Good(_) | Standing::Dud) && !self.is_included(id)
+        })
+    }
+
+    pub(super) fn bytes(&self, id: &BundleId) -> u64 {
+        self.known.get(id).map_or(0, |known| known.bytes)
+    }
+
+    /// The next sequence of a lane, by decided bundles.
+    pub(super) fn next(&self, payer: PayerAddress, lane: u64) -> u64 {
+        self.next.get(&(payer, lane)).copied().unwrap_or(0)
+    }
+
+    pub(super) fn is_included(&self, id: &BundleId) -> bool {
+        self.included.contains_key(id)
+    }
+
+    /// A height was decided; what it includes is looked at once.
+    pub(super) fn decided(&mut self, height: Height, bundles: &[BundleId]) -> Check {
+        if height != self.decided.next() {
+            return Ok(());
+        }
+        self.decided = height;
+        for id in bundles {
+            let known = self.known.get(id);
+            ensure(known.is_some(), FORGED, || {
+                format!("height {height} includes unknown bundle {id}")
+            })?;
+            let Some(known) = known else { continue };
+            ensure(known.standing != Standing::Forged, FORGED, || {
+                format!("height {height} includes {id} of {}", known.payer)
+            })?;
+            let next = self.next.entry((known.payer, known.lane)).or_insert(0);
+            let (expected, found) = (*next, known.sequence);
+            *next = expected.saturating_add(1);
+            self.included.insert(*id, height);
+            ensure(expected == found, PAID, || {
+                format!(
+                    "height {height}, payer {}: nonce {found} where {expected} is next",
+                    known.payer
+                )
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What is inside is what was sealed.
+    pub(super) fn opened(&self, block: &RevealedBlock) -> Check {
+        for bundle in &block.bundles {
+            let Some(known) = self.known.get(&bundle.id) else { continue };
+            let fits = match (&known.standing, &bundle.outcome) {
+                (Standing::Good(sealed) | Standing::Rival(sealed), Outcome::Opened(legs)) => {
+                    sealed == legs
+                }
+                (Standing::Dud, Outcome::Undecryptable(_)) => true,
+                _ => false,
+            };
+            ensure(fits, WHOLE, || {
+                let (id, sealed) = (bundle.id, &known.standing);
+                format!("bundle {id}: {sealed:?} was sealed, {:?} came out", bundle.outcome)
+            })?;
+        }
+        let here = self.included.values().filter(|height| **height == block.height).count();
+        ensure(here == block.bundles.len(), WHOLE, || {
+            format!(
+                "height {}: {here} bundles went in, {} came out",
+                block.height,
+                block.bundles.len()
+            )
+        })
+    }
+
+    pub(super) fn all(&self) -> Vec<PayerAddress> {
+        self.funds.keys().copied().collect()
+    }
+
+    /// Balances are the genesis's less one fee for each bundle up to a height.
+    pub(super) fn balance(
+        &self,
+        node: u16,
+        at: Height,
+        payer: &PayerAddress,
+        found: Gwei,
+    ) -> Check {
+        let paid = self.included.iter().filter(|(_, height)| **height <= at);
+        let paid = paid.filter_map(|(id, _)| self.known.get(id)).filter(|k| k.payer == *payer);
+        let paid = paid.fold(0_u64, |sum, known| sum.saturating_add(known.charge));
+        let funds = self.funds.get(payer).copied().unwrap_or(0);
+        let expected = Gwei::new(funds.saturating_sub(paid));
+        ensure(expected == found, PAID, || {
+            format!("validator {node}, height {at}: payer {payer} has {found}, expected {expected}")
+        })
+    }
+}

@@ -1,0 +1,102 @@
+//! What a run came to, for people and for programs.
+
+use serde::Serialize;
+
+use crate::{oracle, scenario::Scenario, world::Outcome};
+
+/// The verdict on a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Every promise held, and the fault happened.
+    Held,
+    /// A promise was broken.
+    Safety,
+    /// Something did not happen in time.
+    Liveness,
+    /// An honest validator stopped by itself, or grew without bound.
+    Stopped,
+    /// The same seed gave two different runs.
+    Nondeterminism,
+    /// The fault that the scenario is about did not happen, so that nothing was shown.
+    NotShown,
+}
+
+impl Verdict {
+    /// The exit code that stands for it.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Held => 0,
+            Self::NotShown => 2,
+            Self::Safety => 10,
+            Self::Liveness => 11,
+            Self::Stopped => 12,
+            Self::Nondeterminism => 13,
+        }
+    }
+}
+
+/// A run and the verdict on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The scenario.
+    pub scenario: String,
+    /// The seed.
+    pub seed: u64,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why; empty if everything held.
+    pub detail: String,
+    /// Digest of everything that became visible, in order.
+    pub trace_hash: String,
+    /// Lowest height that all honest validators have revealed.
+    pub heights: u64,
+    /// Virtual time that passed, in milliseconds.
+    pub elapsed_ms: u64,
+    /// Counters, by name.
+    pub counters: std::collections::BTreeMap<&'static str, u64>,
+}
+
+impl Report {
+    /// Judges a run of `scenario`.
+    #[must_use]
+    pub fn new(name: &str, scenario: &Scenario, seed: u64, outcome: Outcome) -> Self {
+        let (verdict, detail) = judge(scenario, &outcome);
+        Self {
+            scenario: name.into(),
+            seed,
+            verdict,
+            detail,
+            trace_hash: outcome.trace_hash,
+            heights: outcome.heights,
+            elapsed_ms: u64::try_from(outcome.elapsed.as_millis()).unwrap_or(u64::MAX),
+            counters: outcome.counters,
+        }
+    }
+}
+
+fn judge(scenario: &Scenario, outcome: &Outcome) -> (Verdict, String) {
+    if let Some(violation) = &outcome.violation {
+        let detail = format!("{}: {}", violation.promise, violation.detail);
+        return match &scenario.breaks {
+            Some(promise) if promise == violation.promise => (Verdict::Held, String::new()),
+            _ if violation.promise == oracle::RUNS => (Verdict::Stopped, detail),
+            _ => (Verdict::Safety, detail),
+        };
+    }
+    if let Some(promise) = &scenario.breaks {
+        return (Verdict::NotShown, format!("{promise}: should have been broken, and was not"));
+    }
+    if let Some(missed) = &outcome.missed {
+        return (Verdict::Liveness, missed.clone());
+    }
+    for (counter, least) in &scenario.expect {
+        let found = outcome.counters.get(counter.as_str()).copied().unwrap_or(0);
+        if found < *least {
+            let detail = format!("expected {counter} to reach {least}, found {found}");
+            return (Verdict::NotShown, detail);
+        }
+    }
+    (Verdict::Held, String::new())
+}

@@ -1,0 +1,68 @@
+//! What users do: hand in bundles, wait, and hand them in again elsewhere.
+
+use std::time::Duration;
+
+use conclave_types::{BundleId, EncryptedBundle};
+
+use super::{Happening, World};
+use crate::load::{Handed, Standing};
+
+/// How long a user waits before handing an undecided bundle to another validator.
+const RESUBMIT: Duration = Duration::from_secs(2);
+/// The users' own delay to a validator.
+const SUBMIT_DELAY: Duration = Duration::from_millis(5);
+
+impl World {
+    pub(super) fn users(&mut self) {
+        let height = self.oracle.decided_by_any();
+        if let Some(handed) = self.load.next(&self.genesis, &self.key, height) {
+            self.hand_in(handed);
+        }
+        self.hand_in_again();
+        self.again(self.scenario.bundles_per_s, Happening::Load);
+    }
+
+    pub(super) fn spammers(&mut self) {
+        let height = self.oracle.decided_by_any();
+        for handed in self.load.spam(&self.genesis, &self.key, height) {
+            self.oracle.spammed();
+            self.hand_in(handed);
+        }
+        self.again(self.scenario.spam_per_s, Happening::Spam);
+    }
+
+    fn again(&mut self, rate: u64, what: Happening) {
+        let wait = Duration::from_micros(1_000_000_u64.checked_div(rate).unwrap_or(1_000_000));
+        self.schedule(self.now.after(wait), 0, what);
+    }
+
+    fn hand_in(&mut self, handed: Handed) {
+        self.oracle.handed_in(&handed);
+        // Only who plays by the rules has a reason to insist.
+        let waits = matches!(handed.standing, Standing::Good(_) | Standing::Dud);
+        if waits && !self.oracle.is_included(&handed.id) {
+            self.outstanding.insert(handed.id, (self.now, handed.bundle.clone()));
+        }
+        self.submit(handed.bundle);
+    }
+
+    fn hand_in_again(&mut self) {
+        self.outstanding.retain(|id, _| !self.oracle.is_included(id));
+        let late =
+            |(_, (at, _)): &(&BundleId, &mut (_, EncryptedBundle))| self.now.since(*at) > RESUBMIT;
+        let mut bundles = Vec::new();
+        for (_, (at, bundle)) in self.outstanding.iter_mut().filter(late) {
+            *at = self.now;
+            bundles.push(bundle.clone());
+        }
+        for bundle in bundles {
+            self.submit(bundle);
+        }
+    }
+
+    fn submit(&mut self, bundle: EncryptedBundle) {
+        let count = u64::from(self.scenario.validators);
+        let to = u16::try_from(self.random.below(count)).unwrap_or(0);
+        self.schedule(self.now.after(SUBMIT_DELAY), to, Happening::Submit(Box::new(bundle)));
+    }
+}
