@@ -128,8 +128,8 @@ pub struct Account {
 pub enum Admission {
     /// A validator has it and signed for it.
     Received(Receipt),
-    /// It is in a decided block already.
-    Included(BundleStatus),
+    /// It was admitted before: it is in the pool, or in a decided block already.
+    Known(BundleStatus),
 }
 
 impl Client {
@@ -287,10 +287,10 @@ impl Client {
             }
             Err(ClientError::Refused(status)) if status.code() == Code::AlreadyExists => {
                 let found = self.status(id).await?;
-                if found.progress.place().is_none() {
+                if found.progress.level().is_none() {
                     return Err(ClientError::Refused(status));
                 }
-                Ok(Admission::Included(found))
+                Ok(Admission::Known(found))
             }
             Err(error) => Err(error),
         }

@@ -128,13 +128,3 @@ pub enum ClientError {
     #[error("the certificate does not prove the block")]
     Certificate(#[from] CertificateError),
 }
-
-impl ClientError {
-    /// Whether the validator refused because of the nonce: the lane's next sequence is another one.
-    #[must_use]
-    pub fn is_nonce(&self) -> bool {
-        matches!(self, Self::Refused(status)
-            if status.code() == tonic::Code::FailedPrecondition
-                && status.message().contains("nonce"))
-    }
-}

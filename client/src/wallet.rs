@@ -9,12 +9,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use conclave_types::{BundleId, BundleNonce, EncryptedBundle, Leg};
 use tokio::sync::{Mutex, OwnedMutexGuard};
+use tonic::Code;
 
 use crate::{Admission, Client, ClientError, Payer, Terms};
 
 /// Lanes that a wallet opens by itself, and so its submissions in flight. Further ones wait for a
-/// lane. Each lane ever used is a row in every validator's ledger.
-const LANES_MAX: u64 = 256;
+/// lane. Each lane ever used is a row in every validator's ledger, which has 256 for each payer.
+const LANES_MAX: u64 = 64;
 
 /// How often a refused nonce is tried again: the bundle before it may still be on its way there.
 const NONCE_ATTEMPTS: u32 = 6;
@@ -74,8 +75,12 @@ impl Wallet {
         };
         let endpoints = u64::try_from(self.client.endpoints().count()).unwrap_or(1);
         let first = usize::try_from(lane % endpoints.max(1)).unwrap_or(0);
-        for attempt in 0.. {
-            let sequence = self.sequence(first, lane, &next).await?;
+        let mut attempt = 0;
+        loop {
+            let sequence = match *next {
+                Some(sequence) => sequence,
+                None => self.pending(first, lane).await?,
+            };
             let nonce = BundleNonce { lane, sequence };
             let bundle = self.client.seal(&self.payer, nonce, legs, terms).await?;
             // Unknown until there is an answer, also if the caller drops this future meanwhile.
@@ -85,31 +90,47 @@ impl Wallet {
                     *next = sequence.checked_add(1);
                     return Ok(Submission { id: bundle.id(), bundle, admission });
                 }
-                Err(error) if error.is_nonce() && attempt < NONCE_ATTEMPTS => {
-                    tracing::debug!(lane, sequence, %error, "nonce refused, trying again");
-                    tokio::time::sleep(NONCE_PAUSE.saturating_mul(1 << attempt)).await;
-                    // Half of the time for the bundle before to arrive, then the network's word.
-                    *next = Some(sequence).filter(|_| attempt < NONCE_ATTEMPTS / 2);
+                Err(ClientError::Refused(status)) => {
+                    *next = Some(sequence);
+                    match self.another(first, nonce, status.code(), attempt).await? {
+                        Some(other) if attempt < NONCE_ATTEMPTS => {
+                            tracing::debug!(lane, sequence, other, %status, "trying again");
+                            *next = Some(other);
+                        }
+                        _ => return Err(ClientError::Refused(status)),
+                    }
                 }
-                Err(error) => {
-                    let was_refused = matches!(error, ClientError::Refused(_)) && !error.is_nonce();
-                    *next = Some(sequence).filter(|_| was_refused);
-                    return Err(error);
-                }
+                Err(error) => return Err(error),
             }
+            attempt += 1;
         }
-        Err(ClientError::Inconsistent("attempts are bounded"))
     }
 
-    async fn sequence(
+    /// After a refusal: the sequence to try with, if the nonce may have been the reason.
+    async fn another(
         &self,
         first: usize,
-        lane: u64,
-        next: &Option<u64>,
-    ) -> Result<u64, ClientError> {
-        if let Some(sequence) = next {
-            return Ok(*sequence);
+        nonce: BundleNonce,
+        code: Code,
+        attempt: u32,
+    ) -> Result<Option<u64>, ClientError> {
+        if !matches!(code, Code::FailedPrecondition | Code::InvalidArgument) {
+            return Ok(None);
         }
+        let pending = self.pending(first, nonce.lane).await?;
+        if pending > nonce.sequence {
+            return Ok(Some(pending));
+        }
+        if pending == nonce.sequence || code == Code::InvalidArgument {
+            return Ok(None);
+        }
+        // The bundle before has not arrived there, or never will. It has half of the attempts to.
+        tokio::time::sleep(NONCE_PAUSE.saturating_mul(1 << attempt.min(NONCE_ATTEMPTS))).await;
+        Ok(Some(if attempt < NONCE_ATTEMPTS / 2 { nonce.sequence } else { pending }))
+    }
+
+    /// The next sequence of a lane, as the validator that it is with sees it.
+    async fn pending(&self, first: usize, lane: u64) -> Result<u64, ClientError> {
         let account = self.client.account_at(first, self.payer.address(), lane).await?;
         Ok(account.next_sequence_pending.max(account.next_sequence))
     }

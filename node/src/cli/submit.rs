@@ -170,7 +170,9 @@ fn receipt(submission: &Submission, started: Instant) -> Value {
             "received_micros": receipt.received_micros,
             "deadline_height": receipt.deadline,
         }),
-        Admission::Included(_) => json!({ "level": Level::Ordered, "after_ms": millis(started) }),
+        Admission::Known(status) => {
+            json!({ "level": status.progress.level(), "after_ms": millis(started) })
+        }
     }
 }
 
@@ -192,7 +194,7 @@ fn tell_submission(submission: &Submission, started: Instant) -> anyhow::Result<
             receipt.validator,
             receipt.deadline
         )),
-        Admission::Included(_) => print("received  before: it is in a block already"),
+        Admission::Known(_) => print("received  before: the validator knows it already"),
     }
 }
 

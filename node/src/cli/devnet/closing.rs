@@ -97,9 +97,10 @@ pub(crate) fn print_addresses(devnet: &Devnet, screen: &Screen) {
 
 /// A duration for people.
 pub(crate) fn millis(time: Duration) -> String {
-    match time.as_millis() {
-        0 => format!("{} µs", time.as_micros()),
-        millis @ 1..10_000 => format!("{millis} ms"),
-        _ => format!("{} s", time.as_secs()),
+    let micros = time.as_micros();
+    match micros {
+        0..100_000 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
+        100_000..10_000_000 => format!("{} ms", micros / 1_000),
+        _ => format!("{} s", micros / 1_000_000),
     }
 }

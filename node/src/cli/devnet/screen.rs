@@ -46,9 +46,9 @@ impl Screen {
     /// Prints what happened, under a short word for it.
     pub(crate) fn step(&self, word: &str, text: impl Display) {
         if self.is_terminal {
-            self.line(format!("   \x1b[36m{word:<9}\x1b[0m {text}"));
+            self.line(format!("   \x1b[36m{word:<11}\x1b[0m {text}"));
         } else {
-            self.line(format!("   {word:<9} {text}"));
+            self.line(format!("   {word:<11} {text}"));
         }
     }
 

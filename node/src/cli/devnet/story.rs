@@ -1,15 +1,17 @@
 //! The story that a devnet tells: the life of a sealed bundle, then what rollups get out of it. Every
 //! number comes from a public API: gRPC of the validators, Ethereum JSON-RPC of the rollups.
 
+use std::time::Duration;
+
 use alloy::{
     primitives::{Address, B256, U256, utils::format_ether},
     signers::local::PrivateKeySigner,
 };
 use conclave_client::{
     Admission, BatchEvent, Block, BundleStatus, ClientError, Level, Payer, Start, Submission,
-    Terms, Wallet, body_bytes,
+    Terms, Wallet,
 };
-use conclave_types::{Batch, BundleId, Height, Leg, RollupId};
+use conclave_types::{Batch, BundleId, EncryptedBundle, Height, Leg, RollupId};
 use tokio::time::Instant;
 
 use super::{
@@ -23,6 +25,17 @@ use super::{
 
 /// Bytes of a ciphertext that are shown.
 const CIPHERTEXT_SHOWN: usize = 32;
+
+/// A validator that does not show an ordered bundle within this is lost.
+const SIGHT_PATIENCE: Duration = Duration::from_secs(20);
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// A bundle as everybody sees it.
+struct Seen {
+    bundle: EncryptedBundle,
+    after: Duration,
+    name: String,
+}
 
 /// The teller: one payer, with an account on each rollup.
 pub(crate) struct Story<'a> {
@@ -191,12 +204,33 @@ impl<'a> Story<'a> {
         Ok(self.wallet.submit(&legs_of(legs), &terms).await?)
     }
 
-    /// Submits a bundle and tells every step up to its reveal.
+    /// Submits a bundle and tells every step up to its reveal, as it happens.
     async fn follow(&self, legs: &[(u64, &Raw)]) -> Result<Told, DevnetError> {
         let started = Instant::now();
         let submission = self.submit(legs).await?;
-        let received = started.elapsed();
-        let mut watch = self.devnet.client.watch(submission.id, Level::Revealed);
+        let received = millis(started.elapsed());
+        self.tell_sealed(&submission, legs);
+        self.tell_receipt(&submission, &received);
+        let (seen, levels) =
+            tokio::join!(self.see(submission.id, started), self.levels(submission.id, started));
+        let (seen, (ordered, status)) = (seen?, levels?);
+        self.tell_seen(&seen);
+        let Some(place) = status.progress.place() else {
+            return Err(DevnetError::Broken(format!("a revealed bundle has no place: {status:?}")));
+        };
+        let block = self.devnet.client.block(place.height).await?;
+        self.tell_ordered(&block, &millis(ordered.0));
+        self.tell_opened(&block, &status, &millis(ordered.1))?;
+        Ok(Told { id: submission.id, height: place.height, started })
+    }
+
+    /// When the bundle was ordered and revealed, and what became of it.
+    async fn levels(
+        &self,
+        id: BundleId,
+        started: Instant,
+    ) -> Result<((Duration, Duration), BundleStatus), DevnetError> {
+        let mut watch = self.devnet.client.watch(id, Level::Revealed);
         let (mut ordered, mut latest) = (None, None);
         while let Some(status) = watch.next().await? {
             if status.progress.level() >= Some(Level::Ordered) {
@@ -207,52 +241,64 @@ impl<'a> Story<'a> {
         let revealed = started.elapsed();
         let status =
             latest.ok_or_else(|| DevnetError::Broken("a watch said nothing".to_owned()))?;
-        let Some(place) = status.progress.place() else {
-            return Err(DevnetError::Broken(format!("a revealed bundle has no place: {status:?}")));
-        };
-        let block = self.devnet.client.block(place.height).await?;
-        self.tell_sealed(&submission, legs).await?;
-        self.tell_receipt(&submission, &millis(received));
-        self.tell_ordered(&block, &millis(ordered.unwrap_or(revealed)));
-        self.tell_opened(&block, &status, &millis(revealed))?;
-        Ok(Told { id: submission.id, height: place.height, started })
+        Ok(((ordered.unwrap_or(revealed), revealed), status))
     }
 
-    async fn tell_sealed(
-        &self,
-        submission: &Submission,
-        legs: &[(u64, &Raw)],
-    ) -> Result<(), DevnetError> {
+    /// What a validator that it was not handed to makes of it: no more than everybody else. It has
+    /// the bundle once it has voted for its block, which is before that is decided.
+    async fn see(&self, id: BundleId, started: Instant) -> Result<Seen, DevnetError> {
+        let Some(observer) = self.devnet.validators.last() else {
+            return Err(DevnetError::Options("a devnet has validators".to_owned()));
+        };
+        loop {
+            match observer.client.sealed_bundle(id).await {
+                Ok(bundle) => {
+                    let name = observer.name.clone();
+                    return Ok(Seen { bundle, after: started.elapsed(), name });
+                }
+                Err(ClientError::Refused(status))
+                    if status.code() == tonic::Code::NotFound
+                        && started.elapsed() < SIGHT_PATIENCE =>
+                {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn tell_sealed(&self, submission: &Submission, legs: &[(u64, &Raw)]) {
         let raw: usize = legs.iter().map(|(_, raw)| raw.bytes.len()).sum();
-        let body = body_bytes(&legs_of(legs)).unwrap_or_default();
+        let count = match legs.len() {
+            1 => "one transaction".to_owned(),
+            count => format!("{count} transactions"),
+        };
         self.screen.step(
             "sealed",
             format!(
-                "bundle {}: {} of {raw} bytes, padded, {body} bytes of ciphertext",
-                submission.id,
-                if legs.len() == 1 {
-                    "one transaction".to_owned()
-                } else {
-                    format!("{} transactions", legs.len())
-                },
+                "bundle {}: {count} of {raw} bytes became {} bytes of ciphertext, padding included",
+                submission.id, submission.bundle.header.body_bytes,
             ),
         );
-        // What a validator that it was not handed to makes of it: no more than everybody else.
-        let observer = self.devnet.validators.last().map_or(&self.devnet.client, |v| &v.client);
-        let seen = observer.sealed_bundle(submission.id).await?;
+    }
+
+    fn tell_seen(&self, seen: &Seen) {
+        let header = &seen.bundle.header;
         self.screen.step(
-            "visible",
+            "seen",
             format!(
-                "payer {}, nonce {}/{}, fee at most {}, until height {}; the rest is {}",
-                seen.header.payer,
-                seen.header.nonce.lane,
-                seen.header.nonce.sequence,
-                seen.header.max_fee,
-                seen.header.valid_until,
-                head(&seen.body, CIPHERTEXT_SHOWN),
+                "after {} at {}: payer {}, nonce {}/{}, fee at most {}, until height {}; the rest \
+                 is {}",
+                millis(seen.after),
+                seen.name,
+                header.payer,
+                header.nonce.lane,
+                header.nonce.sequence,
+                header.max_fee,
+                header.valid_until,
+                head(&seen.bundle.body, CIPHERTEXT_SHOWN),
             ),
         );
-        Ok(())
     }
 
     fn tell_receipt(&self, submission: &Submission, after: &str) {
@@ -261,7 +307,7 @@ impl<'a> Story<'a> {
                 "after {after}: validator {} signed that it is included by height {}",
                 receipt.validator, receipt.deadline
             ),
-            Admission::Included(_) => format!("after {after}: it was included already"),
+            Admission::Known(_) => format!("after {after}: the validator knew it already"),
         };
         self.screen.step("received", text);
     }
