@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 
 use conclave_encryption::{
-    Capsule, CapsuleStatement, Packing, PublicKey, SealedBlock, SecretShare, deal, open_bundle, seal,
-    verify_capsules,
+    Capsule, CapsuleStatement, Packing, PublicKey, SealedBlock, SecretShare, deal, open_bundle,
+    seal, verify_capsules,
 };
 use conclave_types::{
     BlockId, Digest, EncryptionKey, Era, G1Bytes, Height, Leg, NetworkId, RollupId, digest::keccak,
@@ -51,8 +51,11 @@ fn capsule() {
     fuzz_slow("capsule", std::slice::from_ref(&opened.capsule), |bytes| {
         let Ok(capsule) = Capsule::decode(bytes) else { return };
         assert_eq!(capsule.as_bytes().as_slice(), bytes, "two encodings of one capsule");
-        let statement =
-            CapsuleStatement { label: opened.label, body_hash: keccak(&opened.body), capsule: &capsule };
+        let statement = CapsuleStatement {
+            label: opened.label,
+            body_hash: keccak(&opened.body),
+            capsule: &capsule,
+        };
         let holds = verify_capsules(opened.key.sealing_key(), &[statement], &[3; 32]);
         assert_eq!(holds, [bytes == opened.capsule], "only the sealer's own capsule proves");
     });
@@ -89,14 +92,17 @@ fn shares() {
     fuzz_slow("shares", std::slice::from_ref(&bytes), |bytes| {
         let first: Vec<_> =
             bytes.chunks(48).filter_map(|point| G1Bytes::from_slice(point).ok()).collect();
-        let sent =
-            [(0, first.as_slice()), (1, honest[1].as_slice()), (2, honest[2].as_slice())];
+        let sent = [(0, first.as_slice()), (1, honest[1].as_slice()), (2, honest[2].as_slice())];
         if let Ok(openings) = opened.block.combine(&sent, 0..count) {
             let pass = opened.block.check(&openings, &[5; 32]);
             assert!(!pass || openings == opened.openings, "a false opening passed");
         }
         let blamed = opened.block.blame(&sent, &[6; 32]);
-        assert_eq!(blamed.contains(&0), first != honest[0], "blame falls on the liar, and only then");
+        assert_eq!(
+            blamed.contains(&0),
+            first != honest[0],
+            "blame falls on the liar, and only then"
+        );
         assert!(!blamed.contains(&1) && !blamed.contains(&2), "an honest party was blamed");
     });
 }

@@ -1,0 +1,78 @@
+//! `conclave devnet`: the first five minutes of everyone, and a measured run for machines.
+
+use std::{collections::BTreeSet, process::Command, time::Duration};
+
+use serde_json::Value;
+
+use crate::harness::{
+    process::{Process, binary, complaint, conclave},
+    wait::until,
+};
+
+/// The whole story is told within this, also on a busy machine.
+const STORY_PATIENCE: Duration = Duration::from_secs(90);
+
+#[test]
+fn a_measured_run_ends_with_a_consistent_report() {
+    let run = conclave(&["devnet", "--blocks", "20", "--json"]);
+    assert!(run.status.success(), "{}", complaint(&run));
+    let report: Value = serde_json::from_slice(&run.stdout).expect("one JSON object on stdout");
+    let number = |path: &str| {
+        let found = report.pointer(path).and_then(Value::as_u64);
+        found.unwrap_or_else(|| panic!("{path} is no number in {report}"))
+    };
+    assert_eq!(report["consistent"], true);
+    assert!(number("/heights") >= 20);
+    let submitted = number("/bundles/submitted");
+    assert!(submitted > 0, "{report}");
+    assert_eq!(number("/bundles/ordered"), submitted, "every acknowledged bundle is ordered");
+    assert_eq!(
+        number("/bundles/revealed") + number("/bundles/undecryptable"),
+        submitted,
+        "every ordered bundle is opened, or nobody can open it"
+    );
+    assert!(number("/transactions_executed/901") > 0 && number("/transactions_executed/902") > 0);
+    for level in ["ordered", "revealed"] {
+        let quantile = |name| report["latency_ms"][level][name].as_f64().expect("a latency");
+        let (p50, p95, p99) = (quantile("p50"), quantile("p95"), quantile("p99"));
+        assert!(0.0 < p50 && p50 <= p95 && p95 <= p99, "{report}");
+    }
+    let validators = report["validators"].as_array().expect("a list");
+    assert_eq!(validators.len(), 4);
+    let standing = |v: &Value| (v["height"].to_string(), v["chain_digest"].to_string());
+    let standings: BTreeSet<_> = validators.iter().map(standing).collect();
+    assert_eq!(standings.len(), 1, "one digest at one height: {report}");
+}
+
+#[tokio::test]
+async fn the_story_is_told_and_ctrl_c_stops_every_process() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let log = directory.path().join("devnet.log");
+    let mut command = Command::new(binary("conclave"));
+    command.arg("devnet").arg("--data-dir").arg(directory.path().join("net"));
+    let mut devnet = Process::start("devnet", &mut command, &log);
+    until("the end of the story", STORY_PATIENCE, async || {
+        assert_eq!(devnet.ended(), None, "the devnet ended by itself: {}", devnet.output());
+        devnet.output().contains("until Ctrl-C").then_some(())
+    })
+    .await;
+    let children = children_of(directory.path());
+    assert_eq!(children.len(), 6, "four validators and two rollups: {children:?}");
+    devnet.signal("INT");
+    let status = devnet.end(Duration::from_secs(30)).await;
+    assert!(status.success(), "{status}: {}", devnet.output());
+    assert!(devnet.output().contains("every process has stopped"), "{}", devnet.output());
+    assert_eq!(children_of(directory.path()), Vec::<String>::new(), "nothing is left behind");
+}
+
+/// Command lines of running processes, other than the devnet itself, that name `directory`.
+fn children_of(directory: &std::path::Path) -> Vec<String> {
+    let directory = directory.to_string_lossy();
+    let processes = std::fs::read_dir("/proc").expect("processes can be listed").flatten();
+    processes
+        // Processes come and go while one looks.
+        .filter_map(|entry| std::fs::read_to_string(entry.path().join("cmdline")).ok())
+        .map(|line| line.replace('\0', " "))
+        .filter(|line| line.contains(&*directory) && !line.contains(" devnet "))
+        .collect()
+}

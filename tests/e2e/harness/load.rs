@@ -1,0 +1,85 @@
+//! Users that keep submitting, whatever happens to the validators, and remember what was promised to them.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
+
+use conclave_client::{Admission, Client, Terms};
+use conclave_types::{BundleId, Leg, RollupId, ValidatorIndex};
+use tokio::task::JoinSet;
+
+use super::network::{ROLLUPS, payers};
+
+/// A bundle that a validator signed a receipt for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Acknowledged {
+    pub(crate) id: BundleId,
+    /// Who signed; none if it was in a block already when it was handed in again.
+    pub(crate) by: Option<ValidatorIndex>,
+}
+
+/// A running load.
+pub(crate) struct Load {
+    stop: Arc<AtomicBool>,
+    acknowledged: Arc<Mutex<Vec<Acknowledged>>>,
+    users: JoinSet<()>,
+}
+
+impl Load {
+    /// Starts one user for each payer; every third bundle has a leg on each rollup. Payloads are unique.
+    pub(crate) fn start(client: &Client) -> Self {
+        let mut load =
+            Self { stop: Arc::default(), acknowledged: Arc::default(), users: JoinSet::new() };
+        for (user, payer) in payers().into_iter().enumerate() {
+            let wallet = client.wallet(payer);
+            let (stop, acknowledged) = (Arc::clone(&load.stop), Arc::clone(&load.acknowledged));
+            load.users.spawn(async move {
+                for number in 0_u64.. {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    // A refusal is an answer too while validators are away; only promises count.
+                    if let Ok(submission) =
+                        wallet.submit(&legs(user, number), &Terms::default()).await
+                    {
+                        let by = match submission.admission {
+                            Admission::Received(receipt) => Some(receipt.validator),
+                            Admission::Included(_) => None,
+                        };
+                        let promise = Acknowledged { id: submission.id, by };
+                        acknowledged.lock().expect("no user panics").push(promise);
+                    }
+                }
+            });
+        }
+        load
+    }
+
+    /// How many bundles were acknowledged so far.
+    pub(crate) fn count(&self) -> usize {
+        self.acknowledged.lock().expect("no user panics").len()
+    }
+
+    /// Ends the load and says what was acknowledged.
+    pub(crate) async fn stop(mut self) -> Vec<Acknowledged> {
+        self.stop.store(true, Ordering::Relaxed);
+        while let Some(ended) = self.users.join_next().await {
+            ended.expect("no user panics");
+        }
+        let acknowledged = self.acknowledged.lock().expect("no user panics").clone();
+        acknowledged
+    }
+}
+
+fn legs(user: usize, number: u64) -> Vec<Leg> {
+    let leg = |id| Leg {
+        rollup: RollupId::new(id),
+        transaction: format!("user {user}, bundle {number}, rollup {id}").into_bytes(),
+    };
+    match number % 3 {
+        0 => ROLLUPS.map(leg).to_vec(),
+        1 => vec![leg(ROLLUPS[0])],
+        _ => vec![leg(ROLLUPS[1])],
+    }
+}

@@ -1,0 +1,10 @@
+//! Starting, watching, killing and judging networks of real processes.
+
+pub(crate) mod http;
+pub(crate) mod load;
+pub(crate) mod network;
+pub(crate) mod oracle;
+pub(crate) mod process;
+pub(crate) mod rollup;
+pub(crate) mod transactions;
+pub(crate) mod wait;

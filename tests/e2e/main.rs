@@ -1,0 +1,23 @@
+//! The whole, as its users meet it: the shipped binaries as processes of their own, over real sockets and disks,
+//! while processes die and strangers talk nonsense.
+//!
+//! | module       | what must hold |
+//! |--------------|----------------|
+//! | [`devnet`]   | one command runs everything, reports honestly, and stops cleanly |
+//! | [`faults`]   | validators die and come back: no halt, no second signature, nothing lost or doubled |
+//! | [`adapter`]  | a rollup node dies and ends with the state of one that never did |
+//! | [`bundles`]  | stolen, re-priced, replayed and malformed bundles get their exact refusal |
+//! | [`ports`]    | garbage on every port is answered or ignored, and the network goes on |
+//! | [`operator`] | what an operator can get wrong is refused by name, with the remedy |
+//!
+//! Tests wait for conditions, with a deadline each, and never for time to pass. The oracle
+//! ([`harness::oracle`]) derives what rollups must receive from the blocks in its own arithmetic.
+//! Children end with the test. `make test` builds the binaries first.
+
+mod adapter;
+mod bundles;
+mod devnet;
+mod faults;
+mod harness;
+mod operator;
+mod ports;
