@@ -6,6 +6,7 @@
     unreachable_pub,
     clippy::all,
     clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
     clippy::missing_errors_doc,
     clippy::wildcard_enum_match_arm,
     clippy::disallowed_types,

@@ -15,6 +15,7 @@ pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/desc
     unreachable_pub,
     clippy::all,
     clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
     clippy::missing_errors_doc,
     clippy::wildcard_enum_match_arm,
     clippy::disallowed_types,
