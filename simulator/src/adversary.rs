@@ -9,6 +9,8 @@
 //! leaves of a letter the next gets to distort. Each counts what it did, so that a run can show that
 //! the fault happened.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "what a behaviour does not distort, it passes")]
+
 mod blocks;
 mod bundles;
 mod flood;
@@ -23,31 +25,31 @@ use std::{collections::BTreeMap, time::Duration};
 
 use conclave_sequencer::Message;
 
-pub use means::Means;
+pub(crate) use means::Means;
 
 use crate::scenario::Behaviour;
 
 /// A message on its way out.
 #[derive(Clone, Debug)]
-pub struct Letter {
+pub(crate) struct Letter {
     /// To whom.
-    pub to: u16,
+    pub(crate) to: u16,
     /// What.
-    pub message: Message,
+    pub(crate) message: Message,
     /// How long it is kept back.
-    pub delay: Duration,
+    pub(crate) delay: Duration,
 }
 
 impl Letter {
     /// A message that leaves at once.
     #[must_use]
-    pub const fn new(to: u16, message: Message) -> Self {
+    pub(crate) const fn new(to: u16, message: Message) -> Self {
         Self { to, message, delay: Duration::ZERO }
     }
 
     /// The same letter with another message.
     #[must_use]
-    pub fn with(&self, message: Message) -> Self {
+    pub(crate) fn with(&self, message: Message) -> Self {
         Self { message, ..self.clone() }
     }
 }
@@ -66,7 +68,7 @@ trait Misbehaviour {
 }
 
 /// One misbehaving validator.
-pub struct Adversary {
+pub(crate) struct Adversary {
     means: Means,
     behaviours: Vec<Box<dyn Misbehaviour>>,
     masked: bool,
@@ -75,18 +77,18 @@ pub struct Adversary {
 impl Adversary {
     /// A validator with honest keys and bad intentions. The oracles take a masked one for honest.
     #[must_use]
-    pub fn new(behaviours: &[Behaviour], masked: bool, means: Means) -> Self {
+    pub(crate) fn new(behaviours: &[Behaviour], masked: bool, means: Means) -> Self {
         Self { means, behaviours: behaviours.iter().map(behaviour).collect(), masked }
     }
 
     /// Whether the oracles take it for honest.
     #[must_use]
-    pub const fn is_masked(&self) -> bool {
+    pub(crate) const fn is_masked(&self) -> bool {
         self.masked
     }
 
     /// What it really sends instead of `message`.
-    pub fn outgoing(&mut self, to: u16, message: Message) -> Vec<Letter> {
+    pub(crate) fn outgoing(&mut self, to: u16, message: Message) -> Vec<Letter> {
         self.means.note(&message);
         let Self { means, behaviours, .. } = self;
         let mut letters = vec![Letter::new(to, message)];
@@ -98,7 +100,7 @@ impl Adversary {
     }
 
     /// What it sends because it hears `message`.
-    pub fn incoming(&mut self, message: &Message) -> Vec<Letter> {
+    pub(crate) fn incoming(&mut self, message: &Message) -> Vec<Letter> {
         self.means.note(message);
         let Self { means, behaviours, .. } = self;
         behaviours.iter_mut().flat_map(|behaviour| behaviour.incoming(means, message)).collect()
@@ -106,7 +108,7 @@ impl Adversary {
 
     /// What it did, by name.
     #[must_use]
-    pub const fn counters(&self) -> &BTreeMap<&'static str, u64> {
+    pub(crate) const fn counters(&self) -> &BTreeMap<&'static str, u64> {
         &self.means.counters
     }
 }

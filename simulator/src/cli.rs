@@ -34,7 +34,7 @@ const BAD_SCENARIO: u8 = 2;
 /// Runs the shipped protocol core of every validator on virtual time, from one seed.
 #[derive(Debug, Parser)]
 #[command(name = "conclave-sim", version, after_help = EXAMPLES)]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
 }
@@ -98,7 +98,7 @@ impl Chosen {
 }
 
 /// Runs the command line.
-pub fn main(cli: &Cli) -> ExitCode {
+pub(crate) fn main(cli: &Cli) -> ExitCode {
     let result = match &cli.command {
         Command::Run(run) => run.execute(),
         Command::Sweep(sweep) => sweep.execute(),

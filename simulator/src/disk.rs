@@ -15,7 +15,7 @@ type Tables = BTreeMap<Table, BTreeMap<Vec<u8>, Vec<u8>>>;
 
 /// One validator's disk.
 #[derive(Clone, Debug, Default)]
-pub struct Disk {
+pub(crate) struct Disk {
     tables: Tables,
     high_water: Option<HighWater>,
     earlier: Option<(Tables, Option<HighWater>)>,
@@ -25,18 +25,18 @@ pub struct Disk {
 impl Disk {
     /// The disk of a validator that has never signed, and knows it.
     #[must_use]
-    pub fn new_validator() -> Self {
+    pub(crate) fn new_validator() -> Self {
         let at = SigningPosition { height: Height::ZERO, round: Round::ZERO, step: Step::Propose };
         Self { high_water: Some(HighWater { at, wal_entries: 0 }), ..Self::default() }
     }
 
     /// Remembers what is on it, for a crash that brings it back.
-    pub fn take_snapshot(&mut self) {
+    pub(crate) fn take_snapshot(&mut self) {
         self.earlier = Some((self.tables.clone(), self.high_water));
     }
 
     /// Loses what a crash takes.
-    pub fn lose(&mut self, loss: Loss) {
+    pub(crate) fn lose(&mut self, loss: Loss) {
         let (tables, high_water) = self.earlier.take().unwrap_or_default();
         match loss {
             Loss::Nothing => {}
@@ -55,13 +55,13 @@ impl Disk {
 
     /// How many commits were synced.
     #[must_use]
-    pub const fn commits(&self) -> u64 {
+    pub(crate) const fn commits(&self) -> u64 {
         self.commits
     }
 
     /// Rows of a table.
     #[must_use]
-    pub fn rows(&self, table: Table) -> usize {
+    pub(crate) fn rows(&self, table: Table) -> usize {
         self.tables.get(&table).map_or(0, BTreeMap::len)
     }
 }

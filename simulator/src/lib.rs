@@ -22,6 +22,8 @@ mod scenario;
 mod world;
 
 pub use builtin::{BUILTINS, Builtin, builtin};
+pub use network::{NetworkModel, Partition};
+pub use oracle::Violation;
 pub use report::{Report, Verdict};
 pub use scenario::{Behaviour, Byzantine, Crash, Loss, Scenario, ScenarioError};
 pub use world::{Outcome, World};

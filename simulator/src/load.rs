@@ -18,15 +18,15 @@ use crate::random::Random;
 /// How long a bundle stays valid.
 const LIFETIME: HeightDelta = HeightDelta::new(1_000);
 /// What every payer owns at genesis.
-pub const BALANCE: Gwei = Gwei::new(1_000_000_000_000);
+pub(crate) const BALANCE: Gwei = Gwei::new(1_000_000_000_000);
 /// Lanes that a payer uses.
-const LANES: u64 = 2;
+const LANES: usize = 2;
 /// Bundles of others that the hostile payer remembers.
 const SEEN_MAX: usize = 64;
 
 /// What should become of a bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub(crate) enum Standing {
     /// It is included, and opens to these legs.
     Good(Vec<Leg>),
     /// It is included and pays, and has no effect.
@@ -39,13 +39,13 @@ pub enum Standing {
 
 /// A bundle that a user hands in, and what should become of it.
 #[derive(Clone, Debug)]
-pub struct Handed {
+pub(crate) struct Handed {
     /// The bundle.
-    pub bundle: EncryptedBundle,
+    pub(crate) bundle: EncryptedBundle,
     /// Its id.
-    pub id: BundleId,
+    pub(crate) id: BundleId,
     /// What should become of it.
-    pub standing: Standing,
+    pub(crate) standing: Standing,
 }
 
 impl Handed {
@@ -57,7 +57,7 @@ impl Handed {
 struct Payer {
     secret: SecretKey,
     address: PayerAddress,
-    next: [u64; LANES as usize],
+    next: [u64; LANES],
 }
 
 impl Payer {
@@ -66,7 +66,7 @@ impl Payer {
         let public = PayerKey::from_secret_key(curve, &secret).serialize_uncompressed();
         let hash = keccak(public.get(1..)?);
         let address = PayerAddress::from_slice(hash.as_bytes().get(12..)?).ok()?;
-        Some(Self { secret, address, next: [0; LANES as usize] })
+        Some(Self { secret, address, next: [0; LANES] })
     }
 
     fn nonce(&mut self, lane: u64) -> Option<BundleNonce> {
@@ -78,7 +78,7 @@ impl Payer {
 }
 
 /// Payers with their keys and nonces.
-pub struct Load {
+pub(crate) struct Load {
     curve: Secp256k1<All>,
     payers: Vec<Payer>,
     /// One with money and no manners, and one with neither.
@@ -92,7 +92,7 @@ pub struct Load {
 impl Load {
     /// `count` payers whose keys follow from the seed.
     #[must_use]
-    pub fn new(seed: u64, count: u64, rollups: Vec<RollupId>) -> Self {
+    pub(crate) fn new(seed: u64, count: u64, rollups: Vec<RollupId>) -> Self {
         let curve = Secp256k1::new();
         let mut random = Random::new(seed, 2);
         let payers = (0..count).filter_map(|_| Payer::new(&curve, &mut random)).collect();
@@ -102,22 +102,27 @@ impl Load {
 
     /// The payers' genesis accounts.
     #[must_use]
-    pub fn accounts(&self) -> Vec<GenesisAccount> {
+    pub(crate) fn accounts(&self) -> Vec<GenesisAccount> {
         let accounts = self.payers.iter().chain(self.hostile.first());
         accounts.map(|p| GenesisAccount { address: p.address, balance: BALANCE }).collect()
     }
 
     /// The payer whom a censor dislikes.
     #[must_use]
-    pub fn first_payer(&self) -> Option<PayerAddress> {
+    pub(crate) fn first_payer(&self) -> Option<PayerAddress> {
         self.payers.first().map(|payer| payer.address)
     }
 
     /// Seals the next bundle; one in four has a leg for each rollup.
-    pub fn next(&mut self, genesis: &Genesis, key: &PublicKey, now: Height) -> Option<Handed> {
+    pub(crate) fn next(
+        &mut self,
+        genesis: &Genesis,
+        key: &PublicKey,
+        now: Height,
+    ) -> Option<Handed> {
         let count = u64::try_from(self.payers.len()).unwrap_or(u64::MAX);
         let pick = usize::try_from(self.random.below(count)).ok()?;
-        let lane = self.random.below(LANES);
+        let lane = self.random.below(u64::try_from(LANES).unwrap_or(1));
         let legs = self.legs();
         let payer = self.payers.get_mut(pick)?;
         let nonce = payer.nonce(lane)?;

@@ -54,29 +54,39 @@ impl Partition {
 
 /// The links.
 #[derive(Clone, Debug)]
-pub struct Network {
+pub(crate) struct Network {
     model: NetworkModel,
     partitions: Vec<Partition>,
     started: Time,
     /// Messages that were lost.
-    pub lost: u64,
+    pub(crate) lost: u64,
     /// Messages that a partition kept back.
-    pub blocked: u64,
+    pub(crate) blocked: u64,
     /// Messages that arrived twice.
-    pub duplicated: u64,
+    pub(crate) duplicated: u64,
     /// Messages that were handed over.
-    pub delivered: u64,
+    pub(crate) delivered: u64,
 }
 
 impl Network {
     /// Links that begin at `started`.
     #[must_use]
-    pub const fn new(model: NetworkModel, partitions: Vec<Partition>, started: Time) -> Self {
+    pub(crate) const fn new(
+        model: NetworkModel,
+        partitions: Vec<Partition>,
+        started: Time,
+    ) -> Self {
         Self { model, partitions, started, lost: 0, blocked: 0, duplicated: 0, delivered: 0 }
     }
 
     /// When a message sent now arrives; more than once if it is duplicated, never if it is lost.
-    pub fn arrivals(&mut self, random: &mut Random, now: Time, from: u16, to: u16) -> Vec<Time> {
+    pub(crate) fn arrivals(
+        &mut self,
+        random: &mut Random,
+        now: Time,
+        from: u16,
+        to: u16,
+    ) -> Vec<Time> {
         if self.is_cut(now, from, to) {
             self.blocked = self.blocked.saturating_add(1);
             return Vec::new();

@@ -31,7 +31,7 @@ use crate::{disk::Disk, load::Handed, scenario::Loss};
 use self::{chain::Chain, inclusion::Inclusion, payers::Payers, shares::Shares, votes::Votes};
 
 /// Every promise that an oracle watches over.
-pub const PROMISES: [&str; 15] = [
+pub(crate) const PROMISES: [&str; 15] = [
     AGREEMENT,
     BLIND,
     CONSISTENT,
@@ -83,7 +83,7 @@ fn ensure(holds: bool, promise: &'static str, detail: impl FnOnce() -> String) -
 }
 
 /// Watches a run.
-pub struct Oracle {
+pub(crate) struct Oracle {
     honest: BTreeSet<u16>,
     violation: Option<Violation>,
     trace: Keccak256,
@@ -99,7 +99,7 @@ impl Oracle {
     /// An oracle for a run of `genesis` in which `honest` validators keep to the protocol and `secrecy`
     /// shares of a block tell nothing.
     #[must_use]
-    pub fn new(genesis: &Genesis, secrecy: u16, honest: BTreeSet<u16>) -> Self {
+    pub(crate) fn new(genesis: &Genesis, secrecy: u16, honest: BTreeSet<u16>) -> Self {
         let count = genesis.members.len();
         Self {
             violation: None,
@@ -116,56 +116,56 @@ impl Oracle {
 
     /// The first promise that was broken.
     #[must_use]
-    pub const fn violation(&self) -> Option<&Violation> {
+    pub(crate) const fn violation(&self) -> Option<&Violation> {
         self.violation.as_ref()
     }
 
     /// The lowest height that every honest validator has revealed.
     #[must_use]
-    pub fn revealed_by_all(&self) -> Height {
+    pub(crate) fn revealed_by_all(&self) -> Height {
         self.chain.revealed_by_all()
     }
 
     /// The highest height that an honest validator has decided.
     #[must_use]
-    pub fn decided_by_any(&self) -> Height {
+    pub(crate) fn decided_by_any(&self) -> Height {
         self.chain.decided_by_any()
     }
 
     /// Digest of everything that became visible.
     #[must_use]
-    pub fn trace_hash(&self) -> String {
+    pub(crate) fn trace_hash(&self) -> String {
         let hash: [u8; 32] = self.trace.clone().finalize().into();
         Digest::new(hash).to_string()
     }
 
     /// What was counted.
     #[must_use]
-    pub fn counters(&self) -> BTreeMap<&'static str, u64> {
+    pub(crate) fn counters(&self) -> BTreeMap<&'static str, u64> {
         let mut counters = self.counters.clone();
         counters.insert("nobody_saw", self.chain.unseen());
         counters
     }
 
     /// A user handed in a bundle.
-    pub fn handed_in(&mut self, handed: &Handed) {
+    pub(crate) fn handed_in(&mut self, handed: &Handed) {
         self.count("submitted");
         self.payers.register(handed);
     }
 
     /// A user handed in something hostile.
-    pub fn spammed(&mut self) {
+    pub(crate) fn spammed(&mut self) {
         self.count("spam");
     }
 
     /// A validator's process died.
-    pub fn crashed(&mut self, node: u16) {
+    pub(crate) fn crashed(&mut self, node: u16) {
         self.count("crashes");
         self.inclusion.crashed(node);
     }
 
     /// A validator is about to start again from its disk.
-    pub fn recovers(&mut self, now: Time, node: u16, disk: &Disk, loss: Loss) {
+    pub(crate) fn recovers(&mut self, now: Time, node: u16, disk: &Disk, loss: Loss) {
         if !self.honest.contains(&node) {
             return;
         }
@@ -203,20 +203,20 @@ impl Oracle {
     }
 
     /// A validator stopped itself.
-    pub fn halted(&mut self, node: u16, why: &str) {
+    pub(crate) fn halted(&mut self, node: u16, why: &str) {
         let honest = self.honest.contains(&node);
         self.note(ensure(!honest, RUNS, || format!("validator {node}: {why}")));
     }
 
     /// How much a validator holds.
-    pub fn holds(&mut self, node: u16, what: &str, found: usize, most: usize) {
+    pub(crate) fn holds(&mut self, node: u16, what: &str, found: usize, most: usize) {
         let fits = found <= most || !self.honest.contains(&node);
         let detail = || format!("validator {node} holds {found} {what}, at most {most} expected");
         self.note(ensure(fits, RUNS, detail));
     }
 
     /// A validator judged its peers.
-    pub fn penalties(&mut self, node: u16, penalties: &[(Peer, Penalty)]) {
+    pub(crate) fn penalties(&mut self, node: u16, penalties: &[(Peer, Penalty)]) {
         for (peer, penalty) in penalties {
             self.count("penalties");
             if let Peer::Validator(accused) = peer {
@@ -228,7 +228,8 @@ impl Oracle {
     }
 
     /// An honest validator sends a message.
-    pub fn sent(&mut self, now: Time, from: u16, to: u16, message: &Message) {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the others promise nothing")]
+    pub(crate) fn sent(&mut self, now: Time, from: u16, to: u16, message: &Message) {
         self.trace_event(now, from, message.kind(), &to.to_be_bytes());
         let check = match message {
             Message::Consensus(ConsensusMessage::Vote(vote)) if vote.voter.as_u16() == from => {
@@ -250,7 +251,7 @@ impl Oracle {
     }
 
     /// A validator tells its subscribers something.
-    pub fn event(&mut self, now: Time, node: u16, event: &Event) {
+    pub(crate) fn event(&mut self, now: Time, node: u16, event: &Event) {
         if self.honest.contains(&node) {
             let check = self.told(now, node, event);
             self.note(check);
@@ -322,19 +323,19 @@ impl Oracle {
 
     /// The bundles that users still wait for, by what became of the others.
     #[must_use]
-    pub fn is_included(&self, id: &BundleId) -> bool {
+    pub(crate) fn is_included(&self, id: &BundleId) -> bool {
         self.payers.is_included(id)
     }
 
     /// At the end of the run: what an honest validator's ledger says that a payer has.
-    pub fn balance(&mut self, node: u16, at: Height, payer: &PayerAddress, found: Gwei) {
+    pub(crate) fn balance(&mut self, node: u16, at: Height, payer: &PayerAddress, found: Gwei) {
         let check = self.payers.balance(node, at, payer, found);
         self.note(check);
     }
 
     /// Every payer that was ever heard of.
     #[must_use]
-    pub fn all_payers(&self) -> Vec<PayerAddress> {
+    pub(crate) fn all_payers(&self) -> Vec<PayerAddress> {
         self.payers.all()
     }
 

@@ -17,17 +17,17 @@ use crate::random::Random;
 const MEMORY: usize = 4_096;
 
 /// What a misbehaving validator has.
-pub struct Means {
+pub(crate) struct Means {
     /// Which validator it is.
-    pub index: u16,
+    pub(crate) index: u16,
     /// How many there are.
-    pub validators: u16,
+    pub(crate) validators: u16,
     /// The payer whom a censor dislikes.
-    pub victim: Option<PayerAddress>,
+    pub(crate) victim: Option<PayerAddress>,
     /// Its dice.
-    pub random: Random,
+    pub(crate) random: Random,
     /// What it did.
-    pub counters: BTreeMap<&'static str, u64>,
+    pub(crate) counters: BTreeMap<&'static str, u64>,
     identity: Identity,
     domain: SigningDomain,
     key: PublicKey,
@@ -38,7 +38,7 @@ pub struct Means {
 impl Means {
     /// The means of validator `index`.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         index: u16,
         genesis: &Genesis,
         identity: &Identity,
@@ -60,13 +60,13 @@ impl Means {
     }
 
     /// Counts a misdeed.
-    pub fn count(&mut self, what: &'static str) {
+    pub(crate) fn count(&mut self, what: &'static str) {
         let counter = self.counters.entry(what).or_default();
         *counter = counter.saturating_add(1);
     }
 
     /// Everyone else.
-    pub fn others(&self) -> impl Iterator<Item = u16> + use<> {
+    pub(crate) fn others(&self) -> impl Iterator<Item = u16> + use<> {
         let index = self.index;
         (0..self.validators).filter(move |other| *other != index)
     }
@@ -89,19 +89,19 @@ impl Means {
 
     /// A bundle that went by.
     #[must_use]
-    pub fn bundle(&self, id: &BundleId) -> Option<&Arc<EncryptedBundle>> {
+    pub(crate) fn bundle(&self, id: &BundleId) -> Option<&Arc<EncryptedBundle>> {
         self.bundles.get(id)
     }
 
     /// How many openings a block that went by has.
     #[must_use]
-    pub fn opening_count(&self, id: &BlockId) -> Option<usize> {
+    pub(crate) fn opening_count(&self, id: &BlockId) -> Option<usize> {
         self.openings.get(id).copied()
     }
 
     /// Its own vote for another block, signed.
     #[must_use]
-    pub fn vote(&self, vote: &SignedVote, block: Option<BlockId>) -> SignedVote {
+    pub(crate) fn vote(&self, vote: &SignedVote, block: Option<BlockId>) -> SignedVote {
         let mut other = SignedVote { block, ..vote.clone() };
         let signature = self.sign(other.digest(&self.domain, Epoch::ZERO).as_bytes());
         other.signature = signature;
@@ -110,7 +110,7 @@ impl Means {
 
     /// Its own proposal of another block, signed.
     #[must_use]
-    pub fn proposal(&self, proposal: &SignedProposal, block: BlockId) -> SignedProposal {
+    pub(crate) fn proposal(&self, proposal: &SignedProposal, block: BlockId) -> SignedProposal {
         let mut other = SignedProposal { block, ..proposal.clone() };
         other.signature = self.sign(other.digest(&self.domain, Epoch::ZERO).as_bytes());
         other
@@ -118,7 +118,7 @@ impl Means {
 
     /// Its real shares for a block whose bundles it knows.
     #[must_use]
-    pub fn shares_of(&self, block: &Block) -> Option<Message> {
+    pub(crate) fn shares_of(&self, block: &Block) -> Option<Message> {
         let points: Option<Vec<G1Bytes>> = block
             .body
             .bundles
@@ -141,7 +141,7 @@ impl Means {
 
     /// A share message with other shares in it, signed.
     #[must_use]
-    pub fn shares(&self, message: &ShareMessage, shares: Vec<G1Bytes>) -> Message {
+    pub(crate) fn shares(&self, message: &ShareMessage, shares: Vec<G1Bytes>) -> Message {
         let ShareMessage { epoch, height, block, .. } = *message;
         let digest = ShareMessage::digest(&self.domain, epoch, height, block, &shares);
         let signature = self.sign(digest.as_bytes());

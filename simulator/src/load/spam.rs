@@ -11,7 +11,7 @@ const NOWHERE: RollupId = RollupId::new(404);
 
 impl Load {
     /// One or two hostile bundles. None before there is anything to steal from.
-    pub fn spam(&mut self, genesis: &Genesis, key: &PublicKey, now: Height) -> Vec<Handed> {
+    pub(crate) fn spam(&mut self, genesis: &Genesis, key: &PublicKey, now: Height) -> Vec<Handed> {
         let kind = self.random.below(11);
         let victim = self.victim();
         let forged = |bundle| vec![Handed::new(bundle, Standing::Forged)];

@@ -1,1 +1,364 @@
-//! Placeholder
+use std::{sync::Arc, time::Duration};
+
+use conclave_consensus::{Evidence, SignedVote};
+use conclave_encryption::{Packing, deal};
+use conclave_sequencer::ShareMessage;
+use conclave_types::{
+    BlockHeader, BlockId, BundleHeader, BundleNonce, Certificate, EncryptedBundle, Epoch, Era,
+    GenesisAccount, KeyId, L1Origin, Leg, NetworkId, Outcome, Params, PayerSignature,
+    RevealedBundle, RollupId, Round, SignatureBytes, ValidatorIndex, VoteKind,
+};
+
+use super::*;
+use crate::load::Standing;
+
+const PAYER: PayerAddress = PayerAddress::new([1; 20]);
+const ROLLUP: RollupId = RollupId::new(901);
+const START: Time = Time::from_micros(1_000_000_000);
+
+fn genesis() -> Genesis {
+    let mut random = crate::random::Random::new(1, 1);
+    let (encryption_key, _) = deal(Packing::for_parties(4).unwrap(), Era::ZERO, random.rng());
+    let member = |index: u8| conclave_types::Member {
+        name: index.to_string(),
+        consensus_key: conclave_types::ConsensusKey::new([index; 32]),
+        network_key: conclave_types::ConsensusKey::new([index; 32]),
+        power: 1,
+    };
+    Genesis {
+        name: "oracle".into(),
+        time: START,
+        l1_chain_id: 0,
+        l1_contract: PayerAddress::ZERO,
+        l1_origin: L1Origin::default(),
+        params: Params::default(),
+        members: (0..4).map(member).collect(),
+        encryption_key,
+        rollups: Vec::new(),
+        accounts: vec![GenesisAccount { address: PAYER, balance: Gwei::new(1_000_000) }],
+    }
+}
+
+fn oracle() -> Oracle {
+    Oracle::new(&genesis(), 2, (0..4).collect())
+}
+
+fn promise(oracle: &Oracle) -> Option<&'static str> {
+    oracle.violation().map(|violation| violation.promise)
+}
+
+fn header(height: u64, salt: u64) -> BlockHeader {
+    BlockHeader {
+        network: NetworkId::new([0; 32]),
+        height: Height::new(height),
+        parent: BlockId::ZERO,
+        parent_certificate: Digest::ZERO,
+        proposer: ValidatorIndex::new(0),
+        time: Time::from_micros(salt),
+        epoch: Epoch::ZERO,
+        l1_origin: L1Origin::default(),
+        bundle_root: Digest::ZERO,
+        bundle_count: 0,
+        revealed_height: Height::new(height - 1),
+        reveal_digest: Digest::ZERO,
+        ledger_digest: Digest::ZERO,
+    }
+}
+
+fn decided(header: &BlockHeader, bundles: &[BundleId]) -> Event {
+    let certificate = Certificate {
+        epoch: Epoch::ZERO,
+        height: header.height,
+        round: Round::ZERO,
+        block: header.id(),
+        signatures: Vec::new(),
+    };
+    let bundles = bundles.to_vec();
+    Event::Decided { header: header.clone(), block: header.id(), bundles, certificate }
+}
+
+fn handed(sequence: u64) -> Handed {
+    let header = BundleHeader {
+        network: NetworkId::new([0; 32]),
+        suite: 1,
+        key_id: KeyId::ZERO,
+        payer: PAYER,
+        nonce: BundleNonce { lane: 0, sequence },
+        max_fee: Gwei::new(1_000_000),
+        priority_fee: Gwei::ZERO,
+        valid_until: Height::new(1_000),
+        body_bytes: 100,
+    };
+    let signature = PayerSignature::new([0; 65]);
+    let bundle = EncryptedBundle { header, capsule: Vec::new(), body: Vec::new(), signature };
+    Handed { id: bundle.id(), bundle, standing: Standing::Good(legs()) }
+}
+
+fn legs() -> Vec<Leg> {
+    vec![Leg { rollup: ROLLUP, transaction: vec![1, 2, 3] }]
+}
+
+fn vote(kind: VoteKind, voter: u16, block: Option<BlockId>) -> SignedVote {
+    SignedVote {
+        kind,
+        height: Height::new(1),
+        round: Round::ZERO,
+        block,
+        voter: ValidatorIndex::new(voter),
+        signature: SignatureBytes::new([0; 64]),
+    }
+}
+
+fn send_vote(oracle: &mut Oracle, now: Time, vote: SignedVote) {
+    let from = vote.voter.as_u16();
+    oracle.sent(now, from, 3, &Message::Consensus(ConsensusMessage::Vote(vote)));
+}
+
+fn send_share(oracle: &mut Oracle, from: u16, header: &BlockHeader) {
+    let message = ShareMessage {
+        epoch: Epoch::ZERO,
+        height: header.height,
+        block: header.id(),
+        validator: ValidatorIndex::new(from),
+        shares: Vec::new(),
+        signature: SignatureBytes::new([0; 64]),
+    };
+    oracle.sent(START, from, 3, &Message::Shares(Arc::new(message)));
+}
+
+/// A block with bundles in the order in which a fair beacon draws them.
+fn revealed(header: &BlockHeader, bundles: &[BundleId]) -> (RevealedBlock, Vec<Batch>) {
+    let beacon = Digest::new([3; 32]);
+    let draw = |id: &BundleId| {
+        let bytes = [b"conclave/draw/v1".as_slice(), beacon.as_bytes(), id.as_bytes()].concat();
+        Digest::new(Keccak256::digest(bytes).into())
+    };
+    let mut draws: Vec<_> = bundles.iter().map(draw).collect();
+    draws.sort_unstable();
+    let opened = bundles.iter().zip(draws).map(|(id, draw)| RevealedBundle {
+        id: *id,
+        payer: PAYER,
+        draw,
+        outcome: Outcome::Opened(legs()),
+    });
+    let block = RevealedBlock {
+        height: header.height,
+        block: header.id(),
+        time: header.time,
+        epoch: Epoch::ZERO,
+        l1_origin: L1Origin::default(),
+        beacon,
+        bundles: opened.collect(),
+    };
+    let item = |id: &BundleId| conclave_types::BatchItem {
+        transaction: vec![1, 2, 3],
+        leg: conclave_types::LegRef { bundle: *id, leg: 0, legs: 1 },
+    };
+    let batch = Batch {
+        rollup: ROLLUP,
+        sequence: 0,
+        previous_height: Height::ZERO,
+        height: header.height,
+        block: header.id(),
+        time: header.time,
+        l1_origin: L1Origin::default(),
+        randomness: beacon,
+        items: bundles.iter().map(item).collect(),
+    };
+    (block, if bundles.is_empty() { Vec::new() } else { vec![batch] })
+}
+
+/// An oracle that has seen a height with two bundles decided, and what should be revealed there.
+fn with_two_bundles() -> (Oracle, RevealedBlock, Vec<Batch>) {
+    let mut oracle = oracle();
+    let (first, second) = (handed(0), handed(1));
+    oracle.handed_in(&first);
+    oracle.handed_in(&second);
+    let header = header(1, 5);
+    oracle.event(START, 0, &decided(&header, &[first.id, second.id]));
+    let (block, batches) = revealed(&header, &[first.id, second.id]);
+    (oracle, block, batches)
+}
+
+fn reveal(oracle: &mut Oracle, block: RevealedBlock, batches: Vec<Batch>) {
+    oracle.event(START, 0, &Event::Revealed { block, batches, digest: Digest::new([4; 32]) });
+}
+
+#[test]
+fn an_honest_run_breaks_nothing() {
+    let (mut oracle, block, batches) = with_two_bundles();
+    reveal(&mut oracle, block, batches);
+    send_share(&mut oracle, 0, &header(1, 5));
+    oracle.balance(0, Height::new(1), &PAYER, Gwei::new(1_000_000 - 2 * (1_000 + 100 * 10)));
+    assert_eq!(oracle.violation(), None);
+}
+
+#[test]
+fn two_blocks_at_one_height_break_agreement() {
+    let mut oracle = oracle();
+    oracle.event(START, 0, &decided(&header(1, 5), &[]));
+    oracle.event(START, 1, &decided(&header(1, 6), &[]));
+    assert_eq!(promise(&oracle), Some(AGREEMENT));
+}
+
+#[test]
+fn a_skipped_height_breaks_contiguity() {
+    let mut oracle = oracle();
+    oracle.event(START, 0, &decided(&header(2, 5), &[]));
+    assert_eq!(promise(&oracle), Some(CONTIGUITY));
+}
+
+#[test]
+fn a_skipped_batch_breaks_contiguity() {
+    let (mut oracle, block, mut batches) = with_two_bundles();
+    batches[0].sequence = 1;
+    reveal(&mut oracle, block, batches);
+    assert_eq!(promise(&oracle), Some(CONTIGUITY));
+}
+
+#[test]
+fn another_digest_breaks_determinism() {
+    let mut oracle = oracle();
+    let header = header(1, 5);
+    for node in 0..2 {
+        oracle.event(START, node, &decided(&header, &[]));
+        let (block, batches) = revealed(&header, &[]);
+        let digest = Digest::new([u8::try_from(node).unwrap(); 32]);
+        oracle.event(START, node, &Event::Revealed { block, batches, digest });
+    }
+    assert_eq!(promise(&oracle), Some(DETERMINISM));
+}
+
+#[test]
+fn a_bundle_in_two_blocks_or_without_a_payer_is_seen() {
+    let mut oracle = oracle();
+    let bundle = handed(0);
+    oracle.handed_in(&bundle);
+    oracle.event(START, 0, &decided(&header(1, 5), &[bundle.id]));
+    oracle.event(START, 0, &decided(&header(2, 5), &[bundle.id]));
+    assert_eq!(promise(&oracle), Some(PAID), "its nonce is used");
+
+    let mut oracle = self::oracle();
+    oracle.event(START, 0, &decided(&header(1, 5), &[BundleId::new([9; 32])]));
+    assert_eq!(promise(&oracle), Some(FORGED));
+}
+
+#[test]
+fn a_nonce_gap_is_seen() {
+    let mut oracle = oracle();
+    let bundle = handed(1);
+    oracle.handed_in(&bundle);
+    oracle.event(START, 0, &decided(&header(1, 5), &[bundle.id]));
+    assert_eq!(promise(&oracle), Some(PAID));
+}
+
+#[test]
+fn a_fee_charged_twice_is_seen() {
+    let (mut oracle, ..) = with_two_bundles();
+    oracle.balance(0, Height::new(1), &PAYER, Gwei::new(1_000_000 - 3 * 2_000));
+    assert_eq!(promise(&oracle), Some(PAID));
+}
+
+#[test]
+fn another_order_than_the_beacons_is_seen() {
+    let (mut oracle, mut block, batches) = with_two_bundles();
+    block.bundles.swap(0, 1);
+    reveal(&mut oracle, block, batches);
+    assert_eq!(promise(&oracle), Some(ORDER));
+
+    let (mut oracle, mut block, batches) = with_two_bundles();
+    block.bundles[0].draw = Digest::ZERO;
+    reveal(&mut oracle, block, batches);
+    assert_eq!(promise(&oracle), Some(ORDER));
+}
+
+#[test]
+fn a_leg_that_is_dropped_or_changed_is_seen() {
+    let (mut oracle, block, mut batches) = with_two_bundles();
+    batches[0].items.pop();
+    reveal(&mut oracle, block, batches);
+    assert_eq!(promise(&oracle), Some(WHOLE));
+
+    let (mut oracle, mut block, batches) = with_two_bundles();
+    block.bundles[0].outcome = Outcome::Opened(Vec::new());
+    reveal(&mut oracle, block, batches);
+    assert_eq!(promise(&oracle), Some(WHOLE));
+}
+
+#[test]
+fn a_share_before_the_senders_own_decision_breaks_blindness() {
+    let header = header(1, 5);
+    let mut oracle = oracle();
+    send_share(&mut oracle, 1, &header);
+    assert_eq!(promise(&oracle), Some(BLIND), "nobody has decided");
+
+    let mut oracle = self::oracle();
+    oracle.event(START, 0, &decided(&header, &[]));
+    send_share(&mut oracle, 0, &header);
+    assert_eq!(promise(&oracle), None);
+    send_share(&mut oracle, 1, &header);
+    assert_eq!(promise(&oracle), Some(BLIND), "the sender has not decided");
+}
+
+#[test]
+fn two_votes_at_one_position_are_seen_across_a_crash() {
+    let mut oracle = oracle();
+    send_vote(&mut oracle, START, vote(VoteKind::Precommit, 0, None));
+    oracle.crashed(0);
+    send_vote(&mut oracle, START, vote(VoteKind::Precommit, 0, None));
+    assert_eq!(promise(&oracle), None, "the same again is no contradiction");
+    send_vote(&mut oracle, START, vote(VoteKind::Precommit, 0, Some(BlockId::new([1; 32]))));
+    assert_eq!(promise(&oracle), Some(CONSISTENT));
+}
+
+#[test]
+fn what_was_told_and_is_not_on_the_disk_was_not_durable() {
+    let mut oracle = oracle();
+    oracle.event(START, 0, &decided(&header(1, 5), &[]));
+    oracle.crashed(0);
+    oracle.recovers(START, 0, &Disk::new_validator(), Loss::Nothing);
+    assert_eq!(promise(&oracle), Some(DURABLE));
+}
+
+#[test]
+fn evidence_or_blame_against_the_honest_is_seen() {
+    let (prevote, other) = (VoteKind::Prevote, Some(BlockId::new([1; 32])));
+    let evidence = Evidence::Votes(vote(prevote, 1, None), vote(prevote, 1, other));
+    let mut oracle = oracle();
+    oracle.event(START, 0, &Event::Equivocation(Box::new(evidence)));
+    assert_eq!(promise(&oracle), Some(SLASHED));
+
+    let mut oracle = self::oracle();
+    let accused = Peer::Validator(ValidatorIndex::new(1));
+    oracle.penalties(0, &[(accused, Penalty::Invalid("nothing"))]);
+    assert_eq!(promise(&oracle), Some(BLAMED));
+}
+
+#[test]
+fn a_block_that_omits_what_its_voters_held_too_long_is_seen() {
+    let delay = Duration::from_millis(Params::default().timing.inclusion_delay_ms);
+    let cases = [(Duration::from_millis(2_600), Some(INCLUSION)), (Duration::ZERO, None)];
+    for (beyond, expected) in cases {
+        let mut oracle = oracle();
+        let bundle = handed(0);
+        oracle.handed_in(&bundle);
+        let block = header(1, 5);
+        let voted = START.after(delay).after(beyond);
+        for node in 0..3 {
+            oracle.event(START, node, &Event::Admitted { bundle: bundle.id });
+            send_vote(&mut oracle, voted, vote(VoteKind::Prevote, node, Some(block.id())));
+        }
+        oracle.event(voted, 0, &decided(&block, &[]));
+        assert_eq!(promise(&oracle), expected);
+    }
+}
+
+#[test]
+fn a_validator_that_stops_or_grows_is_seen() {
+    let mut oracle = oracle();
+    oracle.halted(2, "its disk is on fire");
+    assert_eq!(promise(&oracle), Some(RUNS));
+    let mut oracle = self::oracle();
+    oracle.holds(2, "bundles", 11, 10);
+    assert_eq!(promise(&oracle), Some(RUNS));
+}

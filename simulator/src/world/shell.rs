@@ -19,6 +19,8 @@ const POOL_MAX: usize = 16_384;
 const LOG_ROWS_EACH: usize = 150;
 
 impl World {
+    /// Feeds a core with what happens to it, if it is up and it is not too late.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the others are no inputs, or are void")]
     pub(super) fn input(&mut self, node: u16, life: u32, what: Happening) {
         let Some(state) = self.nodes.get_mut(usize::from(node)) else { return };
         if state.core.is_none() {

@@ -1,0 +1,6 @@
+//! Every built-in scenario holds, over the seeds that fit in a minute; the rest is a sweep's business.
+#![expect(clippy::unwrap_used, reason = "a test that goes wrong stops")]
+
+mod cli;
+mod determinism;
+mod scenarios;

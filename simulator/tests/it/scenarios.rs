@@ -1,0 +1,104 @@
+//! Each built-in scenario over a seed or a few, and the core ones over more.
+
+use conclave_simulator::{BUILTINS, Verdict, builtin, run};
+
+fn holds(name: &str, seeds: std::ops::Range<u64>) {
+    let scenario = builtin(name).unwrap().scenario().unwrap();
+    for seed in seeds {
+        let report = run(name, &scenario, seed).unwrap();
+        assert_eq!(report.verdict, Verdict::Held, "{name}, seed {seed}: {}", report.detail);
+    }
+}
+
+macro_rules! scenarios {
+    ($($test:ident $name:literal $seeds:expr;)*) => {
+        $(#[test]
+        fn $test() {
+            holds($name, $seeds);
+        })*
+
+        #[test]
+        fn no_scenario_is_left_out() {
+            let tested = [$($name),*];
+            for builtin in BUILTINS {
+                assert!(tested.contains(&builtin.name), "{} has no test", builtin.name);
+            }
+        }
+    };
+}
+
+#[test]
+fn each_scenario_says_what_it_shows_and_runs_for_fifty_heights() {
+    for builtin in BUILTINS {
+        let scenario = builtin.scenario().unwrap();
+        assert!(scenario.purpose.ends_with('.'), "{} has no sentence of purpose", builtin.name);
+        assert!(scenario.heights >= 50, "{} is too short", builtin.name);
+        let shown = !scenario.expect.is_empty() || scenario.breaks.is_some();
+        assert!(shown, "{} does not say how to see that its fault happened", builtin.name);
+    }
+}
+
+/// Crashes at random instants, on links that lose messages: what a few seeds may miss.
+macro_rules! sweeps {
+    ($($test:ident $name:literal;)*) => {
+        $(#[test]
+        fn $test() {
+            holds($name, 20..40);
+        })*
+    };
+}
+
+sweeps! {
+    crash_one_sweep_slow "crash-one";
+    crash_unseen_sweep_slow "crash-unseen";
+    equivocator_with_loss_sweep_slow "equivocator-with-loss";
+    wrong_shares_with_loss_sweep_slow "wrong-shares-with-loss";
+}
+
+scenarios! {
+    happy_4 "happy-4" 0..3;
+    happy_16 "happy-16" 0..1;
+    idle "idle" 0..1;
+    loss "loss" 0..1;
+    heavy_loss "heavy-loss" 0..1;
+    duplicates "duplicates" 0..1;
+    delay "delay" 0..1;
+    crash_one "crash-one" 0..3;
+    crash_unseen "crash-unseen" 0..3;
+    crash_all "crash-all" 0..3;
+    crash_storm "crash-storm" 0..1;
+    lost_disk "lost-disk" 0..1;
+    lost_database "lost-database" 0..3;
+    old_backup "old-backup" 0..1;
+    partition "partition" 0..3;
+    minority_partition "minority-partition" 0..1;
+    one_way_partition "one-way-partition" 0..1;
+    equivocator "equivocator" 0..3;
+    equivocator_with_loss "equivocator-with-loss" 0..3;
+    late_equivocator "late-equivocator" 0..1;
+    twin_blocks "twin-blocks" 0..1;
+    coalition "coalition" 0..1;
+    silent "silent" 0..1;
+    partial "partial" 0..1;
+    dawdler "dawdler" 0..1;
+    withheld_shares "withheld-shares" 0..1;
+    wrong_shares "wrong-shares" 0..1;
+    wrong_shares_with_loss "wrong-shares-with-loss" 0..1;
+    premature_shares "premature-shares" 0..1;
+    false_openings "false-openings" 0..1;
+    boaster "boaster" 0..1;
+    wrong_ledger "wrong-ledger" 0..1;
+    unknown_bundle "unknown-bundle" 0..1;
+    future_time "future-time" 0..1;
+    unknown_origin "unknown-origin" 0..1;
+    hidden_block "hidden-block" 0..1;
+    censor "censor" 0..1;
+    flood "flood" 0..1;
+    forger "forger" 0..1;
+    spam "spam" 0..1;
+    spam_and_forger "spam-and-forger" 0..1;
+    control_early_shares "control-early-shares" 0..1;
+    control_equivocator "control-equivocator" 0..1;
+    control_framed "control-framed" 0..1;
+    control_lying_disk "control-lying-disk" 0..1;
+}
