@@ -25,7 +25,8 @@ pub enum ClientError {
     },
     /// Nobody answered, although each endpoint was tried several times.
     #[error(
-        "none of {endpoints} endpoints could do it after {attempts} attempts; the last one said: {last}"
+        "none of {endpoints} endpoints could do it after {attempts} attempts; the last one said \
+         {:?}: {}", .last.code(), .last.message()
     )]
     Unavailable {
         /// Endpoints that were tried.
@@ -33,12 +34,11 @@ pub enum ClientError {
         /// Attempts over all of them.
         attempts: u32,
         /// The last refusal.
-        #[source]
         last: Box<tonic::Status>,
     },
     /// The validator said no, and would say so again.
-    #[error("the validator refused: {0}")]
-    Refused(#[source] Box<tonic::Status>),
+    #[error("the validator refused ({:?}): {}", .0.code(), .0.message())]
+    Refused(Box<tonic::Status>),
     /// A wait took longer than it was allowed to.
     #[error("bundle {id} was not {wanted} in time; the last known level is {found}")]
     TimedOut {

@@ -30,15 +30,15 @@ use super::{
 };
 
 /// Users at work. Each hands in one bundle after the other, so that nonces fit; this many at a time
-/// keep the validators busy.
-const USERS: u8 = 32;
+/// keep the validators busy, whose receipts wait for a batch of proofs to be checked.
+const USERS: u8 = 128;
 
 /// Saturating load: plaintext between submission and reveal, at most.
 const UNDER_WAY_BYTES: u32 = 8 << 20;
 /// Saturating load: bundles between submission and reveal, at most; two full blocks.
 const UNDER_WAY_MAX: u32 = 1_024;
 /// And at least, so that every user has something to do.
-const UNDER_WAY_MIN: u32 = 64;
+const UNDER_WAY_MIN: u32 = 128;
 /// Open-loop load: with more than this under way, what is due has to wait, and is counted.
 const BACKLOG_MAX: u32 = 8_192;
 
