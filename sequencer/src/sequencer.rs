@@ -1,10 +1,10 @@
 //! The state machine itself: takes an input, lets each part do its share, hands out what came of it.
 
-use std::mem;
+use std::{mem, sync::Arc};
 
 use conclave_consensus::{ConsensusMessage, Engine, Fault, Output, Record};
 use conclave_mempool::Pool;
-use conclave_types::{BundleId, Digest, Height, PayerAddress, Time};
+use conclave_types::{BundleId, Digest, EncryptedBundle, Height, PayerAddress, Time};
 
 use crate::{
     archive,
@@ -81,6 +81,12 @@ impl Sequencer {
     #[must_use]
     pub fn is_pooled(&self, id: &BundleId) -> bool {
         self.pool.contains(id)
+    }
+
+    /// A bundle that waits here to be included: sealed, as everyone may see it.
+    #[must_use]
+    pub fn pooled(&self, id: &BundleId) -> Option<Arc<EncryptedBundle>> {
+        self.pool.get(id).cloned()
     }
 
     /// A payer's balance and the next nonce of a lane.

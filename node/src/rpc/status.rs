@@ -11,7 +11,7 @@ use conclave_types::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Answers, Context, Feed, damaged, malformed};
+use super::{Answers, Context, Feed, damaged, malformed, stopping};
 
 /// The service.
 pub(super) struct Node(pub(super) Arc<Context>);
@@ -93,11 +93,16 @@ impl NodeService for Node {
         self.0.metrics.request("get_bundle");
         let id = wire::id(&request.get_ref().bundle_id, "bundle_id", BundleId::from_slice)
             .map_err(|error| malformed(&error))?;
-        let bundle = self.0.read(move |store| archive::bundle(store, &id)).await?;
-        let Some(bundle) = bundle else {
-            return Err(Status::not_found(format!("bundle {id} is not stored on this node")));
+        // The pool first: a bundle that leaves it for a block is in the store by then.
+        let pooled = self.0.driver.ask(move |core| core.pooled(&id)).await.ok_or_else(stopping)?;
+        let bundle = match pooled {
+            Some(bundle) => borsh::to_vec(&*bundle),
+            None => match self.0.read(move |store| archive::bundle(store, &id)).await? {
+                Some(bundle) => borsh::to_vec(&bundle),
+                None => return Err(Status::not_found(format!("bundle {id} is not known here"))),
+            },
         };
-        let bundle = borsh::to_vec(&bundle).map_err(|error| malformed(&error))?;
+        let bundle = bundle.map_err(|error| malformed(&error))?;
         Ok(Response::new(v1::GetBundleResponse { bundle }))
     }
 
@@ -117,10 +122,7 @@ impl NodeService for Node {
 }
 
 /// Tells every decided and every revealed block from now on.
-async fn follow(
-    context: &Context,
-    feed: &Feed<v1::StreamBlocksResponse>,
-) -> Result<(), Status> {
+async fn follow(context: &Context, feed: &Feed<v1::StreamBlocksResponse>) -> Result<(), Status> {
     let mut snapshots = context.driver.watch();
     let (mut decided, mut revealed) = {
         let snapshot = snapshots.borrow_and_update();
