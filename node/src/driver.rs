@@ -21,9 +21,7 @@ mod latency;
 
 use std::sync::Arc;
 
-use conclave_sequencer::{
-    Effects, Event, Input, Ready, ReceiptBody, Rejection, Sequencer, Status,
-};
+use conclave_sequencer::{Effects, Event, Input, Ready, ReceiptBody, Rejection, Sequencer, Status};
 use conclave_types::{BlockId, EncryptedBundle, Height, Time};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -47,7 +45,9 @@ pub enum DriverError {
     #[error("the node stops because its store failed")]
     Store(#[from] StoreError),
     /// The core found its own state contradicted.
-    #[error("the node stops because its state contradicts the chain: {0}; keep data_dir for analysis, then start from an empty one without signer.state")]
+    #[error(
+        "the node stops because its state contradicts the chain: {0}; keep data_dir for analysis, then start from an empty one without signer.state"
+    )]
     Halt(String),
     /// The thread cannot be started.
     #[error("cannot start a thread")]
@@ -166,6 +166,22 @@ impl Channels {
     }
 }
 
+#[cfg(test)]
+impl Channels {
+    /// What the network has put in, as the driver would take it.
+    pub(crate) async fn take(&mut self) -> Vec<Input> {
+        let Turn { controls, messages } = self.inputs.next(None).await;
+        let controls = controls.into_iter().filter_map(|control| match control {
+            Control::Input(input) => Some(input),
+            Control::Submit { .. } | Control::Ask(_) | Control::Stop => None,
+        });
+        let messages = messages
+            .into_iter()
+            .map(|received| Input::Message { from: received.from, message: received.message });
+        controls.chain(messages).collect()
+    }
+}
+
 impl Default for Channels {
     fn default() -> Self {
         Self::new()
@@ -246,11 +262,7 @@ struct Core {
 }
 
 impl Core {
-    fn run(
-        mut self,
-        first: Ready,
-        runtime: &tokio::runtime::Handle,
-    ) -> Result<(), DriverError> {
+    fn run(mut self, first: Ready, runtime: &tokio::runtime::Handle) -> Result<(), DriverError> {
         self.finish(now(), first)?;
         loop {
             let wait = self.sequencer.wake_at().map(|at| at.since(now()));
@@ -281,9 +293,11 @@ impl Core {
     }
 
     fn finish(&mut self, now: Time, ready: Ready) -> Result<(), DriverError> {
-        let started = std::time::Instant::now();
+        let (commits, started) = (self.store.commits(), std::time::Instant::now());
         let effects = ready.persist(&mut self.store)?;
-        self.metrics.persisted(started.elapsed());
+        if self.store.commits() > commits {
+            self.metrics.persisted(started.elapsed());
+        }
         let Effects { events, halt, .. } = &effects;
         let halt = halt.clone();
         for event in events {

@@ -64,7 +64,9 @@ pub enum MakeError {
     #[error(transparent)]
     Signer(#[from] SignerError),
     /// Ports beyond the last.
-    #[error("{validators} validators need {PORTS_EACH} ports each from {base} on, which is beyond 65535; choose a lower --base-port")]
+    #[error(
+        "{validators} validators need {PORTS_EACH} ports each from {base} on, which is beyond 65535; choose a lower --base-port"
+    )]
     Ports {
         /// How many.
         validators: u16,
@@ -295,7 +297,7 @@ streams_max = 1024
 [metrics]
 listen = "127.0.0.1:{metrics}"
 
-# level: error, warn, info, debug, trace, or a filter such as "conclave_node=debug,info".
+# level: error, warn, info, debug or trace of this program, or a filter such as "conclave_node=debug,info".
 [log]
 level = "info"
 json = false
@@ -340,7 +342,8 @@ mod tests {
                 conclave_encryption::PublicKey::new(made.network, &genesis.encryption_key).unwrap();
             for (index, validator) in (0_u16..).zip(&made.validators) {
                 let config = Config::load(&validator.config).unwrap();
-                let signing = keys::read_signing_key(config.keys.consensus.as_ref().unwrap()).unwrap();
+                let signing =
+                    keys::read_signing_key(config.keys.consensus.as_ref().unwrap()).unwrap();
                 let public = ConsensusKey::new(signing.verifying_key().to_bytes());
                 assert_eq!(committee.index_of(&public).map(|i| i.as_u16()), Some(index));
                 let share = keys::read_share(config.keys.share.as_ref().unwrap()).unwrap();

@@ -36,7 +36,9 @@ pub enum KeyFileError {
         mode: u32,
     },
     /// The file holds something else than 32 bytes of hexadecimal.
-    #[error("the key file {path} does not hold 32 bytes of hexadecimal; restore it from your backup")]
+    #[error(
+        "the key file {path} does not hold 32 bytes of hexadecimal; restore it from your backup"
+    )]
     Malformed {
         /// The file.
         path: PathBuf,

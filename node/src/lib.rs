@@ -13,13 +13,13 @@
 //! before it is durable. Every queue has a bound. A node that cannot write stops and says why.
 
 pub mod config;
-pub mod keys;
-pub mod genesis;
-pub mod store;
-pub mod network;
 pub mod driver;
-pub mod rpc;
-pub mod metrics;
 pub mod errors;
+pub mod genesis;
+pub mod keys;
 pub mod logging;
+pub mod metrics;
+pub mod network;
 pub mod node;
+pub mod rpc;
+pub mod store;

@@ -31,9 +31,7 @@ pub enum LoggingError {
 pub fn start(config: &LogConfig) -> Result<(), LoggingError> {
     use tracing_subscriber::util::SubscriberInitExt as _;
 
-    let filter: EnvFilter = config
-        .level
-        .parse()
+    let filter = filter(&config.level)
         .map_err(|source| LoggingError::Filter { level: config.level.clone(), source })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if config.json {
@@ -42,4 +40,13 @@ pub fn start(config: &LogConfig) -> Result<(), LoggingError> {
         builder.with_ansi(std::io::stderr().is_terminal()).finish().try_init()?;
     }
     Ok(())
+}
+
+/// A plain level is about this program: libraries that narrate every vote or connection say only what is
+/// wrong. Whoever writes a filter gets just that.
+fn filter(level: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
+    const LIBRARIES: &str = "arc_malachitebft_core_consensus=warn,libp2p_swarm=warn";
+    let plain = level.chars().all(|letter| letter.is_ascii_alphanumeric());
+    let quiet = matches!(level, "error" | "off");
+    if plain && !quiet { format!("{level},{LIBRARIES}").parse() } else { level.parse() }
 }

@@ -115,7 +115,11 @@ impl Metrics {
     fn registered(mut self) -> Self {
         let registry = &mut self.registry;
         registry.register("height", "Newest decided height", self.height.clone());
-        registry.register("revealed_height", "Newest revealed height", self.revealed_height.clone());
+        registry.register(
+            "revealed_height",
+            "Newest revealed height",
+            self.revealed_height.clone(),
+        );
         registry.register("round", "Current consensus round", self.round.clone());
         registry.register("signing", "1 while this node signs", self.signing.clone());
         registry.register("pool_bundles", "Bundles in the pool", self.pool_bundles.clone());

@@ -26,7 +26,7 @@ mod swarm;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use conclave_sequencer::{Message, Penalty, Peer};
+use conclave_sequencer::{Message, Peer, Penalty};
 use conclave_types::{Genesis, NetworkId};
 use libp2p::{Multiaddr, identity::Keypair};
 use tokio::sync::mpsc;
@@ -103,7 +103,8 @@ impl Network {
         let roster = Roster::new(&config.genesis, &config.keypair)?;
         let peers = Arc::new(Peers::new(roster, config.network, config.full_peers_max));
         let (commands, orders) = mpsc::channel(COMMANDS_MAX);
-        let address = swarm::start(config, Arc::clone(&peers), orders, commands.clone(), inbox).await?;
+        let address =
+            swarm::start(config, Arc::clone(&peers), orders, commands.clone(), inbox).await?;
         Ok(Self { peers, commands, address })
     }
 

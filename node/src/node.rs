@@ -15,7 +15,7 @@ use conclave_types::{ConsensusKey, Genesis, Height, digest::SigningDomain};
 use rand_core::{OsRng, RngCore as _};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::Config,
@@ -29,6 +29,9 @@ use crate::{
 
 /// How long a stopping node waits for its last turn.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a stopping node waits for its clients to hang up.
+const CLIENT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a node cannot start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +58,9 @@ pub enum NodeError {
     #[error(transparent)]
     Key(#[from] KeyFileError),
     /// The network key is not the one that the genesis names for this validator.
-    #[error("keys.network is not the network key that the genesis names for {0}; its peers would refuse it. Restore the key from your backup")]
+    #[error(
+        "keys.network is not the network key that the genesis names for {0}; its peers would refuse it. Restore the key from your backup"
+    )]
     NetworkKey(String),
     /// The signer state cannot be used.
     #[error("this validator refuses to sign, so the node does not start")]
@@ -64,7 +69,9 @@ pub enum NodeError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The store cannot be read.
-    #[error("the store cannot be read; move data_dir/db away (keep signer.state) and let the node catch up")]
+    #[error(
+        "the store cannot be read; move data_dir/db away (keep signer.state) and let the node catch up"
+    )]
     Archive(#[from] ArchiveError<StoreError>),
     /// The core cannot start from the store.
     #[error("the node cannot continue from its store")]
@@ -101,22 +108,25 @@ pub struct Node {
     driver: Driver,
     network: Network,
     stop: CancellationToken,
+    tasks: TaskTracker,
     end: oneshot::Receiver<Result<(), DriverError>>,
 }
 
 impl Node {
-    /// Starts a node: opens and recovers its store, then listens.
+    /// Starts a node: opens and recovers its store, then listens. `lost_state` is the operator's word that
+    /// no other machine signs with these keys; it lets a validator without a signing history sign again,
+    /// above what it can have signed before.
     ///
     /// # Errors
     ///
     /// Says what is wrong and what the operator can do.
-    pub async fn start(config: &Config) -> Result<Self, NodeError> {
+    pub async fn start(config: &Config, lost_state: bool) -> Result<Self, NodeError> {
         let genesis = Arc::new(read_genesis(&config.genesis)?);
         let network_id = genesis.network_id();
         let signer = SignerState::open(&config.signer_state(), &network_id)?;
         let store = RocksStore::open(&config.database_dir(), signer, &network_id)?;
         let keypair = keys::read_network_key(&config.keys.network)?;
-        let identity = read_identity(config)?;
+        let identity = read_identity(config, lost_state)?;
         let receipts = identity.as_ref().and_then(|identity| receipt_signer(&genesis, identity));
         if let Some(signer) = &receipts {
             check_network_key(&genesis, signer, &keypair)?;
@@ -153,7 +163,7 @@ impl Node {
             job_threads: config.jobs.threads,
         };
         let (driver, end) = driver::start(parts, channels)?;
-        let stop = CancellationToken::new();
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let parts = rpc::Parts {
             genesis,
             driver: driver.clone(),
@@ -162,6 +172,7 @@ impl Node {
             signer: receipts,
             metrics: Arc::clone(&metrics),
             streams_max: config.grpc.streams_max,
+            tasks: tasks.clone(),
         };
         let grpc = rpc::serve(config.grpc.listen, parts, stop.clone()).await?;
         let page = metrics::serve(
@@ -177,8 +188,14 @@ impl Node {
             metrics: page.await?.to_string(),
         };
         write_addresses(&config.addresses(), &addresses)?;
-        tracing::info!(p2p = addresses.p2p, grpc = addresses.grpc, metrics = addresses.metrics, "listening");
-        Ok(Self { addresses, driver, network, stop, end })
+        tracing::info!(
+            p2p = addresses.p2p,
+            grpc = addresses.grpc,
+            metrics = addresses.metrics,
+            "listening"
+        );
+        tasks.close();
+        Ok(Self { addresses, driver, network, stop, tasks, end })
     }
 
     /// Where the node really listens.
@@ -220,6 +237,10 @@ impl Node {
             }
         };
         self.network.stop().await;
+        // They hold the store; whoever starts the node again needs it.
+        if tokio::time::timeout(CLIENT_PATIENCE, self.tasks.wait()).await.is_err() {
+            tracing::debug!("clients hold on to their connections");
+        }
         match end {
             Ok(result) => Ok(result?),
             Err(_) => Err(DriverError::Gone.into()),
@@ -233,17 +254,17 @@ impl Node {
 ///
 /// If it cannot be read or is no genesis. Whether it contradicts itself is the core's to say.
 pub fn read_genesis(path: &Path) -> Result<Genesis, NodeError> {
-    let bytes = std::fs::read(path)
-        .map_err(|source| NodeError::Io { path: path.to_owned(), source })?;
+    let bytes =
+        std::fs::read(path).map_err(|source| NodeError::Io { path: path.to_owned(), source })?;
     serde_json::from_slice(&bytes)
         .map_err(|source| NodeError::Genesis { path: path.to_owned(), source })
 }
 
-fn read_identity(config: &Config) -> Result<Option<Identity>, NodeError> {
+fn read_identity(config: &Config, lost_state: bool) -> Result<Option<Identity>, NodeError> {
     let Some(consensus) = &config.keys.consensus else { return Ok(None) };
     let signing_key = keys::read_signing_key(consensus)?;
     let share = config.keys.share.as_deref().map(keys::read_share).transpose()?;
-    Ok(Some(Identity { signing_key, secret_share: share.map(Arc::new) }))
+    Ok(Some(Identity { signing_key, secret_share: share.map(Arc::new), lost_state }))
 }
 
 /// None if the key is no member's, which the core refuses with a better message.

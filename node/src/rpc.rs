@@ -18,18 +18,19 @@ use conclave_grpc::v1::{
     submit_service_server::SubmitServiceServer,
 };
 use conclave_sequencer::archive::ArchiveError;
-use conclave_types::{
-    EncryptedBundle, Genesis, NetworkId, ValidatorIndex, digest::SigningDomain,
-};
+use conclave_types::{EncryptedBundle, Genesis, NetworkId, ValidatorIndex, digest::SigningDomain};
 use ed25519_dalek::{Signer as _, SigningKey};
 use futures::Stream;
 use tokio::{
     net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
 };
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
-use tokio_util::sync::CancellationToken;
-use tonic::{Status, transport::Server};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::{
+    Status,
+    transport::{Server, server::TcpIncoming},
+};
 
 use self::recent::Recent;
 use crate::{
@@ -100,6 +101,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Streams that may be open at once.
     pub streams_max: u32,
+    /// Tasks that the node waits for when it stops.
+    pub tasks: TaskTracker,
 }
 
 /// What every service needs.
@@ -114,6 +117,7 @@ pub(crate) struct Context {
     signer: Option<ReceiptSigner>,
     metrics: Arc<Metrics>,
     streams: Arc<Semaphore>,
+    tasks: TaskTracker,
     stop: CancellationToken,
 }
 
@@ -157,7 +161,7 @@ impl Context {
         let left = answers.clone();
         let task = task(Feed { answers, _permit: permit });
         let stop = self.stop.clone();
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             tokio::select! {
                 () = task => {}
                 () = left.closed() => {}
@@ -227,6 +231,7 @@ pub async fn serve(
         signer: parts.signer,
         metrics: parts.metrics,
         streams: Arc::new(Semaphore::new(parts.streams_max as usize)),
+        tasks: parts.tasks.clone(),
         stop: stop.clone(),
     });
     let reflection = tonic_reflection::server::Builder::configure()
@@ -242,7 +247,6 @@ pub async fn serve(
     health.set_serving::<SequenceServiceServer<sequence::Sequence>>().await;
     health.set_serving::<NodeServiceServer<status::Node>>().await;
     let router = Server::builder()
-        .tcp_nodelay(true)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .max_concurrent_streams(Some(CALLS_PER_CONNECTION_MAX))
         .add_service(health_service)
@@ -250,8 +254,9 @@ pub async fn serve(
         .add_service(submit.max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(sequence.max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(node.max_decoding_message_size(REQUEST_BYTES_MAX));
-    let incoming = TcpListenerStream::new(listener);
-    tokio::spawn(async move {
+    // The builder's own `tcp_nodelay` does not reach connections that are accepted outside of it.
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    parts.tasks.spawn(async move {
         let served = router.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await;
         if let Err(error) = served {
             tracing::error!(%error, "the gRPC server failed");
@@ -259,3 +264,6 @@ pub async fn serve(
     });
     Ok(bound)
 }
+
+#[cfg(test)]
+mod tests;

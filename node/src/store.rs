@@ -2,15 +2,16 @@
 //!
 //! ```text
 //!  data_dir/db             one column family a table    ── 1. one batch, fsync ──┐
-//!  data_dir/signer.state   high-water mark, two slots   ── 2. written, fdatasync ◀┘
+//!  data_dir/db             one column family a table    ── 1. one batch, fsync ────────┐
+//!  data_dir/signer.state   high-water mark, two slots   ── 2. written, fdatasync  ◀────┘
 //! ```
 //!
 //! **Durable before visible.** [`RocksStore::commit`](Store::commit) returns once both are on disk. The
-//! mark goes last: after a crash between the two nothing was sent yet, and the signer raises the mark to
-//! its records when it starts; a mark without its records would silence the validator for that height,
-//! and the network, if all lost power at once. A mark above the database exposes lost records: the log
-//! recovers to its last whole record (a torn tail is what every crash leaves), and if records that were
-//! synced are missing from it, the mark is above what the database knows and the validator does not sign.
+//! tables go first: after a crash between the two nothing was sent, and recovery raises the mark to the
+//! records; a mark without its records would silence the validator for that height, and the network, if
+//! all lost power at once. So a mark above what the database knows means that the database lost synced
+//! records. Its log recovers to the last whole record (a torn tail is what every crash leaves), and a
+//! validator whose mark says that there was more does not sign.
 //!
 //! **Memory.** One validator should stay below 300 MB, so write buffers share 48 MiB, blocks of tables
 //! share a cache of 16 MiB, and bundles, reveals and batches live in blob files: their bytes are written
@@ -82,7 +83,9 @@ pub enum StoreError {
         found: String,
     },
     /// The layout is of another version.
-    #[error("{path} has layout {found:?}, this version reads \"conclave/1\"; move it away and let the node catch up")]
+    #[error(
+        "{path} has layout {found:?}, this version reads \"conclave/1\"; move it away and let the node catch up"
+    )]
     Format {
         /// The database.
         path: PathBuf,
@@ -148,6 +151,7 @@ pub enum StoreError {
 pub struct RocksStore {
     db: Arc<DB>,
     signer: Option<SignerState>,
+    commits: u64,
 }
 
 impl RocksStore {
@@ -162,7 +166,7 @@ impl RocksStore {
             .map_err(|source| StoreError::Create { path: path.to_owned(), source })?;
         let db = DB::open_cf_descriptors(&database_options(), path, tables())
             .map_err(|source| open_error(path, source))?;
-        let store = Self { db: Arc::new(db), signer: Some(signer) };
+        let store = Self { db: Arc::new(db), signer: Some(signer), commits: 0 };
         if store.identify(path, network)? {
             store.claim(network)?;
         }
@@ -182,7 +186,7 @@ impl RocksStore {
         options.create_if_missing(false);
         let db = DB::open_cf_descriptors_read_only(&options, path, tables(), false)
             .map_err(|source| open_error(path, source))?;
-        let store = Self { db: Arc::new(db), signer: None };
+        let store = Self { db: Arc::new(db), signer: None, commits: 0 };
         if store.identify(path, network)? {
             return Err(StoreError::Absent { path: path.to_owned() });
         }
@@ -192,14 +196,19 @@ impl RocksStore {
     /// Another handle, for reading only.
     #[must_use]
     pub fn reader(&self) -> Self {
-        Self { db: Arc::clone(&self.db), signer: None }
+        Self { db: Arc::clone(&self.db), signer: None, commits: 0 }
+    }
+
+    /// How many commits this handle has made.
+    #[must_use]
+    pub const fn commits(&self) -> u64 {
+        self.commits
     }
 
     /// Whether the database is new; an error if it is somebody else's.
     fn identify(&self, path: &Path, network: &NetworkId) -> Result<bool, StoreError> {
-        let read = |key| {
-            self.db.get(key).map_err(|source| StoreError::Read { table: "default", source })
-        };
+        let read =
+            |key| self.db.get(key).map_err(|source| StoreError::Read { table: "default", source });
         let Some(format) = read(FORMAT_KEY)? else { return Ok(true) };
         if format != FORMAT {
             let found = String::from_utf8_lossy(&format).into_owned();
@@ -249,14 +258,15 @@ impl Store for RocksStore {
     fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError> {
         let batch = self.batch(writes)?;
         let signer = self.signer.as_mut().ok_or(StoreError::ReadOnly)?;
-        let marks = writes.iter().rev().find_map(|write| match write {
+        let marks = writes.iter().filter_map(|write| match write {
             Write::HighWater(mark) => Some(mark),
             Write::Put { .. } | Write::Delete { .. } | Write::DeleteRange { .. } => None,
         });
+        self.commits = self.commits.saturating_add(1);
         if !batch.is_empty() {
             self.db.write_opt(batch, &synced()).map_err(StoreError::Commit)?;
         }
-        if let Some(mark) = marks {
+        if let Some(mark) = marks.max() {
             signer.raise(mark)?;
         }
         Ok(())
@@ -332,9 +342,9 @@ fn database_options() -> Options {
 fn tables() -> Vec<ColumnFamilyDescriptor> {
     let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
     let own = ColumnFamilyDescriptor::new("default", table_options(None, &cache));
-    let tables = Table::ALL.into_iter().map(|table| {
-        ColumnFamilyDescriptor::new(table.name(), table_options(Some(table), &cache))
-    });
+    let tables = Table::ALL
+        .into_iter()
+        .map(|table| ColumnFamilyDescriptor::new(table.name(), table_options(Some(table), &cache)));
     std::iter::once(own).chain(tables).collect()
 }
 

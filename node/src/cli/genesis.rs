@@ -70,7 +70,8 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         None => Params::default(),
         Some(path) => {
             let text = std::fs::read(path).with_context(|| format!("cannot read {path:?}"))?;
-            serde_json::from_slice(&text).with_context(|| format!("{path:?} holds no parameters"))?
+            serde_json::from_slice(&text)
+                .with_context(|| format!("{path:?} holds no parameters"))?
         }
     };
     let plan = genesis::Plan {
@@ -106,7 +107,9 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         let config = validator.config.display();
         print(format_args!("{}  {}  {config}", validator.name, validator.peer_id))?;
     }
-    note("The threshold key came from a TRUSTED DEALER: this command knew the secret. Use such a network for \
-          development, or among people who trust whoever ran this.")?;
+    note(
+        "The threshold key came from a TRUSTED DEALER: this command knew the secret. Use such a network for \
+          development, or among people who trust whoever ran this.",
+    )?;
     Ok(ExitCode::SUCCESS)
 }

@@ -55,8 +55,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         None => find_genesis(&arguments.data_dir)?,
     };
     let genesis = Arc::new(read_genesis(&path)?);
-    let store =
-        RocksStore::open_read_only(&arguments.data_dir.join("db"), &genesis.network_id())?;
+    let store = RocksStore::open_read_only(&arguments.data_dir.join("db"), &genesis.network_id())?;
     let tip = archive::tip(&store)?.context("the archive holds no block yet")?;
     let from = Height::new(arguments.from.max(1));
     anyhow::ensure!(
@@ -86,7 +85,8 @@ fn progress(decided: Height, quiet: bool) -> anyhow::Result<ProgressBar> {
     if quiet {
         return Ok(ProgressBar::hidden());
     }
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} heights  {per_sec}  {eta} left")?;
+    let style =
+        ProgressStyle::with_template("{bar:40} {pos}/{len} heights  {per_sec}  {eta} left")?;
     Ok(ProgressBar::new(decided.as_u64()).with_style(style))
 }
 

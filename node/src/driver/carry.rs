@@ -131,10 +131,7 @@ impl Carrier {
     }
 }
 
-fn answer(
-    reply: Reply,
-    result: Result<conclave_sequencer::ReceiptBody, Rejection>,
-) {
+fn answer(reply: Reply, result: Result<conclave_sequencer::ReceiptBody, Rejection>) {
     if reply.send(result).is_err() {
         tracing::debug!("a client left before its bundle was admitted");
     }

@@ -193,8 +193,7 @@ mod tests {
         let (mut inputs, inbox) = channels();
         let whole = BULK_KIB_MAX as usize * 1_024;
         assert!(inbox.deliver(Lane::Bulk, PEER, Message::Bundles(Vec::new()), whole).await);
-        let mut second =
-            Box::pin(inbox.deliver(Lane::Bulk, PEER, Message::Bundles(Vec::new()), 1));
+        let mut second = Box::pin(inbox.deliver(Lane::Bulk, PEER, Message::Bundles(Vec::new()), 1));
         assert!(futures::poll!(&mut second).is_pending());
         drop(inputs.next(None).await);
         assert!(second.await);

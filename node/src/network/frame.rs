@@ -140,10 +140,7 @@ pub async fn write<W: AsyncWrite + Unpin>(stream: &mut W, frame: &[u8]) -> Resul
 /// # Errors
 ///
 /// If the stream fails or ends, or a longer frame is announced.
-pub async fn read<R: AsyncRead + Unpin>(
-    stream: &mut R,
-    max: usize,
-) -> Result<Vec<u8>, FrameError> {
+pub async fn read<R: AsyncRead + Unpin>(stream: &mut R, max: usize) -> Result<Vec<u8>, FrameError> {
     let mut length = [0; HEADER_BYTES];
     stream.read_exact(&mut length).await?;
     let length = u32::from_be_bytes(length);

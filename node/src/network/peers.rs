@@ -17,13 +17,7 @@ use libp2p::{
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    NetworkError,
-    frame::Hello,
-    limits::Score,
-    outbox::Outbox,
-    swarm::SwarmCommand,
-};
+use super::{NetworkError, frame::Hello, limits::Score, outbox::Outbox, swarm::SwarmCommand};
 
 /// Points for a message that no honest node sends: enough to be shunned at once.
 const INVALID_POINTS: u32 = 100;
@@ -53,7 +47,10 @@ impl Roster {
             let peer = PublicKey::from(key).to_peer_id();
             Ok((peer, (index, member.name.clone())))
         });
-        Ok(Self { own: own.public().to_peer_id(), validators: validators.collect::<Result<_, _>>()? })
+        Ok(Self {
+            own: own.public().to_peer_id(),
+            validators: validators.collect::<Result<_, _>>()?,
+        })
     }
 
     /// This node's identity.
@@ -243,7 +240,9 @@ impl Peers {
                 .saturating_add(link.map_or(0, |link| link.outbox.dropped())),
         };
         let mut rows: Vec<_> = Vec::new();
-        for (id, (_, name)) in &self.roster.validators {
+        let mut validators: Vec<_> = self.roster.validators.iter().collect();
+        validators.sort_by_key(|(_, (index, _))| *index);
+        for (id, (_, name)) in validators {
             if let Some(counters) = self.validators.get(id) {
                 rows.push(row(id.to_string(), name.clone(), table.by_id.get(id), counters));
             }

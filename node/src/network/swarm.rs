@@ -1,10 +1,6 @@
 //! The task that owns the libp2p swarm: listens, dials, and starts and ends sessions.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use libp2p::{
@@ -106,7 +102,8 @@ pub(super) async fn start(
 }
 
 fn build(config: &NetworkConfig, peers: &Peers) -> Result<Swarm<Behaviour>, NetworkError> {
-    let transport = |error: Box<dyn std::error::Error + Send + Sync>| NetworkError::Transport(error);
+    let transport =
+        |error: Box<dyn std::error::Error + Send + Sync>| NetworkError::Transport(error);
     let members = u32::try_from(config.genesis.members.len()).unwrap_or(u32::MAX);
     let peers_max = members.saturating_add(config.full_peers_max);
     let limits = connection_limits::ConnectionLimits::default()
@@ -129,11 +126,7 @@ fn build(config: &NetworkConfig, peers: &Peers) -> Result<Swarm<Behaviour>, Netw
     };
     let swarm = libp2p::SwarmBuilder::with_existing_identity(config.keypair.clone())
         .with_tokio()
-        .with_tcp(
-            tcp::Config::default().nodelay(true),
-            noise::Config::new,
-            yamux::Config::default,
-        )
+        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
         .map_err(|error| transport(Box::new(error)))?
         .with_behaviour(|_| behaviour)
         .map_err(|error| transport(Box::new(error)))?
@@ -280,10 +273,8 @@ impl SwarmTask {
                 continue;
             }
             let deference = if own > peer { DIAL_DEFERENCE } else { Duration::ZERO };
-            let dial = self
-                .dials
-                .entry(peer)
-                .or_insert(Dial { at: now + deference, wait: DIAL_WAIT_MIN });
+            let dial =
+                self.dials.entry(peer).or_insert(Dial { at: now + deference, wait: DIAL_WAIT_MIN });
             if dial.at > now {
                 continue;
             }

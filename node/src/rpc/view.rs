@@ -66,9 +66,8 @@ impl Context {
     fn fee_charged(&self, id: &BundleId) -> Result<u64, Status> {
         let bundle = archive::bundle(&*self.reader, id).map_err(|e| damaged(&e))?;
         let fees = &self.genesis.params.fees;
-        let charge = bundle.and_then(|bundle| {
-            fees.charge(bundle.header.body_bytes, bundle.header.priority_fee)
-        });
+        let charge = bundle
+            .and_then(|bundle| fees.charge(bundle.header.body_bytes, bundle.header.priority_fee));
         Ok(charge.map_or(0, Gwei::as_u64))
     }
 }

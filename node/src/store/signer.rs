@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Writes alternate between the slots and are synced, so a write that power loss tears leaves the other
-//! slot whole; the valid slot with the higher counter counts. What a torn write announced was never sent.
+//! slot whole; the valid slot with the higher counter counts. What a torn write stood for was never sent.
 //!
 //! **The file's existence is a statement:** `conclave genesis` writes the first one for a validator that
 //! has signed nothing. A validator whose file is gone may have signed anything, so it does not sign.
@@ -54,18 +54,14 @@ pub enum SignerError {
         path: PathBuf,
     },
     /// The file is another network's.
-    #[error("the signer state {path} belongs to network {found}; give each network its own data_dir")]
+    #[error(
+        "the signer state {path} belongs to network {found}; give each network its own data_dir"
+    )]
     OtherNetwork {
         /// The file.
         path: PathBuf,
         /// The network it belongs to.
         found: NetworkId,
-    },
-    /// There is no file, so there is nothing to raise.
-    #[error("there is no signer state {path}; this node does not sign, yet it tried to")]
-    Absent {
-        /// Where it was looked for.
-        path: PathBuf,
     },
     /// The mark does not fit a slot.
     #[error("a high-water mark of {found} bytes does not fit a slot of {SLOT_BYTES}")]
@@ -148,15 +144,18 @@ impl SignerState {
         self.newest.as_ref().map(|newest| newest.mark)
     }
 
-    /// Makes a higher mark durable.
+    /// Makes a higher mark durable; where there was none, the file begins with it.
     ///
     /// # Errors
     ///
-    /// Fails if there is no file, or the disk does.
+    /// Fails if the disk does.
     pub fn raise(&mut self, mark: &HighWater) -> Result<(), SignerError> {
         let path = &self.path;
         let Some(newest) = &mut self.newest else {
-            return Err(SignerError::Absent { path: path.clone() });
+            // The core raises a mark without a history only when the operator vouches that it is lost.
+            Self::create(path, &self.network, mark)?;
+            *self = Self::open(&self.path, &self.network)?;
+            return Ok(());
         };
         let counter = newest.counter.saturating_add(1);
         let bytes = slot(&self.network, counter, mark)?;

@@ -1,0 +1,345 @@
+//! The public API of a real node, in a network of one: what it answers, and what it refuses.
+
+use std::path::PathBuf;
+
+use conclave_client::{Admission, BatchEvent, Client, Level, Payer, Start, Terms};
+use conclave_grpc::v1::{
+    node_service_client::NodeServiceClient, sequence_service_client::SequenceServiceClient,
+    submit_service_client::SubmitServiceClient,
+};
+use conclave_types::{
+    EncryptedBundle, GenesisAccount, Gwei, Height, Leg, Params, RollupId,
+    proto::v1::{self, stream_batches_request::Start as WireStart},
+};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tonic::{Code, Status, transport::Channel};
+
+use crate::{
+    config::Config,
+    genesis::{Plan, make},
+    node::{Node, NodeError},
+    store::StoreError,
+};
+
+const ROLLUP: RollupId = RollupId::new(901);
+
+struct Network {
+    directory: TempDir,
+    payer: Payer,
+}
+
+impl Network {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let payer = Payer::random();
+        let mut params = Params::default();
+        params.timing.block_interval_ms = 5;
+        params.timing.idle_interval_ms = 20;
+        let account =
+            GenesisAccount { address: payer.address(), balance: Gwei::new(1_000_000_000) };
+        let plan = Plan {
+            name: "one".to_owned(),
+            validators: 1,
+            rollups: vec![ROLLUP],
+            accounts: vec![account],
+            params,
+            base_port: 0,
+            time: crate::driver::now(),
+        };
+        make(&plan, &directory.path().join("net")).unwrap();
+        Self { directory, payer }
+    }
+
+    fn validator(&self) -> PathBuf {
+        self.directory.path().join("net/validator-0")
+    }
+
+    fn config(&self) -> Config {
+        Config::load(&self.validator().join("config.toml")).unwrap()
+    }
+
+    async fn start(&self) -> Running {
+        let node = Node::start(&self.config(), false).await.unwrap();
+        let url = format!("http://{}", node.addresses().grpc);
+        let channel = Channel::from_shared(url.clone()).unwrap().connect().await.unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(node.run(async {
+            stopped.await.ok();
+        }));
+        Running { url, channel, stop, task }
+    }
+}
+
+struct Running {
+    url: String,
+    channel: Channel,
+    stop: oneshot::Sender<()>,
+    task: tokio::task::JoinHandle<Result<(), NodeError>>,
+}
+
+impl Running {
+    async fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.task.await.unwrap().unwrap();
+    }
+
+    fn submit(&self) -> SubmitServiceClient<Channel> {
+        SubmitServiceClient::new(self.channel.clone())
+    }
+
+    fn sequence(&self) -> SequenceServiceClient<Channel> {
+        SequenceServiceClient::new(self.channel.clone())
+    }
+
+    fn node(&self) -> NodeServiceClient<Channel> {
+        NodeServiceClient::new(self.channel.clone())
+    }
+
+    async fn client(&self) -> Client {
+        Client::connect([self.url.clone()]).await.unwrap()
+    }
+
+    /// The next heartbeat at or above a height.
+    async fn heartbeat(&self, height: u64) -> v1::Heartbeat {
+        let request = v1::StreamBatchesRequest {
+            rollup_id: ROLLUP.as_u64(),
+            start: Some(WireStart::Sequence(0)),
+        };
+        let mut stream = self.sequence().stream_batches(request).await.unwrap().into_inner();
+        loop {
+            let event = stream.message().await.unwrap().unwrap().event.unwrap();
+            if let v1::stream_batches_response::Event::Heartbeat(beat) = event
+                && beat.revealed_height >= height
+            {
+                return beat;
+            }
+        }
+    }
+}
+
+fn leg(byte: u8) -> Vec<Leg> {
+    vec![Leg { rollup: ROLLUP, transaction: vec![byte; 100] }]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bundle_is_ordered_revealed_and_delivered_from_any_cursor_after_a_restart() {
+    let network = Network::new();
+    let running = network.start().await;
+    let client = running.client().await;
+    let wallet = client.wallet(network.payer.clone());
+    let mut live = client.batches(ROLLUP, Start::Sequence(0));
+    let mut heights = Vec::new();
+    for byte in 0..3_u8 {
+        let sent = wallet.submit(&leg(byte), &Terms::default()).await.unwrap();
+        assert!(matches!(sent.admission, Admission::Received(_)), "a receipt that verifies");
+        let mut watch = client.watch(sent.id, Level::Revealed);
+        let status = watch.finish().await.unwrap();
+        assert_eq!(status.progress.level(), Some(Level::Revealed));
+        let again = client.submit(&sent.bundle).await.unwrap();
+        assert!(matches!(again, Admission::Known(_)), "handing it in again is harmless");
+        let batch = loop {
+            if let BatchEvent::Batch(batch) = live.next().await.unwrap() {
+                break batch;
+            }
+        };
+        assert_eq!(batch.sequence, u64::from(byte));
+        assert_eq!(batch.items[0].transaction, [byte; 100]);
+        assert_eq!(batch.items[0].leg.bundle, sent.id);
+        heights.push(batch.height);
+    }
+    running.stop().await;
+    let running = network.start().await;
+    let client = running.client().await;
+    for (start, first) in [
+        (Start::Sequence(0), 0),
+        (Start::Sequence(2), 2),
+        (Start::AfterHeight(Height::ZERO), 0),
+        (Start::AfterHeight(heights[0]), 1),
+        (Start::AfterHeight(heights[1]), 2),
+    ] {
+        let mut batches = client.batches(ROLLUP, start);
+        let BatchEvent::Batch(batch) = batches.next().await.unwrap() else {
+            panic!("{start:?} begins with what is there");
+        };
+        assert_eq!(batch.sequence, first, "{start:?}");
+    }
+    let mut latest = client.batches(ROLLUP, Start::Latest);
+    assert!(matches!(latest.next().await.unwrap(), BatchEvent::Heartbeat(_)));
+    assert_eq!(running.heartbeat(1).await.next_sequence, 3);
+    let page = v1::GetBatchesRequest { rollup_id: 901, from_sequence: 1, count: 100 };
+    let page = running.sequence().get_batches(page).await.unwrap().into_inner();
+    assert_eq!((page.batches.len(), page.next_sequence), (2, 3));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_admitted_is_refused_with_the_documented_code() {
+    let network = Network::new();
+    let running = network.start().await;
+    let client = running.client().await;
+    let terms = Terms::default();
+    let nonce = |lane, sequence| conclave_types::BundleNonce { lane, sequence };
+    let seal = |payer: Payer, nonce| {
+        let client = client.clone();
+        async move { client.seal(&payer, nonce, &leg(1), &Terms::default()).await.unwrap() }
+    };
+    let good = seal(network.payer.clone(), nonce(0, 0)).await;
+    let bytes = |bundle: &EncryptedBundle| borsh::to_vec(bundle).unwrap();
+    let mut stolen = good.clone();
+    stolen.header.payer = Payer::random().address();
+    let mut repriced = good.clone();
+    repriced.header.priority_fee = Gwei::new(1);
+    let mut foreign = good.clone();
+    foreign.header.network = conclave_types::NetworkId::ZERO;
+    let mut mauled = good.clone();
+    mauled.body[3] ^= 1;
+    let mut other_key = good.clone();
+    other_key.header.key_id = conclave_types::KeyId::ZERO;
+    let mut trailing = bytes(&good);
+    trailing.push(0);
+    let mut cut = bytes(&good);
+    cut.pop();
+    let poor = seal(Payer::random(), nonce(0, 0)).await;
+    let far = seal(network.payer.clone(), nonce(0, 1_000_000)).await;
+    let cases = [
+        ("nothing", Vec::new(), Code::InvalidArgument),
+        ("garbage", vec![0xff; 300], Code::InvalidArgument),
+        ("trailing byte", trailing, Code::InvalidArgument),
+        ("cut short", cut, Code::InvalidArgument),
+        ("too long", vec![0; EncryptedBundle::ENCODED_BYTES_MAX + 1], Code::InvalidArgument),
+        ("stolen", bytes(&stolen), Code::InvalidArgument),
+        ("re-priced", bytes(&repriced), Code::InvalidArgument),
+        ("another network", bytes(&foreign), Code::InvalidArgument),
+        ("another key", bytes(&other_key), Code::InvalidArgument),
+        ("mauled", bytes(&mauled), Code::InvalidArgument),
+        ("no balance", bytes(&poor), Code::FailedPrecondition),
+        ("nonce far ahead", bytes(&far), Code::FailedPrecondition),
+    ];
+    for (what, bundle, code) in cases {
+        let refused = running.submit().submit_bundle(v1::SubmitBundleRequest { bundle }).await;
+        let status = refused.unwrap_err();
+        // Another payer's balance is looked at before the signature is.
+        let stolen = what == "stolen" && status.code() == Code::FailedPrecondition;
+        assert!(status.code() == code || stolen, "{what}: {status:?}");
+    }
+    let huge = v1::SubmitBundleRequest { bundle: vec![0; 4 << 20] };
+    let refused = running.submit().submit_bundle(huge).await.unwrap_err();
+    assert_eq!(refused.code(), Code::OutOfRange, "refused before it is read: {refused:?}");
+    let admitted = client.submit(&good).await.unwrap();
+    assert!(matches!(admitted, Admission::Received(_)), "nothing of this harmed the good one");
+    client.watch(good.id(), Level::Revealed).finish().await.unwrap();
+    let again = v1::SubmitBundleRequest { bundle: bytes(&good) };
+    let refused = running.submit().submit_bundle(again).await.unwrap_err();
+    assert_eq!(refused.code(), Code::AlreadyExists);
+    let reused = client.seal(&network.payer, nonce(0, 0), &leg(2), &terms).await.unwrap();
+    let reused = v1::SubmitBundleRequest { bundle: bytes(&reused) };
+    let refused = running.submit().submit_bundle(reused).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused:?}");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn questions_that_make_no_sense_are_refused_by_name() {
+    let network = Network::new();
+    let running = network.start().await;
+    running.heartbeat(1).await;
+    let code = |status: Result<(), Status>| status.map_err(|status| status.code());
+    let stream = |rollup_id, start| v1::StreamBatchesRequest { rollup_id, start };
+    let streamed =
+        running.sequence().stream_batches(stream(7, Some(WireStart::Latest(true)))).await;
+    assert_eq!(code(streamed.map(drop)), Err(Code::NotFound));
+    let streamed = running.sequence().stream_batches(stream(901, None)).await;
+    assert_eq!(code(streamed.map(drop)), Err(Code::InvalidArgument));
+    for count in [0, 101, u32::MAX] {
+        let page = v1::GetBatchesRequest { rollup_id: 901, from_sequence: u64::MAX, count };
+        let page = running.sequence().get_batches(page).await;
+        assert_eq!(code(page.map(drop)), Err(Code::InvalidArgument), "{count}");
+    }
+    let block = v1::GetBlockRequest { height: u64::MAX };
+    assert_eq!(code(running.node().get_block(block).await.map(drop)), Err(Code::NotFound));
+    for (bytes, expected) in [(31, Code::InvalidArgument), (32, Code::NotFound)] {
+        let bundle = v1::GetBundleRequest { bundle_id: vec![9; bytes] };
+        assert_eq!(code(running.node().get_bundle(bundle).await.map(drop)), Err(expected));
+    }
+    let watch = v1::WatchBundleRequest { bundle_id: vec![9; 32], until: v1::Level::Final.into() };
+    let watched = running.submit().watch_bundle(watch).await;
+    assert_eq!(code(watched.map(drop)), Err(Code::Unimplemented));
+    let fee = v1::EstimateFeeRequest { plaintext_bytes: u32::MAX };
+    assert_eq!(
+        code(running.submit().estimate_fee(fee).await.map(drop)),
+        Err(Code::InvalidArgument)
+    );
+    let account = v1::GetAccountRequest { address: vec![1; 19], lane: 0 };
+    let account = running.submit().get_account(account).await;
+    assert_eq!(code(account.map(drop)), Err(Code::InvalidArgument));
+    let status = v1::GetBundleStatusRequest { bundle_id: vec![9; 32] };
+    let status = running.submit().get_bundle_status(status).await.unwrap().into_inner();
+    assert_eq!(status.status.unwrap().level(), v1::Level::Unspecified);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_that_are_no_http_leave_the_node_serving() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let network = Network::new();
+    let running = network.start().await;
+    let address = running.url.trim_start_matches("http://");
+    for bytes in [vec![0xff; 10_000], b"GET / HTTP/1.0\r\n\r\n".to_vec(), Vec::new()] {
+        let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+        socket.write_all(&bytes).await.unwrap();
+        socket.shutdown().await.unwrap();
+        let mut answer = Vec::new();
+        socket.read_to_end(&mut answer).await.ok();
+    }
+    let status = running.node().get_status(v1::GetStatusRequest {}).await.unwrap().into_inner();
+    assert!(status.signing);
+    let request =
+        tonic_health::pb::HealthCheckRequest { service: "conclave.v1.SubmitService".to_owned() };
+    let mut health = tonic_health::pb::health_client::HealthClient::new(running.channel.clone());
+    let health = health.check(request).await.unwrap().into_inner();
+    assert_eq!(health.status(), tonic_health::pb::health_check_response::ServingStatus::Serving);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_validator_that_lost_synced_records_does_not_sign_and_says_why() {
+    let network = Network::new();
+    let running = network.start().await;
+    running.heartbeat(5).await;
+    running.stop().await;
+    let database = network.validator().join("data/db");
+    std::fs::remove_dir_all(&database).unwrap();
+    let running = network.start().await;
+    let status = running.node().get_status(v1::GetStatusRequest {}).await.unwrap().into_inner();
+    assert!(!status.signing);
+    assert!(status.not_signing_reason.contains("records were lost"), "{status:?}");
+    running.stop().await;
+    std::fs::remove_file(network.validator().join("data/signer.state")).unwrap();
+    let running = network.start().await;
+    let status = running.node().get_status(v1::GetStatusRequest {}).await.unwrap().into_inner();
+    assert!(!status.signing, "an empty disk may belong to anyone");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_refuses_foreign_data_foreign_keys_and_a_directory_in_use() {
+    let (network, other) = (Network::new(), Network::new());
+    let running = network.start().await;
+    let twice = Node::start(&network.config(), false).await.err().unwrap();
+    assert!(matches!(twice, NodeError::Store(StoreError::Locked { .. })), "{twice}");
+    running.stop().await;
+    let mut config = network.config();
+    config.genesis = other.config().genesis;
+    let foreign = Node::start(&config, false).await.err().unwrap();
+    assert!(matches!(foreign, NodeError::Signer(_)), "{foreign}");
+    let mut config = network.config();
+    config.keys.network = other.config().keys.network;
+    let stranger = Node::start(&config, false).await.err().unwrap();
+    assert!(matches!(stranger, NodeError::NetworkKey(_)), "{stranger}");
+    let mut config = network.config();
+    config.keys.consensus = other.config().keys.consensus;
+    let stranger = Node::start(&config, false).await.err().unwrap();
+    assert!(matches!(stranger, NodeError::Recover(_)), "{stranger}");
+}
