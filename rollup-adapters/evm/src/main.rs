@@ -67,6 +67,10 @@ struct Arguments {
     #[arg(long, value_name = "MS", default_value = "1000", value_parser = parse_slot)]
     slot_ms: NonZeroU64,
 
+    /// Stop when standard input ends, as it does when a supervisor that holds its other end dies.
+    #[arg(long)]
+    exit_with_parent: bool,
+
     /// Logs as JSON, one object a line.
     #[arg(long)]
     json: bool,
@@ -120,6 +124,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     arguments.start_logs()?;
+    let exit_with_parent = arguments.exit_with_parent;
     let config = arguments.config()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -137,9 +142,18 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             ended = &mut running => return Ok(ended?),
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            () = parent_gone(), if exit_with_parent => {}
         }
         tracing::info!("stopping");
         stop.cancel();
         Ok(running.await?)
     })
+}
+
+/// Waits until standard input ends. What comes before is of no interest.
+async fn parent_gone() {
+    let mut ignored = tokio::io::sink();
+    if let Err(error) = tokio::io::copy(&mut tokio::io::stdin(), &mut ignored).await {
+        tracing::warn!(%error, "standard input cannot be read, so the parent is taken for gone");
+    }
 }

@@ -79,7 +79,7 @@ impl Rollup {
     /// `eth_call` without arguments.
     pub(crate) async fn call(&self, contract: Address) -> Result<Bytes, DevnetError> {
         let request = TransactionRequest::default().to(contract);
-        self.provider.call(request.into()).await.map_err(self.failed("eth_call"))
+        self.provider.call(request).await.map_err(self.failed("eth_call"))
     }
 
     /// `eth_getTransactionReceipt`.

@@ -314,6 +314,7 @@ fn start_rollups(
         for endpoint in first.iter().chain(later) {
             arguments.extend(["--sequencer".to_owned(), endpoint.clone()]);
         }
+        arguments.push("--exit-with-parent".to_owned());
         arguments.extend(accounts.iter().cloned());
         Process::start(&format!("rollup-{id}"), &program, &arguments, logs)
     };
