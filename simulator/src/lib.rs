@@ -25,7 +25,7 @@ pub use builtin::{BUILTINS, Builtin, builtin};
 pub use network::{NetworkModel, Partition};
 pub use oracle::Violation;
 pub use report::{Report, Verdict};
-pub use scenario::{Behaviour, Byzantine, Crash, Loss, Scenario, ScenarioError};
+pub use scenario::{Behaviour, Byzantine, Chaos, Crash, Loss, Scenario, ScenarioError};
 pub use world::{Outcome, World};
 
 /// Runs a scenario from a seed and judges it; none if no world can be built from it, which

@@ -4,6 +4,7 @@
 //! A scenario is a TOML file. Anything in it may be spread at random over a window (`spread_ms`), so
 //! that a sweep over seeds hits a different instant each time; [`Scenario::drawn`] settles it.
 
+mod chaos;
 mod check;
 
 use std::collections::BTreeMap;
@@ -121,6 +122,18 @@ pub struct Byzantine {
     pub masked: bool,
 }
 
+/// Faults at random: who, when and for how long is drawn from the seed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Chaos {
+    /// Crashes; one in two is unseen, one in five loses half a second of the database.
+    pub crashes: u64,
+    /// Partitions; one in three is one-way.
+    pub partitions: u64,
+    /// Everything is over by then.
+    pub until_ms: u64,
+}
+
 /// A run.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -149,6 +162,8 @@ pub struct Scenario {
     pub partitions: Vec<Partition>,
     /// Crashes.
     pub crashes: Vec<Crash>,
+    /// Faults at random, beside those that are listed.
+    pub chaos: Chaos,
     /// Who misbehaves.
     pub byzantine: Vec<Byzantine>,
     /// More validators may misbehave or lose their memory than the protocol bears.
@@ -174,6 +189,7 @@ impl Default for Scenario {
             network: NetworkModel::default(),
             partitions: Vec::new(),
             crashes: Vec::new(),
+            chaos: Chaos::default(),
             byzantine: Vec::new(),
             beyond_f: false,
             breaks: None,
@@ -203,6 +219,7 @@ impl Scenario {
             partition.from_ms = partition.from_ms.saturating_add(shift);
             partition.until_ms = partition.until_ms.saturating_add(shift);
         }
+        self.draw_chaos(&mut random);
         self
     }
 

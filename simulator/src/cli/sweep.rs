@@ -88,7 +88,10 @@ impl Sweep {
                             break;
                         }
                         let report = run(&chosen.scenario, scenario, seed);
-                        failed().extend(report.filter(|r| r.verdict != Verdict::Held));
+                        if let Some(failure) = report.filter(|r| r.verdict != Verdict::Held) {
+                            bar.suspend(|| announce(chosen, &failure));
+                            failed().push(failure);
+                        }
                         bar.inc(1);
                     }
                 });
@@ -97,22 +100,21 @@ impl Sweep {
         bar.finish_and_clear();
         let mut failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
         failures.sort_by_key(|report| report.seed);
-        report(chosen, &failures, &self.seeds)?;
-        Ok(failures.first().map_or(0, |report| report.verdict.exit_code()))
+        match failures.first() {
+            Some(first) => Ok(first.verdict.exit_code()),
+            None => {
+                say(format!("{:<24} holds for seeds {start}..{end}", chosen.scenario)).map(|()| 0)
+            }
+        }
     }
 }
 
-fn report(chosen: &Chosen, failures: &[Report], seeds: &Seeds) -> anyhow::Result<()> {
-    let Range { start, end } = seeds.0;
-    if failures.is_empty() {
-        return say(format!("{:<24} holds for seeds {start}..{end}", chosen.scenario));
-    }
-    for failure in failures {
-        let Report { scenario, seed, verdict, detail, .. } = failure;
-        say(format!("{scenario}, seed {seed}: {verdict:?}: {detail}"))?;
-        say(format!("  {}", chosen.command(*seed)))?;
-    }
-    Ok(())
+/// Prints a failure as soon as it is found, with the command that plays it again.
+fn announce(chosen: &Chosen, failure: &Report) {
+    let Report { scenario, seed, verdict, detail, .. } = failure;
+    let command = chosen.command(*seed);
+    // If nobody listens, the exit code still tells.
+    drop(say(format!("{scenario}, seed {seed}: {verdict:?}: {detail}\n  {command}")));
 }
 
 #[cfg(test)]

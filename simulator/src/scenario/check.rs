@@ -37,6 +37,7 @@ struct Places {
     network: Option<Spanned<toml::Value>>,
     partitions: Vec<Spanned<toml::Value>>,
     crashes: Vec<Spanned<toml::Value>>,
+    chaos: Option<Spanned<toml::Value>>,
     byzantine: Vec<Spanned<toml::Value>>,
     breaks: Option<Spanned<toml::Value>>,
 }
@@ -109,6 +110,11 @@ impl Scenario {
         self.check_network(places.network.as_ref())?;
         self.check_partitions(&places.partitions)?;
         self.check_crashes(&places.crashes)?;
+        self.check_end(self.chaos.until_ms, places.chaos.as_ref())?;
+        let harmless = self.chaos.crashes == 0 && self.chaos.partitions == 0;
+        ensure(harmless || self.chaos.until_ms > 1_000, places.chaos.as_ref(), || {
+            "expected chaos to last more than 1000 ms: set until_ms".into()
+        })?;
         self.check_byzantine(&places.byzantine)?;
         self.check_faulty(places)
     }

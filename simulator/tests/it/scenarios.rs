@@ -49,10 +49,10 @@ macro_rules! sweeps {
 }
 
 sweeps! {
-    crash_one_sweep_slow "crash-one";
+    chaos_sweep_slow "chaos";
     crash_unseen_sweep_slow "crash-unseen";
     equivocator_with_loss_sweep_slow "equivocator-with-loss";
-    wrong_shares_with_loss_sweep_slow "wrong-shares-with-loss";
+    chaos_with_equivocator_sweep_slow "chaos-with-equivocator";
 }
 
 scenarios! {
@@ -63,18 +63,18 @@ scenarios! {
     heavy_loss "heavy-loss" 0..1;
     duplicates "duplicates" 0..1;
     delay "delay" 0..1;
-    crash_one "crash-one" 0..3;
-    crash_unseen "crash-unseen" 0..3;
+    crash_one "crash-one" 0..1;
+    crash_unseen "crash-unseen" 0..1;
     crash_all "crash-all" 0..3;
     crash_storm "crash-storm" 0..1;
     lost_disk "lost-disk" 0..1;
     lost_database "lost-database" 0..3;
     old_backup "old-backup" 0..1;
-    partition "partition" 0..3;
+    partition "partition" 0..1;
     minority_partition "minority-partition" 0..1;
     one_way_partition "one-way-partition" 0..1;
     equivocator "equivocator" 0..3;
-    equivocator_with_loss "equivocator-with-loss" 0..3;
+    equivocator_with_loss "equivocator-with-loss" 0..1;
     late_equivocator "late-equivocator" 0..1;
     twin_blocks "twin-blocks" 0..1;
     coalition "coalition" 0..1;
@@ -97,6 +97,9 @@ scenarios! {
     forger "forger" 0..1;
     spam "spam" 0..1;
     spam_and_forger "spam-and-forger" 0..1;
+    chaos "chaos" 0..1;
+    chaos_with_equivocator "chaos-with-equivocator" 0..1;
+    chaos_7 "chaos-7" 0..1;
     control_early_shares "control-early-shares" 0..1;
     control_equivocator "control-equivocator" 0..1;
     control_framed "control-framed" 0..1;
