@@ -52,6 +52,9 @@ pub enum DriverError {
     /// The thread cannot be started.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
+    /// The last turn does not end.
+    #[error("the last turn takes too long; what is durable stays so")]
+    Stuck,
     /// The thread ended without saying why.
     #[error("the driver thread ended unexpectedly")]
     Gone,
@@ -172,7 +175,7 @@ impl Channels {
     pub(crate) async fn take(&mut self) -> Vec<Input> {
         let Turn { controls, messages } = self.inputs.next(None).await;
         let controls = controls.into_iter().filter_map(|control| match control {
-            Control::Input(input) => Some(input),
+            Control::Input(input) => Some(*input),
             Control::Submit { .. } | Control::Ask(_) | Control::Stop => None,
         });
         let messages = messages
@@ -271,7 +274,7 @@ impl Core {
             let mut ready = Ready::default();
             for control in controls {
                 let input = match control {
-                    Control::Input(input) => input,
+                    Control::Input(input) => *input,
                     Control::Submit { bundle, reply } => self.carrier.submission(*bundle, reply),
                     Control::Ask(question) => {
                         question(&self.sequencer);
@@ -311,17 +314,12 @@ impl Core {
     fn observe(&mut self, now: Time, event: &Event) {
         match event {
             Event::Admitted { bundle } => self.latencies.admitted(*bundle, now),
-            Event::Round { height, round, proposer } => {
-                tracing::debug!(%height, %round, %proposer, "round");
-            }
-            Event::Decided { header, block, bundles, certificate } => {
-                tracing::info!(height = %header.height, block = %block.short(), bundles = bundles.len(), round = %certificate.round, proposer = %header.proposer, "decided");
+            Event::Decided { bundles, .. } => {
                 for latency in bundles.iter().filter_map(|id| self.latencies.decided(id, now)) {
                     self.metrics.ordered(latency);
                 }
             }
-            Event::Revealed { block, batches, digest } => {
-                tracing::info!(height = %block.height, bundles = block.bundles.len(), batches = batches.len(), digest = %digest.short(), "revealed");
+            Event::Revealed { block, .. } => {
                 self.revealed =
                     RevealedTip { height: block.height, block: block.block, time: block.time };
                 let bundles = block.bundles.iter();
@@ -329,16 +327,13 @@ impl Core {
                     self.metrics.revealed(latency);
                 }
             }
-            Event::Equivocation(evidence) => {
-                tracing::warn!(?evidence, "a validator contradicted itself; the evidence is kept");
-            }
-            Event::WrongShares { height, validator } => {
-                tracing::warn!(%height, %validator, "a validator sent wrong shares");
-            }
-            Event::Anomaly { height, detail } => {
-                tracing::warn!(%height, detail, "consensus reported an anomaly");
-            }
+            Event::Round { .. }
+            | Event::Equivocation(_)
+            | Event::WrongShares { .. }
+            | Event::Anomaly { .. } => {}
         }
+        log_progress(event);
+        log_fault(event);
     }
 
     fn publish(&mut self) {
@@ -356,6 +351,51 @@ impl Core {
             }
             changed
         });
+    }
+}
+
+fn log_progress(event: &Event) {
+    match event {
+        Event::Round { height, round, proposer } => {
+            tracing::debug!(%height, %round, %proposer, "round");
+        }
+        Event::Decided { header, block, bundles, certificate } => tracing::info!(
+            height = %header.height,
+            block = %block.short(),
+            bundles = bundles.len(),
+            round = %certificate.round,
+            proposer = %header.proposer,
+            "decided"
+        ),
+        Event::Revealed { block, batches, digest } => tracing::info!(
+            height = %block.height,
+            bundles = block.bundles.len(),
+            batches = batches.len(),
+            digest = %digest.short(),
+            "revealed"
+        ),
+        Event::Admitted { .. }
+        | Event::Equivocation(_)
+        | Event::WrongShares { .. }
+        | Event::Anomaly { .. } => {}
+    }
+}
+
+fn log_fault(event: &Event) {
+    match event {
+        Event::Equivocation(evidence) => {
+            tracing::warn!(?evidence, "a validator contradicted itself; the evidence is kept");
+        }
+        Event::WrongShares { height, validator } => {
+            tracing::warn!(%height, %validator, "a validator sent wrong shares");
+        }
+        Event::Anomaly { height, detail } => {
+            tracing::warn!(%height, detail, "consensus reported an anomaly");
+        }
+        Event::Admitted { .. }
+        | Event::Round { .. }
+        | Event::Decided { .. }
+        | Event::Revealed { .. } => {}
     }
 }
 

@@ -223,11 +223,15 @@ impl Default for Metrics {
     }
 }
 
+/// What the page is made of.
 #[derive(Clone)]
-struct Page {
-    metrics: Arc<Metrics>,
-    driver: Driver,
-    network: Network,
+pub struct Page {
+    /// What was counted.
+    pub metrics: Arc<Metrics>,
+    /// Where the node stands.
+    pub driver: Driver,
+    /// Whom it talks to.
+    pub network: Network,
 }
 
 /// Serves `/metrics` until `stop`; returns the address that it really listens on.
@@ -237,15 +241,12 @@ struct Page {
 /// If the address cannot be listened on.
 pub async fn serve(
     address: SocketAddr,
-    metrics: Arc<Metrics>,
-    driver: Driver,
-    network: Network,
+    page: Page,
     stop: CancellationToken,
 ) -> Result<SocketAddr, MetricsError> {
     let refused = |source| MetricsError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(refused)?;
     let bound = listener.local_addr().map_err(refused)?;
-    let page = Page { metrics, driver, network };
     let router = Router::new().route("/metrics", get(show)).with_state(page);
     tokio::spawn(async move {
         let server = axum::serve(listener, router);

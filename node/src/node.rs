@@ -8,7 +8,7 @@ use std::{
 };
 
 use conclave_sequencer::{
-    Config as CoreConfig, Identity, RecoverError, Sequencer,
+    Config as CoreConfig, Identity, Ready, RecoverError, Sequencer,
     archive::{self, ArchiveError},
 };
 use conclave_types::{ConsensusKey, Genesis, Height, digest::SigningDomain};
@@ -121,31 +121,13 @@ impl Node {
     ///
     /// Says what is wrong and what the operator can do.
     pub async fn start(config: &Config, lost_state: bool) -> Result<Self, NodeError> {
-        let genesis = Arc::new(read_genesis(&config.genesis)?);
-        let network_id = genesis.network_id();
-        let signer = SignerState::open(&config.signer_state(), &network_id)?;
-        let store = RocksStore::open(&config.database_dir(), signer, &network_id)?;
-        let keypair = keys::read_network_key(&config.keys.network)?;
-        let identity = read_identity(config, lost_state)?;
-        let receipts = identity.as_ref().and_then(|identity| receipt_signer(&genesis, identity));
-        if let Some(signer) = &receipts {
-            check_network_key(&genesis, signer, &keypair)?;
-        }
-        let mut seed = [0; 32];
-        OsRng.fill_bytes(&mut seed);
-        let core = CoreConfig { genesis: Arc::clone(&genesis), identity, seed };
-        let (sequencer, first) = Sequencer::recover(core, &store, driver::now())?;
-        let status = sequencer.status();
-        tracing::info!(network = %network_id, decided = %status.decided, revealed = %status.revealed, "recovered");
-        if let Some(reason) = &status.not_signing {
-            tracing::warn!(reason, "this node does not sign");
-        }
-        let revealed = revealed_tip(&genesis, &store, status.revealed)?;
+        let recovered = Recovered::from_disk(config, lost_state)?;
+        let Recovered { genesis, keypair, store, receipts, sequencer, first, revealed } = recovered;
         let channels = Channels::new();
         let network = NetworkConfig {
             keypair,
             genesis: Arc::clone(&genesis),
-            network: network_id,
+            network: genesis.network_id(),
             listen: config.p2p.listen.clone(),
             addresses: AddressBook::new(config.p2p.peers.clone(), config.p2p.peers_file.clone()),
             full_peers_max: config.p2p.full_peers_max,
@@ -164,28 +146,27 @@ impl Node {
         };
         let (driver, end) = driver::start(parts, channels)?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let page = metrics::Page {
+            metrics: Arc::clone(&metrics),
+            driver: driver.clone(),
+            network: network.clone(),
+        };
+        let page = metrics::serve(config.metrics.listen, page, stop.clone()).await?;
         let parts = rpc::Parts {
             genesis,
             driver: driver.clone(),
             reader,
             network: network.clone(),
             signer: receipts,
-            metrics: Arc::clone(&metrics),
+            metrics,
             streams_max: config.grpc.streams_max,
             tasks: tasks.clone(),
         };
         let grpc = rpc::serve(config.grpc.listen, parts, stop.clone()).await?;
-        let page = metrics::serve(
-            config.metrics.listen,
-            metrics,
-            driver.clone(),
-            network.clone(),
-            stop.clone(),
-        );
         let addresses = Addresses {
             p2p: network.address().to_string(),
             grpc: grpc.to_string(),
-            metrics: page.await?.to_string(),
+            metrics: page.to_string(),
         };
         write_addresses(&config.addresses(), &addresses)?;
         tracing::info!(
@@ -227,13 +208,8 @@ impl Node {
             None => {
                 tracing::info!("stopping");
                 self.driver.stop().await;
-                match tokio::time::timeout(STOP_PATIENCE, &mut self.end).await {
-                    Ok(end) => end,
-                    Err(_) => {
-                        tracing::error!("the last turn takes too long; what is durable stays so");
-                        return Ok(());
-                    }
-                }
+                let last = tokio::time::timeout(STOP_PATIENCE, &mut self.end).await;
+                last.or(Err(DriverError::Stuck))?
             }
         };
         self.network.stop().await;
@@ -241,10 +217,44 @@ impl Node {
         if tokio::time::timeout(CLIENT_PATIENCE, self.tasks.wait()).await.is_err() {
             tracing::debug!("clients hold on to their connections");
         }
-        match end {
-            Ok(result) => Ok(result?),
-            Err(_) => Err(DriverError::Gone.into()),
+        Ok(end.or(Err(DriverError::Gone))??)
+    }
+}
+
+/// What a node finds on its disk before it talks to anyone.
+struct Recovered {
+    genesis: Arc<Genesis>,
+    keypair: libp2p::identity::Keypair,
+    store: RocksStore,
+    receipts: Option<ReceiptSigner>,
+    sequencer: Sequencer,
+    first: Ready,
+    revealed: RevealedTip,
+}
+
+impl Recovered {
+    fn from_disk(config: &Config, lost_state: bool) -> Result<Self, NodeError> {
+        let genesis = Arc::new(read_genesis(&config.genesis)?);
+        let network = genesis.network_id();
+        let signer = SignerState::open(&config.signer_state(), &network)?;
+        let store = RocksStore::open(&config.database_dir(), signer, &network)?;
+        let keypair = keys::read_network_key(&config.keys.network)?;
+        let identity = read_identity(config, lost_state)?;
+        let receipts = identity.as_ref().and_then(|identity| receipt_signer(&genesis, identity));
+        if let Some(signer) = &receipts {
+            check_network_key(&genesis, signer, &keypair)?;
         }
+        let mut seed = [0; 32];
+        OsRng.fill_bytes(&mut seed);
+        let core = CoreConfig { genesis: Arc::clone(&genesis), identity, seed };
+        let (sequencer, first) = Sequencer::recover(core, &store, driver::now())?;
+        let status = sequencer.status();
+        tracing::info!(%network, decided = %status.decided, revealed = %status.revealed, "recovered");
+        if let Some(reason) = &status.not_signing {
+            tracing::warn!(reason, "this node does not sign");
+        }
+        let revealed = revealed_tip(&genesis, &store, status.revealed)?;
+        Ok(Self { genesis, keypair, store, receipts, sequencer, first, revealed })
     }
 }
 

@@ -316,12 +316,14 @@ fn synced() -> WriteOptions {
 
 fn open_error(path: &Path, source: rocksdb::Error) -> StoreError {
     let path = path.to_owned();
-    match source.kind() {
-        ErrorKind::Corruption => StoreError::Corrupted { path, source },
-        // The binding has no kind of its own for a lock that is taken.
-        ErrorKind::IOError if source.as_ref().contains("lock") => StoreError::Locked { path },
-        _ => StoreError::Open { path, source },
+    if source.kind() == ErrorKind::Corruption {
+        return StoreError::Corrupted { path, source };
     }
+    // The binding has no kind of its own for a lock that is taken.
+    if source.kind() == ErrorKind::IOError && source.as_ref().contains("lock") {
+        return StoreError::Locked { path };
+    }
+    StoreError::Open { path, source }
 }
 
 fn database_options() -> Options {

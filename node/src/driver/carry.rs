@@ -108,7 +108,8 @@ impl Carrier {
             let started = std::time::Instant::now();
             let output = job.run();
             metrics.job(kind, started.elapsed());
-            if control.blocking_send(Control::Input(Input::JobDone(output))).is_err() {
+            let done = Control::Input(Box::new(Input::JobDone(output)));
+            if control.blocking_send(done).is_err() {
                 tracing::debug!("a job finished after the driver");
             }
         });

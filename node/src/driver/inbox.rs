@@ -32,7 +32,7 @@ pub(super) type Reply = oneshot::Sender<Result<ReceiptBody, Rejection>>;
 /// What must not wait behind messages.
 pub(super) enum Control {
     /// A finished job, or a peer that comes or goes.
-    Input(Input),
+    Input(Box<Input>),
     /// A client's bundle.
     Submit {
         /// The bundle.
@@ -94,7 +94,7 @@ impl Inbox {
     }
 
     async fn tell(&self, input: Input) {
-        if self.control.send(Control::Input(input)).await.is_err() {
+        if self.control.send(Control::Input(Box::new(input))).await.is_err() {
             tracing::debug!("the driver has stopped");
         }
     }

@@ -4,11 +4,11 @@
 //! driver hears of the peer then, and of its messages only afterwards. A session ends as a whole: when a
 //! stream fails, the peer is disconnected and both sides begin anew.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use conclave_sequencer::Message;
 use futures::{
-    AsyncWriteExt as _,
+    AsyncWriteExt as _, TryFutureExt as _,
     io::{BufReader, BufWriter},
 };
 use libp2p::{Stream, StreamProtocol};
@@ -23,8 +23,10 @@ use super::{
 };
 use crate::{driver::Inbox, errors};
 
-/// Streams that a peer may open before the session looks at them: one for each lane, twice.
-pub(super) const STREAMS_MAX: usize = 4;
+/// Streams that a peer may open before the session looks at them: one for each lane, and one too many.
+pub(super) const STREAMS_MAX: usize = 3;
+/// A peer that takes nothing for this long is dead, whatever TCP still hopes.
+const WRITE_PATIENCE: Duration = Duration::from_secs(20);
 /// Buffers of a stream: a few votes on one lane, a bundle on the other.
 const BUFFER_BYTES: usize = 32 << 10;
 
@@ -58,6 +60,10 @@ enum SessionError {
     Flood,
     #[error("the peer does not read its urgent messages")]
     Stuck,
+    #[error("the peer took nothing for {WRITE_PATIENCE:?}")]
+    Silent,
+    #[error("the peer has begun another session")]
+    Superseded,
     #[error("the node is stopping")]
     Stopping,
 }
@@ -68,7 +74,9 @@ impl SessionError {
         match self {
             Self::Garbage(_) | Self::WrongLane(_) | Self::Flood => true,
             Self::Frame(error) => error.is_fault(),
-            Self::Open { .. } | Self::Stuck | Self::Stopping => false,
+            Self::Open { .. } | Self::Stuck | Self::Silent | Self::Superseded | Self::Stopping => {
+                false
+            }
         }
     }
 }
@@ -102,17 +110,23 @@ impl Session {
             self.inbox.peer_down(link.peer).await;
             tracing::info!(peer = ?link.peer, id = %link.id, "peer down");
         }
-        let Some(end) = end else { return };
-        let reason = errors::chain(&end);
+        if let Some(end) = end {
+            self.hang_up(&end).await;
+        }
+    }
+
+    /// Closes the connections to the peer, and keeps them closed for a while if it is at fault.
+    async fn hang_up(&self, end: &SessionError) {
+        let (peer, id, reason) = (self.link.peer, self.link.id, errors::chain(end));
         let command = if end.is_fault() {
-            tracing::warn!(peer = ?link.peer, id = %link.id, reason, "shunning a peer");
-            SwarmCommand::Ban(link.id)
+            tracing::warn!(?peer, %id, reason, "shunning a peer");
+            SwarmCommand::Ban(id)
         } else {
-            tracing::debug!(peer = ?link.peer, id = %link.id, reason, "session ended");
-            SwarmCommand::Disconnect(link.id)
+            tracing::debug!(?peer, %id, reason, "session ended");
+            SwarmCommand::Disconnect(id)
         };
         if self.commands.send(command).await.is_err() {
-            tracing::debug!("the p2p transport has stopped");
+            tracing::debug!(?peer, "the transport has stopped");
         }
     }
 
@@ -123,10 +137,15 @@ impl Session {
             let writer = Writer { link: Arc::clone(&self.link), lane, hello: self.peers.hello };
             tasks.spawn(writer.run(self.control.clone(), progress.clone()));
         }
-        let (mut greeted, mut was_greeted) = (false, false);
+        let mut hellos = Hellos::default();
+        let mut read = Vec::new();
         loop {
             tokio::select! {
                 Some((lane, stream)) = streams.recv() => {
+                    if read.contains(&lane) {
+                        return Some(SessionError::Superseded);
+                    }
+                    read.push(lane);
                     let reader = Reader {
                         link: Arc::clone(&self.link),
                         lane,
@@ -134,30 +153,40 @@ impl Session {
                         inbox: self.inbox.clone(),
                     };
                     tasks.spawn(reader.run(stream, progress.clone()));
-                    if tasks.len() > STREAMS_MAX {
-                        return Some(SessionError::Flood);
-                    }
                 }
                 Some(step) = made.recv() => {
-                    greeted |= step == Progress::Greeted;
-                    was_greeted |= step == Progress::WasGreeted;
-                    if greeted && was_greeted && !self.link.up.is_cancelled() {
-                        self.inbox.peer_up(self.link.peer).await;
-                        tracing::info!(peer = ?self.link.peer, id = %self.link.id, "peer up");
-                        self.link.up.cancel();
+                    if hellos.complete(step) {
+                        self.come_up().await;
                     }
                 }
-                Some(end) = tasks.join_next() => {
-                    return match end {
-                        Ok(error) => Some(error),
-                        Err(error) => {
-                            tracing::error!(%error, "a session's task failed");
-                            Some(SessionError::Stopping)
-                        }
-                    };
-                }
+                // A task that panicked is this node's fault, not the peer's: begin anew.
+                Some(end) = tasks.join_next() => return Some(end.unwrap_or(SessionError::Stopping)),
             }
         }
+    }
+
+    async fn come_up(&self) {
+        self.inbox.peer_up(self.link.peer).await;
+        tracing::info!(peer = ?self.link.peer, id = %self.link.id, "peer up");
+        self.link.up.cancel();
+    }
+}
+
+/// Which hellos were said. Each lane is opened once, so each is said once.
+#[derive(Default)]
+struct Hellos {
+    greeted: bool,
+    was_greeted: bool,
+}
+
+impl Hellos {
+    /// Notes one; returns whether both sides have said theirs by it.
+    const fn complete(&mut self, step: Progress) -> bool {
+        match step {
+            Progress::Greeted => self.greeted = true,
+            Progress::WasGreeted => self.was_greeted = true,
+        }
+        self.greeted && self.was_greeted
     }
 }
 
@@ -181,7 +210,7 @@ impl Writer {
         };
         match self.write(stream, progress).await {
             Ok(never) => match never {},
-            Err(error) => error.into(),
+            Err(error) => error,
         }
     }
 
@@ -189,7 +218,7 @@ impl Writer {
         &self,
         stream: Stream,
         progress: mpsc::Sender<Progress>,
-    ) -> Result<std::convert::Infallible, FrameError> {
+    ) -> Result<std::convert::Infallible, SessionError> {
         let mut stream = BufWriter::with_capacity(BUFFER_BYTES, stream);
         self.hello.write(&mut stream).await?;
         if self.lane == Lane::Urgent && progress.send(Progress::Greeted).await.is_err() {
@@ -199,12 +228,19 @@ impl Writer {
         loop {
             let mut next = Some(self.link.outbox.pop(self.lane).await);
             while let Some(bytes) = next {
-                frame::write(&mut stream, &bytes).await?;
+                in_time(frame::write(&mut stream, &bytes)).await?;
                 self.link.counters.sent(bytes.len().saturating_add(HEADER_BYTES));
                 next = self.link.outbox.try_pop(self.lane);
             }
-            stream.flush().await?;
+            in_time(stream.flush().map_err(FrameError::Io)).await?;
         }
+    }
+}
+
+async fn in_time(write: impl Future<Output = Result<(), FrameError>>) -> Result<(), SessionError> {
+    match tokio::time::timeout(WRITE_PATIENCE, write).await {
+        Ok(written) => Ok(written?),
+        Err(_) => Err(SessionError::Silent),
     }
 }
 

@@ -78,12 +78,12 @@ pub(super) async fn start(
     })?;
     let own = *swarm.local_peer_id();
     let address = loop {
-        match swarm.select_next_some().await {
-            SwarmEvent::NewListenAddr { address, .. } => break address.with_p2p(own),
-            SwarmEvent::ListenerClosed { .. } => {
-                return Err(NetworkError::Closed { address: wanted });
-            }
-            _ => {}
+        let event = swarm.select_next_some().await;
+        if let SwarmEvent::NewListenAddr { address, .. } = event {
+            break address.with_p2p(own);
+        }
+        if let SwarmEvent::ListenerClosed { .. } = event {
+            return Err(NetworkError::Closed { address: wanted });
         }
     };
     let task = SwarmTask {
@@ -187,6 +187,10 @@ impl SwarmTask {
         }
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "libp2p tells much that concerns nobody here"
+    )]
     fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::ConnectionEstablished { peer_id, num_established, .. } => {

@@ -79,28 +79,27 @@ impl TestNode {
     }
 
     async fn expect_up(&mut self) -> Peer {
-        match self.next().await {
-            Input::PeerUp(peer) => peer,
-            other => panic!("expected a peer to come up, found {other:?}"),
-        }
+        let input = self.next().await;
+        let Input::PeerUp(peer) = input else { panic!("expected PeerUp, found {input:?}") };
+        peer
     }
 
     /// The next peer that goes down; messages before it are skipped.
     async fn expect_down(&mut self) -> Peer {
-        loop {
-            match self.next().await {
-                Input::PeerDown(peer) => return peer,
-                Input::Message { .. } => {}
-                other => panic!("expected a peer to go down, found {other:?}"),
-            }
+        let mut input = self.next().await;
+        while let Input::Message { .. } = input {
+            input = self.next().await;
         }
+        let Input::PeerDown(peer) = input else { panic!("expected PeerDown, found {input:?}") };
+        peer
     }
 
     async fn expect_message(&mut self) -> (Peer, Message) {
-        match self.next().await {
-            Input::Message { from, message } => (from, message),
-            other => panic!("expected a message, found {other:?}"),
-        }
+        let input = self.next().await;
+        let Input::Message { from, message } = input else {
+            panic!("expected a message, found {input:?}")
+        };
+        (from, message)
     }
 }
 
@@ -160,10 +159,12 @@ impl Hostile {
         self.swarm.dial(self.address.clone()).unwrap();
         let mut control = self.swarm.behaviour().new_control();
         loop {
-            match self.swarm.select_next_some().await {
-                SwarmEvent::ConnectionEstablished { .. } => break,
-                SwarmEvent::OutgoingConnectionError { .. } => return None,
-                _ => {}
+            let event = self.swarm.select_next_some().await;
+            if let SwarmEvent::ConnectionEstablished { .. } = event {
+                break;
+            }
+            if let SwarmEvent::OutgoingConnectionError { .. } = event {
+                return None;
             }
         }
         let opened = control.open_stream(self.target, lane.protocol());
@@ -189,8 +190,7 @@ impl Hostile {
                 && stream.write_all(&bytes).await.is_ok()
                 && stream.flush().await.is_ok()
             {
-                let mut rest = Vec::new();
-                stream.read_to_end(&mut rest).await.ok();
+                drop(stream.read_to_end(&mut Vec::new()).await);
             }
         };
         tokio::pin!(speech);
@@ -335,8 +335,9 @@ impl Talker {
     async fn say(&mut self, bytes: &[u8]) {
         let Self(hostile, stream, _) = self;
         let speech = async {
-            stream.write_all(bytes).await.ok();
-            stream.flush().await.ok();
+            if stream.write_all(bytes).await.is_ok() {
+                drop(stream.flush().await);
+            }
         };
         tokio::pin!(speech);
         loop {
@@ -367,6 +368,20 @@ async fn a_frame_cut_short_is_a_lost_connection_not_an_offence() {
 }
 
 #[tokio::test]
+async fn a_peer_that_begins_anew_beside_its_old_session_is_no_offender() {
+    let world = World::new();
+    let mut node = world.node(0, Vec::new()).await;
+    let good = Hello::new(world.genesis.network_id());
+    let _dead = Talker::new(world.keypair(2), &node, good).await;
+    assert_eq!(node.expect_up().await, validator(2));
+    let mut reborn = Hostile::new(world.keypair(2), &node);
+    reborn.attack(Lane::Urgent, good, Vec::new()).await;
+    assert_eq!(node.expect_down().await, validator(2), "both sessions end");
+    let _back = Talker::new(world.keypair(2), &node, good).await;
+    assert_eq!(node.expect_up().await, validator(2), "and a new one is welcome");
+}
+
+#[tokio::test]
 async fn strangers_are_limited_in_number_and_validators_are_not() {
     let world = World::new();
     let mut node = world.node_with(0, Vec::new(), 1).await;
@@ -391,14 +406,12 @@ async fn a_stranger_that_floods_is_slowed_down_and_then_shunned() {
     let flood = [&length.to_be_bytes(), message.as_slice()].concat().repeat(1_000);
     stranger.say(&flood).await;
     let mut heard = 0;
-    let down = loop {
-        match node.next().await {
-            Input::Message { .. } => heard += 1,
-            Input::PeerDown(peer) => break peer,
-            other => panic!("unexpected {other:?}"),
-        }
-    };
-    assert_eq!(down, Peer::Full(1));
+    let mut input = node.next().await;
+    while let Input::Message { .. } = input {
+        heard += 1;
+        input = node.next().await;
+    }
+    assert!(matches!(input, Input::PeerDown(Peer::Full(1))), "{input:?}");
     assert!(heard < 300, "the burst and little more: {heard}");
     assert!(stranger.0.is_shunned().await);
 }

@@ -65,7 +65,7 @@ impl Network {
         let channel = Channel::from_shared(url.clone()).unwrap().connect().await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(node.run(async {
-            stopped.await.ok();
+            stopped.await.expect("the test stops what it starts");
         }));
         Running { url, channel, stop, task }
     }
@@ -290,8 +290,7 @@ async fn bytes_that_are_no_http_leave_the_node_serving() {
         let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
         socket.write_all(&bytes).await.unwrap();
         socket.shutdown().await.unwrap();
-        let mut answer = Vec::new();
-        socket.read_to_end(&mut answer).await.ok();
+        drop(socket.read_to_end(&mut Vec::new()).await);
     }
     let status = running.node().get_status(v1::GetStatusRequest {}).await.unwrap().into_inner();
     assert!(status.signing);
