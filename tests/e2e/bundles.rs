@@ -24,7 +24,10 @@ fn encode(bundle: &EncryptedBundle) -> Vec<u8> {
 
 /// Seals one leg with `payer` at `sequence` of `lane`.
 async fn sealed(network: &Network, payer: &Payer, lane: u64, sequence: u64) -> EncryptedBundle {
-    let leg = Leg { rollup: RollupId::new(901), transaction: vec![lane as u8, sequence as u8, 7] };
+    let leg = Leg {
+        rollup: RollupId::new(901),
+        transaction: [lane.to_be_bytes(), sequence.to_be_bytes()].concat(),
+    };
     let nonce = BundleNonce { lane, sequence };
     network.client.seal(payer, nonce, &[leg], &Terms::default()).await.expect("seals")
 }
@@ -178,10 +181,10 @@ async fn each_bad_bundle_gets_its_exact_refusal() {
         ),
         ("a bit of the signature", with(bytes.len() - 40, 1), Code::InvalidArgument, "signature"),
         (
-            "a nonce gap",
-            encode(&sealed(&network, &owner, 3, 5).await),
+            "a nonce far ahead",
+            encode(&sealed(&network, &owner, 3, u64::MAX).await),
             Code::FailedPrecondition,
-            "sequence",
+            "held up to sequence",
         ),
         (
             "no balance",
@@ -224,6 +227,28 @@ async fn a_bundle_pays_once_whoever_hands_it_in_again() {
     let paid = crate::harness::network::BALANCE_GWEI - account.balance.as_u64();
     assert_eq!(paid, fee.as_u64(), "charged once");
     assert_eq!(account.next_sequence, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_waits_for_the_one_before_it_in_its_lane_only() {
+    let network = Network::start().await;
+    let owner = payers().swap_remove(0);
+    let ahead = sealed(&network, &owner, 1, 1).await;
+    let other = sealed(&network, &owner, 2, 0).await;
+    let first = sealed(&network, &owner, 1, 0).await;
+    submit(&network, encode(&ahead)).await.expect("a small gap is held");
+    submit(&network, encode(&other)).await.expect("another lane");
+    network.client.wait(other.id(), Level::Revealed, PATIENCE).await.expect("does not wait");
+    let status = network.client.status(ahead.id()).await.expect("known");
+    assert_eq!(status.progress.level(), Some(Level::Received), "it cannot go before the first");
+    submit(&network, encode(&first)).await.expect("fills the gap");
+    let wait = async |bundle: &EncryptedBundle| {
+        let status = network.client.wait(bundle.id(), Level::Revealed, PATIENCE).await;
+        let status = status.expect("revealed");
+        let position = status.progress.opened().expect("revealed").position;
+        (status.progress.place().expect("placed").height, position)
+    };
+    assert!(wait(&first).await < wait(&ahead).await, "a lane keeps its order");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,15 +1,24 @@
 //! Users that keep submitting, whatever happens to the validators, and remember what was promised to them.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use conclave_client::{Admission, Client, Terms};
 use conclave_types::{BundleId, Leg, RollupId, ValidatorIndex};
-use tokio::task::JoinSet;
+use tokio::{
+    task::JoinSet,
+    time::{MissedTickBehavior, interval},
+};
 
 use super::network::{ROLLUPS, payers};
+
+/// Each user's pace: enough to fill every block, little enough to look everything up again.
+const PACE: Duration = Duration::from_millis(40);
 
 /// A bundle that a validator signed a receipt for.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +44,10 @@ impl Load {
             let wallet = client.wallet(payer);
             let (stop, acknowledged) = (Arc::clone(&load.stop), Arc::clone(&load.acknowledged));
             load.users.spawn(async move {
+                let mut pace = interval(PACE);
+                pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
                 for number in 0_u64.. {
+                    pace.tick().await;
                     if stop.load(Ordering::Relaxed) {
                         return;
                     }
@@ -45,7 +57,9 @@ impl Load {
                     {
                         let by = match submission.admission {
                             Admission::Received(receipt) => Some(receipt.validator),
-                            Admission::Included(_) => None,
+                            Admission::Known(status) if status.progress.place().is_some() => None,
+                            // In somebody's pool, nobody knows whose: no promise.
+                            Admission::Known(_) => continue,
                         };
                         let promise = Acknowledged { id: submission.id, by };
                         acknowledged.lock().expect("no user panics").push(promise);
