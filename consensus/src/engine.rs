@@ -28,9 +28,9 @@ use crate::{
 /// Certificates of higher rounds are dropped: the core counts rounds in 32 bits and adds to them.
 const ROUND_MAX: u32 = 1 << 30;
 
-/// Judged blocks that nobody has signed for yet. Further ones are ignored: hand them in again when
-/// [`Engine::is_proposed`].
-const WAITING_MAX: usize = 64;
+/// Judged blocks that are kept although nobody has signed for them yet. Further ones are ignored: hand
+/// them in again when [`Engine::is_proposed`].
+const JUDGED_MAX: usize = 64;
 
 /// One validator's BFT.
 pub struct Engine {
@@ -42,8 +42,10 @@ pub struct Engine {
     running: bool,
     /// The log to replay when the height after the recovered tip starts.
     replay: Vec<Logged>,
-    /// Judged blocks that wait for their signed proposal.
-    waiting: BTreeMap<BlockId, ProposedBlock>,
+    /// Judged blocks of this height, with the verdict.
+    judged: BTreeMap<BlockId, bool>,
+    /// For which block and round the core has been told the verdict.
+    told: BTreeSet<(BlockId, Round)>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -97,7 +99,7 @@ impl Engine {
             decided: None,
             sender: None,
             polkas: BTreeSet::new(),
-            proposed: BTreeSet::new(),
+            proposed: BTreeMap::new(),
         };
         Ok(Self {
             core,
@@ -106,7 +108,8 @@ impl Engine {
             tip,
             running: false,
             replay,
-            waiting: BTreeMap::new(),
+            judged: BTreeMap::new(),
+            told: BTreeSet::new(),
         })
     }
 
@@ -121,7 +124,8 @@ impl Engine {
         self.shell.wanted = None;
         self.shell.polkas.clear();
         self.shell.proposed.clear();
-        self.waiting.clear();
+        self.judged.clear();
+        self.told.clear();
         self.shell.timers.clear();
         let replay = std::mem::take(&mut self.replay);
         self.shell.wal_entries = replay.len() as u64;
@@ -189,12 +193,14 @@ impl Engine {
     /// since only then the parent's state is known.
     ///
     /// Blocks are not signed, but the core keeps two for each round and drops a proposal for a third.
-    /// So a block waits here until its signed proposal or a polka is known: junk crowds nothing out.
+    /// So the core hears of a block only in the rounds of its signed proposals and polkas, whatever
+    /// rounds its sender named: junk crowds nothing out.
     pub fn value(&mut self, now: Time, value: ProposedBlock) -> Vec<Output> {
         self.begin(now);
-        let room = self.waiting.len() < WAITING_MAX || self.is_proposed(value.block);
-        if self.running && value.height == self.shell.height && room {
-            self.waiting.insert(value.block, value);
+        let ProposedBlock { height, block, valid } = value;
+        let room = self.judged.len() < JUDGED_MAX || self.is_proposed(block);
+        if self.running && height == self.shell.height && room {
+            self.judged.insert(block, valid);
         }
         self.finish()
     }
@@ -279,7 +285,7 @@ impl Engine {
     /// Whether a signed proposal for, or a polka of, this block is known at the height in progress.
     #[must_use]
     pub fn is_proposed(&self, block: BlockId) -> bool {
-        self.shell.proposed.contains(&block)
+        self.shell.proposed.contains_key(&block)
     }
 
     /// Lets a validator that lost its signing history sign again, above `height` only. For the caller to
@@ -290,6 +296,11 @@ impl Engine {
         self.shell.signer.resume_above(height, &mut records);
         self.shell.out.extend(records.into_iter().map(Output::Persist));
         self.finish()
+    }
+
+    /// Every block with a signed proposal or a polka at the height in progress: what is worth having.
+    pub fn proposed(&self) -> impl Iterator<Item = BlockId> {
+        self.shell.proposed.keys().copied()
     }
 
     /// Whether this validator signs at the current height.
@@ -388,14 +399,20 @@ impl Engine {
         }
     }
 
-    /// Hands the core the judged blocks that are proposed by now.
+    /// Tells the core the verdict on each judged block, in each round in which it is proposed by now.
     fn feed_values(&mut self) {
-        let proposed = |(block, _): &(&BlockId, &ProposedBlock)| self.is_proposed(**block);
-        let ready: Vec<_> = self.waiting.iter().filter(proposed).map(|(_, value)| *value).collect();
-        for value in ready {
-            self.waiting.remove(&value.block);
+        let height = self.shell.height;
+        let judged = self.judged.iter().flat_map(|(block, valid)| {
+            let rounds = self.shell.proposed.get(block).into_iter().flatten();
+            rounds.map(|round| (*block, *round, *valid))
+        });
+        let untold =
+            |(block, round, _): &(BlockId, Round, bool)| !self.told.contains(&(*block, *round));
+        let ready: Vec<_> = judged.filter(untold).collect();
+        for (block, round, valid) in ready {
+            self.told.insert((block, round));
             if self.shell.decided.is_none() {
-                let ProposedBlock { height, round, proposer, block, valid } = value;
+                let proposer = self.proposer(height, round);
                 self.feed(value_input(height, round, proposer, block, valid));
             }
         }

@@ -4,7 +4,7 @@
 //! not verify and drops it, as it would a stranger's, and [`Shell::broadcast_vote`] keeps it off the
 //! wire; the state machine goes on as that of a validator whose vote was lost.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use conclave_types::{
     BlockId, Certificate, Committee, Epoch, Height, Round, SignatureBytes, Time, TimingParams,
@@ -66,8 +66,9 @@ pub(crate) struct Shell {
     pub(crate) sender: Option<ValidatorIndex>,
     /// Polkas of this height that were reported. At most one for each round and equivocating third.
     pub(crate) polkas: BTreeSet<(Round, BlockId)>,
-    /// Blocks of this height with a signed proposal or a polka: at most a few for each round.
-    pub(crate) proposed: BTreeSet<BlockId>,
+    /// Blocks of this height with a signed proposal or a polka, and the rounds of these: at most a few
+    /// blocks for each round.
+    pub(crate) proposed: BTreeMap<BlockId, BTreeSet<Round>>,
 }
 
 impl Shell {
@@ -370,7 +371,7 @@ impl Shell {
     pub(crate) fn take_note(&mut self, record: &SignedRecord) {
         match record {
             SignedRecord::Proposal(proposal) if proposal.height == self.height => {
-                self.proposed.insert(proposal.block);
+                self.proposed.entry(proposal.block).or_default().insert(proposal.round);
             }
             SignedRecord::Proposal(_) => {}
             SignedRecord::Vote(vote) => self.check_polka(vote),
@@ -393,7 +394,7 @@ impl Shell {
 
     fn report_polka(&mut self, round: Round, block: BlockId) {
         if self.polkas.insert((round, block)) {
-            self.proposed.insert(block);
+            self.proposed.entry(block).or_default().insert(round);
             self.out.push(Output::Polka { height: self.height, round, block });
         }
     }

@@ -100,10 +100,6 @@ pub enum Fault {
 pub struct ProposedBlock {
     /// The height.
     pub height: Height,
-    /// The round in which it was proposed.
-    pub round: Round,
-    /// Who proposed it there.
-    pub proposer: ValidatorIndex,
     /// The block.
     pub block: BlockId,
     /// Whether it is valid by the objective rules: a pure function of block and parent state.

@@ -3,7 +3,7 @@
 //! Writers make [`Write`]s; readers take any [`Store`]. Shells read history through this module alone:
 //! to answer peers ([`answer`]), clients and auditors.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_consensus::{Evidence, SignedRecord, Step, WalEntry};
@@ -19,8 +19,8 @@ use crate::{
     store::{Store, Table, Write},
 };
 
-/// Bytes after which a page of decided blocks is cut: a block more cannot pass the message limit.
-const PAGE_BYTES: usize = 4 << 20;
+/// Bytes after which an answer is cut: a block more cannot pass the message limit.
+pub(crate) const PAGE_BYTES: usize = 4 << 20;
 /// Blocks in a page of decided blocks.
 const PAGE_BLOCKS: usize = 64;
 
@@ -456,8 +456,13 @@ pub fn answer<S: Store>(store: &S, request: &ArchiveRequest) -> Read<Option<Mess
         ArchiveRequest::Decided { from } => page(store, *from),
         ArchiveRequest::Bundles(ids) => {
             let mut bundles = Vec::new();
-            for id in ids.iter().take(WANT_BUNDLES_MAX) {
-                bundles.extend(bundle(store, id)?.map(Arc::new));
+            let mut room = PAGE_BYTES;
+            let distinct: BTreeSet<&BundleId> = ids.iter().take(WANT_BUNDLES_MAX).collect();
+            for id in distinct {
+                let Some(bundle) = bundle(store, id)? else { continue };
+                let Some(left) = room.checked_sub(bundle.size_bytes()) else { break };
+                room = left;
+                bundles.push(Arc::new(bundle));
             }
             Ok((!bundles.is_empty()).then_some(Message::Bundles(bundles)))
         }

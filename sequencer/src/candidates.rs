@@ -10,7 +10,8 @@
 //! The left and the fourth step are [`judge`](crate::judge), a pure function; only they may say *invalid*.
 //! The others merely withhold the block from the engine, whose round then times out.
 //!
-//! **Bounds.** [`PER_SENDER_MAX`] blocks a sender, at heights up to [`AHEAD_MAX`] above the next.
+//! **Bounds.** Blocks with a signed proposal, of which the engine bounds the number, and
+//! [`PER_SENDER_MAX`] others a sender, at heights up to [`AHEAD_MAX`] above the next.
 //! **Invariant.** A block reaches the engine as valid only together with writes that store it and every
 //! bundle of it.
 
@@ -20,22 +21,19 @@ use std::{
     time::Duration,
 };
 
-use conclave_consensus::{ProposedBlock, SignedProposal};
+use conclave_consensus::ProposedBlock;
 use conclave_mempool::Proposed;
-use conclave_types::{
-    Block, BlockId, BundleId, Digest, EncryptedBundle, Height, HeightDelta, Round, Time,
-};
+use conclave_types::{Block, BlockId, BundleId, EncryptedBundle, Height, HeightDelta, Round, Time};
 
 use crate::{
-    archive::{self, ArchiveRequest, StoredCandidate},
+    archive::{self, ArchiveRequest, PAGE_BYTES, StoredCandidate},
     input::{Peer, Penalty},
     job::capsule_point,
-    judge::{InvalidBlock, Rulebook},
     message::{Message, WANT_BUNDLES_MAX},
     sequencer::Sequencer,
 };
 
-/// Blocks that one sender may have under consideration: a few rounds of the current height and of the next.
+/// Blocks of one sender that are kept although nobody has signed a proposal for them.
 const PER_SENDER_MAX: usize = 8;
 /// How far ahead of the next height a block is kept: peers may be a block or two ahead.
 const AHEAD_MAX: HeightDelta = HeightDelta::new(2);
@@ -44,70 +42,107 @@ const ASK_AGAIN: Duration = Duration::from_millis(200);
 /// How often to look again at a block that is withheld because of the clock or the pool.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
+/// What objective validity says of a block.
+#[derive(Clone, Debug)]
+enum Verdict {
+    /// It is valid, and here are its bundles.
+    Valid(Vec<Arc<EncryptedBundle>>),
+    /// It is not.
+    Invalid,
+}
+
 #[derive(Debug)]
 struct Candidate {
     block: Arc<Block>,
+    /// Who sent it; none for this validator's own, and for those from the store.
     sender: Option<Peer>,
-    /// Rounds in which it is proposed and which the engine has not heard of.
-    rounds: BTreeSet<Round>,
-    /// Rounds of which the engine has heard.
-    told: BTreeSet<Round>,
-    /// Objective validity, once it is known.
-    verdict: Option<bool>,
-    ask_at: Time,
-    look_at: Time,
+    /// Rounds for which this validator built it.
+    own_rounds: BTreeSet<Round>,
+    /// Whether it was found to fit its parent: certificates are checked once.
+    fits: bool,
+    verdict: Option<Verdict>,
+    /// Whether the engine has heard the verdict.
+    told: bool,
+    /// How often its bundles were asked for.
+    asks: u32,
+    /// When to look again, if nothing that it waits for comes in before.
+    look_at: Option<Time>,
 }
 
 /// Blocks that may still be decided.
 #[derive(Debug, Default)]
 pub(crate) struct Candidates {
     blocks: BTreeMap<(Height, BlockId), Candidate>,
-    /// Proposals whose block is not here: the rounds, and whom to ask.
-    announced: BTreeMap<(Height, BlockId), (BTreeSet<Round>, Peer)>,
     /// Blocks for which a quorum has prevoted.
     polkas: BTreeSet<(Height, BlockId)>,
-    ask_announced_at: Time,
+    /// When to ask for blocks that are proposed and not here.
+    ask_at: Option<Time>,
     dirty: bool,
 }
 
 impl Candidates {
     pub(crate) fn wake_at(&self) -> Option<Time> {
-        let open = self.blocks.values().filter(|c| !c.rounds.is_empty());
-        let looks = open.map(|c| c.look_at.min(c.ask_at)).filter(|at| *at > Time::ZERO);
-        let asks = (!self.announced.is_empty()).then_some(self.ask_announced_at);
-        looks.chain(asks).min()
+        let open = self.blocks.values().filter(|candidate| !candidate.told);
+        open.filter_map(|candidate| candidate.look_at).chain(self.ask_at).min()
     }
 
     /// This validator's own block for a round, if it has built one: it never builds another.
     pub(crate) fn own(&self, height: Height, round: Round) -> Option<Arc<Block>> {
-        let from = (height, BlockId::ZERO);
-        let mut own = self.blocks.range(from..).take_while(|((at, _), _)| *at == height);
-        own.find(|(_, c)| c.sender.is_none() && c.told.contains(&round))
-            .map(|(_, c)| Arc::clone(&c.block))
+        let mut own = self.at(height).filter(|(_, c)| c.own_rounds.contains(&round));
+        own.next().map(|(_, candidate)| Arc::clone(&candidate.block))
     }
 
     pub(crate) fn block(&self, height: Height, id: &BlockId) -> Option<Arc<Block>> {
-        self.blocks.get(&(height, *id)).map(|c| Arc::clone(&c.block))
+        self.blocks.get(&(height, *id)).map(|candidate| Arc::clone(&candidate.block))
     }
 
-    pub(crate) fn insert_own(&mut self, round: Round, block: Arc<Block>) {
+    /// A valid block with its bundles.
+    pub(crate) fn whole(
+        &self,
+        height: Height,
+        id: &BlockId,
+    ) -> Option<(Arc<Block>, Vec<Arc<EncryptedBundle>>)> {
+        let candidate = self.blocks.get(&(height, *id))?;
+        match &candidate.verdict {
+            Some(Verdict::Valid(bundles)) => Some((Arc::clone(&candidate.block), bundles.clone())),
+            Some(Verdict::Invalid) | None => None,
+        }
+    }
+
+    /// A bundle of a valid block.
+    pub(crate) fn bundle(&self, id: &BundleId) -> Option<&Arc<EncryptedBundle>> {
+        self.blocks.values().find_map(|candidate| {
+            let Some(Verdict::Valid(bundles)) = &candidate.verdict else { return None };
+            let ids = candidate.block.body.bundles.iter();
+            ids.zip(bundles).find(|(of, _)| *of == id).map(|(_, bundle)| bundle)
+        })
+    }
+
+    /// This validator's own block. It owns its bundles: whatever becomes of them in the pool, the block
+    /// can be decided.
+    pub(crate) fn insert_own(
+        &mut self,
+        round: Round,
+        block: Arc<Block>,
+        bundles: Vec<Arc<EncryptedBundle>>,
+    ) {
         let key = (block.header.height, block.id());
         let candidate = self.blocks.entry(key).or_insert_with(|| Candidate::new(block, None));
-        candidate.verdict = Some(true);
-        candidate.told.insert(round);
+        candidate.verdict = Some(Verdict::Valid(bundles));
+        candidate.own_rounds.insert(round);
     }
 
-    /// A block from the store, for which this validator may have voted before a restart.
-    pub(crate) fn restore(&mut self, stored: StoredCandidate, own: bool) {
+    /// A valid block from the store, for which this validator may have voted before a restart.
+    pub(crate) fn restore(
+        &mut self,
+        stored: StoredCandidate,
+        bundles: Vec<Arc<EncryptedBundle>>,
+        is_own: bool,
+    ) {
         let key = (stored.block.header.height, stored.block.id());
         let mut candidate = Candidate::new(Arc::new(stored.block), None);
-        candidate.verdict = Some(true);
-        if own {
-            candidate.told.insert(stored.round);
-        } else {
-            candidate.sender = Some(Peer::Full(u64::MAX));
-            candidate.rounds.insert(stored.round);
-        }
+        candidate.verdict = Some(Verdict::Valid(bundles));
+        candidate.own_rounds.extend(is_own.then_some(stored.round));
         self.blocks.insert(key, candidate);
         self.dirty = true;
     }
@@ -121,22 +156,29 @@ impl Candidates {
     pub(crate) fn decided(&mut self, height: Height) {
         let keep = (height.next(), BlockId::ZERO);
         self.blocks = self.blocks.split_off(&keep);
-        self.announced = self.announced.split_off(&keep);
         self.polkas = self.polkas.split_off(&keep);
+        self.ask_at = None;
         self.dirty = true;
+    }
+
+    fn at(&self, height: Height) -> impl Iterator<Item = (&BlockId, &Candidate)> {
+        let from = (height, BlockId::ZERO);
+        let blocks = self.blocks.range(from..).take_while(move |((at, _), _)| *at == height);
+        blocks.map(|((_, id), candidate)| (id, candidate))
     }
 }
 
 impl Candidate {
-    fn new(block: Arc<Block>, sender: Option<Peer>) -> Self {
+    const fn new(block: Arc<Block>, sender: Option<Peer>) -> Self {
         Self {
             block,
             sender,
-            rounds: BTreeSet::new(),
-            told: BTreeSet::new(),
+            own_rounds: BTreeSet::new(),
+            fits: false,
             verdict: None,
-            ask_at: Time::ZERO,
-            look_at: Time::ZERO,
+            told: false,
+            asks: 0,
+            look_at: None,
         }
     }
 }
@@ -145,59 +187,40 @@ impl Candidate {
 struct Missing;
 
 impl Sequencer {
-    pub(crate) fn on_block(&mut self, from: Peer, round: Round, block: Arc<Block>) {
-        if !matches!(from, Peer::Validator(_)) {
-            return self
-                .penalise(from, Penalty::Invalid("a block from a node that is no validator"));
-        }
-        let height = block.header.height;
-        let next = self.chain.next();
-        if height < next || height > next.saturating_add(AHEAD_MAX) {
+    /// A block came in. Only validators are asked for blocks, so only theirs are taken; a full node that
+    /// answers means well and is not blamed.
+    pub(crate) fn on_block(&mut self, from: Peer, block: Arc<Block>) {
+        let (height, next) = (block.header.height, self.chain.next());
+        let in_reach = height >= next && height <= next.saturating_add(AHEAD_MAX);
+        if !in_reach || !matches!(from, Peer::Validator(_)) {
             return;
         }
         let limit = self.context.genesis.params.limits.block_bundles_max as usize;
-        if block.body.bundles.len() > limit {
-            return self.penalise(from, Penalty::Invalid("a block with too many bundles"));
+        let signers = block.body.parent_certificate.as_ref().map_or(0, |c| c.signatures.len());
+        if block.body.bundles.len() > limit || signers > self.context.committee.count() {
+            return self.penalise(from, Penalty::Invalid("a block beyond its limits"));
         }
-        let id = block.id();
-        let key = (height, id);
-        let announced = self.candidates.announced.remove(&key).map(|(rounds, _)| rounds);
-        if !self.candidates.blocks.contains_key(&key) {
-            let senders = self.candidates.blocks.values().filter(|c| c.sender == Some(from));
-            if senders.count() >= PER_SENDER_MAX {
-                return self.penalise(from, Penalty::Flood("too many blocks"));
-            }
-            self.candidates.blocks.insert(key, Candidate::new(block, Some(from)));
+        let key = (height, block.id());
+        if self.candidates.blocks.contains_key(&key) {
+            return;
         }
-        if let Some(candidate) = self.candidates.blocks.get_mut(&key) {
-            let rounds = announced.into_iter().flatten().chain([round]);
-            candidate.rounds.extend(rounds.filter(|round| !candidate.told.contains(round)));
-            self.candidates.dirty = true;
-        }
+        self.make_room(from);
+        self.candidates.blocks.insert(key, Candidate::new(block, Some(from)));
+        self.candidates.dirty = true;
     }
 
-    /// A proposal came by: its block is on its way, or must be asked for.
-    pub(crate) fn note_proposal(&mut self, now: Time, from: Peer, proposal: &SignedProposal) {
-        let key = (proposal.height, proposal.block);
-        if proposal.height < self.chain.next()
-            || proposal.height > self.chain.next().saturating_add(AHEAD_MAX)
-        {
+    /// Drops the oldest block of a sender with too many that nobody has signed a proposal for. Those
+    /// with a proposal stay: the engine bounds how many there can be.
+    fn make_room(&mut self, from: Peer) {
+        let theirs = self.candidates.blocks.iter().filter(|(_, c)| c.sender == Some(from));
+        if theirs.clone().count() < PER_SENDER_MAX {
             return;
         }
-        if let Some(candidate) = self.candidates.blocks.get_mut(&key) {
-            if !candidate.told.contains(&proposal.round) {
-                candidate.rounds.insert(proposal.round);
-                self.candidates.dirty = true;
-            }
-            return;
-        }
-        let count = self.candidates.announced.len();
-        if count < PER_SENDER_MAX.saturating_mul(self.context.committee.count()) {
-            let entry = self.candidates.announced.entry(key);
-            entry.or_insert_with(|| (BTreeSet::new(), from)).0.insert(proposal.round);
-            if count == 0 {
-                self.candidates.ask_announced_at = now.after(ASK_AGAIN);
-            }
+        let unsigned = |(key, _): &(&(Height, BlockId), &Candidate)| {
+            !self.engine.is_proposed(key.1) && !self.candidates.polkas.contains(*key)
+        };
+        if let Some(key) = theirs.clone().find(unsigned).map(|(key, _)| *key) {
+            self.candidates.blocks.remove(&key);
         }
     }
 
@@ -208,174 +231,179 @@ impl Sequencer {
         self.candidates.dirty = true;
         if !self.candidates.blocks.contains_key(&key) {
             self.broadcast(Message::WantBlock { height, block: id });
-            self.candidates.ask_announced_at = now.after(ASK_AGAIN);
+            self.candidates.ask_at = Some(now.after(ASK_AGAIN));
         }
     }
 
     pub(crate) fn on_want_block(&mut self, from: Peer, height: Height, id: BlockId) {
-        let Some(candidate) = self.candidates.blocks.get(&(height, id)) else { return };
-        let round = candidate.told.last().or_else(|| candidate.rounds.last());
-        if let Some(round) = round {
-            let message = Message::Block { round: *round, block: Arc::clone(&candidate.block) };
-            self.send(from, message);
+        if let Some(block) = self.candidates.block(height, &id) {
+            self.send(from, Message::Block(block));
         }
     }
 
-    pub(crate) fn on_want_bundles(&mut self, from: Peer, mut ids: Vec<BundleId>) {
+    /// Answers with at most a page: whoever wants more asks again. What is not decided yet is for
+    /// validators only.
+    pub(crate) fn on_want_bundles(&mut self, from: Peer, ids: Vec<BundleId>) {
         if ids.len() > WANT_BUNDLES_MAX {
             return self.penalise(from, Penalty::Flood("a request for too many bundles"));
         }
+        let mut ids: BTreeSet<BundleId> = ids.into_iter().collect();
         let mut here = Vec::new();
-        ids.retain(|id| match self.pool.get(id).or_else(|| self.intake.held(id)) {
-            Some(bundle) => {
-                here.push(Arc::clone(bundle));
-                false
-            }
-            None => true,
-        });
+        let mut room = PAGE_BYTES;
+        if matches!(from, Peer::Validator(_)) {
+            ids.retain(|id| match self.find_bundle(id) {
+                Some(bundle) => {
+                    let left = room.checked_sub(bundle.size_bytes());
+                    here.extend(left.map(|_| Arc::clone(bundle)));
+                    room = left.unwrap_or(0);
+                    false
+                }
+                None => true,
+            });
+        }
         if !here.is_empty() {
             self.send(from, Message::Bundles(here));
         }
         if !ids.is_empty() {
-            self.ready.effects.serve.push((from, ArchiveRequest::Bundles(ids)));
+            let request = ArchiveRequest::Bundles(ids.into_iter().collect());
+            self.ready.effects.serve.push((from, request));
         }
+    }
+
+    /// A bundle that is here, wherever.
+    fn find_bundle(&self, id: &BundleId) -> Option<&Arc<EncryptedBundle>> {
+        let here = self.pool.get(id).or_else(|| self.intake.held(id));
+        here.or_else(|| self.candidates.bundle(id))
     }
 
     pub(crate) fn judge_candidates(&mut self, now: Time) {
-        self.ask_for_announced(now);
+        self.ask_for_blocks_proposed(now);
         let next = self.chain.next();
-        let due = |c: &Candidate| {
-            !c.rounds.is_empty() && (self.candidates.dirty || c.look_at <= now || c.ask_at <= now)
-        };
-        let of_height = self
-            .candidates
-            .blocks
-            .range((next, BlockId::ZERO)..)
-            .take_while(|((h, _), _)| *h == next);
+        let dirty = std::mem::take(&mut self.candidates.dirty);
         // Blocks are not signed. One that nobody has signed a proposal for is not worth a look, let alone
         // asking everyone for its bundles.
-        let ids: Vec<_> = of_height
-            .filter(|((_, id), c)| due(c) && self.engine.is_proposed(*id))
-            .map(|((_, id), _)| *id)
-            .collect();
-        self.candidates.dirty = false;
+        let due = |(id, c): &(&BlockId, &Candidate)| {
+            !c.told
+                && (dirty || c.look_at.is_some_and(|at| at <= now))
+                && self.engine.is_proposed(**id)
+        };
+        let ids: Vec<_> = self.candidates.at(next).filter(due).map(|(id, _)| *id).collect();
         for id in ids {
-            self.judge(now, id);
+            if self.chain.next() == next {
+                self.judge(now, id);
+            }
         }
     }
 
-    fn ask_for_announced(&mut self, now: Time) {
-        if self.candidates.announced.is_empty() || self.candidates.ask_announced_at > now {
+    /// Asks for blocks that somebody signed a proposal for and that have not come by themselves: their
+    /// round's proposer first, then everyone.
+    fn ask_for_blocks_proposed(&mut self, now: Time) {
+        let height = self.chain.next();
+        let missing: Vec<BlockId> = self
+            .engine
+            .proposed()
+            .filter(|id| !self.candidates.blocks.contains_key(&(height, *id)))
+            .collect();
+        if missing.is_empty() {
+            self.candidates.ask_at = None;
             return;
         }
-        self.candidates.ask_announced_at = now.after(ASK_AGAIN);
-        let asks: Vec<_> = self.candidates.announced.iter().map(|(k, (_, p))| (*k, *p)).collect();
-        for ((height, block), peer) in asks {
-            self.send(peer, Message::WantBlock { height, block });
+        let at = *self.candidates.ask_at.get_or_insert(now.after(ASK_AGAIN));
+        if at <= now {
+            self.candidates.ask_at = Some(now.after(ASK_AGAIN));
+            for block in missing {
+                self.broadcast(Message::WantBlock { height, block });
+            }
         }
     }
 
     fn judge(&mut self, now: Time, id: BlockId) {
-        let next = self.chain.next();
-        let Some(candidate) = self.candidates.blocks.get(&(next, id)) else { return };
+        let key = (self.chain.next(), id);
+        let Some(candidate) = self.candidates.blocks.get_mut(&key) else { return };
+        candidate.look_at = None;
         let block = Arc::clone(&candidate.block);
-        let verdict = match candidate.verdict {
+        let verdict = match candidate.verdict.clone() {
             Some(verdict) => verdict,
-            None => match self.verdict(now, &block, id) {
-                Some(verdict) => verdict,
-                None => return,
+            None => match self.check(now, &block, id) {
+                Ok(verdict) => self.settle(key, &block, verdict),
+                Err(Missing) => return self.look_again(key, now.after(ASK_AGAIN)),
             },
         };
-        if verdict && self.is_withheld(now, &block, id) {
-            if let Some(candidate) = self.candidates.blocks.get_mut(&(next, id)) {
-                candidate.look_at = now.after(LOOK_AGAIN);
-                candidate.ask_at = candidate.look_at;
-            }
-            return;
-        }
-        self.tell_engine(now, id, verdict);
-    }
-
-    /// Objective validity; none while something is missing. A valid block is stored at once, with all
-    /// its bundles.
-    fn verdict(&mut self, now: Time, block: &Arc<Block>, id: BlockId) -> Option<bool> {
-        let verdict = match self.check(now, block) {
-            Err(Missing) => return None,
-            Ok(Ok(bundles)) => {
-                let round = self.first_round(id);
-                let stored = StoredCandidate { block: (**block).clone(), round };
-                self.write(archive::put_candidate(&stored));
-                for (id, bundle) in block.body.bundles.iter().zip(&bundles) {
-                    self.write(archive::put_bundle(id, bundle));
-                    self.intake.hold(*id, Arc::clone(bundle));
+        let valid = match &verdict {
+            Verdict::Invalid => false,
+            Verdict::Valid(bundles) => {
+                if self.is_withheld(now, &block, id, bundles) {
+                    return self.look_again(key, now.after(LOOK_AGAIN));
                 }
                 true
             }
-            Ok(Err(_)) => false,
         };
-        if let Some(candidate) = self.candidates.blocks.get_mut(&(self.chain.next(), id)) {
-            candidate.verdict = Some(verdict);
+        if let Some(candidate) = self.candidates.blocks.get_mut(&key) {
+            candidate.told = true;
         }
-        Some(verdict)
+        let proposed = ProposedBlock { height: key.0, block: id, valid };
+        let outputs = self.engine.value(now, proposed);
+        self.absorb(now, outputs);
     }
 
-    fn first_round(&self, id: BlockId) -> Round {
-        let candidate = self.candidates.blocks.get(&(self.chain.next(), id));
-        candidate.and_then(|c| c.rounds.first().copied()).unwrap_or_default()
+    fn look_again(&mut self, key: (Height, BlockId), at: Time) {
+        if let Some(candidate) = self.candidates.blocks.get_mut(&key) {
+            candidate.look_at = Some(at);
+        }
     }
 
-    fn check(
-        &mut self,
-        now: Time,
-        block: &Block,
-    ) -> Result<Result<Vec<Arc<EncryptedBundle>>, InvalidBlock>, Missing> {
-        let rulebook = Rulebook {
-            network: self.context.network,
-            domain: &self.context.domain,
-            epoch: self.context.epoch,
-            committee: &self.context.committee,
-            params: &self.context.genesis.params,
-            bundles: &self.context.rules,
-        };
-        if let Err(broken) = rulebook.check_structure(block, &self.chain.parent) {
-            return Ok(Err(broken));
+    /// Remembers a verdict. A valid block is stored at once, with all its bundles: the engine hears of it
+    /// only after that.
+    fn settle(&mut self, key: (Height, BlockId), block: &Block, verdict: Verdict) -> Verdict {
+        if let Verdict::Valid(bundles) = &verdict {
+            let round = self.engine.round().unwrap_or_default();
+            self.write(archive::put_candidate(&StoredCandidate { block: block.clone(), round }));
+            for (id, bundle) in block.body.bundles.iter().zip(bundles) {
+                self.write(archive::put_bundle(id, bundle));
+            }
         }
-        if let Some(bad) = block.body.bundles.iter().find(|id| self.intake.is_bad(id)) {
-            return Ok(Err(InvalidBlock::BadBundle(*bad)));
+        if let Some(candidate) = self.candidates.blocks.get_mut(&key) {
+            candidate.verdict = Some(verdict.clone());
         }
-        let Some(digest) = self.digest_for(block) else {
+        verdict
+    }
+
+    /// Objective validity, if everything that it takes is here; asks for what is not.
+    fn check(&mut self, now: Time, block: &Block, id: BlockId) -> Result<Verdict, Missing> {
+        let key = (block.header.height, id);
+        let fits = self.candidates.blocks.get(&key).is_some_and(|candidate| candidate.fits);
+        if !fits && self.context.rulebook().check_structure(block, &self.chain.parent).is_err() {
+            return Ok(Verdict::Invalid);
+        }
+        if let Some(candidate) = self.candidates.blocks.get_mut(&key) {
+            candidate.fits = true;
+        }
+        if block.body.bundles.iter().any(|id| self.intake.is_bad(id)) {
+            return Ok(Verdict::Invalid);
+        }
+        let Some(digest) = self.chain.digest_at(block.header.revealed_height) else {
             self.ask_for_openings(now, block.header.revealed_height);
-            self.postpone(now, block);
             return Err(Missing);
         };
-        let bundles = self.gather(now, block)?;
-        let rulebook = Rulebook {
-            network: self.context.network,
-            domain: &self.context.domain,
-            epoch: self.context.epoch,
-            committee: &self.context.committee,
-            params: &self.context.genesis.params,
-            bundles: &self.context.rules,
-        };
-        let ledger = &self.chain.ledger;
+        let bundles = self.gather(key, block)?;
+        let (rulebook, ledger) = (self.context.rulebook(), &self.chain.ledger);
         let judged = rulebook
             .check_digests(block, &digest, &ledger.digest())
             .and_then(|()| rulebook.check_bundles(block, bundles.iter().map(Arc::as_ref), ledger));
-        Ok(judged.map(|_charges| bundles))
+        Ok(judged.map_or(Verdict::Invalid, |_charges| Verdict::Valid(bundles)))
     }
 
-    /// The chain digest at the block's R; none if this node has not revealed so far.
-    fn digest_for(&self, block: &Block) -> Option<Digest> {
-        let at = block.header.revealed_height;
-        self.chain.digest_at(at)
-    }
-
-    /// Every bundle of the block, verified; asks for those that are not here.
-    fn gather(&mut self, now: Time, block: &Block) -> Result<Vec<Arc<EncryptedBundle>>, Missing> {
+    /// Every bundle of the block, verified; asks for those that are not here: its builder first, then
+    /// everyone.
+    fn gather(
+        &mut self,
+        key: (Height, BlockId),
+        block: &Block,
+    ) -> Result<Vec<Arc<EncryptedBundle>>, Missing> {
         let mut missing = Vec::new();
         let mut bundles = Vec::with_capacity(block.body.bundles.len());
         for id in &block.body.bundles {
-            match self.pool.get(id).or_else(|| self.intake.held(id)) {
+            match self.find_bundle(id) {
                 Some(bundle) => bundles.push(Arc::clone(bundle)),
                 None => missing.push(*id),
             }
@@ -387,33 +415,29 @@ impl Sequencer {
             self.intake.need(*id);
         }
         missing.retain(|id| !self.intake.is_waiting(id));
-        let key = (block.header.height, block.id());
-        let due = self.candidates.blocks.get(&key).is_some_and(|c| c.ask_at <= now);
-        if due && !missing.is_empty() {
-            let proposer = Peer::Validator(block.header.proposer);
-            let asked_before =
-                self.candidates.blocks.get(&key).is_some_and(|c| c.ask_at > Time::ZERO);
+        let Some(candidate) = self.candidates.blocks.get_mut(&key) else { return Err(Missing) };
+        if !missing.is_empty() {
+            let builder = block.header.proposer;
+            let first = candidate.asks == 0 && self.context.own_index() != Some(builder);
+            candidate.asks = candidate.asks.saturating_add(1);
             let message = Message::WantBundles(missing);
-            if asked_before || self.context.own_index() == Some(block.header.proposer) {
-                self.broadcast(message);
+            if first {
+                self.send(Peer::Validator(builder), message);
             } else {
-                self.send(proposer, message);
+                self.broadcast(message);
             }
-            self.postpone(now, block);
         }
         Err(Missing)
     }
 
-    fn postpone(&mut self, now: Time, block: &Block) {
-        let key = (block.header.height, block.id());
-        if let Some(candidate) = self.candidates.blocks.get_mut(&key) {
-            candidate.ask_at = now.after(ASK_AGAIN);
-            candidate.look_at = candidate.ask_at;
-        }
-    }
-
     /// Whether this node's clock, L1 view or pool says: not yet. A polka overrides all three.
-    fn is_withheld(&self, now: Time, block: &Block, id: BlockId) -> bool {
+    fn is_withheld(
+        &self,
+        now: Time,
+        block: &Block,
+        id: BlockId,
+        bundles: &[Arc<EncryptedBundle>],
+    ) -> bool {
         if self.candidates.polkas.contains(&(block.header.height, id)) {
             return false;
         }
@@ -426,11 +450,11 @@ impl Sequencer {
         if block.header.l1_origin != self.chain.parent.l1_origin {
             return true;
         }
-        self.omits_overdue(now, block)
+        self.omits_overdue(now, block, bundles)
     }
 
     /// The inclusion rule: a fresh block with room that omits what this validator has held too long.
-    fn omits_overdue(&self, now: Time, block: &Block) -> bool {
+    fn omits_overdue(&self, now: Time, block: &Block, bundles: &[Arc<EncryptedBundle>]) -> bool {
         let params = &self.context.genesis.params;
         let height = block.header.height;
         if height.above(block.header.revealed_height) > params.limits.reveal_lag_max {
@@ -438,24 +462,9 @@ impl Sequencer {
         }
         let round = self.engine.round().map_or(0, Round::as_u32);
         let delay = params.timing.inclusion_delay(round);
-        let held = |id| self.pool.get(id).or_else(|| self.intake.held(id));
-        let bundles: Vec<_> = block.body.bundles.iter().filter_map(held).collect();
         let headers: Vec<_> = bundles.iter().map(|bundle| &bundle.header).collect();
         let points: Vec<_> = bundles.iter().filter_map(|bundle| capsule_point(bundle)).collect();
         let proposed = Proposed { height, headers: &headers, points: &points };
         !self.pool.omitted(now, delay, &self.chain.ledger, &proposed).is_empty()
-    }
-
-    fn tell_engine(&mut self, now: Time, id: BlockId, valid: bool) {
-        let height = self.chain.next();
-        let Some(candidate) = self.candidates.blocks.get_mut(&(height, id)) else { return };
-        let rounds = std::mem::take(&mut candidate.rounds);
-        candidate.told.extend(rounds.iter().copied());
-        for round in rounds {
-            let proposer = self.engine.proposer(height, round);
-            let proposed = ProposedBlock { height, round, proposer, block: id, valid };
-            let outputs = self.engine.value(now, proposed);
-            self.absorb(now, outputs);
-        }
     }
 }

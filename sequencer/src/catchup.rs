@@ -6,10 +6,15 @@
 //!
 //! **Bounds.** One request for blocks at a time; [`PEERS_MAX`] peers are remembered.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use conclave_types::{
-    Block, BlockId, EncryptedBundle, G1Bytes, Height, HeightDelta, Time, ValidatorIndex,
+    Block, BlockId, BundleId, EncryptedBundle, G1Bytes, Height, HeightDelta, Round, Time,
+    ValidatorIndex,
 };
 
 use crate::{
@@ -33,6 +38,10 @@ const REVEAL_PATIENCE: Duration = Duration::from_millis(500);
 /// decided h − 1, so more than f honest validators, of which any quorum of answers holds at least one,
 /// had precommitted at h − 1 and decided h − 2.
 const RESUME_MARGIN: HeightDelta = HeightDelta::new(2);
+/// Overdue bundles that are passed on at a time: at most 4 MiB.
+const PASS_ON_MAX: usize = 32;
+/// Bundles that are remembered as passed on: a full pool.
+const PASSED_ON_MAX: usize = 16_384;
 /// Heights whose openings are asked for at once.
 const OPENINGS_MAX: usize = 8;
 
@@ -48,6 +57,7 @@ pub(crate) struct CatchUp {
     progressed_at: Time,
     next_status: Time,
     turn: usize,
+    passed_on: BTreeSet<BundleId>,
     /// This validator lost its signing history and is to sign again once it knows where it is safe.
     pub(crate) resume: bool,
     /// What each validator said first since the start, while `resume` is set.
@@ -85,9 +95,13 @@ impl CatchUp {
         self.followed.take_if(|(block, _, _)| block.id() == *id)
     }
 
-    /// A peer that claims to be ahead, another one each time.
+    /// A peer that claims to be ahead, another one each time; a validator, if there is one.
     fn ahead_of(&mut self, height: Height) -> Option<(Peer, Height)> {
-        let ahead: Vec<_> = self.peers.iter().filter(|(_, theirs)| **theirs > height).collect();
+        let ahead = |of: fn(&Peer) -> bool| -> Vec<(&Peer, &Height)> {
+            self.peers.iter().filter(|(peer, theirs)| of(peer) && **theirs > height).collect()
+        };
+        let validators = ahead(|peer| matches!(peer, Peer::Validator(_)));
+        let ahead = if validators.is_empty() { ahead(|_| true) } else { validators };
         self.turn = self.turn.wrapping_add(1);
         let pick = self.turn.checked_rem(ahead.len())?;
         ahead.get(pick).map(|(peer, theirs)| (**peer, **theirs))
@@ -112,6 +126,7 @@ impl Sequencer {
         let status = self.status_message();
         self.broadcast(status);
         self.resume_signing(now);
+        self.pass_on_overdue(now);
         self.ask_for_blocks(now);
         self.ask_for_stuck_reveals(now);
     }
@@ -143,7 +158,10 @@ impl Sequencer {
         if self.catch_up.asked.is_some_and(|(_, at)| now < at.after(ANSWER_WITHIN)) {
             return;
         }
-        self.catch_up.asked = None;
+        if let Some((silent, _)) = self.catch_up.asked.take() {
+            // It claimed to be ahead and has nothing to show for it.
+            self.catch_up.peers.remove(&silent);
+        }
         let decided = self.chain.decided();
         let Some((peer, theirs)) = self.catch_up.ahead_of(decided) else { return };
         let gap_of_one = theirs <= decided.next();
@@ -164,7 +182,30 @@ impl Sequencer {
         );
         for height in self.reveals.stuck(before, OPENINGS_MAX) {
             self.reveals.asked(height, now);
+            self.share_after_all(height);
             self.broadcast(Message::WantOpenings { height });
+        }
+    }
+
+    /// Shows the next proposer what has waited for a while and it may not have: whoever brought it here
+    /// need not have told everyone. Each bundle is passed on once.
+    fn pass_on_overdue(&mut self, now: Time) {
+        let patience = self.context.genesis.params.timing.inclusion_delay(0) / 4;
+        let next = self.chain.next();
+        let proposer = self.engine.proposer(next.next(), Round::ZERO);
+        if Some(proposer) == self.context.own_index() || self.context.own.is_none() {
+            return;
+        }
+        let overdue = self.pool.overdue(now, patience, &self.chain.ledger, next);
+        if self.catch_up.passed_on.len() > PASSED_ON_MAX {
+            self.catch_up.passed_on.clear();
+        }
+        let fresh = overdue.into_iter().filter(|id| !self.catch_up.passed_on.contains(id));
+        let ids: Vec<_> = fresh.take(PASS_ON_MAX).collect();
+        let bundles: Vec<_> = ids.iter().filter_map(|id| self.pool.get(id).cloned()).collect();
+        self.catch_up.passed_on.extend(ids);
+        if !bundles.is_empty() {
+            self.send(Peer::Validator(proposer), Message::Bundles(bundles));
         }
     }
 
@@ -196,6 +237,9 @@ impl Sequencer {
             return;
         }
         self.catch_up.asked = None;
+        if blocks.is_empty() {
+            self.catch_up.peers.remove(&from);
+        }
         let before = self.chain.decided();
         for decided in blocks {
             if decided.block.header.height != self.chain.next() {

@@ -10,6 +10,8 @@ use conclave_types::{
 };
 use ed25519_dalek::SigningKey;
 
+use crate::judge::Rulebook;
+
 /// A validator's keys.
 #[derive(Clone)]
 pub struct Identity {
@@ -101,6 +103,18 @@ impl Context {
             seed: config.seed,
             seeds_used: 0,
         })
+    }
+
+    /// The rules that blocks are judged by.
+    pub(crate) fn rulebook(&self) -> Rulebook<'_> {
+        Rulebook {
+            network: self.network,
+            domain: &self.domain,
+            epoch: self.epoch,
+            committee: &self.committee,
+            params: &self.genesis.params,
+            bundles: &self.rules,
+        }
     }
 
     /// A fresh secret seed for one batch check.

@@ -21,23 +21,21 @@ impl Sequencer {
             self.commit_block(now, &block, certificate, bundles, openings);
             return self.next_height(now);
         }
-        let Some(block) = self.candidates.block(certificate.height, &certificate.block) else {
+        let whole = self.candidates.whole(certificate.height, &certificate.block);
+        let Some((block, bundles)) = whole else {
             return self.halt(format!(
-                "height {} was decided, but its block {} is not here",
+                "height {} was decided, but its block {} is not here as a valid one",
                 certificate.height, certificate.block
             ));
-        };
-        let held = |id| self.pool.get(id).or_else(|| self.intake.held(id)).map(Arc::clone);
-        let bundles: Option<Vec<_>> = block.body.bundles.iter().map(held).collect();
-        let Some(bundles) = bundles else {
-            return self
-                .halt(format!("height {} was decided without its bundles", certificate.height));
         };
         self.commit_block(now, &block, certificate, bundles, None);
         self.next_height(now);
     }
 
     fn next_height(&mut self, now: Time) {
+        if self.ready.effects.halt.is_some() {
+            return;
+        }
         let outputs = self.engine.start_height(now, self.chain.next());
         self.absorb(now, outputs);
     }

@@ -22,13 +22,20 @@ use crate::{
     sequencer::Sequencer,
 };
 
-/// Bundles that wait to be verified: a second's worth at full load. 4096 × 128 KiB = 512 MiB at worst.
+/// Bundles that wait to be verified: several seconds' worth at full load.
 const WAITING_MAX: usize = 4_096;
+/// Their bytes: a tenth of the memory that a validator is meant to take.
+const WAITING_BYTES_MAX: usize = 32 << 20;
+/// What is left to clients of both when peers have filled the rest.
+const CLIENT_SHARE: usize = 4;
 /// Bundles in one verification job: enough for the batch to pay, few enough for a low latency.
 const BATCH_MAX: usize = 64;
-/// Bundles kept beside the pool because a block needs them, and ids known to be bad for the same
-/// reason: two full blocks of candidates.
-const NEEDED_MAX: usize = 2_048;
+/// Ids that proposed blocks name and that are not here. The engine bounds the blocks; when the ids are
+/// more than this, all are forgotten, and each block that still needs some says so when it is looked at.
+const NEEDED_MAX: usize = 65_536;
+/// Bytes of bundles that are kept beside the pool, because a block needs them, until it has them all:
+/// several full blocks. What does not fit any more starts anew, and is asked for again.
+const HELD_BYTES_MAX: usize = 32 << 20;
 /// By when a bundle should be included, in heights, if its own expiry is not earlier.
 const RECEIPT_HEIGHTS: HeightDelta = HeightDelta::new(256);
 
@@ -50,24 +57,28 @@ struct Waiting {
 pub(crate) struct Intake {
     queue: VecDeque<BundleId>,
     waiting: BTreeMap<BundleId, Waiting>,
+    waiting_bytes: usize,
     verifying: bool,
     needed: BTreeSet<BundleId>,
     held: BTreeMap<BundleId, Arc<EncryptedBundle>>,
+    held_bytes: usize,
     bad: BTreeSet<BundleId>,
 }
 
 impl Intake {
     /// A block needs this bundle: keep it whatever the pool says.
     pub(crate) fn need(&mut self, id: BundleId) {
-        if self.needed.len() < NEEDED_MAX {
-            self.needed.insert(id);
+        if self.needed.len() >= NEEDED_MAX {
+            self.needed.clear();
         }
+        self.needed.insert(id);
     }
 
     /// No block needs anything any more: a height was decided.
     pub(crate) fn forget_needed(&mut self) {
         self.needed.clear();
         self.held.clear();
+        self.held_bytes = 0;
         self.bad.clear();
     }
 
@@ -86,9 +97,43 @@ impl Intake {
         self.waiting.contains_key(id)
     }
 
-    /// Keeps a bundle that is known to be good: it came with a certificate, or from the store.
-    pub(crate) fn hold(&mut self, id: BundleId, bundle: Arc<EncryptedBundle>) {
-        self.held.insert(id, bundle);
+    /// Keeps a verified bundle that a block needs, if one does.
+    fn hold(&mut self, id: BundleId, bundle: &Arc<EncryptedBundle>) -> bool {
+        if !self.needed.contains(&id) {
+            return false;
+        }
+        let bytes = bundle.size_bytes();
+        if self.held_bytes.saturating_add(bytes) > HELD_BYTES_MAX {
+            self.held.clear();
+            self.held_bytes = 0;
+        }
+        self.held_bytes = self.held_bytes.saturating_add(bytes);
+        self.held.insert(id, Arc::clone(bundle));
+        true
+    }
+
+    /// Notes that a bundle which a block names is forged, if one names it.
+    fn condemn(&mut self, id: BundleId) -> bool {
+        if self.bad.len() >= NEEDED_MAX {
+            self.bad.clear();
+        }
+        self.needed.contains(&id) && self.bad.insert(id)
+    }
+
+    /// Whether one more may wait. Peers leave a quarter to clients.
+    fn has_room(&self, bundle: &EncryptedBundle, origin: &Origin) -> bool {
+        let reserved = |most: usize| match origin {
+            Origin::Client { .. } => most,
+            Origin::Peer(_) => most.saturating_sub(most / CLIENT_SHARE),
+        };
+        let bytes = self.waiting_bytes.saturating_add(bundle.size_bytes());
+        self.waiting.len() < reserved(WAITING_MAX) && bytes <= reserved(WAITING_BYTES_MAX)
+    }
+
+    fn dequeue(&mut self, id: &BundleId) -> Option<Waiting> {
+        let waiting = self.waiting.remove(id)?;
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(waiting.bundle.size_bytes());
+        Some(waiting)
     }
 
     fn enqueue(&mut self, id: BundleId, bundle: Arc<EncryptedBundle>, origin: Origin) {
@@ -101,6 +146,7 @@ impl Intake {
         } else {
             self.queue.push_back(id);
         }
+        self.waiting_bytes = self.waiting_bytes.saturating_add(bundle.size_bytes());
         self.waiting.insert(id, Waiting { bundle, origins: vec![origin] });
     }
 }
@@ -117,17 +163,19 @@ impl Sequencer {
             self.ready.effects.answers.push((ticket, Err(rejection)));
             return;
         }
-        self.intake.enqueue(id, Arc::new(bundle), Origin::Client { ticket });
+        let origin = Origin::Client { ticket };
+        if !self.intake.has_room(&bundle, &origin) {
+            let busy = Rejection::Busy { waiting: self.intake.waiting.len() };
+            self.ready.effects.answers.push((ticket, Err(busy)));
+            return;
+        }
+        self.intake.enqueue(id, Arc::new(bundle), origin);
     }
 
     /// The cheap checks: what fails them never costs a signature check.
     fn precheck(&self, bundle: &EncryptedBundle, id: &BundleId) -> Result<(), Rejection> {
         admission::check_form(bundle, &self.context.rules, self.chain.decided())?;
         self.pool.precheck(bundle, id, &self.chain.ledger)?;
-        let waiting = self.intake.waiting.len();
-        if waiting >= WAITING_MAX {
-            return Err(Rejection::Busy { waiting });
-        }
         Ok(())
     }
 
@@ -142,8 +190,13 @@ impl Sequencer {
                 continue;
             }
             let needed = self.intake.needed.contains(&id);
-            if needed || self.precheck(&bundle, &id).is_ok() {
-                self.intake.enqueue(id, bundle, Origin::Peer(from));
+            let origin = Origin::Peer(from);
+            // A full node has nothing to pass on, but it may answer when a block needs something.
+            let welcome = matches!(from, Peer::Validator(_))
+                && self.intake.has_room(&bundle, &origin)
+                && self.precheck(&bundle, &id).is_ok();
+            if needed || welcome {
+                self.intake.enqueue(id, bundle, origin);
             }
         }
     }
@@ -174,7 +227,7 @@ impl Sequencer {
         let mut fresh = Vec::new();
         for (bundle, verdict) in verdicts {
             let id = bundle.id();
-            let Some(waiting) = self.intake.waiting.remove(&id) else { continue };
+            let Some(waiting) = self.intake.dequeue(&id) else { continue };
             match verdict {
                 Ok(verified) => {
                     if self.accept(now, verified, &bundle, &waiting.origins) {
@@ -198,8 +251,8 @@ impl Sequencer {
         origins: &[Origin],
     ) -> bool {
         let id = verified.id();
-        if self.intake.needed.contains(&id) && self.intake.held.len() < NEEDED_MAX {
-            self.intake.held.insert(id, Arc::clone(bundle));
+        if self.intake.hold(id, bundle) {
+            self.candidates.changed();
         }
         let inserted = self.pool.insert(Arc::clone(bundle), verified, now, &self.chain.ledger);
         if inserted.is_ok() {
@@ -221,8 +274,8 @@ impl Sequencer {
     }
 
     fn refuse(&mut self, id: BundleId, error: &AdmissionError, origins: &[Origin]) {
-        if self.intake.needed.contains(&id) && self.intake.bad.len() < NEEDED_MAX {
-            self.intake.bad.insert(id);
+        if self.intake.condemn(id) {
+            self.candidates.changed();
         }
         for origin in origins {
             match origin {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_consensus::ConsensusMessage;
 use conclave_types::{
-    Block, BlockId, BundleId, Certificate, Digest, EncryptedBundle, Epoch, G1Bytes, Height, Round,
+    Block, BlockId, BundleId, Certificate, Digest, EncryptedBundle, Epoch, G1Bytes, Height,
     SignatureBytes, ValidatorIndex, digest::SigningDomain, merkle,
 };
 
@@ -77,13 +77,8 @@ pub struct DecidedBlock {
 pub enum Message {
     /// Votes, proposals and what keeps them alive.
     Consensus(ConsensusMessage),
-    /// The block behind a proposal, for one round.
-    Block {
-        /// The round in which it is proposed.
-        round: Round,
-        /// The block.
-        block: Arc<Block>,
-    },
+    /// The block behind a proposal. Counts for nothing without one: proposals are signed, blocks are not.
+    Block(Arc<Block>),
     /// Sealed bundles: dissemination, or the answer to [`Message::WantBundles`].
     Bundles(Vec<Arc<EncryptedBundle>>),
     /// Shares for a decided block.
@@ -160,7 +155,7 @@ impl Message {
         match self {
             Self::Bundles(_) | Self::Decided(_) | Self::Openings { .. } => true,
             Self::Consensus(_)
-            | Self::Block { .. }
+            | Self::Block(_)
             | Self::Shares(_)
             | Self::Status { .. }
             | Self::WantBlock { .. }
@@ -175,7 +170,7 @@ impl Message {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Consensus(_) => "consensus",
-            Self::Block { .. } => "block",
+            Self::Block(_) => "block",
             Self::Bundles(_) => "bundles",
             Self::Shares(_) => "shares",
             Self::Status { .. } => "status",

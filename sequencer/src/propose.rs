@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use conclave_types::{Block, BlockBody, BlockHeader, BundleId, Height, Round, Time};
+use conclave_types::{Block, BlockBody, BlockHeader, BlockId, BundleId, Height, Round, Time};
 
 use crate::{
     archive::{self, StoredCandidate},
@@ -65,6 +65,10 @@ impl Sequencer {
         }
         if let Some(block) = self.candidates.own(wanted.height, wanted.round) {
             return self.publish(now, wanted, block);
+        }
+        // A block may not go back behind what its parent builds on: first reveal that far.
+        if self.chain.revealed < self.chain.parent.revealed_height {
+            return self.ask_for_openings(now, self.chain.parent.revealed_height);
         }
         let Some(bundles) = self.bundles_if_due(now, wanted.round) else { return };
         let block = Arc::new(self.build(now, bundles));
@@ -134,24 +138,24 @@ impl Sequencer {
         self.proposer.wanted = None;
         self.proposer.wake_at = None;
         let id = block.id();
+        let known = self.candidates.whole(wanted.height, &id).map(|(_, bundles)| bundles);
+        let from_pool = || block.body.bundles.iter().map(|id| self.pool.get(id).cloned()).collect();
+        let Some(bundles) = known.or_else(from_pool) else { return };
         let stored = StoredCandidate { block: (*block).clone(), round: wanted.round };
         self.write(archive::put_candidate(&stored));
-        for id in &block.body.bundles {
-            if let Some(bundle) = self.pool.get(id).or_else(|| self.intake.held(id)) {
-                let write = archive::put_bundle(id, bundle);
-                self.ready.writes.push(write);
-            }
+        for (id, bundle) in block.body.bundles.iter().zip(&bundles) {
+            self.write(archive::put_bundle(id, bundle));
         }
-        self.candidates.insert_own(wanted.round, Arc::clone(&block));
-        self.broadcast(Message::Block { round: wanted.round, block });
+        self.candidates.insert_own(wanted.round, Arc::clone(&block), bundles);
+        self.broadcast(Message::Block(block));
         let outputs = self.engine.propose(now, wanted.height, wanted.round, id);
         self.absorb(now, outputs);
     }
 
     /// The engine proposes a block again, in a later round: show it to those who missed it.
-    pub(crate) fn repropose(&mut self, height: Height, round: Round, id: conclave_types::BlockId) {
+    pub(crate) fn repropose(&mut self, height: Height, id: BlockId) {
         if let Some(block) = self.candidates.block(height, &id) {
-            self.broadcast(Message::Block { round, block });
+            self.broadcast(Message::Block(block));
         }
     }
 }

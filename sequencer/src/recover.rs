@@ -100,12 +100,9 @@ impl Sequencer {
     fn restore_candidates<S: Store>(&mut self, store: &S) -> Recovery<(), S> {
         let own = self.context.own_index();
         for stored in archive::candidates(store, self.chain.next())? {
-            let ids = &stored.block.body.bundles;
-            for (id, bundle) in ids.iter().zip(archive::block_bundles(store, &stored.block)?) {
-                self.intake.hold(*id, bundle);
-            }
+            let bundles = archive::block_bundles(store, &stored.block)?;
             let is_own = own == Some(stored.block.header.proposer);
-            self.candidates.restore(stored, is_own);
+            self.candidates.restore(stored, bundles, is_own);
         }
         Ok(())
     }

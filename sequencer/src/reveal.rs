@@ -18,6 +18,7 @@ use std::{
     sync::Arc,
 };
 
+use conclave_consensus::Silence;
 use conclave_derivation::{Drawable, order};
 use conclave_encryption::{SealedBlock, beacon};
 use conclave_types::{
@@ -45,7 +46,10 @@ struct Pending {
     sealed: Option<Arc<SealedBlock>>,
     shares: BTreeMap<ValidatorIndex, Arc<ShareMessage>>,
     liars: BTreeSet<ValidatorIndex>,
-    openings: Option<Vec<G1Bytes>>,
+    /// Openings that somebody sent, and who; none for those that came with the block itself.
+    openings: Option<(Option<Peer>, Vec<G1Bytes>)>,
+    /// Whether this node has asked for openings or shares.
+    asked: bool,
     opening: bool,
     opened: Option<OpenedBlock>,
     since: Time,
@@ -68,6 +72,7 @@ impl Reveals {
     pub(crate) fn asked(&mut self, height: Height, now: Time) {
         if let Some(pending) = self.pending.get_mut(&height) {
             pending.since = now;
+            pending.asked = true;
         }
     }
 }
@@ -107,7 +112,8 @@ impl Sequencer {
             sealed: None,
             shares,
             liars: BTreeSet::new(),
-            openings,
+            openings: openings.map(|openings| (None, openings)),
+            asked: false,
             opening: false,
             opened: None,
             since: now,
@@ -115,13 +121,15 @@ impl Sequencer {
         self.reveals.pending.insert(height, pending);
     }
 
-    /// The secret share, if this validator has one and its signing history is whole. A block that
-    /// already has openings needs no more shares.
+    /// The secret share, if this validator has one and may use it. Sharing a decided block contradicts
+    /// nothing, so gaps in the history of votes do not matter; a machine without any history stays
+    /// silent altogether. A block that already has openings needs no more shares.
     fn secret(
         &self,
         has_openings: bool,
     ) -> Option<(ValidatorIndex, Arc<conclave_encryption::SecretShare>)> {
-        if has_openings || self.engine.can_sign().is_err() {
+        let barred = matches!(self.engine.can_sign(), Err(Silence::NoKey | Silence::NotPermitted));
+        if has_openings || barred {
             return None;
         }
         let (index, identity) = self.context.own.as_ref()?;
@@ -207,13 +215,14 @@ impl Sequencer {
         openings: Vec<G1Bytes>,
     ) {
         let Some(pending) = self.reveals.pending.get_mut(&height) else { return };
-        if pending.block != block || pending.opened.is_some() || pending.openings.is_some() {
+        let wanted = pending.asked && pending.openings.is_none() && pending.opened.is_none();
+        if pending.block != block || !wanted {
             return;
         }
         if openings.len() != pending.bundles.len().saturating_add(1) {
             return self.penalise(from, Penalty::Invalid("openings of the wrong number"));
         }
-        pending.openings = Some(openings);
+        pending.openings = Some((Some(from), openings));
     }
 
     pub(crate) fn on_want_openings(&mut self, from: Peer, height: Height) {
@@ -264,14 +273,17 @@ impl Sequencer {
             .map(|(v, _)| *v)
             .collect();
         for validator in misfits {
-            pending.shares.remove(&validator);
+            if let Some(message) = pending.shares.remove(&validator) {
+                self.ready.writes.push(archive::put_wrong_shares(&message));
+            }
             pending.liars.insert(validator);
         }
+        // Shares name their sender and cannot be wrong unnoticed, so they go before openings.
         let from = match &pending.openings {
-            Some(openings) => OpenFrom::Openings(openings.clone()),
-            None if pending.shares.len() >= needed => {
+            _ if pending.shares.len() >= needed => {
                 OpenFrom::Shares(pending.shares.values().take(needed).cloned().collect())
             }
+            Some((_, openings)) => OpenFrom::Openings(openings.clone()),
             None => return,
         };
         pending.opening = true;
@@ -301,7 +313,9 @@ impl Sequencer {
         match result {
             Ok(opened) => pending.opened = Some(opened),
             Err(OpenFailure::WrongOpenings) => {
-                pending.openings = None;
+                if let Some((Some(liar), _)) = pending.openings.take() {
+                    self.penalise(liar, Penalty::Invalid("openings that open nothing"));
+                }
                 self.share_after_all(height);
             }
             Err(OpenFailure::WrongShares(liars)) => {
@@ -323,11 +337,13 @@ impl Sequencer {
         }
     }
 
-    /// Openings were promised and are wrong, so this validator's shares are needed.
-    fn share_after_all(&mut self, height: Height) {
+    /// The reveal is stuck, or openings that were promised are wrong: this validator's shares are needed,
+    /// if it has not given them.
+    pub(crate) fn share_after_all(&mut self, height: Height) {
         let secret = self.secret(false);
         let Some(pending) = self.reveals.pending.get(&height) else { return };
-        if secret.is_none() {
+        let own = self.context.own_index();
+        if secret.is_none() || own.is_some_and(|own| pending.shares.contains_key(&own)) {
             return;
         }
         let points = pending.bundles.iter().map(|bundle| capsule_point(bundle).unwrap_or_default());

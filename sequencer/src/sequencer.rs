@@ -124,7 +124,7 @@ impl Sequencer {
     fn on_message(&mut self, now: Time, from: Peer, message: Message) {
         match message {
             Message::Consensus(message) => self.on_consensus(now, from, message),
-            Message::Block { round, block } => self.on_block(from, round, block),
+            Message::Block(block) => self.on_block(from, block),
             Message::Bundles(bundles) => self.on_bundles(from, bundles),
             Message::Shares(shares) => self.on_shares(from, shares),
             Message::Status { decided, .. } => self.catch_up.peer_status(from, decided),
@@ -144,8 +144,8 @@ impl Sequencer {
             return self
                 .penalise(from, Penalty::Invalid("a vote from a node that is no validator"));
         };
-        if let ConsensusMessage::Proposal(proposal) = &message {
-            self.note_proposal(now, from, proposal);
+        if matches!(message, ConsensusMessage::Proposal(_)) {
+            self.candidates.changed();
         }
         let outputs = self.engine.message(now, sender, message);
         self.absorb(now, outputs);
@@ -166,7 +166,7 @@ impl Sequencer {
                 Output::Persist(record) => self.record(record),
                 Output::Broadcast(message) => self.broadcast(Message::Consensus(message)),
                 Output::NeedProposal { height, round } => self.need_proposal(now, height, round),
-                Output::Repropose { height, round, block } => self.repropose(height, round, block),
+                Output::Repropose { height, block, .. } => self.repropose(height, block),
                 Output::Polka { height, block, .. } => self.on_polka(now, height, block),
                 Output::Decided { certificate } => self.on_decided(now, certificate),
                 Output::RoundStarted { height, round, proposer } => {

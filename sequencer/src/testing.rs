@@ -2,21 +2,22 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use conclave_consensus::{HighWater, SigningPosition, Step};
+use conclave_consensus::{ConsensusMessage, HighWater, SignedVote, SigningPosition, Step};
 use conclave_encryption::{Packing, PublicKey, SecretShare, deal, seal};
 use conclave_types::{
-    BundleHeader, BundleNonce, ConsensusKey, EncryptedBundle, Era, Genesis, GenesisAccount, Gwei,
-    Height, KeyId, L1Origin, Leg, Member, Params, PayerAddress, PayerSignature, RollupId,
-    RollupRegistration, Round, Time, digest::keccak,
+    BlockId, BundleHeader, BundleNonce, ConsensusKey, EncryptedBundle, Epoch, Era, Genesis,
+    GenesisAccount, Gwei, Height, KeyId, L1Origin, Leg, Member, Params, PayerAddress,
+    PayerSignature, RollupId, RollupRegistration, Round, SignatureBytes, Time, ValidatorIndex,
+    VoteKind, digest::SigningDomain, digest::keccak,
 };
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{Signer as _, SigningKey};
 use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng as _;
-use secp256k1::{Message as Digest, PublicKey as PayerKey, Secp256k1, SecretKey};
+use secp256k1::{Message as PayerMessage, PublicKey as PayerKey, Secp256k1, SecretKey};
 
 use crate::{
-    Config, Effects, Entry, Event, Identity, Input, Ready, ReceiptBody, Rejection, Sequencer,
-    Store, Table, Write,
+    Config, Effects, Entry, Event, Identity, Input, Message, Peer, Ready, ReceiptBody, Rejection,
+    Sequencer, Store, Table, Write,
 };
 
 /// When the tests' networks begin.
@@ -95,7 +96,7 @@ impl Payer {
     }
 
     pub(crate) fn sign(&self, bundle: &mut EncryptedBundle) {
-        let digest = Digest::from_digest(*bundle.signing_digest().as_bytes());
+        let digest = PayerMessage::from_digest(*bundle.signing_digest().as_bytes());
         let signature = Secp256k1::new().sign_ecdsa_recoverable(&digest, &self.0);
         let (recovery, compact) = signature.serialize_compact();
         let v = 27 + u8::try_from(i32::from(recovery)).unwrap();
@@ -115,6 +116,8 @@ pub(crate) struct Solo {
     pub(crate) events: Vec<Event>,
     pub(crate) answers: Vec<(u64, Result<ReceiptBody, Rejection>)>,
     pub(crate) penalties: usize,
+    proposed: Option<BlockId>,
+    identities: Vec<Identity>,
     rng: ChaCha12Rng,
 }
 
@@ -156,9 +159,14 @@ pub(crate) fn network(count: usize) -> (Genesis, Vec<Identity>) {
 
 impl Solo {
     pub(crate) fn new() -> Self {
-        let (genesis, mut identities) = network(1);
+        Self::of(1, 0)
+    }
+
+    /// One validator of a network of `count`, the others being played by the test.
+    pub(crate) fn of(count: usize, index: usize) -> Self {
+        let (genesis, identities) = network(count);
         let key = PublicKey::new(genesis.network_id(), &genesis.encryption_key).unwrap();
-        let identity = identities.remove(0);
+        let identity = identities[index].clone();
         let genesis = Arc::new(genesis);
         let store = Memory::new();
         let config = Config {
@@ -177,6 +185,8 @@ impl Solo {
             events: vec![],
             answers: vec![],
             penalties: 0,
+            proposed: None,
+            identities,
             rng: ChaCha12Rng::seed_from_u64(8),
         };
         solo.carry_out(ready);
@@ -205,7 +215,12 @@ impl Solo {
 
     fn carry_out(&mut self, ready: Ready) {
         let effects = ready.persist(&mut self.store).unwrap();
-        let Effects { jobs, answers, events, halt, penalties, .. } = effects;
+        let Effects { jobs, answers, events, halt, penalties, broadcast, .. } = effects;
+        for message in broadcast {
+            if let Message::Block(block) = message {
+                self.proposed = Some(block.id());
+            }
+        }
         assert_eq!(halt, None);
         self.penalties += penalties.len();
         self.answers.extend(answers);
@@ -213,6 +228,37 @@ impl Solo {
         for job in jobs {
             self.input(Input::JobDone(job.run()));
         }
+    }
+
+    /// Lets virtual time pass until this validator proposes; says what.
+    pub(crate) fn run_to_proposal(&mut self) -> BlockId {
+        for _ in 0..1_000 {
+            if let Some(block) = self.proposed {
+                return block;
+            }
+            let wake = self.core.wake_at().unwrap_or(self.now);
+            self.now = wake.max(self.now.after(Duration::from_micros(10)));
+            self.input(Input::Tick);
+        }
+        panic!("no proposal: {:?}", self.core.status());
+    }
+
+    /// Another validator votes for a block at height 1, round 0.
+    pub(crate) fn vote(&mut self, kind: VoteKind, voter: u16, block: BlockId) {
+        let voter = ValidatorIndex::new(voter);
+        let mut vote = SignedVote {
+            kind,
+            height: Height::new(1),
+            round: Round::ZERO,
+            block: Some(block),
+            voter,
+            signature: SignatureBytes::new([0; 64]),
+        };
+        let digest = vote.digest(&SigningDomain::of(&self.genesis), Epoch::ZERO);
+        let key = &self.identities[voter.as_usize()].signing_key;
+        vote.signature = SignatureBytes::new(key.sign(digest.as_bytes()).to_bytes());
+        let message = Message::Consensus(ConsensusMessage::Vote(vote));
+        self.input(Input::Message { from: Peer::Validator(voter), message });
     }
 
     /// Lets virtual time pass until `height` is revealed.

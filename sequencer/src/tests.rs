@@ -6,7 +6,7 @@ use conclave_mempool::{PoolError, admission::AdmissionError};
 use conclave_types::{
     Block, BlockBody, BlockHeader, BundleId, Digest, Epoch, G1Bytes, Genesis, Gwei, Height,
     L1Origin, Leg, NetworkId, Outcome, RollupId, Time, UndecryptableReason, ValidatorIndex,
-    digest::SigningDomain,
+    VoteKind, digest::SigningDomain,
 };
 
 use crate::{
@@ -108,6 +108,51 @@ fn a_store_that_cannot_write_lets_no_effect_out() {
     }
     assert!(ready.has_writes(), "a proposal is stored before it is shown");
     assert_eq!(ready.persist(&mut full).map(|_| ()), Err(Full));
+}
+
+#[test]
+fn an_own_block_is_decided_although_the_pool_replaced_its_bundle() {
+    // Validator 1 proposes at height 1.
+    let mut solo = Solo::of(4, 1);
+    let bundle = solo.bundle(0);
+    let id = bundle.id();
+    solo.submit(bundle).unwrap();
+    let block = solo.run_to_proposal();
+    let mut header = solo.header(0);
+    header.priority_fee = Gwei::new(100_000);
+    let dearer = solo.sealed(header, &[Leg { rollup: RollupId::new(901), transaction: vec![9] }]);
+    let dearer_id = dearer.id();
+    solo.submit(dearer).unwrap();
+    assert!(solo.core.is_pooled(&dearer_id) && !solo.core.is_pooled(&id), "it was replaced");
+    for kind in [VoteKind::Prevote, VoteKind::Precommit] {
+        for voter in [0, 2, 3] {
+            solo.vote(kind, voter, block);
+        }
+    }
+    let decided = solo.events.iter().find_map(|event| match event {
+        Event::Decided { bundles, .. } => Some(bundles.clone()),
+        _ => None,
+    });
+    assert_eq!(decided, Some(vec![id]));
+}
+
+#[test]
+fn what_strangers_ask_for_and_hand_in_costs_little() {
+    let mut solo = Solo::new();
+    let bundle = solo.bundle(0);
+    let id = bundle.id();
+    solo.submit(bundle.clone()).unwrap();
+    let ask =
+        Input::Message { from: Peer::Full(1), message: Message::WantBundles(vec![id; 1_000]) };
+    let ready = solo.core.step(solo.now, ask);
+    assert!(ready.effects.send.is_empty(), "what is not decided is for validators only");
+    let served: Vec<_> = ready.effects.serve.iter().map(|(_, request)| request.clone()).collect();
+    assert_eq!(served, vec![ArchiveRequest::Bundles(vec![id])], "once, however often it is named");
+    let stranger = solo.bundle(1);
+    let message = Message::Bundles(vec![Arc::new(stranger)]);
+    let ready = solo.core.step(solo.now, Input::Message { from: Peer::Full(1), message });
+    assert!(ready.effects.jobs.is_empty(), "a full node has nothing to hand in");
+    assert_eq!(ready.effects.penalties, vec![], "nor is it blamed for an answer");
 }
 
 #[test]

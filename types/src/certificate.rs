@@ -1,6 +1,8 @@
 //! Proof that a quorum precommitted to a block: what makes a decision verifiable by anyone who knows
 //! the committee.
 
+use std::io;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 use ed25519_dalek::{Signature, VerifyingKey};
 
@@ -100,6 +102,7 @@ pub struct Certificate {
     /// The block.
     pub block: BlockId,
     /// Signers in ascending order, each with its precommit's signature.
+    #[borsh(deserialize_with = "bounded")]
     pub signatures: Vec<(ValidatorIndex, SignatureBytes)>,
 }
 
@@ -156,4 +159,16 @@ impl Certificate {
         }
         hasher.finish()
     }
+}
+
+/// Reads at most [`Committee::MEMBERS_MAX`] signatures; a longer list is refused before anything is
+/// allocated for it.
+fn bounded<R: io::Read>(reader: &mut R) -> io::Result<Vec<(ValidatorIndex, SignatureBytes)>> {
+    let count = u32::deserialize_reader(reader)?;
+    if count as usize > Committee::MEMBERS_MAX {
+        let most = Committee::MEMBERS_MAX;
+        let found = format!("a certificate of {count} signatures, the most is {most}");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, found));
+    }
+    (0..count).map(|_| BorshDeserialize::deserialize_reader(reader)).collect()
 }

@@ -9,7 +9,7 @@ use crate::{
     digest::Hasher,
     height::Era,
     ids::{BlockId, G1Bytes, G2Bytes, KeyId, NetworkId, PayerAddress, RollupId},
-    params::{Gwei, Params},
+    params::{Gwei, LimitParams, Params},
     time::Time,
 };
 
@@ -82,6 +82,16 @@ pub enum GenesisError {
     /// Two accounts have one address.
     #[error("account {0} appears twice")]
     DuplicateAccount(PayerAddress),
+    /// Blocks would not fit the messages between nodes.
+    #[error("a block may have at most {max} {what}, the genesis says {found}")]
+    Limit {
+        /// Of what.
+        what: &'static str,
+        /// The most.
+        max: u32,
+        /// What the genesis says.
+        found: u32,
+    },
     /// The key has another number of verification keys than there are members.
     #[error(
         "the encryption key has {found} verification keys, expected one for each of {expected} members"
@@ -150,6 +160,15 @@ impl Genesis {
         let found = self.encryption_key.verification_keys.len();
         if found != committee.count() {
             return Err(GenesisError::VerificationKeys { expected: committee.count(), found });
+        }
+        let limits = &self.params.limits;
+        for (what, found, max) in [
+            ("bundles", limits.block_bundles_max, LimitParams::BLOCK_BUNDLES_MAX),
+            ("bytes", limits.block_bytes_max, LimitParams::BLOCK_BYTES_MAX),
+        ] {
+            if found > max {
+                return Err(GenesisError::Limit { what, max, found });
+            }
         }
         let mut rollups = std::collections::BTreeSet::new();
         if let Some(rollup) = self.rollups.iter().find(|rollup| !rollups.insert(rollup.id)) {

@@ -101,6 +101,13 @@ pub struct LimitParams {
     pub reveal_lag_max: HeightDelta,
 }
 
+impl LimitParams {
+    /// Bundles in a block that any genesis may allow: peers ask for no more at once.
+    pub const BLOCK_BUNDLES_MAX: u32 = 1_024;
+    /// Bytes in a block that any genesis may allow: a block with its bundles fits one message between nodes.
+    pub const BLOCK_BYTES_MAX: u32 = 8 << 20;
+}
+
 /// How long to wait for what. All in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

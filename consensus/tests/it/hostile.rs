@@ -151,7 +151,7 @@ fn absurd_heights_and_rounds_are_ignored() {
         let far = SignedProposal { height, round, proposer: author, ..proposal(0, A) };
         let far = ConsensusMessage::Proposal(sign_proposal(far));
         assert_eq!(engine.message(NOW, index(3), far), vec![]);
-        let value = ProposedBlock { height, round, proposer: author, block: A, valid: true };
+        let value = ProposedBlock { height, block: A, valid: true };
         engine.value(NOW, value);
         assert_eq!(engine.propose(NOW, height, round, A), vec![]);
     }
@@ -323,8 +323,7 @@ fn early_messages_count_when_their_height_starts() {
 #[test]
 fn junk_blocks_do_not_crowd_out_the_proposed_one() {
     let mut engine = started(0);
-    let judged =
-        |block| ProposedBlock { height: H1, round: R0, proposer: index(1), block, valid: true };
+    let judged = |block| ProposedBlock { height: H1, block, valid: true };
     for number in 0..200 {
         let junk = judged(BlockId::new([number; 32]));
         assert_eq!(engine.value(NOW, junk), vec![]);

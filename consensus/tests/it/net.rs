@@ -425,9 +425,9 @@ impl Net {
             Output::NeedProposal { height, round } => {
                 self.push(5_000, index, Event::Propose(height, round));
             }
-            Output::Repropose { height, round, block } => {
+            Output::Repropose { height, block, .. } => {
                 let value = self.nodes[index].held[&height][&block];
-                self.send_block(index, ProposedBlock { round, ..value });
+                self.send_block(index, value);
             }
             Output::RoundStarted { round, .. } => {
                 self.rounds_max = self.rounds_max.max(round.as_u32());
@@ -511,12 +511,11 @@ impl Net {
             .u64(salt)
             .finish();
         let block = BlockId::new(*digest.as_bytes());
-        let proposer = ValidatorIndex::new(index as u16);
         let valid = self.nodes[index].conduct != Conduct::ProposesInvalid;
         if !valid {
             self.invalid.insert(block);
         }
-        let value = ProposedBlock { height, round, proposer, block, valid };
+        let value = ProposedBlock { height, block, valid };
         if self.nodes[index].conduct != Conduct::Withholds {
             self.send_block(index, value);
         }

@@ -1,6 +1,9 @@
 //! What fits a block, and what a proposal should not have left out.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use conclave_types::{
     BundleHeader, BundleId, FeeParams, G1Bytes, Height, LimitParams, SIZE_BUCKETS, Time,
@@ -101,10 +104,20 @@ impl Pool {
             .range(..=(latest, BundleId::new([u8::MAX; 32])))
             .filter_map(|(_, id)| self.entries.get_key_value(id))
             .filter(|(_, entry)| !points.contains(&entry.u))
-            .map(|(id, entry)| (entry.lane(), entry.sequence(), *id))
+            .map(|(id, entry)| (entry.lane(), entry.sequence(), entry.received, *id))
             .collect();
+        // The lane that has waited longest goes first: an order that nobody can buy or grind.
+        let mut since = BTreeMap::new();
+        for (lane, _, received, id) in &held {
+            since.entry(*lane).or_insert((*received, *id));
+        }
+        let mut queue: Vec<_> = held
+            .into_iter()
+            .map(|(lane, sequence, _, id)| (since.get(&lane).copied(), sequence, id))
+            .collect();
+        queue.sort_unstable();
         let mut omitted = Vec::new();
-        for (_, _, id) in held {
+        for (_, _, id) in queue {
             if room.is_full() {
                 break;
             }

@@ -426,6 +426,21 @@ fn the_urgent_go_first_and_the_rest_of_the_block_is_filled() {
 }
 
 #[test]
+fn who_has_waited_longest_is_urgent_first_whatever_his_address() {
+    let (mut pool, ledger) = (pool(20, 20), rich(3));
+    let later = |by| NOW.after(Duration::from_micros(by));
+    let headers = [2, 0, 1].map(|number| header(payer(number), 0, 0, 0));
+    for (by, header) in (0..).zip(&headers) {
+        put_at(&mut pool, &ledger, header, later(by)).unwrap();
+    }
+    let second = header(payer(0), 0, 1, 0);
+    put_at(&mut pool, &ledger, &second, later(9)).unwrap();
+    let overdue = pool.overdue(later(100), Duration::ZERO, &ledger, NEXT);
+    let expected = [&headers[0], &headers[1], &second, &headers[2]].map(id);
+    assert_eq!(overdue, expected, "by the age of the lane's first, and in order within a lane");
+}
+
+#[test]
 fn a_proposal_omits_what_would_fit_behind_it() {
     let (mut pool, ledger) = (pool(20, 20), rich(12));
     let held = [header(payer(0), 0, 0, 0), header(payer(0), 0, 1, 0), header(payer(1), 0, 0, 0)];
@@ -436,7 +451,8 @@ fn a_proposal_omits_what_would_fit_behind_it() {
         let proposal = Proposed { height: NEXT, headers, points };
         pool.omitted(NOW, Duration::ZERO, &ledger, &proposal)
     };
-    assert_eq!(omitted(&[&held[0]], &[]), vec![id(&held[1]), id(&held[2])]);
+    let rest: BTreeSet<_> = omitted(&[&held[0]], &[]).into_iter().collect();
+    assert_eq!(rest, BTreeSet::from([id(&held[1]), id(&held[2])]));
     assert_eq!(omitted(&[&held[2], &held[0], &held[1]], &[]), vec![]);
     let variant = header(payer(1), 0, 0, 7);
     assert_eq!(omitted(&[&held[0], &held[1], &variant], &[]), vec![], "its nonce is taken");
