@@ -30,7 +30,7 @@ macro_rules! built_in {
 }
 
 /// All of them.
-pub const BUILTINS: [Builtin; 48] = [
+pub const BUILTINS: [Builtin; 49] = [
     built_in!("happy-4"),
     built_in!("happy-16"),
     built_in!("idle"),
@@ -72,6 +72,7 @@ pub const BUILTINS: [Builtin; 48] = [
     built_in!("forger"),
     built_in!("spam"),
     built_in!("spam-and-forger"),
+    built_in!("outbid"),
     built_in!("chaos"),
     built_in!("chaos-with-equivocator"),
     built_in!("chaos-7"),

@@ -103,7 +103,7 @@ pub enum Behaviour {
     FalseOpenings,
     /// Claims to be far ahead, and never delivers.
     Boast,
-    /// Sends every block again for thousands of rounds, and votes from far ahead.
+    /// Sends hundreds of variants of every block, and votes from far ahead.
     Flood,
     /// Passes on bundles that no payer made: stolen, re-priced, mauled.
     Forge,

@@ -86,8 +86,8 @@ impl Misbehaviour for Forger {
             return vec![letter];
         }
         let message = match &letter.message {
-            Message::Block { round, block } if block.header.proposer.as_u16() == means.index => {
-                Message::Block { round: *round, block: self.forge(means, block) }
+            Message::Block(block) if block.header.proposer.as_u16() == means.index => {
+                Message::Block(self.forge(means, block))
             }
             Message::Consensus(ConsensusMessage::Proposal(proposal)) => {
                 match self.forged_id(&proposal.block) {
@@ -118,7 +118,7 @@ pub(super) struct Hidden;
 impl Misbehaviour for Hidden {
     fn outgoing(&mut self, means: &mut Means, letter: Letter) -> Vec<Letter> {
         match &letter.message {
-            Message::Block { block, .. } if block.header.proposer.as_u16() == means.index => {
+            Message::Block(block) if block.header.proposer.as_u16() == means.index => {
                 means.count("hidden_blocks");
                 Vec::new()
             }

@@ -1,17 +1,17 @@
-//! More than anyone should have to hold: blocks for rounds that nobody will reach, votes from far ahead.
+//! More than anyone should have to hold: blocks that nobody proposes, votes from far ahead.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use conclave_consensus::ConsensusMessage;
 use conclave_sequencer::Message;
-use conclave_types::{Height, Round};
+use conclave_types::{Block, Height, Round};
 
 use super::{Letter, Means, Misbehaviour};
 
-/// Rounds for which it sends a block again.
-const ROUNDS: u32 = 300;
+/// Copies of a block that it makes, each another block.
+const COPIES: u64 = 300;
 
-/// Sends every block that it sees again, for hundreds of rounds; and its own votes for rounds far ahead.
+/// Sends hundreds of variants of every block that it sees; and its own votes for rounds far ahead.
 #[derive(Default)]
 pub(super) struct Flood {
     flooded: BTreeSet<Height>,
@@ -19,15 +19,17 @@ pub(super) struct Flood {
 
 impl Misbehaviour for Flood {
     fn incoming(&mut self, means: &mut Means, message: &Message) -> Vec<Letter> {
-        let Message::Block { block, .. } = message else { return Vec::new() };
+        let Message::Block(block) = message else { return Vec::new() };
         if !self.flooded.insert(block.header.height) {
             return Vec::new();
         }
         means.count("floods");
-        let copies = (1..ROUNDS).map(|round| (Round::new(round.saturating_mul(1_000)), block));
-        let copies =
-            copies.map(|(round, block)| Message::Block { round, block: Arc::clone(block) });
-        let copies: Vec<Message> = copies.collect();
+        let copy = |later: u64| {
+            let mut copy = Block::clone(block);
+            copy.header.time = copy.header.time.after(Duration::from_micros(later));
+            Message::Block(Arc::new(copy))
+        };
+        let copies: Vec<Message> = (1..COPIES).map(copy).collect();
         let to = means.others();
         to.flat_map(|to| copies.iter().map(move |copy| Letter::new(to, copy.clone()))).collect()
     }

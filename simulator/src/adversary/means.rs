@@ -79,7 +79,7 @@ impl Means {
                     self.bundles.insert(bundle.id(), Arc::clone(bundle));
                 }
             }
-            Message::Block { block, .. } if self.openings.len() < MEMORY => {
+            Message::Block(block) if self.openings.len() < MEMORY => {
                 let count = block.body.bundles.len().saturating_add(1);
                 self.openings.insert(block.id(), count);
             }

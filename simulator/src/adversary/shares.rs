@@ -46,7 +46,7 @@ pub(super) struct Premature;
 
 impl Misbehaviour for Premature {
     fn incoming(&mut self, means: &mut Means, message: &Message) -> Vec<Letter> {
-        let Message::Block { block, .. } = message else { return Vec::new() };
+        let Message::Block(block) = message else { return Vec::new() };
         let Some(shares) = means.shares_of(block) else { return Vec::new() };
         means.count("premature_shares");
         means.others().map(|to| Letter::new(to, shares.clone())).collect()

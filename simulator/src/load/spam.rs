@@ -2,7 +2,9 @@
 //! that nobody pays for, two for one nonce.
 
 use conclave_encryption::PublicKey;
-use conclave_types::{BundleNonce, EncryptedBundle, Genesis, Gwei, Height, KeyId, Leg, RollupId};
+use conclave_types::{
+    BundleHeader, BundleNonce, EncryptedBundle, Genesis, Gwei, Height, KeyId, Leg, RollupId,
+};
 
 use super::{Handed, Load, Standing, header, sealed, signed};
 
@@ -77,7 +79,7 @@ impl Load {
         genesis: &Genesis,
         key: &PublicKey,
         now: Height,
-        change: impl Fn(&mut conclave_types::BundleHeader),
+        change: impl Fn(&mut BundleHeader),
     ) -> Option<Vec<Handed>> {
         let legs = self.legs();
         let payer = self.hostile.first()?;
@@ -88,14 +90,16 @@ impl Load {
         Some(vec![Handed::new(bundle, Standing::Forged)])
     }
 
-    /// Two bundles for one nonce.
+    /// Two bundles for one nonce; the second pays enough more to replace the first in a pool, even when
+    /// the first is in a block already.
     fn rivals(&mut self, genesis: &Genesis, key: &PublicKey, now: Height) -> Option<Vec<Handed>> {
         let nonce = self.hostile.first_mut()?.nonce(1)?;
         let mut rivals = Vec::new();
-        for _ in 0..2 {
+        for priority_fee in [Gwei::ZERO, Gwei::new(100_000)] {
             let legs = self.legs();
             let payer = self.hostile.first()?;
             let header = header(genesis, payer.address, nonce, now);
+            let header = BundleHeader { priority_fee, ..header };
             let bundle = sealed(key, header, &legs, &mut self.random)?;
             let bundle = signed(&self.curve, &payer.secret, bundle);
             rivals.push(Handed::new(bundle, Standing::Rival(legs)));

@@ -43,7 +43,18 @@ impl World {
         if waits && !self.oracle.is_included(&handed.id) {
             self.outstanding.insert(handed.id, (self.now, handed.bundle.clone()));
         }
+        if matches!(handed.standing, Standing::Rival(_)) {
+            return self.submit_everywhere(&handed.bundle);
+        }
         self.submit(handed.bundle);
+    }
+
+    /// Each validator gets it at another time: some before, some after they have voted for its rival.
+    fn submit_everywhere(&mut self, bundle: &EncryptedBundle) {
+        for to in 0..self.scenario.validators {
+            let at = self.now.after(Duration::from_millis(self.random.below(300)));
+            self.schedule(at, to, Happening::Submit(Box::new(bundle.clone())));
+        }
     }
 
     fn hand_in_again(&mut self) {
