@@ -120,6 +120,7 @@ fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
         Behaviour::Partial => Box::new(silence::Partial),
         Behaviour::Dawdle => Box::new(silence::Dawdle),
         Behaviour::Equivocate => Box::new(votes::Equivocate),
+        Behaviour::Parrot => Box::new(votes::Parrot),
         Behaviour::EquivocateLate => Box::new(votes::EquivocateLate),
         Behaviour::TwinBlocks => Box::new(Forger::new(Forgery::Twin)),
         Behaviour::WrongLedger => Box::new(Forger::new(Forgery::WrongLedger)),

@@ -30,7 +30,7 @@ macro_rules! built_in {
 }
 
 /// All of them.
-pub const BUILTINS: [Builtin; 49] = [
+pub const BUILTINS: [Builtin; 51] = [
     built_in!("happy-4"),
     built_in!("happy-16"),
     built_in!("idle"),
@@ -52,6 +52,7 @@ pub const BUILTINS: [Builtin; 49] = [
     built_in!("equivocator-with-loss"),
     built_in!("late-equivocator"),
     built_in!("twin-blocks"),
+    built_in!("parrot"),
     built_in!("coalition"),
     built_in!("silent"),
     built_in!("partial"),
@@ -76,6 +77,7 @@ pub const BUILTINS: [Builtin; 49] = [
     built_in!("chaos"),
     built_in!("chaos-with-equivocator"),
     built_in!("chaos-7"),
+    built_in!("control-fork"),
     built_in!("control-early-shares"),
     built_in!("control-equivocator"),
     built_in!("control-framed"),

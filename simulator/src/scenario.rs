@@ -79,6 +79,8 @@ pub enum Behaviour {
     Equivocate,
     /// Signs the opposite of each vote too, and sends it half a second later.
     EquivocateLate,
+    /// Votes with everyone: each validator hears that it agrees.
+    Parrot,
     /// Proposes two blocks in each of its rounds and shows them to different halves.
     TwinBlocks,
     /// Proposes blocks that name another ledger digest.

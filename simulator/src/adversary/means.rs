@@ -7,7 +7,7 @@ use conclave_encryption::{PublicKey, SealedBlock};
 use conclave_sequencer::{Identity, Message, ShareMessage, capsule_point};
 use conclave_types::{
     Block, BlockId, BundleId, EncryptedBundle, Epoch, G1Bytes, Genesis, PayerAddress,
-    SignatureBytes, digest::SigningDomain,
+    SignatureBytes, ValidatorIndex, digest::SigningDomain,
 };
 use ed25519_dalek::Signer as _;
 
@@ -102,7 +102,8 @@ impl Means {
     /// Its own vote for another block, signed.
     #[must_use]
     pub(crate) fn vote(&self, vote: &SignedVote, block: Option<BlockId>) -> SignedVote {
-        let mut other = SignedVote { block, ..vote.clone() };
+        let voter = ValidatorIndex::new(self.index);
+        let mut other = SignedVote { block, voter, ..vote.clone() };
         let signature = self.sign(other.digest(&self.domain, Epoch::ZERO).as_bytes());
         other.signature = signature;
         other
@@ -132,7 +133,7 @@ impl Means {
             epoch: block.header.epoch,
             height,
             block: id,
-            validator: conclave_types::ValidatorIndex::new(self.index),
+            validator: ValidatorIndex::new(self.index),
             shares: Vec::new(),
             signature: SignatureBytes::new([0; 64]),
         };

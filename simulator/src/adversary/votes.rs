@@ -50,3 +50,19 @@ impl Misbehaviour for EquivocateLate {
         vec![letter, opposite]
     }
 }
+
+/// Agrees with everyone: whoever votes for something gets its vote for the same.
+pub(super) struct Parrot;
+
+impl Misbehaviour for Parrot {
+    fn incoming(&mut self, means: &mut Means, message: &Message) -> Vec<Letter> {
+        let Message::Consensus(ConsensusMessage::Vote(vote)) = message else { return Vec::new() };
+        let to = vote.voter.as_u16();
+        if to == means.index {
+            return Vec::new();
+        }
+        means.count("false_votes");
+        let same = means.vote(vote, vote.block);
+        vec![Letter::new(to, Message::Consensus(ConsensusMessage::Vote(same)))]
+    }
+}
