@@ -165,6 +165,7 @@ async fn a_full_disk_stops_a_validator_and_nothing_is_lost() {
     network.wait_height(3, height).await;
     network.wait_status(3, "it signs again", |status| status.signing).await;
     let promises = load.stop().await;
+    oracle::drained(&network).await;
     let places = oracle::check(&network).await;
     oracle::assert_kept(&places, &promises, &[3]);
 }

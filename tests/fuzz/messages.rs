@@ -69,7 +69,7 @@ fn messages() -> Vec<Message> {
     };
     let mut messages: Vec<_> = consensus_messages().into_iter().map(Message::Consensus).collect();
     messages.extend([
-        Message::Block { round: Round::new(1), block: Arc::new(samples::block()) },
+        Message::Block(Arc::new(samples::block())),
         Message::Bundles(vec![Arc::new(samples::bundle(272)), Arc::new(samples::bundle(16))]),
         Message::Shares(Arc::new(shares)),
         Message::Status { decided: height, revealed: height },
