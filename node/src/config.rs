@@ -128,14 +128,21 @@ impl P2pConfig {
 pub struct GrpcConfig {
     /// Where to listen; port 0 takes any free port.
     pub listen: SocketAddr,
-    /// Streams that may be open at once.
+    /// Streams of blocks and of bundles' fates that may be open at once.
     #[serde(default = "GrpcConfig::default_streams_max")]
     pub streams_max: u32,
+    /// Streams of batches that may be open at once: one for each node of a rollup. Each may hold some MiB.
+    #[serde(default = "GrpcConfig::default_batch_streams_max")]
+    pub batch_streams_max: u32,
 }
 
 impl GrpcConfig {
     const fn default_streams_max() -> u32 {
         1_024
+    }
+
+    const fn default_batch_streams_max() -> u32 {
+        64
     }
 }
 
@@ -250,7 +257,14 @@ impl Config {
             );
         }
         if self.grpc.streams_max == 0 {
-            add("grpc.streams_max", "nobody could connect".to_owned(), "allow at least one");
+            add("grpc.streams_max", "nobody could watch".to_owned(), "allow at least one");
+        }
+        if self.grpc.batch_streams_max == 0 {
+            add(
+                "grpc.batch_streams_max",
+                "no rollup could follow".to_owned(),
+                "allow at least one",
+            );
         }
         if let Err(error) = self.log.level.parse::<tracing_subscriber::EnvFilter>() {
             add("log.level", error.to_string(), "write it like info or conclave_node=debug,info");

@@ -3,7 +3,8 @@
 //! ```text
 //!  network ─▶ urgent ─┐
 //!  network ─▶ bulk  ──┤  drain ─▶ step, step, … ─▶ merge ─▶ persist (one sync) ─▶ send · run · serve · answer
-//!  rpc, jobs ─▶ control ┘                                                          └▶ snapshot (watch), metrics
+//!  jobs ─▶ control ───┤                                                            └▶ snapshot (watch), metrics
+//!  rpc ─▶ public ─────┘
 //! ```
 //!
 //! **Group commit.** A turn takes everything that is waiting, up to a bound, and makes all that came of
@@ -12,10 +13,15 @@
 //! **Durable before visible.** Effects exist only after `persist`. If it fails the driver stops with the
 //! store's error and the process with it; there is no path on which a validator goes on.
 //!
+//! **The public comes last.** Its submissions and questions have a queue of their own, from which a turn
+//! takes few; when it is full they are refused. Questions are answered at the end of a turn, from what is
+//! durable.
+//!
 //! Readers never ask this thread for history: they watch the [`Snapshot`] and read from the store, which
 //! holds all that the snapshot speaks of.
 
 mod carry;
+mod clock;
 mod inbox;
 mod latency;
 
@@ -29,7 +35,8 @@ pub use inbox::Inbox;
 
 use self::{
     carry::Carrier,
-    inbox::{Control, Inputs, Turn},
+    clock::Clock,
+    inbox::{Control, Inputs, Public, Turn},
     latency::Latencies,
 };
 use crate::{
@@ -66,9 +73,29 @@ pub enum SubmitError {
     /// The core turned it away.
     #[error(transparent)]
     Rejected(#[from] Rejection),
+    /// The node does not come to it.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+}
+
+/// Why a question has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// Too many ask at once.
+    #[error("too many requests wait for this node; try again, or another node")]
+    Busy,
     /// The node is stopping.
     #[error("the node is stopping")]
     Stopping,
+}
+
+impl<T> From<mpsc::error::TrySendError<T>> for AskError {
+    fn from(error: mpsc::error::TrySendError<T>) -> Self {
+        match error {
+            mpsc::error::TrySendError::Full(_) => Self::Busy,
+            mpsc::error::TrySendError::Closed(_) => Self::Stopping,
+        }
+    }
 }
 
 /// The newest revealed block, for heartbeats.
@@ -95,6 +122,7 @@ pub struct Snapshot {
 #[derive(Clone)]
 pub struct Driver {
     control: mpsc::Sender<Control>,
+    public: mpsc::Sender<Public>,
     snapshot: watch::Receiver<Arc<Snapshot>>,
 }
 
@@ -103,16 +131,20 @@ impl Driver {
     ///
     /// # Errors
     ///
-    /// If it is turned away or the node is stopping.
+    /// If it is turned away, or the node is busy or stopping.
     pub async fn submit(&self, bundle: EncryptedBundle) -> Result<ReceiptBody, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        let submit = Control::Submit { bundle: Box::new(bundle), reply };
-        self.control.send(submit).await.or(Err(SubmitError::Stopping))?;
-        Ok(answer.await.or(Err(SubmitError::Stopping))??)
+        let submit = Public::Submit { bundle: Box::new(bundle), reply };
+        self.public.try_send(submit).map_err(AskError::from)?;
+        Ok(answer.await.or(Err(AskError::Stopping))??)
     }
 
-    /// Asks the core something that only it knows; none if the node is stopping.
-    pub async fn ask<T, F>(&self, question: F) -> Option<T>
+    /// Asks the core something that only it knows.
+    ///
+    /// # Errors
+    ///
+    /// If the node is busy or stopping.
+    pub async fn ask<T, F>(&self, question: F) -> Result<T, AskError>
     where
         T: Send + 'static,
         F: FnOnce(&Sequencer) -> T + Send + 'static,
@@ -124,8 +156,8 @@ impl Driver {
                 tracing::trace!("nobody waits for the answer");
             }
         };
-        self.control.send(Control::Ask(Box::new(question))).await.ok()?;
-        answer.await.ok()
+        self.public.try_send(Public::Ask(Box::new(question)))?;
+        answer.await.or(Err(AskError::Stopping))
     }
 
     /// Where the node stands, and every change of it.
@@ -173,10 +205,10 @@ impl Channels {
 impl Channels {
     /// What the network has put in, as the driver would take it.
     pub(crate) async fn take(&mut self) -> Vec<Input> {
-        let Turn { controls, messages } = self.inputs.next(None).await;
+        let Turn { controls, messages, .. } = self.inputs.next(None).await;
         let controls = controls.into_iter().filter_map(|control| match control {
             Control::Input(input) => Some(*input),
-            Control::Submit { .. } | Control::Ask(_) | Control::Stop => None,
+            Control::Stop => None,
         });
         let messages = messages
             .into_iter()
@@ -221,7 +253,7 @@ pub fn start(
     let Channels { inputs, inbox } = channels;
     let snapshot = Snapshot { status: parts.sequencer.status(), revealed: parts.revealed };
     let (publish, snapshot) = watch::channel(Arc::new(snapshot));
-    let driver = Driver { control: inbox.control(), snapshot };
+    let driver = Driver { control: inbox.control(), public: inbox.public(), snapshot };
     let carrier = Carrier::new(
         parts.network,
         parts.store.reader(),
@@ -266,33 +298,51 @@ struct Core {
 
 impl Core {
     fn run(mut self, first: Ready, runtime: &tokio::runtime::Handle) -> Result<(), DriverError> {
-        self.finish(now(), first)?;
+        let mut clock = Clock::start();
+        self.finish(clock.now(), first)?;
         loop {
-            let wait = self.sequencer.wake_at().map(|at| at.since(now()));
-            let Turn { controls, messages } = runtime.block_on(self.inputs.next(wait));
-            let now = now();
-            let mut ready = Ready::default();
-            for control in controls {
-                let input = match control {
-                    Control::Input(input) => *input,
-                    Control::Submit { bundle, reply } => self.carrier.submission(*bundle, reply),
-                    Control::Ask(question) => {
-                        question(&self.sequencer);
-                        continue;
-                    }
-                    Control::Stop => return Ok(()),
-                };
-                ready = ready.merge(self.sequencer.step(now, input));
+            let now = clock.now();
+            let wait = self.sequencer.wake_at().map(|at| at.since(now));
+            let turn = runtime.block_on(self.inputs.next(wait));
+            if !self.turn(clock.now(), turn)? {
+                return Ok(());
             }
-            for received in messages {
-                let input = Input::Message { from: received.from, message: received.message };
-                ready = ready.merge(self.sequencer.step(now, input));
-            }
-            if self.sequencer.wake_at().is_some_and(|at| at <= now) {
-                ready = ready.merge(self.sequencer.step(now, Input::Tick));
-            }
-            self.finish(now, ready)?;
         }
+    }
+
+    /// Takes one turn; returns whether to go on.
+    fn turn(&mut self, now: Time, turn: Turn) -> Result<bool, DriverError> {
+        let Turn { controls, messages, publics } = turn;
+        let mut ready = Ready::default();
+        for control in controls {
+            match control {
+                Control::Input(input) => ready = ready.merge(self.sequencer.step(now, *input)),
+                Control::Stop => return Ok(false),
+            }
+        }
+        for received in messages {
+            let input = Input::Message { from: received.from, message: received.message };
+            ready = ready.merge(self.sequencer.step(now, input));
+        }
+        let mut questions = Vec::new();
+        for public in publics {
+            match public {
+                Public::Submit { bundle, reply } => {
+                    let input = self.carrier.submission(*bundle, reply);
+                    ready = ready.merge(self.sequencer.step(now, input));
+                }
+                Public::Ask(question) => questions.push(question),
+            }
+        }
+        if self.sequencer.wake_at().is_some_and(|at| at <= now) {
+            ready = ready.merge(self.sequencer.step(now, Input::Tick));
+        }
+        self.finish(now, ready)?;
+        // Only now does the core know nothing that the store does not.
+        for question in questions {
+            question(&self.sequencer);
+        }
+        Ok(true)
     }
 
     fn finish(&mut self, now: Time, ready: Ready) -> Result<(), DriverError> {
@@ -354,6 +404,7 @@ impl Core {
     }
 }
 
+#[expect(clippy::cognitive_complexity, reason = "what the macros of tracing expand to")]
 fn log_progress(event: &Event) {
     match event {
         Event::Round { height, round, proposer } => {
@@ -381,6 +432,7 @@ fn log_progress(event: &Event) {
     }
 }
 
+#[expect(clippy::cognitive_complexity, reason = "what the macros of tracing expand to")]
 fn log_fault(event: &Event) {
     match event {
         Event::Equivocation(evidence) => {

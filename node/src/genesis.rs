@@ -264,8 +264,9 @@ fn config_text(plan: &Plan, index: u16, peers: &[Multiaddr]) -> String {
         r#"# Conclave validator {index} of "{name}". Paths are relative to this file.
 # Unknown keys are refused, so a misspelt one cannot be overlooked.
 
-# Database, signer state and the addresses in use. Back up data/signer.state: without it the validator
-# does not sign. Never run two nodes with the same keys.
+# Database, signer state and the addresses in use. Never run two nodes with the same keys, and never copy
+# or restore data/signer.state: an older one makes this validator sign twice, which costs its stake. If it
+# is lost, see `conclave node --lost-state`.
 data_dir = "data"
 # The same file for every node of the network.
 genesis = "../genesis.json"
@@ -290,8 +291,10 @@ full_peers_max = 16
 # The public API. It has no authentication of its own: keep it on loopback, or behind a proxy.
 [grpc]
 listen = "127.0.0.1:{grpc}"
-# Streams that may be open at once.
+# Streams of blocks and of bundles' fates that may be open at once.
 streams_max = 1024
+# Streams of batches that may be open at once: one for each node of a rollup. Each may hold some MiB.
+batch_streams_max = 64
 
 # Prometheus, at /metrics.
 [metrics]

@@ -45,7 +45,9 @@ pub fn start(config: &LogConfig) -> Result<(), LoggingError> {
 /// A plain level is about this program: libraries that narrate every vote or connection say only what is
 /// wrong. Whoever writes a filter gets just that.
 fn filter(level: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
-    const LIBRARIES: &str = "arc_malachitebft_core_consensus=warn,libp2p_swarm=warn";
+    const LIBRARIES: &str = "arc_malachitebft_core_consensus=warn,arc_malachitebft_core_driver=warn,\
+        arc_malachitebft_core_state_machine=warn,arc_malachitebft_core_votekeeper=warn,\
+        libp2p_swarm=warn";
     let plain = level.chars().all(|letter| letter.is_ascii_alphanumeric());
     let quiet = matches!(level, "error" | "off");
     if plain && !quiet { format!("{level},{LIBRARIES}").parse() } else { level.parse() }

@@ -116,16 +116,18 @@ impl Network {
 
     /// Queues `message` for one peer; without effect if it is not connected.
     pub fn send(&self, to: Peer, message: &Message) {
-        if let Some(outbox) = self.peers.outbox(to) {
-            outbox.push(lane(message), Bytes::from(message.encode()));
+        if let Some(outbox) = self.peers.outbox(to)
+            && let Some(frame) = encoded(message)
+        {
+            outbox.push(lane(message), frame);
         }
     }
 
     /// Queues `message` for every connected peer. It is encoded once.
     pub fn broadcast(&self, message: &Message) {
-        let bytes = Bytes::from(message.encode());
+        let Some(frame) = encoded(message) else { return };
         for outbox in self.peers.outboxes() {
-            outbox.push(lane(message), bytes.clone());
+            outbox.push(lane(message), frame.clone());
         }
     }
 
@@ -147,6 +149,17 @@ impl Network {
             tracing::debug!("the p2p transport had stopped before");
         }
     }
+}
+
+/// None for a message that every peer would call an offence.
+fn encoded(message: &Message) -> Option<Bytes> {
+    let (bytes, max) = (message.encode(), lane(message).frame_bytes_max());
+    if bytes.len() > max {
+        let (kind, found) = (message.kind(), bytes.len());
+        tracing::error!(kind, found, max, "a message is too long to be sent");
+        return None;
+    }
+    Some(Bytes::from(bytes))
 }
 
 const fn lane(message: &Message) -> Lane {

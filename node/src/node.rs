@@ -160,6 +160,7 @@ impl Node {
             signer: receipts,
             metrics,
             streams_max: config.grpc.streams_max,
+            batch_streams_max: config.grpc.batch_streams_max,
             tasks: tasks.clone(),
         };
         let grpc = rpc::serve(config.grpc.listen, parts, stop.clone()).await?;
@@ -197,6 +198,7 @@ impl Node {
     /// # Errors
     ///
     /// If the node had to stop by itself.
+    #[expect(clippy::cognitive_complexity, reason = "what the macros of tracing expand to")]
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
         let ended = tokio::select! {
             () = stop => None,

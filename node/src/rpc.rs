@@ -34,7 +34,7 @@ use tonic::{
 
 use self::recent::Recent;
 use crate::{
-    driver::Driver,
+    driver::{AskError, Driver},
     metrics::Metrics,
     network::Network,
     store::{RocksStore, StoreError},
@@ -43,7 +43,11 @@ use crate::{
 /// A request holds one bundle or a few ids.
 const REQUEST_BYTES_MAX: usize = EncryptedBundle::ENCODED_BYTES_MAX + 1_024;
 /// Messages that wait for a slow consumer of a stream; each may be a batch of some MiB.
-const STREAM_QUEUE_MAX: usize = 2;
+const STREAM_QUEUE_MAX: usize = 1;
+/// Reads of the store at once; each may yield a block of some MiB.
+const READS_MAX: usize = 32;
+/// A call, or the beginning of a stream, takes no longer.
+const CALL_PATIENCE: Duration = Duration::from_secs(30);
 /// Calls at once on one connection.
 const CALLS_PER_CONNECTION_MAX: u32 = 512;
 /// A connection that says nothing is asked whether it lives.
@@ -99,8 +103,10 @@ pub struct Parts {
     pub signer: Option<ReceiptSigner>,
     /// Where calls are counted.
     pub metrics: Arc<Metrics>,
-    /// Streams that may be open at once.
+    /// Streams of blocks and of bundles' fates that may be open at once.
     pub streams_max: u32,
+    /// Streams of batches that may be open at once.
+    pub batch_streams_max: u32,
     /// Tasks that the node waits for when it stops.
     pub tasks: TaskTracker,
 }
@@ -116,7 +122,10 @@ pub(crate) struct Context {
     network: Network,
     signer: Option<ReceiptSigner>,
     metrics: Arc<Metrics>,
+    /// Apart, so that whoever watches never keeps a rollup from its batches.
     streams: Arc<Semaphore>,
+    batch_streams: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -146,15 +155,16 @@ impl<T> Feed<T> {
 
 impl Context {
     /// Runs `task` as the source of a stream; it ends with the node or the consumer.
-    fn stream<T, F, Task>(&self, task: F) -> Result<Answers<T>, Status>
+    fn stream<T, F, Task>(&self, places: &Arc<Semaphore>, task: F) -> Result<Answers<T>, Status>
     where
         T: Send + 'static,
         F: FnOnce(Feed<T>) -> Task,
         Task: Future<Output = ()> + Send + 'static,
     {
-        let Ok(permit) = Arc::clone(&self.streams).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(places).try_acquire_owned() else {
             return Err(Status::resource_exhausted(
-                "all streams of this node are taken; try another node or raise grpc.streams_max",
+                "all such streams of this node are taken; try another node, or raise \
+                 grpc.streams_max or grpc.batch_streams_max",
             ));
         };
         let (answers, consumer) = mpsc::channel(STREAM_QUEUE_MAX);
@@ -176,20 +186,30 @@ impl Context {
         Ok(Box::pin(ReceiverStream::new(consumer)))
     }
 
-    /// Reads what may be large away from the threads that serve the network.
+    /// Reads what may be large away from the threads that serve the network, and not much at once.
     async fn read<T, F>(&self, read: F) -> Result<T, Status>
     where
         T: Send + 'static,
         F: FnOnce(&RocksStore) -> Result<T, ArchiveError<StoreError>> + Send + 'static,
     {
         let reader = Arc::clone(&self.reader);
-        match tokio::task::spawn_blocking(move || read(&reader)).await {
-            Ok(result) => result.map_err(|error| damaged(&error)),
-            Err(error) => {
-                tracing::error!(%error, "a read failed");
-                Err(Status::internal("the read failed; see the node's log"))
-            }
-        }
+        self.blocking(move || read(&reader).map_err(|error| damaged(&error))).await
+    }
+
+    async fn blocking<T, F>(&self, work: F) -> Result<T, Status>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> Result<T, Status> + Send + 'static,
+    {
+        let permit = Arc::clone(&self.reads).acquire_owned().await.or(Err(stopping()))?;
+        let done = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work()
+        });
+        done.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a read failed");
+            Err(Status::internal("the read failed; see the node's log"))
+        })
     }
 }
 
@@ -201,6 +221,13 @@ fn damaged(error: &ArchiveError<StoreError>) -> Status {
 
 fn stopping() -> Status {
     Status::unavailable("the node is stopping")
+}
+
+fn unanswered(error: AskError) -> Status {
+    match error {
+        AskError::Busy => Status::resource_exhausted(error.to_string()),
+        AskError::Stopping => stopping(),
+    }
 }
 
 fn malformed(error: &dyn std::error::Error) -> Status {
@@ -231,6 +258,8 @@ pub async fn serve(
         signer: parts.signer,
         metrics: parts.metrics,
         streams: Arc::new(Semaphore::new(parts.streams_max as usize)),
+        batch_streams: Arc::new(Semaphore::new(parts.batch_streams_max as usize)),
+        reads: Arc::new(Semaphore::new(READS_MAX)),
         tasks: parts.tasks.clone(),
         stop: stop.clone(),
     });
@@ -249,6 +278,7 @@ pub async fn serve(
     let router = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .max_concurrent_streams(Some(CALLS_PER_CONNECTION_MAX))
+        .timeout(CALL_PATIENCE)
         .add_service(health_service)
         .add_service(reflection)
         .add_service(submit.max_decoding_message_size(REQUEST_BYTES_MAX))

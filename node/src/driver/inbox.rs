@@ -1,5 +1,5 @@
-//! What waits for the driver, in three queues: what must not wait behind messages, messages that are
-//! urgent, and messages that are large.
+//! What waits for the driver, in four queues: what must not wait behind messages, messages that are
+//! urgent, messages that are large, and what the public asks and hands in.
 //!
 //! A full queue makes its senders wait, which is how a busy node slows its peers down: a reader that
 //! waits does not read, and the peer's window closes.
@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::network::Lane;
 
-/// Submissions, finished jobs and peers that come and go.
+/// Finished jobs and peers that come and go.
 const CONTROLS_MAX: usize = 1_024;
 /// Urgent messages of all peers.
 const URGENT_MAX: usize = 4_096;
@@ -23,6 +23,11 @@ const BULK_MAX: usize = 256;
 const BULK_KIB_MAX: u32 = 24 << 10;
 /// Inputs of one kind that one turn takes: what one sync serves.
 const TURN_MAX: usize = 256;
+/// Submissions and questions that may wait: if all are the largest bundles, a fifth of the memory that a
+/// validator is meant to take.
+const PUBLIC_MAX: usize = 512;
+/// Of these, what one turn takes: votes never wait for long behind strangers.
+const PUBLIC_TURN_MAX: usize = 64;
 
 /// A question to the core.
 pub(super) type Question = Box<dyn FnOnce(&Sequencer) + Send>;
@@ -33,6 +38,12 @@ pub(super) type Reply = oneshot::Sender<Result<ReceiptBody, Rejection>>;
 pub(super) enum Control {
     /// A finished job, or a peer that comes or goes.
     Input(Box<Input>),
+    /// Stop.
+    Stop,
+}
+
+/// What anyone may ask of the driver.
+pub(super) enum Public {
     /// A client's bundle.
     Submit {
         /// The bundle.
@@ -42,8 +53,6 @@ pub(super) enum Control {
     },
     /// A question.
     Ask(Question),
-    /// Stop.
-    Stop,
 }
 
 /// A message with the share of the memory bound that it holds while it waits.
@@ -57,6 +66,7 @@ pub(super) struct Received {
 #[derive(Clone)]
 pub struct Inbox {
     control: mpsc::Sender<Control>,
+    public: mpsc::Sender<Public>,
     urgent: mpsc::Sender<Received>,
     bulk: mpsc::Sender<Received>,
     bulk_kib: Arc<Semaphore>,
@@ -65,6 +75,10 @@ pub struct Inbox {
 impl Inbox {
     pub(super) fn control(&self) -> mpsc::Sender<Control> {
         self.control.clone()
+    }
+
+    pub(super) fn public(&self) -> mpsc::Sender<Public> {
+        self.public.clone()
     }
 
     /// Hands a message of `bytes` to the driver, waiting while it is busy. False if it has stopped.
@@ -105,6 +119,7 @@ pub(super) struct Inputs {
     control: mpsc::Receiver<Control>,
     urgent: mpsc::Receiver<Received>,
     bulk: mpsc::Receiver<Received>,
+    public: mpsc::Receiver<Public>,
 }
 
 /// What one turn takes.
@@ -112,16 +127,18 @@ pub(super) struct Inputs {
 pub(super) struct Turn {
     pub(super) controls: Vec<Control>,
     pub(super) messages: Vec<Received>,
+    pub(super) publics: Vec<Public>,
 }
 
 /// Makes the queues.
 pub(super) fn channels() -> (Inputs, Inbox) {
     let (control, controls) = mpsc::channel(CONTROLS_MAX);
+    let (public, publics) = mpsc::channel(PUBLIC_MAX);
     let (urgent, urgents) = mpsc::channel(URGENT_MAX);
     let (bulk, bulks) = mpsc::channel(BULK_MAX);
     let bulk_kib = Arc::new(Semaphore::new(BULK_KIB_MAX as usize));
-    let inputs = Inputs { control: controls, urgent: urgents, bulk: bulks };
-    (inputs, Inbox { control, urgent, bulk, bulk_kib })
+    let inputs = Inputs { control: controls, urgent: urgents, bulk: bulks, public: publics };
+    (inputs, Inbox { control, public, urgent, bulk, bulk_kib })
 }
 
 impl Inputs {
@@ -133,6 +150,7 @@ impl Inputs {
             Some(control) = self.control.recv() => turn.controls.push(control),
             Some(received) = self.urgent.recv() => turn.messages.push(received),
             Some(received) = self.bulk.recv() => turn.messages.push(received),
+            Some(public) = self.public.recv() => turn.publics.push(public),
             () = elapsed(wait) => {}
             else => turn.controls.push(Control::Stop),
         }
@@ -145,6 +163,10 @@ impl Inputs {
                 let Ok(received) = queue.try_recv() else { break };
                 turn.messages.push(received);
             }
+        }
+        while turn.publics.len() < PUBLIC_TURN_MAX {
+            let Ok(public) = self.public.try_recv() else { break };
+            turn.publics.push(public);
         }
         turn
     }
@@ -179,6 +201,26 @@ mod tests {
         assert_eq!(turn.controls.len(), 1);
         let kinds: Vec<_> = turn.messages.iter().map(|m| m.message.kind()).collect();
         assert_eq!(kinds, ["status", "bundles"]);
+    }
+
+    #[tokio::test]
+    async fn the_public_is_taken_last_a_little_at_a_time_and_refused_when_it_is_too_many() {
+        let (mut inputs, inbox) = channels();
+        let public = inbox.public();
+        let ask = || Public::Ask(Box::new(|_: &Sequencer| {}));
+        for _ in 0..PUBLIC_MAX {
+            assert!(public.try_send(ask()).is_ok());
+        }
+        assert!(
+            public.try_send(ask()).is_err(),
+            "beyond the bound it is refused, not kept waiting"
+        );
+        inbox.peer_up(PEER).await;
+        assert!(inbox.deliver(Lane::Bulk, PEER, Message::Bundles(Vec::new()), 10).await);
+        let turn = inputs.next(None).await;
+        assert_eq!((turn.controls.len(), turn.messages.len()), (1, 1), "nothing waits behind it");
+        assert_eq!(turn.publics.len(), PUBLIC_TURN_MAX);
+        assert_eq!(inputs.next(None).await.publics.len(), PUBLIC_TURN_MAX);
     }
 
     #[tokio::test]

@@ -14,6 +14,8 @@ use tokio::sync::Notify;
 
 /// Urgent messages that may wait: some seconds of votes and shares of a hundred validators.
 const URGENT_MAX: usize = 8_192;
+/// Bytes of urgent messages that may wait: a stalled peer must not cost more than a slow one.
+const URGENT_BYTES_MAX: usize = 16 << 20;
 /// Bytes of bulk that may wait for a peer; with a hundred peers that do not read, still below 2 GiB, since
 /// broadcasts are shared between queues.
 const BULK_BYTES_MAX: usize = 16 << 20;
@@ -31,6 +33,7 @@ pub enum Lane {
 struct Queues {
     urgent: VecDeque<Bytes>,
     bulk: VecDeque<Bytes>,
+    urgent_bytes: usize,
     bulk_bytes: usize,
     stuck: bool,
 }
@@ -55,13 +58,17 @@ impl Outbox {
             return;
         }
         match lane {
-            Lane::Urgent if queues.urgent.len() >= URGENT_MAX => {
+            Lane::Urgent
+                if queues.urgent.len() >= URGENT_MAX
+                    || queues.urgent_bytes.saturating_add(frame.len()) > URGENT_BYTES_MAX =>
+            {
                 let lost = queues.urgent.len().saturating_add(queues.bulk.len());
                 self.count_dropped(lost);
                 *queues = Queues { stuck: true, ..Queues::default() };
                 self.stuck.notify_one();
             }
             Lane::Urgent => {
+                queues.urgent_bytes = queues.urgent_bytes.saturating_add(frame.len());
                 queues.urgent.push_back(frame);
                 self.urgent_ready.notify_one();
             }
@@ -96,7 +103,11 @@ impl Outbox {
     pub(super) fn try_pop(&self, lane: Lane) -> Option<Bytes> {
         let mut queues = self.lock();
         match lane {
-            Lane::Urgent => queues.urgent.pop_front(),
+            Lane::Urgent => {
+                let frame = queues.urgent.pop_front()?;
+                queues.urgent_bytes = queues.urgent_bytes.saturating_sub(frame.len());
+                Some(frame)
+            }
             Lane::Bulk => {
                 let frame = queues.bulk.pop_front()?;
                 queues.bulk_bytes = queues.bulk_bytes.saturating_sub(frame.len());
@@ -152,6 +163,21 @@ mod tests {
         assert_eq!(outbox.dropped(), 0);
         outbox.push(Lane::Urgent, Bytes::from_static(b"vote"));
         assert_eq!(outbox.dropped(), URGENT_MAX as u64 + 1, "the session as a whole is given up");
+        assert_eq!(outbox.try_pop(Lane::Urgent), None);
+    }
+
+    #[test]
+    fn urgent_messages_are_bounded_by_bytes_too() {
+        let outbox = Outbox::default();
+        let frame = Bytes::from(vec![0; URGENT_BYTES_MAX / 2]);
+        for _ in 0..10 {
+            outbox.push(Lane::Urgent, frame.clone());
+            assert_eq!(outbox.try_pop(Lane::Urgent), Some(frame.clone()), "what is read is free");
+        }
+        for _ in 0..3 {
+            outbox.push(Lane::Urgent, frame.clone());
+        }
+        assert_eq!(outbox.dropped(), 3);
         assert_eq!(outbox.try_pop(Lane::Urgent), None);
     }
 }

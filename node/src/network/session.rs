@@ -27,6 +27,8 @@ use crate::{driver::Inbox, errors};
 pub(super) const STREAMS_MAX: usize = 3;
 /// A peer that takes nothing for this long is dead, whatever TCP still hopes.
 const WRITE_PATIENCE: Duration = Duration::from_secs(20);
+/// A peer that has not said hello within this keeps a place that another could use.
+const HELLO_PATIENCE: Duration = Duration::from_secs(5);
 /// Buffers of a stream: a few votes on one lane, a bundle on the other.
 const BUFFER_BYTES: usize = 32 << 10;
 
@@ -62,6 +64,8 @@ enum SessionError {
     Stuck,
     #[error("the peer took nothing for {WRITE_PATIENCE:?}")]
     Silent,
+    #[error("the hellos took longer than {HELLO_PATIENCE:?}")]
+    NoHello,
     #[error("the peer has begun another session")]
     Superseded,
     #[error("the node is stopping")]
@@ -74,9 +78,12 @@ impl SessionError {
         match self {
             Self::Garbage(_) | Self::WrongLane(_) | Self::Flood => true,
             Self::Frame(error) => error.is_fault(),
-            Self::Open { .. } | Self::Stuck | Self::Silent | Self::Superseded | Self::Stopping => {
-                false
-            }
+            Self::Open { .. }
+            | Self::Stuck
+            | Self::Silent
+            | Self::NoHello
+            | Self::Superseded
+            | Self::Stopping => false,
         }
     }
 }
@@ -116,6 +123,7 @@ impl Session {
     }
 
     /// Closes the connections to the peer, and keeps them closed for a while if it is at fault.
+    #[expect(clippy::cognitive_complexity, reason = "what the macros of tracing expand to")]
     async fn hang_up(&self, end: &SessionError) {
         let (peer, id, reason) = (self.link.peer, self.link.id, errors::chain(end));
         let command = if end.is_fault() {
@@ -125,9 +133,8 @@ impl Session {
             tracing::debug!(?peer, %id, reason, "session ended");
             SwarmCommand::Disconnect(id)
         };
-        if self.commands.send(command).await.is_err() {
-            tracing::debug!(?peer, "the transport has stopped");
-        }
+        // Nobody takes it once the transport has stopped, and then the connections are closed.
+        drop(self.commands.send(command).await);
     }
 
     async fn talk(&self, mut streams: mpsc::Receiver<(Lane, Stream)>) -> Option<SessionError> {
@@ -139,6 +146,8 @@ impl Session {
         }
         let mut hellos = Hellos::default();
         let mut read = Vec::new();
+        let too_late = tokio::time::sleep(HELLO_PATIENCE);
+        tokio::pin!(too_late);
         loop {
             tokio::select! {
                 Some((lane, stream)) = streams.recv() => {
@@ -158,6 +167,9 @@ impl Session {
                     if hellos.complete(step) {
                         self.come_up().await;
                     }
+                }
+                () = &mut too_late, if !self.link.up.is_cancelled() => {
+                    return Some(SessionError::NoHello);
                 }
                 // A task that panicked is this node's fault, not the peer's: begin anew.
                 Some(end) = tasks.join_next() => return Some(end.unwrap_or(SessionError::Stopping)),

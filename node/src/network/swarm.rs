@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use libp2p::{
-    Multiaddr, PeerId, Stream, Swarm, allow_block_list, connection_limits, identify, noise,
+    Multiaddr, PeerId, Stream, Swarm, allow_block_list, connection_limits, identify, noise, ping,
     swarm::{
-        NetworkBehaviour, SwarmEvent,
+        ConnectionId, NetworkBehaviour, SwarmEvent,
         dial_opts::{DialOpts, PeerCondition},
     },
     tcp, yamux,
@@ -40,6 +40,10 @@ const PENDING_MAX: u32 = 64;
 const CONNECTIONS_PER_PEER_MAX: u32 = 4;
 /// A connection without streams is closed after this: the spare one of two that crossed.
 const IDLE: Duration = Duration::from_secs(10);
+/// How often a connection is asked whether it lives, and how long it may take to answer: a link that went
+/// dead without a word takes votes into a hole until TCP gives up, a quarter of an hour later.
+const PING_EVERY: Duration = Duration::from_secs(5);
+const PING_PATIENCE: Duration = Duration::from_secs(10);
 /// Peers whose identity is remembered as shunned; the earliest is forgiven first.
 const BANNED_MAX: usize = 1_024;
 
@@ -59,6 +63,7 @@ struct Behaviour {
     blocked: allow_block_list::Behaviour<allow_block_list::BlockedPeers>,
     limits: connection_limits::Behaviour,
     identify: identify::Behaviour,
+    ping: ping::Behaviour,
     stream: libp2p_stream::Behaviour,
 }
 
@@ -122,6 +127,9 @@ fn build(config: &NetworkConfig, peers: &Peers) -> Result<Swarm<Behaviour>, Netw
         blocked: allow_block_list::Behaviour::default(),
         limits,
         identify: identify::Behaviour::new(identify),
+        ping: ping::Behaviour::new(
+            ping::Config::new().with_interval(PING_EVERY).with_timeout(PING_PATIENCE),
+        ),
         stream: libp2p_stream::Behaviour::new(),
     };
     let swarm = libp2p::SwarmBuilder::with_existing_identity(config.keypair.clone())
@@ -203,6 +211,11 @@ impl SwarmTask {
                 self.inbound.remove(&peer_id);
                 self.peers.disconnect(&peer_id);
             }
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event {
+                peer,
+                connection,
+                result: Err(error),
+            })) => self.on_ping_failure(peer, connection, &error),
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
                 tracing::debug!(%peer, %error, "cannot reach a peer");
             }
@@ -235,6 +248,17 @@ impl SwarmTask {
         let Some(session) = self.inbound.get(&peer) else { return };
         if session.try_send((lane, stream)).is_err() {
             tracing::debug!(%peer, "dropped a stream of a peer that opens too many");
+        }
+    }
+
+    /// Closes a connection that is dead. One that merely does not speak ping proves nothing.
+    fn on_ping_failure(&mut self, peer: PeerId, connection: ConnectionId, error: &ping::Failure) {
+        if matches!(error, ping::Failure::Unsupported) {
+            return;
+        }
+        tracing::info!(%peer, %error, "a connection is dead");
+        if !self.swarm.close_connection(connection) {
+            tracing::trace!(%peer, "the connection was gone already");
         }
     }
 

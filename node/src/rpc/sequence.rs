@@ -1,25 +1,33 @@
 //! `SequenceService`: for rollups. Contiguous by construction: a stream is a cursor over the store, and
 //! the cursor moves by one.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use conclave_grpc::v1::sequence_service_server::SequenceService;
-use conclave_sequencer::archive;
+use conclave_sequencer::archive::{self, ArchiveError};
 use conclave_types::{
     Batch, Height, RollupId,
     proto::v1::{self, stream_batches_request::Start, stream_batches_response::Event},
 };
+use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use super::{Answers, Context, Feed};
-use crate::driver::RevealedTip;
+use crate::{
+    driver::RevealedTip,
+    store::{RocksStore, StoreError},
+};
 
 /// Batches that a page may hold, as the proto says.
 const PAGE_BATCHES_MAX: u32 = 100;
 /// Bytes after which a page is cut. A page always holds one batch, whatever its size.
 const PAGE_BYTES: usize = 3 << 20;
-/// Batches that a stream reads ahead; one may be as large as a block.
-const READ_AHEAD: usize = 4;
+/// Batches that a stream reads ahead, and the bytes after which it reads no more of them; one may be as
+/// large as a block.
+const READ_AHEAD: u64 = 64;
+const READ_AHEAD_BYTES: usize = 1 << 20;
+/// A stream is never silent for longer, so that a quiet chain can be told from a dead connection.
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
 
 /// The service.
 pub(super) struct Sequence(pub(super) Arc<Context>);
@@ -88,16 +96,18 @@ impl SequenceService for Sequence {
         context.metrics.request("stream_batches");
         let request = request.into_inner();
         let rollup = context.known_rollup(request.rollup_id)?;
-        let next = match request.start {
-            Some(Start::Sequence(sequence)) => sequence,
+        let mut cursor = Cursor { rollup, next: 0, after: Height::ZERO };
+        match request.start {
+            Some(Start::Sequence(sequence)) => cursor.next = sequence,
             Some(Start::AfterHeight(height)) => {
-                context.first_above(rollup, Height::new(height)).await?
+                cursor.after = Height::new(height);
+                cursor.next = context.first_above(rollup, cursor.after).await?;
             }
-            Some(Start::Latest(_)) => context.next_sequence(rollup).await?,
+            Some(Start::Latest(_)) => cursor.next = context.next_sequence(rollup).await?,
             None => return Err(Status::invalid_argument("field start is missing")),
-        };
-        let task = stream(Arc::clone(context), rollup, next);
-        Ok(Response::new(context.stream(task)?))
+        }
+        let task = stream(Arc::clone(context), cursor);
+        Ok(Response::new(context.stream(&context.batch_streams, task)?))
     }
 
     async fn get_batches(
@@ -117,16 +127,8 @@ impl SequenceService for Sequence {
         let next_sequence = context.next_sequence(rollup).await?;
         let batches = context
             .read(move |store| {
-                let mut page: Vec<Batch> = Vec::new();
-                let mut bytes = 0_usize;
-                for sequence in (from..next_sequence).take(count as usize) {
-                    page.extend(archive::batches(store, rollup, sequence, 1)?);
-                    bytes = bytes.saturating_add(page.last().map_or(0, size));
-                    if bytes >= PAGE_BYTES {
-                        break;
-                    }
-                }
-                Ok(page)
+                let end = next_sequence.min(from.saturating_add(count.into()));
+                page(store, rollup, from..end, PAGE_BYTES)
             })
             .await?;
         Ok(Response::new(v1::GetBatchesResponse {
@@ -140,61 +142,112 @@ fn size(batch: &Batch) -> usize {
     batch.items.iter().map(|item| item.transaction.len()).sum()
 }
 
+/// Batches in order, up to the first that makes them `bytes_max` or more.
+fn page(
+    store: &RocksStore,
+    rollup: RollupId,
+    sequences: std::ops::Range<u64>,
+    bytes_max: usize,
+) -> Result<Vec<Batch>, ArchiveError<StoreError>> {
+    let mut page: Vec<Batch> = Vec::new();
+    let mut bytes = 0_usize;
+    for sequence in sequences {
+        let found = archive::batches(store, rollup, sequence, 1)?;
+        if found.is_empty() {
+            break;
+        }
+        page.extend(found);
+        bytes = bytes.saturating_add(page.last().map_or(0, size));
+        if bytes >= bytes_max {
+            break;
+        }
+    }
+    Ok(page)
+}
+
+/// Where a stream stands.
+struct Cursor {
+    rollup: RollupId,
+    /// The sequence that it reads next.
+    next: u64,
+    /// Batches up to this height are passed over: it may lie in the future.
+    after: Height,
+}
+
 fn stream(
     context: Arc<Context>,
-    rollup: RollupId,
-    next: u64,
+    cursor: Cursor,
 ) -> impl FnOnce(Feed<v1::StreamBatchesResponse>) -> futures::future::BoxFuture<'static, ()> {
     move |feed| {
         Box::pin(async move {
-            if let Err(status) = follow(&context, rollup, next, &feed).await {
+            if let Err(status) = follow(&context, cursor, &feed).await {
                 feed.fail(status).await;
             }
         })
     }
 }
 
-/// Sends every batch from `next` on, and a heartbeat whenever all up to a revealed height were sent.
-/// Returns when the consumer leaves or the node stops.
+/// Sends every batch from the cursor on, and a heartbeat whenever all up to a revealed height were sent
+/// or nothing was said for a while. Returns when the consumer leaves or the node stops.
 async fn follow(
     context: &Context,
-    rollup: RollupId,
-    mut next: u64,
+    mut cursor: Cursor,
     feed: &Feed<v1::StreamBatchesResponse>,
 ) -> Result<(), Status> {
     let mut snapshots = context.driver.watch();
     let mut told = None;
+    let mut due = Instant::now();
     loop {
         // Taken before the store is read: every batch up to this height is in it.
         let tip = snapshots.borrow_and_update().revealed;
-        if told != Some(tip.height) {
-            loop {
-                let read = move |store: &_| archive::batches(store, rollup, next, READ_AHEAD);
-                let batches = context.read(read).await?;
-                if batches.is_empty() {
-                    break;
-                }
-                for batch in batches {
-                    if batch.sequence != next {
-                        tracing::error!(%rollup, next, found = batch.sequence, "a batch is missing");
-                        return Err(Status::data_loss("a batch is missing from this node's store"));
-                    }
-                    next = next.saturating_add(1);
-                    let event = Event::Batch((&batch).into());
-                    if !feed.send(v1::StreamBatchesResponse { event: Some(event) }).await {
-                        return Ok(());
-                    }
-                }
-            }
-            let next_sequence = context.next_sequence(rollup).await?.min(next);
+        let news = told != Some(tip.height);
+        if news && !deliver(context, &mut cursor, feed).await? {
+            return Ok(());
+        }
+        if news || due <= Instant::now() {
+            let next_sequence = context.next_sequence(cursor.rollup).await?.min(cursor.next);
             let event = Event::Heartbeat(heartbeat(&tip, next_sequence));
             if !feed.send(v1::StreamBatchesResponse { event: Some(event) }).await {
                 return Ok(());
             }
             told = Some(tip.height);
+            due = Instant::now() + HEARTBEAT_EVERY;
         }
-        if snapshots.changed().await.is_err() {
+        // Too late is no error: it is time for a heartbeat.
+        if let Ok(Err(_)) = tokio::time::timeout_at(due, snapshots.changed()).await {
             return Ok(());
+        }
+    }
+}
+
+/// Sends all batches that there are; returns whether the consumer still takes them.
+async fn deliver(
+    context: &Context,
+    cursor: &mut Cursor,
+    feed: &Feed<v1::StreamBatchesResponse>,
+) -> Result<bool, Status> {
+    loop {
+        let (rollup, next) = (cursor.rollup, cursor.next);
+        let sequences = next..next.saturating_add(READ_AHEAD);
+        let read = move |store: &_| page(store, rollup, sequences, READ_AHEAD_BYTES);
+        let batches = context.read(read).await?;
+        if batches.is_empty() {
+            return Ok(true);
+        }
+        for batch in batches {
+            if batch.sequence != cursor.next {
+                let found = batch.sequence;
+                tracing::error!(%rollup, next = cursor.next, found, "a batch is missing");
+                return Err(Status::data_loss("a batch is missing from this node's store"));
+            }
+            cursor.next = cursor.next.saturating_add(1);
+            if batch.height <= cursor.after {
+                continue;
+            }
+            let event = Event::Batch((&batch).into());
+            if !feed.send(v1::StreamBatchesResponse { event: Some(event) }).await {
+                return Ok(false);
+            }
         }
     }
 }

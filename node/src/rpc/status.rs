@@ -11,7 +11,7 @@ use conclave_types::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Answers, Context, Feed, damaged, malformed, stopping};
+use super::{Answers, Context, Feed, damaged, malformed, unanswered};
 
 /// The service.
 pub(super) struct Node(pub(super) Arc<Context>);
@@ -94,7 +94,7 @@ impl NodeService for Node {
         let id = wire::id(&request.get_ref().bundle_id, "bundle_id", BundleId::from_slice)
             .map_err(|error| malformed(&error))?;
         // The pool first: a bundle that leaves it for a block is in the store by then.
-        let pooled = self.0.driver.ask(move |core| core.pooled(&id)).await.ok_or_else(stopping)?;
+        let pooled = self.0.driver.ask(move |core| core.pooled(&id)).await.map_err(unanswered)?;
         let bundle = match pooled {
             Some(bundle) => borsh::to_vec(&*bundle),
             None => match self.0.read(move |store| archive::bundle(store, &id)).await? {
@@ -112,7 +112,7 @@ impl NodeService for Node {
     ) -> Result<Response<Self::StreamBlocksStream>, Status> {
         self.0.metrics.request("stream_blocks");
         let context = Arc::clone(&self.0);
-        let answers = self.0.stream(|feed| async move {
+        let answers = self.0.stream(&self.0.streams, |feed| async move {
             if let Err(status) = follow(&context, &feed).await {
                 feed.fail(status).await;
             }
@@ -122,7 +122,10 @@ impl NodeService for Node {
 }
 
 /// Tells every decided and every revealed block from now on.
-async fn follow(context: &Context, feed: &Feed<v1::StreamBlocksResponse>) -> Result<(), Status> {
+async fn follow(
+    context: &Arc<Context>,
+    feed: &Feed<v1::StreamBlocksResponse>,
+) -> Result<(), Status> {
     let mut snapshots = context.driver.watch();
     let (mut decided, mut revealed) = {
         let snapshot = snapshots.borrow_and_update();
@@ -134,12 +137,12 @@ async fn follow(context: &Context, feed: &Feed<v1::StreamBlocksResponse>) -> Res
             (snapshot.status.decided, snapshot.revealed.height)
         };
         for height in decided.up_to(new_decided) {
-            if !feed.send(block_message(context, Level::Ordered, height)?).await {
+            if !feed.send(block_message(context, Level::Ordered, height).await?).await {
                 return Ok(());
             }
         }
         for height in revealed.up_to(new_revealed) {
-            if !feed.send(block_message(context, Level::Revealed, height)?).await {
+            if !feed.send(block_message(context, Level::Revealed, height).await?).await {
                 return Ok(());
             }
         }
@@ -148,7 +151,16 @@ async fn follow(context: &Context, feed: &Feed<v1::StreamBlocksResponse>) -> Res
     Ok(())
 }
 
-fn block_message(
+async fn block_message(
+    context: &Arc<Context>,
+    level: Level,
+    height: Height,
+) -> Result<v1::StreamBlocksResponse, Status> {
+    let reader = Arc::clone(context);
+    context.blocking(move || read_block_message(&reader, level, height)).await
+}
+
+fn read_block_message(
     context: &Context,
     level: Level,
     height: Height,

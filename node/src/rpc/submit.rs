@@ -12,8 +12,11 @@ use conclave_types::{
 };
 use tonic::{Code, Request, Response, Status};
 
-use super::{Answers, Context, Feed, damaged, malformed, stopping};
-use crate::{driver::SubmitError, errors};
+use super::{Answers, Context, Feed, malformed, unanswered};
+use crate::{
+    driver::{AskError, Snapshot, SubmitError},
+    errors,
+};
 
 /// Bytes that authenticated encryption adds to a bucket.
 const TAG_BYTES: u32 = 16;
@@ -72,7 +75,7 @@ impl SubmitService for Submit {
             Status::invalid_argument(format!("these bytes are no canonical bundle: {error}"))
         })?;
         let id = bundle.id();
-        if let Some(place) = archive::place(&*context.reader, &id).map_err(|e| damaged(&e))? {
+        if let Some(place) = context.read(move |store| archive::place(store, &id)).await? {
             return Err(Status::already_exists(format!(
                 "bundle {id} was included at height {}",
                 place.height
@@ -121,7 +124,7 @@ impl SubmitService for Submit {
             Err(error) => return Err(malformed(&error)),
         };
         let context = Arc::clone(&self.0);
-        let answers = self.0.stream(|feed| watch(context, id, until, feed))?;
+        let answers = self.0.stream(&self.0.streams, |feed| watch(context, id, until, feed))?;
         Ok(Response::new(answers))
     }
 
@@ -156,7 +159,7 @@ impl SubmitService for Submit {
             .map_err(|error| malformed(&error))?;
         let lane = request.lane;
         let account = self.0.driver.ask(move |core| core.account(&address, lane)).await;
-        let account = account.ok_or_else(stopping)?;
+        let account = account.map_err(unanswered)?;
         Ok(Response::new(v1::GetAccountResponse {
             balance_gwei: account.balance.as_u64(),
             next_sequence: account.next_sequence,
@@ -165,7 +168,8 @@ impl SubmitService for Submit {
     }
 }
 
-/// Tells every change of a bundle's status until it is at the wanted level.
+/// Tells every rise of a bundle's level until it is at the wanted one. A bundle that was received and
+/// then lost its place in the pool is not told of: whoever hands it in again has it received again.
 async fn watch(
     context: Arc<Context>,
     id: BundleId,
@@ -174,31 +178,63 @@ async fn watch(
 ) {
     let mut snapshots = context.driver.watch();
     let mut told = None;
+    let mut seen: Option<Arc<Snapshot>> = None;
     loop {
-        // Marked as seen before the store is read: what comes later wakes this task again.
-        snapshots.mark_unchanged();
-        let status = match context.bundle_status(id).await {
-            Ok(status) => status,
-            Err(status) => return feed.fail(status).await,
-        };
-        let level = status.level();
-        if told != Some(level) {
-            told = Some(level);
-            if !feed.send(v1::WatchBundleResponse { status: Some(status) }).await {
-                return;
+        // Taken before the store is read: what comes later wakes this task again.
+        let snapshot = Arc::clone(&snapshots.borrow_and_update());
+        if seen.is_none_or(|seen| may_have_risen(told, &seen, &snapshot)) {
+            let status = match look(&context, id, told).await {
+                Ok(status) => status,
+                // There will be another block, and another look.
+                Err(status) if told.is_some() && status.code() == Code::ResourceExhausted => None,
+                Err(status) => return feed.fail(status).await,
+            };
+            if let Some(status) = status
+                && told < Some(status.level())
+            {
+                told = Some(status.level());
+                if !feed.send(v1::WatchBundleResponse { status: Some(status) }).await {
+                    return;
+                }
             }
         }
-        if level >= until || snapshots.changed().await.is_err() {
+        seen = Some(snapshot);
+        if told >= Some(until) || snapshots.changed().await.is_err() {
             return;
         }
     }
 }
 
+/// Whether what has changed can concern a bundle of this level. Few changes do, and thousands may watch.
+fn may_have_risen(told: Option<Level>, before: &Snapshot, now: &Snapshot) -> bool {
+    let decided = before.status.decided != now.status.decided;
+    let revealed = before.revealed != now.revealed;
+    match told {
+        None | Some(Level::Unspecified) => decided || before.status.pool != now.status.pool,
+        Some(Level::Received) => decided,
+        Some(_) => revealed,
+    }
+}
+
+/// The status, if it can be above what was told.
+async fn look(
+    context: &Arc<Context>,
+    id: BundleId,
+    told: Option<Level>,
+) -> Result<Option<v1::BundleStatus>, Status> {
+    if told >= Some(Level::Received) {
+        return context.decided_status(id).await;
+    }
+    context.bundle_status(id).await.map(Some)
+}
+
 /// A rejection as the proto documents it.
 fn refusal(error: &SubmitError) -> Status {
     let code = match error {
-        SubmitError::Stopping => Code::Unavailable,
-        SubmitError::Rejected(Rejection::Busy { .. }) => Code::ResourceExhausted,
+        SubmitError::Ask(AskError::Stopping) => Code::Unavailable,
+        SubmitError::Ask(AskError::Busy) | SubmitError::Rejected(Rejection::Busy { .. }) => {
+            Code::ResourceExhausted
+        }
         SubmitError::Rejected(Rejection::Admission(reason)) if reason.is_permanent() => {
             Code::InvalidArgument
         }

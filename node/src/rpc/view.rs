@@ -1,5 +1,7 @@
 //! Where a bundle stands, from the store and the pool.
 
+use std::sync::Arc;
+
 use conclave_sequencer::archive;
 use conclave_types::{
     BundleId, Gwei, Outcome,
@@ -7,17 +9,20 @@ use conclave_types::{
 };
 use tonic::Status;
 
-use super::{Context, damaged, stopping};
+use super::{Context, damaged, unanswered};
 
 impl Context {
     /// A bundle's status: from the chain if it was decided, else from the pool.
-    pub(super) async fn bundle_status(&self, id: BundleId) -> Result<v1::BundleStatus, Status> {
-        if let Some(status) = self.decided_status(id)? {
+    pub(super) async fn bundle_status(
+        self: &Arc<Self>,
+        id: BundleId,
+    ) -> Result<v1::BundleStatus, Status> {
+        if let Some(status) = self.decided_status(id).await? {
             return Ok(status);
         }
-        let held = self.driver.ask(move |core| core.is_pooled(&id)).await.ok_or_else(stopping)?;
+        let held = self.driver.ask(move |core| core.is_pooled(&id)).await.map_err(unanswered)?;
         // It may have been decided between the two looks; then it is no longer pooled.
-        if !held && let Some(status) = self.decided_status(id)? {
+        if !held && let Some(status) = self.decided_status(id).await? {
             return Ok(status);
         }
         let level = if held { Level::Received } else { Level::Unspecified };
@@ -29,7 +34,15 @@ impl Context {
     }
 
     /// The status of a decided bundle; none if it was not decided.
-    pub(super) fn decided_status(&self, id: BundleId) -> Result<Option<v1::BundleStatus>, Status> {
+    pub(super) async fn decided_status(
+        self: &Arc<Self>,
+        id: BundleId,
+    ) -> Result<Option<v1::BundleStatus>, Status> {
+        let context = Arc::clone(self);
+        self.blocking(move || context.read_status(id)).await
+    }
+
+    fn read_status(&self, id: BundleId) -> Result<Option<v1::BundleStatus>, Status> {
         let store = &*self.reader;
         let Some(place) = archive::place(store, &id).map_err(|e| damaged(&e))? else {
             return Ok(None);
