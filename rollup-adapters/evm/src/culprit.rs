@@ -6,12 +6,19 @@
 //! the shortest prefix of it that cannot be sealed either is searched for by halving; its last
 //! transaction is skipped, and the rest is tried again. The search depends on the batch and the
 //! state alone, so every node skips the same.
+//!
+//! A machine that is short of threads or memory fails too, once or for a while. Nobody else would skip
+//! what it skips, so a failure counts only if it comes again: the whole is tried twice before a search,
+//! and a culprit is one only if its prefix still fails when the search is over.
 
 use std::collections::BTreeMap;
 
 /// Culprits that are looked for one by one. Behind the last one the rest of the slot is skipped: a
 /// slot full of them must not take for ever (each costs about 2·log₂(n) builds).
 pub const CULPRITS_MAX: usize = 32;
+
+/// Searches that may find that there is no culprit. Then the machine is not to be trusted.
+const EXCUSES_MAX: usize = 3;
 
 /// Why an attempt to seal failed.
 #[derive(Debug, thiserror::Error)]
@@ -38,16 +45,34 @@ pub fn seal<T, E>(
     mut attempt: impl FnMut(&Excluded, usize) -> Result<T, AttemptError<E>>,
 ) -> Result<T, AttemptError<E>> {
     let mut excluded = Excluded::new();
-    for culprit in 1..=CULPRITS_MAX {
+    let mut excuses: usize = 0;
+    let mut culprit: usize = 1;
+    while culprit <= CULPRITS_MAX {
+        match attempt(&excluded, count) {
+            Err(AttemptError::Unsealable(_)) => {}
+            sealed_or_ours => return sealed_or_ours,
+        }
         let reason = match attempt(&excluded, count) {
             Err(AttemptError::Unsealable(reason)) => reason,
             sealed_or_ours => return sealed_or_ours,
         };
         let prefix = longest_sealable(&excluded, count, &mut attempt)?;
+        match attempt(&excluded, prefix.saturating_add(1).min(count)) {
+            // It seals after all: whatever failed was not this item, nor any before it.
+            Ok(_) if excuses < EXCUSES_MAX => {
+                excuses = excuses.saturating_add(1);
+                continue;
+            }
+            // A machine on which the same fails now and then cannot tell whose fault it is.
+            Ok(_) => return Err(AttemptError::Unsealable(reason)),
+            Err(AttemptError::Unsealable(_)) => {}
+            Err(ours @ AttemptError::Ours(_)) => return Err(ours),
+        }
         let end = if culprit < CULPRITS_MAX { prefix.saturating_add(1) } else { count };
         for index in prefix..end {
             excluded.entry(index).or_insert_with(|| reason.clone());
         }
+        culprit = culprit.saturating_add(1);
     }
     attempt(&excluded, count)
 }
@@ -100,6 +125,40 @@ mod tests {
     fn a_slot_full_of_culprits_ends_with_its_sealable_prefix() {
         let bad: Vec<_> = (100..1_000).collect();
         assert_eq!(seal(1_001, without(&bad)).unwrap(), (0..100).collect::<Vec<_>>());
+    }
+
+    /// Attempts fail by chance where `fails` says so, counted from zero.
+    fn unsteady(
+        bad: &[usize],
+        fails: impl Fn(usize) -> bool,
+    ) -> impl FnMut(&Excluded, usize) -> Attempt {
+        let mut honest = without(bad);
+        let mut count = 0;
+        move |excluded, prefix| {
+            count += 1;
+            if fails(count - 1) && prefix > 0 {
+                return Err(AttemptError::Unsealable("no thread to be had".into()));
+            }
+            honest(excluded, prefix)
+        }
+    }
+
+    #[test]
+    fn what_fails_once_is_not_skipped() {
+        for failing in 0..12 {
+            let sealed = seal(10, unsteady(&[4], |attempt| attempt == failing));
+            let expected: Vec<_> = (0..10).filter(|i| *i != 4).collect();
+            assert_eq!(sealed.unwrap(), expected, "attempt {failing}");
+        }
+        assert_eq!(seal(10, unsteady(&[], |attempt| attempt == 0)).unwrap().len(), 10);
+    }
+
+    #[test]
+    fn a_machine_that_fails_for_a_while_skips_nothing() {
+        for length in 2..6 {
+            let sealed = seal(10, unsteady(&[], |attempt| attempt < length));
+            assert_eq!(sealed.unwrap().len(), 10, "{length} failures in a row");
+        }
     }
 
     #[test]

@@ -228,7 +228,9 @@ fn is_ours(error: &ChainError) -> bool {
         | ChainError::UnknownPayload
         | ChainError::EvmError(EvmError::DB(_)) => true,
         ChainError::EvmError(EvmError::Custom(text)) | ChainError::Custom(text) => {
-            text.contains("Database access error") || text.contains("DB error")
+            text.contains("Database access error")
+                || text.contains("DB error")
+                || text.contains("Failed to spawn")
         }
         ChainError::InvalidBlock(_)
         | ChainError::RLPDecodeError(_)

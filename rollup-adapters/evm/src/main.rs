@@ -1,6 +1,12 @@
 //! `conclave-evm`: an EVM rollup node on Conclave's ordered stream.
 
-use std::{net::SocketAddr, num::NonZeroU64, path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write as _},
+    net::SocketAddr,
+    num::NonZeroU64,
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -17,10 +23,10 @@ use tracing_subscriber::EnvFilter;
 const EXAMPLES: &str = "\
 Examples:
   Follow rollup 901 of a local devnet, with the well-known dev accounts funded:
-    conclave-evm --chain-id 901 --sequencer http://127.0.0.1:7101 --data-dir ./rollup-901 --dev-accounts
+    conclave-evm --chain-id 901 --sequencer http://127.0.0.1:26601 --data-dir ./rollup-901 --dev-accounts
 
   The same with accounts of your own, two nodes to follow, and JSON logs:
-    conclave-evm --chain-id 901 --sequencer http://10.0.0.1:7101 --sequencer http://10.0.0.2:7101 \\
+    conclave-evm --chain-id 901 --sequencer http://10.0.0.1:26601 --sequencer http://10.0.0.2:26601 \\
       --data-dir /var/lib/conclave-evm --genesis alloc.json --rpc 127.0.0.1:8545 --json
 
   Ask it:
@@ -117,6 +123,13 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
+            // Where nothing is logged, be it by choice or because logging cannot start, it is said plainly.
+            // If standard error is gone too, the exit code still says it.
+            if !tracing::enabled!(tracing::Level::ERROR)
+                && writeln!(io::stderr(), "error: {error:#}").is_err()
+            {
+                return ExitCode::from(2);
+            }
             ExitCode::FAILURE
         }
     }
