@@ -86,7 +86,7 @@ pub(crate) struct Devnet {
     /// The height before that.
     pub(crate) start_height: u64,
     /// Removed when the network is dropped.
-    _temporary: Option<tempfile::TempDir>,
+    temporary: Option<tempfile::TempDir>,
 }
 
 #[derive(Deserialize)]
@@ -97,9 +97,20 @@ struct Addresses {
 }
 
 impl Devnet {
-    /// Starts every process and waits for the first block.
+    /// Starts every process and waits for the first block. If it fails, its logs are kept: errors point
+    /// at them.
     pub(crate) async fn start(setup: &Setup) -> Result<Self, DevnetError> {
-        let (root, temporary) = root(setup)?;
+        let (root, mut temporary) = root(setup)?;
+        match Box::pin(Self::start_in(setup, &root)).await {
+            Ok(devnet) => Ok(Self { temporary, ..devnet }),
+            Err(error) => {
+                keep(&mut temporary);
+                Err(error)
+            }
+        }
+    }
+
+    async fn start_in(setup: &Setup, root: &Path) -> Result<Self, DevnetError> {
         let logs = root.join("logs");
         std::fs::create_dir_all(&logs).map_err(at(&logs))?;
         let network = root.join("network");
@@ -110,10 +121,10 @@ impl Devnet {
         let endpoints: Vec<_> = validators.iter().map(|v| v.grpc.clone()).collect();
         let client = Client::connect(endpoints.iter().cloned()).await?;
         let start_height = client.progression().await?.decided.as_u64();
-        processes.extend(start_rollups(setup, &root, &logs, &endpoints)?);
+        processes.extend(start_rollups(setup, root, &logs, &endpoints)?);
         first_block(&client, start_height, &logs, &mut processes).await?;
         let first_block_after = started.elapsed();
-        let rollups = connect_rollups(&root, &logs, &mut processes).await?;
+        let rollups = connect_rollups(root, &logs, &mut processes).await?;
         Ok(Self {
             client,
             validators,
@@ -122,8 +133,13 @@ impl Devnet {
             logs,
             first_block_after,
             start_height,
-            _temporary: temporary,
+            temporary: None,
         })
+    }
+
+    /// Keeps the temporary directory for whoever looks into a failure; says where it is.
+    pub(crate) fn keep(&mut self) -> Option<PathBuf> {
+        keep(&mut self.temporary)
     }
 
     /// An error if any process has ended by itself.
@@ -140,6 +156,10 @@ impl Devnet {
         killed.extend(stop(processes).await);
         killed
     }
+}
+
+fn keep(temporary: &mut Option<tempfile::TempDir>) -> Option<PathBuf> {
+    temporary.take().map(tempfile::TempDir::keep)
 }
 
 fn root(setup: &Setup) -> Result<(PathBuf, Option<tempfile::TempDir>), DevnetError> {

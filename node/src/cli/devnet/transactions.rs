@@ -240,7 +240,6 @@ mod tests {
     #[test]
     fn every_envelope_decodes_to_what_was_signed_and_recovers_to_the_signer() {
         use alloy::consensus::Transaction as _;
-        use alloy::consensus::transaction::SignerRecoverable as _;
         let table = [(Envelope::Eip1559, 2), (Envelope::Eip2930, 1), (Envelope::Legacy, 0)];
         for (envelope, kind) in table {
             let mut account = account(901);
@@ -250,7 +249,9 @@ mod tests {
             assert_eq!(decoded.chain_id(), Some(901));
             assert_eq!(decoded.nonce(), 7);
             assert_eq!(*decoded.tx_hash(), raw.hash);
-            assert_eq!(decoded.recover_signer().unwrap(), account.address());
+            let hash = decoded.signature_hash();
+            let signer = decoded.signature().recover_address_from_prehash(&hash);
+            assert_eq!(signer.unwrap(), account.address());
             assert_eq!(account.nonce, 8);
         }
     }
