@@ -44,6 +44,7 @@ fn resigned(
     bundle
 }
 
+#[expect(clippy::too_many_lines, reason = "one table, a line or two for each offence")]
 #[tokio::test(flavor = "multi_thread")]
 async fn each_bad_bundle_gets_its_exact_refusal() {
     let network = Network::start().await;

@@ -110,8 +110,8 @@ fn what_a_validator_wrote_down() {
     // From the disk rather than the network; a damaged record must be an error, not a panic.
     let corpus = [vec![0; 64], vec![1; 128], vec![2; 256]];
     fuzz("records", &corpus, |bytes| {
-        drop(canonical::<WalEntry>(bytes));
-        drop(canonical::<SignedRecord>(bytes));
+        let _entry = canonical::<WalEntry>(bytes);
+        let _record = canonical::<SignedRecord>(bytes);
         let _mark = canonical::<HighWater>(bytes);
     });
 }

@@ -81,8 +81,7 @@ impl Load {
         while let Some(ended) = self.users.join_next().await {
             ended.expect("no user panics");
         }
-        let acknowledged = self.acknowledged.lock().expect("no user panics").clone();
-        acknowledged
+        self.acknowledged.lock().expect("no user panics").clone()
     }
 }
 
