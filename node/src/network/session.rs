@@ -123,7 +123,6 @@ impl Session {
     }
 
     /// Closes the connections to the peer, and keeps them closed for a while if it is at fault.
-    #[expect(clippy::cognitive_complexity, reason = "what the macros of tracing expand to")]
     async fn hang_up(&self, end: &SessionError) {
         let (peer, id, reason) = (self.link.peer, self.link.id, errors::chain(end));
         let command = if end.is_fault() {
