@@ -257,7 +257,7 @@ fn each_rule_finds_its_offender() {
         Source::new("sequencer/src/clock.rs", "let now = std::time::Instant::now();\n"),
         Source::new("node/src/later.rs", concat!("//! Later.\nto", "do!(\"write\")\n")),
         Source::new("node/src/long.rs", &long),
-        Source::new("node/src/double.rs", "//! A double.\npub struct MockStore;\n"),
+        Source::new("node/src/double.rs", concat!("//! A double.\npub struct ", "MockStore;\n")),
         Source::new(
             "types/src/lazy.rs",
             concat!("//! Lazy.\n#[cfg(test)]\nmod tests {\n#[ig", "nore]\n}\n"),
@@ -266,7 +266,7 @@ fn each_rule_finds_its_offender() {
     assert_eq!(missing_module_docs(&offenders), ["sequencer/src/clock.rs does not open with //!"]);
     assert_eq!(giant_files(&offenders), ["node/src/long.rs has 501 production lines"]);
     assert_eq!(unfinished(&offenders), [concat!("node/src/later.rs:2: to", "do!(")]);
-    assert_eq!(doubles(&offenders), ["node/src/double.rs:2: pub struct MockStore;"]);
+    assert_eq!(doubles(&offenders), [concat!("node/src/double.rs:2: pub struct ", "MockStore;")]);
     assert_eq!(ambient(&offenders), ["sequencer/src/clock.rs:1: Instant::now"]);
     assert_eq!(
         hidden_or_sleeping_tests(&offenders),
