@@ -1,17 +1,17 @@
 //! The engine: one validator's (or follower's) BFT, one height at a time.
 
+mod blocks;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use conclave_types::{BlockId, Certificate, Height, Round, Time, ValidatorIndex};
-use malachitebft_core_consensus::{
-    Error as CoreError, Input, LocallyProposedValue, State, process,
-};
+use malachitebft_core_consensus::{Error as CoreError, Input, State, process};
 use malachitebft_core_types::{Validator as _, VoteExtensionPolicy};
 use malachitebft_metrics::Metrics;
 
 use crate::{
     archive::{self, Archive},
-    context::{Bft, CoreHeight, ValidatorSet, Value},
+    context::{Bft, CoreHeight, ValidatorSet},
     convert::{
         polka_to_core, proposal_to_core, round_certificate_to_core, round_to_core, vote_to_core,
     },
@@ -22,7 +22,7 @@ use crate::{
     recover::{as_signed, check_own_key, new_core, precommits, read_log},
     signer::{Signer, Silence},
     timers::Timers,
-    wal::{Logged, value_input},
+    wal::Logged,
 };
 
 /// Certificates of higher rounds are dropped: the core counts rounds in 32 bits and adds to them.
@@ -381,53 +381,6 @@ impl Engine {
             self.shell.archive.prune(self.tip);
         }
         std::mem::take(&mut self.shell.out)
-    }
-
-    /// If the core waits for a block of ours: proposes the recorded one again, or asks for one.
-    fn answer_wanted(&mut self) {
-        let Some(round) = self.shell.wanted.take() else { return };
-        let height = self.shell.height;
-        let open = self.running
-            && self.core.driver.step_is_propose()
-            && self.core.round() == round_to_core(round);
-        if !open || !self.shell.signer.may_propose(height, round) {
-            return;
-        }
-        match self.shell.signer.proposed(height, round) {
-            Some(block) => self.feed_proposal(round, block),
-            None => self.shell.out.push(Output::NeedProposal { height, round }),
-        }
-    }
-
-    /// Tells the core the verdict on each judged block, in each round in which it is proposed by now.
-    fn feed_values(&mut self) {
-        let height = self.shell.height;
-        let judged = self.judged.iter().flat_map(|(block, valid)| {
-            let rounds = self.shell.proposed.get(block).into_iter().flatten();
-            rounds.map(|round| (*block, *round, *valid))
-        });
-        let untold =
-            |(block, round, _): &(BlockId, Round, bool)| !self.told.contains(&(*block, *round));
-        let ready: Vec<_> = judged.filter(untold).collect();
-        for (block, round, valid) in ready {
-            self.told.insert((block, round));
-            if self.shell.decided.is_none() {
-                let proposer = self.proposer(height, round);
-                self.feed(value_input(height, round, proposer, block, valid));
-            }
-        }
-    }
-
-    fn feed_proposal(&mut self, round: Round, block: BlockId) {
-        let height = self.shell.height;
-        // If it cannot be signed, the wait for a proposal must go on, so that the round can end.
-        if !self.shell.signer.may_propose(height, round) {
-            return;
-        }
-        let block = self.shell.signer.proposed(height, round).unwrap_or(block);
-        let value =
-            LocallyProposedValue::new(CoreHeight(height), round_to_core(round), Value(block));
-        self.feed(Input::Propose(value));
     }
 
     fn feed_record(&mut self, record: &SignedRecord) {

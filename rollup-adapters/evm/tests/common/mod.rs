@@ -39,12 +39,13 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(
     mut condition: impl FnMut() -> F,
 ) -> T {
     let start = Instant::now();
+    let mut looks = tokio::time::interval(Duration::from_millis(5));
     loop {
         if let Some(found) = condition().await {
             return found;
         }
         assert!(start.elapsed() < DEADLINE, "never happened: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        looks.tick().await;
     }
 }
 
