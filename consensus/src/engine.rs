@@ -12,9 +12,7 @@ use malachitebft_metrics::Metrics;
 use crate::{
     archive::{self, Archive},
     context::{Bft, CoreHeight, ValidatorSet},
-    convert::{
-        polka_to_core, proposal_to_core, round_certificate_to_core, round_to_core, vote_to_core,
-    },
+    convert::{polka_to_core, proposal_to_core, round_certificate_to_core, vote_to_core},
     handler::Shell,
     interface::{CatchUpError, Config, ConfigError, Fault, Output, ProposedBlock},
     message::ConsensusMessage,
