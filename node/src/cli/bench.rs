@@ -84,6 +84,11 @@ async fn bench(arguments: Arguments) -> Result<ExitCode, DevnetError> {
         report = Box::pin(measure(&mut devnet, users, &arguments, &screen)) => Some(report),
         () = interrupted.wait() => None,
     };
+    if matches!(report, Some(Err(_)))
+        && let Some(path) = devnet.keep()
+    {
+        screen.line(format!("its logs and data are kept in {}", path.display()));
+    }
     devnet.stop().await;
     let Some(report) = report.transpose()? else { return Ok(ExitCode::FAILURE) };
     if arguments.json {

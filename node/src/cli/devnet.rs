@@ -113,6 +113,11 @@ async fn devnet(arguments: Arguments) -> Result<ExitCode, DevnetError> {
             if arguments.blocks.is_none() { finish(&devnet, &screen).await } else { Ok(false) }
         }
     };
+    if result.is_err()
+        && let Some(path) = devnet.keep()
+    {
+        screen.line(format!("its logs and data are kept in {}", path.display()));
+    }
     let killed = devnet.stop().await;
     for name in &killed {
         screen.line(format!("{name} did not stop when asked, and was killed"));
@@ -128,10 +133,11 @@ pub(crate) fn payer(key: &str) -> Result<PayerAddress, DevnetError> {
     Ok(Payer::from_hex(key).map_err(ClientError::from)?.address())
 }
 
-/// SIGINT or SIGTERM.
+/// SIGINT, SIGTERM, or SIGHUP when the terminal is closed.
 pub(crate) struct Interrupted {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
 }
 
 impl Interrupted {
@@ -141,6 +147,7 @@ impl Interrupted {
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
+            hang_up: listen(SignalKind::hangup())?,
         })
     }
 
@@ -149,6 +156,7 @@ impl Interrupted {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            _ = self.hang_up.recv() => {}
         }
     }
 }

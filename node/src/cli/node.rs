@@ -4,6 +4,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use conclave_node::{config::Config, errors, logging, node::Node};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How long tasks may take to notice that the node has stopped.
@@ -41,6 +42,8 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     logging::start(&config.log)?;
+    raise_files_max();
+    warn_of_lost_state(arguments.lost_state);
     let runtime = super::runtime()?;
     let result = runtime.block_on(serve(&config, arguments.lost_state, arguments.exit_with_parent));
     runtime.shutdown_timeout(STOP_PATIENCE);
@@ -50,6 +53,39 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Err(ref error) => tracing::error!(reason = errors::chain(&**error), "the node stopped"),
     }
     result.map(|()| ExitCode::SUCCESS)
+}
+
+/// An option that is left in a unit file would hide the next loss.
+fn warn_of_lost_state(lost_state: bool) {
+    if lost_state {
+        tracing::warn!(
+            "--lost-state: should signer.state be lost, this validator signs again; take the option away once it \
+             signs, and never leave it in a unit file"
+        );
+    }
+}
+
+/// Files that a node needs: the database keeps hundreds open, and each client and peer takes one.
+const FILES_MIN: u64 = 4_096;
+
+/// Takes as many files as the system lets this process have: a database that gets none stops the node.
+fn raise_files_max() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: maximum, maximum };
+    let now = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => maximum,
+        Err(error) => {
+            tracing::warn!(%error, "the limit of open files cannot be raised");
+            current
+        }
+    };
+    if now.is_some_and(|now| now < FILES_MIN) {
+        tracing::warn!(
+            limit = now,
+            "few open files are allowed, and many connections may use them up; allow {FILES_MIN} (LimitNOFILE, \
+             ulimit -n)"
+        );
+    }
 }
 
 async fn serve(config: &Config, lost_state: bool, exit_with_parent: bool) -> anyhow::Result<()> {

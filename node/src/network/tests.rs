@@ -388,6 +388,8 @@ async fn a_stranger_that_never_says_hello_loses_its_place() {
     let mut node = world.node_with(0, Vec::new(), 1).await;
     let good = Hello::new(world.genesis.network_id());
     let mut mute = Hostile::new(Keypair::generate_ed25519(), &node);
+    let mut control = mute.swarm.behaviour().new_control();
+    let _accepted = Lane::ALL.map(|lane| control.accept(lane.protocol()).unwrap());
     let stream = mute.open(Lane::Urgent).await;
     assert!(stream.is_some());
     let mut connected = true;

@@ -62,17 +62,19 @@ impl Network {
     async fn start(&self) -> Running {
         let node = Node::start(&self.config(), false).await.unwrap();
         let url = format!("http://{}", node.addresses().grpc);
+        let metrics = node.addresses().metrics.clone();
         let channel = Channel::from_shared(url.clone()).unwrap().connect().await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(node.run(async {
             stopped.await.expect("the test stops what it starts");
         }));
-        Running { url, channel, stop, task }
+        Running { url, metrics, channel, stop, task }
     }
 }
 
 struct Running {
     url: String,
+    metrics: String,
     channel: Channel,
     stop: oneshot::Sender<()>,
     task: tokio::task::JoinHandle<Result<(), NodeError>>,
@@ -116,6 +118,10 @@ impl Running {
             }
         }
     }
+}
+
+async fn decided_height(client: &Client) -> u64 {
+    client.progression().await.unwrap().decided.as_u64()
 }
 
 fn leg(byte: u8) -> Vec<Leg> {
@@ -164,12 +170,30 @@ async fn a_bundle_is_ordered_revealed_and_delivered_from_any_cursor_after_a_rest
         };
         assert_eq!(batch.sequence, first, "{start:?}");
     }
+    let future = decided_height(&client).await + 20;
+    let request = v1::StreamBatchesRequest {
+        rollup_id: ROLLUP.as_u64(),
+        start: Some(WireStart::AfterHeight(future)),
+    };
+    let mut above = running.sequence().stream_batches(request).await.unwrap().into_inner();
+    let wallet = client.wallet(network.payer.clone());
+    let mut sent = 3;
+    loop {
+        wallet.submit(&leg(sent), &Terms::default()).await.unwrap();
+        sent += 1;
+        let event = above.message().await.unwrap().unwrap().event.unwrap();
+        if let v1::stream_batches_response::Event::Batch(batch) = event {
+            assert!(batch.height > future, "{} is not above {future}", batch.height);
+            break;
+        }
+    }
     let mut latest = client.batches(ROLLUP, Start::Latest);
     assert!(matches!(latest.next().await.unwrap(), BatchEvent::Heartbeat(_)));
-    assert_eq!(running.heartbeat(1).await.next_sequence, 3);
-    let page = v1::GetBatchesRequest { rollup_id: 901, from_sequence: 1, count: 100 };
+    assert!(running.heartbeat(1).await.next_sequence > 3);
+    let page = v1::GetBatchesRequest { rollup_id: 901, from_sequence: 1, count: 2 };
     let page = running.sequence().get_batches(page).await.unwrap().into_inner();
-    assert_eq!((page.batches.len(), page.next_sequence), (2, 3));
+    assert_eq!((page.batches.len(), page.batches[0].sequence), (2, 1));
+    assert!(page.next_sequence > 3);
     running.stop().await;
 }
 
@@ -299,6 +323,59 @@ async fn bytes_that_are_no_http_leave_the_node_serving() {
     let mut health = tonic_health::pb::health_client::HealthClient::new(running.channel.clone());
     let health = health.check(request).await.unwrap().into_inner();
     assert_eq!(health.status(), tonic_health::pb::health_check_response::ServingStatus::Serving);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_and_reflection_tell_what_is_promised() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tonic_reflection::pb::v1::{
+        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+    };
+
+    let network = Network::new();
+    let running = network.start().await;
+    let client = running.client().await;
+    let wallet = client.wallet(network.payer.clone());
+    let sent = wallet.submit(&leg(1), &Terms::default()).await.unwrap();
+    client.watch(sent.id, Level::Revealed).finish().await.unwrap();
+    let mut socket = tokio::net::TcpStream::connect(&running.metrics).await.unwrap();
+    let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut page = String::new();
+    socket.read_to_string(&mut page).await.unwrap();
+    for family in [
+        "conclave_height ",
+        "conclave_revealed_height ",
+        "conclave_round ",
+        "conclave_signing 1",
+        "conclave_pool_bundles ",
+        "conclave_pool_bytes ",
+        "conclave_job_seconds_bucket",
+        "conclave_persist_seconds_bucket",
+        "conclave_peer_bytes",
+        "conclave_grpc_requests_total",
+        "conclave_latency_seconds_bucket",
+        "level=\"ordered\"",
+        "level=\"revealed\"",
+    ] {
+        assert!(page.contains(family), "{family} is missing in {page}");
+    }
+    let request = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut reflection = ServerReflectionClient::new(running.channel.clone());
+    let answers = reflection.server_reflection_info(futures::stream::iter([request])).await;
+    let answer = answers.unwrap().into_inner().message().await.unwrap().unwrap();
+    let Some(MessageResponse::ListServicesResponse(list)) = answer.message_response else {
+        panic!("no list of services: {answer:?}");
+    };
+    let names: Vec<_> = list.service.iter().map(|service| service.name.as_str()).collect();
+    for service in ["SubmitService", "SequenceService", "NodeService"] {
+        assert!(names.contains(&format!("conclave.v1.{service}").as_str()), "{names:?}");
+    }
     running.stop().await;
 }
 
