@@ -21,9 +21,9 @@ use crate::{
 use ed25519_dalek::Signer as _;
 
 fn outcomes(solo: &Solo) -> Vec<(BundleId, Outcome)> {
-    let revealed = solo.events.iter().filter_map(|event| match event {
-        Event::Revealed { block, .. } => Some(block.bundles.clone()),
-        _ => None,
+    let revealed = solo.events.iter().filter_map(|event| {
+        let Event::Revealed { block, .. } = event else { return None };
+        Some(block.bundles.clone())
     });
     revealed.flatten().map(|bundle| (bundle.id, bundle.outcome)).collect()
 }
@@ -129,9 +129,9 @@ fn an_own_block_is_decided_although_the_pool_replaced_its_bundle() {
             solo.vote(kind, voter, block);
         }
     }
-    let decided = solo.events.iter().find_map(|event| match event {
-        Event::Decided { bundles, .. } => Some(bundles.clone()),
-        _ => None,
+    let decided = solo.events.iter().find_map(|event| {
+        let Event::Decided { bundles, .. } = event else { return None };
+        Some(bundles.clone())
     });
     assert_eq!(decided, Some(vec![id]));
 }
@@ -141,7 +141,7 @@ fn what_strangers_ask_for_and_hand_in_costs_little() {
     let mut solo = Solo::new();
     let bundle = solo.bundle(0);
     let id = bundle.id();
-    solo.submit(bundle.clone()).unwrap();
+    solo.submit(bundle).unwrap();
     let ask =
         Input::Message { from: Peer::Full(1), message: Message::WantBundles(vec![id; 1_000]) };
     let ready = solo.core.step(solo.now, ask);
