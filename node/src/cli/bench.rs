@@ -7,6 +7,7 @@
 mod load;
 mod machine;
 mod report;
+mod stages;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -121,9 +122,11 @@ async fn measure(
     ));
     watch_over(devnet, &mut tasks, WARM_UP).await?;
     let (since, before) = (Instant::now(), Usage::read(devnet).await?);
+    let stages_before = stages::read(devnet).await?;
     let delivered_before = load.delivered();
     watch_over(devnet, &mut tasks, duration).await?;
     let (until, after) = (Instant::now(), Usage::read(devnet).await?);
+    let stages = stages::since(stages::read(devnet).await?, &stages_before);
     let delivered = load.delivered().since(delivered_before);
     load.stop();
     drain(devnet, &load, &mut tasks).await?;
@@ -135,6 +138,7 @@ async fn measure(
         until,
         delivered,
         usage: after.since(&before),
+        stages,
         load: &load,
     }))
 }

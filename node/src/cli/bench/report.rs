@@ -12,6 +12,7 @@ use super::{
     },
     load::{Delivered, Load},
     machine::{Machine, ProcessUsage, Usage, Wire},
+    stages::Stages,
 };
 
 /// Everything a report is made of.
@@ -23,6 +24,7 @@ pub(super) struct Measured<'a> {
     pub(super) until: Instant,
     pub(super) delivered: Delivered,
     pub(super) usage: Usage,
+    pub(super) stages: Stages,
     pub(super) load: &'a Load,
 }
 
@@ -56,6 +58,8 @@ pub(super) struct Report {
     revealed_mb_per_s: f64,
     latency_ms: Latency,
     processes: Vec<ProcessUsage>,
+    /// Where validators' time went, all of them together.
+    stages: Stages,
     /// Between validators, all of them together.
     wire: Wire,
     machine: Machine,
@@ -63,7 +67,7 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(measured: Measured<'_>) -> Self {
-        let Measured { since, until, load, delivered, usage, .. } = measured;
+        let Measured { since, until, load, delivered, usage, stages, .. } = measured;
         let marks: Vec<Marks> = load.tracker.marks().into_iter().map(|(_, marks)| marks).collect();
         let is_within = |at: Option<Instant>| at.is_some_and(|at| at >= since && at < until);
         let count = |level: fn(&Marks) -> Option<Instant>| {
@@ -96,11 +100,13 @@ impl Report {
                 revealed: latency(|marks| marks.delivered),
             },
             processes: usage.processes,
+            stages,
             wire: usage.wire,
             machine: Machine::read(),
         }
     }
 
+    #[expect(clippy::float_arithmetic, reason = "milliseconds for people")]
     pub(super) fn print(&self, screen: &Screen) {
         let machine = &self.machine;
         screen.heading(format!(
@@ -148,6 +154,18 @@ impl Report {
         for process in &self.processes {
             let cpu = Duration::from_millis(process.cpu_ms).as_secs_f64();
             screen.line(format!("   {:<12} {cpu:>6.1}  {:>9}", process.name, process.peak_rss_mib));
+        }
+        screen.line("");
+        screen.line("   stage         count    total s   each ms   (all validators)");
+        for (kind, stage) in &self.stages {
+            let total = Duration::from_micros(stage.total_us);
+            let each = total.checked_div(u32::try_from(stage.count).unwrap_or(u32::MAX));
+            screen.line(format!(
+                "   {kind:<12} {:>6}  {:>9.2}  {:>8.2}",
+                stage.count,
+                total.as_secs_f64(),
+                each.unwrap_or_default().as_secs_f64() * 1_000.0,
+            ));
         }
         screen.line("");
         screen.step(
