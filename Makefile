@@ -43,7 +43,7 @@ lint: setup ## Formatting, clippy, and the licences, bans and sources of depende
 	cargo deny --offline --locked check licenses bans sources
 
 docs: setup ## The API documentation, with warnings refused.
-	RUSTDOCFLAGS='-D warnings' cargo doc --release --workspace --no-deps --locked
+	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' cargo doc --release --workspace --no-deps --document-private-items --locked
 
 fuzz: setup ## The fuzz targets with CASES (1000000) cases each, from a fresh SEED unless one is given.
 	FUZZ_CASES=$(or $(CASES),1000000) FUZZ_SEED=$(or $(SEED),$$(date +%s)) \

@@ -26,11 +26,11 @@ pub struct EncryptionKey {
     pub secrecy: u16,
     /// ℓ: ciphertexts that one share serves.
     pub packing: u16,
-    /// PK = [sk]₁.
+    /// `PK = [sk]₁`.
     pub public_key: G1Bytes,
-    /// X₂ = [sk]₂.
+    /// `X₂ = [sk]₂`.
     pub public_key_g2: G2Bytes,
-    /// V_j = [S(x_j)]₂, one for each member of the committee.
+    /// `V_j = [S(x_j)]₂`, one for each member of the committee.
     pub verification_keys: Vec<G2Bytes>,
 }
 
