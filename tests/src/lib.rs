@@ -1,15 +1,24 @@
 //! Helpers for the tests that need the whole project rather than one crate: where things are.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
-/// The root of the workspace.
+/// The root of the workspace. Asked of the test runner first: clones that share a target directory
+/// share this crate's build too, and what was compiled in may be another clone's path.
 ///
 /// # Panics
 ///
 /// If this crate is not a direct child of the workspace's root.
 #[must_use]
 pub fn workspace_root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace's root")
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        let running = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+        let own = running.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        own.parent().expect("tests/ lies in the workspace's root").to_owned()
+    })
 }
 
 /// Every file of the workspace whose name ends in one of `endings`, relative to the root, sorted.

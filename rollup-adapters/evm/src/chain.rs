@@ -327,3 +327,6 @@ pub fn write_atomically(path: &Path, text: &str) -> io::Result<()> {
     fs::File::open(&scratch)?.sync_all()?;
     fs::rename(&scratch, path)
 }
+
+#[cfg(test)]
+mod tests;
