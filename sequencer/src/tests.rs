@@ -185,6 +185,42 @@ fn without_a_signing_history_a_core_does_not_sign() {
 }
 
 #[test]
+fn a_lost_history_that_is_vouched_for_ends_above_what_a_quorum_has_proved() {
+    let solo = Solo::of(4, 1);
+    let store = Memory { high_water: None, ..Memory::default() };
+    let mut config = solo.config();
+    config.identity.as_mut().unwrap().lost_state = true;
+    let (mut core, _) = Sequencer::recover(config, &store, BEGIN).unwrap();
+    let mut now = BEGIN;
+    let mut hear = |core: &mut Sequencer, from: u16, decided: u64| {
+        let decided = Height::new(decided);
+        let message = Message::Status { decided, revealed: Height::ZERO };
+        let from = Peer::Validator(ValidatorIndex::new(from));
+        let mut ready = core.step(now, Input::Message { from, message });
+        now = now.after(std::time::Duration::from_secs(1));
+        ready = ready.merge(core.step(now, Input::Tick));
+        ready.writes.into_iter().find(|write| matches!(write, Write::HighWater(_)))
+    };
+    assert_eq!(hear(&mut core, 0, 0), None, "one answer is no quorum");
+    assert_eq!(hear(&mut core, 2, 0), None, "nor are two");
+    assert_eq!(hear(&mut core, 2, 0), None, "however often they come");
+    assert!(core.status().not_signing.unwrap().contains("not permitted"));
+    let Some(Write::HighWater(mark)) = hear(&mut core, 3, 0) else { panic!("a mark") };
+    assert_eq!(mark.height(), Height::new(2), "two above the highest that is proved");
+    assert!(core.status().not_signing.unwrap().contains("silent up to height 2"));
+
+    // A claim that this node has not followed counts for nothing.
+    let mut config = solo.config();
+    config.identity.as_mut().unwrap().lost_state = true;
+    let (mut core, _) = Sequencer::recover(config, &store, BEGIN).unwrap();
+    for from in [0, 2] {
+        assert_eq!(hear(&mut core, from, 0), None);
+    }
+    assert_eq!(hear(&mut core, 3, u64::MAX), None);
+    assert!(core.status().not_signing.unwrap().contains("not permitted"));
+}
+
+#[test]
 fn a_vote_out_of_a_lost_past_does_not_pass_for_a_signing_history() {
     let solo = Solo::new();
     let store = Memory { high_water: None, ..Memory::default() };
