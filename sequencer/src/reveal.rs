@@ -136,7 +136,7 @@ impl Sequencer {
         identity.secret_share.as_ref().map(|share| (*index, Arc::clone(share)))
     }
 
-    pub(crate) fn on_shared(&mut self, _now: Time, shared: SharedBlock) {
+    pub(crate) fn on_shared(&mut self, shared: SharedBlock) {
         let Some(pending) = self.reveals.pending.get_mut(&shared.height) else { return };
         let Some(sealed) = shared.sealed else {
             let height = shared.height;
@@ -239,7 +239,7 @@ impl Sequencer {
     }
 
     /// Starts what can be started, and reveals what is next in order.
-    pub(crate) fn advance_reveals(&mut self, now: Time) {
+    pub(crate) fn advance_reveals(&mut self) {
         let needed = shares_needed(&self.context.key.packing());
         let ready: Vec<Height> = self
             .reveals
@@ -257,7 +257,7 @@ impl Sequencer {
                 break;
             }
             let (height, pending) = pending.remove_entry();
-            self.finish_reveal(now, height, pending);
+            self.finish_reveal(height, pending);
         }
     }
 
@@ -357,7 +357,7 @@ impl Sequencer {
         self.ready.effects.jobs.push(Job::Share(job));
     }
 
-    fn finish_reveal(&mut self, _now: Time, height: Height, pending: Pending) {
+    fn finish_reveal(&mut self, height: Height, pending: Pending) {
         let Some(opened) = pending.opened else { return };
         let block = reveal(&pending.header, pending.block, &pending.bundles, &opened);
         let batches = self.chain.cursors.batches(&block);

@@ -117,7 +117,7 @@ impl Sequencer {
         self.verify_waiting();
         self.judge_candidates(now);
         self.try_propose(now);
-        self.advance_reveals(now);
+        self.advance_reveals();
         self.catch_up_turn(now);
     }
 
@@ -154,7 +154,7 @@ impl Sequencer {
     fn on_job_done(&mut self, now: Time, output: JobOutput) {
         match output {
             JobOutput::Verified(verdicts) => self.on_verified(now, verdicts),
-            JobOutput::Shared(shared) => self.on_shared(now, shared),
+            JobOutput::Shared(shared) => self.on_shared(shared),
             JobOutput::Opened { height, block, result } => self.on_opened(height, block, result),
         }
     }
