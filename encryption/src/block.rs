@@ -19,7 +19,7 @@
 use std::ops::Range;
 
 use blstrs::{G1Affine, G1Projective, Scalar};
-use conclave_types::{BlockId, Digest, G1Bytes, Height};
+use conclave_types::{BlockId, Digest, G1Bytes, Height, digest::Hasher};
 
 use crate::{
     curve::{
@@ -247,20 +247,33 @@ impl SealedBlock {
         openings: &[G1Bytes],
         seed: &[u8; 32],
     ) -> bool {
-        if sub_batches.start > sub_batches.end || sub_batches.end > self.share_count() {
-            return false;
+        self.check_ranges(&[(sub_batches, openings)], seed)
+    }
+
+    /// Whether all of these are the openings of their sub-batches: one equation for any number of
+    /// ranges. `seed` as in [`SealedBlock::check`].
+    #[must_use]
+    pub fn check_ranges(&self, ranges: &[(Range<usize>, &[G1Bytes])], seed: &[u8; 32]) -> bool {
+        let mut transcript = self.transcript("conclave/opening-weights/v1", seed);
+        let (mut entries, mut points) = (Vec::new(), Vec::new());
+        for (sub_batches, openings) in ranges {
+            if sub_batches.start > sub_batches.end || sub_batches.end > self.share_count() {
+                return false;
+            }
+            let range = self.opening_range(sub_batches.clone());
+            transcript.u64(range.start as u64).u64(openings.len() as u64);
+            let Some(sealed) = self.entries.get(range).filter(|e| e.len() == openings.len()) else {
+                return false;
+            };
+            entries.extend_from_slice(sealed);
+            for opening in *openings {
+                let Some(point) = decode_g1_nonzero(opening) else { return false };
+                transcript.fixed(opening.as_bytes());
+                points.push(point);
+            }
         }
-        let range = self.opening_range(sub_batches);
-        let Some(entries) = self.entries.get(range.clone()).filter(|e| e.len() == openings.len())
-        else {
-            return false;
-        };
-        let Some(points) = openings.iter().map(decode_g1_nonzero).collect::<Option<Vec<_>>>()
-        else {
-            return false;
-        };
-        let weights = self.weights("conclave/opening-weights/v1", seed, range.start, openings);
-        let (left, right) = (weighted_sum(&points, &weights), weighted_sum(entries, &weights));
+        let weights = weights(transcript.finish(), points.len());
+        let (left, right) = (weighted_sum(&points, &weights), weighted_sum(&entries, &weights));
         self.key.sealing_key().same_exponent(&left, &right)
     }
 
@@ -282,7 +295,12 @@ impl SealedBlock {
         let Some(points) = shares.iter().map(decode_g1).collect::<Option<Vec<_>>>() else {
             return false;
         };
-        let weights = self.weights("conclave/share-weights/v1", seed, usize::from(party), shares);
+        let mut transcript = self.transcript("conclave/share-weights/v1", seed);
+        transcript.u16(party);
+        for share in shares {
+            transcript.fixed(share.as_bytes());
+        }
+        let weights = weights(transcript.finish(), shares.len());
         let at_party = coefficients(&self.key.packing().slots(), Node::of_party(party));
         let scalars: Vec<Scalar> = weights
             .iter()
@@ -293,19 +311,11 @@ impl SealedBlock {
         self.key.is_multiple_by(party, &left, &sum_of_multiples(&self.entries, &scalars))
     }
 
-    fn weights(
-        &self,
-        tag: &'static str,
-        seed: &[u8; 32],
-        at: usize,
-        points: &[G1Bytes],
-    ) -> Vec<u128> {
-        let mut transcript = conclave_types::digest::Hasher::new(tag);
-        transcript.fixed(seed).fixed(self.digest.as_bytes()).u64(at as u64);
-        for point in points {
-            transcript.fixed(point.as_bytes());
-        }
-        weights(transcript.finish(), points.len())
+    /// What batch weights are derived from, up to the points that they are for.
+    fn transcript(&self, tag: &'static str, seed: &[u8; 32]) -> Hasher {
+        let mut transcript = Hasher::new(tag);
+        transcript.fixed(seed).fixed(self.digest.as_bytes());
+        transcript
     }
 
     fn slot_count(&self) -> usize {

@@ -197,7 +197,7 @@ impl Auditor {
         let sealed = bundles.iter().zip(openings.iter().skip(1));
         let outcomes =
             sealed.map(|(bundle, opening)| decrypt(bundle, opening, &self.rollups)).collect();
-        let opened = OpenedBlock { openings, outcomes, share_validators: Vec::new() };
+        let opened = OpenedBlock { openings, outcomes };
         let block = reveal(header, id, bundles, &opened);
         let batches = self.cursors.batches(&block);
         let before = height.previous().and_then(|before| self.digests.get(&before));

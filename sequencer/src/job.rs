@@ -1,7 +1,7 @@
 //! CPU work that a step asks for. A job is a pure function of what it carries; the node runs jobs on a
 //! thread pool, the simulator in line with a modelled cost.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use conclave_derivation::judge_legs;
 use conclave_encryption::{
@@ -13,7 +13,7 @@ use conclave_types::{
     ValidatorIndex,
 };
 
-use crate::message::ShareMessage;
+use crate::{message::ShareMessage, reveal::Source};
 
 /// A piece of CPU work.
 #[derive(Debug)]
@@ -22,7 +22,9 @@ pub enum Job {
     Verify(VerifyJob),
     /// Prepare a decided block for opening and compute this validator's shares of it.
     Share(ShareJob),
-    /// Open a decided block and decrypt its bundles.
+    /// Open a part of a decided block out of a quorum's shares.
+    Combine(CombineJob),
+    /// Check the openings of a decided block that others gave, and decrypt its bundles.
     Open(OpenJob),
 }
 
@@ -33,14 +35,23 @@ pub enum JobOutput {
     Verified(Vec<(Arc<EncryptedBundle>, Result<Verified, AdmissionError>)>),
     /// A block prepared for opening.
     Shared(SharedBlock),
-    /// A block opened, or what stood in the way.
+    /// A part of a block opened, or what stood in the way.
+    Combined {
+        /// The height.
+        height: Height,
+        /// The block.
+        block: BlockId,
+        /// The result.
+        result: Result<CombinedPart, CombineFailure>,
+    },
+    /// A block opened, or who gave wrong openings.
     Opened {
         /// The height.
         height: Height,
         /// The block.
         block: BlockId,
         /// The result.
-        result: Result<OpenedBlock, OpenFailure>,
+        result: Result<OpenedBlock, WrongOpenings>,
     },
 }
 
@@ -51,6 +62,7 @@ impl Job {
         match self {
             Self::Verify(job) => job.run(),
             Self::Share(job) => job.run(),
+            Self::Combine(job) => job.run(),
             Self::Open(job) => job.run(),
         }
     }
@@ -61,16 +73,18 @@ impl Job {
         match self {
             Self::Verify(_) => "verify",
             Self::Share(_) => "share",
+            Self::Combine(_) => "combine",
             Self::Open(_) => "open",
         }
     }
 
     /// How many bundles it works on.
     #[must_use]
-    pub const fn bundle_count(&self) -> usize {
+    pub fn bundle_count(&self) -> usize {
         match self {
             Self::Verify(job) => job.bundles.len(),
             Self::Share(job) => job.capsule_points.len(),
+            Self::Combine(job) => job.sealed.opening_range(job.sub_batches.clone()).len(),
             Self::Open(job) => job.bundles.len(),
         }
     }
@@ -135,22 +149,79 @@ impl ShareJob {
     }
 }
 
-/// What a block is opened from.
-#[derive(Clone, Debug)]
-pub enum OpenFrom {
-    /// Shares of at least a quorum.
-    Shares(Vec<Arc<ShareMessage>>),
-    /// Openings that somebody published.
-    Openings(Vec<G1Bytes>),
+/// Open a part of a decided block.
+#[derive(Debug)]
+pub struct CombineJob {
+    pub(crate) height: Height,
+    pub(crate) block: BlockId,
+    pub(crate) sealed: Arc<SealedBlock>,
+    pub(crate) part: usize,
+    /// The part's sub-batches.
+    pub(crate) sub_batches: Range<usize>,
+    /// A quorum's.
+    pub(crate) shares: Vec<Arc<ShareMessage>>,
+    pub(crate) seed: [u8; 32],
 }
 
-/// Open a decided block and decrypt its bundles.
+/// The openings of a part of a block, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CombinedPart {
+    /// Which part.
+    pub part: usize,
+    /// Its openings.
+    pub openings: Vec<G1Bytes>,
+    /// Whose shares gave them.
+    pub share_validators: Vec<ValidatorIndex>,
+}
+
+/// Why a part did not open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CombineFailure {
+    /// These validators' shares do not match their public key shares.
+    WrongShares(Vec<ValidatorIndex>),
+    /// The openings are wrong although every share is right.
+    RightShares,
+    /// The shares have not the form of shares.
+    Form(CombineError),
+}
+
+impl CombineJob {
+    fn run(self) -> JobOutput {
+        let (height, block) = (self.height, self.block);
+        JobOutput::Combined { height, block, result: self.combine() }
+    }
+
+    fn combine(self) -> Result<CombinedPart, CombineFailure> {
+        let shares: Vec<(u16, &[G1Bytes])> =
+            self.shares.iter().map(|m| (m.validator.as_u16(), m.shares.as_slice())).collect();
+        let or_blame = |otherwise| {
+            let wrong = self.sealed.blame(&shares, &self.seed);
+            let wrong: Vec<_> = wrong.into_iter().map(ValidatorIndex::new).collect();
+            if wrong.is_empty() { otherwise } else { CombineFailure::WrongShares(wrong) }
+        };
+        let sub_batches = self.sub_batches.clone();
+        let openings = match self.sealed.combine(&shares, sub_batches.clone()) {
+            Ok(openings) => openings,
+            Err(error) => return Err(or_blame(CombineFailure::Form(error))),
+        };
+        if !self.sealed.check_range(sub_batches, &openings, &self.seed) {
+            return Err(or_blame(CombineFailure::RightShares));
+        }
+        let share_validators = self.shares.iter().map(|m| m.validator).collect();
+        Ok(CombinedPart { part: self.part, openings, share_validators })
+    }
+}
+
+/// Open a decided block whose openings are all here.
 #[derive(Debug)]
 pub struct OpenJob {
     pub(crate) height: Height,
     pub(crate) block: BlockId,
     pub(crate) sealed: Arc<SealedBlock>,
-    pub(crate) from: OpenFrom,
+    /// The beacon's opening, then one for each bundle in block order.
+    pub(crate) openings: Vec<G1Bytes>,
+    /// Who gave openings that are not checked yet, and for which sub-batches.
+    pub(crate) unchecked: Vec<(Source, Vec<Range<usize>>)>,
     /// The bundles, in block order.
     pub(crate) bundles: Vec<Arc<EncryptedBundle>>,
     /// Rollups that a leg may name.
@@ -165,20 +236,11 @@ pub struct OpenedBlock {
     pub openings: Vec<G1Bytes>,
     /// What each bundle holds, in block order.
     pub outcomes: Vec<Outcome>,
-    /// Whose shares opened it; empty if it was opened from published openings.
-    pub share_validators: Vec<ValidatorIndex>,
 }
 
-/// Why a block did not open.
+/// Some of these gave openings that open nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OpenFailure {
-    /// These validators' shares do not match their public key shares.
-    WrongShares(Vec<ValidatorIndex>),
-    /// The published openings do not pass the check.
-    WrongOpenings,
-    /// The shares could not be combined.
-    Combine(CombineError),
-}
+pub struct WrongOpenings(pub Vec<Source>);
 
 impl OpenJob {
     fn run(self) -> JobOutput {
@@ -186,52 +248,28 @@ impl OpenJob {
         JobOutput::Opened { height, block, result: self.open() }
     }
 
-    fn open(&self) -> Result<OpenedBlock, OpenFailure> {
-        let (openings, share_validators) = match &self.from {
-            OpenFrom::Openings(openings) => {
-                if !self.sealed.check(openings, &self.seed) {
-                    return Err(OpenFailure::WrongOpenings);
-                }
-                (openings.clone(), Vec::new())
-            }
-            OpenFrom::Shares(messages) => self.combine(messages)?,
-        };
+    fn open(self) -> Result<OpenedBlock, WrongOpenings> {
+        let all: Vec<_> = self.unchecked.iter().flat_map(|(_, ranges)| ranges).cloned().collect();
+        if !self.are_right(&all) {
+            let wrong = self.unchecked.iter().filter(|(_, ranges)| !self.are_right(ranges));
+            return Err(WrongOpenings(wrong.map(|(source, _)| *source).collect()));
+        }
         let outcomes = self
             .bundles
             .iter()
-            .zip(openings.iter().skip(1))
+            .zip(self.openings.iter().skip(1))
             .map(|(bundle, opening)| decrypt(bundle, opening, &self.rollups))
             .collect();
-        Ok(OpenedBlock { openings, outcomes, share_validators })
+        Ok(OpenedBlock { openings: self.openings, outcomes })
     }
 
-    fn combine(
-        &self,
-        messages: &[Arc<ShareMessage>],
-    ) -> Result<(Vec<G1Bytes>, Vec<ValidatorIndex>), OpenFailure> {
-        let shares: Vec<(u16, &[G1Bytes])> =
-            messages.iter().map(|m| (m.validator.as_u16(), m.shares.as_slice())).collect();
-        let blame = || {
-            let wrong = self.sealed.blame(&shares, &self.seed);
-            OpenFailure::WrongShares(wrong.into_iter().map(ValidatorIndex::new).collect())
+    fn are_right(&self, ranges: &[Range<usize>]) -> bool {
+        let given = |sub_batches: &Range<usize>| {
+            let openings = self.sealed.opening_range(sub_batches.clone());
+            (sub_batches.clone(), self.openings.get(openings).unwrap_or_default())
         };
-        let openings = match self.sealed.combine(&shares, 0..self.sealed.share_count()) {
-            Ok(openings) => openings,
-            Err(error) => {
-                let OpenFailure::WrongShares(wrong) = blame() else {
-                    return Err(OpenFailure::Combine(error));
-                };
-                return Err(if wrong.is_empty() {
-                    OpenFailure::Combine(error)
-                } else {
-                    OpenFailure::WrongShares(wrong)
-                });
-            }
-        };
-        if !self.sealed.check(&openings, &self.seed) {
-            return Err(blame());
-        }
-        Ok((openings, messages.iter().map(|m| m.validator).collect()))
+        let given: Vec<_> = ranges.iter().map(given).collect();
+        given.is_empty() || self.sealed.check_ranges(&given, &self.seed)
     }
 }
 

@@ -48,12 +48,14 @@ pub use input::{
     AccountView, Effects, Event, Input, Peer, Penalty, Ready, ReceiptBody, Rejection, Status,
 };
 pub use job::{
-    Job, JobOutput, OpenFailure, OpenFrom, OpenedBlock, SharedBlock, capsule_point, decrypt,
+    CombineFailure, CombinedPart, Job, JobOutput, OpenedBlock, SharedBlock, WrongOpenings,
+    capsule_point, decrypt,
 };
 pub use message::{
-    DecidedBlock, MESSAGE_BYTES_MAX, Message, MessageError, ShareMessage, WANT_BUNDLES_MAX,
+    DecidedBlock, MESSAGE_BYTES_MAX, Message, MessageError, PartialOpening, ShareMessage,
+    WANT_BUNDLES_MAX,
 };
 pub use recover::RecoverError;
-pub use reveal::reveal;
+pub use reveal::{Source, reveal};
 pub use sequencer::Sequencer;
 pub use store::{Entry, HighWater, Store, Table, Write};

@@ -59,6 +59,19 @@ impl ShareMessage {
     }
 }
 
+/// A part of a decided block that its sender has opened. Unsigned: an opening proves itself.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct PartialOpening {
+    /// The height.
+    pub height: Height,
+    /// The decided block.
+    pub block: BlockId,
+    /// Which of its parts: everyone cuts a block in the same way.
+    pub part: u16,
+    /// One point for each slot in use of the part's sub-batches.
+    pub openings: Vec<G1Bytes>,
+}
+
 /// A decided block with all that is needed to follow it.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct DecidedBlock {
@@ -120,6 +133,8 @@ pub enum Message {
         /// One point for the beacon, then one for each bundle.
         openings: Vec<G1Bytes>,
     },
+    /// A part of a decided block, opened.
+    Part(Arc<PartialOpening>),
 }
 
 /// Bundles that one [`Message::WantBundles`] may ask for: a full block's.
@@ -157,6 +172,7 @@ impl Message {
             Self::Consensus(_)
             | Self::Block(_)
             | Self::Shares(_)
+            | Self::Part(_)
             | Self::Status { .. }
             | Self::WantBlock { .. }
             | Self::WantBundles(_)
@@ -180,6 +196,7 @@ impl Message {
             Self::WantOpenings { .. } => "want_openings",
             Self::Decided(_) => "decided",
             Self::Openings { .. } => "openings",
+            Self::Part(_) => "part",
         }
     }
 }

@@ -1,17 +1,24 @@
 //! From a decided block to an opened, ordered one.
 //!
 //! ```text
-//! decided ─▶ share job ─▶ own shares signed, stored, sent ─┐
-//!                         shares of others ────────────────┼─▶ open job ─▶ order ─▶ batches ─▶ revealed
-//!                         openings that somebody has ──────┘
+//! decided ─▶ share job ─▶ own shares signed, stored, sent ─┬─▶ combine jobs ─▶ parts, shown to all ─┐
+//!                         shares of others ────────────────┘   parts of others ─────────────────────┼─▶ open job ─▶ order ─▶ revealed
+//!                                                              openings that somebody has ──────────┘
 //! ```
 //!
-//! Several heights may be on their way at once; they are revealed in order.
+//! Several heights may be on their way at once; they are revealed in order. Who combines what is in
+//! [`parts`].
 //!
 //! **Invariants.** A share leaves only for a decided block, in the same commit as the decision or a
 //! later one. Wrong shares are found by one pairing check a sender, recorded and left out; the honest
-//! ones are enough.
-//! **Bounds.** Shares of at most [`EARLY_MAX`] heights that are not decided here yet, one a validator.
+//! ones are enough. A part is shown only after it was checked: nobody honest shows a wrong one.
+//! **Bounds.** Shares of at most [`EARLY_MAX`] heights that are not decided here yet, one a validator;
+//! parts of at most [`EARLY_PARTS_MAX`], as many openings a validator as a block can have.
+
+mod parts;
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,14 +37,22 @@ use ed25519_dalek::{Signature, Signer as _, VerifyingKey};
 use crate::{
     archive::{self, ArchiveRequest, StoredReveal},
     input::{Event, Peer, Penalty},
-    job::{Job, OpenFailure, OpenFrom, OpenJob, OpenedBlock, ShareJob, SharedBlock, capsule_point},
+    job::{
+        CombineFailure, CombineJob, CombinedPart, Job, OpenJob, OpenedBlock, ShareJob, SharedBlock,
+        WrongOpenings, capsule_point,
+    },
     judge::shares_needed,
-    message::{Message, ShareMessage},
+    message::{Message, PartialOpening, ShareMessage},
     sequencer::Sequencer,
 };
 
+pub use self::parts::Source;
+use self::parts::{Cut, Parts};
+
 /// Others may decide a few heights before this node does; their shares are kept until it has caught up.
 const EARLY_MAX: HeightDelta = HeightDelta::new(8);
+/// Parts are of use for a moment only: whoever is further behind asks for openings.
+const EARLY_PARTS_MAX: HeightDelta = HeightDelta::new(2);
 
 struct Pending {
     header: BlockHeader,
@@ -46,10 +61,12 @@ struct Pending {
     sealed: Option<Arc<SealedBlock>>,
     shares: BTreeMap<ValidatorIndex, Arc<ShareMessage>>,
     liars: BTreeSet<ValidatorIndex>,
-    /// Openings that somebody sent, and who; none for those that came with the block itself.
-    openings: Option<(Option<Peer>, Vec<G1Bytes>)>,
+    parts: Parts,
+    /// Whose shares gave the parts that were combined here.
+    combined_from: Vec<ValidatorIndex>,
     /// Whether this node has asked for openings or shares.
     asked: bool,
+    combining: bool,
     opening: bool,
     opened: Option<OpenedBlock>,
     since: Time,
@@ -60,6 +77,7 @@ struct Pending {
 pub(crate) struct Reveals {
     pending: BTreeMap<Height, Pending>,
     early: BTreeMap<(Height, ValidatorIndex), Arc<ShareMessage>>,
+    early_parts: BTreeMap<(Height, ValidatorIndex), Vec<Arc<PartialOpening>>>,
 }
 
 impl Reveals {
@@ -105,6 +123,11 @@ impl Sequencer {
                 shares.insert(validator, message);
             }
         }
+        let opening_count = bundles.len().saturating_add(1);
+        let mut parts = Parts::new(Cut::new(opening_count, &self.context.key.packing()));
+        if let Some(openings) = openings {
+            parts.take_whole(Source::Block, &openings);
+        }
         let pending = Pending {
             header: block.header.clone(),
             block: id,
@@ -112,13 +135,21 @@ impl Sequencer {
             sealed: None,
             shares,
             liars: BTreeSet::new(),
-            openings: openings.map(|openings| (None, openings)),
+            parts,
+            combined_from: Vec::new(),
             asked: false,
+            combining: false,
             opening: false,
             opened: None,
             since: now,
         };
         self.reveals.pending.insert(height, pending);
+        let later = self.reveals.early_parts.split_off(&(height.next(), ValidatorIndex::default()));
+        for ((at, validator), parts) in std::mem::replace(&mut self.reveals.early_parts, later) {
+            for part in parts.into_iter().filter(|_| at == height) {
+                self.on_part(Peer::Validator(validator), part);
+            }
+        }
     }
 
     /// The secret share, if this validator has one and may use it. Sharing a decided block contradicts
@@ -215,14 +246,51 @@ impl Sequencer {
         openings: Vec<G1Bytes>,
     ) {
         let Some(pending) = self.reveals.pending.get_mut(&height) else { return };
-        let wanted = pending.asked && pending.openings.is_none() && pending.opened.is_none();
+        let wanted = pending.asked && !pending.opening && pending.opened.is_none();
         if pending.block != block || !wanted {
             return;
         }
         if openings.len() != pending.bundles.len().saturating_add(1) {
             return self.penalise(from, Penalty::Invalid("openings of the wrong number"));
         }
-        pending.openings = Some((Some(from), openings));
+        pending.parts.take_whole(Source::Peer(from), &openings);
+    }
+
+    /// A validator shows a part of a block that it has opened.
+    pub(crate) fn on_part(&mut self, from: Peer, message: Arc<PartialOpening>) {
+        let Peer::Validator(validator) = from else {
+            return self.penalise(from, Penalty::Invalid("a part by a node that is no validator"));
+        };
+        let PartialOpening { height, block, part, .. } = *message;
+        let Some(pending) = self.reveals.pending.get_mut(&height) else {
+            return self.keep_early_part(validator, message);
+        };
+        let part = usize::from(part);
+        if pending.block != block
+            || pending.opening
+            || pending.opened.is_some()
+            || !pending.parts.is_welcome(part, from)
+        {
+            return;
+        }
+        if message.openings.len() != pending.parts.cut().openings(part).len() {
+            return self.penalise(from, Penalty::Invalid("a part of the wrong size"));
+        }
+        pending.parts.take(part, Source::Peer(from), message.openings.clone());
+    }
+
+    fn keep_early_part(&mut self, validator: ValidatorIndex, message: Arc<PartialOpening>) {
+        let (height, decided) = (message.height, self.chain.decided());
+        if height <= decided || height > decided.saturating_add(EARLY_PARTS_MAX) {
+            return;
+        }
+        let most = self.context.genesis.params.limits.block_bundles_max as usize;
+        let kept = self.reveals.early_parts.get(&(height, validator)).into_iter().flatten();
+        let openings = kept.map(|part| part.openings.len()).sum::<usize>();
+        let openings = openings.saturating_add(message.openings.len());
+        if openings <= most.saturating_add(1) && !message.openings.is_empty() {
+            self.reveals.early_parts.entry((height, validator)).or_default().push(message);
+        }
     }
 
     pub(crate) fn on_want_openings(&mut self, from: Peer, height: Height) {
@@ -240,17 +308,13 @@ impl Sequencer {
 
     /// Starts what can be started, and reveals what is next in order.
     pub(crate) fn advance_reveals(&mut self) {
-        let needed = shares_needed(&self.context.key.packing());
-        let ready: Vec<Height> = self
-            .reveals
-            .pending
-            .iter()
-            .filter(|(_, p)| p.sealed.is_some() && !p.opening && p.opened.is_none())
-            .filter(|(_, p)| p.openings.is_some() || p.shares.len() >= needed)
-            .map(|(height, _)| *height)
-            .collect();
+        let waits =
+            |(_, p): &(&Height, &Pending)| p.sealed.is_some() && !p.opening && p.opened.is_none();
+        let ready: Vec<Height> =
+            self.reveals.pending.iter().filter(waits).map(|(height, _)| *height).collect();
         for height in ready {
-            self.start_opening(height, needed);
+            self.start_opening(height);
+            self.start_combining(height);
         }
         while let Some(pending) = self.reveals.pending.first_entry() {
             if *pending.key() != self.chain.revealed.next() || pending.get().opened.is_none() {
@@ -261,10 +325,40 @@ impl Sequencer {
         }
     }
 
-    fn start_opening(&mut self, height: Height, needed: usize) {
-        let seed = self.context.next_seed();
+    /// Opens a block whose parts are all there: what came from others is checked, the bundles are decrypted.
+    fn start_opening(&mut self, height: Height) {
+        let Some(pending) = self.reveals.pending.get_mut(&height) else { return };
+        let (Some(sealed), Some(openings)) = (&pending.sealed, pending.parts.whole()) else {
+            return;
+        };
+        let cut = pending.parts.cut();
+        let ranges =
+            |parts: Vec<usize>| parts.into_iter().map(|part| cut.sub_batches(part)).collect();
+        let unchecked = pending.parts.unchecked();
+        let unchecked =
+            unchecked.into_iter().map(|(source, parts)| (source, ranges(parts))).collect();
+        pending.opening = true;
+        let job = OpenJob {
+            height,
+            block: pending.block,
+            sealed: Arc::clone(sealed),
+            openings,
+            unchecked,
+            bundles: pending.bundles.clone(),
+            rollups: Arc::clone(&self.context.rollups),
+            seed: self.context.next_seed(),
+        };
+        self.ready.effects.jobs.push(Job::Open(job));
+    }
+
+    /// Combines the next part that is missing, if a quorum's shares are here.
+    fn start_combining(&mut self, height: Height) {
+        let needed = shares_needed(&self.context.key.packing());
         let Some(pending) = self.reveals.pending.get_mut(&height) else { return };
         let Some(sealed) = &pending.sealed else { return };
+        if pending.combining || pending.opening || pending.shares.len() < needed {
+            return;
+        }
         let count = sealed.share_count();
         let misfits: Vec<_> = pending
             .shares
@@ -278,51 +372,37 @@ impl Sequencer {
             }
             pending.liars.insert(validator);
         }
-        // Shares name their sender and cannot be wrong unnoticed, so they go before openings.
-        let from = match &pending.openings {
-            _ if pending.shares.len() >= needed => {
-                OpenFrom::Shares(pending.shares.values().take(needed).cloned().collect())
-            }
-            Some((_, openings)) => OpenFrom::Openings(openings.clone()),
-            None => return,
-        };
-        pending.opening = true;
-        let job = OpenJob {
+        let shares: Vec<_> = pending.shares.values().take(needed).cloned().collect();
+        let own = self.context.own.as_ref().map_or(0, |(index, _)| index.as_usize());
+        let next = pending.parts.next(own, self.context.committee.count());
+        let Some(part) = next.filter(|_| shares.len() >= needed) else { return };
+        pending.combining = true;
+        let job = CombineJob {
             height,
             block: pending.block,
             sealed: Arc::clone(sealed),
-            from,
-            bundles: pending.bundles.clone(),
-            rollups: Arc::clone(&self.context.rollups),
-            seed,
+            part,
+            sub_batches: pending.parts.cut().sub_batches(part),
+            shares,
+            seed: self.context.next_seed(),
         };
-        self.ready.effects.jobs.push(Job::Open(job));
+        self.ready.effects.jobs.push(Job::Combine(job));
     }
 
-    pub(crate) fn on_opened(
+    pub(crate) fn on_combined(
         &mut self,
         height: Height,
         block: BlockId,
-        result: Result<OpenedBlock, OpenFailure>,
+        result: Result<CombinedPart, CombineFailure>,
     ) {
         let Some(pending) = self.reveals.pending.get_mut(&height) else { return };
         if pending.block != block {
             return;
         }
-        pending.opening = false;
+        pending.combining = false;
         match result {
-            Ok(opened) => pending.opened = Some(opened),
-            Err(OpenFailure::WrongOpenings) => {
-                if let Some((Some(liar), _)) = pending.openings.take() {
-                    self.penalise(liar, Penalty::Invalid("openings that open nothing"));
-                }
-                self.share_after_all(height);
-            }
-            Err(OpenFailure::WrongShares(liars)) => {
-                if liars.is_empty() {
-                    let why = format!("height {height}: right shares give wrong openings");
-                    return self.halt(why);
-                }
+            Ok(combined) => self.show_part(height, combined),
+            Err(CombineFailure::WrongShares(liars)) => {
                 for validator in liars {
                     pending.liars.insert(validator);
                     if let Some(message) = pending.shares.remove(&validator) {
@@ -331,8 +411,52 @@ impl Sequencer {
                     self.ready.effects.events.push(Event::WrongShares { height, validator });
                 }
             }
-            Err(OpenFailure::Combine(error)) => {
+            Err(CombineFailure::RightShares) => {
+                self.halt(format!("height {height}: right shares give wrong openings"));
+            }
+            Err(CombineFailure::Form(error)) => {
                 self.halt(format!("height {height}: shares cannot be combined: {error}"));
+            }
+        }
+    }
+
+    /// Keeps a part that was combined and checked here, and shows it to everyone unless somebody else was
+    /// faster.
+    fn show_part(&mut self, height: Height, combined: CombinedPart) {
+        let Some(pending) = self.reveals.pending.get_mut(&height) else { return };
+        let CombinedPart { part, openings, share_validators } = combined;
+        pending.combined_from = share_validators;
+        let is_new = pending.parts.take(part, Source::Own, openings.clone());
+        let block = pending.block;
+        let is_wanted = is_new && pending.parts.is_shared_out() && self.context.own.is_some();
+        if let (true, Ok(part)) = (is_wanted, u16::try_from(part)) {
+            let part = PartialOpening { height, block, part, openings };
+            self.broadcast(Message::Part(Arc::new(part)));
+        }
+    }
+
+    pub(crate) fn on_opened(
+        &mut self,
+        height: Height,
+        block: BlockId,
+        result: Result<OpenedBlock, WrongOpenings>,
+    ) {
+        let Some(pending) = self.reveals.pending.get_mut(&height) else { return };
+        if pending.block != block {
+            return;
+        }
+        pending.opening = false;
+        match result {
+            Ok(opened) => pending.opened = Some(opened),
+            Err(WrongOpenings(sources)) => {
+                for source in sources {
+                    pending.parts.reject(source);
+                    if let Source::Peer(liar) = source {
+                        let penalty = Penalty::Invalid("openings that open nothing");
+                        self.ready.effects.penalties.push((liar, penalty));
+                    }
+                }
+                self.share_after_all(height);
             }
         }
     }
@@ -368,7 +492,7 @@ impl Sequencer {
             openings: opened.openings,
             beacon: block.beacon,
             digest,
-            share_validators: opened.share_validators,
+            share_validators: pending.combined_from,
         };
         self.write(archive::put_reveal(height, &stored));
         self.write(archive::put_revealed(&block));

@@ -136,6 +136,7 @@ impl Sequencer {
             Message::Openings { height, block, openings } => {
                 self.on_openings(from, height, block, openings);
             }
+            Message::Part(part) => self.on_part(from, part),
         }
     }
 
@@ -155,6 +156,9 @@ impl Sequencer {
         match output {
             JobOutput::Verified(verdicts) => self.on_verified(now, verdicts),
             JobOutput::Shared(shared) => self.on_shared(shared),
+            JobOutput::Combined { height, block, result } => {
+                self.on_combined(height, block, result);
+            }
             JobOutput::Opened { height, block, result } => self.on_opened(height, block, result),
         }
     }

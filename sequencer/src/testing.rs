@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use conclave_consensus::{ConsensusMessage, HighWater, SignedVote, SigningPosition, Step};
-use conclave_encryption::{Packing, PublicKey, SecretShare, deal, seal};
+use conclave_encryption::{Packing, PublicKey, SealedBlock, SecretShare, deal, seal};
 use conclave_types::{
     BlockId, BundleHeader, BundleNonce, ConsensusKey, EncryptedBundle, Epoch, Era, Genesis,
     GenesisAccount, Gwei, Height, KeyId, L1Origin, Leg, Member, Params, PayerAddress,
@@ -16,8 +16,8 @@ use rand_core::SeedableRng as _;
 use secp256k1::{Message as PayerMessage, PublicKey as PayerKey, Secp256k1, SecretKey};
 
 use crate::{
-    Config, Effects, Entry, Event, Identity, Input, Message, Peer, Ready, ReceiptBody, Rejection,
-    Sequencer, Store, Table, Write,
+    Config, Effects, Entry, Event, Identity, Input, Message, PartialOpening, Peer, Ready,
+    ReceiptBody, Rejection, Sequencer, ShareMessage, Store, Table, Write,
 };
 
 /// When the tests' networks begin.
@@ -116,6 +116,8 @@ pub(crate) struct Solo {
     pub(crate) events: Vec<Event>,
     pub(crate) answers: Vec<(u64, Result<ReceiptBody, Rejection>)>,
     pub(crate) penalties: usize,
+    /// Parts of blocks that it showed the others.
+    pub(crate) shown: Vec<Arc<PartialOpening>>,
     proposed: Option<BlockId>,
     identities: Vec<Identity>,
     rng: ChaCha12Rng,
@@ -185,6 +187,7 @@ impl Solo {
             events: vec![],
             answers: vec![],
             penalties: 0,
+            shown: vec![],
             proposed: None,
             identities,
             rng: ChaCha12Rng::seed_from_u64(8),
@@ -217,8 +220,10 @@ impl Solo {
         let effects = ready.persist(&mut self.store).unwrap();
         let Effects { jobs, answers, events, halt, penalties, broadcast, .. } = effects;
         for message in broadcast {
-            if let Message::Block(block) = message {
-                self.proposed = Some(block.id());
+            match message {
+                Message::Block(block) => self.proposed = Some(block.id()),
+                Message::Part(part) => self.shown.push(part),
+                _ => {}
             }
         }
         assert_eq!(halt, None);
@@ -257,8 +262,41 @@ impl Solo {
         let digest = vote.digest(&SigningDomain::of(&self.genesis), Epoch::ZERO);
         let key = &self.identities[voter.as_usize()].signing_key;
         vote.signature = SignatureBytes::new(key.sign(digest.as_bytes()).to_bytes());
-        let message = Message::Consensus(ConsensusMessage::Vote(vote));
-        self.input(Input::Message { from: Peer::Validator(voter), message });
+        self.hear(voter.as_u16(), Message::Consensus(ConsensusMessage::Vote(vote)));
+    }
+
+    /// The shares that another validator sends for a decided block.
+    pub(crate) fn shares_of(
+        &self,
+        validator: u16,
+        at: (Height, BlockId),
+        sealed: &SealedBlock,
+    ) -> ShareMessage {
+        let identity = &self.identities[usize::from(validator)];
+        let mut message = ShareMessage {
+            epoch: Epoch::ZERO,
+            height: at.0,
+            block: at.1,
+            validator: ValidatorIndex::new(validator),
+            shares: sealed.share(identity.secret_share.as_ref().unwrap(), validator),
+            signature: SignatureBytes::new([0; 64]),
+        };
+        message.signature = self.sign_shares(validator, &message);
+        message
+    }
+
+    pub(crate) fn sign_shares(&self, validator: u16, message: &ShareMessage) -> SignatureBytes {
+        let domain = SigningDomain::of(&self.genesis);
+        let ShareMessage { epoch, height, block, shares, .. } = message;
+        let digest = ShareMessage::digest(&domain, *epoch, *height, *block, shares);
+        let key = &self.identities[usize::from(validator)].signing_key;
+        SignatureBytes::new(key.sign(digest.as_bytes()).to_bytes())
+    }
+
+    /// A message of another validator comes in.
+    pub(crate) fn hear(&mut self, from: u16, message: Message) {
+        let from = Peer::Validator(ValidatorIndex::new(from));
+        self.input(Input::Message { from, message });
     }
 
     /// Lets virtual time pass until `height` is revealed.

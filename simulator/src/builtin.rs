@@ -30,7 +30,7 @@ macro_rules! built_in {
 }
 
 /// All of them.
-pub const BUILTINS: [Builtin; 51] = [
+pub const BUILTINS: [Builtin; 52] = [
     built_in!("happy-4"),
     built_in!("happy-16"),
     built_in!("idle"),
@@ -62,6 +62,7 @@ pub const BUILTINS: [Builtin; 51] = [
     built_in!("wrong-shares-with-loss"),
     built_in!("premature-shares"),
     built_in!("false-openings"),
+    built_in!("cooperative-opening"),
     built_in!("boaster"),
     built_in!("wrong-ledger"),
     built_in!("unknown-bundle"),

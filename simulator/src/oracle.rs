@@ -245,6 +245,10 @@ impl Oracle {
                 *self.counters.entry("shares_sent").or_default() += 1;
                 self.shares.sent(from, message, &self.chain)
             }
+            Message::Part(_) => {
+                self.count("parts_sent");
+                Ok(())
+            }
             _ => Ok(()),
         };
         self.note(check);

@@ -6,7 +6,7 @@ use conclave_consensus::{
     ConsensusMessage, HighWater, PolkaCertificate, RoundCertificate, RoundReason, RoundVote,
     SignedProposal, SignedRecord, SignedVote, WalEntry,
 };
-use conclave_sequencer::{DecidedBlock, Message, ShareMessage};
+use conclave_sequencer::{DecidedBlock, Message, PartialOpening, ShareMessage};
 use conclave_types::{
     BlockId, BundleId, Epoch, G1Bytes, Height, Round, SignatureBytes, ValidatorIndex, VoteKind,
 };
@@ -79,6 +79,12 @@ fn messages() -> Vec<Message> {
         Message::WantOpenings { height },
         Message::Decided(vec![Arc::new(decided)]),
         Message::Openings { height, block, openings: vec![G1Bytes::new([8; 48]); 2] },
+        Message::Part(Arc::new(PartialOpening {
+            height,
+            block,
+            part: 3,
+            openings: vec![G1Bytes::new([9; 48]); 2],
+        })),
     ]);
     messages
 }

@@ -1,8 +1,8 @@
-//! Openings that open nothing: asked for, unasked, and on pages of decided blocks.
+//! Openings that open nothing: asked for, unasked, in parts, and on pages of decided blocks.
 
 use std::sync::Arc;
 
-use conclave_sequencer::Message;
+use conclave_sequencer::{Message, PartialOpening};
 
 use super::{Letter, Means, Misbehaviour, shares::generator};
 
@@ -25,6 +25,12 @@ impl Misbehaviour for FalseOpenings {
                 let (height, block) = (*height, *block);
                 let openings = vec![generator(); openings.len()];
                 vec![letter.with(Message::Openings { height, block, openings })]
+            }
+            Message::Part(part) => {
+                means.count("false_parts");
+                let mut part = PartialOpening::clone(part);
+                part.openings.fill(generator());
+                vec![letter.with(Message::Part(Arc::new(part)))]
             }
             Message::Decided(blocks) => {
                 means.count("false_openings");

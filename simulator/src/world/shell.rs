@@ -213,7 +213,8 @@ fn cost(job: &Job) -> Duration {
     let each = match job {
         Job::Verify(_) => 300,
         Job::Share(_) => 120,
-        Job::Open(_) => 400,
+        Job::Combine(_) => 340,
+        Job::Open(_) => 60,
     };
     let bundles = u64::try_from(job.bundle_count()).unwrap_or(u64::MAX);
     Duration::from_micros(bundles.saturating_mul(each).saturating_add(1_500))

@@ -25,7 +25,7 @@ pub(super) struct Stage {
     pub(super) total_us: u64,
 }
 
-/// Work by kind: jobs on the thread pool (`verify`, `share`, `open`), and commits to the disk.
+/// Work by kind: jobs on the thread pool (`verify`, `share`, `combine`, `open`), and commits to the disk.
 pub(super) type Stages = BTreeMap<String, Stage>;
 
 /// What all validators have done so far.

@@ -338,15 +338,13 @@ impl<'a> Story<'a> {
         let (Some(reveal), Some(opened)) = (&block.reveal, status.progress.opened()) else {
             return Err(DevnetError::Broken("a revealed bundle's block has no reveal".to_owned()));
         };
-        let shares = reveal.share_validators.iter().map(ToString::to_string);
-        self.screen.step(
-            "opened",
-            format!(
-                "after {after}: with the shares of validators {}; {}",
-                shares.collect::<Vec<_>>().join(", "),
-                contents(opened),
-            ),
-        );
+        let shares: Vec<_> = reveal.share_validators.iter().map(ToString::to_string).collect();
+        let with = if shares.is_empty() {
+            "with openings that other validators computed".to_owned()
+        } else {
+            format!("with the shares of validators {}", shares.join(", "))
+        };
+        self.screen.step("opened", format!("after {after}: {with}; {}", contents(opened)));
         self.screen.step(
             "drawn",
             format!(

@@ -1,0 +1,303 @@
+//! Cooperative opening: who opens which part of a block, and what has come in of it.
+//!
+//! Combining shares is the dear step of a reveal, and its result proves itself. So it is done once by
+//! somebody rather than by everyone: the block's sub-batches are cut into parts, each validator begins
+//! with another one, shows everyone what it opened and skips what others have shown.
+//!
+//! ```text
+//!   parts        0 ── 1 ── 2 ── 3 ── 4 ── 5 ── 6 ── 7        two for each of four validators
+//!   validator 1            ●    ●    ↓                       its own, then one that nobody has shown
+//! ```
+//!
+//! There are no roles and no timeouts: whoever waits for a part that does not come opens it meanwhile.
+//! With everyone there, the work is shared out among all; with one's own shares alone, it is what it
+//! would have been without this.
+//!
+//! **Invariants.** What others show is checked before it counts, all of it in one equation when the
+//! block is whole; if that fails, one sender at a time, and a sender of something wrong is not heard
+//! again on this block. A part that was wrong once is taken from no peer again, so every liar costs at
+//! most one more check, and together they cost at most what one validator alone would have computed.
+//! **Bounds.** [`PARTS_MAX`] parts for each block.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
+
+use conclave_encryption::Packing;
+use conclave_types::G1Bytes;
+
+use crate::input::Peer;
+
+/// Point multiplications that a part is worth at least: a few milliseconds, several times what a message
+/// and a pairing check cost. A block below that is opened by everyone for itself.
+const PART_MULTIPLICATIONS: usize = 96;
+/// Parts of a block; beyond that, parts grow.
+const PARTS_MAX: usize = 128;
+
+/// How a block's sub-batches are cut: the same for everyone, a function of the block alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cut {
+    openings: usize,
+    slots: usize,
+    /// Sub-batches of a part; the last part may have fewer.
+    each: usize,
+}
+
+impl Cut {
+    /// The cut of a block with so many openings, the beacon's among them.
+    pub(crate) fn new(openings: usize, packing: &Packing) -> Self {
+        let slots = usize::from(packing.packing()).max(1);
+        let sub_batch = slots.saturating_mul(usize::from(packing.quorum())).max(1);
+        let worth_it = PART_MULTIPLICATIONS.div_ceil(sub_batch);
+        let within_bounds = openings.div_ceil(slots).div_ceil(PARTS_MAX);
+        Self { openings, slots, each: worth_it.max(within_bounds).max(1) }
+    }
+
+    /// Sub-batches of the block.
+    pub(crate) fn sub_batch_count(&self) -> usize {
+        self.openings.div_ceil(self.slots)
+    }
+
+    /// Parts of the block.
+    pub(crate) fn count(&self) -> usize {
+        self.sub_batch_count().div_ceil(self.each)
+    }
+
+    /// The sub-batches of a part.
+    pub(crate) fn sub_batches(&self, part: usize) -> Range<usize> {
+        let at = |part: usize| part.saturating_mul(self.each).min(self.sub_batch_count());
+        at(part)..at(part.saturating_add(1))
+    }
+
+    /// The openings of a part.
+    pub(crate) fn openings(&self, part: usize) -> Range<usize> {
+        let Range { start, end } = self.sub_batches(part);
+        let at = |sub_batch: usize| sub_batch.saturating_mul(self.slots).min(self.openings);
+        at(start)..at(end)
+    }
+}
+
+/// Where a part comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Combined and checked here.
+    Own,
+    /// It came with the block itself, from whoever handed that out.
+    Block,
+    /// A peer showed it.
+    Peer(Peer),
+}
+
+/// What is open of a block.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    cut: Cut,
+    open: BTreeMap<usize, (Source, Vec<G1Bytes>)>,
+    /// Parts that were wrong once.
+    distrusted: BTreeSet<usize>,
+    /// Peers that showed something wrong.
+    unheard: BTreeSet<Peer>,
+}
+
+impl Parts {
+    pub(crate) const fn new(cut: Cut) -> Self {
+        Self { cut, open: BTreeMap::new(), distrusted: BTreeSet::new(), unheard: BTreeSet::new() }
+    }
+
+    pub(crate) const fn cut(&self) -> &Cut {
+        &self.cut
+    }
+
+    /// Whether there is work to share out.
+    pub(crate) fn is_shared_out(&self) -> bool {
+        self.cut.count() > 1
+    }
+
+    pub(crate) fn is_whole(&self) -> bool {
+        self.open.len() == self.cut.count()
+    }
+
+    /// Whether `peer` may show `part`.
+    pub(crate) fn is_welcome(&self, part: usize, peer: Peer) -> bool {
+        self.is_shared_out()
+            && part < self.cut.count()
+            && !self.open.contains_key(&part)
+            && !self.distrusted.contains(&part)
+            && !self.unheard.contains(&peer)
+    }
+
+    /// Takes a part unless there is one. The caller has checked its length.
+    pub(crate) fn take(&mut self, part: usize, source: Source, openings: Vec<G1Bytes>) -> bool {
+        let is_new = !self.open.contains_key(&part);
+        if is_new {
+            self.open.insert(part, (source, openings));
+        }
+        is_new
+    }
+
+    /// Takes all that is missing out of the openings of the whole block; from nobody who lied about it.
+    pub(crate) fn take_whole(&mut self, source: Source, openings: &[G1Bytes]) {
+        if matches!(source, Source::Peer(peer) if self.unheard.contains(&peer)) {
+            return;
+        }
+        for part in 0..self.cut.count() {
+            if let Some(openings) = openings.get(self.cut.openings(part)) {
+                self.take(part, source, openings.to_vec());
+            }
+        }
+    }
+
+    /// The part that the validator at `own` of `validators` opens next: one of those that it begins
+    /// with, then any that is missing, another for each validator.
+    pub(crate) fn next(&self, own: usize, validators: usize) -> Option<usize> {
+        let missing: Vec<usize> =
+            (0..self.cut.count()).filter(|part| !self.open.contains_key(part)).collect();
+        let begin = |validator: usize| {
+            validator.saturating_mul(self.cut.count()).checked_div(validators).unwrap_or(0)
+        };
+        let first = begin(own)..begin(own.saturating_add(1));
+        let pick = own.checked_rem(missing.len()).unwrap_or(0);
+        missing.iter().find(|part| first.contains(part)).or_else(|| missing.get(pick)).copied()
+    }
+
+    /// The openings of the whole block, if it is whole.
+    pub(crate) fn whole(&self) -> Option<Vec<G1Bytes>> {
+        let openings = || self.open.values().flat_map(|(_, openings)| openings).copied();
+        self.is_whole().then(|| openings().collect())
+    }
+
+    /// What did not come from this validator itself: each source with the parts that it gave.
+    pub(crate) fn unchecked(&self) -> Vec<(Source, Vec<usize>)> {
+        let mut by_source: Vec<(Source, Vec<usize>)> = Vec::new();
+        for (part, (source, _)) in &self.open {
+            match by_source.iter_mut().find(|(known, _)| known == source) {
+                _ if *source == Source::Own => {}
+                Some((_, parts)) => parts.push(*part),
+                None => by_source.push((*source, vec![*part])),
+            }
+        }
+        by_source
+    }
+
+    /// Drops all that `source` gave: some of it was wrong.
+    pub(crate) fn reject(&mut self, source: Source) {
+        let wrong: Vec<usize> =
+            self.open.iter().filter(|(_, (from, _))| *from == source).map(|(p, _)| *p).collect();
+        for part in wrong {
+            self.open.remove(&part);
+            self.distrusted.insert(part);
+        }
+        if let Source::Peer(peer) = source {
+            self.unheard.insert(peer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use conclave_types::ValidatorIndex;
+
+    use super::*;
+
+    fn cut(openings: usize, parties: usize) -> Cut {
+        Cut::new(openings, &Packing::for_parties(parties).unwrap())
+    }
+
+    fn peer(index: u16) -> Peer {
+        Peer::Validator(ValidatorIndex::new(index))
+    }
+
+    fn points(count: usize, byte: u8) -> Vec<G1Bytes> {
+        vec![G1Bytes::new([byte; 48]); count]
+    }
+
+    #[test]
+    fn parts_cover_a_block_once_whatever_its_size() {
+        for parties in [1, 4, 16, 31, 64, 100] {
+            for openings in [1, 2, 9, 33, 129, 513, 1_025] {
+                let cut = cut(openings, parties);
+                assert!(cut.count() <= PARTS_MAX, "n = {parties}, {openings} openings");
+                let mut next = (0, 0);
+                for part in 0..cut.count() {
+                    let (sub_batches, range) = (cut.sub_batches(part), cut.openings(part));
+                    assert_eq!((sub_batches.start, range.start), next, "no gap, no overlap");
+                    assert!(!range.is_empty());
+                    next = (sub_batches.end, range.end);
+                }
+                assert_eq!(next, (cut.sub_batch_count(), openings));
+            }
+        }
+    }
+
+    #[test]
+    fn small_blocks_are_not_shared_out() {
+        assert_eq!(cut(32, 4).count(), 1);
+        assert_eq!(cut(33, 4).count(), 2);
+        assert_eq!(cut(129, 4).count(), 5);
+        assert_eq!(cut(513, 100).count(), 57);
+    }
+
+    #[test]
+    fn everyone_begins_with_another_part_and_then_takes_what_is_missing() {
+        let cut = cut(512, 4);
+        assert_eq!(cut.count(), 16);
+        let mut parts = Parts::new(cut);
+        for own in 0..4 {
+            assert_eq!(parts.next(own, 4), Some(own * 4));
+        }
+        for part in 4..8 {
+            assert!(parts.take(part, Source::Own, points(32, 1)));
+        }
+        let next: BTreeSet<_> = (0..4).filter_map(|own| parts.next(own, 4)).collect();
+        assert_eq!(next, BTreeSet::from([0, 1, 8, 12]), "validator 1 helps out where nobody is");
+        for part in 0..16 {
+            parts.take(part, Source::Block, points(32, 2));
+        }
+        assert_eq!(parts.next(1, 4), None);
+    }
+
+    #[test]
+    fn more_validators_than_parts_spread_over_them() {
+        let parts = Parts::new(cut(65, 16));
+        let count = parts.cut().count();
+        let begun: BTreeSet<_> = (0..16).filter_map(|own| parts.next(own, 16)).collect();
+        assert_eq!(begun.len(), count);
+    }
+
+    #[test]
+    fn a_liar_is_dropped_as_a_whole_and_not_heard_again() {
+        let mut parts = Parts::new(cut(512, 4));
+        let (liar, honest) = (peer(2), peer(3));
+        for part in 0..16 {
+            let source = match part {
+                0 => Source::Own,
+                1 | 5 => Source::Peer(liar),
+                _ => Source::Peer(honest),
+            };
+            assert!(parts.take(part, source, points(32, 1)));
+        }
+        let unchecked = parts.unchecked();
+        assert_eq!(unchecked[0], (Source::Peer(liar), vec![1, 5]));
+        assert_eq!(unchecked.len(), 2);
+        parts.reject(Source::Peer(liar));
+        assert!(!parts.is_whole());
+        assert!(!parts.is_welcome(1, honest), "a part that was wrong once is combined here");
+        assert!(parts.take(1, Source::Own, points(32, 1)));
+        parts.take_whole(Source::Peer(liar), &points(512, 9));
+        assert!(!parts.is_whole(), "a liar's whole is no better");
+        parts.take_whole(Source::Peer(honest), &points(512, 1));
+        assert_eq!(parts.whole(), Some(points(512, 1)));
+    }
+
+    #[test]
+    fn what_is_there_or_is_no_part_is_not_welcome() {
+        let mut parts = Parts::new(cut(512, 4));
+        assert!(parts.is_welcome(15, peer(1)));
+        assert!(!parts.is_welcome(16, peer(1)));
+        parts.take(15, Source::Own, points(32, 1));
+        assert!(!parts.is_welcome(15, peer(1)));
+        assert!(!parts.take(15, Source::Peer(peer(1)), points(32, 2)), "the first stays");
+        assert!(!Parts::new(cut(32, 4)).is_welcome(0, peer(1)), "nothing is shared out");
+    }
+}

@@ -1,0 +1,199 @@
+//! Cooperative opening, seen by validator 1 of four; the test plays the other three.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use conclave_encryption::SealedBlock;
+use conclave_types::{BlockId, G1Bytes, Height, ValidatorIndex, VoteKind};
+
+use crate::{
+    Event, Input, Message, PartialOpening, Peer, capsule_point, reveal::parts::Cut, testing::Solo,
+};
+
+const HEIGHT: Height = Height::new(1);
+
+/// A block of many bundles that was just decided, and all its openings.
+struct Decided {
+    solo: Solo,
+    block: BlockId,
+    sealed: SealedBlock,
+    openings: Vec<G1Bytes>,
+    cut: Cut,
+}
+
+impl Decided {
+    fn new(bundle_count: u64) -> Self {
+        let mut solo = Solo::of(4, 1);
+        let mut points = BTreeMap::new();
+        for sequence in 0..bundle_count {
+            let bundle = solo.bundle(sequence);
+            points.insert(bundle.id(), capsule_point(&bundle).unwrap());
+            solo.submit(bundle).unwrap();
+        }
+        let block = solo.run_to_proposal();
+        for kind in [VoteKind::Prevote, VoteKind::Precommit] {
+            for voter in [0, 2, 3] {
+                solo.vote(kind, voter, block);
+            }
+        }
+        let ids = solo.events.iter().find_map(|event| match event {
+            Event::Decided { bundles, .. } => Some(bundles.clone()),
+            _ => None,
+        });
+        let us: Vec<_> = ids.unwrap().iter().map(|id| points[id]).collect();
+        let sealed = SealedBlock::new(&solo.key, HEIGHT, block, &us).unwrap();
+        let shares: Vec<_> =
+            (0..4).map(|v| solo.shares_of(v, (HEIGHT, block), &sealed).shares).collect();
+        let listed: Vec<_> = (0..).zip(shares.iter().map(Vec::as_slice)).collect();
+        let openings = sealed.combine(&listed, 0..sealed.share_count()).unwrap();
+        let cut = Cut::new(openings.len(), &solo.key.packing());
+        Self { solo, block, sealed, openings, cut }
+    }
+
+    fn part(&self, part: usize) -> PartialOpening {
+        PartialOpening {
+            height: HEIGHT,
+            block: self.block,
+            part: u16::try_from(part).unwrap(),
+            openings: self.openings[self.cut.openings(part)].to_vec(),
+        }
+    }
+
+    fn show(&mut self, from: u16, part: PartialOpening) {
+        self.solo.hear(from, Message::Part(Arc::new(part)));
+    }
+
+    fn share(&mut self, from: u16) {
+        let shares = self.solo.shares_of(from, (HEIGHT, self.block), &self.sealed);
+        self.solo.hear(from, Message::Shares(Arc::new(shares)));
+    }
+
+    fn revealed(&self) -> Height {
+        self.solo.core.status().revealed
+    }
+}
+
+#[test]
+fn parts_of_others_open_a_block_without_any_of_their_shares() {
+    let mut decided = Decided::new(70);
+    assert_eq!(decided.cut.count(), 3);
+    for (from, part) in [(0, 0), (2, 1), (3, 2)] {
+        assert_eq!(decided.revealed(), Height::ZERO);
+        decided.show(from, decided.part(part));
+    }
+    assert_eq!(decided.revealed(), HEIGHT);
+    assert_eq!(decided.solo.shown, vec![], "there was nothing left to open");
+}
+
+#[test]
+fn what_is_missing_is_opened_here_and_shown() {
+    let mut decided = Decided::new(70);
+    decided.show(0, decided.part(1));
+    decided.share(0);
+    assert_eq!(decided.revealed(), Height::ZERO, "two are no quorum");
+    decided.share(3);
+    assert_eq!(decided.revealed(), HEIGHT);
+    let shown: Vec<_> = decided.solo.shown.iter().map(|part| (**part).clone()).collect();
+    assert_eq!(shown.len(), 2);
+    for part in shown {
+        assert_ne!(part.part, 1, "what others have shown is not opened again");
+        assert_eq!(part, decided.part(usize::from(part.part)));
+    }
+}
+
+#[test]
+fn a_block_that_is_opened_by_everyone_for_itself_is_not_shown() {
+    let mut decided = Decided::new(8);
+    assert_eq!(decided.cut.count(), 1);
+    decided.share(0);
+    decided.share(2);
+    assert_eq!(decided.revealed(), HEIGHT);
+    assert_eq!(decided.solo.shown, vec![]);
+}
+
+#[test]
+fn wrong_parts_cost_their_sender_and_stall_nothing() {
+    let mut decided = Decided::new(70);
+    for liar in [0, 3] {
+        let mut wrong = decided.part(if liar == 0 { 0 } else { 2 });
+        wrong.openings.swap(0, 1);
+        decided.show(liar, wrong);
+    }
+    decided.show(2, decided.part(1));
+    assert_eq!(decided.revealed(), Height::ZERO);
+    assert_eq!(decided.solo.penalties, 2, "each of the two, and only they");
+    decided.show(2, decided.part(0));
+    decided.show(2, decided.part(2));
+    assert_eq!(decided.revealed(), Height::ZERO, "a part that was wrong once is opened here");
+    decided.share(0);
+    decided.share(3);
+    assert_eq!(decided.revealed(), HEIGHT);
+    assert_eq!(decided.solo.penalties, 2);
+}
+
+#[test]
+fn wrong_shares_are_found_before_a_part_is_shown() {
+    let mut decided = Decided::new(70);
+    let mut wrong = decided.solo.shares_of(0, (HEIGHT, decided.block), &decided.sealed);
+    let of_another = decided.solo.shares_of(2, (HEIGHT, decided.block), &decided.sealed);
+    wrong.shares = of_another.shares;
+    wrong.signature = decided.solo.sign_shares(0, &wrong);
+    decided.solo.hear(0, Message::Shares(Arc::new(wrong)));
+    decided.share(2);
+    assert_eq!(decided.revealed(), Height::ZERO);
+    assert_eq!(decided.solo.shown, vec![]);
+    let blamed: Vec<_> = decided
+        .solo
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::WrongShares { validator, .. } => Some(*validator),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(blamed, vec![ValidatorIndex::new(0)]);
+    decided.share(3);
+    assert_eq!(decided.revealed(), HEIGHT);
+}
+
+#[test]
+fn parts_of_the_wrong_size_or_from_strangers_are_refused() {
+    let mut decided = Decided::new(70);
+    let mut short = decided.part(1);
+    short.openings.pop();
+    decided.show(0, short);
+    assert_eq!(decided.solo.penalties, 1);
+    let message = Message::Part(Arc::new(decided.part(1)));
+    decided.solo.input(Input::Message { from: Peer::Full(7), message });
+    assert_eq!(decided.solo.penalties, 2);
+    let mut unknown = decided.part(1);
+    unknown.part = 3;
+    decided.show(0, unknown);
+    let mut other = decided.part(1);
+    other.block = BlockId::ZERO;
+    decided.show(0, other);
+    assert_eq!(decided.solo.penalties, 2, "nor is what is merely of no use an offence");
+    for (from, part) in [(0, 0), (2, 1), (3, 2)] {
+        decided.show(from, decided.part(part));
+    }
+    assert_eq!(decided.revealed(), HEIGHT);
+}
+
+#[test]
+fn parts_that_come_before_the_decision_are_kept_within_bounds() {
+    let mut solo = Solo::of(4, 1);
+    let most = solo.genesis.params.limits.block_bundles_max as usize + 1;
+    let part = |height: u64, part: u16, count: usize| {
+        let openings = vec![G1Bytes::ZERO; count];
+        let (height, block) = (Height::new(height), BlockId::ZERO);
+        Message::Part(Arc::new(PartialOpening { height, block, part, openings }))
+    };
+    for number in 0..1_000 {
+        solo.hear(0, part(1, number, 32));
+        solo.hear(0, part(3, number, 32));
+        solo.hear(2, part(2, number, 0));
+    }
+    let kept = &solo.core.reveals.early_parts;
+    let openings: usize = kept.values().flatten().map(|part| part.openings.len()).sum();
+    assert_eq!(kept.keys().map(|(height, _)| height.as_u64()).collect::<Vec<_>>(), [1]);
+    assert!(openings <= most, "{openings}");
+}
