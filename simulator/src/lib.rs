@@ -14,6 +14,7 @@ mod adversary;
 mod builtin;
 mod disk;
 mod load;
+mod measure;
 mod network;
 mod oracle;
 mod random;
@@ -22,6 +23,7 @@ mod scenario;
 mod world;
 
 pub use builtin::{BUILTINS, Builtin, builtin};
+pub use measure::{Figures, HeightFigures, LatencyFigures, Level, NodeFigures, Traffic, Work};
 pub use network::{NetworkModel, Partition};
 pub use oracle::Violation;
 pub use report::{Report, Verdict};

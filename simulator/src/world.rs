@@ -21,6 +21,7 @@ use crate::{
     adversary::Adversary,
     disk::Disk,
     load::Load,
+    measure::{Figures, Measure},
     network::Network,
     oracle::{Oracle, Violation},
     random::Random,
@@ -36,7 +37,7 @@ const EVENTS_MAX: usize = 2_000_000;
 
 enum Happening {
     Tick(u64),
-    Message { from: u16, message: Message },
+    Message { from: u16, message: Message, bytes: u64 },
     Job(Box<JobOutput>),
     Submit(Box<EncryptedBundle>),
     Snapshot,
@@ -90,6 +91,8 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// Counters, by name.
     pub counters: BTreeMap<&'static str, u64>,
+    /// What was measured.
+    pub figures: Figures,
 }
 
 /// The world of one run.
@@ -111,6 +114,7 @@ pub struct World {
     random: Random,
     seed: u64,
     oracle: Oracle,
+    measure: Measure,
 }
 
 impl World {
@@ -219,6 +223,7 @@ impl World {
             heights: self.oracle.revealed_by_all().as_u64(),
             elapsed: self.now.since(BEGIN),
             counters,
+            figures: self.measure.finish(),
         }
     }
 

@@ -18,6 +18,7 @@ use crate::{
     adversary::{Adversary, Means},
     disk::Disk,
     load::Load,
+    measure::Measure,
     network::Network,
     oracle::Oracle,
     random::Random,
@@ -57,6 +58,7 @@ impl World {
                 loss: Loss::Nothing,
             })
             .collect();
+        let measure = Measure::new(BEGIN, vec![String::new(); nodes.len()]);
         let honest = (0_u16..).zip(&nodes).filter(|(_, node)| node.is_honest());
         let honest = honest.map(|(index, _)| index).collect();
         let oracle = Oracle::new(&genesis, key.packing().secrecy(), honest);
@@ -76,6 +78,7 @@ impl World {
             random,
             seed,
             oracle,
+            measure,
         };
         world.prepare();
         Some(world)

@@ -17,6 +17,8 @@ const POOL_MAX: usize = 16_384;
 /// Rows of the consensus log and candidates that a height may take: a few dozen rounds' worth for each
 /// validator.
 const LOG_ROWS_EACH: usize = 150;
+/// The length that stands before every message.
+const FRAME_BYTES: u64 = 4;
 
 impl World {
     /// Feeds a core with what happens to it, if it is up and it is not too late.
@@ -29,7 +31,8 @@ impl World {
         let mut letters = Vec::new();
         let input = match what {
             Happening::Tick(number) if number == state.ticks => Input::Tick,
-            Happening::Message { from, message } => {
+            Happening::Message { from, message, bytes } => {
+                self.measure.received(node, message.kind(), bytes);
                 if let Some(adversary) = &mut state.adversary {
                     letters = adversary.incoming(&message);
                 }
@@ -64,6 +67,7 @@ impl World {
         let Effects { send, broadcast, jobs, serve, answers: _, events, penalties, halt } = effects;
         for event in events {
             self.oracle.event(self.now, node, &event);
+            self.measure.event(self.now, node, &event);
         }
         if let Some(why) = halt {
             self.oracle.halted(node, &why);
@@ -83,7 +87,9 @@ impl World {
             self.serve(node, to, &request);
         }
         for job in jobs {
-            let at = self.now.after(cost(&job));
+            let cost = cost(&job);
+            let at = self.now.after(cost);
+            self.measure.worked(node, job.kind(), cost, Duration::ZERO);
             let output = job.run();
             self.schedule(at, node, Happening::Job(Box::new(output)));
         }
@@ -143,9 +149,14 @@ impl World {
                 self.oracle.sent(self.now, from, to, &message);
             }
             let leaves = self.now.after(delay);
+            let bytes = wire_bytes(&message);
+            self.measure.sent(from, message.kind(), bytes);
+            if let Message::Block(block) = &message {
+                self.measure.proposed(self.now, block.header.height);
+            }
             for at in self.network.arrivals(&mut self.random, leaves, from, to) {
                 let message = message.clone();
-                self.schedule(at, to, Happening::Message { from, message });
+                self.schedule(at, to, Happening::Message { from, message, bytes });
             }
         }
     }
@@ -205,6 +216,12 @@ impl World {
             self.step(node, what(Peer::Validator(ValidatorIndex::new(other))));
         }
     }
+}
+
+/// What a message takes on the wire: its encoding and the length before it.
+fn wire_bytes(message: &Message) -> u64 {
+    let bytes = borsh::object_length(message).unwrap_or(0);
+    u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(FRAME_BYTES)
 }
 
 /// What a job takes on one core: a fixed part, and a part for each bundle. Measured at n = 4 with the

@@ -53,6 +53,7 @@ impl World {
     fn submit_everywhere(&mut self, bundle: &EncryptedBundle) {
         for to in 0..self.scenario.validators {
             let at = self.now.after(Duration::from_millis(self.random.below(300)));
+            self.measure.submitted(self.now, to, bundle.id(), bundle.size_bytes());
             self.schedule(at, to, Happening::Submit(Box::new(bundle.clone())));
         }
     }
@@ -74,6 +75,7 @@ impl World {
     fn submit(&mut self, bundle: EncryptedBundle) {
         let count = u64::from(self.scenario.validators);
         let to = u16::try_from(self.random.below(count)).unwrap_or(0);
+        self.measure.submitted(self.now, to, bundle.id(), bundle.size_bytes());
         self.schedule(self.now.after(SUBMIT_DELAY), to, Happening::Submit(Box::new(bundle)));
     }
 }
