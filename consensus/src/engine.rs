@@ -2,9 +2,14 @@
 
 mod blocks;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use conclave_types::{BlockId, Certificate, Height, Round, Time, ValidatorIndex};
+use conclave_types::{
+    BlockId, Certificate, Height, Round, StrictVerifier, Time, ValidatorIndex, Verifier,
+};
 use malachitebft_core_consensus::{Error as CoreError, Input, State, process};
 use malachitebft_core_types::{Validator as _, VoteExtensionPolicy};
 use malachitebft_metrics::Metrics;
@@ -59,6 +64,19 @@ impl Engine {
     ///
     /// If configuration or log contradict themselves. A validator must not run then.
     pub fn new(config: Config, recovered: Recovered) -> Result<Self, ConfigError> {
+        Self::with_verifier(config, recovered, Arc::new(StrictVerifier))
+    }
+
+    /// [`Engine::new`] with another judge of signatures.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::new`].
+    pub fn with_verifier(
+        config: Config,
+        recovered: Recovered,
+        verifier: Arc<dyn Verifier>,
+    ) -> Result<Self, ConfigError> {
         let Config { domain, committee, epoch, own, timing } = config;
         check_own_key(&committee, own.as_ref())?;
         let found = committee.total_power();
@@ -66,7 +84,7 @@ impl Engine {
             return Err(ConfigError::Power { found });
         }
         let set = ValidatorSet::new(&committee).ok_or(ConfigError::CommitteeKey)?;
-        let replay = read_log(&recovered, &set, &domain, epoch)?;
+        let replay = read_log(&recovered, &set, &domain, epoch, &*verifier)?;
         let index = own.as_ref().map(|(index, _)| *index);
         let own_logged: Vec<_> = replay
             .iter()
@@ -83,6 +101,7 @@ impl Engine {
             epoch,
             committee,
             set,
+            verifier,
             timing,
             signer,
             archive: Archive::default(),
@@ -221,7 +240,7 @@ impl Engine {
         if expected != found {
             return Err(CatchUpError::Epoch { expected, found });
         }
-        certificate.verify(&self.shell.committee, &self.shell.domain)?;
+        certificate.verify_by(&self.shell.committee, &self.shell.domain, &*self.shell.verifier)?;
         self.begin(now);
         self.shell.height = certificate.height;
         self.shell.out.push(Output::Decided { certificate: certificate.clone() });

@@ -4,11 +4,14 @@
 //! not verify and drops it, as it would a stranger's, and [`Shell::broadcast_vote`] keeps it off the
 //! wire; the state machine goes on as that of a validator whose vote was lost.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use conclave_types::{
     BlockId, Certificate, Committee, Epoch, Height, Round, SignatureBytes, Time, TimingParams,
-    ValidatorIndex, VoteKind, digest::SigningDomain,
+    ValidatorIndex, Verifier, VoteKind, digest::SigningDomain,
 };
 use ed25519_dalek::VerifyingKey;
 use malachitebft_core_consensus::{
@@ -26,7 +29,7 @@ use crate::{
         vote_from_core,
     },
     interface::{Fault, Output},
-    message::{ConsensusMessage, SignedProposal, SignedVote, signed_by},
+    message::{ConsensusMessage, SignedProposal, SignedVote},
     record::{Record, SignedRecord, WalEntry},
     signer::Signer,
     timers::{self, Timers},
@@ -43,6 +46,7 @@ pub(crate) struct Shell {
     pub(crate) epoch: Epoch,
     pub(crate) committee: Committee,
     pub(crate) set: ValidatorSet,
+    pub(crate) verifier: Arc<dyn Verifier>,
     pub(crate) timing: TimingParams,
     pub(crate) signer: Signer,
     pub(crate) archive: Archive,
@@ -324,7 +328,7 @@ impl Shell {
                 (proposal.digest(&self.domain, self.epoch), &proposal.signature)
             }
         };
-        *signature != REFUSED && signed_by(key, &digest, signature)
+        *signature != REFUSED && self.verifier.is_signed(key, &digest, signature)
     }
 
     /// Verifies a message and keeps it if it is good.

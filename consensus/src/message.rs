@@ -12,10 +12,10 @@ use std::io;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_types::{
-    BlockId, Committee, Digest, Epoch, Height, Round, SignatureBytes, ValidatorIndex, VoteKind,
+    BlockId, Committee, Digest, Epoch, Height, Round, SignatureBytes, StrictVerifier,
+    ValidatorIndex, Verifier as _, VoteKind,
     digest::{Position, SigningDomain},
 };
-use ed25519_dalek::{Signature, VerifyingKey};
 
 /// A prevote or precommit with its author's signature.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -188,34 +188,27 @@ impl Evidence {
     /// both signatures good.
     #[must_use]
     pub fn verify(&self, committee: &Committee, domain: &SigningDomain, epoch: Epoch) -> bool {
-        let key = committee
-            .get(self.offender())
-            .and_then(|member| VerifyingKey::from_bytes(member.consensus_key.as_bytes()).ok());
-        let Some(key) = key else { return false };
+        let Some(key) = committee.key(self.offender()) else { return false };
+        let signed_by = |digest: &Digest, signature: &SignatureBytes| {
+            StrictVerifier.is_signed(key, digest, signature)
+        };
         match self {
             Self::Votes(a, b) => {
                 (a.kind, a.height, a.round, a.voter) == (b.kind, b.height, b.round, b.voter)
                     && a.block != b.block
                     && [a, b]
                         .iter()
-                        .all(|vote| signed_by(&key, &vote.digest(domain, epoch), &vote.signature))
+                        .all(|vote| signed_by(&vote.digest(domain, epoch), &vote.signature))
             }
             Self::Proposals(a, b) => {
                 (a.height, a.round, a.proposer) == (b.height, b.round, b.proposer)
                     && (a.block, a.pol_round) != (b.block, b.pol_round)
                     && [a, b].iter().all(|proposal| {
-                        signed_by(&key, &proposal.digest(domain, epoch), &proposal.signature)
+                        signed_by(&proposal.digest(domain, epoch), &proposal.signature)
                     })
             }
         }
     }
-}
-
-/// Whether `key` signed `digest`, judged as strictly as a contract would: no small-order points, no
-/// non-canonical encodings.
-pub(crate) fn signed_by(key: &VerifyingKey, digest: &Digest, signature: &SignatureBytes) -> bool {
-    let signature = Signature::from_bytes(signature.as_bytes());
-    key.verify_strict(digest.as_bytes(), &signature).is_ok()
 }
 
 /// Reads a list of at most [`Committee::MEMBERS_MAX`] items; a longer one is refused before anything

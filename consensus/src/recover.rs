@@ -2,7 +2,8 @@
 
 use borsh::BorshDeserialize as _;
 use conclave_types::{
-    Certificate, Committee, Epoch, Height, ValidatorIndex, VoteKind, digest::SigningDomain,
+    Certificate, Committee, Epoch, Height, ValidatorIndex, Verifier, VoteKind,
+    digest::SigningDomain,
 };
 use ed25519_dalek::SigningKey;
 use malachitebft_core_consensus::{Params, State};
@@ -12,7 +13,7 @@ use crate::{
     archive,
     context::{Address, Bft, CoreHeight, ValidatorSet},
     interface::ConfigError,
-    message::{SignedVote, signed_by},
+    message::SignedVote,
     record::{Recovered, SignedRecord},
     wal::Logged,
 };
@@ -57,6 +58,7 @@ pub(crate) fn read_log(
     set: &ValidatorSet,
     domain: &SigningDomain,
     epoch: Epoch,
+    verifier: &dyn Verifier,
 ) -> Result<Vec<Logged>, ConfigError> {
     let height = recovered.decided.next();
     let entries = recovered.wal.iter().filter(|entry| entry.height == height);
@@ -70,7 +72,8 @@ pub(crate) fn read_log(
                     (proposal.digest(domain, epoch), proposal.signature)
                 }
             };
-            set.key(archive::author(&record)).is_some_and(|key| signed_by(key, &digest, &signature))
+            set.key(archive::author(&record))
+                .is_some_and(|key| verifier.is_signed(key, &digest, &signature))
         });
         if entry.index == index && genuine { Ok(logged) } else { Err(damaged) }
     });

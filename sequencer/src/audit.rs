@@ -8,7 +8,7 @@ use conclave_encryption::{PublicKey, SealedBlock};
 use conclave_mempool::{Ledger, admission};
 use conclave_types::{
     Batch, Committee, Digest, EncryptedBundle, Epoch, Genesis, Height, NetworkId, RollupId,
-    digest::SigningDomain,
+    StrictVerifier, digest::SigningDomain,
 };
 
 use crate::{
@@ -158,6 +158,7 @@ impl Auditor {
             domain: &self.domain,
             epoch: Epoch::ZERO,
             committee: &self.committee,
+            verifier: &StrictVerifier,
             params: &self.genesis.params,
             bundles: &self.rules,
         };
@@ -198,7 +199,7 @@ impl Auditor {
         let outcomes =
             sealed.map(|(bundle, opening)| decrypt(bundle, opening, &self.rollups)).collect();
         let opened = OpenedBlock { openings, outcomes };
-        let block = reveal(header, id, bundles, &opened);
+        let block = reveal(header, id, &stored.block.body.bundles, bundles, &opened);
         let batches = self.cursors.batches(&block);
         let before = height.previous().and_then(|before| self.digests.get(&before));
         let expected = block.digest(&before.copied().unwrap_or_default());

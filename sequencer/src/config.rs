@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use conclave_encryption::{KeyError, PublicKey, SealingKey, SecretShare};
 use conclave_mempool::admission::Rules;
 use conclave_types::{
-    Committee, Epoch, Genesis, GenesisError, NetworkId, RollupId, ValidatorIndex,
+    Committee, Epoch, Genesis, GenesisError, NetworkId, RollupId, ValidatorIndex, Verifier,
     digest::SigningDomain,
 };
 use ed25519_dalek::SigningKey;
@@ -60,6 +60,7 @@ pub(crate) struct Context {
     pub(crate) network: NetworkId,
     pub(crate) domain: SigningDomain,
     pub(crate) committee: Committee,
+    pub(crate) verifier: Arc<dyn Verifier>,
     pub(crate) epoch: Epoch,
     pub(crate) own: Option<(ValidatorIndex, Identity)>,
     pub(crate) key: Arc<PublicKey>,
@@ -71,7 +72,7 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(config: Config) -> Result<Self, ConfigError> {
+    pub(crate) fn new(config: Config, verifier: Arc<dyn Verifier>) -> Result<Self, ConfigError> {
         let genesis = config.genesis;
         let committee = genesis.validate()?;
         let network = genesis.network_id();
@@ -99,6 +100,7 @@ impl Context {
             genesis,
             network,
             committee,
+            verifier,
             own,
             seed: config.seed,
             seeds_used: 0,
@@ -112,6 +114,7 @@ impl Context {
             domain: &self.domain,
             epoch: self.epoch,
             committee: &self.committee,
+            verifier: &*self.verifier,
             params: &self.genesis.params,
             bundles: &self.rules,
         }

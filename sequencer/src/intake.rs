@@ -207,12 +207,13 @@ impl Sequencer {
         }
         let take = self.intake.queue.len().min(BATCH_MAX);
         let ids: Vec<_> = self.intake.queue.drain(..take).collect();
-        let bundles = ids.iter().filter_map(|id| self.intake.waiting.get(id));
-        let bundles = bundles.map(|waiting| Arc::clone(&waiting.bundle)).collect();
+        let waiting = ids.into_iter().filter_map(|id| Some((id, self.intake.waiting.get(&id)?)));
+        let (ids, bundles) = waiting.map(|(id, waiting)| (id, Arc::clone(&waiting.bundle))).unzip();
         self.intake.verifying = true;
         let job = VerifyJob {
             key: Arc::clone(&self.context.sealing),
             seed: self.context.next_seed(),
+            ids,
             bundles,
         };
         self.ready.effects.jobs.push(Job::Verify(job));
@@ -226,7 +227,7 @@ impl Sequencer {
         self.intake.verifying = false;
         let mut fresh = Vec::new();
         for (bundle, verdict) in verdicts {
-            let id = bundle.id();
+            let id = verdict.as_ref().map_or_else(|_| bundle.id(), Verified::id);
             let Some(waiting) = self.intake.dequeue(&id) else { continue };
             match verdict {
                 Ok(verified) => {

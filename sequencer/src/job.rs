@@ -9,13 +9,14 @@ use conclave_encryption::{
 };
 use conclave_mempool::admission::{self, AdmissionError, Verified};
 use conclave_types::{
-    BlockId, EncryptedBundle, G1Bytes, Height, Outcome, RollupId, UndecryptableReason,
+    BlockId, BundleId, EncryptedBundle, G1Bytes, Height, Outcome, RollupId, UndecryptableReason,
     ValidatorIndex,
 };
 
 use crate::{message::ShareMessage, reveal::Source};
 
-/// A piece of CPU work.
+/// A piece of CPU work. What a job carries is open to the shell, which may know the answer already: a
+/// simulator that runs every validator in one process has seen the others' jobs.
 #[derive(Debug)]
 pub enum Job {
     /// Check payer signatures and validity proofs.
@@ -93,10 +94,14 @@ impl Job {
 /// Check payer signatures and validity proofs of bundles that are well formed.
 #[derive(Debug)]
 pub struct VerifyJob {
-    pub(crate) key: Arc<SealingKey>,
+    /// The era's key.
+    pub key: Arc<SealingKey>,
     /// Batch weights must not be predictable by whoever made the proofs.
-    pub(crate) seed: [u8; 32],
-    pub(crate) bundles: Vec<Arc<EncryptedBundle>>,
+    pub seed: [u8; 32],
+    /// The bundles' ids.
+    pub ids: Vec<BundleId>,
+    /// The bundles.
+    pub bundles: Vec<Arc<EncryptedBundle>>,
 }
 
 impl VerifyJob {
@@ -109,13 +114,16 @@ impl VerifyJob {
 /// Prepare a decided block for opening.
 #[derive(Debug)]
 pub struct ShareJob {
-    pub(crate) key: Arc<PublicKey>,
-    pub(crate) height: Height,
-    pub(crate) block: BlockId,
+    /// The era's key.
+    pub key: Arc<PublicKey>,
+    /// The height.
+    pub height: Height,
+    /// The block.
+    pub block: BlockId,
     /// u of each bundle, in block order.
-    pub(crate) capsule_points: Vec<G1Bytes>,
+    pub capsule_points: Vec<G1Bytes>,
     /// This validator's secret, if it has one and may use it.
-    pub(crate) secret: Option<(ValidatorIndex, Arc<SecretShare>)>,
+    pub secret: Option<(ValidatorIndex, Arc<SecretShare>)>,
 }
 
 /// A decided block, ready to be opened.
@@ -152,15 +160,20 @@ impl ShareJob {
 /// Open a part of a decided block.
 #[derive(Debug)]
 pub struct CombineJob {
-    pub(crate) height: Height,
-    pub(crate) block: BlockId,
-    pub(crate) sealed: Arc<SealedBlock>,
-    pub(crate) part: usize,
+    /// The height.
+    pub height: Height,
+    /// The block.
+    pub block: BlockId,
+    /// Its ciphertexts, prepared.
+    pub sealed: Arc<SealedBlock>,
+    /// Which part of it.
+    pub part: usize,
     /// The part's sub-batches.
-    pub(crate) sub_batches: Range<usize>,
+    pub sub_batches: Range<usize>,
     /// A quorum's.
-    pub(crate) shares: Vec<Arc<ShareMessage>>,
-    pub(crate) seed: [u8; 32],
+    pub shares: Vec<Arc<ShareMessage>>,
+    /// Weights of the check must not be predictable by whoever made the shares.
+    pub seed: [u8; 32],
 }
 
 /// The openings of a part of a block, checked.
@@ -215,18 +228,24 @@ impl CombineJob {
 /// Open a decided block whose openings are all here.
 #[derive(Debug)]
 pub struct OpenJob {
-    pub(crate) height: Height,
-    pub(crate) block: BlockId,
-    pub(crate) sealed: Arc<SealedBlock>,
+    /// The height.
+    pub height: Height,
+    /// The block.
+    pub block: BlockId,
+    /// Its ciphertexts, prepared.
+    pub sealed: Arc<SealedBlock>,
     /// The beacon's opening, then one for each bundle in block order.
-    pub(crate) openings: Vec<G1Bytes>,
+    pub openings: Vec<G1Bytes>,
     /// Who gave openings that are not checked yet, and for which sub-batches.
-    pub(crate) unchecked: Vec<(Source, Vec<Range<usize>>)>,
+    pub unchecked: Vec<(Source, Vec<Range<usize>>)>,
+    /// The bundles' ids, in block order.
+    pub ids: Vec<BundleId>,
     /// The bundles, in block order.
-    pub(crate) bundles: Vec<Arc<EncryptedBundle>>,
+    pub bundles: Vec<Arc<EncryptedBundle>>,
     /// Rollups that a leg may name.
-    pub(crate) rollups: Arc<BTreeSet<RollupId>>,
-    pub(crate) seed: [u8; 32],
+    pub rollups: Arc<BTreeSet<RollupId>>,
+    /// Weights of the check must not be predictable by whoever made the openings.
+    pub seed: [u8; 32],
 }
 
 /// A block whose openings were checked.

@@ -8,7 +8,7 @@ use conclave_encryption::Packing;
 use conclave_mempool::{Charge, Ledger, LedgerError, admission};
 use conclave_types::{
     Block, BlockId, BundleHeader, BundleId, CertificateError, Committee, Digest, EncryptedBundle,
-    Epoch, Height, NetworkId, Params, Time, ValidatorIndex, digest::SigningDomain,
+    Epoch, Height, NetworkId, Params, Time, ValidatorIndex, Verifier, digest::SigningDomain,
 };
 
 use crate::chain::Parent;
@@ -24,6 +24,8 @@ pub struct Rulebook<'a> {
     pub epoch: Epoch,
     /// Who may propose.
     pub committee: &'a Committee,
+    /// Who judges signatures.
+    pub verifier: &'a dyn Verifier,
     /// Limits and fees.
     pub params: &'a Params,
     /// What a bundle must look like.
@@ -215,7 +217,8 @@ impl Rulebook<'_> {
             None if parent.height == Height::ZERO => Ok(()),
             None => Err(InvalidBlock::NoParentCertificate),
             Some(certificate) => {
-                let statement = certificate.verify(self.committee, self.domain)?;
+                let statement =
+                    certificate.verify_by(self.committee, self.domain, self.verifier)?;
                 if statement.height == parent.height && statement.block == parent.block {
                     Ok(())
                 } else {

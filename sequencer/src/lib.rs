@@ -48,7 +48,8 @@ pub use input::{
     AccountView, Effects, Event, Input, Peer, Penalty, Ready, ReceiptBody, Rejection, Status,
 };
 pub use job::{
-    CombineFailure, CombinedPart, Job, JobOutput, OpenedBlock, SharedBlock, WrongOpenings,
+    CombineFailure, CombineJob, CombinedPart, Job, JobOutput, OpenJob, OpenedBlock, ShareJob,
+    SharedBlock, VerifyJob, WrongOpenings,
     capsule_point, decrypt,
 };
 pub use message::{

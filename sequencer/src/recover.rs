@@ -1,11 +1,11 @@
 //! A sequencer from what its store holds: after a crash, after a clean stop, or for the first time.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use conclave_consensus::{Engine, Recovered};
 use conclave_derivation::Cursors;
 use conclave_mempool::{Ledger, Pool, PoolBounds};
-use conclave_types::{Height, NetworkId, Time};
+use conclave_types::{Height, NetworkId, StrictVerifier, Time, Verifier};
 
 use crate::{
     archive::{self, ArchiveError, Tip},
@@ -60,7 +60,21 @@ impl Sequencer {
     ///
     /// If configuration and store do not fit together, or the store is damaged.
     pub fn recover<S: Store>(config: Config, store: &S, now: Time) -> Recovery<(Self, Ready), S> {
-        let context = Context::new(config)?;
+        Self::recover_by(config, Arc::new(StrictVerifier), store, now)
+    }
+
+    /// [`Sequencer::recover`] with another judge of signatures.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sequencer::recover`].
+    pub fn recover_by<S: Store>(
+        config: Config,
+        verifier: Arc<dyn Verifier>,
+        store: &S,
+        now: Time,
+    ) -> Recovery<(Self, Ready), S> {
+        let context = Context::new(config, verifier)?;
         let found = archive::network(store)?;
         if let Some(found) = found.filter(|found| *found != context.network) {
             return Err(RecoverError::OtherNetwork { expected: context.network, found });
@@ -168,5 +182,5 @@ fn recover_engine<S: Store>(context: &Context, chain: &Chain, store: &S) -> Reco
         own: context.own.as_ref().map(|(index, own)| (*index, own.signing_key.clone())),
         timing: context.genesis.params.timing.clone(),
     };
-    Ok(Engine::new(config, recovered)?)
+    Ok(Engine::with_verifier(config, recovered, Arc::clone(&context.verifier))?)
 }

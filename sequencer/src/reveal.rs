@@ -29,10 +29,10 @@ use conclave_consensus::Silence;
 use conclave_derivation::{Drawable, order};
 use conclave_encryption::{SealedBlock, beacon};
 use conclave_types::{
-    Block, BlockHeader, BlockId, EncryptedBundle, G1Bytes, Height, HeightDelta, RevealedBlock,
-    RevealedBundle, SignatureBytes, Time, ValidatorIndex,
+    Block, BlockHeader, BlockId, BundleId, EncryptedBundle, G1Bytes, Height, HeightDelta,
+    RevealedBlock, RevealedBundle, SignatureBytes, Time, ValidatorIndex,
 };
-use ed25519_dalek::{Signature, Signer as _, VerifyingKey};
+use ed25519_dalek::Signer as _;
 
 use crate::{
     archive::{self, ArchiveRequest, StoredReveal},
@@ -57,6 +57,7 @@ const EARLY_PARTS_MAX: HeightDelta = HeightDelta::new(2);
 struct Pending {
     header: BlockHeader,
     block: BlockId,
+    ids: Vec<BundleId>,
     bundles: Vec<Arc<EncryptedBundle>>,
     sealed: Option<Arc<SealedBlock>>,
     shares: BTreeMap<ValidatorIndex, Arc<ShareMessage>>,
@@ -131,6 +132,7 @@ impl Sequencer {
         let pending = Pending {
             header: block.header.clone(),
             block: id,
+            ids: block.body.bundles.clone(),
             bundles,
             sealed: None,
             shares,
@@ -230,12 +232,9 @@ impl Sequencer {
         if shares.len() > most.saturating_add(1) {
             return false;
         }
-        let Some(member) = self.context.committee.get(*validator) else { return false };
+        let Some(key) = self.context.committee.key(*validator) else { return false };
         let digest = ShareMessage::digest(&self.context.domain, *epoch, *height, *block, shares);
-        VerifyingKey::from_bytes(member.consensus_key.as_bytes()).is_ok_and(|key| {
-            let signature = Signature::from_bytes(signature.as_bytes());
-            key.verify_strict(digest.as_bytes(), &signature).is_ok()
-        })
+        self.context.verifier.is_signed(key, &digest, signature)
     }
 
     pub(crate) fn on_openings(
@@ -344,6 +343,7 @@ impl Sequencer {
             sealed: Arc::clone(sealed),
             openings,
             unchecked,
+            ids: pending.ids.clone(),
             bundles: pending.bundles.clone(),
             rollups: Arc::clone(&self.context.rollups),
             seed: self.context.next_seed(),
@@ -483,7 +483,7 @@ impl Sequencer {
 
     fn finish_reveal(&mut self, height: Height, pending: Pending) {
         let Some(opened) = pending.opened else { return };
-        let block = reveal(&pending.header, pending.block, &pending.bundles, &opened);
+        let block = reveal(&pending.header, pending.block, &pending.ids, &pending.bundles, &opened);
         let batches = self.chain.cursors.batches(&block);
         let digest = block.digest(&self.chain.digest());
         self.chain.set_revealed(height, digest);
@@ -508,20 +508,20 @@ impl Sequencer {
     }
 }
 
-/// The revealed block that follows from a decided block and its openings. A pure function: every node
-/// and every auditor gets the same.
+/// The revealed block that follows from a decided block, its bundles with their ids, and its openings.
+/// A pure function: every node and every auditor gets the same.
 #[must_use]
 pub fn reveal(
     header: &BlockHeader,
     block: BlockId,
+    ids: &[BundleId],
     bundles: &[Arc<EncryptedBundle>],
     opened: &OpenedBlock,
 ) -> RevealedBlock {
     let beacon = opened.openings.first().map(beacon).unwrap_or_default();
-    let ids: Vec<_> = bundles.iter().map(|bundle| bundle.id()).collect();
     let drawables: Vec<Drawable> = bundles
         .iter()
-        .zip(&ids)
+        .zip(ids)
         .map(|(bundle, id)| Drawable {
             id: *id,
             payer: bundle.header.payer,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use conclave_mempool::{PoolError, admission::AdmissionError};
 use conclave_types::{
     Block, BlockBody, BlockHeader, BundleId, Digest, Epoch, G1Bytes, Genesis, Gwei, Height,
-    L1Origin, Leg, NetworkId, Outcome, RollupId, Time, UndecryptableReason, ValidatorIndex,
-    VoteKind, digest::SigningDomain,
+    L1Origin, Leg, NetworkId, Outcome, RollupId, StrictVerifier, Time, UndecryptableReason,
+    ValidatorIndex, VoteKind, digest::SigningDomain,
 };
 
 use crate::{
@@ -351,6 +351,7 @@ fn each_objective_rule_is_broken_by_name() {
         domain: &domain,
         epoch: Epoch::ZERO,
         committee: &committee,
+        verifier: &StrictVerifier,
         params: &genesis.params,
         bundles: &rules,
     };

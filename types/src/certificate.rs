@@ -4,13 +4,13 @@
 use std::io;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use ed25519_dalek::{Signature, VerifyingKey};
 
 use crate::{
     committee::Committee,
     digest::{Hasher, Position, SigningDomain},
     height::{Epoch, Height, Round},
     ids::{BlockId, Digest, ValidatorIndex},
+    verifier::{StrictVerifier, Verifier},
 };
 
 /// An ed25519 signature, as raw bytes.
@@ -117,6 +117,20 @@ impl Certificate {
         committee: &Committee,
         domain: &SigningDomain,
     ) -> Result<Statement, CertificateError> {
+        self.verify_by(committee, domain, &StrictVerifier)
+    }
+
+    /// [`Certificate::verify`] with another judge of the signatures.
+    ///
+    /// # Errors
+    ///
+    /// As [`Certificate::verify`].
+    pub fn verify_by(
+        &self,
+        committee: &Committee,
+        domain: &SigningDomain,
+        verifier: &dyn Verifier,
+    ) -> Result<Statement, CertificateError> {
         let at = Position { epoch: self.epoch, height: self.height, round: self.round };
         let message = domain.vote(VoteKind::Precommit.code(), at, Some(self.block));
         let mut previous = None;
@@ -127,12 +141,8 @@ impl Certificate {
             }
             previous = Some(*signer);
             let member = committee.get(*signer).ok_or(CertificateError::UnknownSigner(*signer))?;
-            let valid =
-                VerifyingKey::from_bytes(member.consensus_key.as_bytes()).is_ok_and(|key| {
-                    let signature = Signature::from_bytes(signature.as_bytes());
-                    key.verify_strict(message.as_bytes(), &signature).is_ok()
-                });
-            if !valid {
+            let key = committee.key(*signer).ok_or(CertificateError::UnknownSigner(*signer))?;
+            if !verifier.is_signed(key, &message, signature) {
                 return Err(CertificateError::BadSignature(*signer));
             }
             power = power.saturating_add(member.power);

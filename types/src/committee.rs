@@ -1,6 +1,7 @@
 //! The validator set of an epoch, and the one place where quorums are computed.
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -82,6 +83,8 @@ pub enum CommitteeError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committee {
     members: Vec<Member>,
+    /// The members' consensus keys, parsed once.
+    keys: Vec<VerifyingKey>,
     total_power: u64,
 }
 
@@ -99,7 +102,8 @@ impl Committee {
             return Err(CommitteeError::Count { found: members.len() });
         }
         let mut total_power = 0_u64;
-        let mut keys = std::collections::BTreeSet::new();
+        let mut distinct = std::collections::BTreeSet::new();
+        let mut keys = Vec::with_capacity(members.len());
         for (index, member) in (0_u16..).map(ValidatorIndex::new).zip(&members) {
             if member.power == 0 {
                 return Err(CommitteeError::NoPower(index));
@@ -108,16 +112,14 @@ impl Committee {
                 .checked_add(member.power)
                 .filter(|total| *total <= i64::MAX.unsigned_abs())
                 .ok_or(CommitteeError::TotalPower)?;
-            if !keys.insert(member.consensus_key) || !keys.insert(member.network_key) {
+            if !distinct.insert(member.consensus_key) || !distinct.insert(member.network_key) {
                 return Err(CommitteeError::DuplicateKey(index));
             }
-            let usable = ed25519_dalek::VerifyingKey::from_bytes(member.consensus_key.as_bytes())
-                .is_ok_and(|key| !key.is_weak());
-            if !usable {
-                return Err(CommitteeError::BadKey(index));
-            }
+            let key = VerifyingKey::from_bytes(member.consensus_key.as_bytes());
+            let usable = key.ok().filter(|key| !key.is_weak());
+            keys.push(usable.ok_or(CommitteeError::BadKey(index))?);
         }
-        Ok(Self { members, total_power })
+        Ok(Self { members, keys, total_power })
     }
 
     /// The members, in index order.
@@ -135,6 +137,12 @@ impl Committee {
     #[must_use]
     pub fn get(&self, index: ValidatorIndex) -> Option<&Member> {
         self.members.get(index.as_usize())
+    }
+
+    /// The consensus key of the member at `index`, if there is one.
+    #[must_use]
+    pub fn key(&self, index: ValidatorIndex) -> Option<&VerifyingKey> {
+        self.keys.get(index.as_usize())
     }
 
     /// The index of the member with this consensus key.

@@ -29,6 +29,7 @@ mod params;
 pub mod proto;
 mod reveal;
 mod time;
+mod verifier;
 pub mod wire;
 
 pub use batch::{Batch, BatchItem, LegRef};
@@ -48,3 +49,4 @@ pub use ids::{
 pub use params::{FeeParams, Gwei, LimitParams, Params, TimingParams};
 pub use reveal::{Outcome, RevealedBlock, RevealedBundle, UndecryptableReason};
 pub use time::Time;
+pub use verifier::{StrictVerifier, Verifier};

@@ -1,0 +1,29 @@
+//! Who says whether a signature holds.
+//!
+//! A signature is judged in several places, and in a committee of n each of them is judged n times by n
+//! processes. So the judge is handed in: a node judges by itself; a simulator, which runs all n in
+//! one process, judges each signature once and remembers what it found.
+
+use std::fmt;
+
+use ed25519_dalek::{Signature, VerifyingKey};
+
+use crate::{certificate::SignatureBytes, ids::Digest};
+
+/// Judges ed25519 signatures. The verdict is a function of the three arguments, the one that
+/// [`StrictVerifier`] gives.
+pub trait Verifier: fmt::Debug + Send + Sync {
+    /// Whether `key` signed `message`.
+    fn is_signed(&self, key: &VerifyingKey, message: &Digest, signature: &SignatureBytes) -> bool;
+}
+
+/// Judges as strictly as a contract would: no small-order points, no non-canonical encodings.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StrictVerifier;
+
+impl Verifier for StrictVerifier {
+    fn is_signed(&self, key: &VerifyingKey, message: &Digest, signature: &SignatureBytes) -> bool {
+        let signature = Signature::from_bytes(signature.as_bytes());
+        key.verify_strict(message.as_bytes(), &signature).is_ok()
+    }
+}
