@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use conclave_types::{BlockId, Height, HeightDelta, Round, ValidatorIndex};
+use conclave_types::{Height, HeightDelta, Round, ValidatorIndex};
 
 use crate::{
     message::{Evidence, SignedProposal, SignedVote},
@@ -115,22 +115,6 @@ impl Archive {
         kept.into_iter().flat_map(|kept| kept.messages.values().flatten()).cloned().collect()
     }
 
-    /// Who prevoted for `block` in a round, equivocators included.
-    pub(crate) fn prevoters(
-        &self,
-        height: Height,
-        round: Round,
-        block: BlockId,
-    ) -> impl Iterator<Item = ValidatorIndex> {
-        let first = (round, Step::Prevote, ValidatorIndex::new(0));
-        let last = (round, Step::Prevote, ValidatorIndex::new(u16::MAX));
-        let kept = self.heights.get(&height);
-        kept.into_iter()
-            .flat_map(move |kept| kept.messages.range(first..=last))
-            .filter(move |(_, votes)| votes.iter().any(|vote| is_for(vote, block)))
-            .map(|((_, _, voter), _)| *voter)
-    }
-
     fn at(&self, record: &SignedRecord) -> Option<&Vec<SignedRecord>> {
         let position = record.position();
         let kept = self.heights.get(&position.height)?;
@@ -144,10 +128,6 @@ pub(crate) const fn author(record: &SignedRecord) -> ValidatorIndex {
         SignedRecord::Vote(vote) => vote.voter,
         SignedRecord::Proposal(proposal) => proposal.proposer,
     }
-}
-
-fn is_for(record: &SignedRecord, block: BlockId) -> bool {
-    matches!(record, SignedRecord::Vote(vote) if vote.block == Some(block))
 }
 
 /// Whether two messages of one position say the same. A signer can make many signatures of one

@@ -115,6 +115,7 @@ impl Engine {
             wanted: None,
             decided: None,
             sender: None,
+            prevoted: BTreeMap::new(),
             polkas: BTreeSet::new(),
             proposed: BTreeMap::new(),
         };
@@ -151,6 +152,8 @@ impl Engine {
         self.shell.signer.start_height(height, &mut records);
         self.shell.out.extend(records.into_iter().map(Output::Persist));
         self.replay_log(height, &replay);
+        // The log's votes are in the archive too, and were counted when they went in.
+        self.shell.prevoted.clear();
         for record in self.shell.archive.messages(height) {
             self.shell.take_note(&record);
             self.feed_record(&record);

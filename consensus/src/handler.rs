@@ -68,6 +68,9 @@ pub(crate) struct Shell {
     pub(crate) decided: Option<Certificate>,
     /// Who sent the message in progress.
     pub(crate) sender: Option<ValidatorIndex>,
+    /// Voting power that prevoted for a block of this height in a round. At most one for each round and
+    /// equivocating third.
+    pub(crate) prevoted: BTreeMap<(Round, BlockId), u64>,
     /// Polkas of this height that were reported. At most one for each round and equivocating third.
     pub(crate) polkas: BTreeSet<(Round, BlockId)>,
     /// Blocks of this height with a signed proposal or a polka, and the rounds of these: at most a few
@@ -390,8 +393,10 @@ impl Shell {
         if height != self.height || self.polkas.contains(&(round, block)) {
             return;
         }
-        let power = self.committee.power_of(self.archive.prevoters(height, round, block));
-        if power >= self.committee.quorum_power() {
+        // Each voter once: the archive takes no vote of one voter for one block twice.
+        let power = self.prevoted.entry((round, block)).or_default();
+        *power = power.saturating_add(self.set.power(vote.voter));
+        if *power >= self.committee.quorum_power() {
             self.report_polka(round, block);
         }
     }

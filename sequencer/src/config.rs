@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use conclave_encryption::{KeyError, PublicKey, SealingKey, SecretShare};
 use conclave_mempool::admission::Rules;
 use conclave_types::{
-    Committee, Epoch, Genesis, GenesisError, NetworkId, RollupId, ValidatorIndex, Verifier,
-    digest::SigningDomain,
+    Committee, Epoch, Genesis, GenesisError, NetworkId, RollupId, StrictVerifier, ValidatorIndex,
+    Verifier, digest::SigningDomain,
 };
 use ed25519_dalek::SigningKey;
 
@@ -33,6 +33,21 @@ pub struct Config {
     pub identity: Option<Identity>,
     /// Secret and random: weights of batch checks are derived from it.
     pub seed: [u8; 32],
+}
+
+/// What the sequencers of one process may have in common.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// Judges signatures.
+    pub verifier: Arc<dyn Verifier>,
+    /// The encryption key, parsed, if somebody has done that. Another key than the genesis's is not used.
+    pub key: Option<PublicKey>,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self { verifier: Arc::new(StrictVerifier), key: None }
+    }
 }
 
 /// Why a configuration cannot work.
@@ -72,11 +87,19 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(config: Config, verifier: Arc<dyn Verifier>) -> Result<Self, ConfigError> {
+    pub(crate) fn new(config: Config, shared: Shared) -> Result<Self, ConfigError> {
+        let Shared { verifier, key } = shared;
         let genesis = config.genesis;
         let committee = genesis.validate()?;
         let network = genesis.network_id();
-        let key = PublicKey::new(network, &genesis.encryption_key)?;
+        let is_ours = |key: &PublicKey| {
+            key.sealing_key().network() == network
+                && *key.encryption_key() == genesis.encryption_key
+        };
+        let key = match key.filter(is_ours) {
+            Some(key) => key,
+            None => PublicKey::new(network, &genesis.encryption_key)?,
+        };
         let own = match config.identity {
             None => None,
             Some(identity) => {

@@ -176,14 +176,14 @@ impl Ready {
     pub fn merge(mut self, later: Self) -> Self {
         let Effects { send, broadcast, jobs, serve, answers, events, penalties, halt } =
             later.effects;
-        self.writes.extend(later.writes);
-        self.effects.send.extend(send);
-        self.effects.broadcast.extend(broadcast);
-        self.effects.jobs.extend(jobs);
-        self.effects.serve.extend(serve);
-        self.effects.answers.extend(answers);
-        self.effects.events.extend(events);
-        self.effects.penalties.extend(penalties);
+        join(&mut self.writes, later.writes);
+        join(&mut self.effects.send, send);
+        join(&mut self.effects.broadcast, broadcast);
+        join(&mut self.effects.jobs, jobs);
+        join(&mut self.effects.serve, serve);
+        join(&mut self.effects.answers, answers);
+        join(&mut self.effects.events, events);
+        join(&mut self.effects.penalties, penalties);
         self.effects.halt = self.effects.halt.or(halt);
         self
     }
@@ -192,6 +192,12 @@ impl Ready {
     #[must_use]
     pub const fn has_writes(&self) -> bool {
         !self.writes.is_empty()
+    }
+
+    /// Bytes of keys and values that must be made durable.
+    #[must_use]
+    pub fn write_bytes(&self) -> usize {
+        self.writes.iter().map(Write::size_bytes).sum()
     }
 
     /// Makes the writes durable and releases the effects.
@@ -205,6 +211,15 @@ impl Ready {
             store.commit(&self.writes)?;
         }
         Ok(self.effects)
+    }
+}
+
+/// Appends `later`. Most steps ask for nothing of most kinds, and then nothing is moved.
+fn join<T>(list: &mut Vec<T>, later: Vec<T>) {
+    if list.is_empty() {
+        *list = later;
+    } else {
+        list.extend(later);
     }
 }
 

@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use conclave_consensus::{Engine, Recovered};
 use conclave_derivation::Cursors;
 use conclave_mempool::{Ledger, Pool, PoolBounds};
-use conclave_types::{Height, NetworkId, StrictVerifier, Time, Verifier};
+use conclave_types::{Height, NetworkId, Time};
 
 use crate::{
     archive::{self, ArchiveError, Tip},
     candidates::Candidates,
     catchup::CatchUp,
     chain::{Chain, Parent},
-    config::{Config, ConfigError, Context},
+    config::{Config, ConfigError, Context, Shared},
     input::Ready,
     intake::Intake,
     propose::Proposer,
@@ -60,21 +60,21 @@ impl Sequencer {
     ///
     /// If configuration and store do not fit together, or the store is damaged.
     pub fn recover<S: Store>(config: Config, store: &S, now: Time) -> Recovery<(Self, Ready), S> {
-        Self::recover_by(config, Arc::new(StrictVerifier), store, now)
+        Self::recover_with(config, Shared::default(), store, now)
     }
 
-    /// [`Sequencer::recover`] with another judge of signatures.
+    /// [`Sequencer::recover`] with what this process has already.
     ///
     /// # Errors
     ///
     /// As [`Sequencer::recover`].
-    pub fn recover_by<S: Store>(
+    pub fn recover_with<S: Store>(
         config: Config,
-        verifier: Arc<dyn Verifier>,
+        shared: Shared,
         store: &S,
         now: Time,
     ) -> Recovery<(Self, Ready), S> {
-        let context = Context::new(config, verifier)?;
+        let context = Context::new(config, shared)?;
         let found = archive::network(store)?;
         if let Some(found) = found.filter(|found| *found != context.network) {
             return Err(RecoverError::OtherNetwork { expected: context.network, found });

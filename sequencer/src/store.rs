@@ -115,6 +115,19 @@ pub enum Write {
     HighWater(HighWater),
 }
 
+impl Write {
+    /// Bytes of its keys and values.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        match self {
+            Self::Put { key, value, .. } => key.len().saturating_add(value.len()),
+            Self::Delete { key, .. } => key.len(),
+            Self::DeleteRange { from, to, .. } => from.len().saturating_add(to.len()),
+            Self::HighWater(_) => 0,
+        }
+    }
+}
+
 /// A key with its value.
 pub type Entry = (Vec<u8>, Vec<u8>);
 
