@@ -49,8 +49,7 @@ pub use input::{
 };
 pub use job::{
     CombineFailure, CombineJob, CombinedPart, Job, JobOutput, OpenJob, OpenedBlock, ShareJob,
-    SharedBlock, VerifyJob, WrongOpenings,
-    capsule_point, decrypt,
+    SharedBlock, VerifyJob, WrongOpenings, capsule_point, decrypt,
 };
 pub use message::{
     DecidedBlock, MESSAGE_BYTES_MAX, Message, MessageError, PartialOpening, ShareMessage,

@@ -30,7 +30,7 @@ macro_rules! built_in {
 }
 
 /// All of them.
-pub const BUILTINS: [Builtin; 52] = [
+pub const BUILTINS: [Builtin; 62] = [
     built_in!("happy-4"),
     built_in!("happy-16"),
     built_in!("idle"),
@@ -78,6 +78,16 @@ pub const BUILTINS: [Builtin; 52] = [
     built_in!("chaos"),
     built_in!("chaos-with-equivocator"),
     built_in!("chaos-7"),
+    built_in!("wan-10-regions"),
+    built_in!("wan-100"),
+    built_in!("wan-100-worst-third"),
+    built_in!("bandwidth-25mbit"),
+    built_in!("disk-full-one"),
+    built_in!("torn-tail"),
+    built_in!("bit-rot"),
+    built_in!("clock-skew"),
+    built_in!("link-churn"),
+    built_in!("partial-partition"),
     built_in!("control-fork"),
     built_in!("control-early-shares"),
     built_in!("control-equivocator"),

@@ -12,6 +12,9 @@
 
 mod adversary;
 mod builtin;
+mod clock;
+mod cpu;
+mod crypto;
 mod disk;
 mod load;
 mod measure;
@@ -23,11 +26,16 @@ mod scenario;
 mod world;
 
 pub use builtin::{BUILTINS, Builtin, builtin};
+pub use clock::ClockModel;
+pub use cpu::cost_source;
+pub use crypto::Crypto;
 pub use measure::{Figures, HeightFigures, LatencyFigures, Level, NodeFigures, Traffic, Work};
-pub use network::{NetworkModel, Partition};
+pub use network::{Churn, NetworkModel, Partition, region_names, region_source};
 pub use oracle::Violation;
 pub use report::{Report, Verdict};
-pub use scenario::{Behaviour, Byzantine, Chaos, Crash, Loss, Scenario, ScenarioError};
+pub use scenario::{
+    Behaviour, Byzantine, Chaos, Crash, FullDisk, Loss, Machine, Scenario, ScenarioError, Tail,
+};
 pub use world::{Outcome, World};
 
 /// Runs a scenario from a seed and judges it; none if no world can be built from it, which

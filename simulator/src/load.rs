@@ -87,6 +87,8 @@ pub(crate) struct Load {
     random: Random,
     rollups: Vec<RollupId>,
     made: u64,
+    /// Transactions have at least this many bytes.
+    bytes: usize,
 }
 
 impl Load {
@@ -97,7 +99,12 @@ impl Load {
         let mut random = Random::new(seed, 2);
         let payers = (0..count).filter_map(|_| Payer::new(&curve, &mut random)).collect();
         let hostile = (0..2).filter_map(|_| Payer::new(&curve, &mut random)).collect();
-        Self { curve, payers, hostile, seen: Vec::new(), random, rollups, made: 0 }
+        Self { curve, payers, hostile, seen: Vec::new(), random, rollups, made: 0, bytes: 0 }
+    }
+
+    /// From now on a bundle's transactions have `bytes` together, or a little more.
+    pub(crate) fn pad_to(&mut self, bytes: u32) {
+        self.bytes = usize::try_from(bytes).unwrap_or(0);
     }
 
     /// The payers' genesis accounts.
@@ -141,9 +148,12 @@ impl Load {
         let cross = self.random.chance(250);
         self.made = self.made.saturating_add(1);
         let made = self.made;
-        let leg = |rollup: &RollupId| Leg {
-            rollup: *rollup,
-            transaction: format!("tx {made} for {rollup}").into_bytes(),
+        let count = if cross { self.rollups.len() } else { 1 };
+        let bytes = self.bytes.checked_div(count).unwrap_or(0);
+        let leg = |rollup: &RollupId| {
+            let mut transaction = format!("tx {made} for {rollup}").into_bytes();
+            transaction.resize(transaction.len().max(bytes), b' ');
+            Leg { rollup: *rollup, transaction }
         };
         if cross {
             return self.rollups.iter().map(leg).collect();

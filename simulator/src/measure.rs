@@ -144,6 +144,8 @@ struct Pending {
 pub(crate) struct Measure {
     begin: Time,
     nodes: Vec<NodeFigures>,
+    /// Counted at every message, so in lists of the few kinds that there are.
+    traffic: Vec<TrafficByKind>,
     pending: BTreeMap<BundleId, Pending>,
     heights: BTreeMap<Height, HeightFigures>,
     samples: BTreeMap<(Level, String), Vec<u64>>,
@@ -156,6 +158,7 @@ impl Measure {
         let node = |region| NodeFigures { region, ..NodeFigures::default() };
         Self {
             begin,
+            traffic: regions.iter().map(|_| TrafficByKind::default()).collect(),
             nodes: regions.into_iter().map(node).collect(),
             pending: BTreeMap::new(),
             heights: BTreeMap::new(),
@@ -165,15 +168,15 @@ impl Measure {
 
     /// A message leaves a validator.
     pub(crate) fn sent(&mut self, from: u16, kind: &'static str, bytes: u64) {
-        if let Some(node) = self.nodes.get_mut(usize::from(from)) {
-            node.sent.entry(kind).or_default().add(bytes);
+        if let Some(node) = self.traffic.get_mut(usize::from(from)) {
+            of_kind(&mut node.sent, kind).add(bytes);
         }
     }
 
     /// A message reaches a validator.
     pub(crate) fn received(&mut self, to: u16, kind: &'static str, bytes: u64) {
-        if let Some(node) = self.nodes.get_mut(usize::from(to)) {
-            node.received.entry(kind).or_default().add(bytes);
+        if let Some(node) = self.traffic.get_mut(usize::from(to)) {
+            of_kind(&mut node.received, kind).add(bytes);
         }
     }
 
@@ -182,6 +185,26 @@ impl Measure {
         if let Some(node) = self.nodes.get_mut(usize::from(node)) {
             add_work(node.work.entry(kind).or_default(), busy, wait);
         }
+    }
+
+    /// A validator made something durable.
+    pub(crate) fn committed(&mut self, node: u16, took: Duration) {
+        if let Some(node) = self.nodes.get_mut(usize::from(node)) {
+            add_work(&mut node.disk, took, Duration::ZERO);
+        }
+    }
+
+    /// A validator's full queues made it drop something.
+    pub(crate) fn dropped(&mut self, node: u16, messages: u64, bytes: u64) {
+        if let Some(node) = self.nodes.get_mut(usize::from(node)) {
+            node.dropped.messages = node.dropped.messages.saturating_add(messages);
+            node.dropped.bytes = node.dropped.bytes.saturating_add(bytes);
+        }
+    }
+
+    /// What full queues made all validators drop.
+    pub(crate) fn dropped_messages(&self) -> u64 {
+        self.nodes.iter().map(|node| node.dropped.messages).sum()
     }
 
     /// A block is shown to a validator.
@@ -243,7 +266,11 @@ impl Measure {
 
     /// The figures of the run.
     #[must_use]
-    pub(crate) fn finish(self) -> Figures {
+    pub(crate) fn finish(mut self) -> Figures {
+        for (node, traffic) in self.nodes.iter_mut().zip(self.traffic) {
+            node.sent = traffic.sent.into_iter().collect();
+            node.received = traffic.received.into_iter().collect();
+        }
         let latencies = self
             .samples
             .into_iter()
@@ -288,6 +315,23 @@ impl Measure {
             }
         }
     }
+}
+
+#[derive(Debug, Default)]
+struct TrafficByKind {
+    sent: Vec<(&'static str, Traffic)>,
+    received: Vec<(&'static str, Traffic)>,
+}
+
+fn of_kind<'a>(list: &'a mut Vec<(&'static str, Traffic)>, kind: &'static str) -> &'a mut Traffic {
+    // A kind is one constant, so its address nearly always tells.
+    let known = list.iter().position(|(known, _)| std::ptr::eq(*known, kind) || *known == kind);
+    let place = known.unwrap_or(list.len());
+    if known.is_none() {
+        list.push((kind, Traffic::default()));
+    }
+    #[expect(clippy::indexing_slicing, reason = "the place was found or made a line above")]
+    &mut list[place].1
 }
 
 fn add_work(work: &mut Work, busy: Duration, wait: Duration) {

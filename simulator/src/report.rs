@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{oracle, scenario::Scenario, world::Outcome};
+use crate::{measure::Figures, oracle, scenario::Scenario, world::Outcome};
 
 /// The verdict on a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -56,6 +56,8 @@ pub struct Report {
     pub elapsed_ms: u64,
     /// Counters, by name.
     pub counters: std::collections::BTreeMap<&'static str, u64>,
+    /// What was measured.
+    pub figures: Figures,
 }
 
 impl Report {
@@ -72,6 +74,7 @@ impl Report {
             heights: outcome.heights,
             elapsed_ms: u64::try_from(outcome.elapsed.as_millis()).unwrap_or(u64::MAX),
             counters: outcome.counters,
+            figures: outcome.figures,
         }
     }
 }

@@ -6,17 +6,25 @@
 
 mod chaos;
 mod check;
+mod check_world;
 
 use std::collections::BTreeMap;
+
+use std::time::Duration;
 
 use serde::Deserialize;
 
 pub use check::ScenarioError;
 
 use crate::{
+    clock::ClockModel,
+    crypto::Crypto,
     network::{NetworkModel, Partition},
     random::Random,
 };
+
+/// How long an operator takes to move a database away that a validator does not start from.
+pub(crate) const OPERATOR_MS: u64 = 500;
 
 /// A crash and a restart.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -34,9 +42,81 @@ pub struct Crash {
     /// What of its disk is gone when it starts again.
     #[serde(default)]
     pub lose: Loss,
-    /// It dies between making its next step durable and letting anything of it become visible.
+    /// It dies between making its next step durable and letting anything of it become visible: short
+    /// for `tail = "unseen"`.
     #[serde(default)]
     pub unseen: bool,
+    /// It dies in the middle of its next commit, and this is what becomes of that.
+    #[serde(default)]
+    pub tail: Option<Tail>,
+}
+
+impl Crash {
+    /// In the middle of which commit it dies, if it does.
+    #[must_use]
+    pub const fn tail(&self) -> Option<Tail> {
+        if self.unseen { Some(Tail::Unseen) } else { self.tail }
+    }
+}
+
+/// What becomes of a commit during which power is lost. The database keeps a batch whole or not at all,
+/// so this is all that there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tail {
+    /// Nothing of it is on the disk.
+    Lost,
+    /// The batch is, and the signer's mark that goes with it is not: it dies at its next signature.
+    Torn,
+    /// All of it is, and nobody has seen anything of it.
+    Unseen,
+}
+
+/// A time during which a disk has no room. The validator stops at its first commit in it, and its
+/// operator starts it again when there is room.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FullDisk {
+    /// Whose.
+    pub validator: u16,
+    /// Since when.
+    pub from_ms: u64,
+    /// Until when.
+    pub until_ms: u64,
+    /// Both are later by up to this much, drawn from the seed.
+    #[serde(default)]
+    pub spread_ms: u64,
+}
+
+/// What a validator runs on.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Machine {
+    /// Cores that take jobs, beside the one of the driver.
+    pub cores: u16,
+    /// How long a commit takes to be durable, however small it is.
+    pub fsync_us: u64,
+    /// Megabytes that the disk writes in a second, on top of that.
+    pub disk_mb_per_s: u64,
+    /// Whether work takes time: see `data/costs.toml`.
+    pub costs: bool,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self { cores: 4, fsync_us: 1_000, disk_mb_per_s: 500, costs: true }
+    }
+}
+
+impl Machine {
+    /// How long a commit of so many bytes takes to be durable.
+    #[must_use]
+    pub fn sync(&self, bytes: usize) -> Duration {
+        // A megabyte a second is a byte a microsecond.
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let writing = bytes.checked_div(self.disk_mb_per_s).unwrap_or(0);
+        Duration::from_micros(self.fsync_us.saturating_add(writing))
+    }
 }
 
 /// What a crash takes with it.
@@ -46,6 +126,9 @@ pub enum Loss {
     /// Nothing that was synced.
     #[default]
     Nothing,
+    /// Bits: one value that recovery reads does not fit its checksum. The validator refuses to start, and
+    /// half a second later its operator has moved the database away.
+    BitRot,
     /// The database, but not the signer's mark.
     Database,
     /// Everything.
@@ -158,6 +241,18 @@ pub struct Scenario {
     pub spam_per_s: u64,
     /// D of the inclusion rule.
     pub inclusion_delay_ms: u64,
+    /// Bytes of transactions in a bundle; a few dozen if it is 0.
+    pub bundle_bytes: u32,
+    /// Bytes of ciphertext that fit in a block.
+    pub block_bytes_max: u32,
+    /// How cryptographic work is done.
+    pub crypto: Crypto,
+    /// What validators run on.
+    pub machine: Machine,
+    /// How wrong their clocks are.
+    pub clocks: ClockModel,
+    /// Disks without room.
+    pub full_disks: Vec<FullDisk>,
     /// Links.
     pub network: NetworkModel,
     /// Partitions.
@@ -188,6 +283,12 @@ impl Default for Scenario {
             bundles_per_s: 10,
             spam_per_s: 0,
             inclusion_delay_ms: 4_000,
+            bundle_bytes: 0,
+            block_bytes_max: 4 << 20,
+            crypto: Crypto::default(),
+            machine: Machine::default(),
+            clocks: ClockModel::default(),
+            full_disks: Vec::new(),
             network: NetworkModel::default(),
             partitions: Vec::new(),
             crashes: Vec::new(),
@@ -221,15 +322,25 @@ impl Scenario {
             partition.from_ms = partition.from_ms.saturating_add(shift);
             partition.until_ms = partition.until_ms.saturating_add(shift);
         }
+        for full in &mut self.full_disks {
+            let shift = random.below(full.spread_ms.saturating_add(1));
+            full.from_ms = full.from_ms.saturating_add(shift);
+            full.until_ms = full.until_ms.saturating_add(shift);
+        }
         self.draw_chaos(&mut random);
         self
     }
 
-    /// When the last crash or partition is over.
+    /// When the last fault that ends is over.
     #[must_use]
     pub fn healed_ms(&self) -> u64 {
-        let crashes = self.crashes.iter().map(|crash| crash.until_ms);
+        let crashes = self.crashes.iter().map(|crash| {
+            let rots = u64::from(crash.lose == Loss::BitRot);
+            crash.until_ms.saturating_add(rots.saturating_mul(OPERATOR_MS))
+        });
+        let disks = self.full_disks.iter().map(|full| full.until_ms);
+        let churn = self.network.churn.iter().map(|churn| churn.until_ms);
         let partitions = self.partitions.iter().map(|partition| partition.until_ms);
-        crashes.chain(partitions).max().unwrap_or(0)
+        crashes.chain(partitions).chain(disks).chain(churn).max().unwrap_or(0)
     }
 }

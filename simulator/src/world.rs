@@ -3,29 +3,36 @@
 //! Events are ordered by time and then by the order in which they were made, so a seed gives one run.
 
 mod build;
+mod faults;
+mod node;
+mod queue;
 mod shell;
+mod turn;
 mod users;
+mod wire;
 
 use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
 };
 
 use conclave_encryption::PublicKey;
-use conclave_sequencer::{Identity, JobOutput, Message, Sequencer};
-use conclave_types::{BundleId, EncryptedBundle, Genesis, Height, Time};
+use conclave_sequencer::{JobOutput, Peer};
+use conclave_types::{BundleId, EncryptedBundle, Genesis, Height, Time, ValidatorIndex};
 
+use self::{
+    node::{Flight, News, Node, Packet},
+    queue::Queue,
+};
 use crate::{
-    adversary::Adversary,
-    disk::Disk,
+    crypto::{Judge, Workshop},
     load::Load,
     measure::{Figures, Measure},
     network::Network,
     oracle::{Oracle, Violation},
     random::Random,
-    scenario::{Loss, Scenario},
+    scenario::{Loss, Scenario, Tail},
 };
 
 /// When the world begins: any instant will do.
@@ -33,15 +40,33 @@ const BEGIN: Time = Time::from_micros(1_800_000_000_000_000);
 /// How old the backup is that a crash brings back.
 const BACKUP_AGE_MS: u64 = 500;
 /// Events that wait at once. More means that messages breed: the run stops and says so.
-const EVENTS_MAX: usize = 2_000_000;
+const EVENTS_MAX: usize = 4_000_000;
 
 enum Happening {
     Tick(u64),
-    Message { from: u16, message: Message, bytes: u64 },
+    /// A message leaves its sender's process, later than it was written.
+    Posted(Packet),
+    /// A message is at the receiver's end of the link.
+    Arrived(Packet),
+    /// The next of many equal messages is at its receiver's end.
+    Landed(Box<Flight>),
+    /// Something is through a pipe.
+    Departed {
+        way: usize,
+        number: u64,
+    },
     Job(Box<JobOutput>),
+    /// A driver's turn has had its time on processor and disk.
+    Turned,
     Submit(Box<EncryptedBundle>),
     Snapshot,
-    Crash { loss: Loss, unseen: bool },
+    Crash {
+        loss: Loss,
+        tail: Option<Tail>,
+    },
+    Disk {
+        is_full: bool,
+    },
     Restart,
     Load,
     Spam,
@@ -55,25 +80,8 @@ struct Scheduled {
     what: Happening,
 }
 
-struct Node {
-    disk: Disk,
-    core: Option<Sequencer>,
-    identity: Identity,
-    adversary: Option<Adversary>,
-    life: u32,
-    tick_at: Option<Time>,
-    ticks: u64,
-    /// It dies after its next step is durable.
-    dying: bool,
-    /// What its last crash took.
-    loss: Loss,
-}
-
-impl Node {
-    /// Whether the oracles take it for honest.
-    fn is_honest(&self) -> bool {
-        self.adversary.as_ref().is_none_or(Adversary::is_masked)
-    }
+const fn peer(validator: u16) -> Peer {
+    Peer::Validator(ValidatorIndex::new(validator))
 }
 
 /// What a run came to.
@@ -101,9 +109,7 @@ pub struct World {
     genesis: Arc<Genesis>,
     key: PublicKey,
     now: Time,
-    queue: BinaryHeap<Reverse<(Time, u64)>>,
-    scheduled: BTreeMap<u64, Scheduled>,
-    next_event: u64,
+    queue: Queue<Scheduled>,
     nodes: Vec<Node>,
     network: Network,
     load: Load,
@@ -115,6 +121,18 @@ pub struct World {
     seed: u64,
     oracle: Oracle,
     measure: Measure,
+    judge: Arc<Judge>,
+    workshop: Workshop,
+    /// Pipes in which something changed during the event in progress.
+    touched: BTreeSet<(u16, usize)>,
+    /// Faults of disks that happened, by name.
+    faults: BTreeMap<&'static str, u64>,
+    /// Something happened after which the run may be over.
+    progressed: bool,
+    inbox_drops: u64,
+    sessions_lost: u64,
+    /// Messages that found others before them on a pipe.
+    pipe_waits: u64,
 }
 
 impl World {
@@ -128,9 +146,14 @@ impl World {
             if matches!(crash.lose, Loss::Recent | Loss::RecentDatabase) {
                 self.schedule(snapshot, crash.validator, Happening::Snapshot);
             }
-            let (loss, unseen) = (crash.lose, crash.unseen);
-            self.schedule(at(crash.at_ms), crash.validator, Happening::Crash { loss, unseen });
+            let (loss, tail) = (crash.lose, crash.tail());
+            self.schedule(at(crash.at_ms), crash.validator, Happening::Crash { loss, tail });
             self.schedule(at(crash.until_ms), crash.validator, Happening::Restart);
+        }
+        for full in self.scenario.full_disks.clone() {
+            for (ms, is_full) in [(full.from_ms, true), (full.until_ms, false)] {
+                self.schedule(at(ms), full.validator, Happening::Disk { is_full });
+            }
         }
         self.schedule(at(self.scenario.healed_ms()), 0, Happening::Healed);
         if self.scenario.bundles_per_s > 0 {
@@ -148,7 +171,7 @@ impl World {
         let limit = BEGIN.after(Duration::from_millis(self.scenario.limit_ms));
         let mut missed = None;
         loop {
-            let Some(Reverse((at, number))) = self.queue.pop() else {
+            let Some((at, event)) = self.queue.pop() else {
                 missed = Some("nothing happens any more".into());
                 break;
             };
@@ -156,10 +179,12 @@ impl World {
                 missed = Some(self.describe_miss("the time limit"));
                 break;
             }
-            let Some(event) = self.scheduled.remove(&number) else { continue };
             self.now = at;
             self.handle(event);
-            if self.oracle.violation().is_some() || self.is_done() {
+            self.settle_pipes();
+            if self.oracle.violation().is_some()
+                || (std::mem::take(&mut self.progressed) && self.is_done())
+            {
                 break;
             }
             if self.heal.is_some_and(|(by, least)| at > by && self.lags(least)) {
@@ -205,11 +230,22 @@ impl World {
             self.compare_ledgers();
         }
         let mut counters = self.oracle.counters();
+        counters.extend(self.faults.iter().map(|(name, count)| (*name, *count)));
         counters.insert("messages_lost", self.network.lost);
         counters.insert("messages_blocked", self.network.blocked);
+        counters.insert("messages_churned", self.network.churned);
+        counters.insert("messages_detoured", self.network.detoured);
         counters.insert("messages_duplicated", self.network.duplicated);
         counters.insert("messages_delivered", self.network.delivered);
         counters.insert("commits", self.nodes.iter().map(|node| node.disk.commits()).sum());
+        counters.insert("jobs_remembered", self.workshop.remembered);
+        counters.insert("inbox_drops", self.inbox_drops);
+        counters.insert("pipe_waits", self.pipe_waits);
+        counters.insert("queue_drops", self.measure.dropped_messages());
+        counters.insert("regions", self.network.region_count());
+        counters.insert("sessions_lost", self.sessions_lost);
+        let skews = self.nodes.iter().map(|node| node.clock.skew_us());
+        counters.insert("skew_us_max", skews.max().unwrap_or(0));
         for adversary in self.nodes.iter().filter_map(|node| node.adversary.as_ref()) {
             for (name, count) in adversary.counters() {
                 let total = counters.entry(name).or_default();
@@ -241,31 +277,35 @@ impl World {
 
     fn schedule(&mut self, at: Time, node: u16, what: Happening) {
         let life = self.nodes.get(usize::from(node)).map_or(0, |node| node.life);
-        self.next_event = self.next_event.saturating_add(1);
-        self.queue.push(Reverse((at, self.next_event)));
-        self.scheduled.insert(self.next_event, Scheduled { node, life, what });
+        self.queue.push(at, Scheduled { node, life, what });
     }
 
     fn handle(&mut self, event: Scheduled) {
         let Scheduled { node, life, what } = event;
+        let Some(state) = self.nodes.get_mut(usize::from(node)) else { return };
+        let is_void = life != state.life;
         match what {
-            Happening::Snapshot => {
-                if let Some(state) = self.nodes.get_mut(usize::from(node)) {
-                    state.disk.take_snapshot();
-                }
-            }
-            Happening::Crash { loss, unseen } => self.crash(node, loss, unseen),
+            Happening::Tick(number) if number == state.ticks => self.tell(node, News::Tick),
+            Happening::Tick(_) => {}
+            Happening::Posted(packet) => self.post(packet),
+            Happening::Arrived(packet) => self.arrived(packet),
+            Happening::Landed(flight) => self.landed(flight),
+            Happening::Departed { way, number } => self.departed(node, way, number),
+            Happening::Job(output) if !is_void => self.tell(node, News::Job(output)),
+            Happening::Turned if !is_void => self.end_turn(node),
+            Happening::Job(_) | Happening::Turned => {}
+            Happening::Submit(bundle) => self.tell(node, News::Submit(bundle)),
+            Happening::Snapshot => state.disk.take_snapshot(),
+            Happening::Crash { loss, tail } => self.crash(node, loss, tail),
+            Happening::Disk { is_full } => self.fill_disk(node, is_full),
             Happening::Restart => self.restart(node),
             Happening::Load => self.users(),
             Happening::Spam => self.spammers(),
             Happening::Healed => {
                 let by = self.now.after(Duration::from_millis(self.scenario.heal_ms));
                 self.heal = Some((by, self.oracle.decided_by_any().next()));
+                self.progressed = true;
             }
-            Happening::Tick(_)
-            | Happening::Message { .. }
-            | Happening::Job(_)
-            | Happening::Submit(_) => self.input(node, life, what),
         }
     }
 }

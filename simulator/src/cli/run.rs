@@ -46,16 +46,20 @@ impl Run {
 }
 
 fn print(report: &Report) -> anyhow::Result<()> {
-    let Report { scenario, seed, verdict, detail, trace_hash, heights, elapsed_ms, counters } =
-        report;
+    let Report { scenario, seed, verdict, detail, trace_hash, heights, elapsed_ms, .. } = report;
     say(format!("{scenario}, seed {seed}: {verdict:?}"))?;
     if !detail.is_empty() {
         say(format!("  {detail}"))?;
     }
     say(format!("  {heights} heights in {elapsed_ms} ms of virtual time"))?;
     say(format!("  trace {trace_hash}"))?;
-    for (name, count) in counters {
+    for (name, count) in &report.counters {
         say(format!("  {name:<22} {count:>9}"))?;
+    }
+    for found in &report.figures.latencies {
+        let [p50, p99] = [found.p50_us, found.p99_us].map(|micros| micros / 1_000);
+        let (level, region) = (format!("{:?}", found.level), &found.region);
+        say(format!("  {level:<15} {region:<11} p50 {p50:>6} ms  p99 {p99:>6} ms"))?;
     }
     Ok(())
 }

@@ -38,7 +38,15 @@ impl Scenario {
             let (from_ms, until_ms) = self.draw_span(random);
             let side = (0..self.validators).filter(|_| random.chance(400)).collect();
             let one_way = random.chance(333);
-            self.partitions.push(Partition { from_ms, until_ms, spread_ms: 0, side, one_way });
+            let against = Vec::new();
+            self.partitions.push(Partition {
+                from_ms,
+                until_ms,
+                spread_ms: 0,
+                side,
+                against,
+                one_way,
+            });
         }
     }
 
@@ -47,7 +55,7 @@ impl Scenario {
         let (at_ms, until_ms) = self.draw_span(random);
         let lose = if random.chance(200) { Loss::RecentDatabase } else { Loss::Nothing };
         let unseen = random.chance(500);
-        Crash { validator, at_ms, until_ms, spread_ms: 0, lose, unseen }
+        Crash { validator, at_ms, until_ms, spread_ms: 0, lose, unseen, tail: None }
     }
 
     /// From when to when: half of all faults are over in an instant.

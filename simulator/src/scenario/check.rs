@@ -5,12 +5,12 @@ use std::{collections::BTreeSet, ops::Range};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::Scenario;
+use super::{Scenario, check_world::WorldFault};
 
 /// Fewest validators: below four, none may fail.
 const VALIDATORS_MIN: u16 = 4;
 /// Most validators: beyond, a run takes longer than anyone waits.
-const VALIDATORS_MAX: u16 = 100;
+const VALIDATORS_MAX: u16 = 256;
 /// Longest run, in virtual time: a day.
 const LIMIT_MS_MAX: u64 = 86_400_000;
 
@@ -40,6 +40,37 @@ struct Places {
     chaos: Option<Spanned<toml::Value>>,
     byzantine: Vec<Spanned<toml::Value>>,
     breaks: Option<Spanned<toml::Value>>,
+    crypto: Option<Spanned<toml::Value>>,
+    machine: Option<Spanned<toml::Value>>,
+    clocks: Option<Spanned<toml::Value>>,
+    bundle_bytes: Option<Spanned<toml::Value>>,
+    block_bytes_max: Option<Spanned<toml::Value>>,
+    full_disks: Vec<Spanned<toml::Value>>,
+}
+
+impl Places {
+    /// A broken rule of the world, at the entry that it names.
+    fn fault(&self, fault: WorldFault) -> Fault {
+        let WorldFault { path, expected, remedy } = fault;
+        let mut names = path.split('.');
+        let (first, second) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
+        let list = |list: &[Spanned<toml::Value>]| {
+            second.parse().ok().and_then(|index: usize| list.get(index).map(Spanned::span))
+        };
+        let one = |place: &Option<Spanned<toml::Value>>| place.as_ref().map(Spanned::span);
+        let at = match first {
+            "network" => one(&self.network),
+            "machine" => one(&self.machine),
+            "clocks" => one(&self.clocks),
+            "crypto" => one(&self.crypto),
+            "bundle_bytes" => one(&self.bundle_bytes),
+            "block_bytes_max" => one(&self.block_bytes_max),
+            "full_disks" => list(&self.full_disks),
+            "crashes" => list(&self.crashes),
+            _ => None,
+        };
+        Fault { at, expected: format!("{expected}; {remedy}") }
+    }
 }
 
 /// A contradiction: what was expected, and where.
@@ -115,6 +146,7 @@ impl Scenario {
         ensure(harmless || self.chaos.until_ms > 1_000, places.chaos.as_ref(), || {
             "expected chaos to last more than 1000 ms: set until_ms".into()
         })?;
+        self.check_world().map_err(|fault| places.fault(fault))?;
         self.check_byzantine(&places.byzantine)?;
         self.check_faulty(places)
     }
@@ -256,8 +288,8 @@ mod tests {
         let crash = "[[crashes]]\nvalidator = 1\nat_ms = 100\nuntil_ms = 200\n";
         let silent = "[[byzantine]]\nvalidator = 1\nbehaviours = [\"silent\"]\n";
         let rows = [
-            ("\nvalidators = 3\n".to_owned(), 2, "expected 4 to 100 validators, found 3"),
-            ("validators = 101".to_owned(), 1, "expected 4 to 100 validators, found 101"),
+            ("\nvalidators = 3\n".to_owned(), 2, "expected 4 to 256 validators, found 3"),
+            ("validators = 257".to_owned(), 1, "expected 4 to 256 validators, found 257"),
             ("\n\nheights = 0".to_owned(), 3, "expected at least one height"),
             ("heights = -1".to_owned(), 1, "invalid value"),
             ("height = 1".to_owned(), 1, "unknown field `height`"),

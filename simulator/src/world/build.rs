@@ -1,7 +1,7 @@
 //! A world from a scenario and a seed.
 
 use std::{
-    collections::{BTreeMap, BinaryHeap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -13,10 +13,17 @@ use conclave_types::{
 };
 use ed25519_dalek::SigningKey;
 
-use super::{BEGIN, Node, World};
+use super::{
+    BEGIN, World,
+    node::{Inbox, Node},
+    queue::Queue,
+};
 use crate::{
     adversary::{Adversary, Means},
-    disk::Disk,
+    clock::Clock,
+    cpu::Pool,
+    crypto::{Crypto, Judge, Workshop},
+    disk::{Disk, Shelf},
     load::Load,
     measure::Measure,
     network::Network,
@@ -35,14 +42,19 @@ impl World {
     pub fn new(scenario: &Scenario, seed: u64) -> Option<Self> {
         let scenario = scenario.clone().drawn(seed);
         let mut random = Random::new(seed, 1);
-        let load = Load::new(seed, scenario.payers, ROLLUPS.to_vec());
+        let mut load = Load::new(seed, scenario.payers, ROLLUPS.to_vec());
+        load.pad_to(scenario.bundle_bytes);
         let (genesis, identities) = genesis(&scenario, &load, &mut random)?;
         let key = PublicKey::new(genesis.network_id(), &genesis.encryption_key).ok()?;
-        let network = Network::new(scenario.network.clone(), scenario.partitions.clone(), BEGIN);
+        let validators = scenario.validators;
+        let (model, partitions) = (scenario.network.clone(), scenario.partitions.clone());
+        let network = Network::new(model, partitions, validators, BEGIN, seed);
+        let shelf = Shelf::default();
+        let mut clocks = Random::new(seed, 5);
         let nodes: Vec<Node> = (0_u16..)
             .zip(identities)
             .map(|(index, identity)| Node {
-                disk: Disk::new_validator(),
+                disk: Disk::new_validator().sharing(shelf.clone()),
                 core: None,
                 adversary: scenario.byzantine.iter().find(|b| b.validator == index).map(|b| {
                     let dice = Random::new(seed, 1_000_u64.saturating_add(u64::from(index)));
@@ -54,11 +66,20 @@ impl World {
                 life: 0,
                 tick_at: None,
                 ticks: 0,
+                inbox: Inbox::default(),
+                turn: None,
+                pool: Pool::new(scenario.machine.cores),
+                clock: Clock::draw(&scenario.clocks, BEGIN, &mut clocks),
+                pipes: network.pipes(),
+                pipe_at: [(None, 0), (None, 0)],
                 dying: false,
                 loss: Loss::Nothing,
             })
             .collect();
-        let measure = Measure::new(BEGIN, vec![String::new(); nodes.len()]);
+        let regions = (0..validators).map(|index| network.region(index).to_owned());
+        let measure = Measure::new(BEGIN, regions.collect());
+        let judge = Arc::new(Judge::new(scenario.crypto != Crypto::Real));
+        let workshop = Workshop::new(scenario.crypto);
         let honest = (0_u16..).zip(&nodes).filter(|(_, node)| node.is_honest());
         let honest = honest.map(|(index, _)| index).collect();
         let oracle = Oracle::new(&genesis, key.packing().secrecy(), honest);
@@ -67,9 +88,7 @@ impl World {
             genesis: Arc::new(genesis),
             key,
             now: BEGIN,
-            queue: BinaryHeap::new(),
-            scheduled: BTreeMap::new(),
-            next_event: 0,
+            queue: Queue::new(),
             nodes,
             network,
             load,
@@ -79,6 +98,14 @@ impl World {
             seed,
             oracle,
             measure,
+            judge,
+            workshop,
+            touched: BTreeSet::new(),
+            faults: BTreeMap::new(),
+            progressed: false,
+            inbox_drops: 0,
+            sessions_lost: 0,
+            pipe_waits: 0,
         };
         world.prepare();
         Some(world)
@@ -113,6 +140,7 @@ fn genesis(
     };
     let mut params = Params::default();
     params.timing.inclusion_delay_ms = scenario.inclusion_delay_ms;
+    params.limits.block_bytes_max = scenario.block_bytes_max;
     let genesis = Genesis {
         name: "simulation".into(),
         time: BEGIN,

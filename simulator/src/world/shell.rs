@@ -1,70 +1,25 @@
-//! What a shell does for a core: feed it, make durable what it wants durable, then let its effects out.
-//! The only rules here are those of clocks, disks and wires.
+//! What a shell does with the effects of a core: sends, runs jobs, serves history, tells the oracles.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use conclave_sequencer::{
-    Config, Effects, Input, Job, Message, Peer, Ready, Sequencer, Table,
+    Effects, Job, Message, Peer, Table,
     archive::{self, ArchiveRequest},
 };
-use conclave_types::ValidatorIndex;
 
-use super::{Happening, World};
-use crate::{adversary::Letter, random::Random, scenario::Loss};
+use super::{Happening, World, node::Node};
+use crate::{adversary::Letter, cpu};
 
 /// Bundles that an honest validator's pool may hold, whatever is thrown at it.
 const POOL_MAX: usize = 16_384;
 /// Rows of the consensus log and candidates that a height may take: a few dozen rounds' worth for each
 /// validator.
 const LOG_ROWS_EACH: usize = 150;
-/// The length that stands before every message.
-const FRAME_BYTES: u64 = 4;
 
 impl World {
-    /// Feeds a core with what happens to it, if it is up and it is not too late.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the others are no inputs, or are void")]
-    pub(super) fn input(&mut self, node: u16, life: u32, what: Happening) {
-        let Some(state) = self.nodes.get_mut(usize::from(node)) else { return };
-        if state.core.is_none() {
-            return;
-        }
-        let mut letters = Vec::new();
-        let input = match what {
-            Happening::Tick(number) if number == state.ticks => Input::Tick,
-            Happening::Message { from, message, bytes } => {
-                self.measure.received(node, message.kind(), bytes);
-                if let Some(adversary) = &mut state.adversary {
-                    letters = adversary.incoming(&message);
-                }
-                Input::Message { from: Peer::Validator(ValidatorIndex::new(from)), message }
-            }
-            Happening::Job(output) if life == state.life => Input::JobDone(*output),
-            Happening::Submit(bundle) => Input::Submit { ticket: 0, bundle: *bundle },
-            _ => return,
-        };
-        self.post(node, letters);
-        self.step(node, input);
-    }
-
-    fn step(&mut self, node: u16, input: Input) {
-        let Some(state) = self.nodes.get_mut(usize::from(node)) else { return };
-        let Some(core) = state.core.as_mut() else { return };
-        let ready = core.step(self.now, input);
-        self.carry_out(node, ready);
-    }
-
-    fn carry_out(&mut self, node: u16, ready: Ready) {
-        let Some(state) = self.nodes.get_mut(usize::from(node)) else { return };
-        let has_writes = ready.has_writes();
-        let Ok(effects) = ready.persist(&mut state.disk);
-        if state.dying && has_writes {
-            // Durable, and not visible: the process is gone before it can say anything.
-            return self.die(node);
-        }
-        if has_writes {
-            self.measure(node);
-        }
+    pub(super) fn carry_out(&mut self, node: u16, effects: Effects) {
         let Effects { send, broadcast, jobs, serve, answers: _, events, penalties, halt } = effects;
+        self.progressed |= !events.is_empty();
         for event in events {
             self.oracle.event(self.now, node, &event);
             self.measure.event(self.now, node, &event);
@@ -74,9 +29,7 @@ impl World {
         }
         self.oracle.penalties(node, &penalties);
         for message in broadcast {
-            for to in (0..self.scenario.validators).filter(|to| *to != node) {
-                self.transmit(node, to, message.clone());
-            }
+            self.broadcast(node, message);
         }
         for (to, message) in send {
             if let Peer::Validator(to) = to {
@@ -87,17 +40,26 @@ impl World {
             self.serve(node, to, &request);
         }
         for job in jobs {
-            let cost = cost(&job);
-            let at = self.now.after(cost);
-            self.measure.worked(node, job.kind(), cost, Duration::ZERO);
-            let output = job.run();
-            self.schedule(at, node, Happening::Job(Box::new(output)));
+            self.start_job(node, job);
         }
-        self.schedule_tick(node);
     }
 
-    /// Whether what it holds is bounded.
-    fn measure(&mut self, node: u16) {
+    fn start_job(&mut self, node: u16, job: Job) {
+        let kind = job.kind();
+        let cost = if self.scenario.machine.costs {
+            cpu::job_cost(&job, self.scenario.validators)
+        } else {
+            Duration::ZERO
+        };
+        let Some(state) = self.nodes.get_mut(usize::from(node)) else { return };
+        let (waits, done) = state.pool.take(self.now, cost);
+        self.measure.worked(node, kind, cost, waits);
+        let output = self.workshop.run(job);
+        self.schedule(done, node, Happening::Job(Box::new(output)));
+    }
+
+    /// Whether what a validator holds is bounded.
+    pub(super) fn examine(&mut self, node: u16) {
         let Some(state) = self.nodes.get(usize::from(node)) else { return };
         let most = LOG_ROWS_EACH.saturating_mul(usize::from(self.scenario.validators));
         let log = state.disk.rows(Table::Wal);
@@ -117,18 +79,21 @@ impl World {
         }
     }
 
-    fn schedule_tick(&mut self, node: u16) {
-        let Some(state) = self.nodes.get_mut(usize::from(node)) else { return };
-        let wake = state.core.as_ref().and_then(Sequencer::wake_at).map(|at| at.max(self.now));
-        let is_new = |set| wake != Some(set) || set <= self.now;
-        if let Some(at) = wake.filter(|_| state.tick_at.is_none_or(is_new)) {
-            // A wake-up that is due must come a little later, or time would stand still.
-            let at = at.max(self.now.after(Duration::from_micros(10)));
-            state.tick_at = Some(at);
-            state.ticks = state.ticks.saturating_add(1);
-            let number = state.ticks;
-            self.schedule(at, node, Happening::Tick(number));
+    /// Everyone else gets the same message, kept once.
+    fn broadcast(&mut self, from: u16, message: Message) {
+        let is_honest = |node: &Node| node.adversary.is_none();
+        let others = (0..self.scenario.validators).filter(|to| *to != from);
+        if !self.nodes.get(usize::from(from)).is_some_and(is_honest) {
+            for to in others {
+                self.transmit(from, to, message.clone());
+            }
+            return;
         }
+        let first = Self::packet(from, from, message);
+        for to in others {
+            self.oracle.sent(self.now, from, to, &first.message);
+        }
+        self.post_to_all(&first);
     }
 
     fn transmit(&mut self, from: u16, to: u16, message: Message) {
@@ -138,101 +103,22 @@ impl World {
             Some(adversary) => adversary.outgoing(to, message),
             None => vec![Letter::new(to, message)],
         };
-        self.post(from, letters);
+        self.post_letters(from, letters);
     }
 
-    /// Puts letters on the wire.
-    fn post(&mut self, from: u16, letters: Vec<Letter>) {
-        let seen = self.nodes.get(usize::from(from)).is_some_and(super::Node::is_honest);
+    /// Puts letters on the wire, now or when they are let go.
+    pub(super) fn post_letters(&mut self, from: u16, letters: Vec<Letter>) {
+        let seen = self.nodes.get(usize::from(from)).is_some_and(Node::is_honest);
         for Letter { to, message, delay } in letters {
             if seen {
                 self.oracle.sent(self.now, from, to, &message);
             }
-            let leaves = self.now.after(delay);
-            let bytes = wire_bytes(&message);
-            self.measure.sent(from, message.kind(), bytes);
-            if let Message::Block(block) = &message {
-                self.measure.proposed(self.now, block.header.height);
-            }
-            for at in self.network.arrivals(&mut self.random, leaves, from, to) {
-                let message = message.clone();
-                self.schedule(at, to, Happening::Message { from, message, bytes });
+            let packet = Self::packet(from, to, message);
+            if delay.is_zero() {
+                self.post(packet);
+            } else {
+                self.schedule(self.now.after(delay), from, Happening::Posted(packet));
             }
         }
     }
-
-    pub(super) fn crash(&mut self, node: u16, loss: Loss, unseen: bool) {
-        let Some(state) = self.nodes.get_mut(usize::from(node)) else { return };
-        state.loss = loss;
-        if unseen {
-            state.dying = true;
-        } else {
-            self.die(node);
-        }
-    }
-
-    fn die(&mut self, node: u16) {
-        let Some(state) = self.nodes.get_mut(usize::from(node)) else { return };
-        state.core = None;
-        state.dying = false;
-        state.life = state.life.saturating_add(1);
-        state.tick_at = None;
-        state.disk.lose(state.loss);
-        self.oracle.crashed(node);
-        for other in 0..self.scenario.validators {
-            self.link(other, node, Input::PeerDown);
-        }
-    }
-
-    pub(super) fn restart(&mut self, node: u16) {
-        if self.nodes.get(usize::from(node)).is_some_and(|state| state.dying) {
-            // It was to die with its next write, and there was none.
-            self.die(node);
-        }
-        let genesis = Arc::clone(&self.genesis);
-        let seed = Random::new(self.seed, 100_u64.saturating_add(u64::from(node))).bytes();
-        let Some(state) = self.nodes.get_mut(usize::from(node)) else { return };
-        if state.core.is_some() {
-            return;
-        }
-        self.oracle.recovers(self.now, node, &state.disk, state.loss);
-        let config = Config { genesis, identity: Some(state.identity.clone()), seed };
-        match Sequencer::recover(config, &state.disk, self.now) {
-            Ok((core, ready)) => {
-                state.core = Some(core);
-                self.carry_out(node, ready);
-                for other in 0..self.scenario.validators {
-                    self.link(other, node, Input::PeerUp);
-                    self.link(node, other, Input::PeerUp);
-                }
-            }
-            Err(error) => self.oracle.halted(node, &format!("cannot recover: {error}")),
-        }
-    }
-
-    /// A validator notices that a connection came up or went down.
-    fn link(&mut self, node: u16, other: u16, what: fn(Peer) -> Input) {
-        if node != other {
-            self.step(node, what(Peer::Validator(ValidatorIndex::new(other))));
-        }
-    }
-}
-
-/// What a message takes on the wire: its encoding and the length before it.
-fn wire_bytes(message: &Message) -> u64 {
-    let bytes = borsh::object_length(message).unwrap_or(0);
-    u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(FRAME_BYTES)
-}
-
-/// What a job takes on one core: a fixed part, and a part for each bundle. Measured at n = 4 with the
-/// encryption crate's benchmark, and rounded.
-fn cost(job: &Job) -> Duration {
-    let each = match job {
-        Job::Verify(_) => 300,
-        Job::Share(_) => 120,
-        Job::Combine(_) => 340,
-        Job::Open(_) => 60,
-    };
-    let bundles = u64::try_from(job.bundle_count()).unwrap_or(u64::MAX);
-    Duration::from_micros(bundles.saturating_mul(each).saturating_add(1_500))
 }

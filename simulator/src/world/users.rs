@@ -38,6 +38,9 @@ impl World {
 
     fn hand_in(&mut self, handed: Handed) {
         self.oracle.handed_in(&handed);
+        if let Standing::Good(legs) = &handed.standing {
+            self.workshop.sealed(handed.id, legs);
+        }
         // Only who plays by the rules has a reason to insist.
         let waits = matches!(handed.standing, Standing::Good(_) | Standing::Dud);
         if waits && !self.oracle.is_included(&handed.id) {

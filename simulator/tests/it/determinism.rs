@@ -1,6 +1,6 @@
 //! A run is a function of scenario and seed.
 
-use conclave_simulator::{Scenario, builtin, run};
+use conclave_simulator::{Crypto, Scenario, builtin, run};
 
 fn scenario(name: &str, heights: u64) -> Scenario {
     Scenario { heights, expect: [].into(), ..builtin(name).unwrap().scenario().unwrap() }
@@ -8,10 +8,21 @@ fn scenario(name: &str, heights: u64) -> Scenario {
 
 #[test]
 fn the_same_seed_gives_the_same_run() {
-    for name in ["happy-4", "spam-and-forger", "chaos"] {
+    for name in ["happy-4", "spam-and-forger", "chaos", "bandwidth-25mbit", "torn-tail"] {
         let scenario = scenario(name, 10);
         assert_eq!(run(name, &scenario, 5), run(name, &scenario, 5), "{name}");
     }
+}
+
+#[test]
+fn how_cryptography_is_done_changes_nothing_that_is_seen() {
+    let memoised = scenario("happy-4", 10);
+    let real = Scenario { crypto: Crypto::Real, ..memoised.clone() };
+    let hash = |scenario: &Scenario| run("happy-4", scenario, 5).unwrap().trace_hash;
+    assert_eq!(hash(&real), hash(&memoised));
+    let liars = scenario("wrong-shares", 10);
+    let real = Scenario { crypto: Crypto::Real, ..liars.clone() };
+    assert_eq!(hash(&real), hash(&liars));
 }
 
 #[test]

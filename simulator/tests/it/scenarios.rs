@@ -87,6 +87,7 @@ scenarios! {
     wrong_shares_with_loss "wrong-shares-with-loss" 0..1;
     premature_shares "premature-shares" 0..1;
     false_openings "false-openings" 0..1;
+    cooperative_opening "cooperative-opening" 0..1;
     boaster "boaster" 0..1;
     wrong_ledger "wrong-ledger" 0..1;
     unknown_bundle "unknown-bundle" 0..1;
@@ -102,6 +103,16 @@ scenarios! {
     chaos "chaos" 0..1;
     chaos_with_equivocator "chaos-with-equivocator" 0..1;
     chaos_7 "chaos-7" 0..1;
+    wan_10_regions "wan-10-regions" 0..1;
+    wan_100_slow "wan-100" 0..1;
+    wan_100_worst_third_slow "wan-100-worst-third" 0..1;
+    bandwidth_25mbit "bandwidth-25mbit" 0..1;
+    disk_full_one "disk-full-one" 0..1;
+    torn_tail "torn-tail" 0..1;
+    bit_rot "bit-rot" 0..1;
+    clock_skew "clock-skew" 0..1;
+    link_churn "link-churn" 0..1;
+    partial_partition "partial-partition" 0..1;
     control_fork "control-fork" 0..1;
     control_early_shares "control-early-shares" 0..1;
     control_equivocator "control-equivocator" 0..1;

@@ -1,0 +1,297 @@
+//! How cryptographic work is done in a world where one process is everybody.
+//!
+//! | mode | signatures | bundles at admission | shares | openings |
+//! |---|---|---|---|---|
+//! | `real` | each judged by each validator | proved by each | computed by each | combined, checked, decrypted by each |
+//! | `memoised` | each judged once | each proved once | computed by each | each part combined once, each block checked and decrypted once |
+//! | `modelled` | each judged once | each proved once | tokens | tokens; what users sealed comes out |
+//!
+//! **Memoised** gives what real gives, byte for byte, because each remembered answer is a function of
+//! what it is remembered under: a bundle's id commits to all of it, and openings are unique whichever
+//! right shares they come from. A share that its validator's own job did not compute is never taken for
+//! right: then the job is run as it is, and blames whom it blames.
+//!
+//! **Modelled** leaves out the group operations of shares and openings. A share is a hash of its place,
+//! right if it is that hash; an opening likewise; and what is inside a bundle is what its user put in.
+//! So who shares when, what is missing, and who lies are simulated, and that the algebra works is not.
+//!
+//! What a job costs in virtual time does not depend on the mode.
+//!
+//! **Bounds.** Blocks are remembered for [`HEIGHTS_KEPT`] heights, verdicts on [`VERDICTS_MAX`] bundles
+//! and [`SIGNATURES_KEPT`] signatures; what was forgotten is worked out again.
+
+mod memory;
+
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
+
+use conclave_encryption::SealedBlock;
+use conclave_mempool::admission::{AdmissionError, Verified};
+use conclave_sequencer::{
+    CombineFailure, CombineJob, CombinedPart, Job, JobOutput, OpenJob, OpenedBlock, ShareJob,
+    ShareMessage, SharedBlock, Source, VerifyJob, WrongOpenings,
+};
+use conclave_types::{
+    BlockId, BundleId, G1Bytes, Height, HeightDelta, Leg, Outcome, UndecryptableReason,
+    ValidatorIndex,
+};
+use serde::Deserialize;
+use sha3::{Digest as _, Keccak256};
+
+pub(crate) use memory::Judge;
+
+/// Heights for which a block's shares and openings are remembered.
+const HEIGHTS_KEPT: HeightDelta = HeightDelta::new(32);
+/// Bundles whose verdict is remembered; when there are more, all are forgotten.
+const VERDICTS_MAX: usize = 1 << 16;
+/// Signatures whose verdict is remembered: a power of two.
+const SIGNATURES_KEPT: usize = 1 << 15;
+
+/// How cryptographic work is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Crypto {
+    /// Everybody does everything.
+    Real,
+    /// What is the same for everybody is done once.
+    #[default]
+    Memoised,
+    /// Shares and openings are tokens.
+    Modelled,
+}
+
+type Place = (Height, BlockId);
+
+/// Does the jobs of all validators.
+#[derive(Debug)]
+pub(crate) struct Workshop {
+    mode: Crypto,
+    verdicts: BTreeMap<BundleId, Result<Verified, AdmissionError>>,
+    sealed: BTreeMap<Place, Arc<SealedBlock>>,
+    shares: BTreeMap<(Place, ValidatorIndex), Vec<G1Bytes>>,
+    /// Openings of parts, by place and sub-batches.
+    combined: BTreeMap<(Place, usize, usize), Vec<G1Bytes>>,
+    opened: BTreeMap<Place, OpenedBlock>,
+    /// What users sealed, for as long as the run lasts: the users remember it too.
+    inside: BTreeMap<BundleId, Vec<Leg>>,
+    /// Jobs whose answer was known.
+    pub(crate) remembered: u64,
+}
+
+impl Workshop {
+    /// A workshop that works in a mode.
+    #[must_use]
+    pub(crate) const fn new(mode: Crypto) -> Self {
+        Self {
+            mode,
+            verdicts: BTreeMap::new(),
+            sealed: BTreeMap::new(),
+            shares: BTreeMap::new(),
+            combined: BTreeMap::new(),
+            opened: BTreeMap::new(),
+            inside: BTreeMap::new(),
+            remembered: 0,
+        }
+    }
+
+    /// A user has sealed `legs`.
+    pub(crate) fn sealed(&mut self, bundle: BundleId, legs: &[Leg]) {
+        if self.mode == Crypto::Modelled {
+            self.inside.insert(bundle, legs.to_vec());
+        }
+    }
+
+    /// Does a job.
+    pub(crate) fn run(&mut self, job: Job) -> JobOutput {
+        match (self.mode, job) {
+            (Crypto::Real, job) => job.run(),
+            (_, Job::Verify(job)) => self.verify(job),
+            (_, Job::Share(job)) => self.share(job),
+            (_, Job::Combine(job)) => self.combine(job),
+            (_, Job::Open(job)) => self.open(job),
+        }
+    }
+
+    fn verify(&mut self, job: VerifyJob) -> JobOutput {
+        let VerifyJob { key, seed, ids, bundles } = job;
+        if self.verdicts.len() > VERDICTS_MAX {
+            self.verdicts.clear();
+        }
+        let pairs = || ids.iter().zip(&bundles);
+        let unknown = || pairs().filter(|(id, _)| !self.verdicts.contains_key(id));
+        let fresh = VerifyJob {
+            key,
+            seed,
+            ids: unknown().map(|(id, _)| *id).collect(),
+            bundles: unknown().map(|(_, bundle)| Arc::clone(bundle)).collect(),
+        };
+        if fresh.bundles.is_empty() {
+            self.remembered = self.remembered.saturating_add(1);
+        } else {
+            let fresh_ids = fresh.ids.clone();
+            if let JobOutput::Verified(found) = Job::Verify(fresh).run() {
+                let found = found.into_iter().map(|(_, verdict)| verdict);
+                self.verdicts.extend(fresh_ids.into_iter().zip(found));
+            }
+        }
+        let known = pairs().filter_map(|(id, bundle)| {
+            self.verdicts.get(id).map(|verdict| (Arc::clone(bundle), verdict.clone()))
+        });
+        JobOutput::Verified(known.collect())
+    }
+
+    fn share(&mut self, job: ShareJob) -> JobOutput {
+        let ShareJob { key, height, block, capsule_points, secret } = job;
+        let place = (height, block);
+        self.forget_below(height);
+        let known = self.sealed.get(&place).cloned();
+        let sealed = known.or_else(|| {
+            let sealed =
+                SealedBlock::new(&key, height, block, &capsule_points).ok().map(Arc::new)?;
+            self.sealed.insert(place, Arc::clone(&sealed));
+            Some(sealed)
+        });
+        let shares = sealed.as_ref().zip(secret).map(|(sealed, (party, secret))| {
+            if self.mode == Crypto::Modelled {
+                return tokens(place, Some(party), sealed.share_count());
+            }
+            let shares = self.shares.entry((place, party));
+            shares.or_insert_with(|| sealed.share(&secret, party.as_u16())).clone()
+        });
+        JobOutput::Shared(SharedBlock { height, block, sealed, shares })
+    }
+
+    fn combine(&mut self, job: CombineJob) -> JobOutput {
+        let (height, block) = (job.height, job.block);
+        let place = (height, block);
+        let Range { start, end } = job.sub_batches.clone();
+        let known = match self.mode {
+            Crypto::Modelled => Some(combine_tokens(place, &job)),
+            Crypto::Real | Crypto::Memoised => {
+                let is_right = |message: &Arc<ShareMessage>| {
+                    self.shares.get(&(place, message.validator)) == Some(&message.shares)
+                };
+                let known = self.combined.get(&(place, start, end));
+                known.filter(|_| job.shares.iter().all(is_right)).map(|openings| {
+                    let share_validators = job.shares.iter().map(|m| m.validator).collect();
+                    Ok(CombinedPart {
+                        part: job.part,
+                        openings: openings.clone(),
+                        share_validators,
+                    })
+                })
+            }
+        };
+        if let Some(result) = known {
+            self.remembered = self.remembered.saturating_add(1);
+            return JobOutput::Combined { height, block, result };
+        }
+        let output = Job::Combine(job).run();
+        if let JobOutput::Combined { result: Ok(part), .. } = &output {
+            self.combined.insert((place, start, end), part.openings.clone());
+        }
+        output
+    }
+
+    fn open(&mut self, job: OpenJob) -> JobOutput {
+        let (height, block) = (job.height, job.block);
+        let place = (height, block);
+        let known = match self.mode {
+            Crypto::Modelled => {
+                let right = tokens(place, None, job.sealed.opening_count());
+                judge_openings(&job, &right).or_else(|| Some(Ok(self.open_tokens(&job, right))))
+            }
+            Crypto::Real | Crypto::Memoised => self.opened.get(&place).and_then(|opened| {
+                let is_it = job.openings == opened.openings;
+                if is_it {
+                    Some(Ok(opened.clone()))
+                } else {
+                    judge_openings(&job, &opened.openings)
+                }
+            }),
+        };
+        if let Some(result) = known {
+            self.remembered = self.remembered.saturating_add(1);
+            return JobOutput::Opened { height, block, result };
+        }
+        let output = Job::Open(job).run();
+        if let JobOutput::Opened { result: Ok(opened), .. } = &output {
+            self.opened.insert(place, opened.clone());
+        }
+        output
+    }
+
+    fn open_tokens(&self, job: &OpenJob, openings: Vec<G1Bytes>) -> OpenedBlock {
+        let inside = |id: &BundleId| match self.inside.get(id) {
+            Some(legs) => Outcome::Opened(legs.clone()),
+            None => Outcome::Undecryptable(UndecryptableReason::BadCiphertext),
+        };
+        OpenedBlock { openings, outcomes: job.ids.iter().map(inside).collect() }
+    }
+
+    fn forget_below(&mut self, height: Height) {
+        let Some(least) = height.checked_sub(HEIGHTS_KEPT) else { return };
+        let place = (least, BlockId::ZERO);
+        self.sealed = self.sealed.split_off(&place);
+        self.combined = self.combined.split_off(&(place, 0, 0));
+        self.opened = self.opened.split_off(&place);
+        self.shares = self.shares.split_off(&(place, ValidatorIndex::new(0)));
+    }
+}
+
+/// Whose unchecked openings are not the right ones, if anyone's are not.
+fn judge_openings(job: &OpenJob, right: &[G1Bytes]) -> Option<Result<OpenedBlock, WrongOpenings>> {
+    let is_wrong = |sub_batches: &Range<usize>| {
+        let places = job.sealed.opening_range(sub_batches.clone());
+        job.openings.get(places.clone()) != right.get(places)
+    };
+    let wrong = job.unchecked.iter().filter(|(_, ranges)| ranges.iter().any(is_wrong));
+    let wrong: Vec<Source> = wrong.map(|(source, _)| *source).collect();
+    (!wrong.is_empty()).then_some(Err(WrongOpenings(wrong)))
+}
+
+/// As the real thing: only shares of the part's own sub-batches spoil it, and who spoils it is looked for
+/// in all of them.
+fn combine_tokens(place: Place, job: &CombineJob) -> Result<CombinedPart, CombineFailure> {
+    let count = job.sealed.share_count();
+    let right = |message: &ShareMessage| tokens(place, Some(message.validator), count);
+    let spoils = |message: &&Arc<ShareMessage>| {
+        let range = job.sub_batches.clone();
+        message.shares.get(range.clone()) != right(message).get(range)
+    };
+    if job.shares.iter().any(|message| spoils(&message)) {
+        let lies = |message: &&Arc<ShareMessage>| message.shares != right(message);
+        let liars = job.shares.iter().filter(lies).map(|message| message.validator);
+        return Err(CombineFailure::WrongShares(liars.collect()));
+    }
+    let openings = tokens(place, None, job.sealed.opening_count());
+    let range = job.sealed.opening_range(job.sub_batches.clone());
+    Ok(CombinedPart {
+        part: job.part,
+        openings: openings.get(range).unwrap_or_default().to_vec(),
+        share_validators: job.shares.iter().map(|message| message.validator).collect(),
+    })
+}
+
+/// What stands for the shares of a validator, or for the openings of a block: as many hashes as there
+/// are, of the bytes of a point.
+fn tokens(place: Place, of: Option<ValidatorIndex>, count: usize) -> Vec<G1Bytes> {
+    let (height, block) = place;
+    let mut seed = Keccak256::new();
+    seed.update(b"conclave-sim/token");
+    seed.update(height.as_u64().to_be_bytes());
+    seed.update(block.as_bytes());
+    seed.update([u8::from(of.is_some())]);
+    seed.update(of.map_or(0, ValidatorIndex::as_u16).to_be_bytes());
+    let token = |index: u64| {
+        let first: [u8; 32] = seed.clone().chain_update(index.to_be_bytes()).finalize().into();
+        let mut bytes = [0; G1Bytes::LEN];
+        for (to, from) in bytes.iter_mut().zip(first.iter().cycle()) {
+            *to = *from;
+        }
+        G1Bytes::new(bytes)
+    };
+    (0..).take(count).map(token).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! One validator of a world: its core, and the five things that a shell owns.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use conclave_sequencer::{Identity, Input, JobOutput, Message, Ready, Sequencer};
+use conclave_types::{EncryptedBundle, Time};
+
+use crate::{
+    adversary::Adversary, clock::Clock, cpu::Pool, disk::Disk, network::Pipe, scenario::Loss,
+};
+
+/// Inputs of a kind that one turn takes, as in the node: what one sync serves.
+const TURN_MAX: usize = 256;
+/// Messages that may wait for a busy validator. The node stops reading its peers long before; here
+/// what is beyond is dropped and counted.
+const WAITING_MAX: usize = 1 << 16;
+
+/// A message on its way.
+#[derive(Clone, Debug)]
+pub(super) struct Packet {
+    pub(super) from: u16,
+    pub(super) to: u16,
+    pub(super) message: Arc<Message>,
+    pub(super) bytes: u64,
+}
+
+/// The same message on its way to many: one event that goes from arrival to arrival, so that what waits
+/// in the queue is broadcasts and not their hundred copies.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) packet: Packet,
+    /// When it is where, the next at the end.
+    pub(super) arrivals: Vec<(Time, u16)>,
+}
+
+/// Something that a core is to be told.
+pub(super) enum News {
+    /// That it is to look at the clock.
+    Tick,
+    /// A peer can be reached.
+    PeerUp(u16),
+    /// A peer cannot be reached any more.
+    PeerDown(u16),
+    Job(Box<JobOutput>),
+    Submit(Box<EncryptedBundle>),
+    Message(Packet),
+}
+
+/// Inputs that wait for the driver's next turn.
+#[derive(Default)]
+pub(super) struct Inbox {
+    control: VecDeque<Input>,
+    urgent: VecDeque<Packet>,
+    bulk: VecDeque<Packet>,
+    public: VecDeque<Box<EncryptedBundle>>,
+    tick: bool,
+}
+
+impl Inbox {
+    /// Puts something in; false if there is no room.
+    pub(super) fn push(&mut self, news: News) -> bool {
+        match news {
+            News::Tick => self.tick = true,
+            News::PeerUp(other) => self.control.push_back(Input::PeerUp(super::peer(other))),
+            News::PeerDown(other) => self.control.push_back(Input::PeerDown(super::peer(other))),
+            News::Job(output) => self.control.push_back(Input::JobDone(*output)),
+            News::Submit(bundle) => self.public.push_back(bundle),
+            News::Message(packet) => {
+                let bulk = packet.message.is_bulk();
+                let queue = if bulk { &mut self.bulk } else { &mut self.urgent };
+                if queue.len() >= WAITING_MAX {
+                    return false;
+                }
+                queue.push_back(packet);
+            }
+        }
+        true
+    }
+
+    /// What the next turn takes, in the node's order. `bytes` is what came in with it.
+    pub(super) fn take(&mut self) -> (Vec<Input>, u64) {
+        let Self { control, urgent, bulk, public, tick } = self;
+        let mut inputs: Vec<Input> = control.drain(..).collect();
+        let mut bytes = 0_u64;
+        for queue in [urgent, bulk] {
+            for packet in queue.drain(..queue.len().min(TURN_MAX)) {
+                let Packet { from, message, bytes: size, .. } = packet;
+                if message.is_bulk() {
+                    bytes = bytes.saturating_add(size);
+                }
+                let from = super::peer(from);
+                inputs.push(Input::Message { from, message: Arc::unwrap_or_clone(message) });
+            }
+        }
+        for bundle in public.drain(..public.len().min(TURN_MAX)) {
+            bytes = bytes.saturating_add(u64::try_from(bundle.size_bytes()).unwrap_or(0));
+            inputs.push(Input::Submit { ticket: 0, bundle: *bundle });
+        }
+        if std::mem::take(tick) && inputs.is_empty() {
+            inputs.push(Input::Tick);
+        }
+        (inputs, bytes)
+    }
+}
+
+/// A turn of the driver that is not durable yet.
+pub(super) struct Turn {
+    pub(super) ready: Ready,
+    pub(super) has_writes: bool,
+}
+
+/// One validator.
+pub(super) struct Node {
+    pub(super) disk: Disk,
+    pub(super) core: Option<Sequencer>,
+    pub(super) identity: Identity,
+    pub(super) adversary: Option<Adversary>,
+    pub(super) life: u32,
+    pub(super) tick_at: Option<Time>,
+    pub(super) ticks: u64,
+    pub(super) inbox: Inbox,
+    /// The turn in progress: the driver is busy until it is durable.
+    pub(super) turn: Option<Turn>,
+    pub(super) pool: Pool,
+    pub(super) clock: Clock,
+    /// The uplink and the downlink, if they are limited.
+    pub(super) pipes: [Option<Pipe<Packet>>; 2],
+    /// For which instant each pipe's next departure is scheduled, and under which number.
+    pub(super) pipe_at: [(Option<Time>, u64); 2],
+    /// It dies when its next commit can be cut short.
+    pub(super) dying: bool,
+    /// What its last crash took.
+    pub(super) loss: Loss,
+}
+
+impl Node {
+    /// Whether the oracles take it for honest.
+    pub(super) fn is_honest(&self) -> bool {
+        self.adversary.as_ref().is_none_or(Adversary::is_masked)
+    }
+}
