@@ -30,9 +30,10 @@ macro_rules! built_in {
 }
 
 /// All of them.
-pub const BUILTINS: [Builtin; 62] = [
+pub const BUILTINS: [Builtin; 63] = [
     built_in!("happy-4"),
     built_in!("happy-16"),
+    built_in!("happy-100"),
     built_in!("idle"),
     built_in!("loss"),
     built_in!("heavy-loss"),

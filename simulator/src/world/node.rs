@@ -11,6 +11,8 @@ use crate::{
 
 /// Inputs of a kind that one turn takes, as in the node: what one sync serves.
 const TURN_MAX: usize = 256;
+/// Of what users hand in.
+const PUBLIC_TURN_MAX: usize = 64;
 /// Messages that may wait for a busy validator. The node stops reading its peers long before; here
 /// what is beyond is dropped and counted.
 const WAITING_MAX: usize = 1 << 16;
@@ -77,29 +79,34 @@ impl Inbox {
         true
     }
 
-    /// What the next turn takes, in the node's order. `bytes` is what came in with it.
-    pub(super) fn take(&mut self) -> (Vec<Input>, u64) {
+    /// Hands what the next turn takes to `step`, in the node's order. Returns how many inputs and how
+    /// many large bytes that were.
+    pub(super) fn drain(&mut self, mut step: impl FnMut(Input)) -> (u64, u64) {
         let Self { control, urgent, bulk, public, tick } = self;
-        let mut inputs: Vec<Input> = control.drain(..).collect();
-        let mut bytes = 0_u64;
+        let (mut steps, mut bytes) = (0_u64, 0_u64);
+        let mut count = |input, size: u64| {
+            steps = steps.saturating_add(1);
+            bytes = bytes.saturating_add(size);
+            step(input);
+        };
+        control.drain(..).for_each(|input| count(input, 0));
         for queue in [urgent, bulk] {
             for packet in queue.drain(..queue.len().min(TURN_MAX)) {
-                let Packet { from, message, bytes: size, .. } = packet;
-                if message.is_bulk() {
-                    bytes = bytes.saturating_add(size);
-                }
-                let from = super::peer(from);
-                inputs.push(Input::Message { from, message: Arc::unwrap_or_clone(message) });
+                let Packet { from, message, bytes, .. } = packet;
+                let size = if message.is_bulk() { bytes } else { 0 };
+                let message = Arc::unwrap_or_clone(message);
+                count(Input::Message { from: super::peer(from), message }, size);
             }
         }
-        for bundle in public.drain(..public.len().min(TURN_MAX)) {
-            bytes = bytes.saturating_add(u64::try_from(bundle.size_bytes()).unwrap_or(0));
-            inputs.push(Input::Submit { ticket: 0, bundle: *bundle });
+        for bundle in public.drain(..public.len().min(PUBLIC_TURN_MAX)) {
+            let size = u64::try_from(bundle.size_bytes()).unwrap_or(0);
+            count(Input::Submit { ticket: 0, bundle: *bundle }, size);
         }
-        if std::mem::take(tick) && inputs.is_empty() {
-            inputs.push(Input::Tick);
+        if std::mem::take(tick) && steps == 0 {
+            steps = 1;
+            step(Input::Tick);
         }
-        (inputs, bytes)
+        (steps, bytes)
     }
 }
 

@@ -37,15 +37,13 @@ impl World {
         let judged = self.judge.asked();
         let Some(state) = self.nodes.get_mut(usize::from(node)) else { return };
         let Some(core) = state.core.as_mut().filter(|_| state.turn.is_none()) else { return };
-        let (inputs, bytes) = state.inbox.take();
-        if inputs.is_empty() {
-            return;
-        }
-        let steps = u64::try_from(inputs.len()).unwrap_or(u64::MAX);
         let shown = state.clock.shows(self.now);
         let mut ready = Ready::default();
-        for input in inputs {
-            ready = ready.merge(core.step(shown, input));
+        let (steps, bytes) = state.inbox.drain(|input| {
+            ready = std::mem::take(&mut ready).merge(core.step(shown, input));
+        });
+        if steps == 0 {
+            return;
         }
         let judged = self.judge.asked().saturating_sub(judged);
         self.take_turn(node, ready, cpu::turn_cost(steps, judged, bytes));
