@@ -163,7 +163,7 @@ impl Workshop {
     fn combine(&mut self, job: CombineJob) -> JobOutput {
         let (height, block) = (job.height, job.block);
         let place = (height, block);
-        let Range { start, end } = job.sub_batches.clone();
+        let Range { start, end } = job.sub_batches;
         let known = match self.mode {
             Crypto::Modelled => Some(combine_tokens(place, &job)),
             Crypto::Real | Crypto::Memoised => {

@@ -78,7 +78,9 @@ impl Committee {
     }
 
     fn open_job(&self, sealed: &Arc<SealedBlock>, openings: Vec<G1Bytes>) -> Job {
-        let halves = [(Source::Block, vec![0..2]), (Source::Own, vec![2..sealed.share_count()])];
+        let half = |source, sub_batches| (source, std::iter::once(sub_batches).collect());
+        let rest = 2..sealed.share_count();
+        let halves = [half(Source::Block, 0..2), half(Source::Own, rest)];
         Job::Open(OpenJob {
             height: HEIGHT,
             block: BLOCK,
