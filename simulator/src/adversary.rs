@@ -14,6 +14,7 @@
 mod blocks;
 mod bundles;
 mod flood;
+mod front_runner;
 mod means;
 mod openings;
 mod progress;
@@ -27,7 +28,7 @@ use conclave_sequencer::Message;
 
 pub(crate) use means::Means;
 
-use crate::scenario::Behaviour;
+use crate::{load::Sighting, scenario::Behaviour};
 
 /// A message on its way out.
 #[derive(Clone, Debug)]
@@ -106,6 +107,11 @@ impl Adversary {
         behaviours.iter_mut().flat_map(|behaviour| behaviour.incoming(means, message)).collect()
     }
 
+    /// What it saw since it was last asked, for whoever it tells.
+    pub(crate) fn sighted(&mut self) -> Vec<Sighting> {
+        std::mem::take(&mut self.means.sighted)
+    }
+
     /// What it did, by name.
     #[must_use]
     pub(crate) const fn counters(&self) -> &BTreeMap<&'static str, u64> {
@@ -136,5 +142,6 @@ fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
         Behaviour::Boast => Box::new(progress::Boast),
         Behaviour::Flood => Box::new(flood::Flood::default()),
         Behaviour::Forge => Box::new(bundles::Forge),
+        Behaviour::FrontRun => Box::new(front_runner::FrontRun),
     }
 }

@@ -30,7 +30,7 @@ macro_rules! built_in {
 }
 
 /// All of them.
-pub const BUILTINS: [Builtin; 63] = [
+pub const BUILTINS: [Builtin; 64] = [
     built_in!("happy-4"),
     built_in!("happy-16"),
     built_in!("happy-100"),
@@ -76,6 +76,7 @@ pub const BUILTINS: [Builtin; 63] = [
     built_in!("spam"),
     built_in!("spam-and-forger"),
     built_in!("outbid"),
+    built_in!("front-runner"),
     built_in!("chaos"),
     built_in!("chaos-with-equivocator"),
     built_in!("chaos-7"),

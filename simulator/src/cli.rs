@@ -2,38 +2,42 @@
 
 mod bench;
 mod list;
+mod output;
 mod run;
+mod supervise;
 mod sweep;
 
 use std::{
-    fmt::Display,
     io::{self, Write as _},
+    path::Path,
     process::ExitCode,
 };
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
-use conclave_simulator::{Scenario, builtin};
+use conclave_simulator::{Replaced, Scenario, builtin};
 
 const EXAMPLES: &str = "\
 Examples:
   conclave-sim list
   conclave-sim run happy-4
   conclave-sim run crash-storm --seed 7 --twice --json
-  conclave-sim run my-scenario.toml --validators 7 --heights 100
+  conclave-sim run my-scenario.toml --validators 7 --heights 100 --report reports
   conclave-sim sweep equivocator --seeds 0..1000
-  conclave-sim bench --validators 4,16,31
+  conclave-sim bench --validators 4,16,31";
 
+const EXIT_CODES: &str = "\
 Exit codes:
   0 every promise held   2 bad scenario, or its fault did not happen   10 safety   11 liveness
-  12 an honest validator stopped   13 nondeterminism";
+  12 an honest validator stopped, or the code panicked   13 nondeterminism
+  14 out of time or memory, nothing decided";
 
 /// The exit code of a scenario that cannot be run.
 const BAD_SCENARIO: u8 = 2;
 
 /// Runs the shipped protocol core of every validator on virtual time, from one seed.
 #[derive(Debug, Parser)]
-#[command(name = "conclave-sim", version, after_help = EXAMPLES)]
+#[command(name = "conclave-sim", version, after_help = help(EXAMPLES))]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -42,15 +46,21 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run one scenario from one seed.
-    #[command(after_help = EXAMPLES)]
+    #[command(after_help = help(run::EXAMPLES))]
     Run(run::Run),
-    /// Run one scenario, or all of them, from many seeds; stop at the first failure.
-    #[command(after_help = EXAMPLES)]
+    /// Run one scenario, or all of them, from many seeds; stop at the first failure and shrink it.
+    #[command(after_help = help(sweep::EXAMPLES))]
     Sweep(sweep::Sweep),
-    /// List the built-in scenarios.
-    List,
-    /// Measure how fast the simulator is on this machine.
+    /// List the built-in scenarios, or print one.
+    #[command(after_help = list::EXAMPLES)]
+    List(list::List),
+    /// Measure how fast the simulator is on this machine, and throughput against latency.
+    #[command(after_help = help(bench::EXAMPLES))]
     Bench(bench::Bench),
+}
+
+fn help(examples: &str) -> String {
+    format!("{examples}\n\n{EXIT_CODES}")
 }
 
 /// Which scenario, and what to replace in it.
@@ -69,23 +79,33 @@ struct Chosen {
 
 impl Chosen {
     fn load(&self) -> anyhow::Result<Scenario> {
-        let mut scenario = match builtin(&self.scenario) {
-            Some(builtin) => builtin.scenario()?,
-            None => {
-                let text = std::fs::read_to_string(&self.scenario).with_context(|| {
-                    format!("{} is no built-in scenario and no readable file", self.scenario)
-                })?;
-                Scenario::parse(&self.scenario, &text)?
-            }
-        };
-        scenario.validators = self.validators.unwrap_or(scenario.validators);
-        scenario.heights = self.heights.unwrap_or(scenario.heights);
-        Ok(scenario.checked(&self.scenario)?)
+        let replaced = Replaced { validators: self.validators, heights: self.heights };
+        if let Some(builtin) = builtin(&self.scenario) {
+            let file = format!("{}.toml", builtin.name);
+            return Ok(Scenario::parse_with(&file, builtin.text, replaced)?);
+        }
+        let text = std::fs::read_to_string(&self.scenario).with_context(|| {
+            format!(
+                "{} is no built-in scenario and no readable file; conclave-sim list names those",
+                self.scenario
+            )
+        })?;
+        Ok(Scenario::parse_with(&self.scenario, &text, replaced)?)
+    }
+
+    /// What files about it are called.
+    fn stem(&self) -> String {
+        let stem = Path::new(&self.scenario).file_stem();
+        stem.map_or_else(|| "scenario".into(), |stem| stem.to_string_lossy().into_owned())
     }
 
     /// The command that plays a seed again.
     fn command(&self, seed: u64) -> String {
-        let mut command = format!("conclave-sim run {} --seed {seed}", self.scenario);
+        format!("{} --seed {seed}", self.words("run"))
+    }
+
+    fn words(&self, subcommand: &str) -> String {
+        let mut command = format!("conclave-sim {subcommand} {}", self.scenario);
         for (flag, value) in
             [("validators", self.validators.map(u64::from)), ("heights", self.heights)]
         {
@@ -102,7 +122,7 @@ pub(crate) fn main(cli: &Cli) -> ExitCode {
     let result = match &cli.command {
         Command::Run(run) => run.execute(),
         Command::Sweep(sweep) => sweep.execute(),
-        Command::List => list::execute(),
+        Command::List(list) => list.execute(),
         Command::Bench(bench) => bench.execute(),
     };
     match result {
@@ -112,8 +132,4 @@ pub(crate) fn main(cli: &Cli) -> ExitCode {
             ExitCode::from(if written.is_ok() { BAD_SCENARIO } else { 1 })
         }
     }
-}
-
-fn say(line: impl Display) -> anyhow::Result<()> {
-    writeln!(io::stdout(), "{line}").context("standard output is closed")
 }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use conclave_types::Time;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::random::Random;
 
 /// How wrong clocks are. Each validator's is drawn from the seed, evenly between the two extremes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClockModel {
     /// Set wrong by up to this much, either way.

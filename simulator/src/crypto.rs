@@ -34,7 +34,7 @@ use conclave_types::{
     BlockId, BundleId, G1Bytes, Height, HeightDelta, Leg, Outcome, UndecryptableReason,
     ValidatorIndex,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha3::{Digest as _, Keccak256};
 
 pub(crate) use memory::Judge;
@@ -47,7 +47,7 @@ const VERDICTS_MAX: usize = 1 << 16;
 const SIGNATURES_KEPT: usize = 1 << 15;
 
 /// How cryptographic work is done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Crypto {
     /// Everybody does everything.

@@ -23,25 +23,40 @@ mod oracle;
 mod random;
 mod report;
 mod scenario;
+mod shrink;
 mod world;
 
 pub use builtin::{BUILTINS, Builtin, builtin};
 pub use clock::ClockModel;
 pub use cpu::cost_source;
 pub use crypto::Crypto;
-pub use measure::{Figures, HeightFigures, LatencyFigures, Level, NodeFigures, Traffic, Work};
+pub use load::{Earnings, MarketFigures, MarketModel};
+pub use measure::{
+    ALL_REGIONS, Figures, HeightFigures, LatencyFigures, Level, NodeFigures, Traffic, Work,
+};
 pub use network::{Churn, NetworkModel, Partition, region_names, region_source};
 pub use oracle::Violation;
-pub use report::{Report, Verdict};
-pub use scenario::{
-    Behaviour, Byzantine, Chaos, Crash, FullDisk, Loss, Machine, Scenario, ScenarioError, Tail,
+pub use report::{
+    CurvePoint, FaultKind, FaultSpan, MarketTable, PlotError, Report, Timeline, Verdict,
+    curve_page, market_table, report_page, sweep_page,
 };
-pub use world::{Outcome, World};
+pub use scenario::{
+    Behaviour, Byzantine, Chaos, Crash, FullDisk, Loss, Machine, Place, Replaced, Scenario,
+    ScenarioError, Tail,
+};
+pub use shrink::{Effort, Shrunk, can_shrink, shrink};
+pub use world::{CutShort, Outcome, Stop, World, guarded};
 
 /// Runs a scenario from a seed and judges it; none if no world can be built from it, which
 /// [`Scenario::parse`] does not let happen.
 #[must_use]
 pub fn run(name: &str, scenario: &Scenario, seed: u64) -> Option<Report> {
-    let outcome = World::new(scenario, seed)?.run();
+    run_until(name, scenario, seed, Stop::default())
+}
+
+/// Runs a scenario from a seed until it ends or is told to, and judges it.
+#[must_use]
+pub fn run_until(name: &str, scenario: &Scenario, seed: u64, stop: Stop) -> Option<Report> {
+    let outcome = World::new(scenario, seed)?.until(stop).run();
     Some(Report::new(name, scenario, seed, outcome))
 }

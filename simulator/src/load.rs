@@ -4,15 +4,25 @@
 //! Whatever is handed in is registered with what should become of it ([`Standing`]), so that the
 //! oracles can judge what the validators make of it.
 
+mod market;
+mod pool;
+mod searcher;
 mod spam;
 
 use conclave_encryption::{PublicKey, seal};
 use conclave_types::{
     BundleHeader, BundleId, BundleNonce, EncryptedBundle, Genesis, GenesisAccount, Gwei, Height,
-    HeightDelta, KeyId, Leg, PayerAddress, PayerSignature, RollupId, digest::keccak,
+    HeightDelta, KeyId, Leg, PayerAddress, PayerSignature, RevealedBlock, RollupId, digest::keccak,
 };
 use secp256k1::{All, Message, PublicKey as PayerKey, Secp256k1, SecretKey};
 
+pub use market::{Earnings, MarketFigures, MarketModel};
+pub(crate) use searcher::Sighting;
+
+use self::{
+    market::{Market, Trader},
+    searcher::{Searcher, charge},
+};
 use crate::random::Random;
 
 /// How long a bundle stays valid.
@@ -89,6 +99,8 @@ pub(crate) struct Load {
     made: u64,
     /// Transactions have at least this many bytes.
     bytes: usize,
+    market: Option<Market>,
+    searcher: Option<Searcher>,
 }
 
 impl Load {
@@ -99,7 +111,18 @@ impl Load {
         let mut random = Random::new(seed, 2);
         let payers = (0..count).filter_map(|_| Payer::new(&curve, &mut random)).collect();
         let hostile = (0..2).filter_map(|_| Payer::new(&curve, &mut random)).collect();
-        Self { curve, payers, hostile, seen: Vec::new(), random, rollups, made: 0, bytes: 0 }
+        Self {
+            curve,
+            payers,
+            hostile,
+            seen: Vec::new(),
+            random,
+            rollups,
+            made: 0,
+            bytes: 0,
+            market: None,
+            searcher: None,
+        }
     }
 
     /// From now on a bundle's transactions have `bytes` together, or a little more.
@@ -107,10 +130,23 @@ impl Load {
         self.bytes = usize::try_from(bytes).unwrap_or(0);
     }
 
+    /// The same payers, who trade, and a searcher among them.
+    #[must_use]
+    pub(crate) fn with_market(mut self, model: Option<MarketModel>, seed: u64) -> Self {
+        let rollup = self.rollups.first().copied();
+        if let Some((model, rollup)) = model.zip(rollup) {
+            self.market = Some(Market::new(model, rollup, Random::new(seed, 3)));
+            let payer = Payer::new(&self.curve, &mut Random::new(seed, 4));
+            self.searcher = payer.map(Searcher::new);
+        }
+        self
+    }
+
     /// The payers' genesis accounts.
     #[must_use]
     pub(crate) fn accounts(&self) -> Vec<GenesisAccount> {
-        let accounts = self.payers.iter().chain(self.hostile.first());
+        let searcher = self.searcher.as_ref().map(|searcher| &searcher.payer);
+        let accounts = self.payers.iter().chain(self.hostile.first()).chain(searcher);
         accounts.map(|p| GenesisAccount { address: p.address, balance: BALANCE }).collect()
     }
 
@@ -130,18 +166,39 @@ impl Load {
         let count = u64::try_from(self.payers.len()).unwrap_or(u64::MAX);
         let pick = usize::try_from(self.random.below(count)).ok()?;
         let lane = self.random.below(u64::try_from(LANES).unwrap_or(1));
-        let legs = self.legs();
+        let trade = self.market.as_mut().map(|market| market.next_trade(pick));
+        let leg = self.market.as_ref().zip(trade).and_then(|(market, trade)| market.leg(&trade));
+        let legs = leg.map_or_else(|| self.legs(), |leg| vec![leg]);
         let payer = self.payers.get_mut(pick)?;
         let nonce = payer.nonce(lane)?;
         let header = header(genesis, payer.address, nonce, now);
         let bundle = sealed(key, header, &legs, &mut self.random)?;
         let bundle = signed(&self.curve, &payer.secret, bundle);
+        if let Some((market, trade)) = self.market.as_mut().zip(trade) {
+            let charge = charge(genesis, &bundle.header);
+            market.register(bundle.id(), Trader::User(payer.address), trade, charge);
+        }
         if self.seen.len() < SEEN_MAX {
             self.seen.push(bundle.clone());
         } else if let Some(slot) = self.seen.get_mut(usize::try_from(self.made).ok()? % SEEN_MAX) {
             *slot = bundle.clone();
         }
         Some(Handed::new(bundle, Standing::Good(legs)))
+    }
+
+    /// A block is open.
+    pub(crate) fn revealed(&mut self, block: &RevealedBlock) {
+        let Some(market) = &mut self.market else { return };
+        let exits = market.revealed(block);
+        if let Some(searcher) = &mut self.searcher {
+            searcher.gets_out(exits);
+        }
+    }
+
+    /// What the searcher earned; none without a market.
+    #[must_use]
+    pub(crate) fn market_figures(&self) -> Option<MarketFigures> {
+        self.market.as_ref().map(Market::figures)
     }
 
     fn legs(&mut self) -> Vec<Leg> {

@@ -129,7 +129,7 @@ impl Figures {
 }
 
 /// Latencies of everyone together.
-pub(crate) const ALL_REGIONS: &str = "all";
+pub const ALL_REGIONS: &str = "all";
 
 /// A bundle on its way.
 #[derive(Clone, Copy, Debug)]

@@ -18,16 +18,16 @@ use std::{
 };
 
 use conclave_types::Time;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub(crate) use pipe::{Pipe, Pushed, Stream};
 pub(crate) use regions::Region;
 pub use regions::{region_names, region_source};
 
-use crate::random::Random;
+use crate::{random::Random, scenario::is_default};
 
 /// How links behave.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NetworkModel {
     /// Least one-way delay. With regions, it is half of the measured round trip instead.
@@ -72,7 +72,7 @@ impl Default for NetworkModel {
 
 /// Links that come and go: time is cut into periods, and in each period each direction of each link is
 /// drawn anew.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Churn {
     /// How long a link stays as it is drawn.
@@ -92,7 +92,7 @@ pub struct Churn {
 }
 
 /// A time during which some validators cannot reach others.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Partition {
     /// When it begins.
@@ -100,16 +100,16 @@ pub struct Partition {
     /// When it heals.
     pub until_ms: u64,
     /// Both are later by up to this much, drawn from the seed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub spread_ms: u64,
     /// One side.
     pub side: Vec<u16>,
     /// The other side; everyone else if it is empty. Whoever is in neither reaches both: a partial
     /// partition.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub against: Vec<u16>,
     /// The side hears the others, but is not heard.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub one_way: bool,
 }
 

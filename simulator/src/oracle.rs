@@ -158,6 +158,11 @@ impl Oracle {
         self.count("spam");
     }
 
+    /// A searcher handed in a bundle.
+    pub(crate) fn searched(&mut self) {
+        self.count("searcher_bundles");
+    }
+
     /// A validator's process died.
     pub(crate) fn crashed(&mut self, node: u16) {
         self.count("crashes");

@@ -1,8 +1,26 @@
 //! What a run came to, for people and for programs.
 
+mod curve;
+mod market;
+mod page;
+mod plots;
+mod timeline;
+
 use serde::Serialize;
 
-use crate::{measure::Figures, oracle, scenario::Scenario, world::Outcome};
+pub use curve::CurvePoint;
+pub use market::{MarketTable, market_table};
+pub use page::{curve_page, report_page, sweep_page};
+pub use plots::PlotError;
+pub use timeline::{FaultKind, FaultSpan, Timeline};
+
+use crate::{
+    load::MarketFigures,
+    measure::Figures,
+    oracle,
+    scenario::Scenario,
+    world::{CutShort, Outcome},
+};
 
 /// The verdict on a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -20,6 +38,8 @@ pub enum Verdict {
     Nondeterminism,
     /// The fault that the scenario is about did not happen, so that nothing was shown.
     NotShown,
+    /// It took more time or memory than it was given, so that nothing was decided.
+    Unfinished,
 }
 
 impl Verdict {
@@ -33,6 +53,7 @@ impl Verdict {
             Self::Liveness => 11,
             Self::Stopped => 12,
             Self::Nondeterminism => 13,
+            Self::Unfinished => 14,
         }
     }
 }
@@ -46,6 +67,8 @@ pub struct Report {
     pub seed: u64,
     /// The verdict.
     pub verdict: Verdict,
+    /// The promise that was broken, if one was.
+    pub promise: Option<&'static str>,
     /// Why; empty if everything held.
     pub detail: String,
     /// Digest of everything that became visible, in order.
@@ -58,6 +81,12 @@ pub struct Report {
     pub counters: std::collections::BTreeMap<&'static str, u64>,
     /// What was measured.
     pub figures: Figures,
+    /// What the searcher earned; none if nobody trades.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub market: Option<MarketFigures>,
+    /// Heights and faults over time.
+    #[serde(skip)]
+    pub timeline: Timeline,
 }
 
 impl Report {
@@ -69,12 +98,35 @@ impl Report {
             scenario: name.into(),
             seed,
             verdict,
+            promise: outcome.violation.map(|violation| violation.promise),
             detail,
             trace_hash: outcome.trace_hash,
             heights: outcome.heights,
             elapsed_ms: u64::try_from(outcome.elapsed.as_millis()).unwrap_or(u64::MAX),
             counters: outcome.counters,
             figures: outcome.figures,
+            market: outcome.market,
+            timeline: outcome.timeline,
+        }
+    }
+
+    /// A run of which nothing is known but how it ended.
+    #[must_use]
+    pub fn ended(name: &str, scenario: &Scenario, seed: u64, ended: (Verdict, String)) -> Self {
+        let (verdict, detail) = ended;
+        Self {
+            scenario: name.into(),
+            seed,
+            verdict,
+            promise: None,
+            detail,
+            trace_hash: String::new(),
+            heights: 0,
+            elapsed_ms: 0,
+            counters: std::collections::BTreeMap::new(),
+            figures: Figures::default(),
+            market: None,
+            timeline: Timeline::new(scenario, seed),
         }
     }
 }
@@ -87,6 +139,13 @@ fn judge(scenario: &Scenario, outcome: &Outcome) -> (Verdict, String) {
             _ if violation.promise == oracle::RUNS => (Verdict::Stopped, detail),
             _ => (Verdict::Safety, detail),
         };
+    }
+    match &outcome.cut_short {
+        Some(CutShort::Panicked(what)) => {
+            return (Verdict::Stopped, format!("{}: {what}", oracle::RUNS));
+        }
+        Some(CutShort::Told) => return (Verdict::Unfinished, "it was told to stop".into()),
+        None => {}
     }
     if let Some(promise) = &scenario.breaks {
         return (Verdict::NotShown, format!("{promise}: should have been broken, and was not"));

@@ -7,18 +7,20 @@
 mod chaos;
 mod check;
 mod check_world;
+mod place;
+mod text;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use std::time::Duration;
+use serde::{Deserialize, Serialize};
 
-use serde::Deserialize;
-
-pub use check::ScenarioError;
+pub use check::{Replaced, ScenarioError};
+pub use place::Place;
 
 use crate::{
     clock::ClockModel,
     crypto::Crypto,
+    load::MarketModel,
     network::{NetworkModel, Partition},
     random::Random,
 };
@@ -27,7 +29,7 @@ use crate::{
 pub(crate) const OPERATOR_MS: u64 = 500;
 
 /// A crash and a restart.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Crash {
     /// Who.
@@ -37,17 +39,17 @@ pub struct Crash {
     /// When it starts again.
     pub until_ms: u64,
     /// Both are later by up to this much, drawn from the seed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub spread_ms: u64,
     /// What of its disk is gone when it starts again.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub lose: Loss,
     /// It dies between making its next step durable and letting anything of it become visible: short
     /// for `tail = "unseen"`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub unseen: bool,
     /// It dies in the middle of its next commit, and this is what becomes of that.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub tail: Option<Tail>,
 }
 
@@ -61,7 +63,7 @@ impl Crash {
 
 /// What becomes of a commit during which power is lost. The database keeps a batch whole or not at all,
 /// so this is all that there is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tail {
     /// Nothing of it is on the disk.
@@ -74,7 +76,7 @@ pub enum Tail {
 
 /// A time during which a disk has no room. The validator stops at its first commit in it, and its
 /// operator starts it again when there is room.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct FullDisk {
     /// Whose.
@@ -84,12 +86,12 @@ pub struct FullDisk {
     /// Until when.
     pub until_ms: u64,
     /// Both are later by up to this much, drawn from the seed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub spread_ms: u64,
 }
 
 /// What a validator runs on.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Machine {
     /// Cores that take jobs, beside the one of the driver.
@@ -119,8 +121,13 @@ impl Machine {
     }
 }
 
+/// What an entry of a list leaves out when it is written.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 /// What a crash takes with it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
     /// Nothing that was synced.
@@ -149,7 +156,7 @@ impl Loss {
 }
 
 /// How a Byzantine validator behaves. Several may be given to one validator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Behaviour {
     /// Sends nothing at all.
@@ -192,10 +199,12 @@ pub enum Behaviour {
     Flood,
     /// Passes on bundles that no payer made: stolen, re-priced, mauled.
     Forge,
+    /// Keeps to the protocol, and tells a searcher of every bundle that it sees.
+    FrontRun,
 }
 
 /// A Byzantine validator.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Byzantine {
     /// Who.
@@ -203,12 +212,12 @@ pub struct Byzantine {
     /// What it does; what one leaves of a message, the next gets to distort.
     pub behaviours: Vec<Behaviour>,
     /// The oracles take it for honest. Only in scenarios that show what the oracles see.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub masked: bool,
 }
 
 /// Faults at random: who, when and for how long is drawn from the seed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Chaos {
     /// Crashes; one in two is unseen, one in five loses half a second of the database.
@@ -220,7 +229,7 @@ pub struct Chaos {
 }
 
 /// A run.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Scenario {
     /// One sentence: what the run is to show.
@@ -253,6 +262,8 @@ pub struct Scenario {
     pub clocks: ClockModel,
     /// Disks without room.
     pub full_disks: Vec<FullDisk>,
+    /// What users trade, if they do: then a searcher tries to profit from it.
+    pub market: Option<MarketModel>,
     /// Links.
     pub network: NetworkModel,
     /// Partitions.
@@ -289,6 +300,7 @@ impl Default for Scenario {
             machine: Machine::default(),
             clocks: ClockModel::default(),
             full_disks: Vec::new(),
+            market: None,
             network: NetworkModel::default(),
             partitions: Vec::new(),
             crashes: Vec::new(),
@@ -313,21 +325,22 @@ impl Scenario {
     pub fn drawn(mut self, seed: u64) -> Self {
         let mut random = Random::new(seed, 7);
         for crash in &mut self.crashes {
-            let shift = random.below(crash.spread_ms.saturating_add(1));
+            let shift = random.below(std::mem::take(&mut crash.spread_ms).saturating_add(1));
             crash.at_ms = crash.at_ms.saturating_add(shift);
             crash.until_ms = crash.until_ms.saturating_add(shift);
         }
         for partition in &mut self.partitions {
-            let shift = random.below(partition.spread_ms.saturating_add(1));
+            let shift = random.below(std::mem::take(&mut partition.spread_ms).saturating_add(1));
             partition.from_ms = partition.from_ms.saturating_add(shift);
             partition.until_ms = partition.until_ms.saturating_add(shift);
         }
         for full in &mut self.full_disks {
-            let shift = random.below(full.spread_ms.saturating_add(1));
+            let shift = random.below(std::mem::take(&mut full.spread_ms).saturating_add(1));
             full.from_ms = full.from_ms.saturating_add(shift);
             full.until_ms = full.until_ms.saturating_add(shift);
         }
         self.draw_chaos(&mut random);
+        self.chaos = Chaos::default();
         self
     }
 

@@ -4,6 +4,7 @@
 
 mod build;
 mod faults;
+mod guard;
 mod node;
 mod queue;
 mod shell;
@@ -21,17 +22,20 @@ use conclave_encryption::PublicKey;
 use conclave_sequencer::{JobOutput, Peer};
 use conclave_types::{BundleId, EncryptedBundle, Genesis, Height, Time, ValidatorIndex};
 
+pub use guard::{CutShort, Stop, guarded};
+
 use self::{
     node::{Flight, News, Node, Packet},
     queue::Queue,
 };
 use crate::{
     crypto::{Judge, Workshop},
-    load::Load,
+    load::{Load, MarketFigures},
     measure::{Figures, Measure},
     network::Network,
     oracle::{Oracle, Violation},
     random::Random,
+    report::Timeline,
     scenario::{Loss, Scenario, Tail},
 };
 
@@ -91,6 +95,8 @@ pub struct Outcome {
     pub violation: Option<Violation>,
     /// What did not happen in time; none if everything did.
     pub missed: Option<String>,
+    /// Why it ended early, if it did.
+    pub cut_short: Option<CutShort>,
     /// Digest of everything that became visible, in order.
     pub trace_hash: String,
     /// Lowest height that all honest validators have revealed.
@@ -101,6 +107,10 @@ pub struct Outcome {
     pub counters: BTreeMap<&'static str, u64>,
     /// What was measured.
     pub figures: Figures,
+    /// Heights and faults over time.
+    pub timeline: Timeline,
+    /// What the searcher earned; none if nobody trades.
+    pub market: Option<MarketFigures>,
 }
 
 /// The world of one run.
@@ -133,9 +143,18 @@ pub struct World {
     sessions_lost: u64,
     /// Messages that found others before them on a pipe.
     pipe_waits: u64,
+    timeline: Timeline,
+    stop: Stop,
 }
 
 impl World {
+    /// The same world, which ends early when it is told to.
+    #[must_use]
+    pub fn until(mut self, stop: Stop) -> Self {
+        self.stop = stop;
+        self
+    }
+
     fn prepare(&mut self) {
         for node in 0..self.scenario.validators {
             self.schedule(BEGIN, node, Happening::Restart);
@@ -169,8 +188,12 @@ impl World {
     #[must_use]
     pub fn run(mut self) -> Outcome {
         let limit = BEGIN.after(Duration::from_millis(self.scenario.limit_ms));
-        let mut missed = None;
+        let (mut missed, mut cut_short) = (None, None);
         loop {
+            if self.stop.is_told() {
+                cut_short = Some(CutShort::Told);
+                break;
+            }
             let Some((at, event)) = self.queue.pop() else {
                 missed = Some("nothing happens any more".into());
                 break;
@@ -180,8 +203,14 @@ impl World {
                 break;
             }
             self.now = at;
-            self.handle(event);
-            self.settle_pipes();
+            cut_short = guarded(|| {
+                self.handle(event);
+                self.settle_pipes();
+            })
+            .err();
+            if cut_short.is_some() {
+                break;
+            }
             if self.oracle.violation().is_some()
                 || (std::mem::take(&mut self.progressed) && self.is_done())
             {
@@ -196,7 +225,7 @@ impl World {
                 break;
             }
         }
-        self.finish(missed)
+        self.finish(missed, cut_short)
     }
 
     fn lags(&self, least: Height) -> bool {
@@ -225,8 +254,8 @@ impl World {
         format!("{what} passed; {}", statuses.join("; "))
     }
 
-    fn finish(mut self, missed: Option<String>) -> Outcome {
-        if self.oracle.violation().is_none() {
+    fn finish(mut self, missed: Option<String>, cut_short: Option<CutShort>) -> Outcome {
+        if self.oracle.violation().is_none() && cut_short.is_none() {
             self.compare_ledgers();
         }
         let mut counters = self.oracle.counters();
@@ -255,11 +284,14 @@ impl World {
         Outcome {
             violation: self.oracle.violation().cloned(),
             missed,
+            cut_short,
             trace_hash: self.oracle.trace_hash(),
             heights: self.oracle.revealed_by_all().as_u64(),
             elapsed: self.now.since(BEGIN),
             counters,
             figures: self.measure.finish(),
+            timeline: self.timeline,
+            market: self.load.market_figures(),
         }
     }
 

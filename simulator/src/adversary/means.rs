@@ -11,7 +11,7 @@ use conclave_types::{
 };
 use ed25519_dalek::Signer as _;
 
-use crate::random::Random;
+use crate::{load::Sighting, random::Random};
 
 /// Bundles and blocks that it remembers; the oldest ids go first.
 const MEMORY: usize = 4_096;
@@ -28,6 +28,8 @@ pub(crate) struct Means {
     pub(crate) random: Random,
     /// What it did.
     pub(crate) counters: BTreeMap<&'static str, u64>,
+    /// What it has to tell a searcher; the world takes it after each step.
+    pub(super) sighted: Vec<Sighting>,
     identity: Identity,
     domain: SigningDomain,
     key: PublicKey,
@@ -51,6 +53,7 @@ impl Means {
             victim: None,
             random,
             counters: BTreeMap::new(),
+            sighted: Vec::new(),
             identity: identity.clone(),
             domain: SigningDomain::of(genesis),
             key: key.clone(),
@@ -63,6 +66,12 @@ impl Means {
     pub(crate) fn count(&mut self, what: &'static str) {
         let counter = self.counters.entry(what).or_default();
         *counter = counter.saturating_add(1);
+    }
+
+    /// Tells a searcher of a bundle.
+    pub(super) fn sight(&mut self, bundle: &EncryptedBundle) {
+        self.count("sighted_bundles");
+        self.sighted.push(Sighting { id: bundle.id(), header: bundle.header.clone() });
     }
 
     /// Everyone else.

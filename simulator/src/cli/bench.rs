@@ -1,50 +1,161 @@
-//! `bench`: how many heights the simulator itself gets through in a second of wall clock, with real
-//! cryptography on one core.
+//! `bench`: how fast the simulator is on this machine, and how much load the simulated network takes
+//! before latency bends. One run for each committee and rate.
 
-use std::time::Instant;
+use std::{path::PathBuf, time::Instant};
 
 use clap::Args;
-use conclave_simulator::{Scenario, run};
+use conclave_simulator::{CurvePoint, Scenario, curve_page};
 
-use super::say;
+use super::{
+    Chosen,
+    output::{self, say},
+    supervise::{Limits, supervised},
+};
 
-/// Measure how fast the simulator is.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  conclave-sim bench
+  conclave-sim bench --validators 4,16,64 --rates 10,100,1000
+  conclave-sim bench happy-16 --validators 16 --heights 100 --report reports
+  conclave-sim bench --json > curve.json";
+
+/// The rate with which a search for saturation begins.
+const RATE_FIRST: u64 = 25;
+/// Rates of a search, each double the one before.
+const RATES_MAX: usize = 9;
+
+/// Measure speed, and throughput against latency.
 #[derive(Debug, Args)]
 pub(super) struct Bench {
+    /// What is run: a built-in scenario, or a TOML file.
+    #[arg(value_name = "NAME|FILE.toml", default_value = "happy-4")]
+    scenario: String,
     /// Committee sizes.
-    #[arg(long, value_delimiter = ',', default_value = "4,16,31")]
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "4,16")]
     validators: Vec<u16>,
+    /// Bundles handed in each virtual second; doubled until latency bends if not given.
+    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    rates: Vec<u64>,
     /// Heights of each run.
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 50)]
     heights: u64,
-    /// Bundles handed in each virtual second.
-    #[arg(long, default_value_t = 10)]
-    bundles_per_s: u64,
+    /// The seed of each run.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Write a report, one HTML page, into this directory.
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// Print one JSON array.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    limits: Limits,
 }
 
 impl Bench {
     pub(super) fn execute(&self) -> anyhow::Result<u8> {
-        say("one core, real cryptography; wall clock of this machine")?;
-        say(format!(
-            "{:>10} {:>8} {:>10} {:>12}",
-            "validators", "heights", "wall ms", "heights/s"
-        ))?;
+        if !self.json {
+            say(format!(
+                "{:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8} {:>9} {:>10}",
+                "validators",
+                "offered/s",
+                "revealed/s",
+                "ordered",
+                "revealed",
+                "revealed",
+                "heights",
+                "wall ms",
+                "heights/s"
+            ))?;
+            say(format!("{:>32} {:>10} {:>10} {:>10}", "", "p50 ms", "p50 ms", "p99 ms"))?;
+        }
+        let mut points = Vec::new();
+        let mut last = None;
         for validators in &self.validators {
-            let scenario = Scenario {
-                validators: *validators,
-                heights: self.heights,
-                bundles_per_s: self.bundles_per_s,
-                ..Scenario::default()
+            let chosen = Chosen {
+                scenario: self.scenario.clone(),
+                validators: Some(*validators),
+                heights: Some(self.heights),
             };
-            let scenario = scenario.checked("bench")?;
-            let started = Instant::now();
-            let report = run("bench", &scenario, 0);
-            let wall = started.elapsed().as_millis().max(1);
-            let heights = report.map_or(0, |report| report.heights);
-            let tenths = u128::from(heights).saturating_mul(10_000).checked_div(wall).unwrap_or(0);
-            let (whole, tenth) = (tenths / 10, tenths % 10);
-            say(format!("{validators:>10} {heights:>8} {wall:>10} {whole:>10}.{tenth}"))?;
+            let mut scenario = chosen.load()?;
+            // A control breaks, and a fault need not happen at every rate.
+            scenario.expect.clear();
+            points.extend(self.curve(&scenario)?);
+            last = Some(scenario);
+        }
+        if self.json {
+            say(serde_json::to_string_pretty(&points)?)?;
+        }
+        if let Some((directory, scenario)) = self.report.as_ref().zip(last) {
+            let page = curve_page(&points, &scenario, &self.command())?;
+            let path = output::write(directory, "bench.html", &page)?;
+            if !self.json {
+                say(format!("report {}", path.display()))?;
+            }
         }
         Ok(0)
     }
+
+    fn curve(&self, scenario: &Scenario) -> anyhow::Result<Vec<CurvePoint>> {
+        let doubled = std::iter::successors(Some(RATE_FIRST), |rate| rate.checked_mul(2));
+        let searched = self.rates.is_empty();
+        let rates: Vec<u64> =
+            if searched { doubled.take(RATES_MAX).collect() } else { self.rates.clone() };
+        let mut points: Vec<CurvePoint> = Vec::new();
+        for bundles_per_s in rates {
+            let scenario = Scenario { bundles_per_s, ..scenario.clone() };
+            let started = Instant::now();
+            let report = supervised(&self.scenario, &scenario, self.seed, self.limits)?;
+            let wall_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let point = CurvePoint::new(&scenario, &report, wall_ms);
+            if !self.json {
+                print(&point, &report.detail)?;
+            }
+            let bent = point.is_saturated(points.first().unwrap_or(&point));
+            points.push(point);
+            if bent && searched {
+                break;
+            }
+        }
+        Ok(points)
+    }
+
+    fn command(&self) -> String {
+        let list =
+            |numbers: &[u64]| numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
+        let validators: Vec<u64> = self.validators.iter().copied().map(u64::from).collect();
+        let mut command = format!(
+            "conclave-sim bench {} --validators {} --heights {} --seed {}",
+            self.scenario,
+            list(&validators),
+            self.heights,
+            self.seed
+        );
+        if !self.rates.is_empty() {
+            command.push_str(&format!(" --rates {}", list(&self.rates)));
+        }
+        command
+    }
+}
+
+fn print(point: &CurvePoint, detail: &str) -> anyhow::Result<()> {
+    let ms = |us: u64| us / 1_000;
+    let hundredths = point.heights_per_100_s;
+    say(format!(
+        "{:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8} {:>9} {:>7}.{:02}",
+        point.validators,
+        point.offered_per_s,
+        point.revealed_per_s,
+        ms(point.ordered_p50_us),
+        ms(point.p50_us),
+        ms(point.p99_us),
+        point.heights,
+        point.wall_ms,
+        hundredths / 100,
+        hundredths % 100
+    ))?;
+    if point.verdict != conclave_simulator::Verdict::Held {
+        say(format!("{:>10} {:?}: {detail}", "", point.verdict))?;
+    }
+    Ok(())
 }

@@ -1,9 +1,23 @@
 //! `run`.
 
-use clap::Args;
-use conclave_simulator::{Report, Verdict, run};
+use std::path::PathBuf;
 
-use super::{Chosen, say};
+use clap::Args;
+use conclave_simulator::{Report, Verdict, report_page};
+
+use super::{
+    Chosen,
+    output::{self, say},
+    supervise::{Limits, supervised},
+};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  conclave-sim run happy-4
+  conclave-sim run crash-storm --seed 7 --twice --json
+  conclave-sim run my-scenario.toml --validators 7 --heights 100
+  conclave-sim run front-runner --report reports
+  conclave-sim run chaos --seed 3 --max-seconds 60 --max-memory-mb 2048";
 
 /// Run one scenario from one seed.
 #[derive(Debug, Args)]
@@ -11,27 +25,29 @@ pub(super) struct Run {
     #[command(flatten)]
     chosen: Chosen,
     /// Everything that differs between two runs follows from this number.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
+    /// Write a report, one HTML page, into this directory.
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
     /// Run twice and compare.
     #[arg(long)]
     twice: bool,
+    #[command(flatten)]
+    limits: Limits,
 }
 
 impl Run {
     pub(super) fn execute(&self) -> anyhow::Result<u8> {
         let scenario = self.chosen.load()?;
-        let once = || {
-            run(&self.chosen.scenario, &scenario, self.seed)
-                .ok_or_else(|| anyhow::anyhow!("no world can be built from this scenario"))
-        };
+        let once = || supervised(&self.chosen.scenario, &scenario, self.seed, self.limits);
         let mut report = once()?;
-        if self.twice {
+        if self.twice && report.verdict != Verdict::Unfinished {
             let again = once()?;
-            if again != report {
+            if again.verdict != Verdict::Unfinished && again != report {
                 report.detail = format!("the second run's trace hash is {}", again.trace_hash);
                 report.verdict = Verdict::Nondeterminism;
             }
@@ -41,18 +57,26 @@ impl Run {
         } else {
             print(&report)?;
         }
+        if let Some(directory) = &self.report {
+            let page = report_page(&report, &scenario, &self.chosen.command(self.seed))?;
+            let name = format!("{}-{}.html", self.chosen.stem(), self.seed);
+            let path = output::write(directory, &name, &page)?;
+            if !self.json {
+                say(format!("  report {}", path.display()))?;
+            }
+        }
         Ok(report.verdict.exit_code())
     }
 }
 
 fn print(report: &Report) -> anyhow::Result<()> {
-    let Report { scenario, seed, verdict, detail, trace_hash, heights, elapsed_ms, .. } = report;
+    let Report { scenario, seed, verdict, detail, heights, elapsed_ms, .. } = report;
     say(format!("{scenario}, seed {seed}: {verdict:?}"))?;
     if !detail.is_empty() {
         say(format!("  {detail}"))?;
     }
     say(format!("  {heights} heights in {elapsed_ms} ms of virtual time"))?;
-    say(format!("  trace {trace_hash}"))?;
+    say(format!("  trace {}", report.trace_hash))?;
     for (name, count) in &report.counters {
         say(format!("  {name:<22} {count:>9}"))?;
     }
@@ -60,6 +84,9 @@ fn print(report: &Report) -> anyhow::Result<()> {
         let [p50, p99] = [found.p50_us, found.p99_us].map(|micros| micros / 1_000);
         let (level, region) = (format!("{:?}", found.level), &found.region);
         say(format!("  {level:<15} {region:<11} p50 {p50:>6} ms  p99 {p99:>6} ms"))?;
+    }
+    if let Some(market) = &report.market {
+        output::market(&[*market])?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use conclave_types::{
 use ed25519_dalek::SigningKey;
 
 use super::{
-    BEGIN, World,
+    BEGIN, Stop, World,
     node::{Inbox, Node},
     queue::Queue,
 };
@@ -29,6 +29,7 @@ use crate::{
     network::Network,
     oracle::Oracle,
     random::Random,
+    report::Timeline,
     scenario::{Loss, Scenario},
 };
 
@@ -40,9 +41,11 @@ impl World {
     /// validators to share a key.
     #[must_use]
     pub fn new(scenario: &Scenario, seed: u64) -> Option<Self> {
+        let timeline = Timeline::new(scenario, seed);
         let scenario = scenario.clone().drawn(seed);
         let mut random = Random::new(seed, 1);
-        let mut load = Load::new(seed, scenario.payers, ROLLUPS.to_vec());
+        let load = Load::new(seed, scenario.payers, ROLLUPS.to_vec());
+        let mut load = load.with_market(scenario.market, seed);
         load.pad_to(scenario.bundle_bytes);
         let (genesis, identities) = genesis(&scenario, &load, &mut random)?;
         let key = PublicKey::new(genesis.network_id(), &genesis.encryption_key).ok()?;
@@ -106,6 +109,8 @@ impl World {
             inbox_drops: 0,
             sessions_lost: 0,
             pipe_waits: 0,
+            timeline,
+            stop: Stop::default(),
         };
         world.prepare();
         Some(world)

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use conclave_sequencer::{
-    Effects, Job, Message, Peer, Table,
+    Effects, Event, Job, Message, Peer, Table,
     archive::{self, ArchiveRequest},
 };
 
-use super::{Happening, World, node::Node};
+use super::{BEGIN, Happening, World, node::Node};
 use crate::{adversary::Letter, cpu};
 
 /// Bundles that an honest validator's pool may hold, whatever is thrown at it.
@@ -23,6 +23,10 @@ impl World {
         for event in events {
             self.oracle.event(self.now, node, &event);
             self.measure.event(self.now, node, &event);
+            self.timeline.event(BEGIN, self.now, node, &event);
+            if let Event::Revealed { block, .. } = &event {
+                self.load.revealed(block);
+            }
         }
         if let Some(why) = halt {
             self.oracle.halted(node, &why);

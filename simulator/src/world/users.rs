@@ -61,6 +61,30 @@ impl World {
         }
     }
 
+    /// A validator that colludes with the searcher has told it what it saw; the searcher hands in what it
+    /// makes of that, at every validator, so as to be early everywhere.
+    pub(super) fn search(&mut self, node: u16) {
+        let adversary =
+            self.nodes.get_mut(usize::from(node)).and_then(|node| node.adversary.as_mut());
+        let Some(adversary) = adversary else { return };
+        for sighting in adversary.sighted() {
+            self.load.sighted(&sighting);
+        }
+        let height = self.oracle.decided_by_any();
+        for handed in self.load.searched(&self.genesis, &self.key, height) {
+            self.oracle.handed_in(&handed);
+            if let Standing::Good(legs) = &handed.standing {
+                self.workshop.sealed(handed.id, legs);
+            }
+            self.oracle.searched();
+            self.outstanding.insert(handed.id, (self.now, handed.bundle.clone()));
+            for to in 0..self.scenario.validators {
+                let at = self.now.after(SUBMIT_DELAY);
+                self.schedule(at, to, Happening::Submit(Box::new(handed.bundle.clone())));
+            }
+        }
+    }
+
     fn hand_in_again(&mut self) {
         self.outstanding.retain(|id, _| !self.oracle.is_included(id));
         let late =

@@ -166,6 +166,7 @@ impl World {
             self.post_letters(to, letters);
         }
         self.tell(to, News::Message(packet));
+        self.search(to);
     }
 
     /// The packet in which a message travels. Its size is worked out here, once for all who get it.

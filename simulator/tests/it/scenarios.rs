@@ -101,6 +101,7 @@ scenarios! {
     spam "spam" 0..1;
     spam_and_forger "spam-and-forger" 0..1;
     outbid "outbid" 0..1;
+    front_runner "front-runner" 0..1;
     chaos "chaos" 0..1;
     chaos_with_equivocator "chaos-with-equivocator" 0..1;
     chaos_7 "chaos-7" 0..1;

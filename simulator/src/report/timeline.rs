@@ -1,0 +1,107 @@
+//! When each validator decided which height, and what was wrong meanwhile.
+
+use conclave_sequencer::Event;
+use conclave_types::Time;
+
+use crate::scenario::Scenario;
+
+/// Points of one validator; further heights are not drawn.
+const POINTS_MAX: usize = 100_000;
+
+/// A fault, from when to when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultSpan {
+    /// What it is.
+    pub kind: FaultKind,
+    /// Whom it concerns.
+    pub validators: Vec<u16>,
+    /// When it begins, in virtual milliseconds.
+    pub from_ms: u64,
+    /// When it ends; none if it never does.
+    pub until_ms: Option<u64>,
+    /// What it is, in words.
+    pub label: String,
+}
+
+/// Kinds of faults, as a picture tells them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// A validator is down.
+    Crash,
+    /// Some validators cannot reach the others.
+    Partition,
+    /// A validator's disk has no room.
+    FullDisk,
+    /// A validator misbehaves.
+    Byzantine,
+}
+
+/// The course of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Timeline {
+    /// For each validator, virtual milliseconds and the height that it decided then, ascending.
+    pub decided: Vec<Vec<(u64, u64)>>,
+    /// What was wrong, and when.
+    pub faults: Vec<FaultSpan>,
+}
+
+impl Timeline {
+    /// The faults of a run of `scenario` from `seed`, before it begins.
+    #[must_use]
+    pub(crate) fn new(scenario: &Scenario, seed: u64) -> Self {
+        let drawn = scenario.clone().drawn(seed);
+        let crashes = drawn.crashes.iter().map(|crash| FaultSpan {
+            kind: FaultKind::Crash,
+            validators: vec![crash.validator],
+            from_ms: crash.at_ms,
+            until_ms: Some(crash.until_ms),
+            label: format!("validator {} is down", crash.validator),
+        });
+        let partitions = drawn.partitions.iter().map(|partition| FaultSpan {
+            kind: FaultKind::Partition,
+            validators: partition.side.clone(),
+            from_ms: partition.from_ms,
+            until_ms: Some(partition.until_ms),
+            label: format!(
+                "{:?} {} {}",
+                partition.side,
+                if partition.one_way { "not heard by" } else { "cut off from" },
+                if partition.against.is_empty() {
+                    "everyone else".to_owned()
+                } else {
+                    format!("{:?}", partition.against)
+                }
+            ),
+        });
+        let full = drawn.full_disks.iter().map(|full| FaultSpan {
+            kind: FaultKind::FullDisk,
+            validators: vec![full.validator],
+            from_ms: full.from_ms,
+            until_ms: Some(full.until_ms),
+            label: format!("validator {}'s disk is full", full.validator),
+        });
+        let liars = drawn.byzantine.iter().map(|liar| FaultSpan {
+            kind: FaultKind::Byzantine,
+            validators: vec![liar.validator],
+            from_ms: 0,
+            until_ms: None,
+            label: format!("validator {}: {:?}", liar.validator, liar.behaviours),
+        });
+        let mut faults: Vec<_> = crashes.chain(partitions).chain(full).collect();
+        faults.sort_by_key(|fault| (fault.from_ms, fault.until_ms));
+        Self {
+            decided: vec![Vec::new(); usize::from(drawn.validators)],
+            faults: liars.chain(faults).collect(),
+        }
+    }
+
+    /// A validator tells its subscribers something, `begin` being the start of the run.
+    pub(crate) fn event(&mut self, begin: Time, now: Time, node: u16, event: &Event) {
+        let Event::Decided { header, .. } = event else { return };
+        let at = u64::try_from(now.since(begin).as_millis()).unwrap_or(u64::MAX);
+        let points = self.decided.get_mut(usize::from(node));
+        if let Some(points) = points.filter(|points| points.len() < POINTS_MAX) {
+            points.push((at, header.height.as_u64()));
+        }
+    }
+}
