@@ -7,6 +7,8 @@
 //! in two more worlds ([`replay`]): one without a searcher, and one in which the proposer reads
 //! every trade before it fixes the order.
 //!
+//! What is remembered grows with the bundles of a run, which its limits bound.
+//!
 //! The model leaves out what it does not need: users always have what they trade, gas on the rollup is
 //! free, and nobody else keeps the price in line.
 

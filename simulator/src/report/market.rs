@@ -43,7 +43,7 @@ pub fn market_table(runs: &[MarketFigures]) -> MarketTable {
         caption: format!(
             "front-runner: {trades} user trades in {count} run(s), {undone} undone without it"
         ),
-        columns: ["plaintext (model)", "sealed (this run)"],
+        columns: ["plaintext (model)", "sealed (as it ran)"],
         rows,
     }
 }

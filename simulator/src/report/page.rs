@@ -11,7 +11,9 @@ use super::{
     plots::{self, PlotError, level_name},
     timeline::FaultSpan,
 };
-use crate::{measure::Traffic, scenario::Scenario};
+use crate::{
+    cpu::cost_source, measure::Traffic, network::region_source, scenario::Scenario,
+};
 
 const STYLE: &str = "\
 body{font:15px/1.5 system-ui,sans-serif;color:#1c1c1c;max-width:1000px;margin:2rem auto;padding:0 1rem}\
@@ -42,12 +44,23 @@ pub fn report_page(
         (head(&title, &scenario.purpose, &report.verdict, &report.detail))
         (reproduce(command, report))
         h2 { "Heights and faults" }
-        p { "Each line is a validator. Shaded is the time in which someone is faulty; below, who and when." }
+        p {
+            "Each line is a validator."
+            @if !report.timeline.faults.is_empty() {
+                " Shaded is the time in which someone is faulty; below, who and when."
+            }
+        }
         (PreEscaped(plots::heights(&report.timeline, report.elapsed_ms)?))
         (faults(&report.timeline.faults))
         @if !report.figures.latencies.is_empty() {
             h2 { "Latency" }
             p { "A bundle's time starts when its user sends it, a block's when it is first shown to a validator." }
+            @if report.figures.nodes.iter().any(|node| !node.region.is_empty()) {
+                p { "Round trips between regions: " (region_source()) "." }
+            }
+            @if scenario.machine.costs {
+                p { "Processor time: " (cost_source()) "." }
+            }
             (PreEscaped(plots::latencies(&report.figures)?))
             (latencies(report))
         }

@@ -61,8 +61,9 @@ fn thousandth(value: u64) -> String {
     }
 }
 
-fn megabytes(bytes: u64) -> String {
-    thousandth(bytes / 1_000)
+/// What a thousand or a million bytes is called, whichever suits `most`.
+const fn unit_of_bytes(most: u64) -> (&'static str, u64) {
+    if most < 5_000_000 { ("kB", 1) } else { ("MB", 1_000) }
 }
 
 /// A range that holds `most`, with room above it.
@@ -94,6 +95,9 @@ const fn fault_name(kind: FaultKind) -> &'static str {
 
 /// Heights of every validator over time, above who was faulty when.
 pub(super) fn heights(timeline: &Timeline, elapsed_ms: u64) -> Result<String, PlotError> {
+    if timeline.faults.is_empty() {
+        return svg(380, |canvas| heights_above(canvas, timeline, elapsed_ms));
+    }
     let lanes = u32::try_from(timeline.decided.len()).unwrap_or(u32::MAX);
     let lane = if lanes > 32 { 5 } else { 16 };
     let faults = lanes.saturating_mul(lane).saturating_add(70).clamp(140, 700);
@@ -139,7 +143,7 @@ fn heights_above(canvas: &Canvas<'_>, timeline: &Timeline, elapsed_ms: u64) -> D
     }
     let names =
         (0..timeline.decided.len()).map(|index| (format!("validator {index}"), color(index)));
-    let many = vec![("one line a validator".to_owned(), GREY)];
+    let many = vec![("one line per validator".to_owned(), GREY)];
     legend(canvas, &if named { names.collect() } else { many })
 }
 
@@ -274,8 +278,8 @@ pub(super) fn traffic(figures: &Figures) -> Result<String, PlotError> {
     let kinds: Vec<_> = kinds.iter().take(PALETTE.len()).map(|(_, kind)| *kind).collect();
     svg(640, |canvas| {
         let (above, below) = canvas.split_vertically(320);
-        bars(&above, &figures.nodes, &kinds, "MB sent", |node| &node.sent)?;
-        bars(&below, &figures.nodes, &kinds, "MB received", |node| &node.received)
+        bars(&above, &figures.nodes, &kinds, "sent", |node| &node.sent)?;
+        bars(&below, &figures.nodes, &kinds, "received", |node| &node.received)
     })
 }
 
@@ -290,6 +294,7 @@ fn bars(
 ) -> Drawn {
     let total = |node: &NodeFigures| of(node).values().map(|traffic| traffic.bytes).sum::<u64>();
     let most = nodes.iter().map(total).max().unwrap_or(0);
+    let (unit, scale) = unit_of_bytes(most);
     let count = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
     let mut chart = ChartBuilder::on(canvas)
         .margin(12)
@@ -300,10 +305,10 @@ fn bars(
     chart
         .configure_mesh()
         .x_desc("validator")
-        .y_desc(what)
+        .y_desc(format!("{unit} {what}"))
         .x_label_formatter(&segment_name)
         .x_labels(nodes.len().clamp(2, 25))
-        .y_label_formatter(&|bytes| megabytes(*bytes))
+        .y_label_formatter(&|bytes| thousandth(*bytes / scale))
         .label_style(FONT)
         .disable_x_mesh()
         .light_line_style(WHITE)
