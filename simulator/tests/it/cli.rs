@@ -175,7 +175,7 @@ fn a_report_is_one_page_that_needs_nothing_else() {
 
 #[test]
 fn a_searcher_earns_from_plaintext_and_not_from_sealed_bundles() {
-    let output = sim(&["run", "front-runner", "--json"]);
+    let output = sim(&["run", "front-runner", "--heights", "60", "--json"]);
     assert_eq!(code(&output), 0, "{}", stdout(&output));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let market = report.get("market").unwrap();
