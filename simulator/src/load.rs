@@ -23,7 +23,7 @@ use self::{
     market::{Market, Trader},
     searcher::{Searcher, charge},
 };
-use crate::random::Random;
+use crate::{random::Random, scenario::Scenario};
 
 /// How long a bundle stays valid.
 const LIFETIME: HeightDelta = HeightDelta::new(1_000);
@@ -104,6 +104,15 @@ pub(crate) struct Load {
 }
 
 impl Load {
+    /// The users of a scenario.
+    #[must_use]
+    pub(crate) fn of(scenario: &Scenario, seed: u64, rollups: Vec<RollupId>) -> Self {
+        let load = Self::new(seed, scenario.payers, rollups);
+        let mut load = load.with_market(scenario.market, seed);
+        load.pad_to(scenario.bundle_bytes);
+        load
+    }
+
     /// `count` payers whose keys follow from the seed.
     #[must_use]
     pub(crate) fn new(seed: u64, count: u64, rollups: Vec<RollupId>) -> Self {
@@ -131,8 +140,7 @@ impl Load {
     }
 
     /// The same payers, who trade, and a searcher among them.
-    #[must_use]
-    pub(crate) fn with_market(mut self, model: Option<MarketModel>, seed: u64) -> Self {
+    fn with_market(mut self, model: Option<MarketModel>, seed: u64) -> Self {
         let rollup = self.rollups.first().copied();
         if let Some((model, rollup)) = model.zip(rollup) {
             self.market = Some(Market::new(model, rollup, Random::new(seed, 3)));

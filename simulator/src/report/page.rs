@@ -11,9 +11,7 @@ use super::{
     plots::{self, PlotError, level_name},
     timeline::FaultSpan,
 };
-use crate::{
-    cpu::cost_source, measure::Traffic, network::region_source, scenario::Scenario,
-};
+use crate::{cpu::cost_source, measure::Traffic, network::region_source, scenario::Scenario};
 
 const STYLE: &str = "\
 body{font:15px/1.5 system-ui,sans-serif;color:#1c1c1c;max-width:1000px;margin:2rem auto;padding:0 1rem}\

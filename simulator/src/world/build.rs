@@ -41,12 +41,9 @@ impl World {
     /// validators to share a key.
     #[must_use]
     pub fn new(scenario: &Scenario, seed: u64) -> Option<Self> {
-        let timeline = Timeline::new(scenario, seed);
         let scenario = scenario.clone().drawn(seed);
         let mut random = Random::new(seed, 1);
-        let load = Load::new(seed, scenario.payers, ROLLUPS.to_vec());
-        let mut load = load.with_market(scenario.market, seed);
-        load.pad_to(scenario.bundle_bytes);
+        let load = Load::of(&scenario, seed, ROLLUPS.to_vec());
         let (genesis, identities) = genesis(&scenario, &load, &mut random)?;
         let key = PublicKey::new(genesis.network_id(), &genesis.encryption_key).ok()?;
         let validators = scenario.validators;
@@ -87,6 +84,7 @@ impl World {
         let honest = honest.map(|(index, _)| index).collect();
         let oracle = Oracle::new(&genesis, key.packing().secrecy(), honest);
         let mut world = Self {
+            timeline: Timeline::new(&scenario, seed),
             scenario,
             genesis: Arc::new(genesis),
             key,
@@ -109,7 +107,6 @@ impl World {
             inbox_drops: 0,
             sessions_lost: 0,
             pipe_waits: 0,
-            timeline,
             stop: Stop::default(),
         };
         world.prepare();

@@ -16,13 +16,19 @@ fn every_key_and_every_behaviour_is_in_the_manual() {
     let texts = [
         "nonsense = 1",
         "[network]\nnonsense = 1",
+        "[network.churn]\nnonsense = 1",
         "[chaos]\nnonsense = 1",
+        "[machine]\nnonsense = 1",
+        "[clocks]\nnonsense = 1",
+        "[[full_disks]]\nnonsense = 1",
+        "crypto = \"nonsense\"",
         "[market]\nnonsense = 1",
         "[[crashes]]\nnonsense = 1",
         "[[partitions]]\nnonsense = 1",
         "[[byzantine]]\nnonsense = 1",
         "[[byzantine]]\nvalidator = 1\nbehaviours = [\"nonsense\"]",
         "[[crashes]]\nvalidator = 1\nat_ms = 1\nuntil_ms = 2\nlose = \"nonsense\"",
+        "[[crashes]]\nvalidator = 1\nat_ms = 1\nuntil_ms = 2\ntail = \"nonsense\"",
     ];
     for text in texts {
         for name in offered(text) {
