@@ -219,7 +219,8 @@ type Percentile = fn(&LatencyFigures) -> u64;
 
 /// Percentiles of each level in each region, in milliseconds.
 pub(super) fn latencies(figures: &Figures) -> Result<String, PlotError> {
-    let rows: Vec<&LatencyFigures> = figures.latencies.iter().collect();
+    // The first row is the lowest one.
+    let rows: Vec<&LatencyFigures> = figures.latencies.iter().rev().collect();
     let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
     let most = rows.iter().map(|row| row.p99_us).max().unwrap_or(0);
     let name = |value: &SegmentValue<u32>| match value {
