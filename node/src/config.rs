@@ -12,6 +12,8 @@ use std::{
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use serde::{Deserialize, Serialize};
 
+use crate::rpc::web::WebOrigin;
+
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -134,6 +136,10 @@ pub struct GrpcConfig {
     /// Streams of batches that may be open at once: one for each node of a rollup. Each may hold some MiB.
     #[serde(default = "GrpcConfig::default_batch_streams_max")]
     pub batch_streams_max: u32,
+    /// Origins of pages that may call from a browser, by gRPC-Web; `loopback` stands for any page that this
+    /// machine serves. Without any, no browser is served.
+    #[serde(default)]
+    pub web_origins: Vec<String>,
 }
 
 impl GrpcConfig {
@@ -143,6 +149,11 @@ impl GrpcConfig {
 
     const fn default_batch_streams_max() -> u32 {
         64
+    }
+
+    /// The origins, without those that are none: [`Config::load`] refuses them.
+    pub(crate) fn origins(&self) -> Vec<WebOrigin> {
+        self.web_origins.iter().filter_map(|origin| origin.parse().ok()).collect()
     }
 }
 
@@ -265,6 +276,15 @@ impl Config {
                 "no rollup could follow".to_owned(),
                 "allow at least one",
             );
+        }
+        for origin in &self.grpc.web_origins {
+            if let Err(error) = origin.parse::<WebOrigin>() {
+                add(
+                    "grpc.web_origins",
+                    error.to_string(),
+                    "write it like https://wallet.example:8443, without a path, or loopback",
+                );
+            }
         }
         if let Err(error) = self.log.level.parse::<tracing_subscriber::EnvFilter>() {
             add("log.level", error.to_string(), "write it like info or conclave_node=debug,info");

@@ -91,6 +91,8 @@ pub struct Plan {
     /// The first validator's first port; 0 takes any free ports, and peers find each other through
     /// `out/peers.json`, which a supervisor writes.
     pub base_port: u16,
+    /// Pages that may call the validators from a browser, as `grpc.web_origins` writes them.
+    pub web_origins: Vec<String>,
     /// No block is earlier.
     pub time: Time,
 }
@@ -295,6 +297,9 @@ listen = "127.0.0.1:{grpc}"
 streams_max = 1024
 # Streams of batches that may be open at once: one for each node of a rollup. Each may hold some MiB.
 batch_streams_max = 64
+# Origins of pages that may call from a browser, by gRPC-Web, such as "https://wallet.example"; "loopback"
+# stands for any page that this machine serves. Without any, no browser is served.
+web_origins = {web_origins:?}
 
 # Prometheus, at /metrics.
 [metrics]
@@ -310,6 +315,7 @@ json = false
 threads = 0
 "#,
         name = plan.name.escape_default(),
+        web_origins = plan.web_origins,
         peers = if peers.is_empty() { String::new() } else { peers },
     )
 }
@@ -327,6 +333,7 @@ mod tests {
             accounts: Vec::new(),
             params: Params::default(),
             base_port,
+            web_origins: Vec::new(),
             time: Time::from_micros(1),
         }
     }

@@ -161,6 +161,7 @@ impl Node {
             metrics,
             streams_max: config.grpc.streams_max,
             batch_streams_max: config.grpc.batch_streams_max,
+            web_origins: config.grpc.origins(),
             tasks: tasks.clone(),
         };
         let grpc = rpc::serve(config.grpc.listen, parts, stop.clone()).await?;

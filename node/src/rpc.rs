@@ -1,4 +1,5 @@
-//! The public API: the three gRPC services of `types/proto`, with reflection and health.
+//! The public API: the three gRPC services of `types/proto`, with reflection and health; as gRPC-Web too,
+//! if pages in a browser are to call it.
 //!
 //! Answers come from the store, which readers share with the driver; only submissions and the pool are
 //! the driver's. **Streams are level-triggered:** they watch the snapshot, read what is new from the store
@@ -10,6 +11,7 @@ mod sequence;
 mod status;
 mod submit;
 mod view;
+pub(crate) mod web;
 
 use std::{net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
@@ -29,10 +31,12 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{
     Status,
+    service::InterceptorLayer,
     transport::{Server, server::TcpIncoming},
 };
+use tonic_web::GrpcWebLayer;
 
-use self::recent::Recent;
+use self::{recent::Recent, web::WebOrigin};
 use crate::{
     driver::{AskError, Driver},
     metrics::Metrics,
@@ -107,6 +111,8 @@ pub struct Parts {
     pub streams_max: u32,
     /// Streams of batches that may be open at once.
     pub batch_streams_max: u32,
+    /// Pages that may call from a browser, as `grpc.web_origins` writes them.
+    pub(crate) web_origins: Vec<WebOrigin>,
     /// Tasks that the node waits for when it stops.
     pub tasks: TaskTracker,
 }
@@ -279,6 +285,11 @@ pub async fn serve(
         .http2_keepalive_interval(Some(KEEPALIVE))
         .max_concurrent_streams(Some(CALLS_PER_CONNECTION_MAX))
         .timeout(CALL_PATIENCE)
+        // Browsers speak HTTP/1.1 to a port without TLS; nobody else needs it.
+        .accept_http1(!parts.web_origins.is_empty())
+        .layer(InterceptorLayer::new(web::guard(&parts.web_origins)))
+        .layer(web::cors(&parts.web_origins))
+        .layer(GrpcWebLayer::new())
         .add_service(health_service)
         .add_service(reflection)
         .add_service(submit.max_decoding_message_size(REQUEST_BYTES_MAX))

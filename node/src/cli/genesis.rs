@@ -81,6 +81,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         accounts: arguments.accounts.into_iter().map(|account| account.0).collect(),
         params,
         base_port: arguments.base_port,
+        web_origins: Vec::new(),
         time: driver::now(),
     };
     let made = genesis::make(&plan, &arguments.out)?;

@@ -53,8 +53,17 @@ fn every_problem_is_listed_at_once() {
         .replace("genesis.json", "nowhere.json")
         .replace("network = \"network.key\"", "network = \"network.key\"\nconsensus = \"c.key\"")
         .replace("tcp/0\"", "udp/0\"\npeers = [\"/ip4/127.0.0.1/tcp/1\"]")
+        .replace("[metrics]", "web_origins = [\"loopback\", \"wallet.example\"]\n[metrics]")
         + "[log]\nlevel = \"conclave=loud\"\n";
-    let expected = ["keys", "genesis", "keys.consensus", "p2p.listen", "p2p.peers", "log.level"];
+    let expected = [
+        "keys",
+        "genesis",
+        "keys.consensus",
+        "p2p.listen",
+        "p2p.peers",
+        "grpc.web_origins",
+        "log.level",
+    ];
     assert_eq!(problems(&bad), expected);
 }
 

@@ -30,6 +30,7 @@ impl World {
             accounts: Vec::new(),
             params: conclave_types::Params::default(),
             base_port: 0,
+            web_origins: Vec::new(),
             time: conclave_types::Time::from_micros(1),
         };
         let made = crate::genesis::make(&plan, &directory.path().join("net")).unwrap();

@@ -45,6 +45,7 @@ impl Network {
             accounts: vec![account],
             params,
             base_port: 0,
+            web_origins: Vec::new(),
             time: crate::driver::now(),
         };
         make(&plan, &directory.path().join("net")).unwrap();

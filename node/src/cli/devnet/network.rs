@@ -186,6 +186,8 @@ fn prepare(setup: &Setup, network: &Path) -> Result<Genesis, DevnetError> {
             accounts: setup.payers.iter().map(balance).collect(),
             params: Params::default(),
             base_port: 0,
+            // Whoever develops a page serves it from this machine.
+            web_origins: vec!["loopback".to_owned()],
             time: Time::from_micros(u64::try_from(now).unwrap_or_default()),
         };
         make(&plan, network)?;
