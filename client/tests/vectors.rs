@@ -1,0 +1,297 @@
+//! `tests/vectors/sealed-bundle-v1.json`, which the TypeScript client computed from
+//! `docs/spec/sealed-bundle.md`: what it sealed is what we would have, what it says must be refused is.
+//! Nothing here computes the file, so that the two check each other.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests are free to panic; this lets their helpers too"
+)]
+
+use std::sync::Arc;
+
+use conclave_client::{ClientError, Network, messages as v1};
+use conclave_derivation::{Drawable, order};
+use conclave_encryption::{PublicKey, SealedBlock, SealingKey, beacon, open_bundle, seal};
+use conclave_mempool::admission::{Rules, check_form, verify};
+use conclave_types::{
+    EncryptedBundle, Era, G1Bytes, G2Bytes, Height, Leg, NetworkId, RollupId, UndecryptableReason,
+};
+use rand_core::{CryptoRng, RngCore};
+use serde_json::Value;
+
+fn vectors() -> Value {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/sealed-bundle-v1.json");
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn network(all: &Value) -> Network {
+    let genesis = serde_json::from_str(all["network"]["genesis"].as_str().unwrap()).unwrap();
+    Network::new(genesis).unwrap()
+}
+
+fn rows(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().unwrap().iter()
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    hex::decode(value.as_str().unwrap().strip_prefix("0x").unwrap()).unwrap()
+}
+
+/// Numbers are decimal strings where they may be above 2^53.
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| value.as_str().unwrap().parse().unwrap())
+}
+
+fn small(value: &Value) -> u32 {
+    u32::try_from(number(value)).unwrap()
+}
+
+fn read<T: std::str::FromStr<Err: std::fmt::Debug>>(value: &Value) -> T {
+    value.as_str().unwrap().parse().unwrap()
+}
+
+fn bundle(row: &Value) -> EncryptedBundle {
+    borsh::from_slice(&bytes(&row["bytes"])).unwrap()
+}
+
+/// A random source that says the pinned seed.
+struct Seed([u8; 32]);
+
+impl CryptoRng for Seed {}
+
+impl RngCore for Seed {
+    fn next_u32(&mut self) -> u32 {
+        panic!("a seed is asked for as a whole")
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        panic!("a seed is asked for as a whole")
+    }
+
+    fn fill_bytes(&mut self, to: &mut [u8]) {
+        to.copy_from_slice(&self.0);
+    }
+
+    fn try_fill_bytes(&mut self, to: &mut [u8]) -> Result<(), rand_core::Error> {
+        self.fill_bytes(to);
+        Ok(())
+    }
+}
+
+/// What a validator says at its door, at a height at which every pinned bundle is in time.
+fn admits(network: &Network, bundle: EncryptedBundle) -> bool {
+    let decided = Height::new(bundle.header.valid_until.as_u64().saturating_sub(1));
+    check_form(&bundle, &Rules::new(network.genesis()), decided).is_ok()
+        && verify(&[Arc::new(bundle)], network.sealing_key(), &[9; 32]).iter().all(Result::is_ok)
+}
+
+#[test]
+fn the_network_and_its_key_have_the_pinned_ids() {
+    let all = vectors();
+    let network = network(&all);
+    assert_eq!(network.id(), read(&all["network"]["id"]));
+    assert_eq!(network.key_id(), read(&all["network"]["key_id"]));
+    assert_eq!(network.committee().quorum_power(), number(&all["network"]["quorum_power"]));
+}
+
+#[test]
+fn every_bundle_has_the_pinned_parts_and_is_what_we_would_have_sealed() {
+    let all = vectors();
+    let network = network(&all);
+    for row in rows(&all["bundles"]) {
+        let about = &row["about"];
+        let bundle = bundle(row);
+        assert_eq!(borsh::to_vec(&bundle.header).unwrap(), bytes(&row["header"]), "{about}");
+        assert_eq!(bundle.header.label(), read(&row["label"]), "{about}");
+        assert_eq!(bundle.signing_digest(), read(&row["typed_data_digest"]), "{about}");
+        assert_eq!(bundle.id(), read(&row["id"]), "{about}");
+        let Some(legs) = row["legs"].as_array() else { continue };
+        let legs: Vec<Leg> = legs
+            .iter()
+            .map(|leg| Leg {
+                rollup: RollupId::new(number(&leg["rollup"])),
+                transaction: bytes(&leg["transaction"]),
+            })
+            .collect();
+        let seed = Seed(bytes(&row["seed"]).try_into().unwrap());
+        let sealed = seal(network.sealing_key(), bundle.header.clone(), &legs, seed).unwrap();
+        assert_eq!((sealed.capsule, sealed.body), (bundle.capsule, bundle.body), "{about}");
+    }
+}
+
+#[test]
+fn validators_admit_the_bundles_and_refuse_those_that_are_wrong() {
+    let all = vectors();
+    let network = network(&all);
+    for row in rows(&all["bundles"]) {
+        // Nobody can be charged more than there is: one row has every number at its widest.
+        let is_payable = number(&row["priority_fee_gwei"]) < u64::MAX;
+        assert_eq!(admits(&network, bundle(row)), is_payable, "{}", row["about"]);
+    }
+    for row in rows(&all["refused"]["bundles"]["unacceptable"]) {
+        assert!(!admits(&network, bundle(row)), "{}", row["about"]);
+    }
+    for row in rows(&all["refused"]["bundles"]["undecodable"]) {
+        let read = borsh::from_slice::<EncryptedBundle>(&bytes(&row["bytes"]));
+        assert_eq!(read.ok(), None, "{}", row["about"]);
+    }
+}
+
+#[test]
+fn keys_that_are_none_are_refused() {
+    let all = vectors();
+    let id: NetworkId = read(&all["network"]["id"]);
+    for row in rows(&all["refused"]["keys"]) {
+        let suite = u8::try_from(number(&row["suite"])).unwrap();
+        let era = Era::new(small(&row["era"]));
+        let pk = read::<G1Bytes>(&row["public_key"]);
+        let pk_g2 = read::<G2Bytes>(&row["public_key_g2"]);
+        assert!(SealingKey::new(id, suite, era, pk, pk_g2).is_err(), "{}", row["about"]);
+    }
+}
+
+fn receipt(row: &Value) -> v1::Receipt {
+    v1::Receipt {
+        bundle_id: bytes(&row["bundle_id"]),
+        validator: small(&row["validator"]),
+        received_micros: number(&row["received_micros"]),
+        deadline_height: number(&row["deadline_height"]),
+        signature: bytes(&row["signature"]),
+    }
+}
+
+#[test]
+fn the_receipt_verifies_and_wrong_ones_do_not() {
+    let all = vectors();
+    let network = network(&all);
+    let id = read(&all["receipt"]["bundle_id"]);
+    let accepted = network.verify_receipt(&receipt(&all["receipt"]), id).unwrap();
+    assert_eq!(accepted.deadline.as_u64(), number(&all["receipt"]["deadline_height"]));
+    for row in rows(&all["refused"]["receipts"]) {
+        let refused = network.verify_receipt(&receipt(row), id).unwrap_err();
+        let is_refusal =
+            matches!(refused, ClientError::BadReceipt { .. } | ClientError::Inconsistent(_));
+        assert!(is_refusal, "{}: {refused}", row["about"]);
+    }
+}
+
+fn certificate(row: &Value) -> v1::Certificate {
+    v1::Certificate {
+        epoch: number(&row["epoch"]),
+        height: number(&row["height"]),
+        round: small(&row["round"]),
+        block_id: bytes(&row["block_id"]),
+        signatures: rows(&row["signatures"])
+            .map(|entry| v1::CertificateSignature {
+                validator: small(&entry["validator"]),
+                signature: bytes(&entry["signature"]),
+            })
+            .collect(),
+    }
+}
+
+fn decided(all: &Value, certified: &Value) -> v1::GetBlockResponse {
+    let row = &all["block"]["header"];
+    let header = v1::BlockHeader {
+        network_id: bytes(&row["network"]),
+        height: number(&row["height"]),
+        parent: bytes(&row["parent"]),
+        parent_certificate: bytes(&row["parent_certificate"]),
+        proposer: small(&row["proposer"]),
+        time_micros: number(&row["time_micros"]),
+        epoch: number(&row["epoch"]),
+        l1_origin: Some(v1::L1Origin {
+            number: number(&row["l1_number"]),
+            hash: bytes(&row["l1_hash"]),
+        }),
+        bundle_root: bytes(&row["bundle_root"]),
+        bundle_count: small(&row["bundle_count"]),
+        revealed_height: number(&row["revealed_height"]),
+        reveal_digest: bytes(&row["reveal_digest"]),
+        ledger_digest: bytes(&row["ledger_digest"]),
+    };
+    v1::GetBlockResponse {
+        block_id: bytes(&all["block"]["id"]),
+        header: Some(header),
+        certificate: Some(certificate(certified)),
+        bundle_ids: rows(&all["block"]["bundle_ids"]).map(bytes).collect(),
+        reveal: None,
+    }
+}
+
+#[test]
+fn the_block_is_decided_and_wrong_certificates_prove_nothing() {
+    let all = vectors();
+    let network = network(&all);
+    let block = network.verify_decided(&decided(&all, &all["block"]["certificate"])).unwrap();
+    assert_eq!(block.header.id(), read(&all["block"]["id"]));
+    for row in rows(&all["refused"]["certificates"]) {
+        let refused = network.verify_decided(&decided(&all, &row["certificate"]));
+        assert!(refused.is_err(), "{}", row["about"]);
+    }
+}
+
+fn sealed_block(all: &Value, network: &Network) -> SealedBlock {
+    let key = PublicKey::new(network.id(), &network.genesis().encryption_key).unwrap();
+    let us: Vec<G1Bytes> = rows(&all["bundles"])
+        .map(|row| G1Bytes::from_slice(&bytes(&row["capsule"])[..48]).unwrap())
+        .collect();
+    let height = Height::new(number(&all["block"]["header"]["height"]));
+    SealedBlock::new(&key, height, read(&all["block"]["id"]), &us).unwrap()
+}
+
+#[test]
+fn the_openings_are_accepted_and_wrong_ones_are_not() {
+    let all = vectors();
+    let network = network(&all);
+    let block = sealed_block(&all, &network);
+    let openings: Vec<G1Bytes> = rows(&all["reveal"]["openings"]).map(read).collect();
+    assert!(block.check(&openings, &[9; 32]));
+    assert_eq!(beacon(&openings[0]), read(&all["reveal"]["beacon"]));
+    for row in rows(&all["refused"]["openings"]) {
+        // One of another length is no opening to begin with.
+        let Ok(wrong) = G1Bytes::from_slice(&bytes(&row["opening"])) else { continue };
+        let mut openings = openings.clone();
+        openings[1] = wrong;
+        assert!(!block.check(&openings, &[9; 32]), "{}", row["about"]);
+    }
+}
+
+#[test]
+fn the_beacon_draws_the_pinned_order() {
+    let all = vectors();
+    let bundles: Vec<Drawable> = rows(&all["bundles"])
+        .map(|row| {
+            let bundle = bundle(row);
+            let header = &bundle.header;
+            Drawable { id: bundle.id(), payer: header.payer, nonce: header.nonce }
+        })
+        .collect();
+    let drawn = order(&read(&all["reveal"]["beacon"]), &bundles);
+    let pinned: Vec<_> = rows(&all["reveal"]["order"])
+        .map(|row| (usize::try_from(number(&row["bundle"])).unwrap(), read(&row["draw"])))
+        .collect();
+    assert_eq!(drawn.iter().map(|place| (place.index, place.draw)).collect::<Vec<_>>(), pinned);
+}
+
+#[test]
+fn every_bundle_opens_to_the_pinned_outcome() {
+    let all = vectors();
+    for row in rows(&all["bundles"]) {
+        let bundle = bundle(row);
+        let (u, opening) = (G1Bytes::from_slice(&bundle.capsule[..48]), read(&row["opening"]));
+        let label = bundle.header.label();
+        let opened = open_bundle(&label, &u.unwrap(), &opening, bundle.header.suite, &bundle.body);
+        let expected = match row["outcome"].as_str().unwrap() {
+            "BadCiphertext" => Err(UndecryptableReason::BadCiphertext),
+            "BadEncoding" => Err(UndecryptableReason::BadEncoding),
+            "NoLegs" => Err(UndecryptableReason::NoLegs),
+            // Which rollups there are is for whoever cuts the batches.
+            "opened" | "UnknownRollup" | "DuplicateRollup" => Ok(()),
+            other => panic!("{other} is no outcome"),
+        };
+        assert_eq!(opened.map(|_| ()), expected, "{}", row["about"]);
+    }
+}
