@@ -13,7 +13,7 @@ BIN := $(CARGO_TARGET_DIR)/release
 # The whole workspace's features, so that the devnet and the tests share one build of each dependency.
 BUILD := cargo build --release --workspace --bins --locked
 
-.PHONY: help setup build devnet test soak lint docs fuzz bench
+.PHONY: help setup build devnet test ts soak lint docs fuzz bench
 
 help: ## What there is.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -31,6 +31,9 @@ test: build ## Every test: unit, simulator, tidy, fuzz (bounded), end to end ove
 	@.ci/tool cargo-nextest
 	cargo nextest run --release --workspace --locked --profile ci $(ARGS)
 	cargo test --release --workspace --locked --doc
+
+ts: build ## The TypeScript client: lint, build, its tests in Node.js and Chromium, alone and against a devnet.
+	@.ci/ts
 
 soak: build ## The end-to-end tests over and over, and the simulator over fresh seeds, for MINUTES (60).
 	@.ci/tool cargo-nextest

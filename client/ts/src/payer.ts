@@ -1,0 +1,156 @@
+/**
+ * A payer at work: picks a lane, keeps its sequence, seals, submits.
+ *
+ * A lane is held from sealing to admission, so that a sequence is used once; submissions in parallel take
+ * further lanes. A lane stays with one node while that one answers, because the next sequence is only
+ * known where the bundle before was handed in.
+ */
+
+import type { SealedBundle } from './bundle.js';
+import { u64 } from './bytes.js';
+import type { Admission, ClientTerms, ConclaveClient } from './client.js';
+import { pause, type CallOptions } from './endpoints.js';
+import { InputError, RefusedError } from './errors.js';
+import type { LegInput } from './legs.js';
+import type { PayerSigner } from './signer.js';
+
+/** Lanes that the network lets an account use, ever. */
+const LANES_MAX = 256;
+/** How often a nonce that was refused is tried again, and the first pause before that. */
+const NONCE_ATTEMPTS = 6;
+const NONCE_PAUSE_MS = 25;
+
+/** Which lanes a payer uses. */
+export interface Lanes {
+  /** The first lane. 0 by default; two programs of one payer must not share lanes. */
+  readonly first?: bigint | number;
+  /** How many. 16 by default, 256 at most: the network lets an account use no more, ever. */
+  readonly count?: number;
+}
+
+/** A bundle that was handed in. */
+export interface Submission {
+  readonly bundle: SealedBundle;
+  readonly admission: Admission;
+}
+
+/** Terms of a bundle whose nonce the payer chooses. */
+export type PayerTerms = Omit<ClientTerms, 'signer' | 'nonce'>;
+
+interface Lane {
+  readonly number: bigint;
+  /** None if only the network knows. */
+  next: bigint | undefined;
+}
+
+/** Submits for one payer, as many bundles at once as there are lanes; further ones wait for a lane. */
+export class Payer {
+  readonly #free: Lane[];
+  readonly #waiting: ((lane: Lane) => void)[] = [];
+
+  constructor(
+    private readonly client: ConclaveClient,
+    private readonly signer: PayerSigner,
+    lanes: Lanes = {},
+  ) {
+    const { count = 16 } = lanes;
+    const first = u64(lanes.first ?? 0n, 'lanes.first');
+    if (!Number.isInteger(count) || count < 1 || count > LANES_MAX) {
+      throw new InputError('lanes.count', `expected 1 to ${LANES_MAX}, found ${count}`);
+    }
+    this.#free = Array.from({ length: count }, (_, index) => ({
+      number: u64(first + BigInt(index), 'lanes'),
+      next: undefined,
+    }));
+  }
+
+  /** Seals `legs` as one bundle and submits it. Throws what `seal` and `submit` throw. */
+  async submit(
+    legs: readonly LegInput[],
+    terms: PayerTerms = {},
+    call: CallOptions = {},
+  ): Promise<Submission> {
+    const lane = await this.#take();
+    try {
+      return await this.#submitIn(lane, legs, terms, call);
+    } finally {
+      this.#give(lane);
+    }
+  }
+
+  async #submitIn(
+    lane: Lane,
+    legs: readonly LegInput[],
+    terms: PayerTerms,
+    call: CallOptions,
+  ): Promise<Submission> {
+    const from = Number(lane.number % BigInt(this.client.endpointCount));
+    for (let attempt = 0; ; attempt += 1) {
+      const sequence = lane.next ?? (await this.#pending(lane, from, call));
+      const nonce = { lane: lane.number, sequence };
+      const bundle = await this.client.seal(legs, { ...terms, signer: this.signer, nonce }, call);
+      // Unknown until there is an answer.
+      lane.next = undefined;
+      try {
+        const admission = await this.client.submit(bundle, { ...call, from });
+        lane.next = sequence + 1n;
+        return { bundle, admission };
+      } catch (error) {
+        if (!(error instanceof RefusedError) || attempt >= NONCE_ATTEMPTS) {
+          throw error;
+        }
+        const other = await this.#afterRefusal(error, lane, { sequence, from, attempt }, call);
+        if (other === undefined) {
+          throw error;
+        }
+        lane.next = other;
+      }
+    }
+  }
+
+  /** The sequence to try with after a refusal; none if the nonce was not the reason. */
+  async #afterRefusal(
+    { reason }: RefusedError,
+    lane: Lane,
+    { sequence, from, attempt }: { sequence: bigint; from: number; attempt: number },
+    call: CallOptions,
+  ): Promise<bigint | undefined> {
+    if (reason !== 'never' && reason !== 'not-now') {
+      return undefined;
+    }
+    const pending = await this.#pending(lane, from, call);
+    if (pending > sequence) {
+      return pending;
+    }
+    if (pending === sequence || reason === 'never') {
+      return undefined;
+    }
+    // The bundle before has not arrived there, or never will. It has half of the attempts to.
+    await pause(NONCE_PAUSE_MS * 2 ** attempt, call.signal);
+    return attempt < NONCE_ATTEMPTS / 2 ? sequence : pending;
+  }
+
+  async #pending(lane: Lane, from: number, call: CallOptions): Promise<bigint> {
+    const { signer, client } = this;
+    const account = await client.account(signer.address, lane.number, { ...call, from });
+    const { nextSequence, nextSequencePending } = account;
+    return nextSequence > nextSequencePending ? nextSequence : nextSequencePending;
+  }
+
+  #take(): Promise<Lane> {
+    const lane = this.#free.shift();
+    return lane === undefined
+      ? new Promise((resolve) => this.#waiting.push(resolve))
+      : Promise.resolve(lane);
+  }
+
+  #give(lane: Lane): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) {
+      // The lanes in use stay few: the one given back last is taken first.
+      this.#free.unshift(lane);
+    } else {
+      next(lane);
+    }
+  }
+}

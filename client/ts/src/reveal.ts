@@ -1,0 +1,136 @@
+/**
+ * What a revealed block did to one's own bundle, checked against the block's openings: they are unique,
+ * so whoever checks finds what every validator found.
+ */
+
+import { be, concat, equalBytes, toHex, type Hex } from './bytes.js';
+import type { DecidedBlock } from './block.js';
+import type { SealedBundle } from './bundle.js';
+import { cipher } from './capsule.js';
+import { EncodingError, VerificationError } from './errors.js';
+import type { Reveal } from './gen/conclave/v1/node_pb.js';
+import { tagged } from './hashing.js';
+import type { SealingKey } from './key.js';
+import { decodeLegs, type Leg, type UndecryptableReason } from './legs.js';
+import type { Network } from './network.js';
+import { hashToG1, validG1, type G1Point } from './points.js';
+
+const BEACON_DST = 'CONCLAVE-V1-CS01-BEACON-BLS12381G1_XMD:SHA-256_SSWU_RO_';
+
+/** What became of a bundle. */
+export interface Opened {
+  /** Its place in the order of execution, from 0. */
+  readonly position: number;
+  /** The draw that it holds. */
+  readonly draw: Hex;
+  /** Its legs; none if it did not open. */
+  readonly legs: readonly Leg[];
+  /** Why there are none. */
+  readonly undecryptable: UndecryptableReason | undefined;
+}
+
+/**
+ * Checks the opening of `bundle`, the beacon, and that the order follows from it; returns the bundle's
+ * place and contents. The order among bundles of one lane of *other* payers is not checked: their lanes
+ * are not known here.
+ *
+ * Throws {@link EncodingError} or {@link VerificationError}.
+ */
+export function verifyOpened(network: Network, block: DecidedBlock, bundle: SealedBundle): Opened {
+  const index = block.bundles.indexOf(bundle.id);
+  const { reveal } = block;
+  if (index < 0) {
+    throw new VerificationError(`bundle ${bundle.id} is not in block ${block.id}`);
+  }
+  if (reveal === undefined) {
+    throw new VerificationError(`block ${block.id} is not revealed yet`);
+  }
+  if (reveal.openings.length !== block.bundles.length + 1) {
+    throw new EncodingError('a reveal has one opening for the beacon and one for each bundle');
+  }
+  const { key } = network;
+  const beacon = verifyBeacon(key, block, reveal);
+  const { position, draw } = verifyOrder(beacon, block, reveal, bundle.id);
+  const outcome = openBundle(key, bundle, reveal.openings[index + 1] ?? new Uint8Array());
+  const found = typeof outcome === 'string' ? outcome : judgeLegs(network, outcome);
+  return typeof found === 'string'
+    ? { position, draw, legs: [], undecryptable: found }
+    : { position, draw, legs: found, undecryptable: undefined };
+}
+
+function verifyBeacon(key: SealingKey, block: DecidedBlock, reveal: Reveal): Uint8Array {
+  const position = concat(be(block.height, 8), be(BigInt(block.id), 32));
+  const point = hashToG1(concat(key.network, key.id, position), BEACON_DST);
+  const opening = reveal.openings[0] ?? new Uint8Array();
+  assertOpening(key, point, opening, 'the beacon');
+  const beacon = tagged('conclave/beacon/v1', opening);
+  if (!equalBytes(beacon, reveal.beacon)) {
+    throw new VerificationError('the beacon is not the one of its opening');
+  }
+  return beacon;
+}
+
+/** The bundles stand in the order of their draws, and the draws are those of the beacon. */
+function verifyOrder(
+  beacon: Uint8Array,
+  block: DecidedBlock,
+  reveal: Reveal,
+  own: Hex,
+): { position: number; draw: Hex } {
+  const drawn = block.bundles.map((id) =>
+    toHex(tagged('conclave/draw/v1', beacon, be(BigInt(id), 32))),
+  );
+  const held = reveal.bundles.map((bundle) => toHex(bundle.draw));
+  const named = reveal.bundles.map((bundle) => toHex(bundle.bundleId));
+  if (!sameList([...named].sort(), [...block.bundles].sort())) {
+    throw new VerificationError('the reveal has other bundles than its block');
+  }
+  if (!sameList(held, [...drawn].sort())) {
+    throw new VerificationError('the order does not follow from the beacon');
+  }
+  const position = named.indexOf(own);
+  return { position, draw: held[position] ?? '0x' };
+}
+
+function sameList(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((item, index) => item === b[index]);
+}
+
+/** Opens a bundle's body under its opening, once that is accepted. Throws {@link VerificationError}. */
+export function openBundle(
+  key: SealingKey,
+  bundle: SealedBundle,
+  opening: Uint8Array,
+): Leg[] | UndecryptableReason {
+  const u = bundle.capsule.subarray(0, 48);
+  const point = validG1(u);
+  if (point === undefined || point.is0()) {
+    throw new EncodingError('u is not an acceptable point of G1');
+  }
+  assertOpening(key, point, opening, `bundle ${bundle.id}`);
+  let plaintext: Uint8Array;
+  try {
+    plaintext = cipher(opening, u, bundle.label).decrypt(bundle.body);
+  } catch {
+    // The tag does not fit: an outcome of the protocol, not a failure here.
+    return 'BadCiphertext';
+  }
+  return decodeLegs(plaintext);
+}
+
+function assertOpening(key: SealingKey, u: G1Point, opening: Uint8Array, what: string): void {
+  const k = validG1(opening);
+  if (k === undefined || k.is0()) {
+    throw new VerificationError(`the opening of ${what} is not an acceptable point of G1`);
+  }
+  if (!key.isMultiple(k, u)) {
+    throw new VerificationError(`the opening of ${what} does not verify`);
+  }
+}
+
+function judgeLegs(network: Network, legs: Leg[]): Leg[] | UndecryptableReason {
+  if (legs.some((leg) => !network.hasRollup(leg.rollup))) {
+    return 'UnknownRollup';
+  }
+  return new Set(legs.map((leg) => leg.rollup)).size < legs.length ? 'DuplicateRollup' : legs;
+}

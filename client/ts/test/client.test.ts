@@ -1,0 +1,380 @@
+/** The client against nodes that are away, full, or lie. The nodes here are doubles that speak the protocol. */
+
+import { Code, ConnectError, createRouterTransport, type Transport } from '@connectrpc/connect';
+import { describe, expect, test } from 'vitest';
+
+import vectors from '../../../tests/vectors/sealed-bundle-v1.json' with { type: 'json' };
+import { verifyDecided } from '../src/block.js';
+import { NodeService, type GetBlockResponse } from '../src/gen/conclave/v1/node_pb.js';
+import { SequenceService } from '../src/gen/conclave/v1/sequence_pb.js';
+import { SubmitService } from '../src/gen/conclave/v1/submit_pb.js';
+import { Level } from '../src/gen/conclave/v1/types_pb.js';
+import {
+  ConclaveClient,
+  EncodingError,
+  InputError,
+  KeyError,
+  Payer,
+  privateKeySigner,
+  RefusedError,
+  SealedBundle,
+  UnavailableError,
+  VerificationError,
+  type BundleStatus,
+  type Hex,
+} from '../src/index.js';
+import { blockResponse, bytes, network, receiptOf } from './messages.js';
+
+const row = vectors.bundles[0];
+if (row === undefined) {
+  throw new Error('the vectors hold bundles');
+}
+const bundle = SealedBundle.decode(bytes(row.bytes));
+const receipt = receiptOf(vectors.receipt);
+
+type Submit = Parameters<Parameters<typeof createRouterTransport>[0]>[0];
+type Handlers = Parameters<Submit['service']>[1];
+
+/** A node that knows its genesis and answers as it is told to. */
+function node(submit: object = {}, chain: object = {}): Transport {
+  const info = { networkId: network.idBytes, genesisJson: vectors.network.genesis };
+  return createRouterTransport(({ service }) => {
+    service(SequenceService, { getNetworkInfo: () => info });
+    service(SubmitService, submit as Handlers);
+    service(NodeService, chain as Handlers);
+  });
+}
+
+const away = (code = Code.Unavailable) => {
+  throw new ConnectError('no', code);
+};
+
+async function connect(...nodes: Transport[]): Promise<ConclaveClient> {
+  const endpoints = nodes.map((_, index) => `http://node-${index}.example`);
+  const transport = (url: string) => nodes[endpoints.indexOf(url)] ?? away();
+  const retry = { rounds: 2, pauseFirstMs: 1, pauseMaxMs: 1 };
+  return ConclaveClient.connect({ endpoints, network: network.id, transport, retry });
+}
+
+describe('submission', () => {
+  test('a receipt that verifies is returned', async () => {
+    const client = await connect(node({ submitBundle: () => ({ receipt }) }));
+    expect(await client.submit(bundle)).toMatchObject({
+      kind: 'received',
+      receipt: { bundleId: bundle.id, validator: 2, deadlineHeight: 777n },
+    });
+    expect(await client.submit(bundle.bytes)).toMatchObject({ kind: 'received' });
+  });
+
+  test('a node whose receipt does not verify is passed over', async () => {
+    const forged = { ...receipt, deadlineHeight: 1n };
+    const liar = node({ submitBundle: () => ({ receipt: forged }) });
+    const honest = node({ submitBundle: () => ({ receipt }) });
+    const client = await connect(liar, honest);
+    expect(await client.submit(bundle)).toMatchObject({ kind: 'received' });
+  });
+
+  test('if no receipt verifies, that is the error, and nobody is asked twice', async () => {
+    let asked = 0;
+    const liar = node({
+      submitBundle: () => {
+        asked += 1;
+        return { receipt: { ...receipt, validator: 0 } };
+      },
+    });
+    const client = await connect(liar, liar);
+    await expect(client.submit(bundle)).rejects.toBeInstanceOf(VerificationError);
+    expect(asked).toBe(2);
+    const mute = await connect(node({ submitBundle: () => ({}) }));
+    await expect(mute.submit(bundle)).rejects.toBeInstanceOf(EncodingError);
+  });
+
+  const refusals: [Code, string][] = [
+    [Code.InvalidArgument, 'never'],
+    [Code.FailedPrecondition, 'not-now'],
+    [Code.NotFound, 'not-found'],
+    [Code.Unimplemented, 'unsupported'],
+    [Code.PermissionDenied, 'unsupported'],
+  ];
+  test.each(refusals)(
+    'code %i is a refusal that no other node is asked about',
+    async (code, reason) => {
+      let asked = 0;
+      const other = node({ submitBundle: () => (asked += 1) && { receipt } });
+      const client = await connect(node({ submitBundle: () => away(code) }), other);
+      await expect(client.submit(bundle)).rejects.toMatchObject({ code: 'refused', reason });
+      expect(asked).toBe(0);
+    },
+  );
+
+  test('a bundle that was included before is no failure', async () => {
+    const client = await connect(node({ submitBundle: () => away(Code.AlreadyExists) }));
+    expect(await client.submit(bundle)).toEqual({ kind: 'included' });
+  });
+
+  test.each([Code.Unavailable, Code.ResourceExhausted, Code.DeadlineExceeded, Code.Internal])(
+    'code %i sends the call on to the next node, and to all of them again',
+    async (code) => {
+      let asked = 0;
+      const busy = node({ submitBundle: () => (asked += 1) && away(code) });
+      const client = await connect(busy, node({ submitBundle: () => ({ receipt }) }));
+      expect(await client.submit(bundle)).toMatchObject({ kind: 'received' });
+      const nobody = await connect(busy, busy);
+      asked = 0;
+      const failed = nobody.submit(bundle);
+      await expect(failed).rejects.toBeInstanceOf(UnavailableError);
+      await expect(failed).rejects.toMatchObject({ attempts: { length: 4 } });
+      expect(asked).toBe(4);
+    },
+  );
+
+  test('a signal ends a call with its own reason', async () => {
+    const client = await connect(node({ submitBundle: () => new Promise(() => undefined) }));
+    const reason = new Error('enough');
+    const controller = new AbortController();
+    const submitting = client.submit(bundle, { signal: controller.signal });
+    controller.abort(reason);
+    await expect(submitting).rejects.toBe(reason);
+    await expect(client.submit(bundle, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+  });
+});
+
+describe('the key', () => {
+  const { publicKey, publicKeyG2 } = network.genesis.encryptionKey;
+  const served = {
+    networkId: network.idBytes,
+    keyId: network.key.id,
+    suite: 1,
+    era: 0,
+    publicKey,
+    publicKeyG2,
+    decidedHeight: 40n,
+    bundleLifetimeMax: 10_000n,
+  };
+  const signer = privateKeySigner(row.payer_secret as Hex);
+  const legs = [{ rollup: 901, transaction: '0x00' as Hex }];
+  const terms = { signer, nonce: { lane: 0, sequence: 0 } };
+
+  test('a bundle is valid from the decided height on, and no longer than the network allows', async () => {
+    const client = await connect(node({ getEncryptionKey: () => served }));
+    const [usual, long] = await Promise.all([
+      client.seal(legs, terms),
+      client.seal(legs, { ...terms, validFor: 1_000_000 }),
+    ]);
+    expect([usual.header.validUntil, long.header.validUntil]).toEqual([1_040n, 10_040n]);
+  });
+
+  test('nothing is sealed to a key that is the node’s own', async () => {
+    const own = { ...served, keyId: new Uint8Array(32).fill(1) };
+    const client = await connect(node({ getEncryptionKey: () => own }));
+    await expect(client.seal(legs, terms)).rejects.toBeInstanceOf(KeyError);
+  });
+
+  test('a payer asks for the sequence again after a refusal of its nonce', async () => {
+    const pending = [4n, 6n];
+    const sequences: bigint[] = [];
+    const client = await connect(
+      node({
+        getEncryptionKey: () => served,
+        getAccount: () => ({ nextSequencePending: pending.shift() ?? 6n }),
+        submitBundle: ({ bundle: handed }: { bundle: Uint8Array }) => {
+          const { sequence } = SealedBundle.decode(handed).header;
+          sequences.push(sequence);
+          return away(sequence === 4n ? Code.InvalidArgument : Code.AlreadyExists);
+        },
+      }),
+    );
+    const payer = new Payer(client, signer, { first: 9, count: 1 });
+    const submissions = await Promise.all([payer.submit(legs), payer.submit(legs)]);
+    expect(submissions.map(({ admission }) => admission.kind)).toEqual(['included', 'included']);
+    expect(sequences).toEqual([4n, 6n, 7n]);
+  });
+
+  test('a refusal that is not about the nonce is passed on', async () => {
+    const client = await connect(
+      node({
+        getEncryptionKey: () => served,
+        getAccount: () => ({ nextSequence: 3n }),
+        submitBundle: () => away(Code.FailedPrecondition),
+      }),
+    );
+    await expect(new Payer(client, signer).submit(legs)).rejects.toBeInstanceOf(RefusedError);
+  });
+
+  test.each([0, 257, 1.5])('%d lanes are refused', async (count) => {
+    const client = await connect(node());
+    expect(() => new Payer(client, signer, { count })).toThrow(InputError);
+  });
+});
+
+describe('watching', () => {
+  const at = (level: Level) => ({ status: { bundleId: bytes(bundle.id), level } });
+
+  async function levels(client: ConclaveClient): Promise<string[]> {
+    const told: string[] = [];
+    for await (const status of client.watch(bundle.id)) {
+      told.push(status.level);
+    }
+    return told;
+  }
+
+  test('a stream that breaks goes on at the next node, and nothing is told twice', async () => {
+    const breaks = node({
+      watchBundle: async function* () {
+        yield at(Level.RECEIVED);
+        yield at(Level.ORDERED);
+        await Promise.resolve();
+        away();
+      },
+    });
+    const goesOn = node({
+      watchBundle: async function* () {
+        yield at(Level.UNSPECIFIED);
+        yield at(Level.RECEIVED);
+        yield at(Level.ORDERED);
+        yield await Promise.resolve(at(Level.REVEALED));
+      },
+    });
+    expect(await levels(await connect(breaks, goesOn))).toEqual([
+      'received',
+      'ordered',
+      'revealed',
+    ]);
+    const gone = node({ watchBundle: () => away() });
+    await expect(levels(await connect(gone, gone))).rejects.toBeInstanceOf(UnavailableError);
+  });
+
+  test('an answer about another bundle is not taken', async () => {
+    const other = { status: { bundleId: new Uint8Array(32), level: Level.REVEALED } };
+    const confused = node({
+      watchBundle: async function* () {
+        yield await Promise.resolve(other);
+      },
+    });
+    await expect(levels(await connect(confused))).rejects.toBeInstanceOf(EncodingError);
+  });
+});
+
+describe('checking a status', () => {
+  const place = vectors.reveal.order.findIndex(({ bundle: index }) => index === 0);
+  const legs = (row.legs ?? []).map(({ rollup, transaction }) => ({
+    rollup: BigInt(rollup),
+    transaction: bytes(transaction),
+  }));
+  const revealed = {
+    position: place,
+    draw: vectors.reveal.order[place]?.draw as Hex,
+    legs,
+    undecryptable: undefined,
+  };
+  const { header } = vectors.block;
+  const ordered = {
+    height: BigInt(header.height),
+    blockId: vectors.block.id as Hex,
+    feeChargedGwei: 1n,
+  };
+  const status: BundleStatus = { id: bundle.id, level: 'revealed', ordered, revealed };
+  const serving = (response: GetBlockResponse) => connect(node({}, { getBlock: () => response }));
+
+  test('what is true is confirmed', async () => {
+    const client = await serving(blockResponse());
+    const { block, opened } = await client.verify(bundle, status);
+    expect(block.signers).toEqual([0, 2, 3]);
+    expect(opened?.legs).toEqual(legs);
+    const sealed = await client.verify(bundle, {
+      ...status,
+      level: 'ordered',
+      revealed: undefined,
+    });
+    expect(sealed.opened).toBeUndefined();
+  });
+
+  const lies: [string, BundleStatus][] = [
+    ['another position', { ...status, revealed: { ...revealed, position: place + 1 } }],
+    ['another draw', { ...status, revealed: { ...revealed, draw: `0x${'00'.repeat(32)}` } }],
+    ['other legs', { ...status, revealed: { ...revealed, legs: [] } }],
+    [
+      'that it did not open',
+      { ...status, revealed: { ...revealed, legs: [], undecryptable: 'x' } },
+    ],
+    ['another block', { ...status, ordered: { ...ordered, blockId: `0x${'00'.repeat(32)}` } }],
+    ['another height', { ...status, ordered: { ...ordered, height: 1n } }],
+  ];
+  test.each(lies)('a status that says %s is refused', async (_, lie) => {
+    const client = await serving(blockResponse());
+    await expect(client.verify(bundle, lie)).rejects.toBeInstanceOf(VerificationError);
+  });
+
+  test('a status without a block, or of another bundle, is nothing to check', async () => {
+    const client = await serving(blockResponse());
+    const unordered = { ...status, level: 'received' as const, ordered: undefined };
+    await expect(client.verify(bundle, unordered)).rejects.toBeInstanceOf(InputError);
+  });
+
+  const swapOthers = (bundles: unknown[]) => {
+    const [a = 0, b = 0] = [0, 1, 2].filter((at) => at !== place);
+    [bundles[a], bundles[b]] = [bundles[b], bundles[a]];
+    return bundles;
+  };
+  const flip = (value: Uint8Array) => value.map((byte, at) => (at === 0 ? byte ^ 1 : byte));
+  const tampered: [string, (block: GetBlockResponse) => void][] = [
+    ['a bundle is left out', (block) => block.bundleIds.pop()],
+    ['two bundles change places', (block) => block.bundleIds.reverse()],
+    ['the beacon is another', ({ reveal }) => reveal && (reveal.beacon = flip(reveal.beacon))],
+    ['an opening is missing', ({ reveal }) => reveal?.openings.pop()],
+    ['two openings change places', ({ reveal }) => reveal?.openings.reverse()],
+    ['two bundles change their order', ({ reveal }) => reveal?.bundles.reverse()],
+    ['two others change their order', ({ reveal }) => swapOthers(reveal?.bundles ?? [])],
+    ['a draw is another', ({ reveal }) => reveal?.bundles.forEach((b) => (b.draw = flip(b.draw)))],
+    [
+      'a bundle stands in for another',
+      ({ reveal }) => reveal?.bundles.fill(reveal.bundles[0] as never),
+    ],
+    ['there is no reveal', (block) => delete block.reveal],
+  ];
+  test.each(tampered)('an answer is refused if %s', async (_, tamper) => {
+    const response = blockResponse();
+    tamper(response);
+    const client = await serving(response);
+    await expect(client.verify(bundle, status)).rejects.toMatchObject({
+      code: expect.stringMatching(/^(verification|encoding)$/) as string,
+    });
+  });
+
+  const fields = [
+    'networkId',
+    'parent',
+    'parentCertificate',
+    'bundleRoot',
+    'revealDigest',
+    'ledgerDigest',
+  ] as const;
+  const numbers = ['height', 'timeMicros', 'epoch', 'revealedHeight'] as const;
+  test('a header of which any field is another is not what was decided', () => {
+    const refuse = (change: (header: NonNullable<GetBlockResponse['header']>) => void) => {
+      const response = blockResponse();
+      if (response.header !== undefined) {
+        change(response.header);
+      }
+      expect(() => verifyDecided(network, response)).toThrow(VerificationError);
+    };
+    for (const field of fields) {
+      refuse((header) => (header[field] = flip(header[field])));
+    }
+    for (const field of numbers) {
+      refuse((header) => (header[field] += 1n));
+    }
+    refuse((header) => (header.proposer += 1));
+    refuse((header) => (header.bundleCount += 1));
+    refuse((header) => header.l1Origin && (header.l1Origin.number += 1n));
+    refuse((header) => header.l1Origin && (header.l1Origin.hash = flip(header.l1Origin.hash)));
+  });
+});
+
+test('endpoints that are no URL, and none at all, are refused', async () => {
+  const network = 'trust-first';
+  for (const endpoints of [[], ['ftp://a.example'], ['127.0.0.1:9001']]) {
+    const connecting = ConclaveClient.connect({ endpoints, network });
+    await expect(connecting).rejects.toBeInstanceOf(InputError);
+  }
+});

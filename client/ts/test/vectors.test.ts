@@ -1,0 +1,213 @@
+/** `sealed-bundle-v1.json`: every step of the page, and everything that must be refused. */
+
+import { describe, expect, test } from 'vitest';
+
+import vectors from '../../../tests/vectors/sealed-bundle-v1.json' with { type: 'json' };
+import { blockId, bundleRoot, precommitDigest, verifyDecided } from '../src/block.js';
+import { SealedBundle } from '../src/bundle.js';
+import { be, fromHex, toHex, type Hex } from '../src/bytes.js';
+import { sealSteps } from '../src/capsule.js';
+import { EncodingError, KeyError, VerificationError } from '../src/errors.js';
+import { encodeHeader, label } from '../src/header.js';
+import { SealingKey } from '../src/key.js';
+import { decodeLegs, encodeLegs, pad } from '../src/legs.js';
+import { Network } from '../src/network.js';
+import { receiptDigest, verifyReceipt } from '../src/receipt.js';
+import { openBundle, verifyOpened } from '../src/reveal.js';
+import { sealWithSeed } from '../src/seal.js';
+import { privateKeySigner } from '../src/signer.js';
+import { typedData, typedDataDigest } from '../src/typed-data.js';
+import { blockResponse, bytes, certificateOf, network, receiptOf } from './messages.js';
+
+const bundleOf = (row: { bytes: string }) => SealedBundle.decode(bytes(row.bytes));
+const first = vectors.bundles[0];
+if (first === undefined) {
+  throw new Error('the vectors hold bundles');
+}
+
+test('the network has the pinned id, key and quorum', () => {
+  expect(network.id).toBe(vectors.network.id);
+  expect(network.key.idHex).toBe(vectors.network.key_id);
+  expect(toHex(network.key.proofBase.toBytes(true))).toBe(vectors.network.proof_base);
+  expect(network.quorumPower).toBe(BigInt(vectors.network.quorum_power));
+  expect(new Network(vectors.network.genesis, network.id).id).toBe(network.id);
+});
+
+describe.each(vectors.bundles)('bundle: $about', (row) => {
+  const bundle = bundleOf(row);
+
+  test('its bytes are its parts, and its id follows', () => {
+    expect(toHex(encodeHeader(bundle.header))).toBe(row.header);
+    expect(toHex(bundle.label)).toBe(row.label);
+    expect([bundle.capsule, bundle.body, bundle.signature].map(toHex)).toEqual([
+      row.capsule,
+      row.body,
+      row.signature,
+    ]);
+    expect(toHex(bundle.bytes)).toBe(row.bytes);
+    expect(bundle.id).toBe(row.id);
+  });
+
+  test('it is admitted, and signed over the pinned digest', () => {
+    bundle.verify(network.key);
+    expect(toHex(typedDataDigest(typedData(bundle.header, bundle)))).toBe(row.typed_data_digest);
+  });
+
+  test('the seed gives the pinned exponents and, unless garbled, capsule and body', () => {
+    const steps = sealSteps(
+      network.key,
+      label(bundle.header),
+      bytes(row.plaintext),
+      bytes(row.seed),
+    );
+    expect([be(steps.r, 32), be(steps.n, 32), steps.k].map(toHex)).toEqual([row.r, row.n, row.k]);
+    if (row.outcome !== 'BadCiphertext') {
+      expect([steps.capsule, steps.body].map(toHex)).toEqual([row.capsule, row.body]);
+    }
+  });
+
+  test('its opening opens it to the pinned outcome', () => {
+    const found = openBundle(network.key, bundle, bytes(row.opening));
+    const isLegs = typeof found !== 'string';
+    const judgedLater = ['UnknownRollup', 'DuplicateRollup'].includes(row.outcome);
+    expect(isLegs ? 'opened' : found).toBe(judgedLater ? 'opened' : row.outcome);
+    if (row.legs !== undefined) {
+      expect(isLegs && toHex(pad(encodeLegs(found)))).toBe(row.plaintext);
+      expect(decodeLegs(bytes(row.plaintext))).toEqual(found);
+    }
+  });
+});
+
+test.each(vectors.bundles.filter((row) => row.legs !== undefined))(
+  'sealing with the pinned seed gives the pinned bytes: $about',
+  async (row) => {
+    const legs = row.legs.map(({ rollup, transaction }) => ({
+      rollup: BigInt(rollup),
+      transaction: bytes(transaction),
+    }));
+    const terms = {
+      network,
+      signer: privateKeySigner(row.payer_secret as Hex),
+      nonce: { lane: BigInt(row.lane), sequence: BigInt(row.sequence) },
+      validUntil: BigInt(row.valid_until),
+      maxFeeGwei: BigInt(row.max_fee_gwei),
+      priorityFeeGwei: BigInt(row.priority_fee_gwei),
+    };
+    // A fee of 2^64 - 1 can never be charged: sealing refuses what the vectors only encode.
+    if (terms.priorityFeeGwei < 2n ** 63n) {
+      const bundle = await sealWithSeed(legs, terms, bytes(row.seed));
+      expect(toHex(bundle.bytes)).toBe(row.bytes);
+    } else {
+      const refused = sealWithSeed(legs, terms, bytes(row.seed));
+      await expect(refused).rejects.toMatchObject({ code: 'input', field: 'maxFeeGwei' });
+    }
+  },
+);
+
+test('the receipt has the pinned digest and verifies', () => {
+  const receipt = receiptOf(vectors.receipt);
+  expect(toHex(receiptDigest(network, receipt))).toBe(vectors.receipt.digest);
+  const { bundle_id: id } = vectors.receipt;
+  expect(verifyReceipt(network, receipt, id as Hex).validator).toBe(2);
+});
+
+test('the block has the pinned id and root, and is decided', () => {
+  const response = blockResponse();
+  const { header, certificate, bundleIds } = response;
+  if (header === undefined || certificate === undefined) {
+    throw new Error('the vectors hold a block');
+  }
+  expect(toHex(blockId(header))).toBe(vectors.block.id);
+  expect(toHex(bundleRoot(bundleIds))).toBe(vectors.block.header.bundle_root);
+  expect(toHex(precommitDigest(network, certificate))).toBe(vectors.block.precommit_digest);
+  expect(verifyDecided(network, response).signers).toEqual([0, 2, 3]);
+  for (const { count, root } of vectors.roots) {
+    expect(toHex(bundleRoot(bundleIds.slice(0, count)))).toBe(root);
+  }
+});
+
+test.each(vectors.bundles)('the revealed block shows the outcome and place of: $about', (row) => {
+  const block = verifyDecided(network, blockResponse());
+  const opened = verifyOpened(network, block, bundleOf(row));
+  const index = vectors.bundles.indexOf(row);
+  const place = vectors.reveal.order.findIndex(({ bundle }) => bundle === index);
+  expect(opened.undecryptable ?? 'opened').toBe(row.outcome);
+  expect(opened.position).toBe(place);
+  expect(opened.draw).toBe(vectors.reveal.order[place]?.draw);
+});
+
+describe('refused', () => {
+  const { refused } = vectors;
+
+  test.each(refused.keys)('key: $about', (row) => {
+    const key = {
+      suite: row.suite,
+      era: row.era,
+      publicKey: bytes(row.public_key),
+      publicKeyG2: bytes(row.public_key_g2),
+    };
+    expect(() => new SealingKey(network.idBytes, key)).toThrow(KeyError);
+  });
+
+  test.each(refused.bundles.undecodable)('bytes: $about', (row) => {
+    expect(() => bundleOf(row)).toThrow(EncodingError);
+  });
+
+  test.each(refused.bundles.unacceptable)('bundle: $about', (row) => {
+    // A part that is malformed is one error, a claim that does not hold the other.
+    const isMalformed = /infinity|outside|curve|order|mark|byte (?:less|more)/.test(row.about);
+    expect(() => {
+      bundleOf(row).verify(network.key);
+    }).toThrow(isMalformed ? EncodingError : VerificationError);
+  });
+
+  test.each(refused.receipts)('receipt: $about', (row) => {
+    const receipt = receiptOf(row);
+    expect(() => verifyReceipt(network, receipt, vectors.receipt.bundle_id as Hex)).toThrow(
+      VerificationError,
+    );
+  });
+
+  test.each(refused.certificates)('certificate: $about', (row) => {
+    const response = { ...blockResponse(), certificate: certificateOf(row.certificate) };
+    expect(() => verifyDecided(network, response)).toThrow(VerificationError);
+  });
+
+  test.each(refused.openings)('opening: $about', (row) => {
+    expect(() => openBundle(network.key, bundleOf(first), bytes(row.opening))).toThrow(
+      VerificationError,
+    );
+  });
+});
+
+test('a genesis of which one field is another has another id', () => {
+  const changes: [string, string][] = [
+    ['"time":1700000000000000', '"time":1700000000000001'],
+    ['"bundle_fee_gwei":1000', '"bundle_fee_gwei":1001'],
+    ['"power":13', '"power":14'],
+    ['18446744073709551615', '18446744073709551614'],
+    ['naïve', 'naive'],
+  ];
+  for (const [from, to] of changes) {
+    expect(vectors.network.genesis).toContain(from);
+    const other = vectors.network.genesis.replace(from, to);
+    expect(() => new Network(other, network.id)).toThrow(/expected 0x/);
+  }
+});
+
+test('a key that a node serves must be the network’s, under its own id', () => {
+  const { publicKey, publicKeyG2 } = network.genesis.encryptionKey;
+  const key = { suite: 1, era: 0, publicKey, publicKeyG2 };
+  const served = { network: network.idBytes, keyId: network.key.id, key };
+  network.key.assertServed(served);
+  const wrong = [
+    { ...served, network: new Uint8Array(32) },
+    { ...served, keyId: fromHex(`0x${'77'.repeat(32)}`, 'id') },
+    { ...served, key: { ...key, era: 1 } },
+  ];
+  for (const change of wrong) {
+    expect(() => {
+      network.key.assertServed(change);
+    }).toThrow(KeyError);
+  }
+});
