@@ -312,7 +312,7 @@ impl SealedBlock {
     }
 
     /// What batch weights are derived from, up to the points that they are for.
-    fn transcript(&self, tag: &'static str, seed: &[u8; 32]) -> Hasher {
+    pub(crate) fn transcript(&self, tag: &'static str, seed: &[u8; 32]) -> Hasher {
         let mut transcript = Hasher::new(tag);
         transcript.fixed(seed).fixed(self.digest.as_bytes());
         transcript

@@ -4,7 +4,7 @@
 //! none, so both cases, and the point at infinity, are kept away from it here.
 
 use blst::{MultiPoint as _, blst_p1, blst_p1_affine, p1_affines};
-use blstrs::{Bls12, G1Affine, G1Projective, G2Affine, G2Prepared, Gt, Scalar};
+use blstrs::{Bls12, G1Affine, G1Projective, G2Affine, G2Prepared, G2Projective, Gt, Scalar};
 use conclave_types::{G1Bytes, G2Bytes};
 use group::{Group, prime::PrimeCurveAffine};
 use pairing::{MillerLoopResult, MultiMillerLoop};
@@ -26,10 +26,19 @@ pub(crate) fn decode_on_curve(bytes: &G1Bytes) -> Option<G1Affine> {
     G1Affine::from_compressed_unchecked(bytes.as_bytes()).into()
 }
 
-/// A point of G2 other than infinity, on the curve and in the subgroup.
+/// A point of G2, on the curve and in the subgroup.
+pub(crate) fn decode_g2(bytes: &G2Bytes) -> Option<G2Affine> {
+    G2Affine::from_compressed(bytes.as_bytes()).into()
+}
+
+/// The same, and not the point at infinity.
 pub(crate) fn decode_g2_nonzero(bytes: &G2Bytes) -> Option<G2Affine> {
-    Option::from(G2Affine::from_compressed(bytes.as_bytes()))
-        .filter(|point: &G2Affine| !bool::from(point.is_identity()))
+    decode_g2(bytes).filter(|point| !bool::from(point.is_identity()))
+}
+
+/// The encoding of a point of G2.
+pub(crate) fn encode_g2(point: &G2Projective) -> G2Bytes {
+    G2Bytes::new(point.to_compressed())
 }
 
 /// Affine coordinates of many points, at the price of one inversion.
@@ -87,6 +96,30 @@ pub(crate) fn weighted_sum(points: &[G1Affine], weights: &[u128]) -> G1Projectiv
         [_] => points.iter().zip(weights).map(|(point, w)| point * scalar_of(*w)).sum(),
         several => wrap(several.mult(&bytes, 128)),
     }
+}
+
+/// Σ sᵢ·Pᵢ in G2 for public scalars: its running time depends on them.
+pub(crate) fn sum_of_multiples_g2(points: &[G2Affine], scalars: &[Scalar]) -> G2Projective {
+    let (finite, scalars): (Vec<G2Projective>, Vec<Scalar>) = points
+        .iter()
+        .zip(scalars)
+        .filter(|(point, _)| !bool::from(point.is_identity()))
+        .map(|(point, scalar)| (G2Projective::from(point), *scalar))
+        .unzip();
+    match (finite.as_slice(), scalars.as_slice()) {
+        ([], _) | (_, []) => G2Projective::identity(),
+        ([point], [scalar, ..]) => point * scalar,
+        (several, scalars) => G2Projective::multi_exp(several, scalars),
+    }
+}
+
+/// A multiple by a small public number, in a few doublings.
+pub(crate) fn small_multiple_g2(point: &G2Projective, number: u16) -> G2Projective {
+    let bits = (0..u16::BITS.saturating_sub(number.leading_zeros())).rev();
+    bits.fold(G2Projective::identity(), |sum, bit| {
+        let doubled = sum.double();
+        if number >> bit & 1 == 1 { doubled + point } else { doubled }
+    })
 }
 
 fn wrap(raw: blst_p1) -> G1Projective {

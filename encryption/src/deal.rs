@@ -6,13 +6,15 @@
 use std::{fmt, hint::black_box};
 
 use blstrs::{G1Projective, G2Affine, G2Projective, Scalar};
-use conclave_types::{EncryptionKey, Era, G1Bytes, G2Bytes};
+use conclave_types::{EncryptionKey, Era, G1Bytes};
 use ff::Field;
 use group::Group;
 use rand_core::{CryptoRng, RngCore};
 use zeroize::Zeroizing;
 
 use crate::{
+    curve::encode_g2,
+    dkg::SharingPolynomial,
     key::{PublicKey, SUITE},
     packing::Packing,
 };
@@ -67,6 +69,10 @@ impl SecretShare {
         key.verification_key(party) == Some(&found)
     }
 
+    pub(crate) fn of_scalar(scalar: Secret) -> Self {
+        Self(scalar)
+    }
+
     pub(crate) fn scalar(&self) -> &Scalar {
         &self.0.0
     }
@@ -86,26 +92,19 @@ pub fn deal(
     mut rng: impl RngCore + CryptoRng,
 ) -> (EncryptionKey, Vec<SecretShare>) {
     let secret = Secret(Scalar::random(&mut rng));
-    let coefficients: Vec<Secret> =
-        (0..packing.secrecy()).map(|_| Secret(Scalar::random(&mut rng))).collect();
-    let slots: Vec<Scalar> = packing.slots().into_iter().map(|slot| slot.scalar()).collect();
-    let share = |x: Scalar| {
-        let vanishing: Scalar = slots.iter().map(|slot| x - slot).product();
-        let random = coefficients.iter().rev().fold(Scalar::ZERO, |sum, c| sum * x + c.0);
-        SecretShare(Secret(secret.0 + vanishing * random))
-    };
-    let places = packing.places();
-    let shares: Vec<SecretShare> = places.into_iter().map(|place| share(place.scalar())).collect();
-    let in_g2 = |scalar: &Scalar| {
-        G2Bytes::new(G2Affine::from(G2Projective::generator() * scalar).to_compressed())
-    };
+    let polynomial = SharingPolynomial::random(packing, secret, &mut rng);
+    let shares: Vec<SecretShare> =
+        (0..packing.parties()).map(|party| SecretShare(polynomial.value(party))).collect();
+    let in_g2 = |scalar: &Scalar| encode_g2(&(G2Projective::generator() * scalar));
     let key = EncryptionKey {
         suite: SUITE,
         era,
         secrecy: packing.secrecy(),
         packing: packing.packing(),
-        public_key: G1Bytes::new((G1Projective::generator() * secret.0).to_compressed()),
-        public_key_g2: in_g2(&secret.0),
+        public_key: G1Bytes::new(
+            (G1Projective::generator() * polynomial.constant()).to_compressed(),
+        ),
+        public_key_g2: in_g2(polynomial.constant()),
         verification_keys: shares.iter().map(|share| in_g2(share.scalar())).collect(),
     };
     (key, shares)

@@ -13,7 +13,7 @@ use ff::Field;
 use group::Group;
 
 use crate::{
-    curve::{decode_g1_nonzero, decode_g2_nonzero, pairings_agree},
+    curve::{decode_g1_nonzero, decode_g2, decode_g2_nonzero, pairings_agree, sum_of_multiples_g2},
     field::{hash_to_scalar, invert_all},
     packing::{Packing, PackingError},
 };
@@ -41,8 +41,8 @@ pub enum KeyError {
     /// PK and X₂ are of different secrets.
     #[error("the public keys in G1 and in G2 are of different secrets")]
     Disagree,
-    /// V_j is no point of the group, or infinity.
-    #[error("the verification key of party {party} is not a point of G2 other than infinity")]
+    /// V_j is no point of the group.
+    #[error("the verification key of party {party} is not a point of G2")]
     VerificationKey {
         /// j.
         party: usize,
@@ -150,6 +150,10 @@ impl SealingKey {
         &self.0.pk
     }
 
+    pub(crate) fn point_g2(&self) -> &G2Affine {
+        &self.0.x2
+    }
+
     pub(crate) fn proof_base(&self) -> &G1Projective {
         &self.0.proof_base
     }
@@ -188,13 +192,10 @@ impl PublicKey {
     /// [`KeyError`] says what is wrong with it.
     pub fn new(network: NetworkId, key: &EncryptionKey) -> Result<Self, KeyError> {
         let sealing = SealingKey::parse(network, key)?;
-        let packing = Packing::new(key.verification_keys.len(), key.secrecy)?;
-        let (expected, found) = (packing.packing(), key.packing);
-        if expected != found {
-            return Err(PackingError::Packing { expected, found }.into());
-        }
-        let parse =
-            |(party, bytes)| decode_g2_nonzero(bytes).ok_or(KeyError::VerificationKey { party });
+        let packing = Packing::of_key(key.verification_keys.len(), key.secrecy, key.packing)?;
+        // V_j may be infinity: whoever deals last can arrange that its own share is zero. Such a share
+        // is as good as another, and refusing the key would let its holder stop every key.
+        let parse = |(party, bytes)| decode_g2(bytes).ok_or(KeyError::VerificationKey { party });
         let keys: Vec<G2Affine> =
             key.verification_keys.iter().enumerate().map(parse).collect::<Result<_, _>>()?;
         if !is_sharing(&sealing, packing, &keys, key) {
@@ -288,9 +289,8 @@ fn is_sharing(
         })
         .collect();
     let (of_parties, of_slots) = weights.split_at(keys.len().min(weights.len()));
-    let points: Vec<G2Projective> =
-        keys.iter().chain(Some(&sealing.0.x2)).map(G2Projective::from).collect();
+    let points: Vec<G2Affine> = keys.iter().chain(Some(&sealing.0.x2)).copied().collect();
     let mut scalars = of_parties.to_vec();
     scalars.push(of_slots.iter().sum());
-    G2Projective::multi_exp(&points, &scalars).is_identity().into()
+    sum_of_multiples_g2(&points, &scalars).is_identity().into()
 }

@@ -28,6 +28,7 @@ mod block;
 mod capsule;
 mod curve;
 mod deal;
+mod dkg;
 mod field;
 mod interpolation;
 mod key;
@@ -40,6 +41,11 @@ mod tests;
 pub use block::{BlockError, CombineError, SealedBlock};
 pub use capsule::{Capsule, CapsuleError, CapsuleStatement, verify_capsules};
 pub use deal::{SecretShare, ShareError, deal};
+pub use dkg::{
+    AdvanceError, Checked, Complaint, DealError, Dealing, Disclosure, Dkg, Event, Fault, HolderKey,
+    Holders, Message, MessageError, Outcome, Refusal, Registration, Session, SessionError,
+    SessionId, ShareUnavailable,
+};
 pub use key::{KeyError, PublicKey, SUITE, SealingKey};
 pub use open::{beacon, open_bundle};
 pub use packing::{Packing, PackingError};

@@ -1,6 +1,8 @@
 //! The four numbers of a sharing: how many parties, how many open, how much one share serves, how many
 //! may collude.
 
+use blstrs::Scalar;
+
 use crate::interpolation::Node;
 
 /// Why numbers are no sharing.
@@ -27,17 +29,30 @@ pub enum PackingError {
         /// c, as found.
         secrecy: u16,
     },
-    /// The packing does not follow from the other numbers.
-    #[error("secrecy and quorum make the packing {expected}, found {found}")]
+    /// More parties may fail than leave a majority, or fewer than a third of them.
+    #[error("of {parties} parties at least {least} and less than half may fail, found {faulty}")]
+    Faulty {
+        /// Parties.
+        parties: u16,
+        /// ⌊(n − 1)/3⌋.
+        least: u16,
+        /// f, as found.
+        faulty: u16,
+    },
+    /// The packing is zero, or takes more shares than the parties that may be counted on.
+    #[error("the secrecy allows a packing of 1 to {expected}, found {found}")]
     Packing {
-        /// ℓ that follows.
+        /// The largest ℓ.
         expected: u16,
         /// ℓ as found.
         found: u16,
     },
 }
 
-/// n, t, ℓ and c of a sharing: t = n − ⌊(n − 1)/3⌋ and c = t − 2ℓ + 1.
+/// n, t, ℓ and c of a sharing: t = n − f and c = t − 2ℓ + 1.
+///
+/// Among parties of equal power f = ⌊(n − 1)/3⌋. Where a party holds several points of the sharing, f is
+/// the most points that less than a third of the power can hold, which rounding can make more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packing {
     parties: u16,
@@ -57,27 +72,66 @@ impl Packing {
     /// [`PackingError::Parties`] if there are none or too many.
     pub fn for_parties(parties: usize) -> Result<Self, PackingError> {
         let (count, quorum) = Self::quorum_of(parties)?;
-        let majority = count.div_ceil(2);
-        // One party alone keeps no secret from itself; with two or three, c = t − 1 is a majority.
-        let packing = (quorum.saturating_add(1).saturating_sub(majority) / 2).max(1);
-        let secrecy = quorum.saturating_add(1).saturating_sub(packing.saturating_mul(2));
-        Self::new(parties, secrecy)
+        Self::for_secrecy(parties, count.saturating_sub(quorum), count.div_ceil(2))
     }
 
-    /// The sharing among `parties` of whom any `secrecy` learn nothing.
+    /// The sharing among `parties`, `faulty` of whom may fail, with the largest packing at which any
+    /// `least` of them learn nothing. One party alone keeps no secret from itself.
+    ///
+    /// # Errors
+    ///
+    /// [`PackingError`] if no packing gives that secrecy, or the numbers are no sharing.
+    pub fn for_secrecy(parties: usize, faulty: u16, least: u16) -> Result<Self, PackingError> {
+        let (count, _) = Self::quorum_of(parties)?;
+        let quorum = count.saturating_sub(faulty);
+        let least = if count == 1 { 0 } else { least };
+        let packing = (quorum.saturating_add(1).saturating_sub(least) / 2).max(1);
+        let secrecy = quorum.saturating_add(1).saturating_sub(packing.saturating_mul(2));
+        if secrecy < least {
+            return Err(PackingError::Secrecy { parties: count, quorum, least, secrecy });
+        }
+        Self::with_faulty(parties, faulty, secrecy)
+    }
+
+    /// The sharing among `parties` of equal power of whom any `secrecy` learn nothing.
     ///
     /// # Errors
     ///
     /// [`PackingError`] if no packing gives that secrecy, or if it is below f.
     pub fn new(parties: usize, secrecy: u16) -> Result<Self, PackingError> {
         let (count, quorum) = Self::quorum_of(parties)?;
-        let faulty = count.saturating_sub(quorum);
+        Self::with_faulty(parties, count.saturating_sub(quorum), secrecy)
+    }
+
+    /// The sharing among `parties`, `faulty` of whom may fail and any `secrecy` of whom learn nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`PackingError`] if no packing gives that secrecy, or if it is below `faulty`.
+    pub fn with_faulty(parties: usize, faulty: u16, secrecy: u16) -> Result<Self, PackingError> {
+        let (count, at_most) = Self::quorum_of(parties)?;
+        let least = count.saturating_sub(at_most);
+        if faulty < least || faulty.saturating_mul(2) >= count {
+            return Err(PackingError::Faulty { parties: count, least, faulty });
+        }
+        let quorum = count.saturating_sub(faulty);
         let least = if count == 1 { 0 } else { faulty.max(1) };
         let doubled = quorum.saturating_add(1).saturating_sub(secrecy);
         if secrecy < least || doubled < 2 || !doubled.is_multiple_of(2) {
             return Err(PackingError::Secrecy { parties: count, quorum, least, secrecy });
         }
         Ok(Self { parties: count, quorum, packing: doubled / 2, secrecy })
+    }
+
+    /// The sharing of a key that names n, c and ℓ: they make t = c + 2ℓ − 1.
+    pub(crate) fn of_key(parties: usize, secrecy: u16, found: u16) -> Result<Self, PackingError> {
+        let (count, at_most) = Self::quorum_of(parties)?;
+        let quorum = found.saturating_mul(2).saturating_add(secrecy).saturating_sub(1);
+        if found == 0 || quorum > at_most {
+            let expected = at_most.saturating_add(1).saturating_sub(secrecy) / 2;
+            return Err(PackingError::Packing { expected, found });
+        }
+        Self::with_faulty(parties, count.saturating_sub(quorum), secrecy)
     }
 
     /// n and n − f.
@@ -112,6 +166,18 @@ impl Packing {
     #[must_use]
     pub const fn secrecy(&self) -> u16 {
         self.secrecy
+    }
+
+    /// Values that determine the sharing polynomial, whose degree is c + ℓ − 1.
+    #[must_use]
+    pub const fn coefficients(&self) -> u16 {
+        self.secrecy.saturating_add(self.packing)
+    }
+
+    /// Z_D(x_j): what makes all but the constant vanish at every slot.
+    pub(crate) fn vanishing(&self, party: u16) -> Scalar {
+        let at = Node::of_party(party).scalar();
+        self.slots().into_iter().map(|slot| at - slot.scalar()).product()
     }
 
     /// Where the slots are: d_s.
@@ -151,10 +217,27 @@ mod tests {
     }
 
     #[test]
+    fn a_key_names_its_quorum_by_secrecy_and_packing() {
+        for (parties, faulty, secrecy) in
+            [(1, 0, 0), (4, 1, 2), (16, 5, 8), (16, 6, 9), (22, 8, 11)]
+        {
+            let packing = Packing::with_faulty(parties, faulty, secrecy).unwrap();
+            assert_eq!(Packing::of_key(parties, secrecy, packing.packing()), Ok(packing));
+        }
+    }
+
+    #[test]
     fn numbers_that_are_no_sharing_are_refused() {
         assert_eq!(Packing::for_parties(0), Err(PackingError::Parties { found: 0 }));
         assert_eq!(Packing::for_parties(1_025), Err(PackingError::Parties { found: 1_025 }));
         assert_eq!(Packing::new(70_000, 3), Err(PackingError::Parties { found: 70_000 }));
+        for (parties, faulty) in [(4, 0), (4, 2), (16, 4), (16, 8), (1, 1), (16, u16::MAX)] {
+            let error = Packing::with_faulty(parties, faulty, 9).unwrap_err();
+            assert!(matches!(error, PackingError::Faulty { .. }), "{parties} {faulty}: {error}");
+        }
+        let error = Packing::for_secrecy(16, 6, 10).unwrap_err();
+        let expected = PackingError::Secrecy { parties: 16, quorum: 10, least: 10, secrecy: 9 };
+        assert_eq!(error, expected);
         for (parties, secrecy) in [(4, 0), (4, 1), (4, 3), (4, u16::MAX), (16, 3), (16, 9), (2, 0)]
         {
             let error = Packing::new(parties, secrecy).unwrap_err();

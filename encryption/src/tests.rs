@@ -18,17 +18,17 @@ mod opening;
 mod sealing;
 mod vectors;
 
-const SEED: [u8; 32] = [0x5e; 32];
+pub(crate) const SEED: [u8; 32] = [0x5e; 32];
 
-fn rng(seed: u8) -> ChaCha20Rng {
+pub(crate) fn rng(seed: u8) -> ChaCha20Rng {
     ChaCha20Rng::from_seed([seed; 32])
 }
 
-fn network() -> NetworkId {
+pub(crate) fn network() -> NetworkId {
     NetworkId::new([0x11; 32])
 }
 
-fn header(sequence: u64) -> BundleHeader {
+pub(crate) fn header(sequence: u64) -> BundleHeader {
     BundleHeader {
         network: network(),
         suite: 0,
@@ -42,7 +42,7 @@ fn header(sequence: u64) -> BundleHeader {
     }
 }
 
-fn leg(rollup: u64, bytes: &[u8]) -> Leg {
+pub(crate) fn leg(rollup: u64, bytes: &[u8]) -> Leg {
     Leg { rollup: RollupId::new(rollup), transaction: bytes.to_vec() }
 }
 
@@ -62,13 +62,13 @@ fn committee(parties: usize) -> Committee {
     Committee { raw, key, shares, secret }
 }
 
-fn scalar(share: &SecretShare) -> Scalar {
+pub(crate) fn scalar(share: &SecretShare) -> Scalar {
     Scalar::from_bytes_be(&share.to_bytes()).unwrap()
 }
 
 /// The secret key out of c + 1 shares: from S = sk + Z·T with deg T = c − 1, the divided difference of
 /// (S − sk)/Z over c + 1 places is zero, which is linear in sk.
-fn secret_of(shares: &[SecretShare], packing: Packing) -> Scalar {
+pub(crate) fn secret_of(shares: &[SecretShare], packing: Packing) -> Scalar {
     let count = u64::from(packing.secrecy()) + 1;
     let slots = 1..=u64::from(packing.packing());
     let (mut above, mut below) = (Scalar::ZERO, Scalar::ZERO);
@@ -84,16 +84,16 @@ fn secret_of(shares: &[SecretShare], packing: Packing) -> Scalar {
     above * below.invert().unwrap()
 }
 
-fn point(bytes: &G1Bytes) -> G1Projective {
+pub(crate) fn point(bytes: &G1Bytes) -> G1Projective {
     G1Projective::from_compressed(bytes.as_bytes()).unwrap()
 }
 
-fn bytes(point: G1Projective) -> G1Bytes {
+pub(crate) fn bytes(point: G1Projective) -> G1Bytes {
     G1Bytes::new(point.to_compressed())
 }
 
 /// Points as a block's bundles would have them.
-fn points(count: usize) -> Vec<G1Bytes> {
+pub(crate) fn points(count: usize) -> Vec<G1Bytes> {
     let mut rng = rng(2);
     (0..count).map(|_| bytes(G1Projective::generator() * Scalar::random(&mut rng))).collect()
 }
@@ -129,7 +129,7 @@ impl Sent {
 }
 
 /// A point of the given order, outside of the subgroup.
-fn torsion(order: u128) -> G1Projective {
+pub(crate) fn torsion(order: u128) -> G1Projective {
     const COFACTOR: u128 = 0x396c_8c00_5555_e156_8c00_aaab_0000_aaab;
     let minus_one = (-Scalar::ONE).to_bytes_be();
     let mut cofactor = COFACTOR;
@@ -183,7 +183,7 @@ fn blocks_and_keys_can_be_shared_between_threads() {
 }
 
 /// A point of the curve in G2 outside of its subgroup.
-fn g2_outside() -> conclave_types::G2Bytes {
+pub(crate) fn g2_outside() -> conclave_types::G2Bytes {
     for x in 1_u8.. {
         let mut compressed = [0; 96];
         (compressed[0], compressed[95]) = (0x80, x);
@@ -196,6 +196,6 @@ fn g2_outside() -> conclave_types::G2Bytes {
 }
 
 /// The encoding of infinity.
-fn infinity() -> G1Bytes {
+pub(crate) fn infinity() -> G1Bytes {
     G1Bytes::new(G1Affine::identity().to_compressed())
 }

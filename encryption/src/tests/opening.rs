@@ -1,11 +1,12 @@
 use std::collections::BTreeSet;
 
-use conclave_types::Digest;
+use conclave_types::{Digest, digest::Hasher};
 
 use super::*;
 use crate::{
     BlockError, CombineError, SUITE, beacon,
     curve::decode_on_curve,
+    field::{scalar_of, weights},
     interpolation::{Interpolation, Node},
     open_bundle, seal,
 };
@@ -164,6 +165,43 @@ fn wrong_openings_are_refused_in_every_place() {
     cancelling[1] = bytes(point(&right[1]) + shift);
     cancelling[2] = bytes(point(&right[2]) - shift);
     assert!((0..8).all(|seed| !block.check(&cancelling, &[seed; 32])));
+}
+
+/// Errors made to cancel under the weights that the right openings or shares would have, by somebody who
+/// has learnt the seed: the weights depend on what is checked, so the errors move them.
+#[test]
+fn weights_that_are_predicted_are_of_no_use() {
+    let committee = committee(4);
+    let block = committee.block(&points(3));
+    let sent = committee.send_all(&block);
+    let right = block.combine(&sent.list(), 0..block.share_count()).unwrap();
+    let cancel = |points: &[G1Bytes], mut transcript: Hasher| {
+        for bytes in points {
+            transcript.fixed(bytes.as_bytes());
+        }
+        let weights = weights(transcript.finish(), points.len());
+        let inverse = |number: u128| scalar_of(number).invert().unwrap();
+        let error = G1Projective::generator();
+        let mut wrong = points.to_vec();
+        wrong[1] = bytes(point(&points[1]) + error * inverse(weights[1]));
+        wrong[2] = bytes(point(&points[2]) - error * inverse(weights[2]));
+        // Under those very weights the sum is what it was.
+        let sum = |points: &[G1Bytes]| -> G1Projective {
+            let scalars = weights.iter().map(|weight| scalar_of(*weight));
+            points.iter().zip(scalars).map(|(bytes, weight)| point(bytes) * weight).sum()
+        };
+        assert_eq!(sum(&wrong), sum(points));
+        wrong
+    };
+    let mut transcript = block.transcript("conclave/opening-weights/v1", &SEED);
+    transcript.u64(0).u64(right.len() as u64);
+    let wrong = cancel(&right, transcript);
+    assert!(!block.check(&wrong, &SEED));
+    let mut forged = sent.clone();
+    let mut transcript = block.transcript("conclave/share-weights/v1", &SEED);
+    transcript.u16(2);
+    forged.0[2].1 = cancel(&sent.0[2].1, transcript);
+    assert_eq!(block.blame(&forged.list(), &SEED), [2]);
 }
 
 #[test]

@@ -1,0 +1,421 @@
+//! Making a key that nobody ever holds, and handing it on, over the chain.
+//!
+//! The chain is the broadcast channel: all see the same messages in the same order, so all derive the
+//! same public result from the blocks alone, and time is nothing but height. One attempt goes through
+//! four stages, which the chain ends at heights that it fixes beforehand:
+//!
+//! ```text
+//!  registering   every future holder posts a key for this attempt              Register
+//!  dealing       every dealer posts a polynomial, encrypted to those keys      Deal, Complain
+//!  complaining   whoever received a wrong evaluation proves it                 Complain
+//!  finished      Σ of the dealings that stand, if they count enough            Complain, Disclose,
+//!                                                                              Acknowledge
+//! ```
+//!
+//! In a fresh sharing the holders deal random polynomials, whose sum is the key's. In a resharing the
+//! holders of the old shares deal those, and the weighted sum is the same key under new shares. Too few
+//! dealings end an attempt; the next one has another round number, and shares nothing with it.
+//!
+//! The sharing is packed (Franklin and Yung, 1992), made verifiable by commitments to the polynomial
+//! (Feldman, 1987), and the key is the sum of everyone's (Pedersen, 1991). That whoever deals last can
+//! bias such a sum (Gennaro, Jarecki, Krawczyk and Rabin, 1999) does no harm here: see
+//! `docs/spec/encryption.md`.
+//!
+//! **Invariants.** Everything is a function of session and messages. A message is checked by
+//! [`Dkg::check`], which may take long, runs on any thread and changes nothing, and taken by
+//! [`Dkg::record`], which is quick. A message that is refused leaves no trace, and a block that carries
+//! one is invalid. An honest dealer is never disqualified, an honest complaint never an offence.
+
+mod complaint;
+mod dealing;
+mod holders;
+mod message;
+mod outcome;
+mod polynomial;
+mod progress;
+mod proof;
+mod registration;
+mod repair;
+mod session;
+mod shares;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use blstrs::Scalar;
+use conclave_types::{Digest, ValidatorIndex};
+
+pub(crate) use self::polynomial::SharingPolynomial;
+pub use self::{
+    complaint::Complaint,
+    dealing::Dealing,
+    holders::Holders,
+    message::{Fault, Message, MessageError, Refusal},
+    outcome::Outcome,
+    progress::{AdvanceError, Event},
+    registration::{HolderKey, Registration},
+    repair::Disclosure,
+    session::{Session, SessionError, SessionId},
+    shares::{DealError, ShareUnavailable},
+};
+use self::{
+    complaint::Verdict,
+    dealing::CheckedDealing,
+    registration::{RegisteredKey, Roster},
+    repair::Repair,
+};
+
+/// Where an attempt is.
+#[derive(Clone, Debug)]
+enum Stage {
+    Registering,
+    Dealing,
+    Complaining,
+    Finished(Arc<Outcome>),
+}
+
+impl Stage {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Registering => "registering",
+            Self::Dealing => "dealing",
+            Self::Complaining => "complaining",
+            Self::Finished(_) => "finished",
+        }
+    }
+}
+
+/// One attempt at a sharing, as the blocks so far make it. Cheap to clone but for its bookkeeping.
+#[derive(Clone, Debug)]
+pub struct Dkg {
+    session: Session,
+    stage: Stage,
+    roster: Arc<Roster>,
+    /// By number.
+    dealings: BTreeMap<u16, Arc<CheckedDealing>>,
+    /// Numbers in chain order.
+    order: Vec<u16>,
+    proved: BTreeSet<u16>,
+    complaints: BTreeSet<(ValidatorIndex, u16)>,
+    repairs: BTreeMap<u16, Repair>,
+    acknowledged: BTreeSet<ValidatorIndex>,
+}
+
+/// A message that was checked. Only [`Dkg::record`] looks inside.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    from: ValidatorIndex,
+    session: Digest,
+    content: Content,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    Key(RegisteredKey),
+    Dealing(Arc<CheckedDealing>, Digest),
+    Complaint { dealer: u16, point: u16, verdict: Verdict },
+    Disclosure { dealer: u16, point: u16, value: Scalar },
+    Acknowledgement(Digest),
+}
+
+/// What a message is about: all that decides whether the state takes it at all.
+#[derive(Clone, Copy)]
+enum Subject {
+    Key,
+    Dealing { dealer: u16 },
+    Complaint { dealer: u16, point: u16 },
+    Disclosure { dealer: u16, point: u16 },
+    Acknowledgement(Digest),
+}
+
+impl Dkg {
+    /// An attempt that nobody has sent anything for.
+    #[must_use]
+    pub fn new(session: Session) -> Self {
+        Self {
+            session,
+            stage: Stage::Registering,
+            roster: Arc::default(),
+            dealings: BTreeMap::new(),
+            order: Vec::new(),
+            proved: BTreeSet::new(),
+            complaints: BTreeSet::new(),
+            repairs: BTreeMap::new(),
+            acknowledged: BTreeSet::new(),
+        }
+    }
+
+    /// The attempt.
+    #[must_use]
+    pub const fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The result, once there is one.
+    #[must_use]
+    pub fn outcome(&self) -> Option<&Outcome> {
+        match &self.stage {
+            Stage::Finished(outcome) => Some(outcome),
+            Stage::Registering | Stage::Dealing | Stage::Complaining => None,
+        }
+    }
+
+    /// The holders that have confirmed their shares.
+    pub fn acknowledged(&self) -> impl Iterator<Item = ValidatorIndex> {
+        self.acknowledged.iter().copied()
+    }
+
+    /// What the dealings that stand count so far, of [`Session::required`].
+    #[must_use]
+    pub fn standing(&self) -> u16 {
+        let weights = self.qualified().map(|dealing| self.session.weight(dealing.dealer));
+        weights.fold(0, u16::saturating_add)
+    }
+
+    /// Ends the registration: who is not on the roster receives no share of this attempt.
+    ///
+    /// # Errors
+    ///
+    /// [`AdvanceError::TooFewHolders`] if the registered points are no quorum, and
+    /// [`AdvanceError::Stage`] if the registration had ended.
+    pub fn close_registration(&mut self) -> Result<(), AdvanceError> {
+        if !matches!(self.stage, Stage::Registering) {
+            return Err(AdvanceError::Stage { stage: self.stage.name() });
+        }
+        let (required, found) = (self.session.packing().quorum(), self.roster.points().len());
+        if found < usize::from(required) {
+            return Err(AdvanceError::TooFewHolders { required, found });
+        }
+        self.stage = Stage::Dealing;
+        Ok(())
+    }
+
+    /// Ends the dealing.
+    ///
+    /// # Errors
+    ///
+    /// [`AdvanceError::Stage`] if it had not begun, or had ended.
+    pub fn close_dealing(&mut self) -> Result<(), AdvanceError> {
+        if !matches!(self.stage, Stage::Dealing) {
+            return Err(AdvanceError::Stage { stage: self.stage.name() });
+        }
+        self.stage = Stage::Complaining;
+        Ok(())
+    }
+
+    /// Adds the dealings up that stand.
+    ///
+    /// # Errors
+    ///
+    /// [`AdvanceError::TooFew`] if they do not count enough, and [`AdvanceError::Stage`] if complaints
+    /// were not awaited. The rest does not happen.
+    pub fn finish(&mut self) -> Result<Arc<Outcome>, AdvanceError> {
+        if !matches!(self.stage, Stage::Complaining) {
+            return Err(AdvanceError::Stage { stage: self.stage.name() });
+        }
+        let (required, found) = (self.session.required(), self.standing());
+        if found < required {
+            return Err(AdvanceError::TooFew { required, found });
+        }
+        let dealings: Vec<&CheckedDealing> = self.qualified().collect();
+        let outcome = Arc::new(Outcome::new(&self.session, &dealings)?);
+        self.stage = Stage::Finished(Arc::clone(&outcome));
+        Ok(outcome)
+    }
+
+    /// Checks a message of `from` and takes it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] says why it is not taken and whose fault that is.
+    pub fn apply(&mut self, from: ValidatorIndex, message: &Message) -> Result<Event, Refusal> {
+        self.record(self.check(from, message)?)
+    }
+
+    /// Checks a message of `from`, which is an index into the committee of the holders, or, for a
+    /// dealing of a resharing, into that of the dealers. The caller has checked the sender's signature.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] says why it would not be taken and whose fault that is.
+    pub fn check(&self, from: ValidatorIndex, message: &Message) -> Result<Checked, Refusal> {
+        let (session, roster) = (&self.session, &self.roster);
+        let content = match message {
+            Message::Register(registration) => {
+                self.admit(from, Subject::Key)?;
+                Content::Key(registration.check(session, from)?)
+            }
+            Message::Deal(dealing) => {
+                self.admit(from, Subject::Dealing { dealer: dealing.dealer })?;
+                let checked = Arc::new(dealing.check(session, roster)?);
+                Content::Dealing(checked, roster.digest(session))
+            }
+            Message::Complain(complaint) => {
+                let Complaint { dealer, point, .. } = *complaint;
+                self.admit(from, Subject::Complaint { dealer, point })?;
+                let verdict = complaint.judge(session, roster, self.dealing(dealer)?)?;
+                Content::Complaint { dealer, point, verdict }
+            }
+            Message::Disclose(Disclosure { dealer, point, value }) => {
+                let (dealer, point) = (*dealer, *point);
+                self.admit(from, Subject::Disclosure { dealer, point })?;
+                let value = value.read().ok_or(Refusal::Scalar { name: "evaluation" })?;
+                if !self.dealing(dealer)?.commitments.holds(session.packing(), point, &value) {
+                    return Err(Refusal::WrongEvaluation { dealer, point });
+                }
+                Content::Disclosure { dealer, point, value }
+            }
+            Message::Acknowledge(digest) => {
+                self.admit(from, Subject::Acknowledgement(*digest))?;
+                Content::Acknowledgement(*digest)
+            }
+        };
+        Ok(Checked { from, session: session.digest(), content })
+    }
+
+    /// Takes a message that was checked, here or in an earlier state of this attempt.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] if the state does not take it any more.
+    pub fn record(&mut self, checked: Checked) -> Result<Event, Refusal> {
+        let Checked { from, session, content } = checked;
+        if session != self.session.digest() {
+            return Err(Refusal::OtherAttempt);
+        }
+        match content {
+            Content::Key(key) => {
+                self.admit(from, Subject::Key)?;
+                Arc::make_mut(&mut self.roster).insert(&self.session, from, key);
+                Ok(Event::Registered { holder: from })
+            }
+            Content::Dealing(dealing, roster) => {
+                let dealer = dealing.dealer;
+                self.admit(from, Subject::Dealing { dealer })?;
+                if roster != self.roster.digest(&self.session) {
+                    return Err(Refusal::OtherAttempt);
+                }
+                self.order.push(dealer);
+                self.dealings.insert(dealer, dealing);
+                Ok(Event::Dealt { dealer })
+            }
+            Content::Complaint { dealer, point, verdict } => {
+                self.admit(from, Subject::Complaint { dealer, point })?;
+                Ok(self.judged(from, dealer, verdict))
+            }
+            Content::Disclosure { dealer, point, value } => {
+                self.admit(from, Subject::Disclosure { dealer, point })?;
+                let repair = self.repairs.entry(dealer).or_default();
+                repair.insert(point, value);
+                let complete = repair.is_complete(self.session.packing());
+                Ok(Event::Disclosed { dealer, complete })
+            }
+            Content::Acknowledgement(digest) => {
+                self.admit(from, Subject::Acknowledgement(digest))?;
+                self.acknowledged.insert(from);
+                Ok(Event::Acknowledged { holder: from })
+            }
+        }
+    }
+
+    fn judged(&mut self, holder: ValidatorIndex, dealer: u16, verdict: Verdict) -> Event {
+        self.complaints.insert((holder, dealer));
+        let validator = self.session.dealer(dealer).unwrap_or(holder);
+        match (verdict, &self.stage) {
+            (Verdict::False, _) => Event::FalseComplaint { dealer, holder },
+            (Verdict::Proved, Stage::Finished(_)) => {
+                self.proved.insert(dealer);
+                self.repairs.insert(dealer, Repair::default());
+                Event::ProvedLate { dealer, validator }
+            }
+            (Verdict::Proved, Stage::Registering | Stage::Dealing | Stage::Complaining) => {
+                self.proved.insert(dealer);
+                Event::Disqualified { dealer, validator }
+            }
+        }
+    }
+
+    /// Whether the state takes a message of `from` about `subject`, its content aside.
+    fn admit(&self, from: ValidatorIndex, subject: Subject) -> Result<(), Refusal> {
+        let stage = Err(Refusal::Stage { stage: self.stage.name() });
+        let holds = |point| self.session.holders().points(from).contains(&point);
+        match (subject, &self.stage) {
+            (Subject::Key, Stage::Registering) => {
+                if self.session.holders().tickets(from) == 0 {
+                    return Err(Refusal::NotAHolder { from });
+                }
+                refuse_if(self.roster.key(from).is_some(), Refusal::AlreadyRegistered { from })
+            }
+            (Subject::Dealing { dealer }, Stage::Dealing) => {
+                if self.session.dealer(dealer) != Some(from) {
+                    return Err(Refusal::NotTheDealer { from, dealer });
+                }
+                refuse_if(self.dealings.contains_key(&dealer), Refusal::AlreadyDealt { dealer })
+            }
+            (Subject::Complaint { dealer, point }, Stage::Dealing | Stage::Complaining)
+                if holds(point) =>
+            {
+                self.admit_complaint(from, dealer)
+            }
+            (Subject::Complaint { dealer, point }, Stage::Finished(outcome)) if holds(point) => {
+                let counts = outcome.qualified().any(|qualified| qualified == dealer);
+                refuse_if(!counts, Refusal::NotQualified { dealer })?;
+                self.admit_complaint(from, dealer)
+            }
+            (Subject::Disclosure { dealer, point }, Stage::Finished(_)) if holds(point) => {
+                let repair = self.repairs.get(&dealer).ok_or(Refusal::NotUnderRepair { dealer })?;
+                let enough = repair.is_complete(self.session.packing()) || repair.contains(point);
+                refuse_if(enough, Refusal::AlreadyDisclosed { dealer, point })
+            }
+            (
+                Subject::Complaint { point, .. },
+                Stage::Dealing | Stage::Complaining | Stage::Finished(_),
+            )
+            | (Subject::Disclosure { point, .. }, Stage::Finished(_)) => {
+                Err(Refusal::NotTheHolder { from, point })
+            }
+            (Subject::Acknowledgement(found), Stage::Finished(outcome)) => {
+                let expected = outcome.digest();
+                refuse_if(self.roster.key(from).is_none(), Refusal::NotAHolder { from })?;
+                refuse_if(expected != found, Refusal::WrongResult { expected, found })?;
+                let again = self.acknowledged.contains(&from);
+                refuse_if(again, Refusal::AlreadyAcknowledged { from })
+            }
+            (Subject::Key, Stage::Dealing | Stage::Complaining | Stage::Finished(_))
+            | (
+                Subject::Dealing { .. },
+                Stage::Registering | Stage::Complaining | Stage::Finished(_),
+            )
+            | (Subject::Complaint { .. }, Stage::Registering)
+            | (
+                Subject::Disclosure { .. } | Subject::Acknowledgement(_),
+                Stage::Registering | Stage::Dealing | Stage::Complaining,
+            ) => stage,
+        }
+    }
+
+    fn admit_complaint(&self, from: ValidatorIndex, dealer: u16) -> Result<(), Refusal> {
+        self.dealing(dealer)?;
+        refuse_if(self.proved.contains(&dealer), Refusal::AlreadyProved { dealer })?;
+        let again = self.complaints.contains(&(from, dealer));
+        refuse_if(again, Refusal::AlreadyComplained { from, dealer })
+    }
+
+    fn dealing(&self, dealer: u16) -> Result<&Arc<CheckedDealing>, Refusal> {
+        self.dealings.get(&dealer).ok_or(Refusal::NoDealing { dealer })
+    }
+
+    /// The dealings that no complaint was proved about, in chain order.
+    fn qualified(&self) -> impl Iterator<Item = &CheckedDealing> {
+        let standing = self.order.iter().filter(|dealer| !self.proved.contains(dealer));
+        standing.filter_map(|dealer| self.dealings.get(dealer)).map(Arc::as_ref)
+    }
+}
+
+fn refuse_if(refused: bool, refusal: Refusal) -> Result<(), Refusal> {
+    if refused { Err(refusal) } else { Ok(()) }
+}
