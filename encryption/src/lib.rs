@@ -37,6 +37,7 @@ mod packing;
 mod seal;
 #[cfg(test)]
 mod tests;
+mod tickets;
 
 pub use block::{BlockError, CombineError, SealedBlock};
 pub use capsule::{Capsule, CapsuleError, CapsuleStatement, verify_capsules};
@@ -50,3 +51,4 @@ pub use key::{KeyError, PublicKey, SUITE, SealingKey};
 pub use open::{beacon, open_bundle};
 pub use packing::{Packing, PackingError};
 pub use seal::{SealError, Sealed, seal};
+pub use tickets::{Fraction, TicketError, TicketRule, Tickets};
