@@ -1,6 +1,8 @@
-//! One table: what each operation costs, per ciphertext, in milliseconds on one thread.
+//! Two tables: what each operation costs, per ciphertext, in milliseconds on one thread; and what a
+//! sharing of the key costs one validator.
 //!
-//! `cargo bench -p conclave-encryption` runs all; numbers as arguments restrict the parties.
+//! `cargo bench -p conclave-encryption` runs all; numbers as arguments restrict the parties, and `dkg`
+//! leaves the first table out.
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -13,12 +15,12 @@
 use std::time::Instant;
 
 use conclave_encryption::{
-    Capsule, CapsuleStatement, Packing, PublicKey, SealedBlock, deal, open_bundle, seal,
-    verify_capsules,
+    Capsule, CapsuleStatement, Dealing, Dkg, HolderKey, Holders, Message, Packing, PublicKey,
+    SealedBlock, SecretShare, Session, SessionId, deal, open_bundle, seal, verify_capsules,
 };
 use conclave_types::{
-    BlockId, BundleHeader, BundleNonce, Era, G1Bytes, Gwei, Height, KeyId, Leg, NetworkId,
-    PayerAddress, RollupId, digest::keccak,
+    BlockId, BundleHeader, BundleNonce, Epoch, Era, G1Bytes, Gwei, Height, KeyId, Leg, NetworkId,
+    PayerAddress, RollupId, Round, ValidatorIndex, digest::keccak,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -32,6 +34,13 @@ fn main() {
     let chosen: Vec<usize> =
         std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     let parties = if chosen.is_empty() { PARTIES.to_vec() } else { chosen };
+    if !std::env::args().any(|argument| argument == "dkg") {
+        ciphertexts(&parties);
+    }
+    sharings(&parties);
+}
+
+fn ciphertexts(parties: &[usize]) {
     println!("{}; one thread; ms per ciphertext of 1 KiB; suite 0x01", machine());
     println!(
         "{:>4} {:>3} {:>3} {:>3} {:>4} | {:>8} {:>8} {:>8} | {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} | {:>9}",
@@ -53,7 +62,7 @@ fn main() {
     );
     for parties in parties {
         for bundles in BUNDLES {
-            row(parties, bundles);
+            row(*parties, bundles);
         }
     }
 }
@@ -150,4 +159,98 @@ fn row(parties: usize, count: usize) {
         packing.secrecy(),
         48 * block.share_count(),
     );
+}
+
+/// What making a key and handing it on cost one validator, every point being another's.
+fn sharings(parties: &[usize]) {
+    println!();
+    println!("{}; one thread; ms for one validator; fresh key, then resharing", machine());
+    println!(
+        "{:>4} {:>3} {:>3} {:>3} {:>8} | {:>8} {:>9} {:>9} {:>9} {:>8} | {:>9} | {:>9}",
+        "n",
+        "t",
+        "l",
+        "c",
+        "dealings",
+        "deal",
+        "check",
+        "decrypt",
+        "finish",
+        "share",
+        "in all",
+        "KB chain"
+    );
+    for parties in parties {
+        let packing = Packing::for_parties(*parties).unwrap();
+        let holders = Holders::one_each(*parties).unwrap();
+        let id = |epoch| SessionId {
+            network: NetworkId::new([3; 32]),
+            era: Era::ZERO,
+            epoch: Epoch::new(epoch),
+            round: Round::ZERO,
+        };
+        let fresh = Session::fresh(id(1), holders.clone(), packing).unwrap();
+        let (made, keys) = sharing(&fresh, *parties, |dkg, dealer| {
+            dkg.deal(ValidatorIndex::new(dealer), &[5; 32]).unwrap()
+        });
+        let shares: Vec<SecretShare> =
+            (0_u16..).zip(&keys).map(|(point, key)| made.my_share(key, point).unwrap()).collect();
+        let old = (made.outcome().unwrap().key(), holders.clone());
+        let reshare = Session::reshare(id(2), old, holders, packing).unwrap();
+        let count = usize::from(reshare.required());
+        sharing(&reshare, count, |dkg, dealer| {
+            dkg.reshare(dealer, &shares[usize::from(dealer)], &[6; 32]).unwrap()
+        });
+    }
+}
+
+/// One sharing with `count` dealings, and a row about it.
+fn sharing(
+    session: &Session,
+    count: usize,
+    deal: impl Fn(&Dkg, u16) -> Dealing,
+) -> (Dkg, Vec<HolderKey>) {
+    let mut dkg = Dkg::new(session.clone());
+    let validators = session.holders().iter().map(|(validator, _)| validator);
+    let keys: Vec<HolderKey> =
+        validators.map(|each| HolderKey::derive(session, each, &[4; 32])).collect();
+    let mut bytes = 0;
+    let (_, register) = timed(1, || {
+        for key in &keys {
+            let message = Message::Register(key.registration(session));
+            bytes += message.encode().len();
+            dkg.apply(key.validator(), &message).unwrap();
+        }
+    });
+    dkg.close_registration().unwrap();
+    let dealers = 0..u16::try_from(count).unwrap();
+    let (messages, deal) = timed(count, || {
+        let deal = |dealer| (dealer, Message::Deal(Box::new(deal(&dkg, dealer))));
+        dealers.clone().map(deal).collect::<Vec<_>>()
+    });
+    let (_, check) = timed(1, || {
+        for (dealer, message) in &messages {
+            bytes += message.encode().len();
+            let from = session.dealer(*dealer).unwrap();
+            dkg.apply(from, message).unwrap();
+        }
+    });
+    let key = &keys[keys.len() - 1];
+    let (complaints, decrypt) = timed(1, || dkg.complaints(key));
+    assert!(complaints.is_empty());
+    dkg.close_dealing().unwrap();
+    let (_, finish) = timed(1, || dkg.finish().unwrap());
+    let (_, share) = timed(1, || dkg.my_share(key, key.validator().as_u16()).unwrap());
+    let packing = session.packing();
+    println!(
+        "{:>4} {:>3} {:>3} {:>3} {count:>8} | {deal:>8.1} {check:>9.1} {decrypt:>9.1} \
+         {finish:>9.1} {share:>8.1} | {:>9.1} | {:>9.1}",
+        packing.parties(),
+        packing.quorum(),
+        packing.packing(),
+        packing.secrecy(),
+        register + deal + check + decrypt + finish + share,
+        f64::from(u32::try_from(bytes).unwrap()) / 1024.0,
+    );
+    (dkg, keys)
 }
