@@ -26,6 +26,7 @@
 //! [`Dkg::record`], which is quick. A message that is refused leaves no trace, and a block that carries
 //! one is invalid. An honest dealer is never disqualified, an honest complaint never an offence.
 
+mod admission;
 mod complaint;
 mod dealing;
 mod holders;
@@ -50,6 +51,13 @@ use blstrs::Scalar;
 use conclave_types::{Digest, ValidatorIndex};
 
 pub(crate) use self::polynomial::SharingPolynomial;
+use self::{
+    admission::Subject,
+    complaint::Verdict,
+    dealing::CheckedDealing,
+    registration::{RegisteredKey, Roster},
+    repair::Repair,
+};
 pub use self::{
     complaint::Complaint,
     dealing::Dealing,
@@ -61,12 +69,6 @@ pub use self::{
     repair::Disclosure,
     session::{Session, SessionError, SessionId},
     shares::{DealError, ShareUnavailable},
-};
-use self::{
-    complaint::Verdict,
-    dealing::CheckedDealing,
-    registration::{RegisteredKey, Roster},
-    repair::Repair,
 };
 
 /// Where an attempt is.
@@ -119,16 +121,6 @@ enum Content {
     Dealing(Arc<CheckedDealing>, Digest),
     Complaint { dealer: u16, point: u16, verdict: Verdict },
     Disclosure { dealer: u16, point: u16, value: Scalar },
-    Acknowledgement(Digest),
-}
-
-/// What a message is about: all that decides whether the state takes it at all.
-#[derive(Clone, Copy)]
-enum Subject {
-    Key,
-    Dealing { dealer: u16 },
-    Complaint { dealer: u16, point: u16 },
-    Disclosure { dealer: u16, point: u16 },
     Acknowledgement(Digest),
 }
 
@@ -207,24 +199,55 @@ impl Dkg {
         Ok(())
     }
 
-    /// Adds the dealings up that stand.
+    /// Adds the dealings up that stand, and finishes with that.
     ///
     /// # Errors
     ///
     /// [`AdvanceError::TooFew`] if they do not count enough, and [`AdvanceError::Stage`] if complaints
     /// were not awaited. The rest does not happen.
     pub fn finish(&mut self) -> Result<Arc<Outcome>, AdvanceError> {
-        if !matches!(self.stage, Stage::Complaining) {
-            return Err(AdvanceError::Stage { stage: self.stage.name() });
-        }
+        self.finish_with(self.add_up()?)
+    }
+
+    /// What the dealings that stand add up to. For many points that takes long; it changes nothing, so
+    /// it can run beside the state.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dkg::finish`].
+    pub fn add_up(&self) -> Result<Outcome, AdvanceError> {
+        self.awaiting_complaints()?;
         let (required, found) = (self.session.required(), self.standing());
         if found < required {
             return Err(AdvanceError::TooFew { required, found });
         }
-        let dealings: Vec<&CheckedDealing> = self.qualified().collect();
-        let outcome = Arc::new(Outcome::new(&self.session, &dealings)?);
+        Outcome::new(&self.session, &self.counting())
+    }
+
+    /// Finishes with what [`Dkg::add_up`] has found for this state.
+    ///
+    /// # Errors
+    ///
+    /// [`AdvanceError::OtherState`] if a complaint has been proved since, or the outcome is another
+    /// attempt's, and [`AdvanceError::Stage`] as [`Dkg::finish`].
+    pub fn finish_with(&mut self, outcome: Outcome) -> Result<Arc<Outcome>, AdvanceError> {
+        self.awaiting_complaints()?;
+        let counting = self.counting().into_iter().map(|dealing| dealing.dealer);
+        if outcome.session() != self.session.digest() || !outcome.qualified().eq(counting) {
+            return Err(AdvanceError::OtherState);
+        }
+        let outcome = Arc::new(outcome);
         self.stage = Stage::Finished(Arc::clone(&outcome));
         Ok(outcome)
+    }
+
+    fn awaiting_complaints(&self) -> Result<(), AdvanceError> {
+        match &self.stage {
+            Stage::Complaining => Ok(()),
+            Stage::Registering | Stage::Dealing | Stage::Finished(_) => {
+                Err(AdvanceError::Stage { stage: self.stage.name() })
+            }
+        }
     }
 
     /// Checks a message of `from` and takes it.
@@ -339,74 +362,18 @@ impl Dkg {
         }
     }
 
-    /// Whether the state takes a message of `from` about `subject`, its content aside.
-    fn admit(&self, from: ValidatorIndex, subject: Subject) -> Result<(), Refusal> {
-        let stage = Err(Refusal::Stage { stage: self.stage.name() });
-        let holds = |point| self.session.holders().points(from).contains(&point);
-        match (subject, &self.stage) {
-            (Subject::Key, Stage::Registering) => {
-                if self.session.holders().tickets(from) == 0 {
-                    return Err(Refusal::NotAHolder { from });
-                }
-                refuse_if(self.roster.key(from).is_some(), Refusal::AlreadyRegistered { from })
-            }
-            (Subject::Dealing { dealer }, Stage::Dealing) => {
-                if self.session.dealer(dealer) != Some(from) {
-                    return Err(Refusal::NotTheDealer { from, dealer });
-                }
-                refuse_if(self.dealings.contains_key(&dealer), Refusal::AlreadyDealt { dealer })
-            }
-            (Subject::Complaint { dealer, point }, Stage::Dealing | Stage::Complaining)
-                if holds(point) =>
-            {
-                self.admit_complaint(from, dealer)
-            }
-            (Subject::Complaint { dealer, point }, Stage::Finished(outcome)) if holds(point) => {
-                let counts = outcome.qualified().any(|qualified| qualified == dealer);
-                refuse_if(!counts, Refusal::NotQualified { dealer })?;
-                self.admit_complaint(from, dealer)
-            }
-            (Subject::Disclosure { dealer, point }, Stage::Finished(_)) if holds(point) => {
-                let repair = self.repairs.get(&dealer).ok_or(Refusal::NotUnderRepair { dealer })?;
-                let enough = repair.is_complete(self.session.packing()) || repair.contains(point);
-                refuse_if(enough, Refusal::AlreadyDisclosed { dealer, point })
-            }
-            (
-                Subject::Complaint { point, .. },
-                Stage::Dealing | Stage::Complaining | Stage::Finished(_),
-            )
-            | (Subject::Disclosure { point, .. }, Stage::Finished(_)) => {
-                Err(Refusal::NotTheHolder { from, point })
-            }
-            (Subject::Acknowledgement(found), Stage::Finished(outcome)) => {
-                let expected = outcome.digest();
-                refuse_if(self.roster.key(from).is_none(), Refusal::NotAHolder { from })?;
-                refuse_if(expected != found, Refusal::WrongResult { expected, found })?;
-                let again = self.acknowledged.contains(&from);
-                refuse_if(again, Refusal::AlreadyAcknowledged { from })
-            }
-            (Subject::Key, Stage::Dealing | Stage::Complaining | Stage::Finished(_))
-            | (
-                Subject::Dealing { .. },
-                Stage::Registering | Stage::Complaining | Stage::Finished(_),
-            )
-            | (Subject::Complaint { .. }, Stage::Registering)
-            | (
-                Subject::Disclosure { .. } | Subject::Acknowledgement(_),
-                Stage::Registering | Stage::Dealing | Stage::Complaining,
-            ) => stage,
-        }
-    }
-
-    fn admit_complaint(&self, from: ValidatorIndex, dealer: u16) -> Result<(), Refusal> {
-        self.dealing(dealer)?;
-        refuse_if(self.proved.contains(&dealer), Refusal::AlreadyProved { dealer })?;
-        let again = self.complaints.contains(&(from, dealer));
-        refuse_if(again, Refusal::AlreadyComplained { from, dealer })
-    }
-
     fn dealing(&self, dealer: u16) -> Result<&Arc<CheckedDealing>, Refusal> {
         self.dealings.get(&dealer).ok_or(Refusal::NoDealing { dealer })
+    }
+
+    /// The dealings that the result is made of: all that stand, or, of old points, the first that
+    /// determine the old polynomial.
+    fn counting(&self) -> Vec<&CheckedDealing> {
+        let count = match self.session.old() {
+            Some(_) => self.session.required().into(),
+            None => usize::MAX,
+        };
+        self.qualified().take(count).collect()
     }
 
     /// The dealings that no complaint was proved about, in chain order.
@@ -414,8 +381,4 @@ impl Dkg {
         let standing = self.order.iter().filter(|dealer| !self.proved.contains(dealer));
         standing.filter_map(|dealer| self.dealings.get(dealer)).map(Arc::as_ref)
     }
-}
-
-fn refuse_if(refused: bool, refusal: Refusal) -> Result<(), Refusal> {
-    if refused { Err(refusal) } else { Ok(()) }
 }

@@ -16,7 +16,7 @@ use crate::{Packing, PublicKey, SealedBlock, SecretShare, deal};
 mod keys;
 mod opening;
 mod sealing;
-mod vectors;
+pub(crate) mod vectors;
 
 pub(crate) const SEED: [u8; 32] = [0x5e; 32];
 

@@ -272,7 +272,7 @@ pub(crate) struct CheckedDealing {
     pub(crate) constant_g1: Option<G1Affine>,
     pub(crate) ephemeral: G1Affine,
     pub(crate) ephemeral_bytes: G1Bytes,
-    evaluations: Vec<Scalar>,
+    pub(crate) evaluations: Vec<Scalar>,
 }
 
 impl CheckedDealing {

@@ -25,6 +25,7 @@ use crate::{
 /// The public result of a sharing.
 #[derive(Clone, Debug)]
 pub struct Outcome {
+    session: Digest,
     key: PublicKey,
     /// The dealings that the result is made of, and how often each counts.
     terms: Vec<(u16, Scalar)>,
@@ -53,26 +54,27 @@ impl Outcome {
         &self.terms
     }
 
-    /// Adds up `dealings`, which are in chain order and count at least what is required.
+    /// Digest of the attempt that it is the outcome of.
+    pub(crate) const fn session(&self) -> Digest {
+        self.session
+    }
+
+    /// Adds up `dealings`, which are in chain order; of old points as many as are required.
     pub(crate) fn new(
         session: &Session,
         dealings: &[&CheckedDealing],
     ) -> Result<Self, AdvanceError> {
         let old = session.old();
-        let used = match old {
-            Some(_) => dealings.get(..usize::from(session.required())).unwrap_or(dealings),
-            None => dealings,
-        };
         let weights = match old {
-            Some(old) => resharing_weights(old, used),
-            None => vec![Scalar::ONE; used.len()],
+            Some(old) => resharing_weights(old, dealings),
+            None => vec![Scalar::ONE; dealings.len()],
         };
-        let sum = sum(session, used, old.is_some().then_some(weights.as_slice()));
+        let sum = sum(session, dealings, old.is_some().then_some(weights.as_slice()));
         let packing = session.packing();
         let public_key = match old {
             Some(old) => old.key.encryption_key().public_key,
             None => {
-                let constants = used.iter().filter_map(|dealing| dealing.constant_g1.as_ref());
+                let constants = dealings.iter().filter_map(|dealing| dealing.constant_g1.as_ref());
                 encode_one(
                     &constants.fold(G1Projective::identity(), |sum, point: &G1Affine| sum + point),
                 )
@@ -99,8 +101,8 @@ impl Outcome {
         }
         let digest = hasher.finish();
         let key = PublicKey::new(session.id().network, &key)?;
-        let terms = used.iter().map(|dealing| dealing.dealer).zip(weights).collect();
-        Ok(Self { key, terms, digest })
+        let terms = dealings.iter().map(|dealing| dealing.dealer).zip(weights).collect();
+        Ok(Self { session: session.digest(), key, terms, digest })
     }
 }
 

@@ -4,7 +4,8 @@ use conclave_types::ValidatorIndex;
 
 use crate::key::KeyError;
 
-/// Why an attempt does not go on. After all but the first the chain begins another.
+/// Why an attempt does not go on. Too few holders or dealings make the chain begin
+/// another; the rest is the caller's mistake or does not happen.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum AdvanceError {
     /// The attempt is at another stage.
@@ -29,6 +30,9 @@ pub enum AdvanceError {
         /// What they count.
         found: u16,
     },
+    /// The dealings were added up in another state.
+    #[error("the outcome is of another attempt, or of other dealings")]
+    OtherState,
     /// A resharing would change the key: the verification keys of the old sharing were no sharing.
     #[error("the resharing would change the key")]
     KeyChanged,

@@ -20,6 +20,7 @@ mod fresh;
 mod random;
 mod repairing;
 mod resharing;
+mod vectors;
 
 fn v(index: u16) -> ValidatorIndex {
     ValidatorIndex::new(index)

@@ -10,7 +10,7 @@ use crate::{
     seal::{encode_legs, seal_plaintext},
 };
 
-const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/encryption-v1.json");
+const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors");
 
 #[test]
 fn the_pinned_vectors_hold() {
@@ -45,14 +45,19 @@ fn the_pinned_vectors_hold() {
         "beacon_opening": hex::encode(openings[0].as_bytes()),
         "beacon": hex::encode(beacon(&openings[0]).as_bytes()),
     });
-    let path = Path::new(PATH);
+    pin("encryption-v1.json", &found);
+}
+
+/// Compares with the vectors of that name; where there are none, writes them and fails.
+pub(crate) fn pin(name: &str, found: &serde_json::Value) {
+    let path = Path::new(DIRECTORY).join(name);
     if !path.exists() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let text = serde_json::to_string_pretty(&found).unwrap();
+        std::fs::create_dir_all(DIRECTORY).unwrap();
+        let text = serde_json::to_string_pretty(found).unwrap();
         std::fs::write(path, text + "\n").unwrap();
         panic!("there were no vectors; they are written now, to be read and committed");
     }
     let pinned: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    assert_eq!(found, pinned);
+    assert_eq!(*found, pinned);
 }

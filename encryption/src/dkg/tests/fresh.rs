@@ -143,6 +143,30 @@ fn a_message_can_be_checked_beside_the_state_and_recorded_later() {
 }
 
 #[test]
+fn the_sum_can_be_computed_beside_the_state() {
+    let (mut dkg, keys) = registered(&session(&[1; 4]), |_| true);
+    for dealer in 0..3 {
+        let dealing = dkg.deal(v(dealer), &seed(dealer)).unwrap();
+        post(&mut dkg, dealing).unwrap();
+    }
+    let wrong = rogue(&dkg, 3, |dealing| spoil(dealing, 0));
+    post(&mut dkg, wrong).unwrap();
+    assert_eq!(dkg.add_up().unwrap_err(), AdvanceError::Stage { stage: "dealing" });
+    dkg.close_dealing().unwrap();
+    let early = dkg.add_up().unwrap();
+    let complaint = dkg.complaints(&keys[0]).remove(0);
+    dkg.apply(v(0), &Message::Complain(complaint)).unwrap();
+    assert_eq!(dkg.finish_with(early).unwrap_err(), AdvanceError::OtherState);
+    let foreign = Run::fresh(&[1; 4]).outcome().clone();
+    assert_eq!(dkg.finish_with(foreign).unwrap_err(), AdvanceError::OtherState);
+    let outcome = dkg.add_up().unwrap();
+    let digest = outcome.digest();
+    assert_eq!(dkg.finish_with(outcome.clone()).unwrap().digest(), digest);
+    let finished = AdvanceError::Stage { stage: "finished" };
+    assert_eq!(dkg.finish_with(outcome).unwrap_err(), finished);
+}
+
+#[test]
 fn messages_at_the_wrong_stage_or_twice_are_refused_and_nobodys_fault() {
     let session = session(&[1; 4]);
     let registration = |validator: u16| {
@@ -217,6 +241,26 @@ fn the_same_seed_deals_the_same_and_another_attempt_deals_something_else() {
         assert_ne!(other.constant, dealing.constant);
         assert_ne!(other.coefficients, dealing.coefficients);
     }
+}
+
+/// Under one mask the difference of two evaluations would be in the open.
+#[test]
+fn no_two_evaluations_have_one_mask() {
+    let (mut dkg, keys) = registered(&session(&[2, 1, 1]), |_| true);
+    for dealer in 0..3 {
+        let dealing = dkg.deal(v(dealer), &SEED).unwrap();
+        post(&mut dkg, dealing).unwrap();
+    }
+    let mut masks = BTreeSet::new();
+    for dealing in dkg.dealings.values() {
+        for point in 0..4_u16 {
+            let key = &keys[dkg.session.holders().holder(point).unwrap().as_usize()];
+            let value = dkg.evaluation(key, dealing, point).unwrap();
+            let masked = dealing.evaluations[usize::from(point)];
+            masks.insert((masked - value.0).to_bytes_be());
+        }
+    }
+    assert_eq!(masks.len(), 3 * 4);
 }
 
 #[test]
