@@ -260,6 +260,18 @@ mod tests {
         assert_eq!((assigned.packing().quorum(), assigned.packing().secrecy()), (4, 3));
     }
 
+    /// Powers that fall off like 1/k, with some noise: few large ones, many small ones.
+    #[test]
+    fn large_and_unequal_committees_share_within_a_few_points_each() {
+        for count in [16_u64, 31, 64, 100] {
+            let noise = |k: u64| k.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 44;
+            let powers: Vec<u64> = (1..=count).map(|k| 10_000_000 / k + noise(k)).collect();
+            let assigned = Tickets::assign(&powers, &TicketRule::DEFAULT).unwrap();
+            let points = u64::from(assigned.packing().parties());
+            assert!(points <= 4 * count, "{points} points for {count} validators");
+        }
+    }
+
     #[test]
     fn powers_that_are_none_and_rules_that_cannot_hold_are_refused() {
         let rule = TicketRule::DEFAULT;
