@@ -140,6 +140,9 @@ fn a_message_can_be_checked_beside_the_state_and_recorded_later() {
     let again = Session::fresh(id(1, 1), session.holders().clone(), session.packing()).unwrap();
     let (mut other, _) = registered(&again, |_| true);
     assert_eq!(other.record(check(0)), Err(Refusal::OtherAttempt));
+    let registration = Message::Register(keys(&session)[0].registration(&session));
+    let key = Dkg::new(session).check(v(0), &registration).unwrap();
+    assert_eq!(Dkg::new(again).record(key), Err(Refusal::OtherAttempt));
 }
 
 #[test]

@@ -35,7 +35,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// Each deals as it behaves; `honest` makes the honest dealing of a number.
+    /// Each deals as it behaves; the constant is the old share, for a resharing.
     fn play(&mut self, dealers: &[(u16, Behaviour)], constant: impl Fn(u16) -> Option<Scalar>) {
         for (dealer, behaviour) in dealers {
             let mask = match behaviour {
@@ -119,11 +119,12 @@ proptest! {
             prop_assert!(standing < session.required());
             return Ok(());
         };
-        // Those who kept silent may have been cheated and get nothing; all others have their shares.
-        let active = |each: &Behaviour| !matches!(each, Behaviour::Silent | Behaviour::Absent);
+        // Those who kept silent may have been cheated, those who slandered have wasted the complaint that
+        // was theirs to make; all others have their shares.
+        let owed = |each: &Behaviour| matches!(each, Behaviour::Honest | Behaviour::Cheats(_));
         let mut shares = Vec::new();
         for (validator, range) in session.holders().iter() {
-            if active(&behaviours[validator.as_usize()]) {
+            if owed(&behaviours[validator.as_usize()]) {
                 for point in range {
                     let share = scene.dkg.my_share(&scene.keys[validator.as_usize()], point);
                     shares.push((point, share.unwrap()));
@@ -153,7 +154,7 @@ proptest! {
             return Ok(());
         };
         prop_assert_eq!(outcome.key().id(), old.key().id());
-        for (index, heir) in (0_u16..).zip(&heirs).filter(|(_, heir)| active(heir)) {
+        for (index, heir) in (0_u16..).zip(&heirs).filter(|(_, heir)| owed(heir)) {
             let share = scene.dkg.my_share(&scene.keys[usize::from(index)], index).unwrap();
             prop_assert!(share.matches(outcome.key(), index), "{heir:?}");
         }
