@@ -5,11 +5,10 @@ use conclave_encryption::SealingKey;
 use conclave_grpc::messages as v1;
 use conclave_types::{
     BlockBody, BlockHeader, BundleId, Certificate, Committee, Digest, Genesis, Gwei, Height, KeyId,
-    NetworkId, ValidatorIndex,
+    NetworkId, SignatureBytes, ValidatorIndex,
     digest::SigningDomain,
     wire::{self, WireError},
 };
-use ed25519_dalek::{Signature, VerifyingKey};
 
 use crate::ClientError;
 
@@ -127,13 +126,9 @@ impl Network {
     }
 
     fn is_signed_by(&self, validator: ValidatorIndex, digest: &Digest, signature: &[u8]) -> bool {
-        let (Some(member), Ok(signature)) =
-            (self.committee.get(validator), Signature::from_slice(signature))
-        else {
-            return false;
-        };
-        VerifyingKey::from_bytes(member.consensus_key.as_bytes())
-            .is_ok_and(|key| key.verify_strict(digest.as_bytes(), &signature).is_ok())
+        let Ok(signature) = signature.try_into().map(SignatureBytes::new) else { return false };
+        let member = self.committee.get(validator);
+        member.is_some_and(|member| member.consensus_key.has_signed(digest, &signature))
     }
 
     /// Checks that a quorum decided the block that a validator serves: the certificate, the header

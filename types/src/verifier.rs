@@ -8,7 +8,7 @@ use std::fmt;
 
 use ed25519_dalek::{Signature, VerifyingKey};
 
-use crate::{certificate::SignatureBytes, ids::Digest};
+use crate::{certificate::SignatureBytes, committee::ConsensusKey, ids::Digest};
 
 /// Judges ed25519 signatures. The verdict is a function of the three arguments, the one that
 /// [`StrictVerifier`] gives.
@@ -25,5 +25,15 @@ impl Verifier for StrictVerifier {
     fn is_signed(&self, key: &VerifyingKey, message: &Digest, signature: &SignatureBytes) -> bool {
         let signature = Signature::from_bytes(signature.as_bytes());
         key.verify_strict(message.as_bytes(), &signature).is_ok()
+    }
+}
+
+impl ConsensusKey {
+    /// [`StrictVerifier`]'s verdict for a key that is still bytes; bytes that are no key have signed
+    /// nothing.
+    #[must_use]
+    pub fn has_signed(&self, message: &Digest, signature: &SignatureBytes) -> bool {
+        VerifyingKey::from_bytes(self.as_bytes())
+            .is_ok_and(|key| StrictVerifier.is_signed(&key, message, signature))
     }
 }
