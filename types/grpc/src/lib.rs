@@ -2,7 +2,10 @@
 //!
 //! The messages live in [`conclave_types::proto`], which layer 0 can read without tonic; this crate
 //! adds what only the shells need: `submit_service_client::SubmitServiceClient`,
-//! `sequence_service_server::SequenceService` and so on.
+//! `sequence_service_server::SequenceService` and so on. Every server of the shells, gRPC or not, listens
+//! through [`doors`].
+
+pub mod doors;
 
 pub use conclave_types::proto::v1 as messages;
 
