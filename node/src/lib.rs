@@ -15,6 +15,7 @@
 pub mod config;
 pub mod driver;
 pub mod errors;
+pub mod essential;
 pub mod genesis;
 pub mod keys;
 pub mod logging;

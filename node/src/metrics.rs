@@ -10,6 +10,7 @@ use std::{
 };
 
 use axum::{Router, extract::State, http::header, response::IntoResponse, routing::get};
+use conclave_grpc::doors::{Bounds, Doors};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{
@@ -20,13 +21,16 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     driver::{Driver, Snapshot},
+    essential::Essentials,
     network::{Network, PeerTraffic},
 };
+
+/// Collectors and people who look: a handful. A page is a request of milliseconds.
+const BOUNDS: Bounds = Bounds { connections_max: 64, idle_max: Duration::from_secs(60) };
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LevelLabel {
@@ -242,18 +246,15 @@ pub struct Page {
 pub async fn serve(
     address: SocketAddr,
     page: Page,
+    essentials: &Essentials,
     stop: CancellationToken,
 ) -> Result<SocketAddr, MetricsError> {
     let refused = |source| MetricsError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(refused)?;
-    let bound = listener.local_addr().map_err(refused)?;
+    let doors = Doors::open(address, BOUNDS).await.map_err(refused)?;
+    let bound = doors.address().map_err(refused)?;
     let router = Router::new().route("/metrics", get(show)).with_state(page);
-    tokio::spawn(async move {
-        let server = axum::serve(listener, router);
-        if let Err(error) = server.with_graceful_shutdown(stop.cancelled_owned()).await {
-            tracing::error!(%error, "the metrics server failed");
-        }
-    });
+    let server = axum::serve(doors, router).with_graceful_shutdown(stop.cancelled_owned());
+    tokio::spawn(essentials.clone().watch("metrics server", server.into_future()));
     Ok(bound)
 }
 

@@ -36,7 +36,7 @@ pub use outbox::Lane;
 pub use peers::{PeerTraffic, Roster};
 
 use self::{peers::Peers, swarm::SwarmCommand};
-use crate::driver::Inbox;
+use crate::{driver::Inbox, essential::Essentials};
 
 /// Commands that may wait for the swarm; more than that means that it is gone.
 const COMMANDS_MAX: usize = 1_024;
@@ -99,12 +99,17 @@ impl Network {
     /// # Errors
     ///
     /// If the address cannot be listened on or the genesis holds a bad network key.
-    pub async fn start(config: NetworkConfig, inbox: Inbox) -> Result<Self, NetworkError> {
+    pub async fn start(
+        config: NetworkConfig,
+        inbox: Inbox,
+        essentials: &Essentials,
+    ) -> Result<Self, NetworkError> {
         let roster = Roster::new(&config.genesis, &config.keypair)?;
         let peers = Arc::new(Peers::new(roster, config.network, config.full_peers_max));
         let (commands, orders) = mpsc::channel(COMMANDS_MAX);
-        let address =
-            swarm::start(config, Arc::clone(&peers), orders, commands.clone(), inbox).await?;
+        let (task, address) =
+            swarm::start(config, Arc::clone(&peers), commands.clone(), inbox).await?;
+        tokio::spawn(essentials.clone().watch("p2p transport", task.run(orders)));
         Ok(Self { peers, commands, address })
     }
 

@@ -14,12 +14,13 @@ use conclave_sequencer::{
 use conclave_types::{ConsensusKey, Genesis, Height, digest::SigningDomain};
 use rand_core::{OsRng, RngCore as _};
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::Config,
     driver::{self, Channels, Driver, DriverError, RevealedTip},
+    essential::{Essentials, TaskError},
     keys::{self, KeyFileError},
     metrics::{self, Metrics, MetricsError},
     network::{AddressBook, Network, NetworkConfig, NetworkError},
@@ -88,6 +89,9 @@ pub enum NodeError {
     /// The driver stopped by itself.
     #[error(transparent)]
     Driver(#[from] DriverError),
+    /// A task that the node cannot do without is gone.
+    #[error(transparent)]
+    Task(#[from] TaskError),
 }
 
 /// Where a node really listens, as it writes it to `data_dir/addresses.json`.
@@ -109,6 +113,7 @@ pub struct Node {
     network: Network,
     stop: CancellationToken,
     tasks: TaskTracker,
+    deaths: mpsc::Receiver<TaskError>,
     end: oneshot::Receiver<Result<(), DriverError>>,
 }
 
@@ -132,7 +137,8 @@ impl Node {
             addresses: AddressBook::new(config.p2p.peers.clone(), config.p2p.peers_file.clone()),
             full_peers_max: config.p2p.full_peers_max,
         };
-        let network = Network::start(network, channels.inbox()).await?;
+        let (essentials, deaths) = Essentials::new();
+        let network = Network::start(network, channels.inbox(), &essentials).await?;
         let metrics = Arc::new(Metrics::new());
         let reader = store.reader();
         let parts = driver::Parts {
@@ -151,7 +157,7 @@ impl Node {
             driver: driver.clone(),
             network: network.clone(),
         };
-        let page = metrics::serve(config.metrics.listen, page, stop.clone()).await?;
+        let page = metrics::serve(config.metrics.listen, page, &essentials, stop.clone()).await?;
         let parts = rpc::Parts {
             genesis,
             driver: driver.clone(),
@@ -163,6 +169,7 @@ impl Node {
             batch_streams_max: config.grpc.batch_streams_max,
             web_origins: config.grpc.origins(),
             tasks: tasks.clone(),
+            essentials,
         };
         let grpc = rpc::serve(config.grpc.listen, parts, stop.clone()).await?;
         let addresses = Addresses {
@@ -178,7 +185,7 @@ impl Node {
             "listening"
         );
         tasks.close();
-        Ok(Self { addresses, driver, network, stop, tasks, end })
+        Ok(Self { addresses, driver, network, stop, tasks, deaths, end })
     }
 
     /// Where the node really listens.
@@ -201,15 +208,16 @@ impl Node {
     /// If the node had to stop by itself.
     #[expect(clippy::cognitive_complexity, reason = "what the macros of tracing expand to")]
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
-        let ended = tokio::select! {
-            () = stop => None,
-            end = &mut self.end => Some(end),
-        };
+        let (mut ended, mut death) = (None, None);
+        tokio::select! {
+            () = stop => tracing::info!("stopping"),
+            end = &mut self.end => ended = Some(end),
+            Some(task) = self.deaths.recv() => death = Some(task),
+        }
         self.stop.cancel();
         let end = match ended {
             Some(end) => end,
             None => {
-                tracing::info!("stopping");
                 self.driver.stop().await;
                 let last = tokio::time::timeout(STOP_PATIENCE, &mut self.end).await;
                 last.or(Err(DriverError::Stuck))?
@@ -220,7 +228,8 @@ impl Node {
         if tokio::time::timeout(CLIENT_PATIENCE, self.tasks.wait()).await.is_err() {
             tracing::debug!("clients hold on to their connections");
         }
-        Ok(end.or(Err(DriverError::Gone))??)
+        end.or(Err(DriverError::Gone))??;
+        death.map_or(Ok(()), |death| Err(death.into()))
     }
 }
 
@@ -329,4 +338,32 @@ fn write_addresses(path: &Path, addresses: &Addresses) -> Result<(), NodeError> 
     let mut file = std::fs::File::create(&draft).map_err(io)?;
     file.write_all(&json).and_then(|()| file.sync_all()).map_err(io)?;
     std::fs::rename(&draft, path).map_err(io)
+}
+
+#[cfg(test)]
+mod tests {
+    use conclave_types::Params;
+
+    use super::*;
+    use crate::genesis::{Plan, make};
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_node_whose_transport_is_gone_stops_and_says_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let plan = Plan {
+            name: "one".to_owned(),
+            validators: 1,
+            rollups: Vec::new(),
+            accounts: Vec::new(),
+            params: Params::default(),
+            base_port: 0,
+            time: driver::now(),
+        };
+        make(&plan, &directory.path().join("net")).unwrap();
+        let config = directory.path().join("net/validator-0/config.toml");
+        let node = Node::start(&Config::load(&config).unwrap(), false).await.unwrap();
+        node.network.stop().await;
+        let error = node.run(std::future::pending()).await.unwrap_err();
+        assert!(matches!(error, NodeError::Task(TaskError::Ended("p2p transport"))), "{error:?}");
+    }
 }

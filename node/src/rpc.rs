@@ -15,30 +15,27 @@ pub(crate) mod web;
 
 use std::{net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
-use conclave_grpc::v1::{
-    node_service_server::NodeServiceServer, sequence_service_server::SequenceServiceServer,
-    submit_service_server::SubmitServiceServer,
+use conclave_grpc::{
+    doors::{Bounds, Doors},
+    v1::{
+        node_service_server::NodeServiceServer, sequence_service_server::SequenceServiceServer,
+        submit_service_server::SubmitServiceServer,
+    },
 };
 use conclave_sequencer::archive::ArchiveError;
 use conclave_types::{EncryptedBundle, Genesis, NetworkId, ValidatorIndex, digest::SigningDomain};
 use ed25519_dalek::{Signer as _, SigningKey};
 use futures::Stream;
-use tokio::{
-    net::TcpListener,
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::{
-    Status,
-    service::InterceptorLayer,
-    transport::{Server, server::TcpIncoming},
-};
+use tonic::{Status, service::InterceptorLayer, transport::Server};
 use tonic_web::GrpcWebLayer;
 
 use self::{recent::Recent, web::WebOrigin};
 use crate::{
     driver::{AskError, Driver},
+    essential::Essentials,
     metrics::Metrics,
     network::Network,
     store::{RocksStore, StoreError},
@@ -56,6 +53,9 @@ const CALL_PATIENCE: Duration = Duration::from_secs(30);
 const CALLS_PER_CONNECTION_MAX: u32 = 512;
 /// A connection that says nothing is asked whether it lives.
 const KEEPALIVE: Duration = Duration::from_secs(20);
+/// One connection carries all calls of a client. A quarter of the files that a node needs at least may be
+/// clients; one that does not even answer [`KEEPALIVE`] is gone well before it counts as idle.
+const BOUNDS: Bounds = Bounds { connections_max: 1_024, idle_max: Duration::from_secs(60) };
 
 /// Why the API cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -115,6 +115,8 @@ pub struct Parts {
     pub(crate) web_origins: Vec<WebOrigin>,
     /// Tasks that the node waits for when it stops.
     pub tasks: TaskTracker,
+    /// Where the server itself is looked after.
+    pub essentials: Essentials,
 }
 
 /// What every service needs.
@@ -251,8 +253,8 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> Result<SocketAddr, RpcError> {
     let refused = |source| RpcError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(refused)?;
-    let bound = listener.local_addr().map_err(refused)?;
+    let doors = Doors::open(address, BOUNDS).await.map_err(refused)?;
+    let bound = doors.address().map_err(refused)?;
     let context = Arc::new(Context {
         genesis_json: serde_json::to_string(&*parts.genesis)?,
         network_id: parts.genesis.network_id(),
@@ -295,14 +297,8 @@ pub async fn serve(
         .add_service(submit.max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(sequence.max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(node.max_decoding_message_size(REQUEST_BYTES_MAX));
-    // The builder's own `tcp_nodelay` does not reach connections that are accepted outside of it.
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    parts.tasks.spawn(async move {
-        let served = router.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await;
-        if let Err(error) = served {
-            tracing::error!(%error, "the gRPC server failed");
-        }
-    });
+    let served = router.serve_with_incoming_shutdown(doors.guests(), stop.cancelled_owned());
+    parts.tasks.spawn(parts.essentials.watch("gRPC server", served));
     Ok(bound)
 }
 

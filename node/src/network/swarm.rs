@@ -13,6 +13,7 @@ use libp2p::{
 };
 use tokio::{
     sync::mpsc,
+    task::JoinSet,
     time::{Instant, MissedTickBehavior},
 };
 
@@ -58,23 +59,32 @@ pub(super) enum SwarmCommand {
     Stop,
 }
 
+/// Why the transport cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SwarmError {
+    #[error("the stream protocols are taken")]
+    Protocols,
+    #[error("the listener closed, so nobody can connect any more")]
+    Listener(#[source] Option<std::io::Error>),
+}
+
 #[derive(NetworkBehaviour)]
 struct Behaviour {
     blocked: allow_block_list::Behaviour<allow_block_list::BlockedPeers>,
-    limits: connection_limits::Behaviour,
+    strangers: connection_limits::Behaviour,
+    each_peer: connection_limits::Behaviour,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     stream: libp2p_stream::Behaviour,
 }
 
-/// Listens and starts the task; returns the address that it really listens on.
+/// Listens; returns the task, to be run, and the address that it really listens on.
 pub(super) async fn start(
     config: NetworkConfig,
     peers: Arc<Peers>,
-    orders: mpsc::Receiver<SwarmCommand>,
     commands: mpsc::Sender<SwarmCommand>,
     inbox: Inbox,
-) -> Result<Multiaddr, NetworkError> {
+) -> Result<(SwarmTask, Multiaddr), NetworkError> {
     let mut swarm = build(&config, &peers)?;
     let wanted = config.listen;
     swarm.listen_on(wanted.clone()).map_err(|source| NetworkError::Listen {
@@ -98,12 +108,12 @@ pub(super) async fn start(
         dials: BTreeMap::new(),
         banned: BTreeMap::new(),
         inbound: BTreeMap::new(),
+        sessions: JoinSet::new(),
         commands,
         inbox,
     };
-    tokio::spawn(task.run(orders));
     // Only an address that names another peer is refused, and this one names none or us.
-    Ok(address.unwrap_or(wanted))
+    Ok((task, address.unwrap_or(wanted)))
 }
 
 fn build(config: &NetworkConfig, peers: &Peers) -> Result<Swarm<Behaviour>, NetworkError> {
@@ -111,21 +121,24 @@ fn build(config: &NetworkConfig, peers: &Peers) -> Result<Swarm<Behaviour>, Netw
         |error: Box<dyn std::error::Error + Send + Sync>| NetworkError::Transport(error);
     let members = u32::try_from(config.genesis.members.len()).unwrap_or(u32::MAX);
     let peers_max = members.saturating_add(config.full_peers_max);
-    let limits = connection_limits::ConnectionLimits::default()
+    let everyone = connection_limits::ConnectionLimits::default()
         .with_max_pending_incoming(Some(PENDING_MAX))
-        .with_max_established_per_peer(Some(CONNECTIONS_PER_PEER_MAX))
         .with_max_established(Some(peers_max.saturating_mul(CONNECTIONS_PER_PEER_MAX)));
-    let mut limits = connection_limits::Behaviour::new(limits);
+    let mut strangers = connection_limits::Behaviour::new(everyone);
     // Strangers cannot use up the connections that validators need.
     for validator in peers.roster.validators() {
-        limits.bypass_peer_id(validator);
+        strangers.bypass_peer_id(validator);
     }
+    // Nobody is above this one: a validator may be as broken or as hostile as anyone.
+    let each = connection_limits::ConnectionLimits::default()
+        .with_max_established_per_peer(Some(CONNECTIONS_PER_PEER_MAX));
     let public = config.keypair.public();
     let identify = identify::Config::new("/conclave/1".to_owned(), public)
         .with_agent_version(concat!("conclave/", env!("CARGO_PKG_VERSION")).to_owned());
     let behaviour = Behaviour {
         blocked: allow_block_list::Behaviour::default(),
-        limits,
+        strangers,
+        each_peer: connection_limits::Behaviour::new(each),
         identify: identify::Behaviour::new(identify),
         ping: ping::Behaviour::new(
             ping::Config::new().with_interval(PING_EVERY).with_timeout(PING_PATIENCE),
@@ -150,7 +163,8 @@ struct Dial {
     wait: Duration,
 }
 
-struct SwarmTask {
+/// The task, before it runs.
+pub(super) struct SwarmTask {
     swarm: Swarm<Behaviour>,
     peers: Arc<Peers>,
     addresses: AddressBook,
@@ -158,18 +172,21 @@ struct SwarmTask {
     banned: BTreeMap<PeerId, Instant>,
     /// Hands each session the streams that its peer opens.
     inbound: BTreeMap<PeerId, mpsc::Sender<(Lane, Stream)>>,
+    /// Running sessions: whose each is, and at its end whether it panicked.
+    sessions: JoinSet<(PeerId, bool)>,
     commands: mpsc::Sender<SwarmCommand>,
     inbox: Inbox,
 }
 
 impl SwarmTask {
-    async fn run(mut self, mut orders: mpsc::Receiver<SwarmCommand>) {
+    /// Runs until it is told to stop.
+    pub(super) async fn run(
+        mut self,
+        mut orders: mpsc::Receiver<SwarmCommand>,
+    ) -> Result<(), SwarmError> {
         let mut control = self.swarm.behaviour().stream.new_control();
         let lanes = Lane::ALL.map(|lane| control.accept(lane.protocol()));
-        let [Ok(mut urgent), Ok(mut bulk)] = lanes else {
-            tracing::error!("the stream protocols are taken");
-            return;
-        };
+        let [Ok(mut urgent), Ok(mut bulk)] = lanes else { return Err(SwarmError::Protocols) };
         let mut tick = tokio::time::interval(DIAL_TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -180,7 +197,8 @@ impl SwarmTask {
                     Some(SwarmCommand::Ban(peer)) => self.ban(peer),
                     Some(SwarmCommand::Stop) | None => break,
                 },
-                event = self.swarm.select_next_some() => self.on_event(event),
+                event = self.swarm.select_next_some() => self.on_event(event)?,
+                Some(ended) = self.sessions.join_next() => self.on_session_end(ended),
                 Some((peer, stream)) = urgent.next() => self.on_stream(peer, Lane::Urgent, stream),
                 Some((peer, stream)) = bulk.next() => self.on_stream(peer, Lane::Bulk, stream),
                 _ = tick.tick() => {
@@ -193,13 +211,14 @@ impl SwarmTask {
         for peer in connected {
             self.peers.disconnect(&peer);
         }
+        Ok(())
     }
 
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "libp2p tells much that concerns nobody here"
     )]
-    fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+    fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) -> Result<(), SwarmError> {
         match event {
             SwarmEvent::ConnectionEstablished { peer_id, num_established, .. } => {
                 self.dials.remove(&peer_id);
@@ -222,8 +241,12 @@ impl SwarmTask {
             SwarmEvent::ListenerError { error, .. } => {
                 tracing::warn!(%error, "the p2p listener failed");
             }
+            SwarmEvent::ListenerClosed { reason, .. } => {
+                return Err(SwarmError::Listener(reason.err()));
+            }
             _ => {}
         }
+        Ok(())
     }
 
     fn start_session(&mut self, peer: PeerId) {
@@ -241,7 +264,18 @@ impl SwarmTask {
             inbox: self.inbox.clone(),
             commands: self.commands.clone(),
         };
-        tokio::spawn(session.run(incoming));
+        self.sessions.spawn(async move {
+            let panicked = tokio::spawn(session.run(incoming)).await.is_err();
+            (peer, panicked)
+        });
+    }
+
+    /// A session that panicked would leave its peer connected and unheard: both sides begin anew.
+    fn on_session_end(&mut self, ended: Result<(PeerId, bool), tokio::task::JoinError>) {
+        if let Ok((peer, true)) = ended {
+            tracing::error!(%peer, "a session panicked");
+            self.disconnect(peer);
+        }
     }
 
     fn on_stream(&mut self, peer: PeerId, lane: Lane, stream: Stream) {

@@ -8,7 +8,14 @@ use conclave_types::{
     ValidatorIndex,
 };
 use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
-use libp2p::{PeerId, Stream, Swarm, noise, swarm::SwarmEvent, tcp, yamux};
+use libp2p::{
+    PeerId, Stream, Swarm, noise,
+    swarm::{
+        SwarmEvent,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+    tcp, yamux,
+};
 
 use super::{frame::Hello, *};
 use crate::driver::Channels;
@@ -60,7 +67,7 @@ impl World {
             addresses: AddressBook::new(peers, None),
             full_peers_max: full_max,
         };
-        let network = Network::start(config, channels.inbox()).await.unwrap();
+        let network = Network::start(config, channels.inbox(), &Essentials::new().0).await.unwrap();
         TestNode { network, channels, seen: VecDeque::new() }
     }
 }
@@ -413,6 +420,33 @@ async fn strangers_are_limited_in_number_and_validators_are_not() {
     assert!(second.is_shunned().await);
     let _validator = Talker::new(world.keypair(3), &node, good).await;
     assert_eq!(node.expect_up().await, validator(3));
+}
+
+#[tokio::test]
+async fn a_validator_too_has_a_few_connections_and_no_more() {
+    let world = World::new();
+    let mut node = world.node(0, Vec::new()).await;
+    let good = Hello::new(world.genesis.network_id());
+    let mut talker = Talker::new(world.keypair(2), &node, good).await;
+    assert_eq!(node.expect_up().await, validator(2));
+    let swarm = &mut talker.0.swarm;
+    // Four connections in all: the one of the session, three of these.
+    for _ in 0..5 {
+        let again = DialOpts::peer_id(talker.0.target)
+            .addresses(vec![talker.0.address.clone()])
+            .condition(PeerCondition::Always)
+            .build();
+        swarm.dial(again).unwrap();
+    }
+    let mut refused = 0;
+    while refused < 2 {
+        let event = swarm.select_next_some().await;
+        refused += u32::from(matches!(event, SwarmEvent::ConnectionClosed { .. }));
+    }
+    let message = status(1).encode();
+    let length = u32::try_from(message.len()).unwrap();
+    talker.say(&[&length.to_be_bytes(), message.as_slice()].concat()).await;
+    assert_eq!(node.expect_message().await, (validator(2), status(1)), "the session goes on");
 }
 
 #[tokio::test]
