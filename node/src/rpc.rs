@@ -7,6 +7,7 @@
 //! buffer; live and history are the same path.
 
 mod recent;
+pub mod requests;
 mod sequence;
 mod status;
 mod submit;

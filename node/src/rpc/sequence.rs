@@ -7,19 +7,20 @@ use conclave_grpc::v1::sequence_service_server::SequenceService;
 use conclave_sequencer::archive::{self, ArchiveError};
 use conclave_types::{
     Batch, Height, RollupId,
-    proto::v1::{self, stream_batches_request::Start, stream_batches_response::Event},
+    proto::v1::{self, stream_batches_response::Event},
 };
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use super::{Answers, Context, Feed};
+use super::{
+    Answers, Context, Feed,
+    requests::{BatchPage, BatchStream, Begin},
+};
 use crate::{
     driver::RevealedTip,
     store::{RocksStore, StoreError},
 };
 
-/// Batches that a page may hold, as the proto says.
-const PAGE_BATCHES_MAX: u32 = 100;
 /// Bytes after which a page is cut. A page always holds one batch, whatever its size.
 const PAGE_BYTES: usize = 3 << 20;
 /// Batches that a stream reads ahead, and the bytes after which it reads no more of them; one may be as
@@ -33,10 +34,9 @@ const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
 pub(super) struct Sequence(pub(super) Arc<Context>);
 
 impl Context {
-    fn known_rollup(&self, id: u64) -> Result<RollupId, Status> {
-        let id = RollupId::new(id);
+    fn check_rollup(&self, id: RollupId) -> Result<(), Status> {
         if self.genesis.rollups.iter().any(|rollup| rollup.id == id) {
-            return Ok(id);
+            return Ok(());
         }
         Err(Status::not_found(format!("rollup {id} is not registered with this network")))
     }
@@ -94,17 +94,16 @@ impl SequenceService for Sequence {
     ) -> Result<Response<Self::StreamBatchesStream>, Status> {
         let context = &self.0;
         context.metrics.request("stream_batches");
-        let request = request.into_inner();
-        let rollup = context.known_rollup(request.rollup_id)?;
+        let BatchStream { rollup, begin } = request.into_inner().try_into()?;
+        context.check_rollup(rollup)?;
         let mut cursor = Cursor { rollup, next: 0, after: Height::ZERO };
-        match request.start {
-            Some(Start::Sequence(sequence)) => cursor.next = sequence,
-            Some(Start::AfterHeight(height)) => {
-                cursor.after = Height::new(height);
-                cursor.next = context.first_above(rollup, cursor.after).await?;
+        match begin {
+            Begin::Sequence(sequence) => cursor.next = sequence,
+            Begin::After(height) => {
+                cursor.after = height;
+                cursor.next = context.first_above(rollup, height).await?;
             }
-            Some(Start::Latest(_)) => cursor.next = context.next_sequence(rollup).await?,
-            None => return Err(Status::invalid_argument("field start is missing")),
+            Begin::Latest => cursor.next = context.next_sequence(rollup).await?,
         }
         let task = stream(Arc::clone(context), cursor);
         Ok(Response::new(context.stream(&context.batch_streams, task)?))
@@ -116,21 +115,12 @@ impl SequenceService for Sequence {
     ) -> Result<Response<v1::GetBatchesResponse>, Status> {
         let context = &self.0;
         context.metrics.request("get_batches");
-        let request = request.get_ref();
-        let rollup = context.known_rollup(request.rollup_id)?;
-        let (from, count) = (request.from_sequence, request.count);
-        if count == 0 || count > PAGE_BATCHES_MAX {
-            return Err(Status::invalid_argument(format!(
-                "count is 1 to {PAGE_BATCHES_MAX}, found {count}"
-            )));
-        }
+        let wanted: BatchPage = request.into_inner().try_into()?;
+        let rollup = wanted.rollup;
+        context.check_rollup(rollup)?;
         let next_sequence = context.next_sequence(rollup).await?;
-        let batches = context
-            .read(move |store| {
-                let end = next_sequence.min(from.saturating_add(count.into()));
-                page(store, rollup, from..end, PAGE_BYTES)
-            })
-            .await?;
+        let sequences = wanted.sequences(next_sequence);
+        let batches = context.read(move |store| page(store, rollup, sequences, PAGE_BYTES)).await?;
         Ok(Response::new(v1::GetBatchesResponse {
             batches: batches.iter().map(Into::into).collect(),
             next_sequence,

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use conclave_grpc::v1::node_service_server::NodeService;
 use conclave_sequencer::archive::{self, StoredReveal};
 use conclave_types::{
-    BundleId, Height, Outcome, RevealedBlock, RevealedBundle,
+    Height, Outcome, RevealedBlock, RevealedBundle,
     proto::v1::{self, Level},
-    wire,
 };
 use tonic::{Request, Response, Status};
 
-use super::{Answers, Context, Feed, damaged, malformed, unanswered};
+use super::{Answers, Context, Feed, damaged, malformed, requests::Named, unanswered};
 
 /// The service.
 pub(super) struct Node(pub(super) Arc<Context>);
@@ -91,8 +90,7 @@ impl NodeService for Node {
         request: Request<v1::GetBundleRequest>,
     ) -> Result<Response<v1::GetBundleResponse>, Status> {
         self.0.metrics.request("get_bundle");
-        let id = wire::id(&request.get_ref().bundle_id, "bundle_id", BundleId::from_slice)
-            .map_err(|error| malformed(&error))?;
+        let Named(id) = request.into_inner().try_into()?;
         // The pool first: a bundle that leaves it for a block is in the store by then.
         let pooled = self.0.driver.ask(move |core| core.pooled(&id)).await.map_err(unanswered)?;
         let bundle = match pooled {

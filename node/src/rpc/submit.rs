@@ -1,32 +1,35 @@
 //! `SubmitService`: for users and wallets.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use conclave_grpc::v1::submit_service_server::SubmitService;
 use conclave_mempool::{LedgerError, PoolError};
 use conclave_sequencer::{Rejection, archive};
 use conclave_types::{
-    BundleId, EncryptedBundle, Gwei, PayerAddress, SIZE_BUCKETS, bucket_for,
+    BundleId, Gwei, SIZE_BUCKETS,
     proto::v1::{self, Level},
-    wire,
 };
+use tokio::time::Instant;
 use tonic::{Code, Request, Response, Status};
 
-use super::{Answers, Context, Feed, malformed, unanswered};
+use super::{
+    Answers, Context, Feed,
+    requests::{Following, LaneOf, Named, Priced, Submission},
+    unanswered,
+};
 use crate::{
     driver::{AskError, Snapshot, SubmitError},
     errors,
 };
 
-/// Bytes that authenticated encryption adds to a bucket.
-const TAG_BYTES: u32 = 16;
+/// A bundle that is not known here, or no longer, is waited for this long: it may have been handed in
+/// somewhere else a moment ago. Then the watch ends, since a bundle that nobody has may never come.
+const UNKNOWN_PATIENCE: Duration = Duration::from_secs(10);
+/// How often a bundle that does not move is looked at all the same: it may have been dropped.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// The service.
 pub(super) struct Submit(pub(super) Arc<Context>);
-
-fn bundle_id(bytes: &[u8]) -> Result<BundleId, Status> {
-    wire::id(bytes, "bundle_id", BundleId::from_slice).map_err(|error| malformed(&error))
-}
 
 #[tonic::async_trait]
 impl SubmitService for Submit {
@@ -63,17 +66,7 @@ impl SubmitService for Submit {
                 "this node is no validator and signs no receipts; submit to a validator",
             ));
         };
-        let bytes = request.into_inner().bundle;
-        if bytes.len() > EncryptedBundle::ENCODED_BYTES_MAX {
-            let max = EncryptedBundle::ENCODED_BYTES_MAX;
-            let found = bytes.len();
-            return Err(Status::invalid_argument(format!(
-                "a bundle has at most {max} bytes, found {found}"
-            )));
-        }
-        let bundle: EncryptedBundle = borsh::from_slice(&bytes).map_err(|error| {
-            Status::invalid_argument(format!("these bytes are no canonical bundle: {error}"))
-        })?;
+        let Submission(bundle) = request.into_inner().try_into()?;
         let id = bundle.id();
         if let Some(place) = context.read(move |store| archive::place(store, &id)).await? {
             return Err(Status::already_exists(format!(
@@ -100,7 +93,7 @@ impl SubmitService for Submit {
         request: Request<v1::GetBundleStatusRequest>,
     ) -> Result<Response<v1::GetBundleStatusResponse>, Status> {
         self.0.metrics.request("get_bundle_status");
-        let id = bundle_id(&request.get_ref().bundle_id)?;
+        let Named(id) = request.into_inner().try_into()?;
         let status = self.0.bundle_status(id).await?;
         Ok(Response::new(v1::GetBundleStatusResponse { status: Some(status) }))
     }
@@ -110,19 +103,7 @@ impl SubmitService for Submit {
         request: Request<v1::WatchBundleRequest>,
     ) -> Result<Response<Self::WatchBundleStream>, Status> {
         self.0.metrics.request("watch_bundle");
-        let request = request.get_ref();
-        let id = bundle_id(&request.bundle_id)?;
-        let until = match Level::try_from(request.until) {
-            Ok(Level::Unspecified) => Level::Revealed,
-            Ok(level) if level <= Level::Revealed => level,
-            Ok(level) => {
-                return Err(Status::unimplemented(format!(
-                    "this network does not settle yet: it comes as far as LEVEL_REVEALED, not {}",
-                    level.as_str_name()
-                )));
-            }
-            Err(error) => return Err(malformed(&error)),
-        };
+        let Following { id, until } = request.into_inner().try_into()?;
         let context = Arc::clone(&self.0);
         let answers = self.0.stream(&self.0.streams, |feed| watch(context, id, until, feed))?;
         Ok(Response::new(answers))
@@ -133,15 +114,7 @@ impl SubmitService for Submit {
         request: Request<v1::EstimateFeeRequest>,
     ) -> Result<Response<v1::EstimateFeeResponse>, Status> {
         self.0.metrics.request("estimate_fee");
-        let wanted = request.get_ref().plaintext_bytes;
-        let bucket = usize::try_from(wanted).ok().and_then(bucket_for);
-        let Some(bucket) = bucket else {
-            let max = SIZE_BUCKETS.into_iter().max().unwrap_or_default();
-            return Err(Status::invalid_argument(format!(
-                "a bundle holds at most {max} bytes of legs, found {wanted}"
-            )));
-        };
-        let body_bytes = bucket.saturating_add(TAG_BYTES);
+        let Priced { body_bytes } = request.into_inner().try_into()?;
         let fee = self.0.genesis.params.fees.charge(body_bytes, Gwei::ZERO);
         Ok(Response::new(v1::EstimateFeeResponse {
             body_bytes,
@@ -154,11 +127,8 @@ impl SubmitService for Submit {
         request: Request<v1::GetAccountRequest>,
     ) -> Result<Response<v1::GetAccountResponse>, Status> {
         self.0.metrics.request("get_account");
-        let request = request.get_ref();
-        let address = wire::id(&request.address, "address", PayerAddress::from_slice)
-            .map_err(|error| malformed(&error))?;
-        let lane = request.lane;
-        let account = self.0.driver.ask(move |core| core.account(&address, lane)).await;
+        let LaneOf { payer, lane } = request.into_inner().try_into()?;
+        let account = self.0.driver.ask(move |core| core.account(&payer, lane)).await;
         let account = account.map_err(unanswered)?;
         Ok(Response::new(v1::GetAccountResponse {
             balance_gwei: account.balance.as_u64(),
@@ -168,8 +138,9 @@ impl SubmitService for Submit {
     }
 }
 
-/// Tells every rise of a bundle's level until it is at the wanted one. A bundle that was received and
-/// then lost its place in the pool is not told of: whoever hands it in again has it received again.
+/// Tells every rise of a bundle's level until it is at the wanted one. A bundle that was received and then
+/// lost its place in the pool is as one that was never there: whoever hands it in again has it received
+/// again, and if nobody does the watch ends.
 async fn watch(
     context: Arc<Context>,
     id: BundleId,
@@ -179,29 +150,75 @@ async fn watch(
     let mut snapshots = context.driver.watch();
     let mut told = None;
     let mut seen: Option<Arc<Snapshot>> = None;
+    let mut looked = Looked::default();
     loop {
         // Taken before the store is read: what comes later wakes this task again.
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
-        if seen.is_none_or(|seen| may_have_risen(told, &seen, &snapshot)) {
-            let status = match look(&context, id, told).await {
+        let due = looked.is_due(told);
+        if due || seen.is_none_or(|seen| may_have_risen(told, &seen, &snapshot)) {
+            let status = match look(&context, id, told, due).await {
                 Ok(status) => status,
                 // There will be another block, and another look.
                 Err(status) if told.is_some() && status.code() == Code::ResourceExhausted => None,
                 Err(status) => return feed.fail(status).await,
             };
-            if let Some(status) = status
-                && told < Some(status.level())
-            {
-                told = Some(status.level());
-                if !feed.send(v1::WatchBundleResponse { status: Some(status) }).await {
-                    return;
+            if let Some(status) = status {
+                if looked.has_been_unknown(status.level()) {
+                    return feed.fail(unknown(&id)).await;
+                }
+                if told < Some(status.level()) {
+                    told = Some(status.level());
+                    if !feed.send(v1::WatchBundleResponse { status: Some(status) }).await {
+                        return;
+                    }
                 }
             }
         }
         seen = Some(snapshot);
-        if told >= Some(until) || snapshots.changed().await.is_err() {
+        if told >= Some(until) {
             return;
         }
+        // Too late is no error: it is time to look again.
+        if let Ok(Err(_)) = tokio::time::timeout(LOOK_EVERY, snapshots.changed()).await {
+            return;
+        }
+    }
+}
+
+fn unknown(id: &BundleId) -> Status {
+    Status::not_found(format!(
+        "bundle {id} has not been known here for {} s: it was never handed in, was dropped, or has expired; hand \
+         it in again",
+        UNKNOWN_PATIENCE.as_secs()
+    ))
+}
+
+/// When a bundle was last looked for in the pool, and since when it has not been found.
+#[derive(Default)]
+struct Looked {
+    last: Option<Instant>,
+    missing_since: Option<Instant>,
+}
+
+impl Looked {
+    /// Whether to look although nothing has happened: only what is in no block can be lost.
+    fn is_due(&mut self, told: Option<Level>) -> bool {
+        let due = told <= Some(Level::Received)
+            && self.last.is_none_or(|last| last.elapsed() >= LOOK_EVERY);
+        if due {
+            self.last = Some(Instant::now());
+        }
+        due
+    }
+
+    /// Notes what was found; returns whether the bundle has been unknown for too long.
+    fn has_been_unknown(&mut self, found: Level) -> bool {
+        if found > Level::Unspecified {
+            self.missing_since = None;
+            return false;
+        }
+        let since = *self.missing_since.get_or_insert_with(Instant::now);
+        since.elapsed() >= UNKNOWN_PATIENCE
     }
 }
 
@@ -216,13 +233,14 @@ fn may_have_risen(told: Option<Level>, before: &Snapshot, now: &Snapshot) -> boo
     }
 }
 
-/// The status, if it can be above what was told.
+/// The status, if it can be above what was told, or if it is to be known whether the bundle is still there.
 async fn look(
     context: &Arc<Context>,
     id: BundleId,
     told: Option<Level>,
+    whole: bool,
 ) -> Result<Option<v1::BundleStatus>, Status> {
-    if told >= Some(Level::Received) {
+    if told >= Some(Level::Received) && !whole {
         return context.decided_status(id).await;
     }
     context.bundle_status(id).await.map(Some)

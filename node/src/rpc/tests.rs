@@ -327,9 +327,49 @@ async fn bytes_that_are_no_http_leave_the_node_serving() {
     running.stop().await;
 }
 
+/// The metrics; none if the node hangs up.
+async fn metrics_page(address: &str) -> Option<String> {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let mut socket = tokio::net::TcpStream::connect(address).await.ok()?;
+    let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    socket.write_all(request.as_bytes()).await.ok()?;
+    let mut page = String::new();
+    socket.read_to_string(&mut page).await.ok()?;
+    (!page.is_empty()).then_some(page)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_port_hangs_up_on_too_many_and_serves_again_when_they_leave() {
+    let network = Network::new();
+    let running = network.start().await;
+    let mut held = Vec::new();
+    for _ in 0..64 {
+        held.push(tokio::net::TcpStream::connect(&running.metrics).await.unwrap());
+    }
+    assert_eq!(metrics_page(&running.metrics).await, None, "all places are taken");
+    drop(held);
+    // It hears of each that has left; until then it hangs up.
+    while metrics_page(&running.metrics).await.is_none() {}
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_on_a_bundle_that_stays_unknown_ends_and_says_why() {
+    let network = Network::new();
+    let running = network.start().await;
+    let watch = v1::WatchBundleRequest { bundle_id: vec![9; 32], until: 0 };
+    let mut levels = running.submit().watch_bundle(watch).await.unwrap().into_inner();
+    let first = levels.message().await.unwrap().unwrap().status.unwrap();
+    assert_eq!(first.level(), v1::Level::Unspecified, "the present status comes first");
+    let end = levels.message().await.unwrap_err();
+    assert_eq!(end.code(), Code::NotFound);
+    assert!(end.message().ends_with("hand it in again"), "{end:?}");
+    running.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn metrics_and_reflection_tell_what_is_promised() {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tonic_reflection::pb::v1::{
         ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
         server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
@@ -341,16 +381,13 @@ async fn metrics_and_reflection_tell_what_is_promised() {
     let wallet = client.wallet(network.payer.clone());
     let sent = wallet.submit(&leg(1), &Terms::default()).await.unwrap();
     client.watch(sent.id, Level::Revealed).finish().await.unwrap();
-    let mut socket = tokio::net::TcpStream::connect(&running.metrics).await.unwrap();
-    let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    socket.write_all(request.as_bytes()).await.unwrap();
-    let mut page = String::new();
-    socket.read_to_string(&mut page).await.unwrap();
+    let page = metrics_page(&running.metrics).await.unwrap();
     for family in [
         "conclave_height ",
         "conclave_revealed_height ",
         "conclave_round ",
         "conclave_signing 1",
+        "kind=\"open\"",
         "conclave_pool_bundles ",
         "conclave_pool_bytes ",
         "conclave_job_seconds_bucket",
