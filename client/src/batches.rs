@@ -3,9 +3,9 @@
 
 use conclave_grpc::{messages as v1, v1::sequence_service_client::SequenceServiceClient};
 use conclave_types::{Batch, Height, RollupId};
-use tonic::Streaming;
+use tonic::Response;
 
-use crate::{Client, ClientError, endpoints::is_retryable};
+use crate::{Client, ClientError, reconnect::Reconnecting};
 
 /// Where to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,18 +30,14 @@ pub enum BatchEvent {
 /// A rollup's batches without a gap.
 #[derive(Debug)]
 pub struct Batches {
-    client: Client,
+    stream: Reconnecting<v1::StreamBatchesResponse>,
     rollup: RollupId,
     start: Start,
-    stream: Option<Streaming<v1::StreamBatchesResponse>>,
-    endpoint: usize,
-    failures: u32,
 }
 
 impl Batches {
     pub(crate) fn new(client: Client, rollup: RollupId, start: Start) -> Self {
-        let endpoint = client.endpoints().preferred();
-        Self { client, rollup, start, stream: None, endpoint, failures: 0 }
+        Self { stream: Reconnecting::new(client), rollup, start }
     }
 
     /// The next batch or heartbeat. Safe to drop and call again.
@@ -53,21 +49,29 @@ impl Batches {
     /// answers; [`ClientError::Inconsistent`] on a gap.
     pub async fn next(&mut self) -> Result<BatchEvent, ClientError> {
         loop {
-            let Some(stream) = self.stream.as_mut() else {
-                self.open().await?;
-                continue;
-            };
-            match stream.message().await {
-                Ok(Some(response)) => {
-                    if let Some(event) = self.take(response)? {
-                        return Ok(event);
-                    }
-                }
-                Ok(None) => self.broken(&tonic::Status::unavailable("the stream ended")).await?,
-                Err(status) if is_retryable(&status) => self.broken(&status).await?,
-                Err(status) => return Err(ClientError::Refused(Box::new(status))),
+            let request = self.request();
+            let next = self.stream.next(|channel| async move {
+                let mut service = SequenceServiceClient::new(channel)
+                    .max_decoding_message_size(crate::MESSAGE_BYTES_MAX);
+                service.stream_batches(request).await.map(Response::into_inner)
+            });
+            let response = next.await?;
+            self.stream.has_news();
+            if let Some(event) = self.take(response)? {
+                return Ok(event);
             }
         }
+    }
+
+    /// Asks for what comes after everything that was told.
+    fn request(&self) -> v1::StreamBatchesRequest {
+        use v1::stream_batches_request::Start as WireStart;
+        let start = match self.start {
+            Start::Sequence(sequence) => WireStart::Sequence(sequence),
+            Start::AfterHeight(height) => WireStart::AfterHeight(height.as_u64()),
+            Start::Latest => WireStart::Latest(true),
+        };
+        v1::StreamBatchesRequest { rollup_id: self.rollup.as_u64(), start: Some(start) }
     }
 
     /// Moves the cursor; none for a batch that was told before.
@@ -76,7 +80,6 @@ impl Batches {
         response: v1::StreamBatchesResponse,
     ) -> Result<Option<BatchEvent>, ClientError> {
         use v1::stream_batches_response::Event;
-        self.failures = 0;
         match response.event {
             Some(Event::Batch(batch)) => {
                 let batch = Batch::try_from(batch)?;
@@ -108,45 +111,5 @@ impl Batches {
             }
             None => Err(ClientError::Inconsistent("a batch stream says something")),
         }
-    }
-
-    async fn open(&mut self) -> Result<(), ClientError> {
-        use v1::stream_batches_request::Start as WireStart;
-        let start = match self.start {
-            Start::Sequence(sequence) => WireStart::Sequence(sequence),
-            Start::AfterHeight(height) => WireStart::AfterHeight(height.as_u64()),
-            Start::Latest => WireStart::Latest(true),
-        };
-        let request =
-            v1::StreamBatchesRequest { rollup_id: self.rollup.as_u64(), start: Some(start) };
-        let (stream, endpoint) = self
-            .client
-            .endpoints()
-            .call_from(self.endpoint, |channel| async move {
-                let mut service = SequenceServiceClient::new(channel)
-                    .max_decoding_message_size(crate::MESSAGE_BYTES_MAX);
-                service.stream_batches(request).await.map(tonic::Response::into_inner)
-            })
-            .await?;
-        self.endpoint = endpoint;
-        self.stream = Some(stream);
-        Ok(())
-    }
-
-    async fn broken(&mut self, status: &tonic::Status) -> Result<(), ClientError> {
-        tracing::debug!(%status, rollup = %self.rollup, "batches broke off, asking the next endpoint");
-        self.stream = None;
-        self.endpoint = self.endpoint.wrapping_add(1);
-        let retry = self.client.endpoints().retry;
-        if self.failures >= retry.rounds {
-            return Err(ClientError::Unavailable {
-                endpoints: self.client.endpoints().count(),
-                attempts: self.failures,
-                last: Box::new(status.clone()),
-            });
-        }
-        tokio::time::sleep(retry.pause(self.failures)).await;
-        self.failures += 1;
-        Ok(())
     }
 }

@@ -322,7 +322,7 @@ impl Client {
     /// Follows a bundle up to `until`.
     #[must_use]
     pub fn watch(&self, id: BundleId, until: Level) -> Watch {
-        Watch::new(self.clone(), id, until)
+        Watch::new(self.clone(), id, until, None)
     }
 
     /// Waits until a bundle has reached `until`, for at most `patience`.
@@ -336,11 +336,7 @@ impl Client {
         until: Level,
         patience: Duration,
     ) -> Result<BundleStatus, ClientError> {
-        let mut watch = self.watch(id, until);
-        match tokio::time::timeout(patience, watch.finish()).await {
-            Ok(status) => status,
-            Err(_) => Err(ClientError::TimedOut { id, wanted: until, found: watch.last_level() }),
-        }
+        self.watch(id, until).finish_within(patience).await
     }
 
     /// A rollup's batches.

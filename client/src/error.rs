@@ -39,6 +39,14 @@ pub enum ClientError {
     /// The validator said no, and would say so again.
     #[error("the validator refused ({:?}): {}", .0.code(), .0.message())]
     Refused(Box<tonic::Status>),
+    /// No validator has the bundle.
+    #[error(
+        "no validator knows bundle {id}: it was never handed in, was dropped, or has expired; hand it in again"
+    )]
+    Unknown {
+        /// The bundle.
+        id: BundleId,
+    },
     /// A wait took longer than it was allowed to.
     #[error("bundle {id} was not {wanted} in time; the last known level is {found}")]
     TimedOut {

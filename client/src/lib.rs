@@ -34,7 +34,9 @@
 //! let submission = wallet.submit(&legs, &Terms::default()).await?;
 //! println!("{} is admitted", submission.id);
 //!
-//! let status = client.wait(submission.id, Level::Revealed, Duration::from_secs(10)).await?;
+//! // Should every validator lose it before it is ordered, the wallet hands it in again.
+//! let mut watch = wallet.watch(&submission, Level::Revealed);
+//! let status = watch.finish_within(Duration::from_secs(10)).await?;
 //! let opened = status.progress.opened().ok_or("not opened")?;
 //! println!("place {} in its block, drawn by the beacon", opened.position);
 //! # Ok(())
@@ -50,6 +52,7 @@ mod wallet;
 
 mod batches;
 mod block;
+mod reconnect;
 mod status;
 mod watch;
 

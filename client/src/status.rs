@@ -177,6 +177,10 @@ impl TryFrom<v1::BundleStatus> for BundleStatus {
     fn try_from(status: v1::BundleStatus) -> Result<Self, ClientError> {
         let id = wire::id(&status.bundle_id, "bundle_id", BundleId::from_slice)?;
         let progress = match Level::from_wire(status.level) {
+            // Not "unknown": whoever believed that would hand in again what is far on its way.
+            None if status.level != 0 => {
+                return Err(ClientError::Inconsistent("a level is one of the protocol"));
+            }
             None => Progress::Unknown,
             Some(Level::Received) => Progress::Received,
             Some(Level::Ordered) => Progress::Ordered(place(&status)?),

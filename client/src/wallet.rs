@@ -4,14 +4,26 @@
 //! take further lanes. A lane stays with one validator while that one answers, because the next
 //! sequence is only known where the one before has arrived. What a failure leaves open — was it
 //! admitted or not? — is asked, not guessed.
+//!
+//! Validators keep what is not ordered in memory. Should all of them die at once it is gone, and
+//! whatever comes later in its lane would wait behind a hole for ever. So a wallet keeps what was
+//! admitted until it is ordered, looks now and then whether it is still there, and hands in again what
+//! is not: before it uses a lane, and while one of its own watches waits.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use conclave_types::{BundleId, BundleNonce, EncryptedBundle, Leg};
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard},
+    time::Instant,
+};
 use tonic::Code;
 
-use crate::{Admission, Client, ClientError, Payer, Terms};
+use crate::{Admission, Client, ClientError, Level, Payer, Terms, Watch};
 
 /// Lanes that a wallet opens by itself, and so its submissions in flight. Further ones wait for a
 /// lane. Each lane ever used is a row in every validator's ledger, which has 256 for each payer.
@@ -23,8 +35,47 @@ const NONCE_ATTEMPTS: u32 = 6;
 /// Pause after the first refusal of a nonce; it doubles.
 const NONCE_PAUSE: Duration = Duration::from_millis(20);
 
-/// The next sequence of a lane; none if only the network knows.
-type Lane = Arc<Mutex<Option<u64>>>;
+/// How often a lane is compared with what the validators know of it.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Bundles of one lane that are kept until they are ordered. A validator holds no more of one payer, so
+/// beyond it the oldest must have been ordered since the last look, and is forgotten.
+const UNORDERED_MAX: usize = 2_048;
+
+/// What a wallet knows of a lane.
+#[derive(Debug, Default)]
+struct State {
+    /// The next sequence; none if only the network knows.
+    next: Option<u64>,
+    /// Admitted, and not known to be ordered, by sequence.
+    unordered: VecDeque<Arc<EncryptedBundle>>,
+    /// When the validators were last asked about it.
+    looked: Option<Instant>,
+}
+
+impl State {
+    /// Whether it is time to ask the validators about what was admitted.
+    fn is_due(&self) -> bool {
+        !self.unordered.is_empty() && self.looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY)
+    }
+
+    fn keep(&mut self, bundle: Arc<EncryptedBundle>) {
+        if self.unordered.len() >= UNORDERED_MAX {
+            self.unordered.pop_front();
+        }
+        // What was admitted just now is not looked for at once.
+        if self.unordered.is_empty() {
+            self.looked = Some(Instant::now());
+        }
+        self.unordered.push_back(bundle);
+    }
+
+    fn forget(&mut self, id: &BundleId) {
+        self.unordered.retain(|kept| kept.id() != *id);
+    }
+}
+
+type Lane = Arc<Mutex<State>>;
 
 /// An admitted bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +83,7 @@ pub struct Submission {
     /// Its id: what to watch.
     pub id: BundleId,
     /// The bundle, to hand in again wherever one likes.
-    pub bundle: EncryptedBundle,
+    pub bundle: Arc<EncryptedBundle>,
     /// What the validator answered.
     pub admission: Admission,
 }
@@ -69,33 +120,30 @@ impl Wallet {
     /// [`ClientError::Refused`] says why it was not admitted. After [`ClientError::Unavailable`] it
     /// may have been: the lane asks for its sequence before it is used again.
     pub async fn submit(&self, legs: &[Leg], terms: &Terms) -> Result<Submission, ClientError> {
-        let (lane, mut next) = match terms.lane {
-            Some(lane) => (lane, self.lane(lane).await.lock_owned().await),
+        let (number, mut lane) = match terms.lane {
+            Some(number) => (number, self.lane(number).await.lock_owned().await),
             None => self.free_lane().await,
         };
-        let endpoints = u64::try_from(self.client.endpoints().count()).unwrap_or(1);
-        let first = usize::try_from(lane % endpoints.max(1)).unwrap_or(0);
+        let first = self.endpoint(number);
         let mut attempt = 0;
         loop {
-            let sequence = match *next {
-                Some(sequence) => sequence,
-                None => self.pending(first, lane).await?,
-            };
-            let nonce = BundleNonce { lane, sequence };
-            let bundle = self.client.seal(&self.payer, nonce, legs, terms).await?;
+            let sequence = self.sequence(number, &mut lane).await?;
+            let nonce = BundleNonce { lane: number, sequence };
+            let bundle = Arc::new(self.client.seal(&self.payer, nonce, legs, terms).await?);
             // Unknown until there is an answer, also if the caller drops this future meanwhile.
-            *next = None;
+            lane.next = None;
             match self.client.submit_to(first, &bundle).await {
                 Ok(admission) => {
-                    *next = sequence.checked_add(1);
+                    lane.next = sequence.checked_add(1);
+                    lane.keep(Arc::clone(&bundle));
                     return Ok(Submission { id: bundle.id(), bundle, admission });
                 }
                 Err(ClientError::Refused(status)) => {
-                    *next = Some(sequence);
+                    lane.next = Some(sequence);
                     match self.another(first, nonce, status.code(), attempt).await? {
                         Some(other) if attempt < NONCE_ATTEMPTS => {
-                            tracing::debug!(lane, sequence, other, %status, "trying again");
-                            *next = Some(other);
+                            tracing::debug!(number, sequence, other, %status, "trying again");
+                            lane.next = Some(other);
                         }
                         _ => return Err(ClientError::Refused(status)),
                     }
@@ -103,6 +151,85 @@ impl Wallet {
                 Err(error) => return Err(error),
             }
             attempt += 1;
+        }
+    }
+
+    /// Follows a bundle of this wallet up to `until`, and hands it in again if the validators lose it before
+    /// it is ordered.
+    #[must_use]
+    pub fn watch(&self, submission: &Submission, until: Level) -> Watch {
+        let lane = submission.bundle.header.nonce.lane;
+        let keeper = Keeper { wallet: self.clone(), lane };
+        Watch::new(self.client.clone(), submission.id, until, Some(keeper))
+    }
+
+    /// The endpoint that a lane stays with.
+    fn endpoint(&self, lane: u64) -> usize {
+        let endpoints = u64::try_from(self.client.endpoints().count()).unwrap_or(1);
+        usize::try_from(lane % endpoints.max(1)).unwrap_or(0)
+    }
+
+    /// The next sequence of a lane, after a look at it if one is due.
+    async fn sequence(&self, number: u64, lane: &mut State) -> Result<u64, ClientError> {
+        match lane.next {
+            Some(next) if !lane.is_due() => Ok(next),
+            _ => {
+                self.look(number, lane).await?;
+                // A look leaves a sequence.
+                lane.next.ok_or(ClientError::Inconsistent("a lane has a next sequence"))
+            }
+        }
+    }
+
+    /// Compares a lane with what its validator knows: forgets what was ordered, and hands in again what is
+    /// neither ordered nor waiting. Returns what cannot be admitted any more, with the reason.
+    async fn look(
+        &self,
+        number: u64,
+        lane: &mut State,
+    ) -> Result<Vec<(BundleId, Box<tonic::Status>)>, ClientError> {
+        let first = self.endpoint(number);
+        let account = self.client.account_at(first, self.payer.address(), number).await?;
+        lane.looked = Some(Instant::now());
+        lane.unordered.retain(|kept| kept.header.nonce.sequence >= account.next_sequence);
+        let mut pending = account.next_sequence_pending.max(account.next_sequence);
+        let is_lost = |kept: &&Arc<EncryptedBundle>| kept.header.nonce.sequence >= pending;
+        let lost: Vec<_> = lane.unordered.iter().filter(is_lost).map(Arc::clone).collect();
+        let mut hopeless = Vec::new();
+        for bundle in &lost {
+            if let Some(status) = self.hand_in_again(first, bundle).await? {
+                lane.forget(&bundle.id());
+                hopeless.push((bundle.id(), status));
+            }
+        }
+        if !lost.is_empty() {
+            pending = self.pending(first, number).await?;
+        }
+        // The validator may be behind and not know of the newest yet. But what has become hopeless leaves
+        // a hole, which the next bundle fills.
+        lane.next = match lane.next {
+            Some(next) if hopeless.is_empty() => Some(next.max(pending)),
+            Some(_) | None => Some(pending),
+        };
+        Ok(hopeless)
+    }
+
+    /// Hands in a bundle that a validator does not know any more; why, if it can never be admitted again.
+    async fn hand_in_again(
+        &self,
+        first: usize,
+        bundle: &EncryptedBundle,
+    ) -> Result<Option<Box<tonic::Status>>, ClientError> {
+        match self.client.submit_to(first, bundle).await {
+            Ok(_) => Ok(None),
+            Err(ClientError::Refused(status)) if status.code() == Code::InvalidArgument => {
+                Ok(Some(status))
+            }
+            Err(ClientError::Refused(status)) => {
+                tracing::debug!(id = %bundle.id(), %status, "not taken now: there will be another look");
+                Ok(None)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -140,12 +267,12 @@ impl Wallet {
     }
 
     /// A lane that nobody holds: the lowest there is, or a new one. When all are held, waits for one.
-    async fn free_lane(&self) -> (u64, OwnedMutexGuard<Option<u64>>) {
+    async fn free_lane(&self) -> (u64, OwnedMutexGuard<State>) {
         let crowded = {
             let mut lanes = self.lanes.lock().await;
             for (number, lane) in lanes.range(..LANES_MAX) {
-                if let Ok(next) = Arc::clone(lane).try_lock_owned() {
-                    return (*number, next);
+                if let Ok(state) = Arc::clone(lane).try_lock_owned() {
+                    return (*number, state);
                 }
             }
             let unused = (0..LANES_MAX).find(|number| !lanes.contains_key(number));
@@ -159,5 +286,31 @@ impl Wallet {
             rand_core::RngCore::next_u64(&mut rand_core::OsRng) % LANES_MAX
         };
         (crowded, self.lane(crowded).await.lock_owned().await)
+    }
+}
+
+/// Looks after a lane for a watch.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    wallet: Wallet,
+    lane: u64,
+}
+
+impl Keeper {
+    /// Looks at the lane, if it is time, and returns whether the bundle is still looked after.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] if the bundle was lost and cannot be admitted any more.
+    pub(crate) async fn look(&self, id: &BundleId) -> Result<bool, ClientError> {
+        let lane = self.wallet.lane(self.lane).await;
+        let mut lane = lane.lock().await;
+        if lane.is_due() {
+            let hopeless = self.wallet.look(self.lane, &mut lane).await?;
+            if let Some((_, status)) = hopeless.into_iter().find(|(lost, _)| lost == id) {
+                return Err(ClientError::Refused(status));
+            }
+        }
+        Ok(lane.unordered.iter().any(|kept| kept.id() == *id))
     }
 }

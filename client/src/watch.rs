@@ -1,59 +1,110 @@
 //! Following a bundle. A watch outlives the validator that serves it: when a stream breaks, the next
 //! validator is asked, and levels that were told already are not told again.
+//!
+//! A bundle can be lost before it is ordered: pools are in memory. A watch that a wallet made hands it in
+//! again, with those before it in its lane; any other ends when no validator knows the bundle.
+
+use std::time::Duration;
 
 use conclave_grpc::{messages as v1, v1::submit_service_client::SubmitServiceClient};
 use conclave_types::BundleId;
-use tonic::Streaming;
+use tonic::{Code, Response};
 
-use crate::{BundleStatus, Client, ClientError, Level, Progress, endpoints::is_retryable};
+use crate::{
+    BundleStatus, Client, ClientError, Level, Progress, reconnect::Reconnecting, wallet::Keeper,
+};
+
+/// How long a bundle may stay without news before its wallet looks whether it is still there.
+const LOOK_AFTER: Duration = Duration::from_secs(2);
 
 /// Every new level of a bundle, up to the wanted one.
 #[derive(Debug)]
 pub struct Watch {
-    client: Client,
+    stream: Reconnecting<v1::WatchBundleResponse>,
     id: BundleId,
     until: Level,
     last: Option<Level>,
-    stream: Option<Streaming<v1::WatchBundleResponse>>,
-    /// Which endpoint the next stream is asked of.
-    endpoint: usize,
-    /// Streams that broke since the last news.
-    failures: u32,
+    /// Validators that did not know the bundle, one after the other.
+    unknown: usize,
+    keeper: Option<Keeper>,
 }
 
 impl Watch {
-    pub(crate) fn new(client: Client, id: BundleId, until: Level) -> Self {
-        let endpoint = client.endpoints().preferred();
-        Self { client, id, until, last: None, stream: None, endpoint, failures: 0 }
+    pub(crate) fn new(client: Client, id: BundleId, until: Level, keeper: Option<Keeper>) -> Self {
+        let stream = Reconnecting::new(client);
+        Self { stream, id, until, last: None, unknown: 0, keeper }
     }
 
     /// The next level; none once the wanted one was told. Safe to drop and call again.
     ///
     /// # Errors
     ///
+    /// [`ClientError::Unknown`] when no validator knows the bundle, or no longer;
+    /// [`ClientError::Refused`] when it was lost and cannot be admitted again, since it has expired;
     /// [`ClientError::Unavailable`] when no validator serves the bundle's status any more.
     pub async fn next(&mut self) -> Result<Option<BundleStatus>, ClientError> {
         while self.last.is_none_or(|last| last < self.until) {
-            let Some(stream) = self.stream.as_mut() else {
-                self.open().await?;
-                continue;
-            };
-            match stream.message().await {
-                Ok(Some(response)) => {
-                    let status = response
-                        .status
-                        .ok_or(ClientError::Inconsistent("a watch answer has a status"))?;
-                    let status = BundleStatus::try_from(status)?;
-                    if let Some(news) = self.news(status)? {
-                        return Ok(Some(news));
-                    }
+            let response = match self.hear().await {
+                Ok(Some(response)) => response,
+                Ok(None) => {
+                    self.keep().await?;
+                    continue;
                 }
-                Ok(None) => self.broken(&tonic::Status::unavailable("the stream ended")).await?,
-                Err(status) if is_retryable(&status) => self.broken(&status).await?,
-                Err(status) => return Err(ClientError::Refused(Box::new(status))),
+                Err(ClientError::Refused(status)) if status.code() == Code::NotFound => {
+                    self.ask_elsewhere().await?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let status =
+                response.status.ok_or(ClientError::Inconsistent("a watch answer has a status"))?;
+            if let Some(news) = self.news(BundleStatus::try_from(status)?)? {
+                return Ok(Some(news));
             }
         }
         Ok(None)
+    }
+
+    /// What a validator says; none if it said nothing for a while and a wallet should look.
+    async fn hear(&mut self) -> Result<Option<v1::WatchBundleResponse>, ClientError> {
+        let request = v1::WatchBundleRequest {
+            bundle_id: self.id.as_bytes().to_vec(),
+            until: self.until.to_wire() as i32,
+        };
+        let next = self.stream.next(|channel| {
+            let request = request.clone();
+            async move {
+                let mut service = SubmitServiceClient::new(channel);
+                service.watch_bundle(request).await.map(Response::into_inner)
+            }
+        });
+        // What is ordered is lost no more.
+        if self.keeper.is_none() || self.last >= Some(Level::Ordered) {
+            return next.await.map(Some);
+        }
+        match tokio::time::timeout(LOOK_AFTER, next).await {
+            Ok(heard) => heard.map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Has the wallet look after the bundle; returns whether it still can.
+    async fn keep(&self) -> Result<bool, ClientError> {
+        match &self.keeper {
+            Some(keeper) => keeper.look(&self.id).await,
+            None => Ok(false),
+        }
+    }
+
+    /// One validator may have missed a bundle that others have. If none has it, it is lost.
+    async fn ask_elsewhere(&mut self) -> Result<(), ClientError> {
+        self.stream.move_on();
+        self.unknown += 1;
+        if self.unknown < self.stream.client().endpoints().count() {
+            return Ok(());
+        }
+        self.unknown = 0;
+        if self.keep().await? { Ok(()) } else { Err(ClientError::Unknown { id: self.id }) }
     }
 
     fn news(&mut self, status: BundleStatus) -> Result<Option<BundleStatus>, ClientError> {
@@ -61,54 +112,19 @@ impl Watch {
             return Err(ClientError::Inconsistent("a watch answers for its own bundle"));
         }
         let level = status.progress.level();
+        if level.is_some() {
+            self.unknown = 0;
+        }
         if level <= self.last {
             return Ok(None);
         }
         self.last = level;
-        self.failures = 0;
+        self.stream.has_news();
         Ok(Some(status))
     }
 
-    async fn open(&mut self) -> Result<(), ClientError> {
-        let request = v1::WatchBundleRequest {
-            bundle_id: self.id.as_bytes().to_vec(),
-            until: self.until.to_wire() as i32,
-        };
-        let (stream, endpoint) = self
-            .client
-            .endpoints()
-            .call_from(self.endpoint, |channel| {
-                let request = request.clone();
-                async move {
-                    let mut service = SubmitServiceClient::new(channel);
-                    service.watch_bundle(request).await.map(tonic::Response::into_inner)
-                }
-            })
-            .await?;
-        self.endpoint = endpoint;
-        self.stream = Some(stream);
-        Ok(())
-    }
-
-    async fn broken(&mut self, status: &tonic::Status) -> Result<(), ClientError> {
-        tracing::debug!(%status, id = %self.id, "watch broke off, asking the next endpoint");
-        self.stream = None;
-        self.endpoint = self.endpoint.wrapping_add(1);
-        let retry = self.client.endpoints().retry;
-        if self.failures >= retry.rounds {
-            return Err(ClientError::Unavailable {
-                endpoints: self.client.endpoints().count(),
-                attempts: self.failures,
-                last: Box::new(status.clone()),
-            });
-        }
-        tokio::time::sleep(retry.pause(self.failures)).await;
-        self.failures += 1;
-        Ok(())
-    }
-
     /// How far it has come, for an error message.
-    pub(crate) fn last_level(&self) -> String {
+    fn last_level(&self) -> String {
         self.last.map_or_else(|| "unknown".to_owned(), |level| level.to_string())
     }
 
@@ -123,5 +139,21 @@ impl Watch {
             latest = status;
         }
         Ok(latest)
+    }
+
+    /// Waits for the wanted level, for at most `patience`.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::TimedOut`] tells how far it came; otherwise as [`Watch::next`].
+    pub async fn finish_within(&mut self, patience: Duration) -> Result<BundleStatus, ClientError> {
+        match tokio::time::timeout(patience, self.finish()).await {
+            Ok(status) => status,
+            Err(_) => Err(ClientError::TimedOut {
+                id: self.id,
+                wanted: self.until,
+                found: self.last_level(),
+            }),
+        }
     }
 }

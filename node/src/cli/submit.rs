@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode, str::FromStr, time::Duration};
 
 use anyhow::{Context as _, anyhow, bail};
-use conclave_client::{Admission, BundleStatus, Client, Level, Payer, Submission, Terms};
+use conclave_client::{Admission, BundleStatus, Client, Level, Payer, Submission, Terms, Wallet};
 use conclave_types::{Gwei, HeightDelta, Leg, NetworkId, RollupId};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -113,14 +113,15 @@ async fn submit(arguments: Arguments) -> anyhow::Result<ExitCode> {
         any_rollup: false,
     };
     let started = Instant::now();
-    let submission = client.wallet(payer).submit(&legs, &terms).await?;
+    let wallet = client.wallet(payer);
+    let submission = wallet.submit(&legs, &terms).await?;
     let mut levels = vec![receipt(&submission, started)];
     if !arguments.json {
         tell_submission(&submission, started)?;
     }
     let followed = tokio::time::timeout(
         Duration::from_secs(arguments.timeout),
-        follow(&client, &submission, &arguments, started, &mut levels),
+        follow(&wallet, &submission, &arguments, started, &mut levels),
     );
     let (status, problem) = match followed.await {
         Ok(Ok(status)) => (status, None),
@@ -200,7 +201,7 @@ fn tell_submission(submission: &Submission, started: Instant) -> anyhow::Result<
 
 /// Follows the bundle to the wanted level; notes each level on the way.
 async fn follow(
-    client: &Client,
+    wallet: &Wallet,
     submission: &Submission,
     arguments: &Arguments,
     started: Instant,
@@ -209,7 +210,7 @@ async fn follow(
     if arguments.wait == Level::Received {
         return Ok(None);
     }
-    let mut watch = client.watch(submission.id, arguments.wait);
+    let mut watch = wallet.watch(submission, arguments.wait);
     let mut latest = None;
     while let Some(status) = watch.next().await? {
         let Some(level) = status.progress.level().filter(|level| *level > Level::Received) else {
