@@ -16,6 +16,12 @@ pub(crate) enum DevnetError {
         #[source]
         source: std::io::Error,
     },
+    /// Another devnet runs in the directory.
+    #[error("another devnet is running in {path}; stop it, or choose another --data-dir")]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A program is not where it should be.
     #[error(
         "{path} is not there; build it beside this program: cargo build --release -p conclave-evm"

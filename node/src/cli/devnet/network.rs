@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! DIR/network/genesis.json, peers.json, validator-i/{config.toml, data/addresses.json, …}
-//! DIR/rollup-901/rpc.addr, …      DIR/rollup-902/…      DIR/logs/*.log
+//! DIR/rollup-901/rpc.addr, …      DIR/rollup-902/…      DIR/logs/*.log      DIR/devnet.lock
 //! ```
 //!
 //! Every port is one that was free: a process says which it took in a file of its own, and this one
@@ -10,6 +10,7 @@
 //! continued.
 
 use std::{
+    fs::{File, TryLockError},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -87,6 +88,8 @@ pub(crate) struct Devnet {
     pub(crate) start_height: u64,
     /// Removed when the network is dropped.
     temporary: Option<tempfile::TempDir>,
+    /// Says that a devnet runs here.
+    _lock: File,
 }
 
 #[derive(Deserialize)]
@@ -111,6 +114,7 @@ impl Devnet {
     }
 
     async fn start_in(setup: &Setup, root: &Path) -> Result<Self, DevnetError> {
+        let lock = lock(root)?;
         let logs = root.join("logs");
         std::fs::create_dir_all(&logs).map_err(at(&logs))?;
         let network = root.join("network");
@@ -134,6 +138,7 @@ impl Devnet {
             first_block_after,
             start_height,
             temporary: None,
+            _lock: lock,
         })
     }
 
@@ -170,6 +175,18 @@ fn root(setup: &Setup) -> Result<(PathBuf, Option<tempfile::TempDir>), DevnetErr
     let made = tempfile::Builder::new().prefix("conclave-devnet-").tempdir();
     let directory = made.map_err(at(std::env::temp_dir()))?;
     Ok((directory.path().to_owned(), Some(directory)))
+}
+
+/// Taken for as long as a devnet runs in `root`: a second one would take away the addresses of the first, and
+/// fail over its databases. The system gives it back when the process ends, however it ends.
+fn lock(root: &Path) -> Result<File, DevnetError> {
+    let path = root.join("devnet.lock");
+    let file = File::options().create(true).append(true).open(&path).map_err(at(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(DevnetError::InUse { path: root.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(at(path)(error)),
+    }
 }
 
 /// The genesis in `network`; a new one if there is none.
