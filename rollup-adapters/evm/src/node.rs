@@ -7,9 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use conclave_grpc::doors::Doors;
 use conclave_types::RollupId;
 use ethrex_storage::error::StoreError;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -17,7 +17,7 @@ use crate::{
     chain::{Chain, OpenError, RULES_FILE, write_atomically},
     follow::{FollowError, Follower, Registration, Sequencers},
     genesis::{Alloc, Rules, parse_description},
-    rpc::{Rpc, RpcError},
+    rpc::{self, Rpc, RpcError},
 };
 
 /// File in the data directory that holds the address of the RPC server while it serves.
@@ -101,14 +101,14 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), NodeErro
     };
     let chain = Chain::open(rules, &config.data_dir).await?;
     let (follower, progress) = Follower::new(chain.clone(), sequencers);
-    let rpc = Rpc::new(chain.clone(), progress)?;
+    let server = Rpc::new(chain.clone(), progress)?;
     let listen = |source| NodeError::Listen { address: config.rpc, source };
-    let listener = TcpListener::bind(config.rpc).await.map_err(listen)?;
-    let address = listener.local_addr().map_err(listen)?;
+    let doors = Doors::open(config.rpc, rpc::BOUNDS).await.map_err(listen)?;
+    let address = doors.address().map_err(listen)?;
     write_atomically(&address_file, &address.to_string())
         .map_err(|source| NodeError::File { path: address_file.clone(), source })?;
     info!(%address, chain_id = %config.rollup, "JSON-RPC listening on http://{address}");
-    let ended = serve(follower, rpc, listener, &stop).await;
+    let ended = serve(follower, server, doors, &stop).await;
     chain.close().await.map_err(NodeError::Close)?;
     remove(&address_file)?;
     info!("stopped");
@@ -119,7 +119,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), NodeErro
 async fn serve(
     follower: Follower,
     rpc: Rpc,
-    listener: TcpListener,
+    doors: Doors,
     stop: &CancellationToken,
 ) -> Result<(), NodeError> {
     let end = stop.child_token();
@@ -129,7 +129,7 @@ async fn serve(
         ended
     };
     let serving = async {
-        let ended = Box::pin(rpc.serve(listener, end.clone())).await;
+        let ended = Box::pin(rpc.serve(doors, end.clone())).await;
         end.cancel();
         ended
     };

@@ -9,9 +9,10 @@
 //! transaction handed in here is refused with the way to submit it.
 
 mod conclave;
+pub mod envelope;
 mod guard;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -21,26 +22,25 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use conclave_grpc::doors::{Bounds, Doors};
 use ethrex_p2p::types::{Node, NodeRecord};
 use ethrex_rpc::{
     ClientVersion, GasTipEstimator, NodeData, RpcApiContext, RpcErrorMetadata, RpcNamespace,
     clean_outdated_filters, map_http_requests, rpc::FILTER_DURATION, utils::RpcRequest,
 };
 use serde_json::{Value, json};
-use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, watch},
-};
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tower_http::cors::CorsLayer;
 
+use self::envelope::{Call, Posted, Refusal, Request};
 use crate::{chain::Chain, follow::Progress};
 
 /// A request with the largest `eth_call` that makes sense fits; what is larger is refused unread.
 const BODY_BYTES_MAX: usize = 4 << 20;
 
-/// Requests in one batch.
-const BATCH_MAX: usize = 100;
+/// Wallets and explorers, each with a connection or a few that it keeps open.
+pub const BOUNDS: Bounds = Bounds { connections_max: 512, idle_max: Duration::from_secs(120) };
 
 /// Requests that are answered at once; others wait their turn. Calls run the EVM on the CPU.
 const CONCURRENT_MAX: usize = 16;
@@ -71,6 +71,12 @@ type Answer = Result<Value, RpcErrorMetadata>;
 
 fn failure(code: i32, message: impl Into<String>) -> RpcErrorMetadata {
     RpcErrorMetadata { code, data: None, message: message.into() }
+}
+
+impl From<Refusal> for RpcErrorMetadata {
+    fn from(refusal: Refusal) -> Self {
+        failure(refusal.code, refusal.message)
+    }
 }
 
 fn internal(error: impl std::fmt::Display) -> RpcErrorMetadata {
@@ -104,16 +110,12 @@ impl Rpc {
         Ok(Self { chain, context, progress, permits })
     }
 
-    /// Serves on `listener` until `stop`.
+    /// Serves whoever comes in at `doors` until `stop`.
     ///
     /// # Errors
     ///
     /// [`RpcError::Serve`] if the socket fails.
-    pub async fn serve(
-        self,
-        listener: TcpListener,
-        stop: CancellationToken,
-    ) -> Result<(), RpcError> {
+    pub async fn serve(self, doors: Doors, stop: CancellationToken) -> Result<(), RpcError> {
         let filters = self.context.active_filters.clone();
         let router = Router::new()
             .route("/", post(handle))
@@ -122,7 +124,7 @@ impl Rpc {
             .layer(CorsLayer::permissive())
             .with_state(self);
         let stopped = stop.clone();
-        let serving = axum::serve(listener, router)
+        let serving = axum::serve(doors, router)
             .with_graceful_shutdown(async move { stopped.cancelled().await });
         let cleaning = async {
             while tokio::time::timeout(FILTER_DURATION, stop.cancelled()).await.is_err() {
@@ -136,27 +138,13 @@ impl Rpc {
         }
     }
 
-    /// Answers one request, which may be anything. None for a notification.
-    async fn answer(&self, request: Value) -> Option<Value> {
-        let Value::Object(mut fields) = request else {
-            return Some(envelope(Value::Null, Err(failure(INVALID_REQUEST, "not an object"))));
+    /// Answers one request. None for a notification.
+    async fn answer(&self, request: Request) -> Option<Value> {
+        let answer = match request.call {
+            Ok(Call { method, params }) => Box::pin(self.dispatch(method, params)).await,
+            Err(refusal) => Err(refusal.into()),
         };
-        let id = fields.remove("id");
-        if id.as_ref().is_some_and(|id| id.is_object() || id.is_array() || id.is_boolean()) {
-            return Some(envelope(Value::Null, Err(failure(INVALID_REQUEST, "invalid id"))));
-        }
-        let params = fields.remove("params").unwrap_or(Value::Null);
-        let answer = match (fields.remove("method"), params) {
-            (Some(Value::String(method)), Value::Null) => {
-                Box::pin(self.dispatch(method, Vec::new())).await
-            }
-            (Some(Value::String(method)), Value::Array(params)) => {
-                Box::pin(self.dispatch(method, params)).await
-            }
-            (Some(Value::String(_)), _) => Err(failure(INVALID_PARAMS, "params must be an array")),
-            _ => Err(failure(INVALID_REQUEST, "method must be a string")),
-        };
-        id.map(|id| envelope(id, answer))
+        request.id.map(|id| envelope(id, answer))
     }
 
     async fn dispatch(&self, method: String, mut params: Vec<Value>) -> Answer {
@@ -200,9 +188,9 @@ async fn handle(State(rpc): State<Rpc>, body: Result<Bytes, BytesRejection>) -> 
             return reject(rejection.status(), INVALID_REQUEST, rejection.body_text());
         }
     };
-    let request = match serde_json::from_slice(&body) {
-        Ok(request) => request,
-        Err(error) => return reject(StatusCode::OK, PARSE_ERROR, error.to_string()),
+    let posted = match Posted::parse(&body) {
+        Ok(posted) => posted,
+        Err(Refusal { code, message }) => return reject(StatusCode::OK, code, message),
     };
     let Ok(permit) = rpc.permits.clone().acquire_owned().await else {
         return reject(StatusCode::OK, INTERNAL_ERROR, "shutting down".into());
@@ -212,7 +200,7 @@ async fn handle(State(rpc): State<Rpc>, body: Result<Bytes, BytesRejection>) -> 
     let runtime = tokio::runtime::Handle::current();
     let answered = tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        runtime.block_on(answer_all(&rpc, request))
+        runtime.block_on(answer_all(&rpc, posted))
     });
     match answered.await {
         Ok(Some(answer)) => Json(answer).into_response(),
@@ -221,23 +209,11 @@ async fn handle(State(rpc): State<Rpc>, body: Result<Bytes, BytesRejection>) -> 
     }
 }
 
-async fn answer_all(rpc: &Rpc, request: Value) -> Option<Value> {
-    let refuse =
-        |message: &str| Some(envelope(Value::Null, Err(failure(INVALID_REQUEST, message))));
-    let requests = match request {
-        Value::Array(requests) => requests,
-        single @ (Value::Null
-        | Value::Bool(_)
-        | Value::Number(_)
-        | Value::String(_)
-        | Value::Object(_)) => return rpc.answer(single).await,
+async fn answer_all(rpc: &Rpc, posted: Posted) -> Option<Value> {
+    let requests = match posted {
+        Posted::One(request) => return rpc.answer(request).await,
+        Posted::Batch(requests) => requests,
     };
-    if requests.is_empty() {
-        return refuse("empty batch");
-    }
-    if requests.len() > BATCH_MAX {
-        return refuse(&format!("a batch has at most {BATCH_MAX} requests"));
-    }
     let mut answers = Vec::new();
     for request in requests {
         answers.extend(rpc.answer(request).await);
