@@ -8,9 +8,12 @@
 
 mod api;
 mod borsh_bytes;
+mod frames;
+mod json_rpc;
 mod messages;
 mod mutate;
 mod regressions;
+mod requests;
 mod samples;
 mod sealed;
 mod text;

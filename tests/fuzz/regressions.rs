@@ -1,5 +1,6 @@
 //! Inputs that were hard once: found by fuzzing or by hand, kept for good.
 
+use conclave_client::{BundleStatus, ClientError, messages as v1};
 use conclave_types::{EncryptedBundle, Genesis, RevealedBlock};
 
 #[test]
@@ -27,4 +28,11 @@ fn a_genesis_with_a_field_that_nobody_knows_is_refused() {
     genesis["colour"] = "blue".into();
     let error = serde_json::from_value::<Genesis>(genesis).expect_err("unknown field");
     assert!(error.to_string().starts_with("unknown field `colour`"), "{error}");
+}
+
+#[test]
+fn a_level_that_nobody_knows_is_not_taken_for_an_unknown_bundle() {
+    let status = v1::BundleStatus { bundle_id: vec![1; 32], level: 24, ..Default::default() };
+    let error = BundleStatus::try_from(status).expect_err("no such level");
+    assert!(matches!(error, ClientError::Inconsistent("a level is one of the protocol")));
 }
