@@ -44,6 +44,32 @@ fn a_measured_run_ends_with_a_consistent_report() {
     assert_eq!(standings.len(), 1, "one digest at one height: {report}");
 }
 
+#[test]
+fn a_benchmark_reports_every_figure_that_it_promises() {
+    let run =
+        conclave(&["bench", "--bundle-bytes", "1024", "--duration", "2", "--rate", "20", "--json"]);
+    assert!(run.status.success(), "{}", complaint(&run));
+    let report: Value = serde_json::from_slice(&run.stdout).expect("one JSON object on stdout");
+    let number = |path: &str| {
+        let found = report.pointer(path).and_then(Value::as_f64);
+        found.unwrap_or_else(|| panic!("{path} is no number in {report}"))
+    };
+    for path in ["/ordered_per_s", "/revealed_per_s", "/revealed_mb_per_s"] {
+        assert!(number(path) > 0.0, "{path}: {report}");
+    }
+    for level in ["received", "ordered", "revealed"] {
+        let quantile = |name| number(&format!("/latency_ms/{level}/{name}"));
+        let (p50, p95, p99) = (quantile("p50"), quantile("p95"), quantile("p99"));
+        assert!(0.0 < p50 && p50 <= p95 && p95 <= p99, "{level}: {report}");
+    }
+    assert_eq!(number("/lost"), 0.0, "{report}");
+    let processes = report["processes"].as_array().expect("a list");
+    assert_eq!(processes.len(), 7, "four validators, two rollups and the load: {report}");
+    for figure in ["stages", "wire", "machine"] {
+        assert!(report[figure].is_object(), "{figure}: {report}");
+    }
+}
+
 #[tokio::test]
 async fn the_story_is_told_and_ctrl_c_stops_every_process() {
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -58,21 +84,53 @@ async fn the_story_is_told_and_ctrl_c_stops_every_process() {
     .await;
     let children = children_of(directory.path());
     assert_eq!(children.len(), 6, "four validators and two rollups: {children:?}");
+    let network = directory.path().join("net");
+    let second =
+        ["devnet", "--blocks", "1", "--data-dir", &network.to_string_lossy()].map(str::to_owned);
+    let second = conclave(&second.each_ref().map(String::as_str));
+    assert_eq!(second.status.code(), Some(1));
+    assert!(complaint(&second).contains("another devnet is running in"), "{}", complaint(&second));
+    assert_eq!(children_of(directory.path()), children, "the first goes on untouched");
     devnet.signal("INT");
     let status = devnet.end(Duration::from_secs(30)).await;
     assert!(status.success(), "{status}: {}", devnet.output());
     assert!(devnet.output().contains("every process has stopped"), "{}", devnet.output());
-    assert_eq!(children_of(directory.path()), Vec::<String>::new(), "nothing is left behind");
+    assert_eq!(children_of(directory.path()), [], "nothing is left behind");
 }
 
-/// Command lines of running processes, other than the devnet itself, that name `directory`.
-fn children_of(directory: &std::path::Path) -> Vec<String> {
+#[tokio::test]
+async fn a_measured_run_whose_validator_dies_ends_with_an_error_that_names_it() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut command = Command::new(binary("conclave"));
+    command.args(["devnet", "--blocks", "1000000", "--data-dir"]).arg(directory.path().join("net"));
+    let mut devnet = Process::start("devnet", &mut command, &directory.path().join("devnet.log"));
+    until("the load", STORY_PATIENCE, async || {
+        assert_eq!(devnet.ended(), None, "the devnet ended by itself: {}", devnet.output());
+        devnet.output().contains("bundles handed in").then_some(())
+    })
+    .await;
+    let children = children_of(directory.path());
+    let victim = children.iter().find(|(_, line)| line.contains("validator-1/config.toml"));
+    let (pid, _) = victim.expect("the validator runs");
+    let killed = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+    assert!(killed.expect("kill runs").success());
+    let status = devnet.end(STORY_PATIENCE).await;
+    assert_eq!(status.code(), Some(1), "{}", devnet.output());
+    assert!(devnet.output().contains("validator-1 ended by itself"), "{}", devnet.output());
+    assert_eq!(children_of(directory.path()), [], "nothing is left behind");
+}
+
+/// Running processes, other than the devnet itself, whose command lines name `directory`.
+fn children_of(directory: &std::path::Path) -> Vec<(u32, String)> {
     let directory = directory.to_string_lossy();
     let processes = std::fs::read_dir("/proc").expect("processes can be listed").flatten();
     processes
-        // Processes come and go while one looks.
-        .filter_map(|entry| std::fs::read_to_string(entry.path().join("cmdline")).ok())
-        .map(|line| line.replace('\0', " "))
-        .filter(|line| line.contains(&*directory) && !line.contains(" devnet "))
+        .filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            // Processes come and go while one looks.
+            let line = std::fs::read_to_string(entry.path().join("cmdline")).ok()?;
+            Some((pid, line.replace('\0', " ")))
+        })
+        .filter(|(_, line)| line.contains(&*directory) && !line.contains(" devnet "))
         .collect()
 }

@@ -51,25 +51,21 @@ async fn all_killed_at_once_go_on_from_where_they_were() {
         let block = network.clients[0].block(Height::new(height)).await.expect("a decided block");
         ids.insert(height, block.decided.header.id());
     }
-    for index in 0..VALIDATORS {
-        network.kill(index);
-    }
-    for index in 0..VALIDATORS {
-        network.launch(index);
-    }
+    network.restart_all();
     for index in 0..VALIDATORS {
         network.wait_height(index, before + 10).await;
         network.wait_status(index, "it signs again", |status| status.signing).await;
     }
     wait_load(&load, 30).await;
-    load.stop().await;
+    // What was only in pools is gone with them; the users' wallets hand it in again.
+    let settled = load.settle().await;
     for (height, id) in ids {
         let block = network.clients[2].block(Height::new(height)).await.expect("a decided block");
         assert_eq!(block.decided.header.id(), id, "height {height} was decided before the crash");
     }
     // Every decided bundle is delivered exactly once to each of its rollups: the oracle's business.
-    // What was only in pools is gone with them, and holds up later bundles of its lane.
-    oracle::check(&network).await;
+    let places = oracle::check(&network).await;
+    assert!(places.len() >= settled, "{} places for {settled} bundles", places.len());
     verify_archives(&mut network);
 }
 
@@ -121,5 +117,44 @@ async fn a_validator_with_an_emptied_disk_follows_and_does_not_sign() {
             "height {height}"
         );
         assert_ne!(block.decided.header.proposer, ValidatorIndex::new(2), "height {height}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_validator_with_lost_state_signs_again_only_where_it_cannot_have_signed() {
+    let mut network = Network::start().await;
+    let load = Load::start(&network.client);
+    wait_load(&load, 30).await;
+    network.kill(2);
+    // It may have signed up to two heights above what was decided when it died.
+    let died = network.height(0).await;
+    std::fs::remove_dir_all(network.data_dir(2)).expect("a disk can be emptied");
+    std::fs::create_dir(network.data_dir(2)).expect("a new disk");
+    let mut known = died;
+    for index in [0, 1, 3] {
+        network.wait_height(index, died + 10).await;
+        known = known.max(network.height(index).await);
+    }
+    network.launch_with(2, &["--lost-state"]);
+    network.wait_status(2, "it signs again", |status| status.signing).await;
+    let signed = signed_by(&network, ValidatorIndex::new(2), died + 3).await;
+    // A quorum had decided at least `known` when it was asked, so nothing up to two above is signed.
+    assert!(signed > known + 2, "height {signed} is signed, {known} was decided before");
+    load.settle().await;
+    oracle::drained(&network).await;
+    oracle::check(&network).await;
+}
+
+/// The first height from `from` on whose certificate holds a signature of `validator`; waits for it.
+async fn signed_by(network: &Network, validator: ValidatorIndex, from: u64) -> u64 {
+    let mut height = from;
+    loop {
+        network.wait_height(0, height).await;
+        let block = network.clients[0].block(Height::new(height)).await.expect("a decided block");
+        let mut signers = block.decided.certificate.signatures.iter();
+        if signers.any(|(signer, _)| *signer == validator) {
+            return height;
+        }
+        height += 1;
     }
 }

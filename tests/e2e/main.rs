@@ -9,6 +9,8 @@
 //! | [`bundles`]  | stolen, re-priced, replayed and malformed bundles get their exact refusal |
 //! | [`ports`]    | garbage on every port is answered or ignored, and the network goes on |
 //! | [`operator`] | what an operator can get wrong is refused by name, with the remedy |
+//! | [`verify`]   | a tampered archive is found out by its height, one that cannot be read is not called invalid |
+//! | [`wallet`]   | what validators lose before it is ordered is handed in again by the SDK |
 //!
 //! Tests wait for conditions, with a deadline each, and never for time to pass. The oracle
 //! ([`harness::oracle`]) derives what rollups must receive from the blocks in its own arithmetic.
@@ -21,3 +23,5 @@ mod faults;
 mod harness;
 mod operator;
 mod ports;
+mod verify;
+mod wallet;

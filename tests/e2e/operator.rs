@@ -170,6 +170,25 @@ async fn a_full_disk_stops_a_validator_and_nothing_is_lost() {
     oracle::assert_kept(&places, &promises, &[3]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_are_json_on_request() {
+    let mut network = Network::start().await;
+    network.kill(1);
+    let (config, before) = (network.validator_dir(1).join("config.toml"), network.log(1).len());
+    let text = fs::read_to_string(&config).expect("a configuration");
+    fs::write(&config, text.replace("json = false", "json = true")).expect("writes");
+    network.launch(1);
+    let height = network.height(0).await;
+    network.wait_height(1, height + 3).await;
+    network.kill(1);
+    let log = network.log(1);
+    let lines = log[before..].lines().map(|line| {
+        serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|_| panic!("{line}"))
+    });
+    let lines: Vec<_> = lines.collect();
+    assert!(lines.iter().any(|line| line["message"] == "decided"), "it tells of blocks");
+}
+
 #[test]
 fn every_subcommand_explains_itself_with_examples() {
     for command in ["genesis", "node", "devnet", "submit", "status", "verify", "bench"] {

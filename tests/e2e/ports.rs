@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use crate::harness::{
     http,
-    network::{Network, VALIDATORS},
+    network::{Network, PATIENCE, VALIDATORS},
     oracle,
     rollup::Rollup,
+    wait::until,
 };
 
 /// What a port scanner, a broken client or an attacker might send first.
@@ -132,4 +133,21 @@ async fn json_rpc_answers_nonsense_with_errors_and_goes_on() {
     assert_eq!(rollup.call("eth_chainId", json!([])), json!("0x385"));
     half.set_nonblocking(true).expect("a socket option");
     assert!(half.read(&mut [0; 1]).is_err(), "it is still waiting");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_rpc_hangs_up_on_too_many_and_serves_again_when_they_leave() {
+    let network = Network::start().await;
+    let rollup = Rollup::start(&network, 901, "rollup").await;
+    let connect =
+        |_| std::net::TcpStream::connect(&rollup.address).expect("a port takes connections");
+    let held: Vec<_> = (0..512).map(connect).collect();
+    let mut refused = connect(512);
+    refused.set_read_timeout(Some(PATIENCE)).expect("a socket option");
+    assert_eq!(refused.read(&mut [0]).expect("hung up on, not kept waiting"), 0);
+    let height = network.height(0).await;
+    network.wait_height(0, height + 2).await;
+    drop(held);
+    let asked = async || http::call(&rollup.address, "eth_chainId", json!([]));
+    assert_eq!(until("JSON-RPC to serve again", PATIENCE, asked).await, json!("0x385"));
 }

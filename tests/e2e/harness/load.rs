@@ -8,14 +8,14 @@ use std::{
     time::Duration,
 };
 
-use conclave_client::{Admission, Client, Terms};
+use conclave_client::{Admission, Client, Level, Submission, Terms, Wallet};
 use conclave_types::{BundleId, Leg, RollupId, ValidatorIndex};
 use tokio::{
     task::JoinSet,
     time::{MissedTickBehavior, interval},
 };
 
-use super::network::{ROLLUPS, payers};
+use super::network::{PATIENCE, ROLLUPS, payers};
 
 /// Each user's pace: enough to fill every block, little enough to look everything up again.
 const PACE: Duration = Duration::from_millis(40);
@@ -32,7 +32,7 @@ pub(crate) struct Acknowledged {
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     acknowledged: Arc<Mutex<Vec<Acknowledged>>>,
-    users: JoinSet<()>,
+    users: JoinSet<(Wallet, Vec<Submission>)>,
 }
 
 impl Load {
@@ -44,27 +44,33 @@ impl Load {
             let wallet = client.wallet(payer);
             let (stop, acknowledged) = (Arc::clone(&load.stop), Arc::clone(&load.acknowledged));
             load.users.spawn(async move {
+                let mut submissions = Vec::new();
                 let mut pace = interval(PACE);
                 pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
                 for number in 0_u64.. {
                     pace.tick().await;
                     if stop.load(Ordering::Relaxed) {
-                        return;
+                        break;
                     }
                     // A refusal is an answer too while validators are away; only promises count.
                     if let Ok(submission) =
                         wallet.submit(&legs(user, number), &Terms::default()).await
                     {
-                        let by = match submission.admission {
+                        let by = match &submission.admission {
                             Admission::Received(receipt) => Some(receipt.validator),
                             Admission::Known(status) if status.progress.place().is_some() => None,
                             // In somebody's pool, nobody knows whose: no promise.
-                            Admission::Known(_) => continue,
+                            Admission::Known(_) => {
+                                submissions.push(submission);
+                                continue;
+                            }
                         };
                         let promise = Acknowledged { id: submission.id, by };
                         acknowledged.lock().expect("no user panics").push(promise);
+                        submissions.push(submission);
                     }
                 }
+                (wallet, submissions)
             });
         }
         load
@@ -76,12 +82,34 @@ impl Load {
     }
 
     /// Ends the load and says what was acknowledged.
-    pub(crate) async fn stop(mut self) -> Vec<Acknowledged> {
-        self.stop.store(true, Ordering::Relaxed);
-        while let Some(ended) = self.users.join_next().await {
-            ended.expect("no user panics");
+    pub(crate) async fn stop(self) -> Vec<Acknowledged> {
+        self.end().await.0
+    }
+
+    /// Ends the load and waits, as its users would, until everything that was admitted is opened. Returns
+    /// how many bundles that were.
+    pub(crate) async fn settle(self) -> usize {
+        let (_, users) = self.end().await;
+        let mut settled = 0;
+        for (wallet, submissions) in users {
+            for submission in &submissions {
+                let status =
+                    wallet.watch(submission, Level::Revealed).finish_within(PATIENCE).await;
+                let status = status.unwrap_or_else(|error| panic!("{}: {error}", submission.id));
+                assert!(status.progress.opened().is_some(), "{} is not opened", submission.id);
+                settled += 1;
+            }
         }
-        self.acknowledged.lock().expect("no user panics").clone()
+        settled
+    }
+
+    async fn end(mut self) -> (Vec<Acknowledged>, Vec<(Wallet, Vec<Submission>)>) {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut users = Vec::new();
+        while let Some(ended) = self.users.join_next().await {
+            users.push(ended.expect("no user panics"));
+        }
+        (self.acknowledged.lock().expect("no user panics").clone(), users)
     }
 }
 

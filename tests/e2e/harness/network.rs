@@ -114,6 +114,26 @@ impl Network {
         self.launch_under(index, &[]);
     }
 
+    /// Starts a validator that does not run, with further options.
+    pub(crate) fn launch_with(&mut self, index: usize, options: &[&str]) {
+        assert!(self.processes[index].is_none(), "this validator runs already");
+        let mut command = node_command(self.directory.path(), index, &[]);
+        command.args(options);
+        self.processes[index] = Some(start(self.directory.path(), index, &mut command));
+    }
+
+    /// Kills all validators at once and starts them again.
+    pub(crate) fn restart_all(&mut self) {
+        for index in 0..VALIDATORS {
+            if self.processes[index].is_some() {
+                self.kill(index);
+            }
+        }
+        for index in 0..VALIDATORS {
+            self.launch(index);
+        }
+    }
+
     /// Starts a validator from a command that ends with the program to run, such as a shell that limits it.
     pub(crate) fn launch_under(&mut self, index: usize, wrapper: &[&str]) {
         assert!(self.processes[index].is_none(), "this validator runs already");
@@ -199,8 +219,11 @@ pub(crate) fn node_command(root: &Path, index: usize, wrapper: &[&str]) -> Comma
 }
 
 fn run(root: &Path, index: usize, wrapper: &[&str]) -> Process {
-    let mut command = node_command(root, index, wrapper);
-    Process::start(&format!("validator-{index}"), &mut command, &log_file(root, index))
+    start(root, index, &mut node_command(root, index, wrapper))
+}
+
+fn start(root: &Path, index: usize, command: &mut Command) -> Process {
+    Process::start(&format!("validator-{index}"), command, &log_file(root, index))
 }
 
 fn log_file(root: &Path, index: usize) -> PathBuf {

@@ -58,6 +58,11 @@ impl Process {
         assert!(sent.expect("kill runs").success(), "{} takes SIG{signal}", self.name);
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How it ended, if it has.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child can be asked")
