@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.30;
+
+import { G1Point } from "./Types.sol";
+
+/// BLS signatures over BLS12-381 with keys in G1 and signatures in G2, on the precompiles of EIP-2537. The
+/// ciphersuite is BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_, so any library and remote signer speaks it.
+///
+/// The pairing precompile refuses points off the curve or outside of the subgroup. Infinity it accepts, and
+/// e(∞, h) · e(g, ∞) = 1 holds for every message: both are refused here. All failures revert.
+library Bls12381 {
+    /// A signature: a point of G2 as EIP-2537 encodes it.
+    uint256 internal constant SIGNATURE_BYTES = 256;
+    bytes internal constant DST = "BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_";
+    bytes internal constant DST_POSSESSION = "BLS_POP_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_";
+
+    /// The prime of the field, in two words.
+    uint256 internal constant P_HIGH = 0x1a0111ea397fe69a4b1ba7b6434bacd7;
+    uint256 internal constant P_LOW = 0x64774b84f38512bf6730d2a0f6b0f6241eabfffeb153ffffb9feffffffffaaab;
+    /// The order of the groups.
+    uint256 internal constant ORDER = 0x73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001;
+
+    address private constant MODEXP = address(0x05);
+    address private constant G1_ADD = address(0x0b);
+    address private constant G1_MSM = address(0x0c);
+    address private constant G2_ADD = address(0x0d);
+    address private constant PAIRING = address(0x0f);
+    address private constant MAP_TO_G1 = address(0x10);
+    address private constant MAP_TO_G2 = address(0x11);
+
+    /// −g₁.
+    bytes private constant MINUS_G1 =
+        hex"0000000000000000000000000000000017f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb00000000000000000000000000000000114d1d6855d545a8aa7d76c8cf2e21f267816aef1db507c96655b9d5caac42364e6f38ba0ecb751bad54dcd6b939c2ca";
+    /// −g₂.
+    bytes private constant MINUS_G2 =
+        hex"00000000000000000000000000000000024aa2b2f08f0a91260805272dc51051c6e47ad4fa403b02b4510b647ae3d1770bac0326a805bbefd48056c8c121bdb80000000000000000000000000000000013e02b6052719f607dacd3a088274f65596bd0d09920b61ab5da61bbdc7f5049334cf11213945d57e5ac7d055d042b7e000000000000000000000000000000000d1b3cc2c7027888be51d9ef691d77bcb679afda66c73f17f9ee3837a55024f78c71363275a75d75d86bab79f74782aa0000000000000000000000000000000013fa4d4a0ad8b1ce186ed5061789213d993923066dddaf1040bc3ff59f825c78df74f2d75467e25e0f55f8a00fa030ed";
+
+    error PrecompileFailed(uint256 number);
+    error KeyIsInfinity();
+    error SignatureIsInfinity();
+    error SignatureLength(uint256 found);
+    error BadSignature();
+    error BadPossession();
+    error NotAPoint();
+
+    /// Reverts unless `signature` is that of `key` for `message`. For several signers `key` is the sum of
+    /// their keys and `signature` of their signatures.
+    function verify(G1Point memory key, bytes32 message, bytes calldata signature) internal view {
+        if (!holds(key, hashToG2(DST, message), signature)) revert BadSignature();
+    }
+
+    /// Reverts unless `signature` shows possession of `key`'s secret, `message` saying by whom and where.
+    /// What passes is on the curve, in the subgroup, and not infinity.
+    function verifyPossession(G1Point memory key, bytes32 message, bytes calldata signature) internal view {
+        if (!holds(key, hashToG2(DST_POSSESSION, message), signature)) revert BadPossession();
+    }
+
+    /// left + right. Points outside of the subgroup are not noticed.
+    function add(G1Point memory left, G1Point memory right) internal view returns (G1Point memory sum) {
+        bool ok;
+        assembly ("memory-safe") {
+            let input := mload(0x40)
+            mcopy(input, left, 128)
+            mcopy(add(input, 128), right, 128)
+            ok := and(eq(returndatasize(), 128), staticcall(gas(), 0x0b, input, 256, sum, 128))
+        }
+        if (!ok) revert PrecompileFailed(0x0b);
+    }
+
+    /// Σ scalars·points. Reverts if one of the points is not in the subgroup.
+    function sumOfMultiples(G1Point[] memory points, uint256[] memory scalars)
+        internal
+        view
+        returns (G1Point memory)
+    {
+        bytes memory input = "";
+        for (uint256 i = 0; i < points.length; ++i) {
+            input = bytes.concat(input, encode(points[i]), bytes32(scalars[i]));
+        }
+        return decode(call(G1_MSM, input, 128));
+    }
+
+    /// Whether e(a, g₂) = e(b, q). Reverts if a point is not in its group.
+    function sameExponent(G1Point memory a, G1Point memory b, bytes calldata q) internal view returns (bool) {
+        bytes memory product = call(PAIRING, bytes.concat(encode(a), MINUS_G2, encode(b), q), 32);
+        return abi.decode(product, (uint256)) == 1;
+    }
+
+    /// Whether a point of the curve is in the subgroup.
+    function inSubgroup(G1Point memory point) internal view returns (bool) {
+        // Multiplication by the order is of no use here: the precompile refuses such points, and refuses
+        // with all of its gas, which is why it gets no more than it needs.
+        (bool ok,) = G1_MSM.staticcall{ gas: 12_000 }(bytes.concat(encode(point), bytes32(uint256(1))));
+        return ok;
+    }
+
+    function isInfinity(G1Point memory point) internal pure returns (bool) {
+        return point.xHigh | point.xLow | point.yHigh | point.yLow == 0;
+    }
+
+    function encode(G1Point memory point) internal pure returns (bytes memory) {
+        return abi.encode(point.xHigh, point.xLow, point.yHigh, point.yLow);
+    }
+
+    function decode(bytes memory encoded) internal pure returns (G1Point memory) {
+        return abi.decode(encoded, (G1Point));
+    }
+
+    /// hash_to_curve of RFC 9380 into G2, for 32-byte messages.
+    function hashToG2(bytes memory dst, bytes32 message) internal view returns (bytes memory) {
+        bytes memory uniform = expand(dst, abi.encodePacked(message), 256);
+        bytes memory first = call(MAP_TO_G2, bytes.concat(reduce(uniform, 0), reduce(uniform, 64)), 256);
+        bytes memory second = call(MAP_TO_G2, bytes.concat(reduce(uniform, 128), reduce(uniform, 192)), 256);
+        return call(G2_ADD, bytes.concat(first, second), 256);
+    }
+
+    /// hash_to_curve of RFC 9380 into G1.
+    function hashToG1(bytes memory dst, bytes memory message) internal view returns (G1Point memory) {
+        bytes memory uniform = expand(dst, message, 128);
+        bytes memory first = call(MAP_TO_G1, reduce(uniform, 0), 128);
+        bytes memory second = call(MAP_TO_G1, reduce(uniform, 64), 128);
+        return add(decode(first), decode(second));
+    }
+
+    /// The 48 bytes that stand for a point on the wire, in two parts: 32 bytes and 16.
+    function compress(G1Point memory point) internal pure returns (bytes memory) {
+        if (isInfinity(point)) return abi.encodePacked(bytes1(0xc0), new bytes(47));
+        // The flags: compressed, and y being the larger of y and p − y.
+        (uint256 high, uint256 low) = subtractFromPrime(point.yHigh, point.yLow);
+        bool larger = point.yHigh > high || (point.yHigh == high && point.yLow > low);
+        uint256 flags = larger ? 0xa0 : 0x80;
+        // forge-lint: disable-next-line(unsafe-typecast)
+        return abi.encodePacked(uint128(point.xHigh | flags << 120), point.xLow);
+    }
+
+    /// The point that 48 bytes stand for. `ok` is false if they are not the one encoding of a point of the
+    /// curve; whether it is in the subgroup is another question.
+    function decompress(bytes memory encoded) internal view returns (bool ok, G1Point memory point) {
+        if (encoded.length != 48) return (false, point);
+        uint256 high;
+        uint256 low;
+        assembly ("memory-safe") {
+            high := shr(128, mload(add(encoded, 32)))
+            low := mload(add(encoded, 48))
+        }
+        uint256 flags = high >> 125;
+        high &= (1 << 125) - 1;
+        if (flags == 6) return (high == 0 && low == 0, point);
+        if (flags != 4 && flags != 5) return (false, point);
+        if (high > P_HIGH || (high == P_HIGH && low >= P_LOW)) return (false, point);
+        (point.xHigh, point.xLow) = (high, low);
+        (uint256 sideHigh, uint256 sideLow) = plusFour(power(high, low, 0, 3));
+        // p = 3 mod 4: a root of a square is its power (p + 1)/4.
+        bytes memory root = power(
+            sideHigh,
+            sideLow,
+            0x0680447a8e5ff9a692c6e9ed90d2eb35,
+            0xd91dd2e13ce144afd9cc34a83dac3d8907aaffffac54ffffee7fbfffffffeaab
+        );
+        (point.yHigh, point.yLow) = abi.decode(root, (uint256, uint256));
+        (uint256 squareHigh, uint256 squareLow) =
+            abi.decode(power(point.yHigh, point.yLow, 0, 2), (uint256, uint256));
+        if (squareHigh != sideHigh || squareLow != sideLow) return (false, point);
+        (uint256 otherHigh, uint256 otherLow) = subtractFromPrime(point.yHigh, point.yLow);
+        bool larger = point.yHigh > otherHigh || (point.yHigh == otherHigh && point.yLow > otherLow);
+        if (larger != (flags == 5)) (point.yHigh, point.yLow) = (otherHigh, otherLow);
+        return (true, point);
+    }
+
+    function holds(G1Point memory key, bytes memory hashed, bytes calldata signature)
+        private
+        view
+        returns (bool)
+    {
+        if (isInfinity(key)) revert KeyIsInfinity();
+        if (signature.length != SIGNATURE_BYTES) revert SignatureLength(signature.length);
+        if (isZero(signature)) revert SignatureIsInfinity();
+        bytes memory product = call(PAIRING, bytes.concat(encode(key), hashed, MINUS_G1, signature), 32);
+        return abi.decode(product, (uint256)) == 1;
+    }
+
+    function isZero(bytes calldata signature) private pure returns (bool) {
+        uint256 any = 0;
+        for (uint256 i = 0; i < SIGNATURE_BYTES; i += 32) {
+            any |= uint256(bytes32(signature[i:i + 32]));
+        }
+        return any == 0;
+    }
+
+    /// expand_message_xmd of RFC 9380 over SHA-256, for a multiple of 32 bytes below 8,192.
+    function expand(bytes memory dst, bytes memory message, uint256 length)
+        private
+        pure
+        returns (bytes memory uniform)
+    {
+        // forge-lint: disable-start(unsafe-typecast)
+        bytes memory tail = abi.encodePacked(dst, uint8(dst.length));
+        bytes32 first = sha256(abi.encodePacked(new bytes(64), message, uint16(length), uint8(0), tail));
+        bytes32 block_ = sha256(abi.encodePacked(first, uint8(1), tail));
+        uniform = new bytes(length);
+        for (uint256 i = 1;; ++i) {
+            assembly ("memory-safe") {
+                mstore(add(uniform, mul(i, 32)), block_)
+            }
+            if (i * 32 == length) break;
+            block_ = sha256(abi.encodePacked(first ^ block_, uint8(i + 1), tail));
+        }
+        // forge-lint: disable-end(unsafe-typecast)
+    }
+
+    /// The 64 bytes from `at` on as a field element.
+    function reduce(bytes memory uniform, uint256 at) private view returns (bytes memory) {
+        uint256 high;
+        uint256 low;
+        assembly ("memory-safe") {
+            let from := add(add(uniform, 32), at)
+            high := mload(from)
+            low := mload(add(from, 32))
+        }
+        return power(high, low, 0, 1);
+    }
+
+    /// base^exponent mod p, as 64 bytes.
+    function power(uint256 baseHigh, uint256 baseLow, uint256 exponentHigh, uint256 exponentLow)
+        private
+        view
+        returns (bytes memory)
+    {
+        bytes memory exponent = exponentHigh == 0 && exponentLow < 256
+            // forge-lint: disable-next-line(unsafe-typecast)
+            ? abi.encodePacked(uint8(exponentLow))
+            : abi.encodePacked(uint128(exponentHigh), exponentLow);
+        return call(
+            MODEXP,
+            abi.encodePacked(
+                uint256(64), exponent.length, uint256(64), baseHigh, baseLow, exponent, P_HIGH, P_LOW
+            ),
+            64
+        );
+    }
+
+    /// x + 4 mod p, for the equation of the curve, y² = x³ + 4.
+    function plusFour(bytes memory x) private pure returns (uint256 high, uint256 low) {
+        (high, low) = abi.decode(x, (uint256, uint256));
+        unchecked {
+            low += 4;
+            if (low < 4) ++high;
+            if (high > P_HIGH || (high == P_HIGH && low >= P_LOW)) {
+                high = high - P_HIGH - (low < P_LOW ? 1 : 0);
+                low -= P_LOW;
+            }
+        }
+    }
+
+    /// p − y for y in 1..p; for y = 0 it is p, which compares as the larger.
+    function subtractFromPrime(uint256 yHigh, uint256 yLow) private pure returns (uint256 high, uint256 low) {
+        unchecked {
+            low = P_LOW - yLow;
+            high = P_HIGH - yHigh - (yLow > P_LOW ? 1 : 0);
+        }
+    }
+
+    function call(address precompile, bytes memory input, uint256 length)
+        private
+        view
+        returns (bytes memory output)
+    {
+        bool ok;
+        (ok, output) = precompile.staticcall(input);
+        if (!ok || output.length != length) revert PrecompileFailed(uint160(precompile));
+    }
+}
