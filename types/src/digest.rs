@@ -89,7 +89,7 @@ impl SigningDomain {
         }
     }
 
-    fn hasher(&self, tag: &'static str) -> Hasher {
+    pub(crate) fn hasher(&self, tag: &'static str) -> Hasher {
         let mut hasher = Hasher::new(tag);
         hasher.fixed(self.network.as_bytes()).u64(self.l1_chain_id).fixed(&self.l1_contract);
         hasher

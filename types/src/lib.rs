@@ -19,12 +19,14 @@ mod batch;
 mod block;
 mod bundle;
 mod certificate;
+mod commitment;
 mod committee;
 pub mod digest;
 mod genesis;
 mod height;
 mod ids;
 pub mod merkle;
+pub mod mmr;
 mod params;
 pub mod proto;
 mod reveal;
@@ -39,6 +41,10 @@ pub use bundle::{
     SIZE_BUCKETS, bucket_for, typed_data_digest,
 };
 pub use certificate::{Certificate, CertificateError, SignatureBytes, Statement, VoteKind};
+pub use commitment::{
+    BlockCommitment, EpochEnd, SettlementKey, SettlementMember, dkg_result_root,
+    settlement_committee,
+};
 pub use committee::{Committee, CommitteeError, ConsensusKey, Member};
 pub use genesis::{EncryptionKey, Genesis, GenesisAccount, GenesisError, RollupRegistration};
 pub use height::{Epoch, Era, Height, HeightDelta, Round};

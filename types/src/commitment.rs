@@ -1,0 +1,156 @@
+//! What a quorum signs about a decided block, for L1: a contract that knows the committee needs nothing
+//! else to accept it. `docs/spec/settlement.md` has every layout; `contracts/src/lib/` rebuilds them.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::{
+    block::L1Origin,
+    committee::ConsensusKey,
+    digest::{Hasher, SigningDomain},
+    genesis::EncryptionKey,
+    height::{Epoch, Height},
+    ids::{BlockId, Digest, PayerAddress},
+    merkle,
+};
+
+/// What the last commitment of an epoch adds: who comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct EpochEnd {
+    /// [`settlement_committee`] of the next epoch.
+    pub next_committee: Digest,
+    /// [`dkg_result_root`] of the key and shares that serve in it.
+    pub dkg_result: Digest,
+}
+
+/// A decided and revealed block, as L1 knows it.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct BlockCommitment {
+    /// The epoch whose committee signs.
+    pub epoch: Epoch,
+    /// The height.
+    pub height: Height,
+    /// The block.
+    pub block: BlockId,
+    /// Root over the commitments of all heights before ([`crate::mmr`]).
+    pub history_root: Digest,
+    /// Root over the rollups with a batch in this block; zero if there is none.
+    pub reveal_root: Digest,
+    /// Number of those rollups.
+    pub rollup_count: u32,
+    /// The L1 block up to which this block has seen L1.
+    pub l1_origin: L1Origin,
+    /// Entries of the forced queue up to that origin, all of them carried.
+    pub forced_cursor: u64,
+    /// Root over the balances that can be withdrawn on L1.
+    pub withdrawals_root: Digest,
+    /// In the last commitment of an epoch.
+    pub epoch_end: Option<EpochEnd>,
+}
+
+impl SigningDomain {
+    /// What an attestation signs with the settlement key: the digest of a commitment.
+    #[must_use]
+    pub fn commitment(&self, commitment: &BlockCommitment) -> Digest {
+        let end = commitment
+            .epoch_end
+            .unwrap_or(EpochEnd { next_committee: Digest::ZERO, dkg_result: Digest::ZERO });
+        self.hasher("\u{2}conclave/hdr/v1")
+            .u64(commitment.epoch.as_u64())
+            .u64(commitment.height.as_u64())
+            .fixed(commitment.block.as_bytes())
+            .fixed(commitment.history_root.as_bytes())
+            .fixed(commitment.reveal_root.as_bytes())
+            .u32(commitment.rollup_count)
+            .u64(commitment.l1_origin.number)
+            .fixed(commitment.l1_origin.hash.as_bytes())
+            .u64(commitment.forced_cursor)
+            .fixed(commitment.withdrawals_root.as_bytes())
+            .fixed(end.next_committee.as_bytes())
+            .fixed(end.dkg_result.as_bytes())
+            .finish()
+    }
+
+    /// What a consensus key signs to show that `owner` holds it.
+    #[must_use]
+    pub fn consensus_key_possession(&self, owner: &PayerAddress, key: &ConsensusKey) -> Digest {
+        self.hasher("conclave/consensus-key/v1")
+            .fixed(owner.as_bytes())
+            .fixed(key.as_bytes())
+            .finish()
+    }
+
+    /// What a settlement key signs, under the tag for proofs of possession, to show that `owner` holds it.
+    #[must_use]
+    pub fn settlement_key_possession(&self, owner: &PayerAddress, key: &SettlementKey) -> Digest {
+        self.hasher("conclave/settlement-key/v1")
+            .fixed(owner.as_bytes())
+            .fixed(key.as_bytes())
+            .finish()
+    }
+}
+
+/// A BLS12-381 key that signs commitments: a point of G1 as x ‖ y, 48 bytes each, which is what L1 computes
+/// with. Not checked to be a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+pub struct SettlementKey([u8; 96]);
+
+impl SettlementKey {
+    /// Wraps raw bytes.
+    #[must_use]
+    pub const fn new(bytes: [u8; 96]) -> Self {
+        Self(bytes)
+    }
+
+    /// x ‖ y.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 96] {
+        &self.0
+    }
+}
+
+/// One member of a committee as L1 lists it.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SettlementMember {
+    /// Signs proposals, votes and share messages.
+    pub consensus_key: ConsensusKey,
+    /// Its number in the stake contract.
+    pub validator: u32,
+    /// Voting power.
+    pub power: u64,
+    /// Signs commitments.
+    pub settlement_key: SettlementKey,
+}
+
+/// The digest by which an epoch-end commitment names the next committee.
+#[must_use]
+pub fn settlement_committee(members: &[SettlementMember]) -> Digest {
+    let mut hasher = Hasher::new("conclave/settlement-committee/v1");
+    for member in members {
+        hasher
+            .fixed(member.consensus_key.as_bytes())
+            .u32(member.validator)
+            .u64(member.power)
+            .fixed(member.settlement_key.as_bytes());
+    }
+    hasher.finish()
+}
+
+/// The root over a threshold key and its sharing: leaf 0 is the key, leaf 1 + j is `V_j`.
+#[must_use]
+pub fn dkg_result_root(key: &EncryptionKey) -> Digest {
+    let parties = u16::try_from(key.verification_keys.len()).unwrap_or(u16::MAX);
+    let head = [
+        b"conclave/dkg/v1".as_slice(),
+        &[key.suite],
+        &key.era.as_u32().to_be_bytes(),
+        &key.secrecy.to_be_bytes(),
+        &key.packing.to_be_bytes(),
+        &parties.to_be_bytes(),
+        key.public_key.as_bytes(),
+        key.public_key_g2.as_bytes(),
+    ];
+    let verification_keys = key.verification_keys.iter().map(|v| merkle::leaf(v.as_bytes()));
+    let leaves: Vec<_> =
+        [merkle::leaf(&head.concat())].into_iter().chain(verification_keys).collect();
+    merkle::root(&leaves)
+}
