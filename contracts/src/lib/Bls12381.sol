@@ -42,6 +42,7 @@ library Bls12381 {
     error BadSignature();
     error BadPossession();
     error NotAPoint();
+    error OutOfGas();
 
     /// Reverts unless `signature` is that of `key` for `message`. For several signers `key` is the sum of
     /// their keys and `signature` of their signatures.
@@ -88,8 +89,9 @@ library Bls12381 {
 
     /// Whether a point of the curve is in the subgroup.
     function inSubgroup(G1Point memory point) internal view returns (bool) {
-        // Multiplication by the order is of no use here: the precompile refuses such points, and refuses
-        // with all of its gas, which is why it gets no more than it needs.
+        // The precompile refuses such points, and refuses with all the gas that it got: it gets what it costs,
+        // and a caller who leaves it less than that must not look like a point outside.
+        if (gasleft() < 16_000) revert OutOfGas();
         (bool ok,) = G1_MSM.staticcall{ gas: 12_000 }(bytes.concat(encode(point), bytes32(uint256(1))));
         return ok;
     }

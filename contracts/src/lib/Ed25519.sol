@@ -27,18 +27,10 @@ library Ed25519 {
     /// Whether (r, s), the two halves of a signature, is that of `key` for `message`.
     function verify(bytes32 key, bytes32 r, bytes32 s, bytes memory message) internal view returns (bool) {
         uint256 scalar = reverse(uint256(s));
-        if (scalar >= ORDER) return false;
+        if (scalar >= ORDER || !isUsableKey(r)) return false;
         (bool ok, uint256 ax, uint256 ay) = decompress(reverse(uint256(key)));
         if (!ok || hasSmallOrder(ax, ay)) return false;
-        uint256 rx;
-        uint256 ry;
-        (ok, rx, ry) = decompress(reverse(uint256(r)));
-        if (!ok || hasSmallOrder(rx, ry)) return false;
-        (uint256 x, uint256 y, uint256 z) = difference(scalar, challenge(r, key, message), ax, ay);
-        uint256 inverse = power(z, P - 2);
-        x = mulmod(x, inverse, P);
-        y = mulmod(y, inverse, P);
-        return reverse(y | (x << 255)) == uint256(r);
+        return difference(scalar, challenge(r, key, message), ax, ay) == r;
     }
 
     /// The same for the 32-byte digests that validators sign.
@@ -46,7 +38,8 @@ library Ed25519 {
         return verify(key, r, s, abi.encodePacked(message));
     }
 
-    /// Whether a key can verify anything: it is a point, and not one of small order.
+    /// Whether a key can verify anything: it is a point, and not one of small order. R must be such a point
+    /// as well.
     function isUsableKey(bytes32 key) internal view returns (bool) {
         (bool ok, uint256 x, uint256 y) = decompress(reverse(uint256(key)));
         return ok && !hasSmallOrder(x, y);
@@ -58,104 +51,107 @@ library Ed25519 {
         return addmod(mulmod(reverse(second), WORD_MOD_ORDER, ORDER), reverse(first), ORDER);
     }
 
-    /// SHA-512, as its first and second 32 bytes.
-    function sha512(bytes memory data) private pure returns (uint256 first, uint256 second) {
-        bytes memory K = SHA512_CONSTANTS;
+    /// SHA-512 (FIPS 180-4), as its first and second 32 bytes.
+    function sha512(bytes memory data) internal pure returns (uint256 first, uint256 second) {
+        bytes memory constants = SHA512_CONSTANTS;
         assembly ("memory-safe") {
-            let M := 0xffffffffffffffff
-            let len := mload(data)
-            let nb := shr(7, add(len, 144)) // ceil((len+17)/128)
-            let buf := mload(0x40) // padded message
-            let W := add(buf, shl(7, nb)) // 80 words * 32 bytes
-            mcopy(buf, add(data, 32), len)
-            calldatacopy(add(buf, len), calldatasize(), sub(shl(7, nb), len))
-            mstore8(add(buf, len), 0x80)
-            {
-                let q := add(buf, sub(shl(7, nb), 32))
-                mstore(q, or(mload(q), shl(3, len)))
-            }
-            K := add(K, 8) // so that mload(K + 8i) has the word in low 64 bits: read at K+32-24
-            let H := add(W, 2560) // state: 8 words
-            mstore(H, 0x6a09e667f3bcc908)
-            mstore(add(H, 32), 0xbb67ae8584caa73b)
-            mstore(add(H, 64), 0x3c6ef372fe94f82b)
-            mstore(add(H, 96), 0xa54ff53a5f1d36f1)
-            mstore(add(H, 128), 0x510e527fade682d1)
-            mstore(add(H, 160), 0x9b05688c2b3e6c1f)
-            mstore(add(H, 192), 0x1f83d9abfb41bd6b)
-            mstore(add(H, 224), 0x5be0cd19137e2179)
-            for { let e := add(buf, shl(7, nb)) } lt(buf, e) { buf := add(buf, 128) } {
+            /// The 80 words of the message schedule, one to a slot. A word twice in a row makes its
+            /// rotations shifts; what that leaves above 64 bits is cut off at the end.
+            function schedule(words, chunk) {
                 for { let i := 0 } lt(i, 16) { i := add(i, 1) } {
-                    mstore(add(W, shl(5, i)), shr(192, mload(add(buf, shl(3, i)))))
+                    mstore(add(words, shl(5, i)), shr(192, mload(add(chunk, shl(3, i)))))
                 }
-                for {
-                    let w := add(W, 512)
-                    let we := add(W, 2560)
-                } lt(w, we) { w := add(w, 32) } {
-                    let a := mload(sub(w, 480)) // w[i-15]
-                    let d := or(a, shl(64, a))
-                    let s0 := xor(xor(shr(1, d), shr(8, d)), shr(7, a))
-                    a := mload(sub(w, 64)) // w[i-2]
-                    d := or(a, shl(64, a))
-                    let s1 := xor(xor(shr(19, d), shr(61, d)), shr(6, a))
-                    mstore(
-                        w,
-                        and(add(add(mload(sub(w, 512)), and(s0, M)), add(mload(sub(w, 224)), and(s1, M))), M)
-                    )
+                let end := add(words, 2560)
+                for { let w := add(words, 512) } lt(w, end) { w := add(w, 32) } {
+                    let x := mload(sub(w, 480))
+                    let twice := or(x, shl(64, x))
+                    let small0 := xor(xor(shr(1, twice), shr(8, twice)), shr(7, x))
+                    x := mload(sub(w, 64))
+                    twice := or(x, shl(64, x))
+                    let small1 := xor(xor(shr(19, twice), shr(61, twice)), shr(6, x))
+                    let sum := add(mload(sub(w, 512)), and(small0, 0xffffffffffffffff))
+                    sum := add(sum, add(mload(sub(w, 224)), and(small1, 0xffffffffffffffff)))
+                    mstore(w, and(sum, 0xffffffffffffffff))
                 }
-                let a := mload(H)
-                let b := mload(add(H, 32))
-                let c := mload(add(H, 64))
-                let d := mload(add(H, 96))
-                let f := mload(add(H, 160))
-                let g := mload(add(H, 192))
-                let h := mload(add(H, 224))
-                {
-                    let ee := mload(add(H, 128))
-                    for { let i := 0 } lt(i, 80) { i := add(i, 1) } {
-                        let t := or(ee, shl(64, ee))
-                        t := add(
-                            add(h, and(xor(xor(shr(14, t), shr(18, t)), shr(41, t)), M)),
-                            add(
-                                xor(g, and(ee, xor(f, g))),
-                                add(and(mload(add(K, shl(3, i))), M), mload(add(W, shl(5, i))))
-                            )
-                        )
-                        h := g
-                        g := f
-                        f := ee
-                        ee := and(add(d, t), M)
-                        d := or(a, shl(64, a))
-                        t := add(
-                            t,
-                            add(
-                                and(xor(xor(shr(28, d), shr(34, d)), shr(39, d)), M),
-                                xor(and(a, b), and(c, xor(a, b)))
-                            )
-                        )
-                        d := c
-                        c := b
-                        b := a
-                        a := and(t, M)
-                    }
-                    mstore(add(H, 128), and(add(mload(add(H, 128)), ee), M))
-                }
-                mstore(H, and(add(mload(H), a), M))
-                mstore(add(H, 32), and(add(mload(add(H, 32)), b), M))
-                mstore(add(H, 64), and(add(mload(add(H, 64)), c), M))
-                mstore(add(H, 96), and(add(mload(add(H, 96)), d), M))
-                mstore(add(H, 160), and(add(mload(add(H, 160)), f), M))
-                mstore(add(H, 192), and(add(mload(add(H, 192)), g), M))
-                mstore(add(H, 224), and(add(mload(add(H, 224)), h), M))
             }
-            first := or(
-                or(shl(192, mload(H)), shl(128, mload(add(H, 32)))),
-                or(shl(64, mload(add(H, 64))), mload(add(H, 96)))
-            )
-            second := or(
-                or(shl(192, mload(add(H, 128))), shl(128, mload(add(H, 160)))),
-                or(shl(64, mload(add(H, 192))), mload(add(H, 224)))
-            )
+            function accumulate(slot, x) {
+                mstore(slot, and(add(mload(slot), x), 0xffffffffffffffff))
+            }
+            function rounds(state, words, k) {
+                let a := mload(state)
+                let b := mload(add(state, 32))
+                let c := mload(add(state, 64))
+                let d := mload(add(state, 96))
+                let e := mload(add(state, 128))
+                let f := mload(add(state, 160))
+                let g := mload(add(state, 192))
+                let h := mload(add(state, 224))
+                let end := add(words, 2560)
+                for { } lt(words, end) {
+                    words := add(words, 32)
+                    k := add(k, 8)
+                } {
+                    let t := or(e, shl(64, e))
+                    t := add(
+                        add(h, and(xor(xor(shr(14, t), shr(18, t)), shr(41, t)), 0xffffffffffffffff)),
+                        add(xor(g, and(e, xor(f, g))), add(and(mload(k), 0xffffffffffffffff), mload(words)))
+                    )
+                    h := g
+                    g := f
+                    f := e
+                    e := and(add(d, t), 0xffffffffffffffff)
+                    d := or(a, shl(64, a))
+                    t := add(
+                        t,
+                        add(
+                            and(xor(xor(shr(28, d), shr(34, d)), shr(39, d)), 0xffffffffffffffff),
+                            xor(and(a, b), and(c, xor(a, b)))
+                        )
+                    )
+                    d := c
+                    c := b
+                    b := a
+                    a := and(t, 0xffffffffffffffff)
+                }
+                accumulate(state, a)
+                accumulate(add(state, 32), b)
+                accumulate(add(state, 64), c)
+                accumulate(add(state, 96), d)
+                accumulate(add(state, 128), e)
+                accumulate(add(state, 160), f)
+                accumulate(add(state, 192), g)
+                accumulate(add(state, 224), h)
+            }
+            function quarter(state) -> word {
+                word := or(
+                    or(shl(192, mload(state)), shl(128, mload(add(state, 32)))),
+                    or(shl(64, mload(add(state, 64))), mload(add(state, 96)))
+                )
+            }
+            // The message, a one bit, zeros, and the length in bits, in chunks of 128 bytes.
+            let length := mload(data)
+            let chunk := mload(0x40)
+            let words := add(chunk, shl(7, shr(7, add(length, 144))))
+            mcopy(chunk, add(data, 32), length)
+            calldatacopy(add(chunk, length), calldatasize(), sub(sub(words, chunk), length))
+            mstore8(add(chunk, length), 0x80)
+            mstore(sub(words, 32), or(mload(sub(words, 32)), shl(3, length)))
+            let state := add(words, 2560)
+            mstore(state, 0x6a09e667f3bcc908)
+            mstore(add(state, 32), 0xbb67ae8584caa73b)
+            mstore(add(state, 64), 0x3c6ef372fe94f82b)
+            mstore(add(state, 96), 0xa54ff53a5f1d36f1)
+            mstore(add(state, 128), 0x510e527fade682d1)
+            mstore(add(state, 160), 0x9b05688c2b3e6c1f)
+            mstore(add(state, 192), 0x1f83d9abfb41bd6b)
+            mstore(add(state, 224), 0x5be0cd19137e2179)
+            for { let end := words } lt(chunk, end) { chunk := add(chunk, 128) } {
+                schedule(words, chunk)
+                // Reads of a word end eight bytes behind the constant, so that it is the low end.
+                rounds(state, words, add(constants, 8))
+            }
+            first := quarter(state)
+            second := quarter(add(state, 128))
         }
     }
 
@@ -188,8 +184,16 @@ library Ed25519 {
         return addmod(y2, mulmod(x, x, P), P) == 0;
     }
 
-    /// [s]B − [k]A in projective coordinates.
-    function difference(uint256 s, uint256 k, uint256 ax, uint256 ay)
+    /// The encoding of [s]B − [k]A.
+    function difference(uint256 s, uint256 k, uint256 ax, uint256 ay) private view returns (bytes32) {
+        (uint256 x, uint256 y, uint256 z) = projectiveDifference(s, k, ax, ay);
+        uint256 inverse = power(z, P - 2);
+        x = mulmod(x, inverse, P);
+        y = mulmod(y, inverse, P);
+        return bytes32(reverse(y | (x << 255)));
+    }
+
+    function projectiveDifference(uint256 s, uint256 k, uint256 ax, uint256 ay)
         private
         pure
         returns (uint256 X, uint256 Y, uint256 Z)
