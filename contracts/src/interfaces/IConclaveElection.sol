@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.30;
+
+import { Committee, ValidatorId } from "../lib/Types.sol";
+import { Keys } from "./IConclaveStake.sol";
+
+/// The keys of a validator that an election may choose.
+struct Candidate {
+    ValidatorId validator;
+    Keys keys;
+}
+
+/// What the timelock may change.
+struct ElectionParameters {
+    /// Most members of a committee that an election fills.
+    uint16 committeeSizeMax;
+    /// By how much, in ten-thousandths, an outsider's stake must exceed a member's to take its place.
+    uint16 replacementMarginBps;
+}
+
+/// @title Elections: who could serve in the next epoch
+/// @notice Anyone runs an election at any time; it reads the stake of that moment and offers a committee for the
+/// next epoch, as a table that the quorum certificates of that epoch are checked against. Which offer takes
+/// effect, if any, is up to the committee in office: it names one by its hash when it ends its epoch.
+interface IConclaveElection {
+    event Enlisted(ValidatorId indexed validator, ValidatorId displaced);
+    event CommitteeOffered(
+        uint64 indexed epoch, bytes32 indexed committeeHash, Committee committee, bool leaversHeld
+    );
+    event ParametersSet(ElectionParameters parameters);
+
+    error ParameterOutOfRange(bytes32 name, uint256 found);
+    error AlreadyEnlisted(ValidatorId validator);
+    error NotEligible(ValidatorId validator);
+    error CannotDisplace(uint256 expectedAbove, uint256 found);
+    error NoSuchPlace(uint256 place);
+    error KeysUnknown(ValidatorId validator);
+    error NoCandidates();
+    error AlreadyOffered(uint64 epoch, bytes32 committeeHash);
+    error NotOffered(uint64 epoch, bytes32 committeeHash);
+    error AlreadyReduced(bytes32 committeeHash);
+    error ExcludedTooMuch(uint64 max, uint64 found);
+    error ExcludedUnknown(uint256 absent, uint256 count);
+
+    /// @notice Puts an eligible validator on the list that elections read. If the list is full, it takes the place
+    /// of the entry at `place`, whose stake it must exceed by the replacement margin; an entry that cannot be
+    /// elected counts as having none.
+    function enlist(ValidatorId validator, uint256 place) external;
+
+    /// @notice Elects and offers a committee for the next epoch, from the stake of this moment.
+    /// @param candidates Keys of at least everyone who is elected, ascending by validator.
+    function snapshotEpoch(Candidate[] calldata candidates) external returns (bytes32 committeeHash);
+
+    /// @notice Offers an offered committee once more, without the members in `absent` (bit i is member i): those
+    /// who did not acknowledge their share of the key, or did not vote. Whether it takes effect is up to the
+    /// committee in office; if it does, they are jailed.
+    function offerWithout(bytes32 committeeHash, uint256 absent) external returns (bytes32 remaining);
+
+    /// @notice Changes the parameters, within fixed bounds. For the timelock alone.
+    function setParameters(ElectionParameters calldata parameters) external;
+
+    /// @notice A committee that is on offer for `epoch`; reverts if there is none with this hash.
+    /// @return committee Where its table is.
+    /// @return leaversHeld Whether members serve in it with more than they still have bonded.
+    /// @return absent Who was left out of it.
+    function offered(uint64 epoch, bytes32 committeeHash)
+        external
+        view
+        returns (Committee memory committee, bool leaversHeld, ValidatorId[] memory absent);
+
+    /// @notice Who an election at this moment would choose, ascending by validator, with their power.
+    function electionNow()
+        external
+        view
+        returns (ValidatorId[] memory members, uint64[] memory powers, bool leaversHeld);
+
+    /// @notice The list that elections read, in no order.
+    function enlistedValidators() external view returns (ValidatorId[] memory);
+
+    /// @notice What the timelock has set.
+    function electionParameters() external view returns (ElectionParameters memory);
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.30;
+
+import { Committee, G1Point, ValidatorId } from "../lib/Types.sol";
+
+/// Names one request to unbond.
+type UnbondingId is uint64;
+
+/// The public keys of a validator.
+struct Keys {
+    /// Signs proposals, votes and share messages (ed25519, compressed).
+    bytes32 consensusKey;
+    /// Signs commitments (BLS12-381 G1).
+    G1Point settlementKey;
+    /// The identity of its host (ed25519). An announcement: not proved, not unique, not in the committee.
+    bytes32 networkKey;
+}
+
+/// What the timelock may change. All other rules of stake are constants or fixed at deployment.
+struct StakeParameters {
+    /// What an operator must have at stake itself, and the least stake with which a validator is elected.
+    uint64 selfStakeMinGwei;
+    /// The least that can be delegated at once.
+    uint64 delegationMinGwei;
+    /// How long a jailed validator waits before it can ask to be let out.
+    uint32 jailSeconds;
+}
+
+/// What an election asks about a validator.
+struct Standing {
+    /// What it would serve with.
+    uint64 stakeGwei;
+    /// Whether it may be chosen.
+    bool eligible;
+    /// Whether a member must go at once: accused, tombstoned or jailed.
+    bool forcedOut;
+}
+
+/// @title Stake of validators and of those who delegate to them
+/// @notice Holds ether, counted in gwei. Stake leaves in three ways only: to its owner after unbonding, to
+/// nobody (burned) and to a reporter when the slasher resolves an offence. There is no fourth, for nobody.
+///
+/// An account's share of a validator's stake is a number of shares; rewards and penalties change what a share
+/// is worth. Stake asked back leaves the bonded pool at once, and stays answerable in an unbonding pool until
+/// the last epoch that it backed has ended on L1 and the unbonding time has passed.
+///
+/// An election ({IConclaveElection}) only *offers* a committee. It takes effect when the inbox accepts the
+/// commitment by which the committee before it ended its epoch.
+interface IConclaveStake {
+    event Registered(ValidatorId indexed validator, address indexed operator, uint16 commissionBps);
+    /// @dev The contract stores the hash alone: who runs an election reads the keys from here.
+    event KeysSet(ValidatorId indexed validator, Keys keys);
+    event ConsensusKeyProven(ValidatorId indexed validator, bytes32 consensusKey);
+    event CommissionSet(ValidatorId indexed validator, uint16 commissionBps);
+    event Bonded(ValidatorId indexed validator, address indexed owner, uint64 amountGwei, uint128 shares);
+    event UnbondingRequested(
+        UnbondingId indexed id,
+        ValidatorId indexed validator,
+        address indexed owner,
+        uint64 amountGwei,
+        uint64 untilEpoch
+    );
+    event Claimed(UnbondingId indexed id, address indexed owner, uint64 amountGwei);
+    event Rewarded(ValidatorId indexed validator, uint64 amountGwei, uint64 commissionGwei);
+    event RewardsClaimed(address indexed owner, uint64 amountGwei);
+    event Exited(ValidatorId indexed validator);
+    event Jailed(ValidatorId indexed validator, uint64 until);
+    event Unjailed(ValidatorId indexed validator);
+    event CommitteeTookEffect(uint64 indexed epoch, bytes32 indexed committeeHash, Committee committee);
+    event Abandoned(uint64 at);
+    event Seized(
+        bytes32 indexed offence, ValidatorId indexed validator, uint64 indexed epoch, uint64 amountGwei
+    );
+    event Acquitted(bytes32 indexed offence, ValidatorId indexed validator);
+    event Resolved(
+        bytes32 indexed offence,
+        ValidatorId indexed validator,
+        address indexed reporter,
+        uint64 burnedGwei,
+        uint64 rewardGwei
+    );
+    event ParametersSet(StakeParameters parameters);
+
+    error NotInbox(address caller);
+    error NotElection(address caller);
+    error NotSlasher(address caller);
+    error NotOperator(ValidatorId validator, address caller);
+    error UnknownValidator(ValidatorId validator);
+    error ParameterOutOfRange(bytes32 name, uint256 found);
+    error NotWholeGwei(uint256 valueWei);
+    error StakeTooSmall(uint64 expected, uint64 found);
+    error SelfStakeTooSmall(uint64 expected, uint64 found);
+    error CommissionTooHigh(uint16 max, uint16 found);
+    error CommissionRaisedTooEarly(uint64 allowedAt);
+    error KeyInUse(ValidatorId validator);
+    error KeysUnknown(ValidatorId validator);
+    error ConsensusKeyNotProven(ValidatorId validator);
+    error HasExited(ValidatorId validator);
+    error StakeSeized(ValidatorId validator);
+    error IsJailed(ValidatorId validator, uint64 until);
+    error NotJailed(ValidatorId validator);
+    error IsTombstoned(ValidatorId validator);
+    error NothingBonded(ValidatorId validator);
+    error SharesTooFew(uint128 expected, uint128 found);
+    error NothingToUnbond();
+    error UnknownUnbonding(UnbondingId id);
+    error NotReleased(UnbondingId id, uint64 releasedAt);
+    error NothingToClaim(address owner);
+    error NoSuchEpoch(uint64 epoch);
+    error EpochOutsideWindow(uint64 epoch, uint64 closedAt);
+    error OffenceKnown(bytes32 offence);
+    error OffenceNotOpen(bytes32 offence);
+    error OffenceNotLapsed(bytes32 offence, uint64 lapsesAt);
+    error PenaltyTooHigh(uint16 max, uint16 found);
+    error RewardTooHigh(uint16 max, uint16 found);
+    error IsAbandoned();
+
+    /// @notice Registers a validator with `msg.value` as its operator's own stake; the sender is the operator.
+    /// @dev It cannot be elected before {proveConsensusKey} and {IConclaveElection-enlist}. The consensus key is reserved for
+    /// nobody until then, so registering somebody else's takes nothing from them.
+    /// @param possession Signature of the settlement key over chain id, this contract, the sender and the key.
+    function register(Keys calldata keys, bytes calldata possession, uint16 commissionBps)
+        external
+        payable
+        returns (ValidatorId validator);
+
+    /// @notice Shows that the operator holds the consensus key it registered with: ed25519 signature (r, s) over
+    /// chain id, this contract, the operator and the key.
+    function proveConsensusKey(ValidatorId validator, Keys calldata keys, bytes32 r, bytes32 s) external;
+
+    /// @notice Replaces the keys from the next election on. What earlier keys signed stays answerable: the tables
+    /// of earlier committees stay, and no key is ever free again.
+    function rotateKeys(
+        ValidatorId validator,
+        Keys calldata keys,
+        bytes calldata possession,
+        bytes32 r,
+        bytes32 s
+    ) external;
+
+    /// @notice Adds to the operator's own stake.
+    function deposit(ValidatorId validator) external payable;
+
+    /// @notice Adds stake of the sender to a validator. It shares in its rewards and its penalties, also in those
+    /// for what the validator did before and nobody has reported yet.
+    function delegate(ValidatorId validator) external payable;
+
+    /// @notice Adds a reward: the commission to what the operator can claim, the rest to every share alike.
+    function reward(ValidatorId validator) external payable;
+
+    /// @notice Asks `shares` of the sender's stake back.
+    /// @return id What to {claim} once the last epoch it backs has ended and the unbonding time has passed.
+    function requestUnbond(ValidatorId validator, uint128 shares) external returns (UnbondingId id);
+
+    /// @notice Pays out a request to its owner, whoever asks.
+    function claim(UnbondingId id) external returns (uint64 amountGwei);
+
+    /// @notice Pays out the sender's commission and rewards for reports.
+    function claimRewards() external returns (uint64 amountGwei);
+
+    /// @notice Ends a validator for good and asks all of the operator's own stake back. It serves on, and is
+    /// answerable, until a committee without it takes effect.
+    function exit(ValidatorId validator) external returns (UnbondingId id);
+
+    /// @notice Lets a validator out of jail after its time.
+    function unjail(ValidatorId validator) external;
+
+    /// @notice Changes the commission: down at will, up by one step an interval at most.
+    function setCommission(ValidatorId validator, uint16 commissionBps) external;
+
+    /// @notice Says that a committee was offered for the next epoch, so that stake asked back from now on is
+    /// answerable for it. For the election alone.
+    function noteOffer() external returns (uint64 epoch);
+
+    /// @notice Ends the running epoch and puts an offered committee into office. For the inbox alone.
+    function advanceEpoch(bytes32 committeeHash) external returns (Committee memory);
+
+    /// @notice Declares that no epoch will end any more, so that unbonding goes on. For the inbox alone.
+    function abandon() external;
+
+    /// @notice Treats an offence that the slasher has left open for {SEIZURE_SECONDS_MAX} as acquitted.
+    function lapse(bytes32 offence) external;
+
+    /// @notice Changes the parameters, within fixed bounds. For the timelock alone.
+    function setParameters(StakeParameters calldata parameters) external;
+
+    /// @notice Number of epochs whose committees have taken effect; the running one is the last.
+    function epochCount() external view returns (uint64);
+
+    /// @notice What an election asks about each of these.
+    function standingsOf(ValidatorId[] calldata ids) external view returns (Standing[] memory standings);
+
+    /// @notice The hash over the keys that an election gives a validator.
+    function keysHashOf(ValidatorId validator) external view returns (bytes32);
+
+    /// @notice What a validator is and has.
+    function validatorOf(ValidatorId validator)
+        external
+        view
+        returns (
+            address operator,
+            uint64 bondedGwei,
+            uint128 shares,
+            uint16 commissionBps,
+            bool proven,
+            bool exited,
+            bool accused,
+            bool tombstoned,
+            uint64 jailedUntil
+        );
+
+    /// @notice The shares of an account, and what they are worth.
+    function stakeOf(ValidatorId validator, address owner)
+        external
+        view
+        returns (uint128 shares, uint64 amountGwei);
+
+    /// @notice A request to unbond: what it is worth, and when it can be claimed (0: not known yet).
+    function unbondingOf(UnbondingId id)
+        external
+        view
+        returns (address owner, ValidatorId validator, uint64 amountGwei, uint64 releasedAt);
+
+    /// @notice What an account can claim of commission and rewards for reports.
+    function rewardsOf(address owner) external view returns (uint64 amountGwei);
+
+    /// @notice What a validator has at stake for `epoch`: everything bonded, and what unbonds but backed it.
+    function backingOf(ValidatorId validator, uint64 epoch) external view returns (uint64 amountGwei);
+
+    /// @notice A validator's stake by state, in gwei.
+    function totalsOf(ValidatorId validator)
+        external
+        view
+        returns (uint64 bonded, uint64 unbonding, uint64 escrow);
+}
