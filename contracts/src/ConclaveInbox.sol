@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.30;
+
+import { Blockhash } from "@openzeppelin/contracts/utils/Blockhash.sol";
+import { SafeCastLib } from "solady/utils/SafeCastLib.sol";
+
+import { Peaks } from "./history/Peaks.sol";
+import { Head, HistoryProof, IConclaveInbox, InboxState, Posting } from "./interfaces/IConclaveInbox.sol";
+import { IConclaveStake } from "./interfaces/IConclaveStake.sol";
+import { IFeeVault } from "./interfaces/IFeeVault.sol";
+import { IForcedInclusion } from "./interfaces/IForcedInclusion.sol";
+import { ISettled } from "./interfaces/ISlashable.sol";
+import { Mmr } from "./lib/Mmr.sol";
+import { NamespaceTree } from "./lib/NamespaceTree.sol";
+import { QuorumCertificate } from "./lib/QuorumCertificate.sol";
+import { SignBytes } from "./lib/SignBytes.sol";
+import { BlockCommitment, Committee, SigningDomain } from "./lib/Types.sol";
+
+/// The settled history, as one root: over every commitment from height 1 to the newest one. It has no owner, no
+/// parameter and no pause.
+contract ConclaveInbox is IConclaveInbox, ISettled {
+    /// A proof made against a posted commitment must outlive the next one that is posted.
+    uint256 private constant POSTINGS_KEPT = 4;
+    /// Nobody can tell a network that is silent from one that is dead. Stake waits for half a year.
+    uint64 public constant ABANDON_SECONDS = 180 days;
+
+    address public immutable LAUNCHER;
+    IConclaveStake public immutable STAKE;
+    IForcedInclusion public immutable FORCED;
+    IFeeVault public immutable VAULT;
+
+    Head private newest;
+    Committee private committee;
+    uint64[POSTINGS_KEPT] private heights;
+    bytes32[POSTINGS_KEPT] private roots;
+    /// @inheritdoc IConclaveInbox
+    bytes32 public network;
+    mapping(uint64 epoch => bytes32) private dkgResults;
+
+    constructor(address launcher, IConclaveStake stake, IForcedInclusion forced, IFeeVault vault) {
+        LAUNCHER = launcher;
+        STAKE = stake;
+        FORCED = forced;
+        VAULT = vault;
+    }
+
+    /// @inheritdoc IConclaveInbox
+    function open(bytes32 id, bytes32 committeeHash, bytes32 dkgResult) external {
+        if (msg.sender != LAUNCHER) revert NotLauncher(msg.sender);
+        if (newest.state != InboxState.Closed) revert AlreadyOpen();
+        if (id == 0) revert NoNetwork();
+        network = id;
+        newest.state = InboxState.Open;
+        newest.origin = uint48(block.number);
+        newest.postedAt = uint40(block.timestamp);
+        newest.cursor = uint48(FORCED.entriesUpTo(uint64(block.number)));
+        dkgResults[0] = dkgResult;
+        emit Opened(id, committeeHash, dkgResult);
+        committee = STAKE.advanceEpoch(committeeHash);
+    }
+
+    /// @inheritdoc IConclaveInbox
+    function commit(Posting calldata posting) external {
+        BlockCommitment calldata c = posting.commitment;
+        Head memory settled = newest;
+        requireNext(settled, c);
+        uint64 cursor = FORCED.beforeSettling(settled, c.originNumber);
+        if (c.forcedCursor != cursor) revert CursorMismatch(cursor, c.forcedCursor);
+        bytes32 digest = SignBytes.commitment(domain(), c);
+        QuorumCertificate.requireQuorum(committee, digest, posting.signers, posting.signature);
+        bytes32 root = extend(settled, posting, digest);
+
+        emit Settled(c.epoch, c.height, digest, root, c.originNumber, cursor, msg.sender);
+        uint256 slot = settled.postings % POSTINGS_KEPT;
+        (heights[slot], roots[slot]) = (c.height, root);
+        settled.height = SafeCastLib.toUint48(c.height);
+        settled.origin = SafeCastLib.toUint48(c.originNumber);
+        settled.cursor = SafeCastLib.toUint48(cursor);
+        settled.postedAt = uint40(block.timestamp);
+        unchecked {
+            // Only its last two bits say anything.
+            ++settled.postings;
+        }
+        if (c.nextCommittee != 0) {
+            ++settled.epoch;
+            newest = settled;
+            endEpoch(c);
+        } else {
+            newest = settled;
+        }
+        VAULT.refund(msg.sender, c.height);
+    }
+
+    /// @inheritdoc IConclaveInbox
+    function abandon() external {
+        Head memory settled = newest;
+        if (settled.state != InboxState.Open) revert NotOpen(settled.state);
+        uint64 allowedAt = settled.postedAt + ABANDON_SECONDS;
+        if (block.timestamp < allowedAt) revert TooEarlyToAbandon(allowedAt);
+        newest.state = InboxState.Abandoned;
+        emit Abandoned(settled.height);
+        STAKE.abandon();
+    }
+
+    /// @inheritdoc IConclaveInbox
+    function proveCommitment(HistoryProof calldata proof) external view returns (bytes32) {
+        return settledDigest(proof.commitment, proof.under, proof.path);
+    }
+
+    /// @inheritdoc IConclaveInbox
+    function proveTransaction(
+        HistoryProof calldata proof,
+        NamespaceTree.Inclusion calldata batch,
+        uint32 item,
+        bytes32 transactionHash,
+        bytes32[] calldata siblings
+    ) external view {
+        settledDigest(proof.commitment, proof.under, proof.path);
+        NamespaceTree.requireIncluded(proof.commitment.revealRoot, proof.commitment.rollupCount, batch);
+        NamespaceTree.requireTransaction(batch.leaf, item, transactionHash, siblings);
+    }
+
+    /// @inheritdoc IConclaveInbox
+    function proveTransactions(
+        HistoryProof calldata proof,
+        NamespaceTree.Inclusion calldata batch,
+        NamespaceTree.TransactionRange calldata range
+    ) external view {
+        settledDigest(proof.commitment, proof.under, proof.path);
+        NamespaceTree.requireIncluded(proof.commitment.revealRoot, proof.commitment.rollupCount, batch);
+        NamespaceTree.requireTransactions(batch.leaf, range);
+    }
+
+    /// @inheritdoc IConclaveInbox
+    function proveAtomic(
+        HistoryProof calldata proof,
+        bytes32 bundle,
+        NamespaceTree.Leg[] calldata legs,
+        NamespaceTree.LegProof[] calldata legProofs
+    ) external view {
+        settledDigest(proof.commitment, proof.under, proof.path);
+        NamespaceTree.requireAtomic(
+            proof.commitment.revealRoot, proof.commitment.rollupCount, bundle, legs, legProofs
+        );
+    }
+
+    /// @inheritdoc IConclaveInbox
+    function proveAbsence(HistoryProof calldata proof, uint64 rollup, NamespaceTree.Absence calldata absence)
+        external
+        view
+    {
+        settledDigest(proof.commitment, proof.under, proof.path);
+        NamespaceTree.requireAbsent(
+            proof.commitment.revealRoot, proof.commitment.rollupCount, rollup, absence
+        );
+    }
+
+    /// @inheritdoc ISettled
+    function requireSettled(BlockCommitment calldata commitment, uint64 under, bytes32[] calldata path)
+        external
+        view
+    {
+        settledDigest(commitment, under, path);
+    }
+
+    /// @inheritdoc ISettled
+    function dkgResultOf(uint64 epoch) external view returns (bytes32) {
+        return dkgResults[epoch];
+    }
+
+    /// @inheritdoc IConclaveInbox
+    function head() external view returns (Head memory) {
+        return newest;
+    }
+
+    /// @inheritdoc IConclaveInbox
+    function rootAt(uint64 height) public view returns (bytes32) {
+        if (height == 0) revert NotPosted(height);
+        for (uint256 i = 0; i < POSTINGS_KEPT; ++i) {
+            if (heights[i] == height) return roots[i];
+        }
+        revert NotPosted(height);
+    }
+
+    /// What can be said against a commitment without its signatures.
+    function requireNext(Head memory settled, BlockCommitment calldata c) private view {
+        if (settled.state != InboxState.Open) revert NotOpen(settled.state);
+        if (c.epoch != settled.epoch) revert WrongEpoch(settled.epoch, c.epoch);
+        if (c.height <= settled.height) revert HeightNotAbove(settled.height, c.height);
+        if (c.originNumber < settled.origin) revert OriginBehind(settled.origin, c.originNumber);
+        if (c.originNumber >= block.number) revert OriginUnknown(c.originNumber, c.originHash);
+        // L1 remembers the hashes of 8,191 blocks. An older origin stands on its number alone, which is what the
+        // queue is counted by; refusing it would make an outage of a day final.
+        bytes32 known = Blockhash.blockHash(c.originNumber);
+        if (known != 0 && known != c.originHash) revert OriginUnknown(c.originNumber, c.originHash);
+        if ((c.nextCommittee == 0) != (c.dkgResult == 0)) {
+            revert EpochEndIncomplete(c.nextCommittee, c.dkgResult);
+        }
+    }
+
+    /// The root with the new commitment appended, if it extends what is settled.
+    function extend(Head memory settled, Posting calldata posting, bytes32 digest)
+        private
+        view
+        returns (bytes32 root)
+    {
+        BlockCommitment calldata c = posting.commitment;
+        uint256 size = c.height - 1;
+        bool fit;
+        (root, fit) = Peaks.append(c.historyRoot, size, posting.peaks, digest);
+        if (!fit) revert BadPeaks(c.height);
+        bytes32 old = settled.height == 0 ? bytes32(0) : roots[previousSlot(settled)];
+        if (!Mmr.verifyExtension(old, settled.height, c.historyRoot, size, posting.extension)) {
+            revert HistoryNotExtended(settled.height, c.height);
+        }
+    }
+
+    /// Where the last posting stands.
+    function previousSlot(Head memory settled) private pure returns (uint256) {
+        unchecked {
+            return uint16(settled.postings - 1) % POSTINGS_KEPT;
+        }
+    }
+
+    function endEpoch(BlockCommitment calldata c) private {
+        emit EpochEnded(c.epoch, c.height, c.nextCommittee, c.dkgResult);
+        dkgResults[c.epoch + 1] = c.dkgResult;
+        committee = STAKE.advanceEpoch(c.nextCommittee);
+    }
+
+    function settledDigest(BlockCommitment calldata commitment, uint64 under, bytes32[] calldata path)
+        private
+        view
+        returns (bytes32 digest)
+    {
+        digest = SignBytes.commitment(domain(), commitment);
+        bool found = commitment.height > 0
+            && Mmr.verifyInclusion(rootAt(under), under, commitment.height - 1, digest, path);
+        if (!found) revert NotSettled(commitment.height, under);
+    }
+
+    function domain() private view returns (SigningDomain memory) {
+        return
+            SigningDomain({ network: network, l1ChainId: uint64(block.chainid), l1Contract: address(STAKE) });
+    }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.30;
+
+import { NamespaceTree } from "../lib/NamespaceTree.sol";
+import { BlockCommitment } from "../lib/Types.sol";
+
+/// A commitment as a relayer posts it.
+struct Posting {
+    BlockCommitment commitment;
+    /// Who signed: bit i is member i of the epoch's committee.
+    uint256 signers;
+    /// The sum of their signatures: a point of G2 as EIP-2537 encodes it.
+    bytes signature;
+    /// Peaks of the mountain range over the earlier commitments, the largest first: they hash to its root.
+    bytes32[] peaks;
+    /// That the earlier commitments begin with what is settled already ({Mmr-verifyExtension}).
+    bytes32[] extension;
+}
+
+/// Where a commitment stands in the settled history.
+struct HistoryProof {
+    BlockCommitment commitment;
+    /// Height of a posted commitment at or after it; one of the last few that were posted.
+    uint64 under;
+    /// Path of entry `commitment.height - 1` among `under` entries.
+    bytes32[] path;
+}
+
+/// How far settlement has come.
+struct Head {
+    uint48 height;
+    /// The L1 block up to which the forced queue was carried, and the number of its entries until then.
+    uint48 origin;
+    uint48 cursor;
+    uint40 epoch;
+    uint40 postedAt;
+    uint16 postings;
+    InboxState state;
+}
+
+enum InboxState {
+    Closed,
+    Open,
+    Abandoned
+}
+
+/// @title Settlement: the history that a quorum has certified
+/// @notice Only the newest commitment is posted; it covers all before it. Three rules hold for each: a quorum of the
+/// epoch in office signed it, it extends what is settled, and it carries the forced queue whole up to its L1
+/// origin. There is no other rule, so a backlog of any age settles: the end of each epoch in turn, then the newest.
+interface IConclaveInbox {
+    event Opened(bytes32 indexed network, bytes32 indexed committeeHash, bytes32 dkgResult);
+    /// @param root Root over the commitments of heights 1 to `height`, the newest included.
+    event Settled(
+        uint64 indexed epoch,
+        uint64 indexed height,
+        bytes32 commitment,
+        bytes32 root,
+        uint64 origin,
+        uint64 cursor,
+        address relayer
+    );
+    event EpochEnded(uint64 indexed epoch, uint64 lastHeight, bytes32 nextCommittee, bytes32 dkgResult);
+    event Abandoned(uint64 lastHeight);
+
+    error NotLauncher(address caller);
+    error NotOpen(InboxState state);
+    error AlreadyOpen();
+    error NoNetwork();
+    error WrongEpoch(uint64 expected, uint64 found);
+    error HeightNotAbove(uint64 settled, uint64 found);
+    error HistoryNotExtended(uint64 settled, uint64 found);
+    error BadPeaks(uint64 height);
+    error OriginBehind(uint64 settled, uint64 found);
+    error OriginUnknown(uint64 number, bytes32 found);
+    error CursorMismatch(uint64 expected, uint64 found);
+    error EpochEndIncomplete(bytes32 nextCommittee, bytes32 dkgResult);
+    error NotSettled(uint64 height, uint64 under);
+    error NotPosted(uint64 height);
+    error TooEarlyToAbandon(uint64 allowedAt);
+
+    /// @notice Starts the network, once: names it, and puts a committee on offer into office for epoch 0.
+    /// For the launcher alone, who can do nothing else.
+    function open(bytes32 network, bytes32 committeeHash, bytes32 dkgResult) external;
+
+    /// @notice Settles a commitment, whoever posts it.
+    function commit(Posting calldata posting) external;
+
+    /// @notice Declares the network dead if nothing has settled for {ABANDON_SECONDS}: nothing settles any more, and
+    /// stake is released as if the epoch in office had ended now. Until somebody does, nothing is too late.
+    function abandon() external;
+
+    /// @notice Reverts unless the commitment is settled; returns its digest.
+    function proveCommitment(HistoryProof calldata proof) external view returns (bytes32 digest);
+
+    /// @notice Reverts unless the transaction with this hash is item `item` of its rollup's batch in the block.
+    function proveTransaction(
+        HistoryProof calldata proof,
+        NamespaceTree.Inclusion calldata batch,
+        uint32 item,
+        bytes32 transactionHash,
+        bytes32[] calldata siblings
+    ) external view;
+
+    /// @notice Reverts unless a run of transactions is in its rollup's batch in the block, in order and without a
+    /// gap.
+    function proveTransactions(
+        HistoryProof calldata proof,
+        NamespaceTree.Inclusion calldata batch,
+        NamespaceTree.TransactionRange calldata range
+    ) external view;
+
+    /// @notice Reverts unless all legs of a bundle are in the block. It proves that they were ordered together, not
+    /// that they were executed.
+    function proveAtomic(
+        HistoryProof calldata proof,
+        bytes32 bundle,
+        NamespaceTree.Leg[] calldata legs,
+        NamespaceTree.LegProof[] calldata legProofs
+    ) external view;
+
+    /// @notice Reverts unless the rollup has no batch in the block.
+    function proveAbsence(HistoryProof calldata proof, uint64 rollup, NamespaceTree.Absence calldata absence)
+        external
+        view;
+
+    /// @notice How far settlement has come.
+    function head() external view returns (Head memory);
+
+    /// @notice The network's id; zero before it is open.
+    function network() external view returns (bytes32);
+
+    /// @notice Root over the commitments of heights 1 to `height`, if the one at `height` is among the last few that
+    /// were posted.
+    function rootAt(uint64 height) external view returns (bytes32);
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.30;
+
+import { Head } from "./IConclaveInbox.sol";
+import { RollupId } from "./IRollupRegistry.sol";
+
+/// What the timelock may change, within bounds that keep the queue open and escape possible.
+struct ForcedParameters {
+    /// Transactions and deposits that one L1 block may add; together they fit into a block's reserve.
+    uint8 entriesMax;
+    uint8 depositsMax;
+    /// Bytes and gas of the transactions that one L1 block may add.
+    uint32 bytesMax;
+    uint32 gasMax;
+    uint32 entryBytesMax;
+    /// The least price of a unit of gas, in wei.
+    uint64 priceMinWei;
+    /// How far, in L1 blocks, the settled origin may fall behind.
+    uint32 escapeDelayBlocks;
+}
+
+/// One time that rollups left.
+struct Escape {
+    /// The first L1 block at which the settled origin was too far behind.
+    uint64 latchedAt;
+    /// What was settled then: the last height, and the entries of the queue that it carries.
+    uint64 height;
+    uint64 cursor;
+    /// The L1 block of the return; 0 while rollups are away.
+    uint64 resumedAt;
+    /// Entries of the queue before this one belong to the time away.
+    uint64 resumePoint;
+}
+
+/// @title Transactions that must be carried, and the way out if they are not
+/// @notice An entry takes its place when its L1 block is there. Every block of Conclave whose L1 origin covers that
+/// block carries it, in order; the inbox settles nothing else. If the settled origin falls too far behind, escape
+/// is active: rollups derive their chains from this queue until an announced return.
+///
+/// Entries are kept as one running hash and their number by L1 block; their content is in the events.
+interface IForcedInclusion {
+    /// @param entryHash keccak("conclave/forced/v1" ‖ index u64 ‖ L1 block u64 ‖ rollup u64 ‖ gas u64 ‖
+    /// keccak(transaction))
+    event TransactionForced(
+        uint64 indexed index,
+        RollupId indexed rollup,
+        address indexed sender,
+        uint64 gasLimit,
+        bytes transaction,
+        bytes32 entryHash
+    );
+    /// @param entryHash keccak("conclave/deposit/v1" ‖ index u64 ‖ L1 block u64 ‖ payer ‖ gwei u64)
+    event DepositQueued(uint64 indexed index, address indexed payer, uint64 amountGwei, bytes32 entryHash);
+    event EscapeLatched(uint256 indexed escape, uint64 latchedAt, uint64 height, uint64 cursor);
+    event Returned(uint256 indexed escape, uint64 resumedAt, uint64 resumePoint, uint64 settledHeight);
+    event ParametersSet(ForcedParameters parameters);
+
+    error NotInbox(address caller);
+    error NotVault(address caller);
+    error ParameterOutOfRange(bytes32 name, uint256 found);
+    error EmptyTransaction();
+    error EntryTooLarge(uint256 max, uint256 found);
+    error GasTooLow(uint64 floor, uint64 found);
+    error FeeTooLow(uint256 expected, uint256 found);
+    error BlockIsFull(uint64 number);
+    error EscapeNotDue();
+    error EscapeNotActive();
+    error StillBehind(uint64 origin, uint64 expectedFrom);
+
+    /// @notice Forces a transaction into a rollup. What `msg.value` exceeds the fee by comes back.
+    /// @param gasLimit Gas that the rollup may spend on it; what the fee is for, too.
+    function enqueue(RollupId rollup, uint64 gasLimit, bytes calldata transaction)
+        external
+        payable
+        returns (uint64 index);
+
+    /// @notice Queues the credit of a deposit. For the vault alone, which holds it.
+    function enqueueDeposit(address payer, uint64 amountGwei) external returns (uint64 index);
+
+    /// @notice Latches escape if it was due before the commitment that the inbox is settling, and returns how many
+    /// entries that commitment must carry. For the inbox alone.
+    function beforeSettling(Head calldata settled, uint64 origin) external returns (uint64 cursor);
+
+    /// @notice Records that escape is active, for all to see; it is so without that.
+    function latch() external;
+
+    /// @notice Announces the return, when the settled origin has caught up to within half the escape delay.
+    function resume() external;
+
+    /// @notice Changes the parameters, within fixed bounds. For the timelock alone.
+    function setParameters(ForcedParameters calldata parameters) external;
+
+    /// @notice Whether rollups derive from the queue now.
+    function escapeActive() external view returns (bool);
+
+    /// @notice Number of times that escape was latched.
+    function escapeCount() external view returns (uint256);
+
+    /// @notice One of them.
+    function escapeAt(uint256 index) external view returns (Escape memory);
+
+    /// @notice Number of entries that were queued up to the end of an L1 block.
+    function entriesUpTo(uint64 number) external view returns (uint64);
+
+    /// @notice Number of entries so far, and the running hash over them:
+    /// hash(n + 1) = keccak(hash(n) ‖ entry hash).
+    function queue() external view returns (uint64 count, bytes32 runningHash);
+
+    /// @notice The price of a unit of gas in this block, in wei.
+    function price() external view returns (uint64);
+
+    /// @notice What the timelock has set.
+    function forcedParameters() external view returns (ForcedParameters memory);
+}
