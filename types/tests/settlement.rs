@@ -113,7 +113,7 @@ fn a_history_has_the_pinned_roots_and_proofs() {
         assert_eq!(path, digests(&row["path"]), "entry {index} of {size}");
     }
     for row in row["extensions"].as_array().unwrap() {
-        let (old, new) = (number(&row["old"]), number(&row["new"]));
+        let (old, new) = (number(&row["prefix"]), number(&row["size"]));
         let path = mmr::prove_extension(old, new, subtree).unwrap();
         assert_eq!(path, digests(&row["path"]), "{old} of {new}");
     }

@@ -128,11 +128,32 @@ library Bls12381 {
     function compress(G1Point memory point) internal pure returns (bytes memory) {
         if (isInfinity(point)) return abi.encodePacked(bytes1(0xc0), new bytes(47));
         // The flags: compressed, and y being the larger of y and p − y.
-        (uint256 high, uint256 low) = subtractFromPrime(point.yHigh, point.yLow);
-        bool larger = point.yHigh > high || (point.yHigh == high && point.yLow > low);
-        uint256 flags = larger ? 0xa0 : 0x80;
+        uint256 flags = isLarger(point.yHigh, point.yLow) ? 0xa0 : 0x80;
         // forge-lint: disable-next-line(unsafe-typecast)
         return abi.encodePacked(uint128(point.xHigh | flags << 120), point.xLow);
+    }
+
+    /// The 96 bytes that stand for a point of G2 on the wire. What is given need not be on the curve.
+    function compressG2(bytes calldata point) internal pure returns (bytes memory) {
+        if (point.length != 256) revert NotAPoint();
+        uint256[8] memory words = abi.decode(point, (uint256[8]));
+        bool infinity = true;
+        for (uint256 i = 0; i < 8; ++i) {
+            if (words[i] != 0) infinity = false;
+            if (i % 2 == 0 && words[i] > P_HIGH) revert NotAPoint();
+        }
+        if (infinity) return abi.encodePacked(bytes1(0xc0), new bytes(95));
+        // Coordinates are c₀ + c₁·i; the larger of y and −y is told by c₁, or by c₀ where c₁ is zero.
+        bool larger = words[6] | words[7] == 0 ? isLarger(words[4], words[5]) : isLarger(words[6], words[7]);
+        uint256 flags = larger ? 0xa0 : 0x80;
+        // forge-lint: disable-next-line(unsafe-typecast)
+        return abi.encodePacked(uint128(words[2] | flags << 120), words[3], uint128(words[0]), words[1]);
+    }
+
+    /// 1/number modulo the order of the groups, which is prime.
+    function inverse(uint256 number) internal view returns (uint256) {
+        bytes memory input = abi.encode(32, 32, 32, number, ORDER - 2, ORDER);
+        return abi.decode(call(MODEXP, input, 32), (uint256));
     }
 
     /// The point that 48 bytes stand for. `ok` is false if they are not the one encoding of a point of the
@@ -163,9 +184,9 @@ library Bls12381 {
         (uint256 squareHigh, uint256 squareLow) =
             abi.decode(power(point.yHigh, point.yLow, 0, 2), (uint256, uint256));
         if (squareHigh != sideHigh || squareLow != sideLow) return (false, point);
-        (uint256 otherHigh, uint256 otherLow) = subtractFromPrime(point.yHigh, point.yLow);
-        bool larger = point.yHigh > otherHigh || (point.yHigh == otherHigh && point.yLow > otherLow);
-        if (larger != (flags == 5)) (point.yHigh, point.yLow) = (otherHigh, otherLow);
+        if (isLarger(point.yHigh, point.yLow) != (flags == 5)) {
+            (point.yHigh, point.yLow) = subtractFromPrime(point.yHigh, point.yLow);
+        }
         return (true, point);
     }
 
@@ -252,6 +273,12 @@ library Bls12381 {
                 low -= P_LOW;
             }
         }
+    }
+
+    /// Whether y is larger than p − y.
+    function isLarger(uint256 yHigh, uint256 yLow) private pure returns (bool) {
+        (uint256 high, uint256 low) = subtractFromPrime(yHigh, yLow);
+        return yHigh > high || (yHigh == high && yLow > low);
     }
 
     /// p − y for y in 1..p; for y = 0 it is p, which compares as the larger.

@@ -35,9 +35,9 @@ contract LibrariesTest is TestBase {
     }
 
     struct ListExtension {
-        uint256 newSize;
-        uint256 oldSize;
         bytes32[] path;
+        uint256 prefix;
+        uint256 size;
     }
 
     struct Point {
@@ -124,16 +124,16 @@ contract LibrariesTest is TestBase {
             vm.assertFalse(this.inclusion(root, proof.size, proof.index, entry, longer), "longer");
         }
         encoded = vm.parseJsonTypeArray(
-            settlement, ".history.extensions", "ListExtension(uint256 new,uint256 old,bytes32[] path)"
+            settlement, ".history.extensions", "ListExtension(bytes32[] path,uint256 prefix,uint256 size)"
         );
         ListExtension[] memory extensions = abi.decode(encoded, (ListExtension[]));
         for (uint256 i = 0; i < extensions.length; ++i) {
             ListExtension memory e = extensions[i];
-            (bytes32 o, bytes32 n) = (roots[e.oldSize], roots[e.newSize]);
-            vm.assertTrue(this.extension(o, e.oldSize, n, e.newSize, e.path), "extension");
-            vm.assertFalse(this.extension(keccak256("x"), e.oldSize, n, e.newSize, e.path), "old root");
-            vm.assertFalse(this.extension(o, e.oldSize, keccak256("x"), e.newSize, e.path), "new root");
-            vm.assertFalse(this.extension(o, e.oldSize, n, e.newSize, extended(e.path)), "longer");
+            (bytes32 o, bytes32 n) = (roots[e.prefix], roots[e.size]);
+            vm.assertTrue(this.extension(o, e.prefix, n, e.size, e.path), "extension");
+            vm.assertFalse(this.extension(keccak256("x"), e.prefix, n, e.size, e.path), "old root");
+            vm.assertFalse(this.extension(o, e.prefix, keccak256("x"), e.size, e.path), "new root");
+            vm.assertFalse(this.extension(o, e.prefix, n, e.size, extended(e.path)), "longer");
         }
         bytes32[] memory none = new bytes32[](0);
         vm.assertTrue(this.extension(0, 0, roots[5], 5, none), "the empty history");

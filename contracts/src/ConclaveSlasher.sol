@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.30;
+
+import { IConclaveSlasher } from "./interfaces/IConclaveSlasher.sol";
+import { ISettled, ISlashable } from "./interfaces/ISlashable.sol";
+import { CommitteeTable } from "./lib/CommitteeTable.sol";
+import { QuorumCertificate } from "./lib/QuorumCertificate.sol";
+import { SignBytes } from "./lib/SignBytes.sol";
+import { BlockCommitment, Committee, Member, SigningDomain, ValidatorId } from "./lib/Types.sol";
+import { Ed25519Verifier } from "./verify/Ed25519Verifier.sol";
+import { SealedShare } from "./verify/SealedShare.sol";
+import { ShareVerifier } from "./verify/ShareVerifier.sol";
+
+/// @title ConclaveSlasher
+/// @notice See {IConclaveSlasher}. It has no owner and no parameters that change: what is an offence, and what it
+/// costs, is fixed when it is deployed.
+contract ConclaveSlasher is IConclaveSlasher {
+    /// What the accumulated precommits of one round amount to.
+    struct Tally {
+        uint256 signers;
+        uint64 power;
+    }
+
+    /// What a premature share was for.
+    struct SharedBlock {
+        uint64 height;
+        bytes32 blockId;
+    }
+
+    /// How many members of an epoch's committee stand convicted, and with which power.
+    struct Convictions {
+        uint64 power;
+        mapping(uint16 member => uint256 count) counts;
+    }
+
+    /// For this long after the commitment that ended an epoch settled, its offences can be reported. Shorter
+    /// than unbonding by more than {RESOLUTION}.
+    uint256 public constant EVIDENCE_AGE = 14 days;
+    /// For this long after a report it can be answered, and more members of one plot be reported.
+    uint256 public constant RESOLUTION = 3 days;
+    /// Of what is slashed; the rest is burned, so that nobody gains by slashing himself.
+    uint16 public constant REWARD_BPS = 500;
+    /// The least that an equivocation costs.
+    uint16 public constant EQUIVOCATION_BPS = 500;
+    /// A wrong share stalls nobody: others open the block.
+    uint16 public constant WRONG_SHARE_BPS = 100;
+    uint16 private constant ALL_BPS = 10_000;
+
+    ISlashable public immutable STAKE;
+    ISettled public immutable INBOX;
+    bytes32 public immutable NETWORK;
+    uint64 public immutable L1_CHAIN_ID;
+    address public immutable L1_CONTRACT;
+    Ed25519Verifier public immutable ED25519;
+    ShareVerifier public immutable SHARES;
+
+    mapping(bytes32 offence => Case) private cases;
+    mapping(bytes32 offence => SharedBlock) private sharedBlocks;
+    mapping(bytes32 offence => mapping(uint32 round => Tally)) private tallies;
+    mapping(uint64 epoch => Convictions) private convictions;
+    mapping(bytes32 seal => uint256 blockNumber) private announcements;
+
+    constructor(SigningDomain memory domain, ISlashable stake, ISettled inbox) {
+        (NETWORK, L1_CHAIN_ID, L1_CONTRACT) = (domain.network, domain.l1ChainId, domain.l1Contract);
+        (STAKE, INBOX) = (stake, inbox);
+        (ED25519, SHARES) = (new Ed25519Verifier(), new ShareVerifier());
+    }
+
+    // --- reports
+
+    /// @inheritdoc IConclaveSlasher
+    function reportVotes(
+        Position calldata at,
+        uint8 kind,
+        SignedVote calldata first,
+        SignedVote calldata second
+    ) external returns (bytes32) {
+        if (kind > SignBytes.PRECOMMIT) revert NoSuchKind(kind);
+        (Committee memory committee, Member memory accused) = memberAt(at.epoch, at.member);
+        SigningDomain memory domain = signingDomain();
+        bytes32 left = SignBytes.vote(domain, at.epoch, kind, at.height, at.round, first.blockId);
+        bytes32 right = SignBytes.vote(domain, at.epoch, kind, at.height, at.round, second.blockId);
+        requireBoth(at.member, accused.consensusKey, left, first.signature, right, second.signature);
+        Offence offence = kind == SignBytes.PREVOTE ? Offence.DoublePrevote : Offence.DoublePrecommit;
+        return convict(committee, accused, offence, at, evidenceOf(first.signature, second.signature));
+    }
+
+    /// @inheritdoc IConclaveSlasher
+    function reportProposals(
+        Position calldata at,
+        SignedProposal calldata first,
+        SignedProposal calldata second
+    ) external returns (bytes32) {
+        (Committee memory committee, Member memory accused) = memberAt(at.epoch, at.member);
+        bytes32 left = proposalDigest(at, first);
+        bytes32 right = proposalDigest(at, second);
+        requireBoth(at.member, accused.consensusKey, left, first.signature, right, second.signature);
+        bytes32 evidence = evidenceOf(first.signature, second.signature);
+        return convict(committee, accused, Offence.DoubleProposal, at, evidence);
+    }
+
+    /// @inheritdoc IConclaveSlasher
+    function reportAttestations(
+        SignedCommitment calldata first,
+        SignedCommitment calldata second,
+        uint256 accused
+    ) external {
+        BlockCommitment calldata c = first.commitment;
+        if (c.epoch != second.commitment.epoch || c.height != second.commitment.height) {
+            revert NotAnOffence();
+        }
+        uint256 both = first.signers & second.signers;
+        if (accused == 0 || accused & ~both != 0) revert NotBothSigned(accused, both);
+        SigningDomain memory domain = signingDomain();
+        bytes32 left = SignBytes.commitment(domain, c);
+        bytes32 right = SignBytes.commitment(domain, second.commitment);
+        if (left >= right) revert MessagesOutOfOrder(left, right);
+        Committee memory committee = committeeOf(c.epoch);
+        QuorumCertificate.requireSigned(committee, left, first.signers, first.signature);
+        QuorumCertificate.requireSigned(committee, right, second.signers, second.signature);
+        bytes32 evidence = keccak256(abi.encode(first.signature, second.signature));
+        Position memory at = Position({ epoch: c.epoch, member: 0, height: c.height, round: 0 });
+        for (; accused != 0; accused >>= 1) {
+            if (accused & 1 == 1) {
+                Member memory member = CommitteeTable.member(committee, at.member);
+                convict(committee, member, Offence.DoubleAttestation, at, evidence);
+            }
+            ++at.member;
+        }
+    }
+
+    /// @inheritdoc IConclaveSlasher
+    function reportPrematureShare(
+        SignedShares calldata shares,
+        BlockCommitment calldata settled,
+        uint64 under,
+        bytes32[] calldata path
+    ) external returns (bytes32 offence) {
+        if (settled.height != shares.height || settled.blockId == shares.blockId) {
+            revert NotAnOffence();
+        }
+        INBOX.requireSettled(settled, under, path);
+        (Committee memory committee, Member memory accused) = memberAt(shares.epoch, shares.member);
+        requireShares(shares, accused.consensusKey);
+        Position memory at = positionOf(shares);
+        bytes32 evidence = keccak256(abi.encode(shares.signature));
+        offence = convict(committee, accused, Offence.PrematureShare, at, evidence);
+        sharedBlocks[offence] = SharedBlock({ height: shares.height, blockId: shares.blockId });
+    }
+
+    /// @inheritdoc IConclaveSlasher
+    function reportWrongShare(SignedShares calldata shares, SealedShare.Claim calldata claim)
+        external
+        returns (bytes32)
+    {
+        (Committee memory committee, Member memory accused) = memberAt(shares.epoch, shares.member);
+        requireShares(shares, accused.consensusKey);
+        SealedShare.Context memory context = SealedShare.Context({
+            network: NETWORK,
+            epoch: shares.epoch,
+            member: shares.member,
+            height: shares.height,
+            blockId: shares.blockId,
+            shareRoot: shares.root,
+            dkgResult: INBOX.dkgResultOf(shares.epoch)
+        });
+        if (SHARES.isRight(context, claim)) revert NotAnOffence();
+        bytes32 evidence = keccak256(abi.encode(shares.signature));
+        return convict(committee, accused, Offence.WrongShare, positionOf(shares), evidence);
+    }
+
+    // --- after a report
+
+    /// @inheritdoc IConclaveSlasher
+    function supportAcquittal(bytes32 offence, uint32 round, SignedPrecommit[] calldata precommits) external {
+        Case storage open = openCase(offence);
+        if (open.offence != Offence.PrematureShare) revert NotAnOffence();
+        uint256 until = uint256(open.reportedAt) + RESOLUTION;
+        if (block.timestamp > until) revert TooLate(until);
+        SharedBlock memory shared = sharedBlocks[offence];
+        uint64 epoch = open.epoch;
+        // Whatever its age: a report of the last hour has its answer too.
+        Committee memory committee = STAKE.committeeOf(epoch);
+        bytes32 message = SignBytes.vote(
+            signingDomain(), epoch, SignBytes.PRECOMMIT, shared.height, round, shared.blockId
+        );
+        Tally memory tally = tallies[offence][round];
+        for (uint256 i = 0; i < precommits.length; ++i) {
+            uint16 index = precommits[i].member;
+            Member memory member = CommitteeTable.member(committee, index);
+            if (tally.signers >> index & 1 == 1) continue;
+            requireSignature(index, member.consensusKey, message, precommits[i].signature);
+            tally.signers |= 1 << index;
+            tally.power += member.power;
+        }
+        tallies[offence][round] = tally;
+        emit AcquittalSupported(offence, round, tally.power);
+        if (tally.power >= CommitteeTable.quorum(committee)) {
+            open.state = State.Acquitted;
+            withdrawConviction(committee, epoch, open.member);
+            STAKE.acquit(offence);
+            emit Acquitted(offence);
+        }
+    }
+
+    /// @inheritdoc IConclaveSlasher
+    function announce(bytes32 seal) external {
+        if (announcements[seal] != 0) revert AlreadyAnnounced(seal);
+        announcements[seal] = block.number;
+        emit Announced(seal);
+    }
+
+    /// @inheritdoc IConclaveSlasher
+    function claimReport(bytes32 offence, bytes32 salt) external {
+        Case storage open = openCase(offence);
+        bytes32 seal = sealOf(offence, open.evidence, msg.sender, salt);
+        uint256 announced = announcements[seal];
+        if (announced == 0) revert NotAnnounced(seal);
+        if (announced >= open.priority) revert LaterThanTheReport(announced, open.priority);
+        // forge-lint: disable-next-line(unsafe-typecast)
+        open.priority = uint40(announced);
+        open.reporter = msg.sender;
+        emit ReportClaimed(offence, msg.sender);
+    }
+
+    /// @inheritdoc IConclaveSlasher
+    function resolve(bytes32 offence) external {
+        Case storage open = openCase(offence);
+        uint256 from = uint256(open.reportedAt) + RESOLUTION;
+        if (block.timestamp <= from) revert TooEarly(from);
+        open.state = State.Resolved;
+        uint16 penalty = open.offence == Offence.WrongShare ? WRONG_SHARE_BPS : equivocationBps(open.epoch);
+        address reporter = open.reporter;
+        STAKE.resolve(offence, penalty, reporter, REWARD_BPS);
+        emit Resolved(offence, penalty, reporter);
+    }
+
+    /// @inheritdoc IConclaveSlasher
+    function caseOf(bytes32 offence) external view returns (Case memory) {
+        return cases[offence];
+    }
+
+    /// @inheritdoc IConclaveSlasher
+    function offenceOf(ValidatorId validator, uint64 epoch, Offence kind, uint64 height, uint32 round)
+        public
+        pure
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(validator, epoch, kind, height, round));
+    }
+
+    /// @inheritdoc IConclaveSlasher
+    function sealOf(bytes32 offence, uint128 evidence, address reporter, bytes32 salt)
+        public
+        pure
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(offence, evidence, reporter, salt));
+    }
+
+    // --- how a report becomes a case
+
+    function convict(
+        Committee memory committee,
+        Member memory accused,
+        Offence kind,
+        Position memory at,
+        bytes32 evidence
+    ) private returns (bytes32 offence) {
+        offence = offenceOf(accused.validator, at.epoch, kind, at.height, at.round);
+        if (cases[offence].state != State.None) revert AlreadyReported(offence);
+        cases[offence] = Case({
+            reporter: msg.sender,
+            reportedAt: uint40(block.timestamp),
+            priority: uint40(block.number),
+            offence: kind,
+            state: State.Open,
+            epoch: at.epoch,
+            member: at.member,
+            evidence: uint128(uint256(evidence) >> 128)
+        });
+        if (kind != Offence.WrongShare) addConviction(committee, at.epoch, at.member);
+        uint256 seized = STAKE.seize(offence, accused.validator, at.epoch, kind != Offence.WrongShare);
+        emit Convicted(offence, accused.validator, at.epoch, kind, at.height, at.round, msg.sender, seized);
+    }
+
+    /// An accident convicts one; a plot convicts many. Three times the convicted share of the power, so that
+    /// what it takes to fork the chain, a third, costs everything.
+    function equivocationBps(uint64 epoch) private view returns (uint16) {
+        uint256 total = STAKE.committeeOf(epoch).totalPower;
+        uint256 bps = uint256(convictions[epoch].power) * 3 * ALL_BPS / total;
+        if (bps < EQUIVOCATION_BPS) return EQUIVOCATION_BPS;
+        // forge-lint: disable-next-line(unsafe-typecast)
+        return bps > ALL_BPS ? ALL_BPS : uint16(bps);
+    }
+
+    function addConviction(Committee memory committee, uint64 epoch, uint16 member) private {
+        Convictions storage all = convictions[epoch];
+        if (all.counts[member]++ == 0) all.power += CommitteeTable.member(committee, member).power;
+    }
+
+    function withdrawConviction(Committee memory committee, uint64 epoch, uint16 member) private {
+        Convictions storage all = convictions[epoch];
+        if (--all.counts[member] == 0) all.power -= CommitteeTable.member(committee, member).power;
+    }
+
+    function openCase(bytes32 offence) private view returns (Case storage found) {
+        found = cases[offence];
+        if (found.state != State.Open) revert NotOpen(offence);
+    }
+
+    // --- who signed what
+
+    /// The committee of `epoch`, if its offences can still be reported.
+    function committeeOf(uint64 epoch) private view returns (Committee memory committee) {
+        committee = STAKE.committeeOf(epoch);
+        if (committee.table == address(0)) revert NoCommittee(epoch);
+        uint64 endedAt = STAKE.endedAt(epoch);
+        if (endedAt != 0 && block.timestamp > endedAt + EVIDENCE_AGE) {
+            revert EvidenceTooOld(endedAt, endedAt + EVIDENCE_AGE);
+        }
+    }
+
+    function memberAt(uint64 epoch, uint16 index)
+        private
+        view
+        returns (Committee memory committee, Member memory member)
+    {
+        committee = committeeOf(epoch);
+        member = CommitteeTable.member(committee, index);
+    }
+
+    function signingDomain() private view returns (SigningDomain memory) {
+        return SigningDomain({ network: NETWORK, l1ChainId: L1_CHAIN_ID, l1Contract: L1_CONTRACT });
+    }
+
+    function proposalDigest(Position calldata at, SignedProposal calldata p) private view returns (bytes32) {
+        return SignBytes.proposal(signingDomain(), at.epoch, at.height, at.round, p.blockId, p.polkaRound);
+    }
+
+    function positionOf(SignedShares calldata shares) private pure returns (Position memory) {
+        return Position({ epoch: shares.epoch, member: shares.member, height: shares.height, round: 0 });
+    }
+
+    function requireShares(SignedShares calldata shares, bytes32 key) private view {
+        bytes32 message =
+            SignBytes.shares(signingDomain(), shares.epoch, shares.height, shares.blockId, shares.root);
+        requireSignature(shares.member, key, message, shares.signature);
+    }
+
+    function requireBoth(
+        uint16 member,
+        bytes32 key,
+        bytes32 left,
+        Signature calldata leftSignature,
+        bytes32 right,
+        Signature calldata rightSignature
+    ) private view {
+        if (left >= right) revert MessagesOutOfOrder(left, right);
+        requireSignature(member, key, left, leftSignature);
+        requireSignature(member, key, right, rightSignature);
+    }
+
+    function requireSignature(uint16 member, bytes32 key, bytes32 message, Signature calldata signature)
+        private
+        view
+    {
+        if (!ED25519.isSigned(key, signature.r, signature.s, message)) revert BadSignature(member);
+    }
+
+    function evidenceOf(Signature calldata first, Signature calldata second) private pure returns (bytes32) {
+        return keccak256(abi.encode(first, second));
+    }
+}

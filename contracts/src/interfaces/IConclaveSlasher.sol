@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.30;
+
+import { BlockCommitment, ValidatorId } from "../lib/Types.sol";
+import { SealedShare } from "../verify/SealedShare.sol";
+
+/// @title Judge of offences
+/// @notice Anyone reports, with the bytes that were signed; nothing else is needed, and nobody can stop it. What a
+/// validator has at stake is seized at once and stands in escrow until {resolve}.
+///
+/// A report is worth a reward, and a pending transaction can be copied. So who wants the reward first calls
+/// {announce} with a seal over the evidence, and reports in a later block: whoever copies that report has no
+/// seal as old, and {claimReport} gives the reward to the oldest.
+interface IConclaveSlasher {
+    /// @notice What a validator did. The number is part of an offence's identity.
+    enum Offence {
+        None,
+        DoublePrevote,
+        DoublePrecommit,
+        DoubleProposal,
+        DoubleAttestation,
+        PrematureShare,
+        WrongShare
+    }
+
+    enum State {
+        None,
+        Open,
+        Acquitted,
+        Resolved
+    }
+
+    /// @notice An ed25519 signature.
+    struct Signature {
+        bytes32 r;
+        bytes32 s;
+    }
+
+    /// @notice Where something was signed: by member `member` of the committee of `epoch`.
+    struct Position {
+        uint64 epoch;
+        uint16 member;
+        uint64 height;
+        uint32 round;
+    }
+
+    struct SignedVote {
+        bytes32 blockId;
+        Signature signature;
+    }
+
+    struct SignedProposal {
+        bytes32 blockId;
+        uint32 polkaRound;
+        Signature signature;
+    }
+
+    /// @notice A commitment with the aggregate signature of `signers`, bit i being member i.
+    struct SignedCommitment {
+        BlockCommitment commitment;
+        uint256 signers;
+        bytes signature;
+    }
+
+    /// @notice A signed share message: the root over one validator's shares for a block.
+    struct SignedShares {
+        uint64 epoch;
+        uint16 member;
+        uint64 height;
+        bytes32 blockId;
+        bytes32 root;
+        Signature signature;
+    }
+
+    struct SignedPrecommit {
+        uint16 member;
+        Signature signature;
+    }
+
+    /// @notice One offence of one validator.
+    struct Case {
+        address reporter;
+        uint40 reportedAt;
+        /// The L1 block of the report, or of the oldest announcement that claimed it.
+        uint40 priority;
+        Offence offence;
+        State state;
+        uint64 epoch;
+        uint16 member;
+        /// The first half of the evidence's hash, which a seal names.
+        uint128 evidence;
+    }
+
+    error NoCommittee(uint64 epoch);
+    error EvidenceTooOld(uint64 endedAt, uint256 acceptedUntil);
+    error AlreadyReported(bytes32 offence);
+    error NotOpen(bytes32 offence);
+    error NotAnOffence();
+    error MessagesOutOfOrder(bytes32 first, bytes32 second);
+    error BadSignature(uint16 member);
+    error NotBothSigned(uint256 accused, uint256 both);
+    error NoSuchKind(uint8 kind);
+    error TooEarly(uint256 notBefore);
+    error TooLate(uint256 notAfter);
+    error AlreadyAnnounced(bytes32 seal);
+    error NotAnnounced(bytes32 seal);
+    error LaterThanTheReport(uint256 announced, uint256 reported);
+
+    event Announced(bytes32 indexed seal);
+    event Convicted(
+        bytes32 indexed offence,
+        ValidatorId indexed validator,
+        uint64 indexed epoch,
+        Offence kind,
+        uint64 height,
+        uint32 round,
+        address reporter,
+        uint256 seized
+    );
+    event ReportClaimed(bytes32 indexed offence, address indexed reporter);
+    event AcquittalSupported(bytes32 indexed offence, uint32 round, uint64 power);
+    event Acquitted(bytes32 indexed offence);
+    event Resolved(bytes32 indexed offence, uint16 penaltyBps, address reporter);
+
+    /// @notice Two votes of one kind in one round. `kind` is 0 for prevotes and 1 for precommits; the votes stand in
+    /// ascending order of their digests.
+    function reportVotes(
+        Position calldata at,
+        uint8 kind,
+        SignedVote calldata first,
+        SignedVote calldata second
+    ) external returns (bytes32 offence);
+
+    /// @notice Two proposals in one round, in ascending order of their digests.
+    function reportProposals(
+        Position calldata at,
+        SignedProposal calldata first,
+        SignedProposal calldata second
+    ) external returns (bytes32 offence);
+
+    /// @notice Two commitments at one height, in ascending order of their digests, each with one signature or a
+    /// certificate of many. `accused` names members who signed both; they may be reported in parts.
+    function reportAttestations(
+        SignedCommitment calldata first,
+        SignedCommitment calldata second,
+        uint256 accused
+    ) external;
+
+    /// @notice Shares for a block other than the settled one at that height. Acquitted by a decision certificate for
+    /// the block of the shares ({supportAcquittal}): then a fork is to blame, and not who shared.
+    function reportPrematureShare(
+        SignedShares calldata shares,
+        BlockCommitment calldata settled,
+        uint64 under,
+        bytes32[] calldata path
+    ) external returns (bytes32 offence);
+
+    /// @notice A share that is not the member's secret times what it had to multiply.
+    function reportWrongShare(SignedShares calldata shares, SealedShare.Claim calldata claim)
+        external
+        returns (bytes32 offence);
+
+    /// @notice Adds precommits of one round to the decision certificate that acquits of a premature share. A
+    /// certificate is posted over as many transactions as it takes.
+    function supportAcquittal(bytes32 offence, uint32 round, SignedPrecommit[] calldata precommits) external;
+
+    /// @notice Notes that the sender knows evidence, without showing it: `seal` is {sealOf}.
+    function announce(bytes32 seal) external;
+
+    /// @notice Takes over a report that was made after the sender's announcement of the same evidence.
+    function claimReport(bytes32 offence, bytes32 salt) external;
+
+    /// @notice Ends an open case after {RESOLUTION}.
+    function resolve(bytes32 offence) external;
+
+    /// @notice The identity of an offence: whatever pair of messages shows it, it is punished once.
+    function offenceOf(ValidatorId validator, uint64 epoch, Offence kind, uint64 height, uint32 round)
+        external
+        pure
+        returns (bytes32);
+
+    /// @notice What `reporter` announces for evidence whose hash begins with `evidence`: keccak256 of both
+    /// signatures, abi-encoded, in the order of the report.
+    function sealOf(bytes32 offence, uint128 evidence, address reporter, bytes32 salt)
+        external
+        pure
+        returns (bytes32);
+
+    function caseOf(bytes32 offence) external view returns (Case memory);
+}
