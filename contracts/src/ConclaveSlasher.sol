@@ -2,7 +2,7 @@
 pragma solidity 0.8.30;
 
 import { IConclaveSlasher } from "./interfaces/IConclaveSlasher.sol";
-import { ISettled, ISlashable } from "./interfaces/ISlashable.sol";
+import { ISettledNetwork, ISlashable } from "./interfaces/ISlashable.sol";
 import { CommitteeTable } from "./lib/CommitteeTable.sol";
 import { QuorumCertificate } from "./lib/QuorumCertificate.sol";
 import { SignBytes } from "./lib/SignBytes.sol";
@@ -27,10 +27,11 @@ contract ConclaveSlasher is IConclaveSlasher {
         bytes32 blockId;
     }
 
-    /// How many members of an epoch's committee stand convicted, and with which power.
+    /// Which members of an epoch's committee stand convicted, bit i being member i. Who is accused of a premature
+    /// share may still be acquitted, and then counts no longer.
     struct Convictions {
-        uint64 power;
-        mapping(uint16 member => uint256 count) counts;
+        uint128 proved;
+        uint128 accused;
     }
 
     /// For this long after the commitment that ended an epoch settled, its offences can be reported. Shorter
@@ -47,10 +48,7 @@ contract ConclaveSlasher is IConclaveSlasher {
     uint16 private constant ALL_BPS = 10_000;
 
     ISlashable public immutable STAKE;
-    ISettled public immutable INBOX;
-    bytes32 public immutable NETWORK;
-    uint64 public immutable L1_CHAIN_ID;
-    address public immutable L1_CONTRACT;
+    ISettledNetwork public immutable INBOX;
     Ed25519Verifier public immutable ED25519;
     ShareVerifier public immutable SHARES;
 
@@ -60,8 +58,7 @@ contract ConclaveSlasher is IConclaveSlasher {
     mapping(uint64 epoch => Convictions) private convictions;
     mapping(bytes32 seal => uint256 blockNumber) private announcements;
 
-    constructor(SigningDomain memory domain, ISlashable stake, ISettled inbox) {
-        (NETWORK, L1_CHAIN_ID, L1_CONTRACT) = (domain.network, domain.l1ChainId, domain.l1Contract);
+    constructor(ISlashable stake, ISettledNetwork inbox) {
         (STAKE, INBOX) = (stake, inbox);
         (ED25519, SHARES) = (new Ed25519Verifier(), new ShareVerifier());
     }
@@ -76,13 +73,13 @@ contract ConclaveSlasher is IConclaveSlasher {
         SignedVote calldata second
     ) external returns (bytes32) {
         if (kind > SignBytes.PRECOMMIT) revert NoSuchKind(kind);
-        (Committee memory committee, Member memory accused) = memberAt(at.epoch, at.member);
+        Member memory accused = memberAt(at.epoch, at.member);
         SigningDomain memory domain = signingDomain();
         bytes32 left = SignBytes.vote(domain, at.epoch, kind, at.height, at.round, first.blockId);
         bytes32 right = SignBytes.vote(domain, at.epoch, kind, at.height, at.round, second.blockId);
         requireBoth(at.member, accused.consensusKey, left, first.signature, right, second.signature);
         Offence offence = kind == SignBytes.PREVOTE ? Offence.DoublePrevote : Offence.DoublePrecommit;
-        return convict(committee, accused, offence, at, evidenceOf(first.signature, second.signature));
+        return convict(accused, offence, at, evidenceOf(first.signature, second.signature));
     }
 
     /// @inheritdoc IConclaveSlasher
@@ -91,12 +88,12 @@ contract ConclaveSlasher is IConclaveSlasher {
         SignedProposal calldata first,
         SignedProposal calldata second
     ) external returns (bytes32) {
-        (Committee memory committee, Member memory accused) = memberAt(at.epoch, at.member);
+        Member memory accused = memberAt(at.epoch, at.member);
         bytes32 left = proposalDigest(at, first);
         bytes32 right = proposalDigest(at, second);
         requireBoth(at.member, accused.consensusKey, left, first.signature, right, second.signature);
         bytes32 evidence = evidenceOf(first.signature, second.signature);
-        return convict(committee, accused, Offence.DoubleProposal, at, evidence);
+        return convict(accused, Offence.DoubleProposal, at, evidence);
     }
 
     /// @inheritdoc IConclaveSlasher
@@ -123,7 +120,7 @@ contract ConclaveSlasher is IConclaveSlasher {
         for (; accused != 0; accused >>= 1) {
             if (accused & 1 == 1) {
                 Member memory member = CommitteeTable.member(committee, at.member);
-                convict(committee, member, Offence.DoubleAttestation, at, evidence);
+                convict(member, Offence.DoubleAttestation, at, evidence);
             }
             ++at.member;
         }
@@ -140,11 +137,11 @@ contract ConclaveSlasher is IConclaveSlasher {
             revert NotAnOffence();
         }
         INBOX.requireSettled(settled, under, path);
-        (Committee memory committee, Member memory accused) = memberAt(shares.epoch, shares.member);
+        Member memory accused = memberAt(shares.epoch, shares.member);
         requireShares(shares, accused.consensusKey);
         Position memory at = positionOf(shares);
         bytes32 evidence = keccak256(abi.encode(shares.signature));
-        offence = convict(committee, accused, Offence.PrematureShare, at, evidence);
+        offence = convict(accused, Offence.PrematureShare, at, evidence);
         sharedBlocks[offence] = SharedBlock({ height: shares.height, blockId: shares.blockId });
     }
 
@@ -153,10 +150,10 @@ contract ConclaveSlasher is IConclaveSlasher {
         external
         returns (bytes32)
     {
-        (Committee memory committee, Member memory accused) = memberAt(shares.epoch, shares.member);
+        Member memory accused = memberAt(shares.epoch, shares.member);
         requireShares(shares, accused.consensusKey);
         SealedShare.Context memory context = SealedShare.Context({
-            network: NETWORK,
+            network: INBOX.network(),
             epoch: shares.epoch,
             member: shares.member,
             height: shares.height,
@@ -166,7 +163,7 @@ contract ConclaveSlasher is IConclaveSlasher {
         });
         if (SHARES.isRight(context, claim)) revert NotAnOffence();
         bytes32 evidence = keccak256(abi.encode(shares.signature));
-        return convict(committee, accused, Offence.WrongShare, positionOf(shares), evidence);
+        return convict(accused, Offence.WrongShare, positionOf(shares), evidence);
     }
 
     // --- after a report
@@ -197,7 +194,7 @@ contract ConclaveSlasher is IConclaveSlasher {
         emit AcquittalSupported(offence, round, tally.power);
         if (tally.power >= CommitteeTable.quorum(committee)) {
             open.state = State.Acquitted;
-            withdrawConviction(committee, epoch, open.member);
+            convictions[epoch].accused &= ~bitOf(open.member);
             STAKE.acquit(offence);
             emit Acquitted(offence);
         }
@@ -260,13 +257,10 @@ contract ConclaveSlasher is IConclaveSlasher {
 
     // --- how a report becomes a case
 
-    function convict(
-        Committee memory committee,
-        Member memory accused,
-        Offence kind,
-        Position memory at,
-        bytes32 evidence
-    ) private returns (bytes32 offence) {
+    function convict(Member memory accused, Offence kind, Position memory at, bytes32 evidence)
+        private
+        returns (bytes32 offence)
+    {
         offence = offenceOf(accused.validator, at.epoch, kind, at.height, at.round);
         if (cases[offence].state != State.None) revert AlreadyReported(offence);
         cases[offence] = Case({
@@ -279,7 +273,9 @@ contract ConclaveSlasher is IConclaveSlasher {
             member: at.member,
             evidence: uint128(uint256(evidence) >> 128)
         });
-        if (kind != Offence.WrongShare) addConviction(committee, at.epoch, at.member);
+        Convictions storage all = convictions[at.epoch];
+        if (kind == Offence.PrematureShare) all.accused |= bitOf(at.member);
+        else if (kind != Offence.WrongShare) all.proved |= bitOf(at.member);
         uint256 seized = STAKE.seize(offence, accused.validator, at.epoch, kind != Offence.WrongShare);
         emit Convicted(offence, accused.validator, at.epoch, kind, at.height, at.round, msg.sender, seized);
     }
@@ -287,21 +283,22 @@ contract ConclaveSlasher is IConclaveSlasher {
     /// An accident convicts one; a plot convicts many. Three times the convicted share of the power, so that
     /// what it takes to fork the chain, a third, costs everything.
     function equivocationBps(uint64 epoch) private view returns (uint16) {
-        uint256 total = STAKE.committeeOf(epoch).totalPower;
-        uint256 bps = uint256(convictions[epoch].power) * 3 * ALL_BPS / total;
+        Committee memory committee = STAKE.committeeOf(epoch);
+        Convictions memory all = convictions[epoch];
+        uint256 power = 0;
+        uint256 bits = all.proved | all.accused;
+        for (uint256 i = 0; bits != 0; (bits >>= 1, ++i)) {
+            if (bits & 1 == 1) power += CommitteeTable.member(committee, i).power;
+        }
+        uint256 bps = power * 3 * ALL_BPS / committee.totalPower;
         if (bps < EQUIVOCATION_BPS) return EQUIVOCATION_BPS;
         // forge-lint: disable-next-line(unsafe-typecast)
         return bps > ALL_BPS ? ALL_BPS : uint16(bps);
     }
 
-    function addConviction(Committee memory committee, uint64 epoch, uint16 member) private {
-        Convictions storage all = convictions[epoch];
-        if (all.counts[member]++ == 0) all.power += CommitteeTable.member(committee, member).power;
-    }
-
-    function withdrawConviction(Committee memory committee, uint64 epoch, uint16 member) private {
-        Convictions storage all = convictions[epoch];
-        if (--all.counts[member] == 0) all.power -= CommitteeTable.member(committee, member).power;
+    /// A committee has at most 128 members.
+    function bitOf(uint16 member) private pure returns (uint128) {
+        return uint128(1) << member;
     }
 
     function openCase(bytes32 offence) private view returns (Case storage found) {
@@ -321,17 +318,16 @@ contract ConclaveSlasher is IConclaveSlasher {
         }
     }
 
-    function memberAt(uint64 epoch, uint16 index)
-        private
-        view
-        returns (Committee memory committee, Member memory member)
-    {
-        committee = committeeOf(epoch);
-        member = CommitteeTable.member(committee, index);
+    function memberAt(uint64 epoch, uint16 index) private view returns (Member memory) {
+        return CommitteeTable.member(committeeOf(epoch), index);
     }
 
+    /// What this network's validators sign under: the address in the genesis is that of the stake contract.
     function signingDomain() private view returns (SigningDomain memory) {
-        return SigningDomain({ network: NETWORK, l1ChainId: L1_CHAIN_ID, l1Contract: L1_CONTRACT });
+        // Chain ids above 64 bits are refused by every client.
+        // forge-lint: disable-next-line(unsafe-typecast)
+        uint64 chain = uint64(block.chainid);
+        return SigningDomain({ network: INBOX.network(), l1ChainId: chain, l1Contract: address(STAKE) });
     }
 
     function proposalDigest(Position calldata at, SignedProposal calldata p) private view returns (bytes32) {

@@ -46,3 +46,9 @@ interface ISettled {
     /// the epoch before, or from the genesis; zero if there is none.
     function dkgResultOf(uint64 epoch) external view returns (bytes32);
 }
+
+/// @title Settlement that knows which network it belongs to
+interface ISettledNetwork is ISettled {
+    /// @notice The network's id; zero before it is open.
+    function network() external view returns (bytes32);
+}

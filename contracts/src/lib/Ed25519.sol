@@ -57,7 +57,7 @@ library Ed25519 {
         assembly ("memory-safe") {
             /// The 80 words of the message schedule, one to a slot. A word twice in a row makes its
             /// rotations shifts; what that leaves above 64 bits is cut off at the end.
-            function schedule(words, chunk) {
+            function schedule(words, chunk, mask) {
                 for { let i := 0 } lt(i, 16) { i := add(i, 1) } {
                     mstore(add(words, shl(5, i)), shr(192, mload(add(chunk, shl(3, i)))))
                 }
@@ -69,15 +69,15 @@ library Ed25519 {
                     x := mload(sub(w, 64))
                     twice := or(x, shl(64, x))
                     let small1 := xor(xor(shr(19, twice), shr(61, twice)), shr(6, x))
-                    let sum := add(mload(sub(w, 512)), and(small0, 0xffffffffffffffff))
-                    sum := add(sum, add(mload(sub(w, 224)), and(small1, 0xffffffffffffffff)))
-                    mstore(w, and(sum, 0xffffffffffffffff))
+                    let sum := add(mload(sub(w, 512)), and(small0, mask))
+                    sum := add(sum, add(mload(sub(w, 224)), and(small1, mask)))
+                    mstore(w, and(sum, mask))
                 }
             }
-            function accumulate(slot, x) {
-                mstore(slot, and(add(mload(slot), x), 0xffffffffffffffff))
+            function accumulate(slot, x, mask) {
+                mstore(slot, and(add(mload(slot), x), mask))
             }
-            function rounds(state, words, k) {
+            function rounds(state, words, k, mask) {
                 let a := mload(state)
                 let b := mload(add(state, 32))
                 let c := mload(add(state, 64))
@@ -93,34 +93,34 @@ library Ed25519 {
                 } {
                     let t := or(e, shl(64, e))
                     t := add(
-                        add(h, and(xor(xor(shr(14, t), shr(18, t)), shr(41, t)), 0xffffffffffffffff)),
-                        add(xor(g, and(e, xor(f, g))), add(and(mload(k), 0xffffffffffffffff), mload(words)))
+                        add(h, and(xor(xor(shr(14, t), shr(18, t)), shr(41, t)), mask)),
+                        add(xor(g, and(e, xor(f, g))), add(and(mload(k), mask), mload(words)))
                     )
                     h := g
                     g := f
                     f := e
-                    e := and(add(d, t), 0xffffffffffffffff)
+                    e := and(add(d, t), mask)
                     d := or(a, shl(64, a))
                     t := add(
                         t,
                         add(
-                            and(xor(xor(shr(28, d), shr(34, d)), shr(39, d)), 0xffffffffffffffff),
+                            and(xor(xor(shr(28, d), shr(34, d)), shr(39, d)), mask),
                             xor(and(a, b), and(c, xor(a, b)))
                         )
                     )
                     d := c
                     c := b
                     b := a
-                    a := and(t, 0xffffffffffffffff)
+                    a := and(t, mask)
                 }
-                accumulate(state, a)
-                accumulate(add(state, 32), b)
-                accumulate(add(state, 64), c)
-                accumulate(add(state, 96), d)
-                accumulate(add(state, 128), e)
-                accumulate(add(state, 160), f)
-                accumulate(add(state, 192), g)
-                accumulate(add(state, 224), h)
+                accumulate(state, a, mask)
+                accumulate(add(state, 32), b, mask)
+                accumulate(add(state, 64), c, mask)
+                accumulate(add(state, 96), d, mask)
+                accumulate(add(state, 128), e, mask)
+                accumulate(add(state, 160), f, mask)
+                accumulate(add(state, 192), g, mask)
+                accumulate(add(state, 224), h, mask)
             }
             function quarter(state) -> word {
                 word := or(
@@ -128,6 +128,7 @@ library Ed25519 {
                     or(shl(64, mload(add(state, 64))), mload(add(state, 96)))
                 )
             }
+            let mask := 0xffffffffffffffff
             // The message, a one bit, zeros, and the length in bits, in chunks of 128 bytes.
             let length := mload(data)
             let chunk := mload(0x40)
@@ -146,9 +147,9 @@ library Ed25519 {
             mstore(add(state, 192), 0x1f83d9abfb41bd6b)
             mstore(add(state, 224), 0x5be0cd19137e2179)
             for { let end := words } lt(chunk, end) { chunk := add(chunk, 128) } {
-                schedule(words, chunk)
+                schedule(words, chunk, mask)
                 // Reads of a word end eight bytes behind the constant, so that it is the low end.
-                rounds(state, words, add(constants, 8))
+                rounds(state, words, add(constants, 8), mask)
             }
             first := quarter(state)
             second := quarter(add(state, 128))
@@ -186,94 +187,111 @@ library Ed25519 {
 
     /// The encoding of [s]B − [k]A.
     function difference(uint256 s, uint256 k, uint256 ax, uint256 ay) private view returns (bytes32) {
-        (uint256 x, uint256 y, uint256 z) = projectiveDifference(s, k, ax, ay);
+        (uint256 x, uint256 y, uint256 z) = sumOfMultiples(s, k, tables(ax, ay));
         uint256 inverse = power(z, P - 2);
         x = mulmod(x, inverse, P);
         y = mulmod(y, inverse, P);
         return bytes32(reverse(y | (x << 255)));
     }
 
-    function projectiveDifference(uint256 s, uint256 k, uint256 ax, uint256 ay)
+    /// j·B and j·(−A) for j = 1 to 15, in memory at 128·j and at 2,048 + 128·j: each as
+    /// (y + x, y − x, 2z, 2d·t), which is what adding it takes.
+    function tables(uint256 ax, uint256 ay) private pure returns (uint256 at) {
+        bytes memory base = BASE_MULTIPLES;
+        assembly ("memory-safe") {
+            // On the stack: written out, the compiler would compute it anew each time to save code.
+            let p := P
+            at := mload(0x40)
+            mstore(0x40, add(at, 4096))
+            mcopy(add(at, 128), add(base, 32), 1920)
+            let x := sub(p, ax)
+            let y := ay
+            let z := 1
+            let t := mulmod(x, y, p)
+            let first := add(at, 2176)
+            for { let q := first } 1 { } {
+                mstore(q, add(y, x))
+                mstore(add(q, 32), sub(add(y, p), x))
+                mstore(add(q, 64), add(z, z))
+                mstore(add(q, 96), mulmod(t, TWICE_D, p))
+                q := add(q, 128)
+                if eq(q, add(at, 4096)) { break }
+                let a := mulmod(sub(add(y, p), x), mload(add(first, 32)), p)
+                let b := mulmod(add(y, x), mload(first), p)
+                let c := mulmod(t, mload(add(first, 96)), p)
+                let d := mulmod(z, mload(add(first, 64)), p)
+                let e := sub(add(b, p), a)
+                let f := sub(add(d, p), c)
+                let g := add(d, c)
+                let h := add(b, a)
+                x := mulmod(e, f, p)
+                y := mulmod(g, h, p)
+                t := mulmod(e, h, p)
+                z := mulmod(f, g, p)
+            }
+        }
+    }
+
+    /// [s]B + [k](−A) in projective coordinates, out of the tables at `at`. Written out without calls, which
+    /// would take a third of the gas.
+    function sumOfMultiples(uint256 s, uint256 k, uint256 at)
         private
         pure
-        returns (uint256 X, uint256 Y, uint256 Z)
+        returns (uint256 x, uint256 y, uint256 z)
     {
-        bytes memory bt = BASE_MULTIPLES;
         assembly ("memory-safe") {
-            function padd(x1, y1, z1, t1, q) -> x3, y3, z3, t3 {
-                // q: (y+x, y-x, 2z, 2dt)
-                t3 := mulmod(sub(add(y1, P), x1), mload(add(q, 32)), P) // A
-                x3 := mulmod(add(y1, x1), mload(q), P) // B
-                y3 := mulmod(t1, mload(add(q, 96)), P) // C
-                z3 := mulmod(z1, mload(add(q, 64)), P) // D
-                let e := sub(add(x3, P), t3)
-                let h := add(x3, t3)
-                let f := sub(add(z3, P), y3)
-                let g := add(z3, y3)
-                x3 := mulmod(e, f, P)
-                y3 := mulmod(g, h, P)
-                t3 := mulmod(e, h, P)
-                z3 := mulmod(f, g, P)
-            }
-            function put(q, x1, y1, z1, t1) {
-                mstore(q, add(y1, x1))
-                mstore(add(q, 32), sub(add(y1, P), x1))
-                mstore(add(q, 64), add(z1, z1))
-                mstore(add(q, 96), mulmod(t1, TWICE_D, P))
-            }
-            function dbl(x1, y1, z1) -> x3, y3, z3 {
-                let a := mulmod(x1, x1, P)
-                let b := mulmod(y1, y1, P)
-                let e := mulmod(add(x1, x1), y1, P)
-                let h := add(a, b)
-                let f := addmod(mulmod(add(z1, z1), z1, P), sub(add(a, P), b), P)
-                let g := sub(add(b, P), a)
-                x3 := mulmod(e, f, P)
-                y3 := mulmod(g, h, P)
-                z3 := mulmod(f, g, P)
-            }
-            function dblT(x1, y1, z1) -> x3, y3, z3, t3 {
-                let a := mulmod(x1, x1, P)
-                let b := mulmod(y1, y1, P)
-                let e := mulmod(add(x1, x1), y1, P)
-                let h := add(a, b)
-                let f := addmod(mulmod(add(z1, z1), z1, P), sub(add(a, P), b), P)
-                let g := sub(add(b, P), a)
-                x3 := mulmod(e, f, P)
-                y3 := mulmod(g, h, P)
-                z3 := mulmod(f, g, P)
-                t3 := mulmod(e, h, P)
-            }
-            let tA := mload(0x40)
-            let T
-            {
-                // table of j*(-A)
-                let nx := sub(P, ax)
-                X := nx
-                Y := ay
-                Z := 1
-                T := mulmod(nx, ay, P)
-                put(add(tA, 128), X, Y, Z, T)
-                for { let q := add(tA, 256) } lt(q, add(tA, 2048)) { q := add(q, 128) } {
-                    X, Y, Z, T := padd(X, Y, Z, T, add(tA, 128))
-                    put(q, X, Y, Z, T)
+            // On the stack: written out, the compiler would compute it anew each time to save code.
+            let p := P
+            y := 1
+            z := 1
+            let e := 0
+            let h := 0
+            for { let shift := 256 } shift { } {
+                shift := sub(shift, 4)
+                for { let n := 4 } n { n := sub(n, 1) } {
+                    let a := mulmod(x, x, p)
+                    let b := mulmod(y, y, p)
+                    e := mulmod(add(x, x), y, p)
+                    h := add(a, b)
+                    let f := addmod(mulmod(add(z, z), z, p), sub(add(a, p), b), p)
+                    let g := sub(add(b, p), a)
+                    x := mulmod(e, f, p)
+                    y := mulmod(g, h, p)
+                    z := mulmod(f, g, p)
                 }
-            }
-            bt := sub(add(bt, 32), 128) // entry j at bt + 128 j
-            X := 0
-            Y := 1
-            Z := 1
-            T := 0
-            for { let i := 256 } i { } {
-                i := sub(i, 4)
-                X, Y, Z := dbl(X, Y, Z)
-                X, Y, Z := dbl(X, Y, Z)
-                X, Y, Z := dbl(X, Y, Z)
-                X, Y, Z, T := dblT(X, Y, Z)
-                let d := and(shr(i, s), 15)
-                if d { X, Y, Z, T := padd(X, Y, Z, T, add(bt, shl(7, d))) }
-                d := and(shr(i, k), 15)
-                if d { X, Y, Z, T := padd(X, Y, Z, T, add(tA, shl(7, d))) }
+                // t is needed for additions alone.
+                let t := mulmod(e, h, p)
+                let q := and(shr(shift, s), 15)
+                if q {
+                    q := add(at, shl(7, q))
+                    let a := mulmod(sub(add(y, p), x), mload(add(q, 32)), p)
+                    let b := mulmod(add(y, x), mload(q), p)
+                    e := sub(add(b, p), a)
+                    h := add(b, a)
+                    a := mulmod(t, mload(add(q, 96)), p)
+                    b := mulmod(z, mload(add(q, 64)), p)
+                    t := mulmod(e, h, p)
+                    z := sub(add(b, p), a)
+                    b := add(b, a)
+                    x := mulmod(e, z, p)
+                    y := mulmod(b, h, p)
+                    z := mulmod(z, b, p)
+                }
+                q := and(shr(shift, k), 15)
+                if q {
+                    q := add(add(at, 2048), shl(7, q))
+                    let a := mulmod(sub(add(y, p), x), mload(add(q, 32)), p)
+                    let b := mulmod(add(y, x), mload(q), p)
+                    e := sub(add(b, p), a)
+                    h := add(b, a)
+                    a := mulmod(t, mload(add(q, 96)), p)
+                    b := mulmod(z, mload(add(q, 64)), p)
+                    z := sub(add(b, p), a)
+                    b := add(b, a)
+                    x := mulmod(e, z, p)
+                    y := mulmod(b, h, p)
+                    z := mulmod(z, b, p)
+                }
             }
         }
     }

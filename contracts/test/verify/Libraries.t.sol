@@ -16,11 +16,13 @@ import {
     SigningDomain,
     ValidatorId
 } from "../../src/lib/Types.sol";
+import { Ed25519Verifier } from "../../src/verify/Ed25519Verifier.sol";
+import { Secrets } from "../support/Secrets.sol";
 import { TestBase, vm } from "../utils/Vm.sol";
 
 /// The libraries against `tests/vectors/`, which Rust runs too.
 contract LibrariesTest is TestBase {
-    struct Case {
+    struct SignedCase {
         bytes32 key;
         bytes message;
         bytes signature;
@@ -91,9 +93,9 @@ contract LibrariesTest is TestBase {
         vm.pauseGasMetering();
         string memory json = vm.readFile("../tests/vectors/ed25519-v1.json");
         bytes memory encoded = vm.parseJsonTypeArray(
-            json, ".cases", "Case(bytes32 key,bytes message,bytes signature,bool valid,string why)"
+            json, ".cases", "SignedCase(bytes32 key,bytes message,bytes signature,bool valid,string why)"
         );
-        Case[] memory cases = abi.decode(encoded, (Case[]));
+        SignedCase[] memory cases = abi.decode(encoded, (SignedCase[]));
         vm.assertGe(cases.length, 600, "cases");
         for (uint256 i = 0; i < cases.length; ++i) {
             (bytes32 r, bytes32 s) = abi.decode(cases[i].signature, (bytes32, bytes32));
@@ -101,6 +103,15 @@ contract LibrariesTest is TestBase {
             vm.assertTrue(found == cases[i].valid, cases[i].why);
         }
         vm.resumeGasMetering();
+    }
+
+    function test_a_digest_is_verified_within_its_price() public {
+        Ed25519Verifier verifier = new Ed25519Verifier();
+        bytes32 message = keccak256("a vote");
+        (bytes32 r, bytes32 s) = Secrets.signConsensus(1, message);
+        vm.assertTrue(verifier.isSigned(Secrets.keys(1).consensusKey, r, s, message), "signed");
+        verifier.isSigned(Secrets.keys(1).consensusKey, r, s, message);
+        vm.snapshotGasLastCall("verify", "ed25519 signature of a digest");
     }
 
     // --- trees
