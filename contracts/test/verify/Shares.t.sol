@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.30;
+
+import { IConclaveSlasher } from "../../src/interfaces/IConclaveSlasher.sol";
+import { Bls12381 } from "../../src/lib/Bls12381.sol";
+import { Merkle } from "../../src/lib/Merkle.sol";
+import { SignBytes } from "../../src/lib/SignBytes.sol";
+import { G1Point } from "../../src/lib/Types.sol";
+import { SealedShare } from "../../src/verify/SealedShare.sol";
+import { Secrets } from "../support/Secrets.sol";
+import { vm } from "../utils/Vm.sol";
+import { SlasherFixture } from "./Slasher.t.sol";
+
+/// Shares of party 5 for a block of four bundles, behind its beacon point, in sub-batches of two: the block, the
+/// key and the right shares are those of `tests/vectors/settlement-v1.json`.
+contract SharesTest is SlasherFixture {
+    string private json;
+
+    function setUp() public override {
+        super.setUp();
+        json = vm.readFile("../tests/vectors/settlement-v1.json");
+        stake.share(EPOCH, word(".dkg_result"));
+        // The vector is of another network than the fixture.
+        vm.store(address(stake), 0, word(".network"));
+        vm.assertEq(stake.network(), word(".network"), "the double's first slot is the network");
+    }
+
+    function test_right_shares_convict_nobody() public {
+        for (uint32 subBatch = 0; subBatch < 3; ++subBatch) {
+            SealedShare.Claim memory claim = claimOf(subBatch);
+            IConclaveSlasher.SignedShares memory shares = signedShares(word(".share_root"));
+            vm.expectRevert(IConclaveSlasher.NotAnOffence.selector);
+            slasher.reportWrongShare(shares, claim);
+        }
+        vm.assertEq(stake.seizureCount(), 0, "nothing was seized");
+    }
+
+    /// In each sub-batch, with and without the beacon point, full and short.
+    function test_a_wrong_share_convicts() public {
+        bytes[] memory rights = vm.parseJsonBytesArray(json, ".sealed_share.shares");
+        string memory points = ".points.outside_of_the_subgroup.compressed";
+        bytes[4] memory wrong = [
+            rights[1],
+            // Another's point, a point outside of the subgroup, no point at all, infinity.
+            vm.parseJsonBytes(json, points),
+            vm.parseJsonBytes(json, ".points.refused[0].compressed"),
+            vm.parseJsonBytes(json, ".points.valid[10].compressed")
+        ];
+        for (uint256 i = 0; i < 4; ++i) {
+            for (uint32 subBatch = 0; subBatch < 3; subBatch += 2) {
+                uint256 snapshot = vm.snapshotState();
+                (SealedShare.Claim memory claim, bytes32 root) = replaced(subBatch, wrong[i]);
+                bytes32 id = slasher.reportWrongShare(signedShares(root), claim);
+                if (i == 0 && subBatch == 0) vm.snapshotGasLastCall("evidence", "wrong share, 2 entries");
+                vm.assertEq(id, offence(IConclaveSlasher.Offence.WrongShare, 0), "identity");
+                vm.assertFalse(stake.seizureOf(id).tombstone, "an accident may happen");
+                vm.warp(block.timestamp + 3 days + 1);
+                slasher.resolve(id);
+                vm.assertEq(stake.seizureOf(id).penaltyBps, 100, "one hundredth");
+                vm.revertToState(snapshot);
+            }
+        }
+    }
+
+    /// The negative of the right share is another point with the same x.
+    function test_the_sign_of_a_share_counts() public {
+        bytes memory right = vm.parseJsonBytesArray(json, ".sealed_share.shares")[2];
+        right[0] ^= 0x20;
+        (SealedShare.Claim memory claim, bytes32 root) = replaced(2, right);
+        slasher.reportWrongShare(signedShares(root), claim);
+        vm.assertEq(stake.seizureCount(), 1, "seized");
+    }
+
+    /// Whoever is framed had only to be shown wrong in one part that he does not control.
+    function test_parts_that_do_not_belong_together_convict_nobody() public {
+        bytes memory wrong = vm.parseJsonBytesArray(json, ".sealed_share.shares")[0];
+        for (uint256 field = 0; field < 34; ++field) {
+            (SealedShare.Claim memory c, bytes32 root) = replaced(1, wrong);
+            bytes4 expected = alter(c, field);
+            IConclaveSlasher.SignedShares memory shares = signedShares(root);
+            vm.expectPartialRevert(expected);
+            slasher.reportWrongShare(shares, c);
+        }
+        vm.assertEq(stake.seizureCount(), 0, "nothing was seized");
+    }
+
+    function test_shares_that_the_member_did_not_sign_convict_nobody() public {
+        bytes memory wrong = vm.parseJsonBytesArray(json, ".sealed_share.shares")[0];
+        (SealedShare.Claim memory claim, bytes32 root) = replaced(1, wrong);
+        IConclaveSlasher.SignedShares memory shares = signedShares(root);
+        shares.root = word(".share_root");
+        vm.expectRevert(badSignature());
+        slasher.reportWrongShare(shares, claim);
+        // An epoch whose sharing is not known.
+        shares = signedShares(root);
+        stake.share(EPOCH, 0);
+        vm.expectRevert(abi.encodeWithSelector(SealedShare.NotTheKey.selector, 0));
+        slasher.reportWrongShare(shares, claim);
+    }
+
+    function test_a_sub_batch_beyond_the_block_is_none() public {
+        SealedShare.Claim memory claim = claimOf(2);
+        bytes32[] memory leaves = new bytes32[](4);
+        leaves[3] = Merkle.leaf(claim.share);
+        bytes32 root = Merkle.node(Merkle.node(0, 0), Merkle.node(0, leaves[3]));
+        claim.subBatch = 3;
+        claim.sharePath[0] = 0;
+        claim.sharePath[1] = Merkle.node(0, 0);
+        IConclaveSlasher.SignedShares memory shares = signedShares(root);
+        vm.expectRevert(abi.encodeWithSelector(SealedShare.NoSuchSubBatch.selector, 3));
+        slasher.reportWrongShare(shares, claim);
+    }
+
+    /// Changes one part; returns the error that names it.
+    function alter(SealedShare.Claim memory c, uint256 field) private pure returns (bytes4) {
+        if (field < 13) {
+            SealedShare.Header memory h = c.header;
+            if (field == 0) ++h.height;
+            if (field == 1) h.parent = 0;
+            if (field == 2) h.parentCertificate = 0;
+            if (field == 3) ++h.proposer;
+            if (field == 4) ++h.timeMicros;
+            if (field == 5) ++h.epoch;
+            if (field == 6) ++h.originNumber;
+            if (field == 7) h.originHash = 0;
+            if (field == 8) h.bundleRoot = 0;
+            if (field == 9) ++h.bundleCount;
+            if (field == 10) ++h.revealedHeight;
+            if (field == 11) h.revealDigest = 0;
+            if (field == 12) h.ledgerDigest = 0;
+            return SealedShare.AnotherBlock.selector;
+        }
+        if (field < 22) {
+            SealedShare.Key memory k = c.key;
+            if (field == 13) {
+                k.suite = 2;
+                return SealedShare.UnknownSuite.selector;
+            }
+            if (field == 14) ++k.era;
+            if (field == 15) ++k.secrecy;
+            if (field == 16) ++k.packing;
+            if (field == 17) ++k.parties;
+            if (field == 18) k.publicKey[5] ^= 0x01;
+            if (field == 19) k.publicKeyG2[5] ^= 0x01;
+            if (field == 20) k.path[0] = 0;
+            if (field == 21) k.path = new bytes32[](0);
+            return SealedShare.NotTheKey.selector;
+        }
+        if (field < 25) {
+            if (field == 22) c.verificationKey[255] ^= 0x01;
+            // The high half of a coordinate that is no field element.
+            if (field == 23) {
+                c.verificationKey[0] = 0x01;
+                return Bls12381.NotAPoint.selector;
+            }
+            if (field == 24) c.verificationPath[0] = 0;
+            // One y is not told from another with the same sign: the pairing refuses what is off the curve.
+            return
+                field == 22 ? Bls12381.PrecompileFailed.selector : SealedShare.NotTheVerificationKey.selector;
+        }
+        if (field < 28) {
+            if (field == 25) c.share[7] ^= 0x01;
+            if (field == 26) c.sharePath[0] = 0;
+            if (field == 27) c.subBatch = 0;
+            return SealedShare.NotTheShare.selector;
+        }
+        SealedShare.Bundle memory b = c.bundles[1];
+        if (field == 28) b.label = 0;
+        if (field == 29) b.bodyHash = 0;
+        if (field == 30) b.capsule[100] ^= 0x01;
+        if (field == 31) b.signature[64] ^= 0x01;
+        if (field == 32) b.u = c.bundles[0].u;
+        if (field == 33) (c.bundles[0], c.bundles[1]) = (c.bundles[1], c.bundles[0]);
+        return SealedShare.NotTheBundle.selector;
+    }
+
+    /// The claim about sub-batch `subBatch` with another share in its place, and the root over all of them.
+    function replaced(uint32 subBatch, bytes memory share)
+        private
+        view
+        returns (SealedShare.Claim memory claim, bytes32 root)
+    {
+        claim = claimOf(subBatch);
+        claim.share = share;
+        root = Merkle.leaf(share);
+        uint256 index = subBatch;
+        for (uint256 i = 0; i < claim.sharePath.length; ++i) {
+            bytes32 sibling = claim.sharePath[i];
+            root = index & 1 == 0 ? Merkle.node(root, sibling) : Merkle.node(sibling, root);
+            index >>= 1;
+        }
+    }
+
+    function signedShares(bytes32 root) private view returns (IConclaveSlasher.SignedShares memory) {
+        bytes32 blockId = word(".header.id");
+        bytes32 message = SignBytes.shares(domain(), EPOCH, HEIGHT, blockId, root);
+        return IConclaveSlasher.SignedShares(
+            EPOCH, MEMBER, HEIGHT, blockId, root, signed(uint256(MEMBER) + 1, message)
+        );
+    }
+
+    function claimOf(uint32 subBatch) private view returns (SealedShare.Claim memory claim) {
+        claim.header = SealedShare.Header({
+            height: uint64(number(".header.height")),
+            parent: word(".header.parent"),
+            parentCertificate: word(".header.parent_certificate"),
+            proposer: uint16(number(".header.proposer")),
+            timeMicros: uint64(number(".header.time_micros")),
+            epoch: uint64(number(".header.epoch")),
+            originNumber: uint64(number(".header.l1_number")),
+            originHash: word(".header.l1_hash"),
+            bundleRoot: word(".header.bundle_root"),
+            bundleCount: uint32(number(".header.bundle_count")),
+            revealedHeight: uint64(number(".header.revealed_height")),
+            revealDigest: word(".header.reveal_digest"),
+            ledgerDigest: word(".header.ledger_digest")
+        });
+        claim.key = SealedShare.Key({
+            suite: uint8(number(".suite")),
+            era: uint32(number(".era")),
+            secrecy: uint16(number(".secrecy")),
+            packing: uint16(number(".packing")),
+            parties: uint16(number(".parties")),
+            publicKey: data(".public_key"),
+            publicKeyG2: data(".public_key_g2"),
+            path: words(".key_path")
+        });
+        (claim.verificationKey, claim.verificationPath) =
+        (data(".verification_key"), words(".verification_path"));
+        claim.subBatch = subBatch;
+        claim.share = vm.parseJsonBytesArray(json, ".sealed_share.shares")[subBatch];
+        claim.sharePath = words(string.concat(".share_paths[", vm.toString(subBatch), "]"));
+        // Entry 0 is the beacon point, so that sub-batch 0 has one bundle and the others two, of which the last
+        // sub-batch has the first alone.
+        uint256 from = subBatch == 0 ? 0 : 2 * uint256(subBatch) - 1;
+        claim.bundles = new SealedShare.Bundle[](subBatch == 1 ? 2 : 1);
+        for (uint256 i = 0; i < claim.bundles.length; ++i) {
+            string memory at = string.concat(".bundles[", vm.toString(from + i), "]");
+            claim.bundles[i] = SealedShare.Bundle({
+                label: word(string.concat(at, ".label")),
+                bodyHash: word(string.concat(at, ".body_hash")),
+                capsule: data(string.concat(at, ".capsule")),
+                signature: data(string.concat(at, ".signature")),
+                u: abi.decode(data(string.concat(at, ".u")), (G1Point)),
+                path: words(string.concat(at, ".path"))
+            });
+        }
+    }
+
+    function name(string memory key) private pure returns (string memory) {
+        return string.concat(".sealed_share", key);
+    }
+
+    function number(string memory key) private view returns (uint256) {
+        return vm.parseJsonUint(json, name(key));
+    }
+
+    function word(string memory key) private view returns (bytes32) {
+        return vm.parseJsonBytes32(json, name(key));
+    }
+
+    function words(string memory key) private view returns (bytes32[] memory) {
+        return vm.parseJsonBytes32Array(json, name(key));
+    }
+
+    function data(string memory key) private view returns (bytes memory) {
+        return vm.parseJsonBytes(json, name(key));
+    }
+}
