@@ -13,7 +13,9 @@ BIN := $(CARGO_TARGET_DIR)/release
 # The whole workspace's features, so that the devnet and the tests share one build of each dependency.
 BUILD := cargo build --release --workspace --bins --locked
 
-.PHONY: help setup build devnet test ts soak lint docs fuzz bench
+FORGE := PATH=$(CURDIR)/contracts/node_modules/.bin:$$PATH forge
+
+.PHONY: help setup build devnet test ts soak lint docs fuzz bench contracts gas
 
 help: ## What there is.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -54,3 +56,17 @@ fuzz: setup ## The fuzz targets with CASES (1000000) cases each, from a fresh SE
 
 bench: build ## Throughput and latency of a devnet on this machine. ARGS='--bundle-bytes 1024 --duration 20' is passed on.
 	@exec $(BIN)/conclave bench $(ARGS)
+
+contracts: contracts/node_modules/.package-lock.json ## The L1 contracts: formatting, build, every test, and the gas that they are known to cost.
+	cd contracts && $(FORGE) fmt --check
+	cd contracts && $(FORGE) build
+	cd contracts && FORGE_SNAPSHOT_CHECK=true $(FORGE) test
+
+gas: contracts/node_modules/.package-lock.json ## What the contracts cost, measured anew and written to contracts/snapshots.
+	cd contracts && $(FORGE) test
+	@cd contracts && grep -hE '": "' snapshots/*.json | sed -E 's/^ *"([^"]+)": "([0-9]+)",?/\2\t\1/'
+
+contracts/node_modules/.package-lock.json: contracts/package.json contracts/package-lock.json
+	@.ci/setup contracts
+	cd contracts && npm ci --ignore-scripts
+	@touch $@
