@@ -19,8 +19,6 @@ import { BlockCommitment, Committee, SigningDomain } from "./lib/Types.sol";
 /// The settled history, as one root: over every commitment from height 1 to the newest one. It has no owner, no
 /// parameter and no pause.
 contract ConclaveInbox is IConclaveInbox, ISettled {
-    /// A proof made against a posted commitment must outlive the next one that is posted.
-    uint256 private constant POSTINGS_KEPT = 4;
     /// Nobody can tell a network that is silent from one that is dead. Stake waits for half a year.
     uint64 public constant ABANDON_SECONDS = 180 days;
 
@@ -31,8 +29,8 @@ contract ConclaveInbox is IConclaveInbox, ISettled {
 
     Head private newest;
     Committee private committee;
-    uint64[POSTINGS_KEPT] private heights;
-    bytes32[POSTINGS_KEPT] private roots;
+    // Of the newest posting and the one before: a proof must outlive the next posting.
+    bytes32[2] private roots;
     /// @inheritdoc IConclaveInbox
     bytes32 public network;
     mapping(uint64 epoch => bytes32) private dkgResults;
@@ -51,9 +49,10 @@ contract ConclaveInbox is IConclaveInbox, ISettled {
         if (id == 0) revert NoNetwork();
         network = id;
         newest.state = InboxState.Open;
-        newest.origin = uint48(block.number);
+        // The last block that is complete: this one may still get entries.
+        newest.origin = uint40(block.number - 1);
         newest.postedAt = uint40(block.timestamp);
-        newest.cursor = uint48(FORCED.entriesUpTo(uint64(block.number)));
+        newest.cursor = uint40(FORCED.entriesUpTo(uint64(block.number - 1)));
         dkgResults[0] = dkgResult;
         emit Opened(id, committeeHash, dkgResult);
         committee = STAKE.advanceEpoch(committeeHash);
@@ -71,16 +70,13 @@ contract ConclaveInbox is IConclaveInbox, ISettled {
         bytes32 root = extend(settled, posting, digest);
 
         emit Settled(c.epoch, c.height, digest, root, c.originNumber, cursor, msg.sender);
-        uint256 slot = settled.postings % POSTINGS_KEPT;
-        (heights[slot], roots[slot]) = (c.height, root);
-        settled.height = SafeCastLib.toUint48(c.height);
-        settled.origin = SafeCastLib.toUint48(c.originNumber);
-        settled.cursor = SafeCastLib.toUint48(cursor);
+        settled.place ^= 1;
+        roots[settled.place] = root;
+        settled.previousHeight = settled.height;
+        settled.height = SafeCastLib.toUint40(c.height);
+        settled.origin = SafeCastLib.toUint40(c.originNumber);
+        settled.cursor = SafeCastLib.toUint40(cursor);
         settled.postedAt = uint40(block.timestamp);
-        unchecked {
-            // Only its last two bits say anything.
-            ++settled.postings;
-        }
         if (c.nextCommittee != 0) {
             ++settled.epoch;
             newest = settled;
@@ -175,10 +171,9 @@ contract ConclaveInbox is IConclaveInbox, ISettled {
 
     /// @inheritdoc IConclaveInbox
     function rootAt(uint64 height) public view returns (bytes32) {
-        if (height == 0) revert NotPosted(height);
-        for (uint256 i = 0; i < POSTINGS_KEPT; ++i) {
-            if (heights[i] == height) return roots[i];
-        }
+        Head memory settled = newest;
+        if (height != 0 && height == settled.height) return roots[settled.place];
+        if (height != 0 && height == settled.previousHeight) return roots[settled.place ^ 1];
         revert NotPosted(height);
     }
 
@@ -202,24 +197,16 @@ contract ConclaveInbox is IConclaveInbox, ISettled {
     function extend(Head memory settled, Posting calldata posting, bytes32 digest)
         private
         view
-        returns (bytes32 root)
+        returns (bytes32)
     {
         BlockCommitment calldata c = posting.commitment;
-        uint256 size = c.height - 1;
-        bool fit;
-        (root, fit) = Peaks.append(c.historyRoot, size, posting.peaks, digest);
-        if (!fit) revert BadPeaks(c.height);
-        bytes32 old = settled.height == 0 ? bytes32(0) : roots[previousSlot(settled)];
-        if (!Mmr.verifyExtension(old, settled.height, c.historyRoot, size, posting.extension)) {
-            revert HistoryNotExtended(settled.height, c.height);
-        }
-    }
-
-    /// Where the last posting stands.
-    function previousSlot(Head memory settled) private pure returns (uint256) {
-        unchecked {
-            return uint16(settled.postings - 1) % POSTINGS_KEPT;
-        }
+        (Peaks.Range memory range, bool fits) =
+            Peaks.open(roots[settled.place], settled.height, posting.peaks);
+        if (!fits) revert BadPeaks(settled.height);
+        bool grown = Peaks.grow(range, c.height - 1, posting.added);
+        if (!grown || Peaks.bag(range) != c.historyRoot) revert HistoryNotExtended(settled.height, c.height);
+        Peaks.append(range, digest);
+        return Peaks.bag(range);
     }
 
     function endEpoch(BlockCommitment calldata c) private {

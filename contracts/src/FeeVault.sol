@@ -26,11 +26,16 @@ contract FeeVault is IFeeVault, Timelocked, ReentrancyGuardTransient {
     IForcedInclusion public immutable FORCED;
     IConclaveStake public immutable STAKE;
 
+    /// All that a refund changes beside the relayer's credit, in one slot.
+    struct Pot {
+        uint96 potWei;
+        uint96 creditedWei;
+        uint64 refundedHeight;
+    }
+
     VaultParameters private settings;
-    uint64 private refundedHeight;
+    Pot private pot;
     uint64 private depositedGwei;
-    uint128 private potWei;
-    uint128 private creditedWei;
     mapping(address relayer => uint256) private refunds;
     BitMaps.BitMap private withdrawn;
 
@@ -94,16 +99,18 @@ contract FeeVault is IFeeVault, Timelocked, ReentrancyGuardTransient {
     function refund(address relayer, uint64 height) external {
         if (msg.sender != address(INBOX)) revert NotInbox(msg.sender);
         VaultParameters memory p = settings;
+        Pot memory held = pot;
         // Who posts every height pays for it: the network asks for one in so many.
-        if (height < refundedHeight + p.refundIntervalHeights) return;
+        if (height < held.refundedHeight + p.refundIntervalHeights) return;
         uint256 priceWei = block.basefee < p.refundPriceMaxWei ? block.basefee : p.refundPriceMaxWei;
         uint256 amount = priceWei * p.refundGas;
-        if (amount > potWei) amount = potWei;
-        refundedHeight = height;
-        if (amount == 0) return;
-        // The pot holds ether that exists.
+        if (amount > held.potWei) amount = held.potWei;
+        held.refundedHeight = height;
+        // At most what the pot holds.
         // forge-lint: disable-next-line(unsafe-typecast)
-        (potWei, creditedWei) = (potWei - uint128(amount), creditedWei + uint128(amount));
+        (held.potWei, held.creditedWei) = (held.potWei - uint96(amount), held.creditedWei + uint96(amount));
+        pot = held;
+        if (amount == 0) return;
         refunds[relayer] += amount;
         emit Refunded(relayer, height, amount);
     }
@@ -114,7 +121,7 @@ contract FeeVault is IFeeVault, Timelocked, ReentrancyGuardTransient {
         if (amount == 0) revert NothingToClaim(msg.sender);
         delete refunds[msg.sender];
         // forge-lint: disable-next-line(unsafe-typecast)
-        creditedWei -= uint128(amount);
+        pot.creditedWei -= uint96(amount);
         emit RefundClaimed(msg.sender, amount);
         Address.sendValue(payable(msg.sender), amount);
     }
@@ -126,7 +133,7 @@ contract FeeVault is IFeeVault, Timelocked, ReentrancyGuardTransient {
 
     /// @inheritdoc IFeeVault
     function balances() external view returns (uint64, uint256, uint256) {
-        return (depositedGwei, potWei, creditedWei);
+        return (depositedGwei, pot.potWei, pot.creditedWei);
     }
 
     /// @inheritdoc IFeeVault
@@ -153,8 +160,9 @@ contract FeeVault is IFeeVault, Timelocked, ReentrancyGuardTransient {
     }
 
     function addToPot(uint256 value) private {
+        // All ether there is, in wei, has 87 bits.
         // forge-lint: disable-next-line(unsafe-typecast)
-        potWei += uint128(value);
+        pot.potWei += uint96(value);
         emit Funded(msg.sender, value);
     }
 

@@ -48,9 +48,22 @@ contract ForcedInclusion is IForcedInclusion, Timelocked, ReentrancyGuardTransie
     IFeeVault public immutable VAULT;
     IRollupRegistry public immutable REGISTRY;
 
-    ForcedParameters private settings;
-    // Since when the escape delay is what it is: no block before is judged by it.
-    uint48 private delaySetAt;
+    /// The parameters, and what settling has to know besides, in one slot.
+    struct Settings {
+        uint8 entriesMax;
+        uint8 depositsMax;
+        uint32 bytesMax;
+        uint32 gasMax;
+        uint32 entryBytesMax;
+        uint64 priceMinWei;
+        uint32 escapeDelayBlocks;
+        // Since when the escape delay is what it is: no block before is judged by it.
+        uint40 delaySetAt;
+        // Whether escape was latched and nobody has announced the return.
+        bool away;
+    }
+
+    Settings private settings;
     Tail private tail;
     bytes32 private runningHash;
     Checkpoints.Trace208 private counts;
@@ -124,26 +137,30 @@ contract ForcedInclusion is IForcedInclusion, Timelocked, ReentrancyGuardTransie
     /// @inheritdoc IForcedInclusion
     function beforeSettling(Head calldata settled, uint64 origin) external returns (uint64 cursor) {
         if (msg.sender != address(INBOX)) revert NotInbox(msg.sender);
-        if (!isAway() && isOverdue(settled)) latchAt(settled);
-        return entriesUpTo(origin);
+        Settings memory s = settings;
+        if (!s.away && isOverdue(s, settled)) latchAt(s, settled);
+        // Mostly nothing was queued since the origin, and the search is spared.
+        return tail.number <= origin ? tail.count : entriesUpTo(origin);
     }
 
     /// @inheritdoc IForcedInclusion
     function latch() external {
         Head memory settled = INBOX.head();
-        if (isAway() || !isOverdue(settled)) revert EscapeNotDue();
-        latchAt(settled);
+        Settings memory s = settings;
+        if (s.away || !isOverdue(s, settled)) revert EscapeNotDue();
+        latchAt(s, settled);
     }
 
     /// @inheritdoc IForcedInclusion
     function resume() external {
-        if (!isAway()) revert EscapeNotActive();
+        if (!settings.away) revert EscapeNotActive();
         Head memory settled = INBOX.head();
         // Half the delay, so that the next late commitment does not end the return at once.
-        uint64 expectedFrom = uint64(block.number) - settings.escapeDelayBlocks / 2;
-        if (settled.state != InboxState.Open || settled.origin < expectedFrom) {
-            revert StillBehind(settled.origin, expectedFrom);
+        uint256 margin = settings.escapeDelayBlocks / 2;
+        if (settled.state != InboxState.Open || settled.origin + margin < block.number) {
+            revert StillBehind(settled.origin, uint64(block.number));
         }
+        settings.away = false;
         Escape storage away = escapes[escapes.length - 1];
         (away.resumedAt, away.resumePoint) = (uint64(block.number), tail.count);
         emit Returned(escapes.length - 1, away.resumedAt, away.resumePoint, settled.height);
@@ -153,13 +170,15 @@ contract ForcedInclusion is IForcedInclusion, Timelocked, ReentrancyGuardTransie
     function setParameters(ForcedParameters calldata parameters) external onlyTimelock {
         // What is due by the old delay stays due.
         Head memory settled = INBOX.head();
-        if (!isAway() && isOverdue(settled)) latchAt(settled);
+        Settings memory s = settings;
+        if (!s.away && isOverdue(s, settled)) latchAt(s, settled);
         setWithinBounds(parameters);
     }
 
     /// @inheritdoc IForcedInclusion
     function escapeActive() external view returns (bool) {
-        return isAway() || isOverdue(INBOX.head());
+        Settings memory s = settings;
+        return s.away || isOverdue(s, INBOX.head());
     }
 
     /// @inheritdoc IForcedInclusion
@@ -191,7 +210,16 @@ contract ForcedInclusion is IForcedInclusion, Timelocked, ReentrancyGuardTransie
 
     /// @inheritdoc IForcedInclusion
     function forcedParameters() external view returns (ForcedParameters memory) {
-        return settings;
+        Settings memory s = settings;
+        return ForcedParameters({
+            entriesMax: s.entriesMax,
+            depositsMax: s.depositsMax,
+            bytesMax: s.bytesMax,
+            gasMax: s.gasMax,
+            entryBytesMax: s.entryBytesMax,
+            priceMinWei: s.priceMinWei,
+            escapeDelayBlocks: s.escapeDelayBlocks
+        });
     }
 
     function requireWellFormed(uint64 gasLimit, bytes calldata transaction) private view {
@@ -240,23 +268,19 @@ contract ForcedInclusion is IForcedInclusion, Timelocked, ReentrancyGuardTransie
         counts.push(uint48(block.number), now_.count);
     }
 
-    /// Whether escape was latched and nobody has announced the return.
-    function isAway() private view returns (bool) {
-        return escapes.length > 0 && escapes[escapes.length - 1].resumedAt == 0;
-    }
-
     /// The first block at which it counts as censorship that nothing newer has settled.
-    function dueAt(Head memory settled) private view returns (uint256 due) {
-        due = uint256(settled.origin) + settings.escapeDelayBlocks + 1;
-        if (due < delaySetAt) due = delaySetAt;
+    function dueAt(Settings memory s, Head memory settled) private pure returns (uint256 due) {
+        due = uint256(settled.origin) + s.escapeDelayBlocks + 1;
+        if (due < s.delaySetAt) due = s.delaySetAt;
     }
 
-    function isOverdue(Head memory settled) private view returns (bool) {
-        return settled.state != InboxState.Closed && block.number >= dueAt(settled);
+    function isOverdue(Settings memory s, Head memory settled) private view returns (bool) {
+        return settled.state != InboxState.Closed && block.number >= dueAt(s, settled);
     }
 
-    function latchAt(Head memory settled) private {
-        uint64 at = uint64(dueAt(settled));
+    function latchAt(Settings memory s, Head memory settled) private {
+        settings.away = true;
+        uint64 at = uint64(dueAt(s, settled));
         escapes.push(
             Escape({
                 latchedAt: at, height: settled.height, cursor: settled.cursor, resumedAt: 0, resumePoint: 0
@@ -282,8 +306,17 @@ contract ForcedInclusion is IForcedInclusion, Timelocked, ReentrancyGuardTransie
         if (p.escapeDelayBlocks < ESCAPE_DELAY_MIN || p.escapeDelayBlocks > ESCAPE_DELAY_MAX) {
             revert ParameterOutOfRange("escapeDelayBlocks", p.escapeDelayBlocks);
         }
-        settings = p;
-        delaySetAt = uint48(block.number);
+        settings = Settings({
+            entriesMax: p.entriesMax,
+            depositsMax: p.depositsMax,
+            bytesMax: p.bytesMax,
+            gasMax: p.gasMax,
+            entryBytesMax: p.entryBytesMax,
+            priceMinWei: p.priceMinWei,
+            escapeDelayBlocks: p.escapeDelayBlocks,
+            delaySetAt: uint40(block.number),
+            away: settings.away
+        });
         emit ParametersSet(p);
     }
 }

@@ -11,30 +11,34 @@ struct Posting {
     uint256 signers;
     /// The sum of their signatures: a point of G2 as EIP-2537 encodes it.
     bytes signature;
-    /// Peaks of the mountain range over the earlier commitments, the largest first: they hash to its root.
+    /// Peaks of the mountain range over what is settled, the largest first.
     bytes32[] peaks;
-    /// That the earlier commitments begin with what is settled already ({Mmr-verifyExtension}).
-    bytes32[] extension;
+    /// Roots of the perfect trees over the commitments between that and this one, in order: each the largest that
+    /// begins where the one before ends.
+    bytes32[] added;
 }
 
 /// Where a commitment stands in the settled history.
 struct HistoryProof {
     BlockCommitment commitment;
-    /// Height of a posted commitment at or after it; one of the last few that were posted.
+    /// Height of a posted commitment at or after it; the last that was posted, or the one before.
     uint64 under;
     /// Path of entry `commitment.height - 1` among `under` entries.
     bytes32[] path;
 }
 
-/// How far settlement has come.
+/// How far settlement has come, in one slot.
 struct Head {
-    uint48 height;
+    uint40 height;
+    /// Height of the posting before.
+    uint40 previousHeight;
     /// The L1 block up to which the forced queue was carried, and the number of its entries until then.
-    uint48 origin;
-    uint48 cursor;
-    uint40 epoch;
+    uint40 origin;
+    uint40 cursor;
+    uint32 epoch;
     uint40 postedAt;
-    uint16 postings;
+    /// Which of the two places for roots is the newest one's.
+    uint8 place;
     InboxState state;
 }
 
@@ -130,7 +134,7 @@ interface IConclaveInbox {
     /// @notice The network's id; zero before it is open.
     function network() external view returns (bytes32);
 
-    /// @notice Root over the commitments of heights 1 to `height`, if the one at `height` is among the last few that
-    /// were posted.
+    /// @notice Root over the commitments of heights 1 to `height`, if the one at `height` is the last that was
+    /// posted, or the one before.
     function rootAt(uint64 height) external view returns (bytes32);
 }

@@ -65,7 +65,7 @@ interface IForcedInclusion {
     error BlockIsFull(uint64 number);
     error EscapeNotDue();
     error EscapeNotActive();
-    error StillBehind(uint64 origin, uint64 expectedFrom);
+    error StillBehind(uint64 origin, uint64 number);
 
     /// @notice Forces a transaction into a rollup. What `msg.value` exceeds the fee by comes back.
     /// @param gasLimit Gas that the rollup may spend on it; what the fee is for, too.

@@ -39,10 +39,17 @@ contract HistoryTree {
         return cut(path, count);
     }
 
-    function extension(uint256 oldSize, uint256 newSize) external view returns (bytes32[] memory) {
-        if (oldSize == 0 || oldSize == newSize) return new bytes32[](0);
-        (bytes32[] memory path, uint256 count) = extensionIn(oldSize, 0, newSize, true);
-        return cut(path, count);
+    /// The perfect trees over the entries from `oldSize` on, each as large as its place lets it be.
+    function added(uint256 oldSize, uint256 newSize) external view returns (bytes32[] memory found) {
+        found = new bytes32[](256);
+        uint256 count = 0;
+        for (uint256 from = oldSize; from < newSize;) {
+            uint256 width = 1;
+            while (from % (width * 2) == 0 && from + width * 2 <= newSize) width *= 2;
+            found[count++] = range(from, width);
+            from += width;
+        }
+        return cut(found, count);
     }
 
     function inclusionIn(uint256 index, uint256 from, uint256 size)
@@ -58,28 +65,6 @@ contract HistoryTree {
             sibling = range(from + left, size - left);
         } else {
             (path, count) = inclusionIn(index - left, from + left, size - left);
-            sibling = range(from, left);
-        }
-        path[count++] = sibling;
-    }
-
-    function extensionIn(uint256 oldSize, uint256 from, uint256 size, bool whole)
-        private
-        view
-        returns (bytes32[] memory path, uint256 count)
-    {
-        if (oldSize == size) {
-            path = new bytes32[](80);
-            if (!whole) path[count++] = range(from, size);
-            return (path, count);
-        }
-        uint256 left = split(size);
-        bytes32 sibling;
-        if (oldSize <= left) {
-            (path, count) = extensionIn(oldSize, from, left, whole);
-            sibling = range(from + left, size - left);
-        } else {
-            (path, count) = extensionIn(oldSize - left, from + left, size - left, false);
             sibling = range(from, left);
         }
         path[count++] = sibling;

@@ -144,8 +144,9 @@ abstract contract Network is TestBase {
         p.commitment = c;
         p.signers = signers;
         p.signature = signatureOf(c, signers);
-        p.peaks = history.peaks(c.height - 1);
-        p.extension = history.extension(net.inbox.head().height, c.height - 1);
+        uint64 settled = settledHeight();
+        p.peaks = history.peaks(settled);
+        if (c.height > settled) p.added = history.added(settled, c.height - 1);
     }
 
     function signatureOf(BlockCommitment memory c, uint256 signers) internal view returns (bytes memory) {
@@ -166,7 +167,7 @@ abstract contract Network is TestBase {
         }
     }
 
-    function post(Posting memory p) internal {
+    function post(Posting memory p) internal virtual {
         vm.prank(relayer);
         net.inbox.commit(p);
         BlockCommitment memory c = p.commitment;
