@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.30;
+
+import { Deployed } from "../../script/Deployment.sol";
+import { ElectionParameters } from "../../src/interfaces/IConclaveElection.sol";
+import { Posting } from "../../src/interfaces/IConclaveInbox.sol";
+import { UnbondingId } from "../../src/interfaces/IConclaveStake.sol";
+import { RollupId, RollupSettings } from "../../src/interfaces/IRollupRegistry.sol";
+import { CommitteeTable } from "../../src/lib/CommitteeTable.sol";
+import { BlockCommitment, Committee, Member, ValidatorId } from "../../src/lib/Types.sol";
+import { HistoryTree } from "../support/HistoryTree.sol";
+import { Network } from "../support/Network.sol";
+import { vm } from "../utils/Vm.sol";
+
+/// Everybody who acts on the contracts, honest or not, and a ledger of what they did in arithmetic of its own. An
+/// action that is not possible at the moment does nothing; one that succeeds and should not have is written down
+/// in `broken`.
+contract World is Network {
+    /// That a validator served in an epoch.
+    struct Service {
+        uint64 epoch;
+        uint32 validator;
+        uint64 power;
+        // What penalties had taken from it when it was elected.
+        uint256 takenBefore;
+    }
+
+    uint16 public constant SIZE_MAX = 8;
+    uint32 private constant VALIDATORS_MAX = 14;
+    address public constant REPORTER = address(0x4E9);
+
+    address[4] public delegators = [address(0xA1), address(0xA2), address(0xA3), address(0xA4)];
+    uint32 public validators;
+    Service[] private services;
+    mapping(uint32 validator => uint256) public taken;
+    uint256 public owedToReporter;
+    bytes32[] private openOffences;
+    bytes32[] private closedOffences;
+    mapping(bytes32 offence => uint32) private accused;
+    uint256 private offences;
+    bytes32[] private offered;
+    mapping(bytes32 committeeHash => mapping(uint32 => uint256)) private takenAtOffer;
+    uint64[] private entryBlocks;
+    UnbondingId[] private requests;
+    RollupId private rollup;
+    /// How often each action went through: over a world in which nothing happens an invariant says nothing.
+    mapping(bytes32 action => uint256) public done;
+    string public broken;
+
+    constructor() {
+        deployNetwork();
+        vm.prank(address(net.timelock));
+        net.election.setParameters(ElectionParameters(SIZE_MAX, 500));
+        vm.deal(address(this), 1e9 ether);
+        rollup = net.registry.register{ value: 0.05 ether }(RollupSettings(address(0), 0), 1);
+        for (uint32 n = 1; n <= 5; ++n) {
+            join(n, 20 * ETHER);
+        }
+        validators = 5;
+        openNetwork();
+        recordServices(bytes32(0));
+    }
+
+    receive() external payable { }
+
+    function deployed() external view returns (Deployed memory) {
+        return net;
+    }
+
+    function tree() external view returns (HistoryTree) {
+        return history;
+    }
+
+    function serviceCount() external view returns (uint256) {
+        return services.length;
+    }
+
+    function serviceAt(uint256 index) external view returns (Service memory) {
+        return services[index];
+    }
+
+    /// Entries of the queue in L1 blocks up to `number`.
+    function entriesUpTo(uint64 number) external view returns (uint64 count) {
+        for (uint256 i = 0; i < entryBlocks.length; ++i) {
+            if (entryBlocks[i] <= number) ++count;
+        }
+    }
+
+    // --- stake
+
+    function aValidatorJoins(uint64 amount) external {
+        if (validators == VALIDATORS_MAX) return;
+        join(++validators, uint64(bound(amount, 8 * ETHER, 500 * ETHER)));
+        ++done["join"];
+    }
+
+    function aDelegatorComes(uint256 who, uint256 validator, uint64 amount) external {
+        address owner = delegators[who % 4];
+        uint64 part = uint64(bound(amount, ETHER / 10, 300 * ETHER));
+        vm.deal(owner, uint256(part) * 1 gwei);
+        vm.prank(owner);
+        try net.stake.delegate{ value: uint256(part) * 1 gwei }(pick(validator)) {
+            ++done["delegate"];
+        } catch { }
+        vm.deal(owner, 0);
+    }
+
+    function aDelegatorLeaves(uint256 who, uint256 validator, uint256 part) external {
+        address owner = delegators[who % 4];
+        (uint128 shares,) = net.stake.stakeOf(pick(validator), owner);
+        if (shares == 0) return;
+        vm.prank(owner);
+        try net.stake.requestUnbond(pick(validator), uint128(bound(part, 1, shares))) returns (
+            UnbondingId id
+        ) {
+            requests.push(id);
+            ++done["unbond"];
+        } catch { }
+    }
+
+    function anOperatorExits(uint256 validator, uint256 luck) external {
+        // Rarely: a world without validators is a dull one.
+        if (luck % 4 != 0) return;
+        ValidatorId v = pick(validator);
+        vm.prank(operator(ValidatorId.unwrap(v)));
+        try net.stake.exit(v) returns (UnbondingId id) {
+            requests.push(id);
+            ++done["exit"];
+        } catch { }
+    }
+
+    function somebodyClaims(uint256 request) external {
+        if (requests.length == 0) return;
+        UnbondingId id = requests[request % requests.length];
+        try net.stake.claim(id) {
+            ++done["claim"];
+            try net.stake.claim(id) {
+                broken = "a request was paid twice";
+            } catch { }
+        } catch { }
+    }
+
+    function aRewardArrives(uint256 validator, uint64 amount) external {
+        uint64 part = uint64(bound(amount, 1, 10 * ETHER));
+        net.stake.reward{ value: uint256(part) * 1 gwei }(pick(validator));
+        ++done["reward"];
+    }
+
+    function anOperatorReturns(uint256 validator) external {
+        ValidatorId v = pick(validator);
+        vm.prank(operator(ValidatorId.unwrap(v)));
+        try net.stake.unjail(v) {
+            ++done["unjail"];
+        } catch { }
+    }
+
+    // --- offences
+
+    function anOffenceIsReported(uint256 validator, uint256 epoch, bool tombstone) external {
+        ValidatorId v = pick(validator);
+        bytes32 offence = bytes32(++offences);
+        uint64 at = uint64(epoch % net.stake.epochCount());
+        vm.prank(net.slasher);
+        try net.stake.seize(offence, v, at, tombstone && epoch % 4 == 0) {
+            openOffences.push(offence);
+            accused[offence] = ValidatorId.unwrap(v);
+            ++done["seize"];
+        } catch { }
+    }
+
+    function anOffenceIsResolved(uint256 which, uint16 penaltyBps, uint16 rewardBps, bool guilty) external {
+        if (openOffences.length == 0) return;
+        uint256 at = which % openOffences.length;
+        bytes32 offence = openOffences[at];
+        openOffences[at] = openOffences[openOffences.length - 1];
+        openOffences.pop();
+        closedOffences.push(offence);
+        uint256 before = address(net.stake).balance + 1 gwei * uint256(net.stake.rewardsOf(REPORTER));
+        if (guilty) {
+            uint64 rewardBefore = net.stake.rewardsOf(REPORTER);
+            uint256 balanceBefore = address(net.stake).balance;
+            vm.prank(net.slasher);
+            net.stake
+                .resolve(
+                    offence, uint16(bound(penaltyBps, 0, 10_000)), REPORTER, uint16(bound(rewardBps, 0, 500))
+                );
+            uint64 rewarded = net.stake.rewardsOf(REPORTER) - rewardBefore;
+            uint256 burned = (balanceBefore - address(net.stake).balance) / 1 gwei;
+            taken[accused[offence]] += burned + rewarded;
+            owedToReporter += rewarded;
+            if (uint256(rewarded) * 19 > burned) broken = "a reporter got more than a twentieth";
+            ++done["resolve"];
+        } else {
+            vm.prank(net.slasher);
+            net.stake.acquit(offence);
+            uint256 now_ = address(net.stake).balance + 1 gwei * uint256(net.stake.rewardsOf(REPORTER));
+            if (before != now_) broken = "an acquittal moved ether";
+            ++done["acquit"];
+        }
+    }
+
+    function anOffenceIsTriedAgain(uint256 which) external {
+        if (closedOffences.length == 0) return;
+        bytes32 offence = closedOffences[which % closedOffences.length];
+        vm.startPrank(net.slasher);
+        try net.stake.resolve(offence, 10_000, REPORTER, 500) {
+            broken = "an offence was resolved twice";
+        } catch { }
+        try net.stake.seize(offence, ValidatorId.wrap(accused[offence]), 0, true) {
+            broken = "an offence was seized twice";
+        } catch { }
+        vm.stopPrank();
+        ++done["again"];
+    }
+
+    // --- elections and settlement
+
+    function anElectionIsHeld(uint256 absent) external {
+        try net.election.snapshotEpoch(candidates()) returns (bytes32 hash) {
+            onOffer(hash);
+            ++done["offer"];
+            if (absent % 4 != 0) return;
+            try net.election.offerWithout(hash, 1 << (absent / 4 % SIZE_MAX)) returns (bytes32 part) {
+                offered.push(part);
+                snapshotTaken(part);
+                ++done["exclude"];
+            } catch { }
+        } catch { }
+    }
+
+    function anEpochEnds(uint64 heights, uint256 which) external {
+        if (offered.length == 0) return;
+        bytes32 hash = offered[which % offered.length];
+        settleEnd(settledHeight() + uint64(bound(heights, 1, 10_000)), hash);
+        recordServices(hash);
+        delete offered;
+        ++done["epoch"];
+    }
+
+    function aCommitmentSettles(uint64 heights) external {
+        settle(settledHeight() + uint64(bound(heights, 1, 10_000)));
+        ++done["settle"];
+    }
+
+    /// The same quorum certifies another past, or less of the queue.
+    function aQuorumTurnsOnItsPast(uint64 heights, bool onQueue) external {
+        if (settledHeight() == 0) return;
+        vm.roll(block.number + 1);
+        uint64 height = settledHeight() + uint64(bound(heights, 2, 10_000));
+        BlockCommitment memory c = commitmentAt(height);
+        if (onQueue) {
+            if (c.forcedCursor == 0) return;
+            --c.forcedCursor;
+        } else {
+            history.pop();
+            c = commitmentAt(height);
+        }
+        Posting memory p = certified(c, everyone());
+        try net.inbox.commit(p) {
+            broken = onQueue ? "an entry of the queue was left out" : "two histories were certified";
+        } catch { }
+        if (!onQueue) history.put(settledHeight() - 1, lastDigest);
+        ++done["turn"];
+    }
+
+    function aTransactionIsForced(uint64 gasLimit) external {
+        uint64 gas_ = uint64(bound(gasLimit, 30_000, 2_000_000));
+        uint256 fee = uint256(gas_) * net.forced.price();
+        try net.forced.enqueue{ value: fee }(rollup, gas_, "a transaction") {
+            entryBlocks.push(uint64(block.number));
+            ++done["force"];
+        } catch { }
+    }
+
+    function aDepositArrives(uint64 amount) external {
+        uint64 part = uint64(bound(amount, 1e6, 10 * ETHER));
+        try net.vault.deposit{ value: uint256(part) * 1 gwei }(delegators[0]) {
+            entryBlocks.push(uint64(block.number));
+            ++done["deposit"];
+        } catch { }
+    }
+
+    function timePasses(uint32 blocks) external {
+        uint256 more = bound(blocks, 1, 20_000);
+        vm.roll(block.number + more);
+        vm.warp(block.timestamp + more * 12);
+        ++done["time"];
+    }
+
+    function somebodyAnnouncesTheReturn() external {
+        try net.forced.resume() {
+            if (net.forced.escapeActive()) broken = "a return that did not end the escape";
+            ++done["return"];
+        } catch { }
+    }
+
+    // --- the ledger
+
+    bytes32 private lastDigest;
+
+    function post(Posting memory p) internal override {
+        super.post(p);
+        lastDigest = net.inbox.proveCommitment(proofOf(p.commitment, p.commitment.height));
+    }
+
+    function pick(uint256 validator) private view returns (ValidatorId) {
+        return ValidatorId.wrap(uint32(1 + validator % validators));
+    }
+
+    function snapshotTaken(bytes32 hash) private {
+        for (uint32 v = 1; v <= validators; ++v) {
+            takenAtOffer[hash][v] = taken[v];
+        }
+    }
+
+    function recordServices(bytes32 hash) private {
+        uint64 epoch = net.stake.epochCount() - 1;
+        Committee memory c = committee();
+        for (uint256 i = 0; i < c.count; ++i) {
+            Member memory m = CommitteeTable.member(c, i);
+            uint32 v = ValidatorId.unwrap(m.validator);
+            services.push(Service(epoch, v, m.power, takenAtOffer[hash][v]));
+        }
+    }
+
+    /// Change and size of a committee on offer, against the one in office.
+    function onOffer(bytes32 hash) private {
+        offered.push(hash);
+        snapshotTaken(hash);
+        (Committee memory next,,) = net.election.offered(net.stake.epochCount(), hash);
+        Committee memory now_ = committee();
+        if (next.count > SIZE_MAX) broken = "a committee beyond its size";
+        uint256 came = 0;
+        uint256 went = 0;
+        for (uint32 v = 1; v <= validators; ++v) {
+            uint64 old = powerIn(now_, v);
+            uint64 new_ = powerIn(next, v);
+            if (new_ > old) came += new_ - old;
+            if (new_ < old && !isOut(v)) went += old - new_;
+            if (new_ > 0 && isOut(v)) broken = "an accused or jailed validator was elected";
+        }
+        if (came > now_.totalPower / 3) broken = "more than a third came";
+        if (went > now_.totalPower / 3) broken = "more than a third went";
+    }
+
+    function isOut(uint32 v) private view returns (bool) {
+        (,,,,,, bool isAccused, bool tombstoned, uint64 jailed) = net.stake.validatorOf(ValidatorId.wrap(v));
+        return isAccused || tombstoned || jailed != 0;
+    }
+
+    function powerIn(Committee memory c, uint32 validator) private view returns (uint64) {
+        for (uint256 i = 0; i < c.count; ++i) {
+            Member memory m = CommitteeTable.member(c, i);
+            if (ValidatorId.unwrap(m.validator) == validator) return m.power;
+        }
+        return 0;
+    }
+}
