@@ -23,10 +23,8 @@ library Bls12381 {
     address private constant MODEXP = address(0x05);
     address private constant G1_ADD = address(0x0b);
     address private constant G1_MSM = address(0x0c);
-    address private constant G2_ADD = address(0x0d);
     address private constant PAIRING = address(0x0f);
     address private constant MAP_TO_G1 = address(0x10);
-    address private constant MAP_TO_G2 = address(0x11);
 
     /// −g₁.
     bytes private constant MINUS_G1 =
@@ -109,11 +107,36 @@ library Bls12381 {
     }
 
     /// hash_to_curve of RFC 9380 into G2, for 32-byte messages.
-    function hashToG2(bytes memory dst, bytes32 message) internal view returns (bytes memory) {
+    function hashToG2(bytes memory dst, bytes32 message) internal view returns (bytes memory hashed) {
         bytes memory uniform = expand(dst, abi.encodePacked(message), 256);
-        bytes memory first = call(MAP_TO_G2, bytes.concat(reduce(uniform, 0), reduce(uniform, 64)), 256);
-        bytes memory second = call(MAP_TO_G2, bytes.concat(reduce(uniform, 128), reduce(uniform, 192)), 256);
-        return call(G2_ADD, bytes.concat(first, second), 256);
+        uint256 failed = 0;
+        assembly ("memory-safe") {
+            // Four field elements, one after the other: two pairs to be mapped to the curve.
+            hashed := mload(0x40)
+            let elements := add(hashed, 32)
+            let input := add(elements, 512)
+            mstore(0x40, add(elements, 256))
+            mstore(hashed, 256)
+            // base^1 mod p, with 64, 1 and 64 bytes.
+            mstore(input, 64)
+            mstore(add(input, 32), 1)
+            mstore(add(input, 64), 64)
+            mstore8(add(input, 160), 1)
+            mstore(add(input, 161), 0x1a0111ea397fe69a4b1ba7b6434bacd7)
+            mstore(add(input, 193), 0x64774b84f38512bf6730d2a0f6b0f6241eabfffeb153ffffb9feffffffffaaab)
+            for { let i := 0 } lt(i, 256) { i := add(i, 64) } {
+                mcopy(add(input, 96), add(add(uniform, 32), i), 64)
+                if iszero(staticcall(gas(), 0x05, input, 225, add(elements, i), 64)) {
+                    failed := 0x05
+                }
+            }
+            if iszero(staticcall(gas(), 0x11, add(elements, 128), 128, add(elements, 256), 256)) {
+                failed := 0x11
+            }
+            if iszero(staticcall(gas(), 0x11, elements, 128, elements, 256)) { failed := 0x11 }
+            if iszero(staticcall(gas(), 0x0d, elements, 512, elements, 256)) { failed := 0x0d }
+        }
+        if (failed != 0) revert PrecompileFailed(failed);
     }
 
     /// hash_to_curve of RFC 9380 into G1.
@@ -203,10 +226,11 @@ library Bls12381 {
     }
 
     function isZero(bytes calldata signature) private pure returns (bool) {
-        uint256 any = 0;
-        for (uint256 i = 0; i < SIGNATURE_BYTES; i += 32) {
-            any |= uint256(bytes32(signature[i:i + 32]));
+        bytes32[8] calldata words;
+        assembly ("memory-safe") {
+            words := signature.offset
         }
+        bytes32 any = words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] | words[7];
         return any == 0;
     }
 
