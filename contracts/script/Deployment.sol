@@ -5,6 +5,7 @@ import { LibRLP } from "solady/utils/LibRLP.sol";
 
 import { ConclaveElection } from "../src/ConclaveElection.sol";
 import { ConclaveInbox } from "../src/ConclaveInbox.sol";
+import { ConclaveSlasher } from "../src/ConclaveSlasher.sol";
 import { ConclaveStake } from "../src/ConclaveStake.sol";
 import { ConclaveTimelock } from "../src/ConclaveTimelock.sol";
 import { FeeVault } from "../src/FeeVault.sol";
@@ -42,12 +43,11 @@ struct Deployed {
     ForcedInclusion forced;
     FeeVault vault;
     RollupRegistry registry;
-    address slasher;
+    ConclaveSlasher slasher;
 }
 
 /// Deploys the contracts of one network. They name each other and nobody can change that later, so each is told
 /// the addresses of those that come after it: an account's creations are at addresses that follow from its nonce.
-/// The slasher comes last, from whoever calls this, at the address in `slasher`.
 library Deployment {
     error WrongAddress(address expected, address found);
 
@@ -80,35 +80,55 @@ library Deployment {
         });
     }
 
-    /// Deploys everything but the slasher. `deployer` is the account whose next creation has number `nonce`.
+    /// Deploys them. `deployer` is the account whose next creation has number `nonce`.
     function deploy(DeploymentConfig memory c, address deployer, uint256 nonce)
         internal
         returns (Deployed memory d)
     {
-        ConclaveStake stake = ConclaveStake(LibRLP.computeAddress(deployer, nonce + 3));
-        ConclaveInbox inbox = ConclaveInbox(LibRLP.computeAddress(deployer, nonce + 4));
-        ForcedInclusion forced = ForcedInclusion(LibRLP.computeAddress(deployer, nonce + 5));
-        FeeVault vault = FeeVault(LibRLP.computeAddress(deployer, nonce + 6));
-        RollupRegistry registry = RollupRegistry(LibRLP.computeAddress(deployer, nonce + 7));
-        d.slasher = LibRLP.computeAddress(deployer, nonce + 8);
-
-        d.timelock = new ConclaveTimelock(c.proposers, c.executors);
+        d = predict(deployer, nonce);
         address timelock = address(d.timelock);
-        d.keyProofs = new KeyProofs();
-        d.election = new ConclaveElection(timelock, stake, c.election);
-        d.stake = new ConclaveStake(
-            timelock, address(inbox), d.slasher, d.keyProofs, d.election, c.unbondingSeconds, c.stake
+        requireAt(timelock, address(new ConclaveTimelock(c.proposers, c.executors)));
+        requireAt(address(d.keyProofs), address(new KeyProofs()));
+        requireAt(address(d.election), address(new ConclaveElection(timelock, d.stake, c.election)));
+        requireAt(
+            address(d.stake),
+            address(
+                new ConclaveStake(
+                    timelock,
+                    address(d.inbox),
+                    address(d.slasher),
+                    d.keyProofs,
+                    d.election,
+                    c.unbondingSeconds,
+                    c.stake
+                )
+            )
         );
-        d.inbox = new ConclaveInbox(c.launcher, stake, forced, vault);
-        d.forced = new ForcedInclusion(timelock, inbox, vault, registry, c.forced);
-        d.vault = new FeeVault(timelock, inbox, forced, stake, c.vault);
-        d.registry = new RollupRegistry(timelock, inbox, vault, c.firstRollup, c.rollupFeeGwei);
+        requireAt(address(d.inbox), address(new ConclaveInbox(c.launcher, d.stake, d.forced, d.vault)));
+        requireAt(
+            address(d.forced), address(new ForcedInclusion(timelock, d.inbox, d.vault, d.registry, c.forced))
+        );
+        requireAt(address(d.vault), address(new FeeVault(timelock, d.inbox, d.forced, d.stake, c.vault)));
+        requireAt(
+            address(d.registry),
+            address(new RollupRegistry(timelock, d.inbox, d.vault, c.firstRollup, c.rollupFeeGwei))
+        );
+        requireAt(address(d.slasher), address(new ConclaveSlasher(d.stake, d.inbox)));
+    }
 
-        requireAt(address(stake), address(d.stake));
-        requireAt(address(inbox), address(d.inbox));
-        requireAt(address(forced), address(d.forced));
-        requireAt(address(vault), address(d.vault));
-        requireAt(address(registry), address(d.registry));
+    /// Where they will be.
+    function predict(address deployer, uint256 nonce) internal pure returns (Deployed memory) {
+        return Deployed({
+            timelock: ConclaveTimelock(payable(LibRLP.computeAddress(deployer, nonce))),
+            keyProofs: KeyProofs(LibRLP.computeAddress(deployer, nonce + 1)),
+            election: ConclaveElection(LibRLP.computeAddress(deployer, nonce + 2)),
+            stake: ConclaveStake(LibRLP.computeAddress(deployer, nonce + 3)),
+            inbox: ConclaveInbox(LibRLP.computeAddress(deployer, nonce + 4)),
+            forced: ForcedInclusion(LibRLP.computeAddress(deployer, nonce + 5)),
+            vault: FeeVault(LibRLP.computeAddress(deployer, nonce + 6)),
+            registry: RollupRegistry(LibRLP.computeAddress(deployer, nonce + 7)),
+            slasher: ConclaveSlasher(LibRLP.computeAddress(deployer, nonce + 8))
+        });
     }
 
     function requireAt(address expected, address found) private pure {

@@ -9,7 +9,7 @@ import { Head, HistoryProof, IConclaveInbox, InboxState, Posting } from "./inter
 import { IConclaveStake } from "./interfaces/IConclaveStake.sol";
 import { IFeeVault } from "./interfaces/IFeeVault.sol";
 import { IForcedInclusion } from "./interfaces/IForcedInclusion.sol";
-import { ISettled } from "./interfaces/ISlashable.sol";
+import { ISettled, ISettledNetwork } from "./interfaces/ISlashable.sol";
 import { Mmr } from "./lib/Mmr.sol";
 import { NamespaceTree } from "./lib/NamespaceTree.sol";
 import { QuorumCertificate } from "./lib/QuorumCertificate.sol";
@@ -18,7 +18,7 @@ import { BlockCommitment, Committee, SigningDomain } from "./lib/Types.sol";
 
 /// The settled history, as one root: over every commitment from height 1 to the newest one. It has no owner, no
 /// parameter and no pause.
-contract ConclaveInbox is IConclaveInbox, ISettled {
+contract ConclaveInbox is IConclaveInbox, ISettledNetwork {
     /// Nobody can tell a network that is silent from one that is dead. Stake waits for half a year.
     uint64 public constant ABANDON_SECONDS = 180 days;
 
@@ -31,7 +31,7 @@ contract ConclaveInbox is IConclaveInbox, ISettled {
     Committee private committee;
     // Of the newest posting and the one before: a proof must outlive the next posting.
     bytes32[2] private roots;
-    /// @inheritdoc IConclaveInbox
+    /// @inheritdoc ISettledNetwork
     bytes32 public network;
     mapping(uint64 epoch => bytes32) private dkgResults;
 
@@ -63,7 +63,7 @@ contract ConclaveInbox is IConclaveInbox, ISettled {
         BlockCommitment calldata c = posting.commitment;
         Head memory settled = newest;
         requireNext(settled, c);
-        uint64 cursor = FORCED.beforeSettling(settled, c.originNumber);
+        uint64 cursor = FORCED.beforeSettling(settled.origin, c.originNumber);
         if (c.forcedCursor != cursor) revert CursorMismatch(cursor, c.forcedCursor);
         bytes32 digest = SignBytes.commitment(domain(), c);
         QuorumCertificate.requireQuorum(committee, digest, posting.signers, posting.signature);

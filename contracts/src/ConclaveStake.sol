@@ -13,7 +13,7 @@ import { StakeState } from "./stake/StakeState.sol";
 /// Validators and their committees. {Delegation} has the ways of stake in and out, {Penalties} the escrow.
 contract ConclaveStake is Delegation, Penalties {
     uint16 public constant COMMISSION_BPS_MAX = 10_000;
-    /// Delegators who dislike a step have time to leave before the third.
+    /// Leaving takes three intervals: whoever dislikes the first step is gone before the fourth.
     uint16 public constant COMMISSION_STEP_BPS = 100;
     uint40 public constant COMMISSION_INTERVAL = 7 days;
 

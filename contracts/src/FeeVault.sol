@@ -4,6 +4,7 @@ pragma solidity 0.8.30;
 import { Address } from "@openzeppelin/contracts/utils/Address.sol";
 import { ReentrancyGuardTransient } from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import { BitMaps } from "@openzeppelin/contracts/utils/structs/BitMaps.sol";
+import { SafeCastLib } from "solady/utils/SafeCastLib.sol";
 
 import { Timelocked } from "./Timelocked.sol";
 import { HistoryProof, IConclaveInbox } from "./interfaces/IConclaveInbox.sol";
@@ -26,14 +27,16 @@ contract FeeVault is IFeeVault, Timelocked, ReentrancyGuardTransient {
     IForcedInclusion public immutable FORCED;
     IConclaveStake public immutable STAKE;
 
-    /// All that a refund changes beside the relayer's credit, in one slot.
+    /// All that a refund needs beside the relayer's credit, in one slot.
     struct Pot {
-        uint96 potWei;
-        uint96 creditedWei;
-        uint64 refundedHeight;
+        uint96 balanceWei;
+        uint40 refundedHeight;
+        uint32 refundGas;
+        uint64 priceMaxWei;
+        uint24 intervalHeights;
     }
 
-    VaultParameters private settings;
+    uint64 private depositMinGwei;
     Pot private pot;
     uint64 private depositedGwei;
     mapping(address relayer => uint256) private refunds;
@@ -59,7 +62,7 @@ contract FeeVault is IFeeVault, Timelocked, ReentrancyGuardTransient {
         // All ether there is, in gwei, has 57 bits.
         // forge-lint: disable-next-line(unsafe-typecast)
         uint64 amount = uint64(msg.value / 1 gwei);
-        if (amount < settings.depositMinGwei) revert DepositTooSmall(settings.depositMinGwei, amount);
+        if (amount < depositMinGwei) revert DepositTooSmall(depositMinGwei, amount);
         depositedGwei += amount;
         entry = FORCED.enqueueDeposit(payer, amount);
         emit Deposited(payer, amount, entry);
@@ -98,21 +101,18 @@ contract FeeVault is IFeeVault, Timelocked, ReentrancyGuardTransient {
     /// @inheritdoc IFeeVault
     function refund(address relayer, uint64 height) external {
         if (msg.sender != address(INBOX)) revert NotInbox(msg.sender);
-        VaultParameters memory p = settings;
         Pot memory held = pot;
         // Who posts every height pays for it: the network asks for one in so many.
-        if (height < held.refundedHeight + p.refundIntervalHeights) return;
-        uint256 priceWei = block.basefee < p.refundPriceMaxWei ? block.basefee : p.refundPriceMaxWei;
-        uint256 amount = priceWei * p.refundGas;
-        if (amount > held.potWei) amount = held.potWei;
-        held.refundedHeight = height;
+        if (height < uint256(held.refundedHeight) + held.intervalHeights) return;
+        uint256 priceWei = block.basefee < held.priceMaxWei ? block.basefee : held.priceMaxWei;
+        uint256 amount = priceWei * held.refundGas;
+        if (amount > held.balanceWei) amount = held.balanceWei;
+        held.refundedHeight = SafeCastLib.toUint40(height);
         // At most what the pot holds.
         // forge-lint: disable-next-line(unsafe-typecast)
-        (held.potWei, held.creditedWei) = (held.potWei - uint96(amount), held.creditedWei + uint96(amount));
+        held.balanceWei -= uint96(amount);
         pot = held;
-        if (amount == 0) return;
-        refunds[relayer] += amount;
-        emit Refunded(relayer, height, amount);
+        if (amount > 0) refunds[relayer] += amount;
     }
 
     /// @inheritdoc IFeeVault
@@ -120,8 +120,6 @@ contract FeeVault is IFeeVault, Timelocked, ReentrancyGuardTransient {
         amount = refunds[msg.sender];
         if (amount == 0) revert NothingToClaim(msg.sender);
         delete refunds[msg.sender];
-        // forge-lint: disable-next-line(unsafe-typecast)
-        pot.creditedWei -= uint96(amount);
         emit RefundClaimed(msg.sender, amount);
         Address.sendValue(payable(msg.sender), amount);
     }
@@ -132,8 +130,8 @@ contract FeeVault is IFeeVault, Timelocked, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IFeeVault
-    function balances() external view returns (uint64, uint256, uint256) {
-        return (depositedGwei, pot.potWei, pot.creditedWei);
+    function balances() external view returns (uint64, uint256) {
+        return (depositedGwei, pot.balanceWei);
     }
 
     /// @inheritdoc IFeeVault
@@ -148,7 +146,13 @@ contract FeeVault is IFeeVault, Timelocked, ReentrancyGuardTransient {
 
     /// What the timelock has set.
     function vaultParameters() external view returns (VaultParameters memory) {
-        return settings;
+        Pot memory held = pot;
+        return VaultParameters({
+            depositMinGwei: depositMinGwei,
+            refundGas: held.refundGas,
+            refundPriceMaxWei: held.priceMaxWei,
+            refundIntervalHeights: held.intervalHeights
+        });
     }
 
     function leafOf(Withdrawal calldata w) private pure returns (bytes32) {
@@ -162,7 +166,7 @@ contract FeeVault is IFeeVault, Timelocked, ReentrancyGuardTransient {
     function addToPot(uint256 value) private {
         // All ether there is, in wei, has 87 bits.
         // forge-lint: disable-next-line(unsafe-typecast)
-        pot.potWei += uint96(value);
+        pot.balanceWei += uint96(value);
         emit Funded(msg.sender, value);
     }
 
@@ -175,7 +179,9 @@ contract FeeVault is IFeeVault, Timelocked, ReentrancyGuardTransient {
             revert ParameterOutOfRange("refundPriceMaxWei", p.refundPriceMaxWei);
         }
         if (p.refundIntervalHeights == 0) revert ParameterOutOfRange("refundIntervalHeights", 0);
-        settings = p;
+        depositMinGwei = p.depositMinGwei;
+        (pot.refundGas, pot.priceMaxWei) = (p.refundGas, p.refundPriceMaxWei);
+        pot.intervalHeights = p.refundIntervalHeights;
         emit ParametersSet(p);
     }
 }

@@ -135,10 +135,10 @@ contract ForcedInclusion is IForcedInclusion, Timelocked, ReentrancyGuardTransie
     }
 
     /// @inheritdoc IForcedInclusion
-    function beforeSettling(Head calldata settled, uint64 origin) external returns (uint64 cursor) {
+    function beforeSettling(uint64 settledOrigin, uint64 origin) external returns (uint64 cursor) {
         if (msg.sender != address(INBOX)) revert NotInbox(msg.sender);
         Settings memory s = settings;
-        if (!s.away && isOverdue(s, settled)) latchAt(s, settled);
+        if (!s.away && block.number >= dueAt(s, settledOrigin)) latchAt(s, INBOX.head());
         // Mostly nothing was queued since the origin, and the search is spared.
         return tail.number <= origin ? tail.count : entriesUpTo(origin);
     }
@@ -269,18 +269,18 @@ contract ForcedInclusion is IForcedInclusion, Timelocked, ReentrancyGuardTransie
     }
 
     /// The first block at which it counts as censorship that nothing newer has settled.
-    function dueAt(Settings memory s, Head memory settled) private pure returns (uint256 due) {
-        due = uint256(settled.origin) + s.escapeDelayBlocks + 1;
+    function dueAt(Settings memory s, uint64 settledOrigin) private pure returns (uint256 due) {
+        due = uint256(settledOrigin) + s.escapeDelayBlocks + 1;
         if (due < s.delaySetAt) due = s.delaySetAt;
     }
 
     function isOverdue(Settings memory s, Head memory settled) private view returns (bool) {
-        return settled.state != InboxState.Closed && block.number >= dueAt(s, settled);
+        return settled.state != InboxState.Closed && block.number >= dueAt(s, settled.origin);
     }
 
     function latchAt(Settings memory s, Head memory settled) private {
         settings.away = true;
-        uint64 at = uint64(dueAt(s, settled));
+        uint64 at = uint64(dueAt(s, settled.origin));
         escapes.push(
             Escape({
                 latchedAt: at, height: settled.height, cursor: settled.cursor, resumedAt: 0, resumePoint: 0

@@ -177,7 +177,7 @@ contract ElectionTest is Network {
     function test_an_accused_member_goes_at_once() public {
         joinMany(4, 10 * ETHER);
         openNetwork();
-        vm.prank(net.slasher);
+        vm.prank(address(net.slasher));
         net.stake.seize("offence", id(1), 0, true);
         vm.assertEq(power(id(1)), 0, "out");
         (,, bool held) = net.election.electionNow();

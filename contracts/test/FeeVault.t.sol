@@ -57,7 +57,7 @@ contract FeeVaultTest is Network {
         net.vault.withdraw(w, proof, 0, siblings);
         vm.assertEq(alice.balance, 3 ether, "paid");
         vm.assertTrue(net.vault.isWithdrawn(0), "marked");
-        (uint64 deposited,,) = net.vault.balances();
+        (uint64 deposited,) = net.vault.balances();
         vm.assertEq(deposited, 7 * ETHER, "left");
         vm.expectRevert(abi.encodeWithSelector(IFeeVault.AlreadyWithdrawn.selector, 0));
         net.vault.withdraw(w, proof, 0, siblings);
@@ -121,7 +121,7 @@ contract FeeVaultTest is Network {
         Withdrawal memory p = Withdrawal(2, address(net.vault), ValidatorId.wrap(0), 1 * ETHER);
         (proof, siblings) = settleWith(p, toAlice(3, 1));
         net.vault.withdraw(p, proof, 0, siblings);
-        (uint64 deposited, uint256 pot,) = net.vault.balances();
+        (uint64 deposited, uint256 pot) = net.vault.balances();
         vm.assertEq(deposited, 7 * ETHER, "deposits");
         vm.assertEq(pot, 1 ether, "pot");
         vm.assertEq(address(net.vault).balance, 8 ether, "ether");

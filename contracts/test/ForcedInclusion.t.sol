@@ -2,7 +2,6 @@
 pragma solidity 0.8.30;
 
 import { Timelocked } from "../src/Timelocked.sol";
-import { Head } from "../src/interfaces/IConclaveInbox.sol";
 import { Escape, ForcedParameters, IForcedInclusion } from "../src/interfaces/IForcedInclusion.sol";
 import { IRollupRegistry, RollupId, RollupSettings } from "../src/interfaces/IRollupRegistry.sol";
 import { Network } from "./support/Network.sol";
@@ -66,11 +65,11 @@ contract ForcedInclusionTest is Network {
 
     function test_what_exceeds_the_fee_comes_back_and_the_fee_goes_to_the_pot() public {
         uint256 fee = uint256(GAS) * net.forced.price();
-        (, uint256 pot,) = net.vault.balances();
+        (, uint256 pot) = net.vault.balances();
         uint256 before = address(this).balance;
         net.forced.enqueue{ value: 1 ether }(rollup, GAS, TRANSACTION);
         vm.assertEq(before - address(this).balance, fee, "paid");
-        (, uint256 after_,) = net.vault.balances();
+        (, uint256 after_) = net.vault.balances();
         vm.assertEq(after_ - pot, fee, "pot");
         vm.assertEq(address(net.forced).balance, 0, "it holds nothing");
     }
@@ -285,9 +284,8 @@ contract ForcedInclusionTest is Network {
     }
 
     function test_only_the_inbox_asks_before_settling() public {
-        Head memory head = net.inbox.head();
         vm.expectRevert(abi.encodeWithSelector(IForcedInclusion.NotInbox.selector, address(this)));
-        net.forced.beforeSettling(head, 1);
+        net.forced.beforeSettling(1, 1);
     }
 }
 

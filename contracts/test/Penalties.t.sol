@@ -20,17 +20,17 @@ contract PenaltiesTest is Network {
     }
 
     function seize(bytes32 offence, uint64 epoch, bool tombstone) private returns (uint256) {
-        vm.prank(net.slasher);
+        vm.prank(address(net.slasher));
         return net.stake.seize(offence, ONE, epoch, tombstone);
     }
 
     function resolve(bytes32 offence, uint16 penaltyBps, uint16 rewardBps) private {
-        vm.prank(net.slasher);
+        vm.prank(address(net.slasher));
         net.stake.resolve(offence, penaltyBps, reporter, rewardBps);
     }
 
     function acquit(bytes32 offence) private {
-        vm.prank(net.slasher);
+        vm.prank(address(net.slasher));
         net.stake.acquit(offence);
     }
 
@@ -95,32 +95,32 @@ contract PenaltiesTest is Network {
     }
 
     function test_convicting_oneself_costs_nineteen_parts_of_twenty() public {
-        vm.prank(net.slasher);
+        vm.prank(address(net.slasher));
         net.stake.seize("a", ONE, 0, true);
-        vm.prank(net.slasher);
+        vm.prank(address(net.slasher));
         vm.expectRevert(abi.encodeWithSelector(IConclaveStake.RewardTooHigh.selector, 500, 501));
         net.stake.resolve("a", 10_000, operator(1), 501);
-        vm.prank(net.slasher);
+        vm.prank(address(net.slasher));
         vm.expectRevert(abi.encodeWithSelector(IConclaveStake.PenaltyTooHigh.selector, 10_000, 10_001));
         net.stake.resolve("a", 10_001, operator(1), 500);
-        vm.prank(net.slasher);
+        vm.prank(address(net.slasher));
         net.stake.resolve("a", 10_000, operator(1), 500);
         vm.assertEq(net.stake.rewardsOf(operator(1)), 2 * ETHER, "of forty");
     }
 
     function test_an_offence_pays_once() public {
         seize("a", 0, true);
-        vm.prank(net.slasher);
+        vm.prank(address(net.slasher));
         vm.expectRevert(abi.encodeWithSelector(IConclaveStake.OffenceKnown.selector, bytes32("a")));
         net.stake.seize("a", ONE, 0, true);
         resolve("a", 100, 500);
-        vm.prank(net.slasher);
+        vm.prank(address(net.slasher));
         vm.expectRevert(abi.encodeWithSelector(IConclaveStake.OffenceNotOpen.selector, bytes32("a")));
         net.stake.resolve("a", 100, reporter, 500);
-        vm.prank(net.slasher);
+        vm.prank(address(net.slasher));
         vm.expectRevert(abi.encodeWithSelector(IConclaveStake.OffenceNotOpen.selector, bytes32("a")));
         net.stake.acquit("a");
-        vm.prank(net.slasher);
+        vm.prank(address(net.slasher));
         vm.expectRevert(abi.encodeWithSelector(IConclaveStake.OffenceKnown.selector, bytes32("a")));
         net.stake.seize("a", ONE, 0, true);
     }
@@ -182,10 +182,10 @@ contract PenaltiesTest is Network {
         vm.warp(closedAt - 1);
         seize("a", 0, true);
         vm.warp(closedAt);
-        vm.prank(net.slasher);
+        vm.prank(address(net.slasher));
         vm.expectRevert(abi.encodeWithSelector(IConclaveStake.EpochOutsideWindow.selector, 0, closedAt));
         net.stake.seize("b", ONE, 0, true);
-        vm.prank(net.slasher);
+        vm.prank(address(net.slasher));
         vm.expectRevert(abi.encodeWithSelector(IConclaveStake.NoSuchEpoch.selector, 2));
         net.stake.seize("c", ONE, 2, true);
     }

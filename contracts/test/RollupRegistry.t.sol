@@ -28,7 +28,7 @@ contract RollupRegistryTest is Network {
         Rollup memory r = net.registry.rollupOf(other);
         vm.assertEq(r.owner, address(this), "owner");
         vm.assertEq(r.genesisHeight, 100, "genesis");
-        (, uint256 pot,) = net.vault.balances();
+        (, uint256 pot) = net.vault.balances();
         vm.assertEq(pot, 0.1 ether, "fees are for relayers");
     }
 

@@ -131,9 +131,6 @@ interface IConclaveInbox {
     /// @notice How far settlement has come.
     function head() external view returns (Head memory);
 
-    /// @notice The network's id; zero before it is open.
-    function network() external view returns (bytes32);
-
     /// @notice Root over the commitments of heights 1 to `height`, if the one at `height` is the last that was
     /// posted, or the one before.
     function rootAt(uint64 height) external view returns (bytes32);

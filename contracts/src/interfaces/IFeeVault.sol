@@ -13,7 +13,7 @@ struct VaultParameters {
     /// ... at the block's base fee, but at most at this price ...
     uint64 refundPriceMaxWei;
     /// ... and once for this many heights.
-    uint32 refundIntervalHeights;
+    uint24 refundIntervalHeights;
 }
 
 /// One payment out of the fee ledger of Conclave. A block's commitment holds a Merkle root over its withdrawals,
@@ -37,7 +37,6 @@ interface IFeeVault {
         uint64 indexed index, address indexed recipient, ValidatorId validator, uint64 amountGwei
     );
     event Funded(address indexed from, uint256 amountWei);
-    event Refunded(address indexed relayer, uint64 height, uint256 amountWei);
     event RefundClaimed(address indexed relayer, uint256 amountWei);
     event ParametersSet(VaultParameters parameters);
 
@@ -77,8 +76,8 @@ interface IFeeVault {
     /// @notice Changes the parameters, within fixed bounds. For the timelock alone.
     function setParameters(VaultParameters calldata parameters) external;
 
-    /// @notice Ether that backs the ledger, ether in the pot, and what is credited to relayers.
-    function balances() external view returns (uint64 depositedGwei, uint256 potWei, uint256 creditedWei);
+    /// @notice Ether that backs the ledger, and ether in the pot. What is credited to relayers is neither.
+    function balances() external view returns (uint64 depositedGwei, uint256 potWei);
 
     /// @notice Whether a withdrawal was paid.
     function isWithdrawn(uint64 index) external view returns (bool);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.30;
 
-import { Head } from "./IConclaveInbox.sol";
 import { RollupId } from "./IRollupRegistry.sol";
 
 /// What the timelock may change, within bounds that keep the queue open and escape possible.
@@ -79,7 +78,7 @@ interface IForcedInclusion {
 
     /// @notice Latches escape if it was due before the commitment that the inbox is settling, and returns how many
     /// entries that commitment must carry. For the inbox alone.
-    function beforeSettling(Head calldata settled, uint64 origin) external returns (uint64 cursor);
+    function beforeSettling(uint64 settledOrigin, uint64 origin) external returns (uint64 cursor);
 
     /// @notice Records that escape is active, for all to see; it is so without that.
     function latch() external;

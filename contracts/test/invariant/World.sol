@@ -12,6 +12,10 @@ import { HistoryTree } from "../support/HistoryTree.sol";
 import { Network } from "../support/Network.sol";
 import { vm } from "../utils/Vm.sol";
 
+interface VmFees {
+    function fee(uint256 basefee) external;
+}
+
 /// Everybody who acts on the contracts, honest or not, and a ledger of what they did in arithmetic of its own. An
 /// action that is not possible at the moment does nothing; one that succeeds and should not have is written down
 /// in `broken`.
@@ -28,6 +32,7 @@ contract World is Network {
     uint16 public constant SIZE_MAX = 8;
     uint32 private constant VALIDATORS_MAX = 14;
     address public constant REPORTER = address(0x4E9);
+    address public constant RELAYER = address(0x4E1);
 
     address[4] public delegators = [address(0xA1), address(0xA2), address(0xA3), address(0xA4)];
     uint32 public validators;
@@ -59,6 +64,7 @@ contract World is Network {
         validators = 5;
         openNetwork();
         recordServices(bytes32(0));
+        VmFees(address(vm)).fee(10 gwei);
     }
 
     receive() external payable { }
@@ -160,7 +166,7 @@ contract World is Network {
         ValidatorId v = pick(validator);
         bytes32 offence = bytes32(++offences);
         uint64 at = uint64(epoch % net.stake.epochCount());
-        vm.prank(net.slasher);
+        vm.prank(address(net.slasher));
         try net.stake.seize(offence, v, at, tombstone && epoch % 4 == 0) {
             openOffences.push(offence);
             accused[offence] = ValidatorId.unwrap(v);
@@ -179,7 +185,7 @@ contract World is Network {
         if (guilty) {
             uint64 rewardBefore = net.stake.rewardsOf(REPORTER);
             uint256 balanceBefore = address(net.stake).balance;
-            vm.prank(net.slasher);
+            vm.prank(address(net.slasher));
             net.stake
                 .resolve(
                     offence, uint16(bound(penaltyBps, 0, 10_000)), REPORTER, uint16(bound(rewardBps, 0, 500))
@@ -191,7 +197,7 @@ contract World is Network {
             if (uint256(rewarded) * 19 > burned) broken = "a reporter got more than a twentieth";
             ++done["resolve"];
         } else {
-            vm.prank(net.slasher);
+            vm.prank(address(net.slasher));
             net.stake.acquit(offence);
             uint256 now_ = address(net.stake).balance + 1 gwei * uint256(net.stake.rewardsOf(REPORTER));
             if (before != now_) broken = "an acquittal moved ether";
@@ -202,7 +208,7 @@ contract World is Network {
     function anOffenceIsTriedAgain(uint256 which) external {
         if (closedOffences.length == 0) return;
         bytes32 offence = closedOffences[which % closedOffences.length];
-        vm.startPrank(net.slasher);
+        vm.startPrank(address(net.slasher));
         try net.stake.resolve(offence, 10_000, REPORTER, 500) {
             broken = "an offence was resolved twice";
         } catch { }

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.30;
 
-import { Deployment } from "../../script/Deployment.sol";
 import { ConclaveSlasher } from "../../src/ConclaveSlasher.sol";
 import { IConclaveSlasher } from "../../src/interfaces/IConclaveSlasher.sol";
-import { ISettledNetwork } from "../../src/interfaces/ISlashable.sol";
 import { SignBytes } from "../../src/lib/SignBytes.sol";
 import { ValidatorId } from "../../src/lib/Types.sol";
-import { HistoryTree } from "../support/HistoryTree.sol";
 import { Network } from "../support/Network.sol";
 import { Secrets } from "../support/Secrets.sol";
 import { vm } from "../utils/Vm.sol";
@@ -17,13 +14,8 @@ contract SlashingTest is Network {
     ConclaveSlasher private slasher;
 
     function setUp() public {
-        vm.roll(1000);
-        net = Deployment.deploy(
-            Deployment.defaults(address(this), council), address(this), vm.getNonce(address(this))
-        );
-        slasher = new ConclaveSlasher(net.stake, ISettledNetwork(address(net.inbox)));
-        vm.assertEq(address(slasher), net.slasher, "the slasher is deployed last");
-        history = new HistoryTree();
+        deployNetwork();
+        slasher = net.slasher;
         joinMany(4, 32 * ETHER);
         openNetwork();
     }
