@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.30;
+
+import { Candidate } from "../src/interfaces/IConclaveElection.sol";
+import { HistoryProof, Posting } from "../src/interfaces/IConclaveInbox.sol";
+import { Keys, UnbondingId } from "../src/interfaces/IConclaveStake.sol";
+import { RollupId, RollupSettings } from "../src/interfaces/IRollupRegistry.sol";
+import { BlockCommitment, ValidatorId } from "../src/lib/Types.sol";
+import { Network } from "./support/Network.sol";
+import { Secrets } from "./support/Secrets.sol";
+import { vm } from "./utils/Vm.sol";
+
+/// What each transaction costs, as a whole: every call of these tests is a transaction of its own, so the figures
+/// hold the 21,000, the calldata, and cold storage. They land in `snapshots/`. Such a transaction has no base fee,
+/// so a commitment's figure lacks the credit of a refund: one warm slot that changes, 5,000.
+/// forge-config: default.isolate = true
+contract GasTest is Network {
+    string private constant GROUP = "settlement";
+
+    function open(uint256 count) private {
+        deployNetwork();
+        joinMany(count, 10 * ETHER);
+        openNetwork();
+        vm.deal(address(this), 1e6 ether);
+    }
+
+    function measured(string memory name) private returns (uint256) {
+        return vm.snapshotGasLastCall(GROUP, name);
+    }
+
+    /// A commitment 600 heights after the one before, of a network that has decided 16 million, a third of its
+    /// members absent.
+    function commitWith(uint256 count) private returns (uint256) {
+        open(count);
+        net.vault.fund{ value: 100 ether }();
+        for (uint64 i = 0; i < 40; ++i) {
+            vm.roll(block.number + 1);
+            net.vault.deposit{ value: 1 ether }(address(this));
+            if (i % 8 == 0) settle(16_000_003 + i * 75);
+        }
+        vm.roll(block.number + 1);
+        uint256 absent = (1 << ((count - 1) / 3)) - 1;
+        Posting memory p = certified(commitmentAt(16_000_003 + 40 * 75), everyone() ^ absent);
+        vm.prank(relayer);
+        net.inbox.commit(p);
+        return measured(string.concat("commit, n = ", vm.toString(count), ", a third absent"));
+    }
+
+    function test_gas_of_commitments() public {
+        commitWith(4);
+        commitWith(16);
+        commitWith(64);
+        vm.assertLe(commitWith(100), 320_000, "the bound");
+    }
+
+    function test_gas_of_elections() public {
+        open(100);
+        Candidate[] memory list = candidates();
+        net.election.snapshotEpoch(list);
+        vm.assertLe(measured("snapshotEpoch, n = 100"), 16_777_216, "the most that a transaction may use");
+        vm.roll(block.number + 1);
+        (ValidatorId[] memory members,,) = net.election.electionNow();
+        vm.assertEq(members.length, 100, "members");
+    }
+
+    function test_gas_of_an_epoch_end() public {
+        open(100);
+        bytes32 next = offer();
+        vm.roll(block.number + 1);
+        BlockCommitment memory c = commitmentAt(100_000_003);
+        (c.nextCommittee, c.dkgResult) = (next, DKG);
+        Posting memory p = certified(c, everyone() ^ ((1 << 33) - 1));
+        net.inbox.commit(p);
+        measured("commit an epoch's end, n = 100, a third absent");
+    }
+
+    function test_gas_of_stake() public {
+        open(4);
+        Keys memory keys = Secrets.keys(5);
+        bytes memory proof = possession(5, operator(5));
+        vm.deal(operator(5), 10 ether);
+        vm.prank(operator(5));
+        ValidatorId v = net.stake.register{ value: 10 ether }(keys, proof, 500);
+        vm.assertLe(measured("register"), 400_000, "the bound");
+        (bytes32 r, bytes32 s) = consensusProof(5, operator(5));
+        net.stake.proveConsensusKey(v, keys, r, s);
+        measured("proveConsensusKey");
+        net.election.enlist(v, 0);
+        measured("enlist");
+        net.stake.delegate{ value: 1 ether }(v);
+        measured("delegate");
+        (uint128 shares,) = net.stake.stakeOf(v, address(this));
+        UnbondingId id = net.stake.requestUnbond(v, shares);
+        measured("requestUnbond");
+        settleEnd(5, offer());
+        vm.warp(block.timestamp + 21 days);
+        net.stake.claim(id);
+        measured("claim");
+        net.stake.reward{ value: 1 ether }(v);
+        measured("reward");
+        vm.prank(address(net.slasher));
+        net.stake.seize("offence", v, 1, true);
+        measured("seize");
+        vm.prank(address(net.slasher));
+        net.stake.resolve("offence", 500, address(this), 500);
+        measured("resolve");
+    }
+
+    function test_gas_of_queue_and_proofs() public {
+        open(4);
+        RollupId rollup = net.registry.register{ value: 0.05 ether }(RollupSettings(address(1), "x"), 1);
+        measured("register a rollup");
+        bytes memory transaction = new bytes(120);
+        net.forced.enqueue{ value: 1 ether }(rollup, 100_000, transaction);
+        vm.roll(block.number + 1);
+        net.forced.enqueue{ value: 1 ether }(rollup, 100_000, transaction);
+        measured("force a transaction of 120 bytes");
+        vm.roll(block.number + 1);
+        net.vault.deposit{ value: 1 ether }(address(this));
+        measured("deposit");
+        BlockCommitment memory c = settle(100_000_000);
+        settle(101_000_000);
+        HistoryProof memory p = proofOf(c, 101_000_000);
+        net.inbox.proveCommitment(p);
+        measured("prove a commitment among 101,000,000");
+    }
+
+    receive() external payable { }
+}
