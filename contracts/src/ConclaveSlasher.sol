@@ -141,8 +141,9 @@ contract ConclaveSlasher is IConclaveSlasher {
         requireShares(shares, accused.consensusKey);
         Position memory at = positionOf(shares);
         bytes32 evidence = keccak256(abi.encode(shares.signature));
-        offence = convict(accused, Offence.PrematureShare, at, evidence);
+        offence = offenceOf(accused.validator, at.epoch, Offence.PrematureShare, at.height, 0);
         sharedBlocks[offence] = SharedBlock({ height: shares.height, blockId: shares.blockId });
+        convict(accused, Offence.PrematureShare, at, evidence);
     }
 
     /// @inheritdoc IConclaveSlasher

@@ -40,9 +40,8 @@ fn the_pinned_shares_are_those_of_the_pinned_block() {
     let key = PublicKey::new(read(&row["network"]), &key).unwrap();
 
     let capsules = row["bundles"].as_array().unwrap().iter().map(|bundle| &bundle["capsule"]);
-    let us: Vec<G1Bytes> = capsules
-        .map(|capsule| capsule.as_str().unwrap()[..2 + 96].parse().unwrap())
-        .collect();
+    let us: Vec<G1Bytes> =
+        capsules.map(|capsule| capsule.as_str().unwrap()[..2 + 96].parse().unwrap()).collect();
     let header = &row["header"];
     let height = Height::new(number(&header["height"]));
     let block = SealedBlock::new(&key, height, read(&header["id"]), &us).unwrap();
