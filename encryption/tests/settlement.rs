@@ -1,11 +1,7 @@
 //! What L1 judges a decryption share by, pinned in `tests/vectors/settlement-v1.json` for Rust and Solidity
 //! alike. The file was computed apart from both, by py_ecc 8. Changing it is a protocol change.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "tests are free to panic; this lets their helpers too"
-)]
+#![expect(clippy::unwrap_used, reason = "tests are free to panic; this lets their helpers too")]
 
 use conclave_encryption::{PublicKey, SealedBlock, SecretShare};
 use conclave_types::{

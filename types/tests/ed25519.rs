@@ -6,11 +6,7 @@
 //! bits flipped, S beyond the order, all pairs of small-order points, points of mixed order, encodings that
 //! are not canonical.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "tests are free to panic; this lets their helpers too"
-)]
+#![expect(clippy::unwrap_used, reason = "tests are free to panic; this lets their helpers too")]
 
 use ed25519_dalek::{Signature, VerifyingKey};
 use serde_json::Value;

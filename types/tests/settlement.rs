@@ -1,11 +1,7 @@
 //! What L1 rebuilds, pinned in `tests/vectors/settlement-v1.json` for Rust and Solidity alike. The file was
 //! computed apart from this code, its points and signatures by py_ecc 8. Changing it is a protocol change.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "tests are free to panic; this lets their helpers too"
-)]
+#![expect(clippy::unwrap_used, reason = "tests are free to panic; this lets their helpers too")]
 
 use conclave_types::{
     BlockCommitment, ConsensusKey, Digest, EncryptionKey, Epoch, EpochEnd, Era, Height, L1Origin,

@@ -1,11 +1,7 @@
 //! The reveal root that L1 checks proofs against, pinned in `tests/vectors/settlement-v1.json` for Rust and
 //! Solidity alike. The file was computed apart from both. Changing it is a protocol change.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "tests are free to panic; this lets their helpers too"
-)]
+#![expect(clippy::unwrap_used, reason = "tests are free to panic; this lets their helpers too")]
 
 use std::collections::BTreeMap;
 
