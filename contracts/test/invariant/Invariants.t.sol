@@ -16,7 +16,7 @@ contract InvariantsTest is TestBase {
         world = new World();
         net = world.deployed();
         targetContract(address(world));
-        bytes4[] memory actions = new bytes4[](18);
+        bytes4[] memory actions = new bytes4[](19);
         actions[0] = World.aValidatorJoins.selector;
         actions[1] = World.aDelegatorComes.selector;
         actions[2] = World.aDelegatorLeaves.selector;
@@ -35,6 +35,7 @@ contract InvariantsTest is TestBase {
         actions[15] = World.aDepositArrives.selector;
         actions[16] = World.timePasses.selector;
         actions[17] = World.somebodyAnnouncesTheReturn.selector;
+        actions[18] = World.aCrowdLeaves.selector;
         targetSelector(FuzzSelector(address(world), actions));
     }
 
@@ -101,9 +102,9 @@ contract InvariantsTest is TestBase {
         uint256 seed = 7;
         for (uint256 i = 0; i < 600; ++i) {
             seed = uint256(keccak256(abi.encode(seed)));
-            act(seed % 18, seed >> 8);
+            act(seed % 19, seed >> 8);
         }
-        string[20] memory names = [
+        string[22] memory names = [
             "join",
             "delegate",
             "unbond",
@@ -123,7 +124,9 @@ contract InvariantsTest is TestBase {
             "force",
             "deposit",
             "time",
-            "return"
+            "return",
+            "crowd",
+            "held"
         ];
         for (uint256 i = 0; i < names.length; ++i) {
             vm.assertGe(world.done(bytes32(bytes(names[i]))), 1, names[i]);
@@ -149,6 +152,7 @@ contract InvariantsTest is TestBase {
         else if (action == 14) world.aTransactionIsForced(uint64(s));
         else if (action == 15) world.aDepositArrives(uint64(s));
         else if (action == 16) world.timePasses(uint32(s));
-        else world.somebodyAnnouncesTheReturn();
+        else if (action == 17) world.somebodyAnnouncesTheReturn();
+        else world.aCrowdLeaves(s);
     }
 }

@@ -124,6 +124,22 @@ contract World is Network {
         } catch { }
     }
 
+    /// So many at once that a committee cannot let all of them go.
+    function aCrowdLeaves(uint256 luck) external {
+        if (luck % 3 != 0) return;
+        for (uint256 who = 0; who < 4; ++who) {
+            for (uint32 v = 1; v <= validators; ++v) {
+                (uint128 shares,) = net.stake.stakeOf(ValidatorId.wrap(v), delegators[who]);
+                if (shares == 0) continue;
+                vm.prank(delegators[who]);
+                try net.stake.requestUnbond(ValidatorId.wrap(v), shares) returns (UnbondingId id) {
+                    requests.push(id);
+                } catch { }
+            }
+        }
+        ++done["crowd"];
+    }
+
     function anOperatorExits(uint256 validator, uint256 luck) external {
         // Rarely: a world without validators is a dull one.
         if (luck % 4 != 0) return;
@@ -237,6 +253,8 @@ contract World is Network {
     function anEpochEnds(uint64 heights, uint256 which) external {
         if (offered.length == 0) return;
         bytes32 hash = offered[which % offered.length];
+        (, bool held,) = net.election.offered(net.stake.epochCount(), hash);
+        if (held) ++done["held"];
         settleEnd(settledHeight() + uint64(bound(heights, 1, 10_000)), hash);
         recordServices(hash);
         delete offered;
