@@ -15,10 +15,10 @@ BUILD := cargo build --release --workspace --bins --locked
 
 FORGE := PATH=$(CURDIR)/contracts/node_modules/.bin:$$PATH forge
 
-.PHONY: help setup build devnet test ts soak lint docs fuzz bench contracts gas
+.PHONY: help setup build devnet test ts soak lint docs fuzz bench contracts contracts-audit gas
 
 help: ## What there is.
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 17
 
 setup: ## Install the system packages that building needs, if they are missing.
 	@.ci/setup
@@ -65,6 +65,11 @@ contracts: contracts/node_modules/.package-lock.json ## The L1 contracts: format
 gas: contracts/node_modules/.package-lock.json ## What the contracts cost, measured anew and written to contracts/snapshots.
 	cd contracts && $(FORGE) test
 	@cd contracts && grep -hE '": "' snapshots/*.json | sed -E 's/^ *"([^"]+)": "([0-9]+)",?/\2\t\1/'
+
+SLITHER := $(TOOLS)/slither/bin/slither
+contracts-audit: contracts/node_modules/.package-lock.json ## What slither says about the contracts; fails on what it rates high. Needs Python.
+	@[ -x $(SLITHER) ] || { python3 -m venv $(TOOLS)/slither && $(TOOLS)/slither/bin/pip install -q slither-analyzer==0.11.6; }
+	cd contracts && PATH=$(CURDIR)/contracts/node_modules/.bin:$$PATH $(SLITHER) .
 
 contracts/node_modules/.package-lock.json: contracts/package.json contracts/package-lock.json
 	@.ci/setup contracts
