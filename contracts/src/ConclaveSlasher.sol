@@ -117,13 +117,7 @@ contract ConclaveSlasher is IConclaveSlasher {
         QuorumCertificate.requireSigned(committee, right, second.signers, second.signature);
         bytes32 evidence = keccak256(abi.encode(first.signature, second.signature));
         Position memory at = Position({ epoch: c.epoch, member: 0, height: c.height, round: 0 });
-        for (; accused != 0; accused >>= 1) {
-            if (accused & 1 == 1) {
-                Member memory member = CommitteeTable.member(committee, at.member);
-                convict(member, Offence.DoubleAttestation, at, evidence);
-            }
-            ++at.member;
-        }
+        convictAll(committee, accused, at, evidence);
     }
 
     /// @inheritdoc IConclaveSlasher
@@ -257,6 +251,26 @@ contract ConclaveSlasher is IConclaveSlasher {
     }
 
     // --- how a report becomes a case
+
+    /// Whoever was reported before is passed over: a report of one must not undo that of all.
+    function convictAll(Committee memory committee, uint256 accused, Position memory at, bytes32 evidence)
+        private
+    {
+        bytes32 known = 0;
+        bool any = false;
+        for (; accused != 0; (accused >>= 1, ++at.member)) {
+            if (accused & 1 == 0) continue;
+            Member memory member = CommitteeTable.member(committee, at.member);
+            bytes32 offence = offenceOf(member.validator, at.epoch, Offence.DoubleAttestation, at.height, 0);
+            if (cases[offence].state != State.None) {
+                known = offence;
+            } else {
+                any = true;
+                convict(member, Offence.DoubleAttestation, at, evidence);
+            }
+        }
+        if (!any) revert AlreadyReported(known);
+    }
 
     function convict(Member memory accused, Offence kind, Position memory at, bytes32 evidence)
         private

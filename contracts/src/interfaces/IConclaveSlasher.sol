@@ -139,7 +139,8 @@ interface IConclaveSlasher {
     ) external returns (bytes32 offence);
 
     /// @notice Two commitments at one height, in ascending order of their digests, each with one signature or a
-    /// certificate of many. `accused` names members who signed both; they may be reported in parts.
+    /// certificate of many. `accused` names members who signed both; they may be reported in parts, and who was
+    /// reported before is passed over, unless all were.
     function reportAttestations(
         SignedCommitment calldata first,
         SignedCommitment calldata second,

@@ -339,7 +339,8 @@ contract AttestationsTest is SlasherFixture {
         slasher.reportAttestations(a, b, 0);
         // In parts, as a committee of a hundred needs it.
         slasher.reportAttestations(a, b, 0x14);
-        slasher.reportAttestations(a, b, 0x08);
+        // Member 2 again, which a copied report could have put in before.
+        slasher.reportAttestations(a, b, 0x0c);
         vm.assertEq(stake.seizureCount(), 3, "members 2, 3 and 4");
         vm.warp(block.timestamp + 3 days + 1);
         for (uint32 validator = 3; validator <= 5; ++validator) {
