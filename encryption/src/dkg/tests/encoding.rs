@@ -1,9 +1,16 @@
+use std::sync::OnceLock;
+
 use proptest::prelude::*;
 
 use super::*;
 
 /// One message of every kind.
-fn samples() -> Vec<Message> {
+fn samples() -> &'static [Message] {
+    static SAMPLES: OnceLock<Vec<Message>> = OnceLock::new();
+    SAMPLES.get_or_init(make_samples)
+}
+
+fn make_samples() -> Vec<Message> {
     let session = session(&[1; 4]);
     let (mut dkg, keys) = registered(&session, |_| true);
     let wrong = rogue(&dkg, 0, |dealing| spoil(dealing, 1));
@@ -26,7 +33,7 @@ fn samples() -> Vec<Message> {
 fn a_message_has_one_encoding() {
     for message in samples() {
         let bytes = message.encode();
-        assert_eq!(Message::decode(&bytes).unwrap(), message);
+        assert_eq!(Message::decode(&bytes).as_ref().unwrap(), message);
         for end in 0..bytes.len() {
             assert!(matches!(Message::decode(&bytes[..end]), Err(MessageError::Encoding(_))));
         }
@@ -62,14 +69,14 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_message_makes_the_state_panic(
         at in any::<prop::sample::Index>(),
         flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
         from in 0_u16..6,
-        stage in 0..4,
+        stage in 0_usize..4,
     ) {
         let samples = samples();
         let mut bytes = samples[at.index(samples.len())].encode();
@@ -77,15 +84,15 @@ proptest! {
             let at = at.index(bytes.len());
             bytes[at] ^= mask;
         }
-        let session = session(&[1; 4]);
-        let mut dkg = match stage {
-            0 => Dkg::new(session),
-            3 => Run::fresh(&[1; 4]).dkg,
-            _ => registered(&session, |_| true).0,
-        };
-        if stage == 2 {
-            dkg.close_dealing().unwrap();
-        }
+        static STAGES: OnceLock<Vec<Dkg>> = OnceLock::new();
+        let mut dkg = STAGES.get_or_init(|| {
+            let session = session(&[1; 4]);
+            let dealing = registered(&session, |_| true).0;
+            let mut complaining = dealing.clone();
+            complaining.close_dealing().unwrap();
+            vec![Dkg::new(session), dealing, complaining, Run::fresh(&[1; 4]).dkg]
+        })[stage]
+            .clone();
         if let Ok(message) = Message::decode(&bytes) {
             let before = format!("{dkg:?}");
             if dkg.apply(v(from), &message).is_err() {
