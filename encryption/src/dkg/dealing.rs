@@ -13,8 +13,8 @@
 //! the key. Without the proof of y, a dealer could copy an honest dealer's ε: recipients that then
 //! complain about the copy would reveal the very K_v that protects the original.
 //!
-//! Commitments are in G2 because V_j must be. In G1 as well they would let a coalition combine a share
-//! of one sharing with ciphertexts in ways that the argument does not cover, for nothing.
+//! Commitments are in G2 because V_j must be. In G1 as well they would cost bytes, and show more than
+//! anyone needs.
 
 use blstrs::{G1Affine, G1Projective, G2Affine, G2Prepared, G2Projective, Scalar};
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -158,7 +158,7 @@ impl Dealing {
         Ok(Commitments { constant, coefficients })
     }
 
-    /// [s]₁ with e([s]₁, g₂) = e(g₁, [s]₂) for a fresh key, nothing for a resharing.
+    /// `[s]₁` with e(`[s]₁`, g₂) = e(g₁, `[s]₂`) for a fresh key, nothing for a resharing.
     fn read_constant_g1(
         &self,
         session: &Session,

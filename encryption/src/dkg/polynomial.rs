@@ -46,7 +46,7 @@ impl SharingPolynomial {
     }
 }
 
-/// [s]₂ and the coefficients of [T]₂.
+/// `[s]₂` and the coefficients of `[T]₂`.
 #[derive(Clone, Debug)]
 pub(crate) struct Commitments {
     pub(crate) constant: G2Affine,
@@ -54,7 +54,7 @@ pub(crate) struct Commitments {
 }
 
 impl Commitments {
-    /// [S(x_j)]₂, in Horner's way: x_j is small.
+    /// `[S(x_j)]₂`, in Horner's way: x_j is small.
     pub(crate) fn value(&self, packing: Packing, party: u16) -> G2Projective {
         let x = party.saturating_add(1);
         let random = self

@@ -26,7 +26,7 @@ impl ScalarBytes {
     }
 }
 
-/// Knowledge of x with X = [x]₁.
+/// Knowledge of x with X = `[x]₁`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub(crate) struct KeyProof {
     pub(crate) challenge: ScalarBytes,
@@ -52,7 +52,7 @@ impl KeyProof {
     }
 }
 
-/// Knowledge of s and y with S = [s]₂ and ε = [y]₁: two proofs under one challenge.
+/// Knowledge of s and y with S = `[s]₂` and ε = `[y]₁`: two proofs under one challenge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub(crate) struct DealerProof {
     pub(crate) challenge: ScalarBytes,
@@ -88,7 +88,7 @@ impl DealerProof {
     }
 }
 
-/// That X = [x]₁ and Y = x·B have one logarithm, for a base B.
+/// That X = `[x]₁` and Y = x·B have one logarithm, for a base B.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub(crate) struct EqualityProof {
     pub(crate) challenge: ScalarBytes,
