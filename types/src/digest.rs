@@ -74,7 +74,7 @@ pub struct SigningDomain {
     pub network: NetworkId,
     /// Chain id of the L1 it settles on.
     pub l1_chain_id: u64,
-    /// Address of the contract that judges evidence there.
+    /// Address of the stake contract there: what is signed is answered for with that stake.
     pub l1_contract: [u8; 20],
 }
 
