@@ -357,6 +357,7 @@ mod tests {
             accounts: Vec::new(),
             params: Params::default(),
             base_port: 0,
+            web_origins: Vec::new(),
             time: driver::now(),
         };
         make(&plan, &directory.path().join("net")).unwrap();

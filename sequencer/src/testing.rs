@@ -220,10 +220,11 @@ impl Solo {
         let effects = ready.persist(&mut self.store).unwrap();
         let Effects { jobs, answers, events, halt, penalties, broadcast, .. } = effects;
         for message in broadcast {
-            match message {
-                Message::Block(block) => self.proposed = Some(block.id()),
-                Message::Part(part) => self.shown.push(part),
-                _ => {}
+            if let Message::Block(block) = &message {
+                self.proposed = Some(block.id());
+            }
+            if let Message::Part(part) = message {
+                self.shown.push(part);
             }
         }
         assert_eq!(halt, None);

@@ -184,6 +184,7 @@ static NETWORK: LazyLock<Network> = LazyLock::new(|| {
         accounts: Vec::new(),
         params: Params::default(),
         base_port: 0,
+        web_origins: Vec::new(),
         time: conclave_types::Time::from_micros(1),
     };
     let made = conclave_node::genesis::make(&plan, &directory.path().join("net"));

@@ -35,9 +35,9 @@ impl Decided {
                 solo.vote(kind, voter, block);
             }
         }
-        let ids = solo.events.iter().find_map(|event| match event {
-            Event::Decided { bundles, .. } => Some(bundles.clone()),
-            _ => None,
+        let ids = solo.events.iter().find_map(|event| {
+            let Event::Decided { bundles, .. } = event else { return None };
+            Some(bundles.clone())
         });
         let us: Vec<_> = ids.unwrap().iter().map(|id| points[id]).collect();
         let sealed = SealedBlock::new(&solo.key, HEIGHT, block, &us).unwrap();
@@ -145,9 +145,9 @@ fn wrong_shares_are_found_before_a_part_is_shown() {
         .solo
         .events
         .iter()
-        .filter_map(|event| match event {
-            Event::WrongShares { validator, .. } => Some(*validator),
-            _ => None,
+        .filter_map(|event| {
+            let Event::WrongShares { validator, .. } = event else { return None };
+            Some(*validator)
         })
         .collect();
     assert_eq!(blamed, vec![ValidatorIndex::new(0)]);
