@@ -420,16 +420,20 @@ impl Sequencer {
         }
     }
 
-    /// Keeps a part that was combined and checked here, and shows it to everyone unless somebody else was
-    /// faster.
+    /// Keeps a part that was combined and checked here, and shows it to everyone if that is up to this
+    /// validator and nobody else was faster.
     fn show_part(&mut self, height: Height, combined: CombinedPart) {
         let Some(pending) = self.reveals.pending.get_mut(&height) else { return };
         let CombinedPart { part, openings, share_validators } = combined;
         pending.combined_from = share_validators;
         let is_new = pending.parts.take(part, Source::Own, openings.clone());
         let block = pending.block;
-        let is_wanted = is_new && pending.parts.is_shared_out() && self.context.own.is_some();
-        if let (true, Ok(part)) = (is_wanted, u16::try_from(part)) {
+        let validators = self.context.committee.count();
+        let is_mine =
+            self.context.own.as_ref().is_some_and(|(own, _)| {
+                pending.parts.is_shown_by(part, own.as_usize(), validators)
+            });
+        if let (true, Ok(part)) = (is_new && is_mine, u16::try_from(part)) {
             let part = PartialOpening { height, block, part, openings };
             self.broadcast(Message::Part(Arc::new(part)));
         }

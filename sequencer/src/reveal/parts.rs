@@ -9,9 +9,11 @@
 //!   validator 1            ●    ●    ↓                       its own, then one that nobody has shown
 //! ```
 //!
-//! There are no roles and no timeouts: whoever waits for a part that does not come opens it meanwhile.
-//! With everyone there, the work is shared out among all; with one's own shares alone, it is what it
-//! would have been without this.
+//! There are no timeouts: whoever waits for a part that does not come opens it meanwhile. With everyone
+//! there, the work is shared out among all; with one's own shares alone, it is what it would have been
+//! without this. A part is shown by the validator that begins with it and by the few that follow it in
+//! the committee; everyone else who opens it keeps it, or a network whose links are slower than its
+//! processors would send each part as often as it has validators.
 //!
 //! **Invariants.** What others show is checked before it counts, all of it in one equation when the
 //! block is whole; if that fails, one sender at a time, and a sender of something wrong is not heard
@@ -34,6 +36,9 @@ use crate::input::Peer;
 const PART_MULTIPLICATIONS: usize = 96;
 /// Parts of a block; beyond that, parts grow.
 const PARTS_MAX: usize = 128;
+/// Validators that show a part: enough that one of them is honest and awake as a rule. If none is, everyone
+/// opens the part for itself.
+const SHOWN_BY: usize = 3;
 
 /// How a block's sub-batches are cut: the same for everyone, a function of the block alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +80,13 @@ impl Cut {
         let Range { start, end } = self.sub_batches(part);
         let at = |sub_batch: usize| sub_batch.saturating_mul(self.slots).min(self.openings);
         at(start)..at(end)
+    }
+
+    /// How many places the validator at `own` of `validators` stands behind the one that begins with `part`.
+    fn rank(&self, part: usize, own: usize, validators: usize) -> usize {
+        let ends = part.saturating_add(1).saturating_mul(validators).div_ceil(self.count().max(1));
+        let first = ends.saturating_sub(1);
+        own.saturating_add(validators).saturating_sub(first).checked_rem(validators).unwrap_or(0)
     }
 }
 
@@ -148,17 +160,20 @@ impl Parts {
         }
     }
 
-    /// The part that the validator at `own` of `validators` opens next: one of those that it begins
-    /// with, then any that is missing, another for each validator.
+    /// The part that the validator at `own` of `validators` opens next: one of those that it shows,
+    /// its own first, then any that is missing, another for each validator.
     pub(crate) fn next(&self, own: usize, validators: usize) -> Option<usize> {
         let missing: Vec<usize> =
             (0..self.cut.count()).filter(|part| !self.open.contains_key(part)).collect();
-        let begin = |validator: usize| {
-            validator.saturating_mul(self.cut.count()).checked_div(validators).unwrap_or(0)
-        };
-        let first = begin(own)..begin(own.saturating_add(1));
+        let rank = |part: &&usize| self.cut.rank(**part, own, validators);
+        let shown = missing.iter().filter(|part| rank(part) < SHOWN_BY).min_by_key(rank);
         let pick = own.checked_rem(missing.len()).unwrap_or(0);
-        missing.iter().find(|part| first.contains(part)).or_else(|| missing.get(pick)).copied()
+        shown.or_else(|| missing.get(pick)).copied()
+    }
+
+    /// Whether the validator at `own` of `validators` shows `part` when it has opened it.
+    pub(crate) fn is_shown_by(&self, part: usize, own: usize, validators: usize) -> bool {
+        self.is_shared_out() && self.cut.rank(part, own, validators) < SHOWN_BY
     }
 
     /// The openings of the whole block, if it is whole.
@@ -249,20 +264,34 @@ mod tests {
         for part in 4..8 {
             assert!(parts.take(part, Source::Own, points(32, 1)));
         }
-        let next: BTreeSet<_> = (0..4).filter_map(|own| parts.next(own, 4)).collect();
-        assert_eq!(next, BTreeSet::from([0, 1, 8, 12]), "validator 1 helps out where nobody is");
-        for part in 0..16 {
+        assert_eq!(parts.next(1, 4), Some(0), "it stands right behind validator 0");
+        for part in (0..4).chain(12..16) {
+            assert!(parts.take(part, Source::Block, points(32, 1)));
+        }
+        let next: Vec<_> = (0..4).filter_map(|own| parts.next(own, 4)).collect();
+        assert_eq!(next, [8, 9, 8, 8], "whoever shows nothing of it begins elsewhere");
+        for part in 8..12 {
             parts.take(part, Source::Block, points(32, 2));
         }
         assert_eq!(parts.next(1, 4), None);
     }
 
     #[test]
-    fn more_validators_than_parts_spread_over_them() {
-        let parts = Parts::new(cut(65, 16));
-        let count = parts.cut().count();
-        let begun: BTreeSet<_> = (0..16).filter_map(|own| parts.next(own, 16)).collect();
-        assert_eq!(begun.len(), count);
+    fn each_part_is_shown_by_few_and_opened_first_by_those() {
+        for (openings, parties) in [(65, 16), (129, 31), (65, 100), (513, 100), (1_025, 100)] {
+            let parts = Parts::new(cut(openings, parties));
+            for part in 0..parts.cut().count() {
+                let shows = |own: &usize| parts.is_shown_by(part, *own, parties);
+                assert_eq!((0..parties).filter(shows).count(), SHOWN_BY, "n = {parties}, {part}");
+            }
+            let begun: BTreeSet<_> =
+                (0..parties).filter_map(|own| parts.next(own, parties)).collect();
+            let most = parties.min(parts.cut().count());
+            assert_eq!(begun.len(), most, "n = {parties}, {openings} openings");
+        }
+        let few = Parts::new(cut(129, 4));
+        assert!((0..4).all(|own| (0..5).filter(|part| few.is_shown_by(*part, own, 4)).count() > 2));
+        assert!(!Parts::new(cut(32, 4)).is_shown_by(0, 0, 4), "nothing is shared out");
     }
 
     #[test]
