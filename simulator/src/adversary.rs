@@ -11,9 +11,13 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "what a behaviour does not distort, it passes")]
 
+mod amnesia;
 mod blocks;
+mod brink;
 mod bundles;
 mod flood;
+mod history;
+mod impersonation;
 mod means;
 mod openings;
 mod progress;
@@ -118,7 +122,11 @@ fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
     match behaviour {
         Behaviour::Silent => Box::new(silence::Silent),
         Behaviour::Partial => Box::new(silence::Partial),
+        Behaviour::Abstain => Box::new(silence::Abstain),
         Behaviour::Dawdle => Box::new(silence::Dawdle),
+        Behaviour::Brink => Box::new(brink::Brink::default()),
+        Behaviour::Amnesia => Box::new(amnesia::Amnesia::default()),
+        Behaviour::Impersonate => Box::new(impersonation::Impersonate),
         Behaviour::Equivocate => Box::new(votes::Equivocate),
         Behaviour::Parrot => Box::new(votes::Parrot),
         Behaviour::EquivocateLate => Box::new(votes::EquivocateLate),
@@ -128,8 +136,15 @@ fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
         Behaviour::FutureTime => Box::new(Forger::new(Forgery::FutureTime)),
         Behaviour::UnknownOrigin => Box::new(Forger::new(Forgery::UnknownOrigin)),
         Behaviour::Censor => Box::new(Forger::new(Forgery::Censor)),
+        Behaviour::EmptyBlocks => Box::new(Forger::new(Forgery::Empty)),
+        Behaviour::WrongReveal => Box::new(Forger::new(Forgery::WrongReveal)),
+        Behaviour::EdgeTime => Box::new(Forger::new(Forgery::EdgeTime)),
+        Behaviour::Disorder => Box::new(Forger::new(Forgery::Disorder)),
+        Behaviour::Replay => Box::new(Forger::new(Forgery::Replay)),
+        Behaviour::FalseHistory => Box::new(history::FalseHistory),
         Behaviour::HiddenBlock => Box::new(blocks::Hidden),
         Behaviour::WithholdShares => Box::new(shares::Withhold),
+        Behaviour::LateShares => Box::new(shares::Late),
         Behaviour::WrongShares => Box::new(shares::Wrong),
         Behaviour::PrematureShares => Box::new(shares::Premature),
         Behaviour::FalseOpenings => Box::new(openings::FalseOpenings),

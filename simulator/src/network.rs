@@ -27,6 +27,13 @@ impl Default for NetworkModel {
     }
 }
 
+impl NetworkModel {
+    /// Whether a round is long enough, as a rule, for everything in it to arrive.
+    pub(crate) const fn is_calm(&self) -> bool {
+        self.latency_max_ms <= 250 && self.loss_permille <= 20
+    }
+}
+
 /// A time during which some validators cannot reach the others.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]

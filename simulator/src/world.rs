@@ -162,6 +162,10 @@ impl World {
                 missed = Some(self.describe_miss("the time to heal"));
                 break;
             }
+            if let Some(why) = self.oracle.missed() {
+                missed = Some(why);
+                break;
+            }
             if self.queue.len() > EVENTS_MAX {
                 missed = Some("messages breed faster than they are handled".into());
                 break;
@@ -198,6 +202,7 @@ impl World {
 
     fn finish(mut self, missed: Option<String>) -> Outcome {
         if self.oracle.violation().is_none() {
+            self.oracle.settle();
             self.compare_ledgers();
         }
         let mut counters = self.oracle.counters();
@@ -256,6 +261,9 @@ impl World {
             Happening::Healed => {
                 let by = self.now.after(Duration::from_millis(self.scenario.heal_ms));
                 self.heal = Some((by, self.oracle.decided_by_any().next()));
+                if self.scenario.network.is_calm() {
+                    self.oracle.healed();
+                }
             }
             Happening::Tick(_)
             | Happening::Message { .. }

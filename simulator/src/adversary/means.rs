@@ -32,7 +32,8 @@ pub(crate) struct Means {
     domain: SigningDomain,
     key: PublicKey,
     bundles: BTreeMap<BundleId, Arc<EncryptedBundle>>,
-    openings: BTreeMap<BlockId, usize>,
+    blocks: BTreeMap<BlockId, Arc<Block>>,
+    decided_bundle: Option<BundleId>,
 }
 
 impl Means {
@@ -55,7 +56,8 @@ impl Means {
             domain: SigningDomain::of(genesis),
             key: key.clone(),
             bundles: BTreeMap::new(),
-            openings: BTreeMap::new(),
+            blocks: BTreeMap::new(),
+            decided_bundle: None,
         }
     }
 
@@ -79,9 +81,14 @@ impl Means {
                     self.bundles.insert(bundle.id(), Arc::clone(bundle));
                 }
             }
-            Message::Block(block) if self.openings.len() < MEMORY => {
-                let count = block.body.bundles.len().saturating_add(1);
-                self.openings.insert(block.id(), count);
+            Message::Block(block) if self.blocks.len() < MEMORY => {
+                self.blocks.insert(block.id(), Arc::clone(block));
+            }
+            // Its own core shares what it has decided.
+            Message::Shares(shares) if shares.validator.as_u16() == self.index => {
+                let block = self.blocks.get(&shares.block);
+                let bundle = block.and_then(|block| block.body.bundles.first().copied());
+                self.decided_bundle = bundle.or(self.decided_bundle);
             }
             _ => {}
         }
@@ -96,7 +103,19 @@ impl Means {
     /// How many openings a block that went by has.
     #[must_use]
     pub(crate) fn opening_count(&self, id: &BlockId) -> Option<usize> {
-        self.openings.get(id).copied()
+        self.blocks.get(id).map(|block| block.body.bundles.len().saturating_add(1))
+    }
+
+    /// A block that went by.
+    #[must_use]
+    pub(crate) fn block(&self, id: &BlockId) -> Option<&Arc<Block>> {
+        self.blocks.get(id)
+    }
+
+    /// A bundle of the newest decided block that had one.
+    #[must_use]
+    pub(crate) const fn decided_bundle(&self) -> Option<BundleId> {
+        self.decided_bundle
     }
 
     /// Its own vote for another block, signed.

@@ -1,4 +1,6 @@
-//! Decryption shares that are withheld, wrong, or sent before the decision.
+//! Decryption shares that are withheld, late, wrong, or sent before the decision.
+
+use std::time::Duration;
 
 use conclave_sequencer::Message;
 use conclave_types::G1Bytes;
@@ -21,6 +23,20 @@ impl Misbehaviour for Withhold {
         if matches!(letter.message, Message::Shares(_)) {
             means.count("withheld_shares");
             return Vec::new();
+        }
+        vec![letter]
+    }
+}
+
+/// Sends its shares when the others have asked for them, and after.
+pub(super) struct Late;
+
+impl Misbehaviour for Late {
+    fn outgoing(&mut self, means: &mut Means, mut letter: Letter) -> Vec<Letter> {
+        if matches!(letter.message, Message::Shares(_)) {
+            means.count("late_shares");
+            let delay = Duration::from_millis(means.random.below(3_000));
+            letter.delay = letter.delay.saturating_add(delay);
         }
         vec![letter]
     }

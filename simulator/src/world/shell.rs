@@ -30,6 +30,7 @@ impl World {
         let input = match what {
             Happening::Tick(number) if number == state.ticks => Input::Tick,
             Happening::Message { from, message } => {
+                self.oracle.heard(node, from, &message);
                 if let Some(adversary) = &mut state.adversary {
                     letters = adversary.incoming(&message);
                 }
@@ -139,6 +140,7 @@ impl World {
     fn post(&mut self, from: u16, letters: Vec<Letter>) {
         let seen = self.nodes.get(usize::from(from)).is_some_and(super::Node::is_honest);
         for Letter { to, message, delay } in letters {
+            self.oracle.shown(self.now, &message);
             if seen {
                 self.oracle.sent(self.now, from, to, &message);
             }
