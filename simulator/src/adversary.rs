@@ -15,6 +15,7 @@ mod amnesia;
 mod blocks;
 mod brink;
 mod bundles;
+mod collusion;
 mod flood;
 mod history;
 mod impersonation;
@@ -23,11 +24,13 @@ mod openings;
 mod progress;
 mod shares;
 mod silence;
+mod twins;
 mod votes;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use conclave_sequencer::Message;
+use conclave_types::{BlockId, Height, Time};
 
 pub(crate) use means::Means;
 
@@ -65,8 +68,8 @@ trait Misbehaviour {
         vec![letter]
     }
 
-    /// What it writes when it hears something.
-    fn incoming(&mut self, _means: &mut Means, _message: &Message) -> Vec<Letter> {
+    /// What it writes when it hears something, and from whom.
+    fn incoming(&mut self, _means: &mut Means, _from: u16, _message: &Message) -> Vec<Letter> {
         Vec::new()
     }
 }
@@ -104,10 +107,18 @@ impl Adversary {
     }
 
     /// What it sends because it hears `message`.
-    pub(crate) fn incoming(&mut self, message: &Message) -> Vec<Letter> {
+    pub(crate) fn incoming(&mut self, now: Time, from: u16, message: &Message) -> Vec<Letter> {
+        self.means.now = now;
         self.means.note(message);
         let Self { means, behaviours, .. } = self;
-        behaviours.iter_mut().flat_map(|behaviour| behaviour.incoming(means, message)).collect()
+        let write =
+            |behaviour: &mut Box<dyn Misbehaviour>| behaviour.incoming(means, from, message);
+        behaviours.iter_mut().flat_map(write).collect()
+    }
+
+    /// Blocks that it has opened by itself since this was last asked.
+    pub(crate) fn opened(&mut self) -> Vec<(Height, BlockId)> {
+        std::mem::take(&mut self.means.opened)
     }
 
     /// What it did, by name.
@@ -130,6 +141,7 @@ fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
         Behaviour::Equivocate => Box::new(votes::Equivocate),
         Behaviour::Parrot => Box::new(votes::Parrot),
         Behaviour::EquivocateLate => Box::new(votes::EquivocateLate),
+        Behaviour::Twins => Box::new(twins::Twins::default()),
         Behaviour::TwinBlocks => Box::new(Forger::new(Forgery::Twin)),
         Behaviour::WrongLedger => Box::new(Forger::new(Forgery::WrongLedger)),
         Behaviour::UnknownBundle => Box::new(Forger::new(Forgery::UnknownBundle)),
@@ -147,6 +159,7 @@ fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
         Behaviour::LateShares => Box::new(shares::Late),
         Behaviour::WrongShares => Box::new(shares::Wrong),
         Behaviour::PrematureShares => Box::new(shares::Premature),
+        Behaviour::Collude => Box::new(collusion::Collude::default()),
         Behaviour::FalseOpenings => Box::new(openings::FalseOpenings),
         Behaviour::Boast => Box::new(progress::Boast),
         Behaviour::Flood => Box::new(flood::Flood::default()),

@@ -30,7 +30,7 @@ macro_rules! built_in {
 }
 
 /// All of them.
-pub const BUILTINS: [Builtin; 63] = [
+pub const BUILTINS: [Builtin; 66] = [
     built_in!("happy-4"),
     built_in!("happy-16"),
     built_in!("idle"),
@@ -51,11 +51,13 @@ pub const BUILTINS: [Builtin; 63] = [
     built_in!("equivocator"),
     built_in!("equivocator-with-loss"),
     built_in!("late-equivocator"),
+    built_in!("twins"),
     built_in!("twin-blocks"),
     built_in!("parrot"),
     built_in!("amnesiac"),
     built_in!("impersonator"),
     built_in!("coalition"),
+    built_in!("colluders"),
     built_in!("silent"),
     built_in!("partial"),
     built_in!("abstainer"),
@@ -90,6 +92,7 @@ pub const BUILTINS: [Builtin; 63] = [
     built_in!("chaos-with-equivocator"),
     built_in!("chaos-7"),
     built_in!("control-fork"),
+    built_in!("control-collusion"),
     built_in!("control-early-shares"),
     built_in!("control-equivocator"),
     built_in!("control-framed"),

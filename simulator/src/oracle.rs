@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use conclave_consensus::ConsensusMessage;
 use conclave_sequencer::{Event, Message, Peer, Penalty, archive};
 use conclave_types::{
-    Batch, BundleId, Digest, Genesis, Gwei, Height, PayerAddress, RevealedBlock, Time,
+    Batch, BlockId, BundleId, Digest, Genesis, Gwei, Height, PayerAddress, RevealedBlock, Time,
 };
 use sha3::{Digest as _, Keccak256};
 
@@ -285,6 +285,14 @@ impl Oracle {
         if liar && self.honest.contains(&node) {
             self.accountability.heard(node, vote, self.chain.decided_at(node));
         }
+    }
+
+    /// A liar has opened a block by itself.
+    pub(crate) fn opened(&mut self, node: u16, height: Height, block: BlockId) {
+        let decided = self.chain.block(height) == Some(block);
+        self.note(ensure(decided, BLIND, || {
+            format!("liar {node} has opened block {block} at {height}, which nobody decided")
+        }));
     }
 
     /// The faults have stopped.

@@ -89,6 +89,8 @@ pub enum Behaviour {
     EquivocateLate,
     /// Votes with everyone: each validator hears that it agrees.
     Parrot,
+    /// Runs on two machines with one key.
+    Twins,
     /// Proposes two blocks in each of its rounds and shows them to different halves.
     TwinBlocks,
     /// Proposes blocks that name another ledger digest.
@@ -121,6 +123,8 @@ pub enum Behaviour {
     WrongShares,
     /// Sends its shares for every block that is proposed, before anything is decided.
     PrematureShares,
+    /// Shares every proposed block with others who collude, and opens what they can together.
+    Collude,
     /// Sends openings that open nothing, asked or not.
     FalseOpenings,
     /// Shows whoever catches up other blocks than were decided.
@@ -227,6 +231,12 @@ impl Scenario {
     #[must_use]
     pub const fn faulty_max(&self) -> u16 {
         self.validators.saturating_sub(1) / 3
+    }
+
+    /// Who pools what it knows with others.
+    pub(crate) fn colluders(&self) -> Vec<u16> {
+        let collude = |b: &&Byzantine| b.behaviours.contains(&Behaviour::Collude);
+        self.byzantine.iter().filter(collude).map(|b| b.validator).collect()
     }
 
     /// The scenario with every instant drawn from the seed.

@@ -56,7 +56,7 @@ impl Amnesia {
 }
 
 impl Misbehaviour for Amnesia {
-    fn incoming(&mut self, _: &mut Means, message: &Message) -> Vec<Letter> {
+    fn incoming(&mut self, _: &mut Means, _: u16, message: &Message) -> Vec<Letter> {
         self.note(message);
         Vec::new()
     }

@@ -29,7 +29,7 @@ impl Default for Brink {
 }
 
 impl Misbehaviour for Brink {
-    fn incoming(&mut self, _: &mut Means, message: &Message) -> Vec<Letter> {
+    fn incoming(&mut self, _: &mut Means, _: u16, message: &Message) -> Vec<Letter> {
         let Message::Consensus(ConsensusMessage::Vote(vote)) = message else { return Vec::new() };
         if self.proposed.take_if(|at| *at == (vote.height, vote.round)).is_some() {
             self.edge = match vote.block {

@@ -10,7 +10,7 @@ use super::{Letter, Means, Misbehaviour};
 pub(super) struct Impersonate;
 
 impl Misbehaviour for Impersonate {
-    fn incoming(&mut self, means: &mut Means, message: &Message) -> Vec<Letter> {
+    fn incoming(&mut self, means: &mut Means, _: u16, message: &Message) -> Vec<Letter> {
         let Message::Consensus(ConsensusMessage::Vote(vote)) = message else { return Vec::new() };
         if vote.voter.as_u16() == means.index || vote.block.is_none() {
             return Vec::new();

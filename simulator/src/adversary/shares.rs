@@ -61,7 +61,7 @@ impl Misbehaviour for Wrong {
 pub(super) struct Premature;
 
 impl Misbehaviour for Premature {
-    fn incoming(&mut self, means: &mut Means, message: &Message) -> Vec<Letter> {
+    fn incoming(&mut self, means: &mut Means, _: u16, message: &Message) -> Vec<Letter> {
         let Message::Block(block) = message else { return Vec::new() };
         let Some(shares) = means.shares_of(block) else { return Vec::new() };
         means.count("premature_shares");

@@ -308,6 +308,17 @@ fn a_share_before_the_senders_own_decision_breaks_blindness() {
 }
 
 #[test]
+fn a_block_that_liars_open_before_it_is_decided_is_seen() {
+    let header = header(1, 5);
+    let mut oracle = oracle();
+    oracle.event(START, 0, &decided(&header, &[]));
+    oracle.opened(3, header.height, header.id());
+    assert_eq!(promise(&oracle), None, "what is decided may be opened");
+    oracle.opened(3, header.height, BlockId::new([1; 32]));
+    assert_eq!(promise(&oracle), Some(BLIND));
+}
+
+#[test]
 fn two_votes_at_one_position_are_seen_across_a_crash() {
     let mut oracle = oracle();
     send_vote(&mut oracle, START, vote(VoteKind::Precommit, 0, None));

@@ -47,6 +47,7 @@ impl World {
                     let dice = Random::new(seed, 1_000_u64.saturating_add(u64::from(index)));
                     let mut means = Means::new(index, &genesis, &identity, &key, dice);
                     means.victim = load.first_payer();
+                    means.fellows = scenario.colluders();
                     Adversary::new(&b.behaviours, b.masked, means)
                 }),
                 identity,

@@ -32,7 +32,10 @@ impl World {
             Happening::Message { from, message } => {
                 self.oracle.heard(node, from, &message);
                 if let Some(adversary) = &mut state.adversary {
-                    letters = adversary.incoming(&message);
+                    letters = adversary.incoming(self.now, from, &message);
+                    for (height, block) in adversary.opened() {
+                        self.oracle.opened(node, height, block);
+                    }
                 }
                 Input::Message { from: Peer::Validator(ValidatorIndex::new(from)), message }
             }

@@ -76,11 +76,13 @@ scenarios! {
     equivocator "equivocator" 0..3;
     equivocator_with_loss "equivocator-with-loss" 0..1;
     late_equivocator "late-equivocator" 0..1;
+    twins "twins" 0..1;
     twin_blocks "twin-blocks" 0..1;
     parrot "parrot" 0..1;
     amnesiac "amnesiac" 0..1;
     impersonator "impersonator" 0..1;
     coalition "coalition" 0..1;
+    colluders "colluders" 0..1;
     silent "silent" 0..1;
     partial "partial" 0..1;
     abstainer "abstainer" 0..1;
@@ -114,6 +116,7 @@ scenarios! {
     chaos_with_equivocator "chaos-with-equivocator" 0..1;
     chaos_7 "chaos-7" 0..1;
     control_fork "control-fork" 0..1;
+    control_collusion "control-collusion" 0..1;
     control_early_shares "control-early-shares" 0..1;
     control_equivocator "control-equivocator" 0..1;
     control_framed "control-framed" 0..1;
