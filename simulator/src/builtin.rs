@@ -30,7 +30,7 @@ macro_rules! built_in {
 }
 
 /// All of them.
-pub const BUILTINS: [Builtin; 66] = [
+pub const BUILTINS: [Builtin; 67] = [
     built_in!("happy-4"),
     built_in!("happy-16"),
     built_in!("idle"),
@@ -41,6 +41,7 @@ pub const BUILTINS: [Builtin; 66] = [
     built_in!("crash-one"),
     built_in!("crash-unseen"),
     built_in!("crash-all"),
+    built_in!("crash-locked"),
     built_in!("crash-storm"),
     built_in!("lost-disk"),
     built_in!("lost-database"),

@@ -16,7 +16,7 @@ const OVERSIZE: usize = 200_000;
 impl Load {
     /// One or two hostile bundles. None before there is anything to steal from.
     pub(crate) fn spam(&mut self, genesis: &Genesis, key: &PublicKey, now: Height) -> Vec<Handed> {
-        let kind = self.random.below(13);
+        let kind = self.random.below(14);
         let victim = self.victim();
         let forged = |bundle| vec![Handed::new(bundle, Standing::Forged)];
         let made = match (kind, victim) {
@@ -29,11 +29,12 @@ impl Load {
                 Some(vec![Handed { id: victim.id(), bundle: victim, standing: Standing::Dud }])
             }
             (5, _) => self.unpaid(genesis, key, now).map(forged),
-            (6, _) => self.own(genesis, key, now, |header| header.key_id = KeyId::new([9; 32])),
+            (6, _) => self.for_another_key(genesis, key, now).map(forged),
             (7, _) => self.own(genesis, key, now, |header| header.valid_until = Height::ZERO),
             (8, _) => self.own(genesis, key, now, |header| header.max_fee = Gwei::new(1)),
             (9, _) => self.rivals(genesis, key, now),
             (10, _) => self.oversized(genesis, key, now).map(forged),
+            (11, _) => self.framed(genesis, key, now).map(forged),
             _ => self.dud(genesis, key, now).map(|bundle| vec![Handed::new(bundle, Standing::Dud)]),
         };
         made.unwrap_or_default()
@@ -76,7 +77,7 @@ impl Load {
         Some(signed(&self.curve, &pauper.secret, bundle))
     }
 
-    /// Well sealed, changed, and signed as changed.
+    /// Well sealed and signed, under a header that asks for what it cannot have.
     fn own(
         &mut self,
         genesis: &Genesis,
@@ -86,11 +87,41 @@ impl Load {
     ) -> Option<Vec<Handed>> {
         let legs = self.legs();
         let payer = self.hostile.first()?;
-        let header = header(genesis, payer.address, BundleNonce { lane: 8, sequence: 0 }, now);
-        let mut bundle = sealed(key, header, &legs, &mut self.random)?;
-        change(&mut bundle.header);
+        let nonce = BundleNonce { lane: 8, sequence: 0 };
+        let mut header = header(genesis, payer.address, nonce, now);
+        change(&mut header);
+        let bundle = sealed(key, header, &legs, &mut self.random)?;
         let bundle = signed(&self.curve, &payer.secret, bundle);
         Some(vec![Handed::new(bundle, Standing::Forged)])
+    }
+
+    /// Well sealed, and signed as if it were sealed to another key.
+    fn for_another_key(
+        &mut self,
+        genesis: &Genesis,
+        key: &PublicKey,
+        now: Height,
+    ) -> Option<EncryptedBundle> {
+        let legs = self.legs();
+        let payer = self.hostile.first()?;
+        let header = header(genesis, payer.address, BundleNonce { lane: 8, sequence: 0 }, now);
+        let mut bundle = sealed(key, header, &legs, &mut self.random)?;
+        bundle.header.key_id = KeyId::new([9; 32]);
+        Some(signed(&self.curve, &payer.secret, bundle))
+    }
+
+    /// Well sealed, in the name of another, who has not signed it.
+    fn framed(
+        &mut self,
+        genesis: &Genesis,
+        key: &PublicKey,
+        now: Height,
+    ) -> Option<EncryptedBundle> {
+        let legs = self.legs();
+        let nonce = BundleNonce { lane: 7, sequence: 0 };
+        let header = header(genesis, self.payers.first()?.address, nonce, now);
+        let bundle = sealed(key, header, &legs, &mut self.random)?;
+        Some(signed(&self.curve, &self.hostile.first()?.secret, bundle))
     }
 
     /// Two bundles for one nonce; the second pays enough more to replace the first in a pool, even when

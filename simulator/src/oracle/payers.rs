@@ -110,7 +110,8 @@ impl Payers {
             })?;
             let Some(known) = known else { continue };
             ensure(known.standing != Standing::Forged, FORGED, || {
-                format!("height {height} includes {id} of {}", known.payer)
+                let Known { payer, lane, sequence, .. } = known;
+                format!("height {height} includes {id} of {payer}, lane {lane}, nonce {sequence}")
             })?;
             let next = self.next.entry((known.payer, known.lane)).or_insert(0);
             let (expected, found) = (*next, known.sequence);

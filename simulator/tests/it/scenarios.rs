@@ -66,6 +66,7 @@ scenarios! {
     crash_one "crash-one" 0..1;
     crash_unseen "crash-unseen" 0..1;
     crash_all "crash-all" 0..3;
+    crash_locked "crash-locked" 0..1;
     crash_storm "crash-storm" 0..1;
     lost_disk "lost-disk" 0..1;
     lost_database "lost-database" 0..3;
