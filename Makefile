@@ -13,7 +13,7 @@ BIN := $(CARGO_TARGET_DIR)/release
 # The whole workspace's features, so that the devnet and the tests share one build of each dependency.
 BUILD := cargo build --release --workspace --bins --locked
 
-.PHONY: help setup build devnet test soak lint docs fuzz bench
+.PHONY: help setup build devnet test soak mutants lint docs fuzz bench
 
 help: ## What there is.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -35,6 +35,9 @@ test: build ## Every test: unit, simulator, tidy, fuzz (bounded), end to end ove
 soak: build ## The end-to-end tests over and over, and the simulator over fresh seeds, for MINUTES (60).
 	@.ci/tool cargo-nextest
 	@.ci/soak $(or $(MINUTES),60)
+
+mutants: setup ## Break each guard of the core in turn and show that an oracle sees it. ARGS='lock cursor' takes only these.
+	cargo run --release --locked -p conclave-tests --bin conclave-mutants -- $(ARGS)
 
 lint: setup ## Formatting, clippy, and the licences, bans and sources of dependencies.
 	cargo fmt --all --check
