@@ -15,7 +15,7 @@ BUILD := cargo build --release --workspace --bins --locked
 
 FORGE := PATH=$(CURDIR)/contracts/node_modules/.bin:$$PATH forge
 
-.PHONY: help setup build devnet test ts soak lint docs fuzz bench contracts contracts-audit gas
+.PHONY: help setup build devnet test ts soak mutants lint docs fuzz bench contracts contracts-audit gas
 
 help: ## What there is.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 17
@@ -40,6 +40,9 @@ ts: build ## The TypeScript client: lint, build, its tests in Node.js and Chromi
 soak: build ## The end-to-end tests over and over, and the simulator over fresh seeds, for MINUTES (60).
 	@.ci/tool cargo-nextest
 	@.ci/soak $(or $(MINUTES),60)
+
+mutants: setup ## Break each guard of the core in turn and show that an oracle sees it. ARGS='lock cursor' takes only these.
+	cargo run --release --locked -p conclave-tests --bin conclave-mutants -- $(ARGS)
 
 lint: setup ## Formatting, clippy, and the licences, bans and sources of dependencies.
 	cargo fmt --all --check

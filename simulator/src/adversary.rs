@@ -11,20 +11,27 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "what a behaviour does not distort, it passes")]
 
+mod amnesia;
 mod blocks;
+mod brink;
 mod bundles;
+mod collusion;
 mod flood;
 mod front_runner;
+mod history;
+mod impersonation;
 mod means;
 mod openings;
 mod progress;
 mod shares;
 mod silence;
+mod twins;
 mod votes;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use conclave_sequencer::Message;
+use conclave_types::{BlockId, Height, Time};
 
 pub(crate) use means::Means;
 
@@ -62,8 +69,8 @@ trait Misbehaviour {
         vec![letter]
     }
 
-    /// What it writes when it hears something.
-    fn incoming(&mut self, _means: &mut Means, _message: &Message) -> Vec<Letter> {
+    /// What it writes when it hears something, and from whom.
+    fn incoming(&mut self, _means: &mut Means, _from: u16, _message: &Message) -> Vec<Letter> {
         Vec::new()
     }
 }
@@ -101,10 +108,18 @@ impl Adversary {
     }
 
     /// What it sends because it hears `message`.
-    pub(crate) fn incoming(&mut self, message: &Message) -> Vec<Letter> {
+    pub(crate) fn incoming(&mut self, now: Time, from: u16, message: &Message) -> Vec<Letter> {
+        self.means.now = now;
         self.means.note(message);
         let Self { means, behaviours, .. } = self;
-        behaviours.iter_mut().flat_map(|behaviour| behaviour.incoming(means, message)).collect()
+        let write =
+            |behaviour: &mut Box<dyn Misbehaviour>| behaviour.incoming(means, from, message);
+        behaviours.iter_mut().flat_map(write).collect()
+    }
+
+    /// Blocks that it has opened by itself since this was last asked.
+    pub(crate) fn opened(&mut self) -> Vec<(Height, BlockId)> {
+        std::mem::take(&mut self.means.opened)
     }
 
     /// What it saw since it was last asked, for whoever it tells.
@@ -124,20 +139,33 @@ fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
     match behaviour {
         Behaviour::Silent => Box::new(silence::Silent),
         Behaviour::Partial => Box::new(silence::Partial),
+        Behaviour::Abstain => Box::new(silence::Abstain),
         Behaviour::Dawdle => Box::new(silence::Dawdle),
+        Behaviour::Brink => Box::new(brink::Brink::default()),
+        Behaviour::Amnesia => Box::new(amnesia::Amnesia::default()),
+        Behaviour::Impersonate => Box::new(impersonation::Impersonate),
         Behaviour::Equivocate => Box::new(votes::Equivocate),
         Behaviour::Parrot => Box::new(votes::Parrot),
         Behaviour::EquivocateLate => Box::new(votes::EquivocateLate),
+        Behaviour::Twins => Box::new(twins::Twins::default()),
         Behaviour::TwinBlocks => Box::new(Forger::new(Forgery::Twin)),
         Behaviour::WrongLedger => Box::new(Forger::new(Forgery::WrongLedger)),
         Behaviour::UnknownBundle => Box::new(Forger::new(Forgery::UnknownBundle)),
         Behaviour::FutureTime => Box::new(Forger::new(Forgery::FutureTime)),
         Behaviour::UnknownOrigin => Box::new(Forger::new(Forgery::UnknownOrigin)),
         Behaviour::Censor => Box::new(Forger::new(Forgery::Censor)),
+        Behaviour::EmptyBlocks => Box::new(Forger::new(Forgery::Empty)),
+        Behaviour::WrongReveal => Box::new(Forger::new(Forgery::WrongReveal)),
+        Behaviour::EdgeTime => Box::new(Forger::new(Forgery::EdgeTime)),
+        Behaviour::Disorder => Box::new(Forger::new(Forgery::Disorder)),
+        Behaviour::Replay => Box::new(Forger::new(Forgery::Replay)),
+        Behaviour::FalseHistory => Box::new(history::FalseHistory),
         Behaviour::HiddenBlock => Box::new(blocks::Hidden),
         Behaviour::WithholdShares => Box::new(shares::Withhold),
+        Behaviour::LateShares => Box::new(shares::Late),
         Behaviour::WrongShares => Box::new(shares::Wrong),
         Behaviour::PrematureShares => Box::new(shares::Premature),
+        Behaviour::Collude => Box::new(collusion::Collude::default()),
         Behaviour::FalseOpenings => Box::new(openings::FalseOpenings),
         Behaviour::Boast => Box::new(progress::Boast),
         Behaviour::Flood => Box::new(flood::Flood::default()),

@@ -30,7 +30,7 @@ macro_rules! built_in {
 }
 
 /// All of them.
-pub const BUILTINS: [Builtin; 64] = [
+pub const BUILTINS: &[Builtin] = &[
     built_in!("happy-4"),
     built_in!("happy-16"),
     built_in!("happy-100"),
@@ -42,6 +42,7 @@ pub const BUILTINS: [Builtin; 64] = [
     built_in!("crash-one"),
     built_in!("crash-unseen"),
     built_in!("crash-all"),
+    built_in!("crash-locked"),
     built_in!("crash-storm"),
     built_in!("lost-disk"),
     built_in!("lost-database"),
@@ -52,25 +53,38 @@ pub const BUILTINS: [Builtin; 64] = [
     built_in!("equivocator"),
     built_in!("equivocator-with-loss"),
     built_in!("late-equivocator"),
+    built_in!("twins"),
     built_in!("twin-blocks"),
     built_in!("parrot"),
+    built_in!("amnesiac"),
+    built_in!("impersonator"),
     built_in!("coalition"),
+    built_in!("colluders"),
     built_in!("silent"),
     built_in!("partial"),
+    built_in!("abstainer"),
     built_in!("dawdler"),
+    built_in!("brink"),
     built_in!("withheld-shares"),
+    built_in!("late-shares"),
     built_in!("wrong-shares"),
     built_in!("wrong-shares-with-loss"),
     built_in!("premature-shares"),
     built_in!("false-openings"),
     built_in!("cooperative-opening"),
     built_in!("boaster"),
+    built_in!("false-history"),
     built_in!("wrong-ledger"),
+    built_in!("wrong-reveal"),
     built_in!("unknown-bundle"),
+    built_in!("disorder"),
+    built_in!("replay"),
     built_in!("future-time"),
+    built_in!("edge-time"),
     built_in!("unknown-origin"),
     built_in!("hidden-block"),
     built_in!("censor"),
+    built_in!("empty-blocks"),
     built_in!("flood"),
     built_in!("forger"),
     built_in!("spam"),
@@ -91,6 +105,7 @@ pub const BUILTINS: [Builtin; 64] = [
     built_in!("link-churn"),
     built_in!("partial-partition"),
     built_in!("control-fork"),
+    built_in!("control-collusion"),
     built_in!("control-early-shares"),
     built_in!("control-equivocator"),
     built_in!("control-framed"),
@@ -100,5 +115,5 @@ pub const BUILTINS: [Builtin; 64] = [
 /// The scenario of a name.
 #[must_use]
 pub fn builtin(name: &str) -> Option<Builtin> {
-    BUILTINS.into_iter().find(|builtin| builtin.name == name)
+    BUILTINS.iter().copied().find(|builtin| builtin.name == name)
 }

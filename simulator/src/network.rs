@@ -70,6 +70,14 @@ impl Default for NetworkModel {
     }
 }
 
+impl NetworkModel {
+    /// Whether a round is long enough, as a rule, for everything in it to arrive.
+    pub(crate) fn is_calm(&self) -> bool {
+        let unhindered = self.up_mbit.is_none() && self.down_mbit.is_none() && self.churn.is_none();
+        unhindered && self.latency_max_ms <= 250 && self.loss_permille <= 20
+    }
+}
+
 /// Links that come and go: time is cut into periods, and in each period each direction of each link is
 /// drawn anew.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]

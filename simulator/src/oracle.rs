@@ -4,11 +4,14 @@
 //! after a crash, what is on the disk; never a validator's state. It calls none of the code it judges.
 //!
 //! ```text
-//! sent, told, handed in, on disk ─▶ votes · shares · chain · order · payers · inclusion ─▶ first violation
+//! sent, heard, told, handed in, on disk ─▶ votes · shares · chain · order · payers · inclusion ·
+//!                                         accountability ─▶ first violation; liveness ─▶ too late
 //! ```
 
+mod accountability;
 mod chain;
 mod inclusion;
+mod liveness;
 mod order;
 mod payers;
 mod shares;
@@ -22,21 +25,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use conclave_consensus::ConsensusMessage;
 use conclave_sequencer::{Event, Message, Peer, Penalty, archive};
 use conclave_types::{
-    Batch, BundleId, Digest, Genesis, Gwei, Height, PayerAddress, RevealedBlock, Time,
+    Batch, BlockId, BundleId, Digest, Genesis, Gwei, Height, PayerAddress, RevealedBlock, Time,
 };
 use sha3::{Digest as _, Keccak256};
 
 use crate::{disk::Disk, load::Handed, scenario::Loss};
 
-use self::{chain::Chain, inclusion::Inclusion, payers::Payers, shares::Shares, votes::Votes};
+use self::{
+    accountability::Accountability, chain::Chain, inclusion::Inclusion, liveness::Liveness,
+    payers::Payers, shares::Shares, votes::Votes,
+};
 
 /// Every promise that an oracle watches over.
-pub(crate) const PROMISES: [&str; 15] = [
+pub(crate) const PROMISES: [&str; 17] = [
     AGREEMENT,
     BLIND,
     CONSISTENT,
+    LOCKED,
     BLAMED,
     SLASHED,
+    ACCOUNTABLE,
     ONCE,
     DETERMINISM,
     CONTIGUITY,
@@ -52,8 +60,10 @@ pub(crate) const PROMISES: [&str; 15] = [
 const AGREEMENT: &str = "agreement";
 const BLIND: &str = "blind ordering";
 const CONSISTENT: &str = "an honest validator never contradicts itself";
+const LOCKED: &str = "an honest validator keeps its lock";
 const BLAMED: &str = "nobody honest is blamed";
 const SLASHED: &str = "nobody honest can be slashed";
+const ACCOUNTABLE: &str = "whoever contradicts itself can be convicted";
 const ONCE: &str = "a bundle is included once";
 const DETERMINISM: &str = "determinism";
 const CONTIGUITY: &str = "contiguity";
@@ -92,6 +102,8 @@ pub(crate) struct Oracle {
     chain: Chain,
     payers: Payers,
     inclusion: Inclusion,
+    accountability: Accountability,
+    liveness: Liveness,
     counters: BTreeMap<&'static str, u64>,
 }
 
@@ -101,14 +113,17 @@ impl Oracle {
     #[must_use]
     pub(crate) fn new(genesis: &Genesis, secrecy: u16, honest: BTreeSet<u16>) -> Self {
         let count = genesis.members.len();
+        let liars = count.saturating_sub(honest.len());
         Self {
             violation: None,
             trace: Keccak256::new(),
-            votes: Votes::default(),
-            shares: Shares::new(usize::from(secrecy), count.saturating_sub(honest.len())),
+            votes: Votes::new(count, liars),
+            shares: Shares::new(usize::from(secrecy), liars),
             chain: Chain::new(&honest),
             payers: Payers::new(genesis),
             inclusion: Inclusion::new(genesis),
+            accountability: Accountability::default(),
+            liveness: Liveness::default(),
             counters: BTreeMap::new(),
             honest,
         }
@@ -167,6 +182,7 @@ impl Oracle {
     pub(crate) fn crashed(&mut self, node: u16) {
         self.count("crashes");
         self.inclusion.crashed(node);
+        self.accountability.crashed(node);
     }
 
     /// A validator is about to start again from its disk.
@@ -188,7 +204,8 @@ impl Oracle {
             let Ok(Some(stored)) = archive::block(disk, height) else { continue };
             let round = stored.certificate.round.as_u32();
             let (header, ids) = (&stored.block.header, &stored.block.body.bundles);
-            self.payers.decided(header.height, ids)?;
+            self.payers.decided(header, ids)?;
+            self.chain.builds_on(header)?;
             self.chain.decided(node, header.height, stored.block.id(), ids)?;
             self.inclusion.decided(header, ids, round, &self.payers)?;
             self.chain.saw_unseen();
@@ -238,7 +255,7 @@ impl Oracle {
         self.trace_event(now, from, message.kind(), &to.to_be_bytes());
         let check = match message {
             Message::Consensus(ConsensusMessage::Vote(vote)) if vote.voter.as_u16() == from => {
-                self.inclusion.voted(now, from, vote);
+                self.inclusion.voted(from, vote);
                 self.votes.vote(from, vote)
             }
             Message::Consensus(ConsensusMessage::Proposal(proposal))
@@ -259,6 +276,47 @@ impl Oracle {
         self.note(check);
     }
 
+    /// Anyone, honest or not, sends a message.
+    pub(crate) fn shown(&mut self, now: Time, message: &Message) {
+        if let Message::Block(block) = message {
+            self.inclusion.shown(now, block);
+        }
+    }
+
+    /// A message reaches a validator. Only what a liar says for itself is looked at here.
+    pub(crate) fn heard(&mut self, node: u16, from: u16, message: &Message) {
+        let Message::Consensus(ConsensusMessage::Vote(vote)) = message else { return };
+        let liar = vote.voter.as_u16() == from && !self.honest.contains(&from);
+        if liar && self.honest.contains(&node) {
+            self.accountability.heard(node, vote, self.chain.decided_at(node));
+        }
+    }
+
+    /// A liar has opened a block by itself.
+    pub(crate) fn opened(&mut self, node: u16, height: Height, block: BlockId) {
+        let decided = self.chain.block(height) == Some(block);
+        self.note(ensure(decided, BLIND, || {
+            format!("liar {node} has opened block {block} at {height}, which nobody decided")
+        }));
+    }
+
+    /// The faults have stopped.
+    pub(crate) fn healed(&mut self) {
+        self.liveness.healed(self.chain.decided_by_any());
+    }
+
+    /// What should have happened by now, counted in rounds; none if all is well.
+    #[must_use]
+    pub(crate) fn missed(&self) -> Option<String> {
+        self.liveness.missed()
+    }
+
+    /// The run is over.
+    pub(crate) fn settle(&mut self) {
+        let check = self.accountability.settle();
+        self.note(check);
+    }
+
     /// A validator tells its subscribers something.
     pub(crate) fn event(&mut self, now: Time, node: u16, event: &Event) {
         if self.honest.contains(&node) {
@@ -271,7 +329,8 @@ impl Oracle {
         match event {
             Event::Decided { header, block, bundles, certificate } => {
                 self.trace_event(now, node, "decided", block.as_bytes());
-                self.payers.decided(header.height, bundles)?;
+                self.payers.decided(header, bundles)?;
+                self.chain.builds_on(header)?;
                 self.chain.decided(node, header.height, *block, bundles)?;
                 let round = certificate.round.as_u32();
                 self.inclusion.decided(header, bundles, round, &self.payers)
@@ -284,7 +343,8 @@ impl Oracle {
                 let offender = evidence.offender().as_u16();
                 ensure(!self.honest.contains(&offender), SLASHED, || {
                     format!("evidence against honest validator {offender}: {evidence:?}")
-                })
+                })?;
+                self.accountability.convicted(node, evidence)
             }
             Event::WrongShares { validator, height } => {
                 self.count("wrong_shares");
@@ -297,7 +357,10 @@ impl Oracle {
                 self.trace_event(now, node, detail, &height.as_u64().to_be_bytes());
                 Ok(())
             }
-            Event::Round { round, .. } => {
+            Event::Round { height, round, proposer } => {
+                if self.honest.contains(&proposer.as_u16()) {
+                    self.liveness.led(*height, round.as_u32());
+                }
                 if round.as_u32() > 0 {
                     self.count("later_rounds");
                 }
@@ -326,6 +389,7 @@ impl Oracle {
             order::drawn(block, &self.payers)?;
         }
         self.chain.revealed(node, block, digest)?;
+        self.liveness.revealed(block.height);
         order::sliced(block, batches)?;
         batches.iter().try_for_each(|batch| self.chain.batch(node, batch))
     }

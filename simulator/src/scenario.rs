@@ -163,36 +163,62 @@ pub enum Behaviour {
     Silent,
     /// Talks to half of the validators only.
     Partial,
+    /// Proposes and relays, and never votes.
+    Abstain,
     /// Sends everything late, at the edge of the timeouts.
     Dawdle,
+    /// Sends its proposals just when half of the others have given up, and learns when that is.
+    Brink,
+    /// Forgets its lock: prevotes for whatever is proposed, and proposes anew instead of again.
+    Amnesia,
+    /// Votes in the name of others, under its own signature.
+    Impersonate,
     /// Signs two votes for each step and shows them to different halves.
     Equivocate,
     /// Signs the opposite of each vote too, and sends it half a second later.
     EquivocateLate,
     /// Votes with everyone: each validator hears that it agrees.
     Parrot,
+    /// Runs on two machines with one key.
+    Twins,
     /// Proposes two blocks in each of its rounds and shows them to different halves.
     TwinBlocks,
     /// Proposes blocks that name another ledger digest.
     WrongLedger,
+    /// Proposes blocks that name another digest of what is revealed.
+    WrongReveal,
     /// Proposes blocks with a bundle that nobody has.
     UnknownBundle,
     /// Proposes blocks from the future.
     FutureTime,
+    /// Proposes blocks at the edge of what the others' clocks allow.
+    EdgeTime,
+    /// Proposes blocks with a payer's later bundles before its earlier ones.
+    Disorder,
+    /// Proposes blocks with a bundle of an earlier block in them.
+    Replay,
     /// Proposes blocks on an L1 origin that nobody has seen.
     UnknownOrigin,
     /// Announces proposals and never hands out their blocks.
     HiddenBlock,
     /// Leaves the first payer's bundles out of its blocks.
     Censor,
+    /// Leaves all bundles out of its blocks, however long they have waited.
+    EmptyBlocks,
     /// Sends no shares.
     WithholdShares,
+    /// Sends its shares when the others have asked for them, and after.
+    LateShares,
     /// Sends shares that are not of its key.
     WrongShares,
     /// Sends its shares for every block that is proposed, before anything is decided.
     PrematureShares,
+    /// Shares every proposed block with others who collude, and opens what they can together.
+    Collude,
     /// Sends openings that open nothing, asked or not.
     FalseOpenings,
+    /// Shows whoever catches up other blocks than were decided.
+    FalseHistory,
     /// Claims to be far ahead, and never delivers.
     Boast,
     /// Sends hundreds of variants of every block, and votes from far ahead.
@@ -318,6 +344,12 @@ impl Scenario {
     #[must_use]
     pub const fn faulty_max(&self) -> u16 {
         self.validators.saturating_sub(1) / 3
+    }
+
+    /// Who pools what it knows with others.
+    pub(crate) fn colluders(&self) -> Vec<u16> {
+        let collude = |b: &&Byzantine| b.behaviours.contains(&Behaviour::Collude);
+        self.byzantine.iter().filter(collude).map(|b| b.validator).collect()
     }
 
     /// The scenario with every instant drawn from the seed.

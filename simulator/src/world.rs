@@ -220,6 +220,10 @@ impl World {
                 missed = Some(self.describe_miss("the time to heal"));
                 break;
             }
+            if let Some(why) = self.oracle.missed() {
+                missed = Some(why);
+                break;
+            }
             if self.queue.len() > EVENTS_MAX {
                 missed = Some("messages breed faster than they are handled".into());
                 break;
@@ -256,6 +260,7 @@ impl World {
 
     fn finish(mut self, missed: Option<String>, cut_short: Option<CutShort>) -> Outcome {
         if self.oracle.violation().is_none() && cut_short.is_none() {
+            self.oracle.settle();
             self.compare_ledgers();
         }
         let mut counters = self.oracle.counters();
@@ -336,6 +341,9 @@ impl World {
             Happening::Healed => {
                 let by = self.now.after(Duration::from_millis(self.scenario.heal_ms));
                 self.heal = Some((by, self.oracle.decided_by_any().next()));
+                if self.scenario.network.is_calm() {
+                    self.oracle.healed();
+                }
                 self.progressed = true;
             }
         }

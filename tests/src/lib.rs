@@ -1,4 +1,7 @@
-//! Helpers for the tests that need the whole project rather than one crate: where things are.
+//! Helpers for the tests that need the whole project rather than one crate: where things are, and how
+//! its guards are broken.
+
+pub mod mutation;
 
 use std::{
     path::{Path, PathBuf},

@@ -126,7 +126,7 @@ const BINARIES: [(&str, &[&str]); 4] = [
     ("conclave-node", &["conclave"]),
     ("conclave-evm", &["conclave-evm"]),
     ("conclave-simulator", &["conclave-sim", "conclave-byzantine"]),
-    ("conclave-tests", &["conclave-byzantine"]),
+    ("conclave-tests", &["conclave-byzantine", "conclave-mutants"]),
 ];
 
 /// Package name → names of its normal and build dependencies.

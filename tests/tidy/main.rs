@@ -5,12 +5,14 @@
 //! | [`layers`]  | imports go down; the core is pure; the shipped binaries cannot misbehave; one build for all |
 //! | [`sources`] | every file says why it is there, is short, is finished; tests neither sleep nor hide |
 //! | [`docs`]    | documentation names only files and targets that exist |
+//! | [`mutations`] | every mutant still fits the guard that it breaks |
 //!
 //! Each rule is a pure function from text or a dependency graph to a list of offences, and each has
 //! a test that feeds it an offender: a rule that cannot fail enforces nothing.
 
 mod docs;
 mod layers;
+mod mutations;
 mod sources;
 
 /// Fails with one line for each offence.

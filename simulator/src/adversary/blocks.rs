@@ -23,7 +23,21 @@ pub(super) enum Forgery {
     UnknownOrigin,
     /// One payer's bundles are left out.
     Censor,
+    /// All bundles are left out, however long they have waited.
+    Empty,
+    /// Another digest of what is revealed.
+    WrongReveal,
+    /// A time just at the edge of what the others' clocks allow: some take it at once, some do not.
+    EdgeTime,
+    /// The bundles in reverse, so that a payer's later ones come before its earlier ones.
+    Disorder,
+    /// A bundle of an earlier block once more.
+    Replay,
 }
+
+/// A little more than half a second, by which a block's time may be ahead of a clock: on its way, a block
+/// gets older by the rest or it does not.
+const CLOCK_DRIFT_MAX: Duration = Duration::from_millis(520);
 
 /// Shows forged blocks instead of its own, and signs what belongs to them.
 pub(super) struct Forger {
@@ -65,9 +79,17 @@ fn change(forgery: Forgery, means: &Means, block: &mut Block) {
     match forgery {
         Forgery::Twin => header.time = header.time.after(Duration::from_micros(1)),
         Forgery::WrongLedger => header.ledger_digest = Digest::new([5; 32]),
+        Forgery::WrongReveal => header.reveal_digest = Digest::new([5; 32]),
+        Forgery::EdgeTime => header.time = header.time.after(CLOCK_DRIFT_MAX),
         Forgery::FutureTime => header.time = header.time.after(Duration::from_secs(10)),
         Forgery::UnknownOrigin => {
             header.l1_origin = L1Origin { number: 1_000, hash: Digest::new([6; 32]) };
+        }
+        Forgery::Empty => block.body.bundles.clear(),
+        Forgery::Disorder => block.body.bundles.reverse(),
+        Forgery::Replay => {
+            let here = &mut block.body.bundles;
+            here.extend(means.decided_bundle().filter(|id| !here.contains(id)));
         }
         Forgery::UnknownBundle => block.body.bundles.push(BundleId::new([8; 32])),
         Forgery::Censor => {

@@ -12,7 +12,7 @@ use super::{Letter, Means, Misbehaviour};
 pub(super) struct Forge;
 
 impl Misbehaviour for Forge {
-    fn incoming(&mut self, means: &mut Means, message: &Message) -> Vec<Letter> {
+    fn incoming(&mut self, means: &mut Means, _: u16, message: &Message) -> Vec<Letter> {
         let Message::Bundles(bundles) = message else { return Vec::new() };
         means.count("forged_bundles");
         let forged = Message::Bundles(forged(bundles));

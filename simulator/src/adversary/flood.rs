@@ -18,7 +18,7 @@ pub(super) struct Flood {
 }
 
 impl Misbehaviour for Flood {
-    fn incoming(&mut self, means: &mut Means, message: &Message) -> Vec<Letter> {
+    fn incoming(&mut self, means: &mut Means, _: u16, message: &Message) -> Vec<Letter> {
         let Message::Block(block) = message else { return Vec::new() };
         if !self.flooded.insert(block.header.height) {
             return Vec::new();

@@ -24,7 +24,7 @@ impl Misbehaviour for FrontRun {
         vec![letter]
     }
 
-    fn incoming(&mut self, means: &mut Means, message: &Message) -> Vec<Letter> {
+    fn incoming(&mut self, means: &mut Means, _from: u16, message: &Message) -> Vec<Letter> {
         Self::show(means, message);
         Vec::new()
     }

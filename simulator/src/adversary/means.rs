@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use conclave_consensus::{SignedProposal, SignedVote};
-use conclave_encryption::{PublicKey, SealedBlock};
+use conclave_encryption::{Packing, PublicKey, SealedBlock};
 use conclave_sequencer::{Identity, Message, ShareMessage, capsule_point};
 use conclave_types::{
-    Block, BlockId, BundleId, EncryptedBundle, Epoch, G1Bytes, Genesis, PayerAddress,
-    SignatureBytes, ValidatorIndex, digest::SigningDomain,
+    Block, BlockId, BundleId, EncryptedBundle, Epoch, G1Bytes, Genesis, Height, PayerAddress,
+    SignatureBytes, Time, ValidatorIndex, digest::SigningDomain,
 };
 use ed25519_dalek::Signer as _;
 
@@ -24,17 +24,27 @@ pub(crate) struct Means {
     pub(crate) validators: u16,
     /// The payer whom a censor dislikes.
     pub(crate) victim: Option<PayerAddress>,
+    /// What time it is by its clock.
+    pub(crate) now: Time,
+    /// The genesis of the network.
+    pub(crate) genesis: Arc<Genesis>,
+    /// Its keys.
+    pub(crate) identity: Identity,
+    /// Who is in league with it, itself included.
+    pub(crate) fellows: Vec<u16>,
+    /// Blocks that it has opened by itself since it was last asked.
+    pub(crate) opened: Vec<(Height, BlockId)>,
     /// Its dice.
     pub(crate) random: Random,
     /// What it did.
     pub(crate) counters: BTreeMap<&'static str, u64>,
     /// What it has to tell a searcher; the world takes it after each step.
     pub(super) sighted: Vec<Sighting>,
-    identity: Identity,
     domain: SigningDomain,
     key: PublicKey,
     bundles: BTreeMap<BundleId, Arc<EncryptedBundle>>,
-    openings: BTreeMap<BlockId, usize>,
+    blocks: BTreeMap<BlockId, Arc<Block>>,
+    decided_bundle: Option<BundleId>,
 }
 
 impl Means {
@@ -51,15 +61,34 @@ impl Means {
             index,
             validators: u16::try_from(genesis.members.len()).unwrap_or(u16::MAX),
             victim: None,
+            now: genesis.time,
+            genesis: Arc::new(genesis.clone()),
+            identity: identity.clone(),
+            fellows: Vec::new(),
+            opened: Vec::new(),
             random,
             counters: BTreeMap::new(),
             sighted: Vec::new(),
-            identity: identity.clone(),
             domain: SigningDomain::of(genesis),
             key: key.clone(),
             bundles: BTreeMap::new(),
-            openings: BTreeMap::new(),
+            blocks: BTreeMap::new(),
+            decided_bundle: None,
         }
+    }
+
+    /// With a payer whom a censor dislikes.
+    #[must_use]
+    pub(crate) const fn against(mut self, victim: Option<PayerAddress>) -> Self {
+        self.victim = victim;
+        self
+    }
+
+    /// In league with others.
+    #[must_use]
+    pub(crate) fn with(mut self, fellows: Vec<u16>) -> Self {
+        self.fellows = fellows;
+        self
     }
 
     /// Counts a misdeed.
@@ -88,9 +117,14 @@ impl Means {
                     self.bundles.insert(bundle.id(), Arc::clone(bundle));
                 }
             }
-            Message::Block(block) if self.openings.len() < MEMORY => {
-                let count = block.body.bundles.len().saturating_add(1);
-                self.openings.insert(block.id(), count);
+            Message::Block(block) if self.blocks.len() < MEMORY => {
+                self.blocks.insert(block.id(), Arc::clone(block));
+            }
+            // Its own core shares what it has decided.
+            Message::Shares(shares) if shares.validator.as_u16() == self.index => {
+                let block = self.blocks.get(&shares.block);
+                let bundle = block.and_then(|block| block.body.bundles.first().copied());
+                self.decided_bundle = bundle.or(self.decided_bundle);
             }
             _ => {}
         }
@@ -105,7 +139,19 @@ impl Means {
     /// How many openings a block that went by has.
     #[must_use]
     pub(crate) fn opening_count(&self, id: &BlockId) -> Option<usize> {
-        self.openings.get(id).copied()
+        self.blocks.get(id).map(|block| block.body.bundles.len().saturating_add(1))
+    }
+
+    /// A block that went by.
+    #[must_use]
+    pub(crate) fn block(&self, id: &BlockId) -> Option<&Arc<Block>> {
+        self.blocks.get(id)
+    }
+
+    /// A bundle of the newest decided block that had one.
+    #[must_use]
+    pub(crate) const fn decided_bundle(&self) -> Option<BundleId> {
+        self.decided_bundle
     }
 
     /// Its own vote for another block, signed.
@@ -126,18 +172,29 @@ impl Means {
         other
     }
 
-    /// Its real shares for a block whose bundles it knows.
+    /// A block whose bundles it knows, as it is opened.
     #[must_use]
-    pub(crate) fn shares_of(&self, block: &Block) -> Option<Message> {
+    pub(crate) fn sealed(&self, block: &Block) -> Option<SealedBlock> {
         let points: Option<Vec<G1Bytes>> = block
             .body
             .bundles
             .iter()
             .map(|id| self.bundle(id).and_then(|bundle| capsule_point(bundle)))
             .collect();
+        SealedBlock::new(&self.key, block.header.height, block.id(), &points?).ok()
+    }
+
+    /// How the key is shared.
+    #[must_use]
+    pub(crate) fn packing(&self) -> Packing {
+        self.key.packing()
+    }
+
+    /// Its real shares for a block whose bundles it knows.
+    #[must_use]
+    pub(crate) fn shares_of(&self, block: &Block) -> Option<Message> {
+        let shares = self.sealed(block)?.share(self.identity.secret_share.as_ref()?, self.index);
         let (height, id) = (block.header.height, block.id());
-        let sealed = SealedBlock::new(&self.key, height, id, &points?).ok()?;
-        let shares = sealed.share(self.identity.secret_share.as_ref()?, self.index);
         let message = ShareMessage {
             epoch: block.header.epoch,
             height,

@@ -1,4 +1,6 @@
-//! Decryption shares that are withheld, wrong, or sent before the decision.
+//! Decryption shares that are withheld, late, wrong, or sent before the decision.
+
+use std::time::Duration;
 
 use conclave_sequencer::Message;
 use conclave_types::G1Bytes;
@@ -26,6 +28,20 @@ impl Misbehaviour for Withhold {
     }
 }
 
+/// Sends its shares when the others have asked for them, and after.
+pub(super) struct Late;
+
+impl Misbehaviour for Late {
+    fn outgoing(&mut self, means: &mut Means, mut letter: Letter) -> Vec<Letter> {
+        if matches!(letter.message, Message::Shares(_)) {
+            means.count("late_shares");
+            let delay = Duration::from_millis(means.random.below(3_000));
+            letter.delay = letter.delay.saturating_add(delay);
+        }
+        vec![letter]
+    }
+}
+
 /// Sends points that are not its shares.
 pub(super) struct Wrong;
 
@@ -45,7 +61,7 @@ impl Misbehaviour for Wrong {
 pub(super) struct Premature;
 
 impl Misbehaviour for Premature {
-    fn incoming(&mut self, means: &mut Means, message: &Message) -> Vec<Letter> {
+    fn incoming(&mut self, means: &mut Means, _: u16, message: &Message) -> Vec<Letter> {
         let Message::Block(block) = message else { return Vec::new() };
         let Some(shares) = means.shares_of(block) else { return Vec::new() };
         means.count("premature_shares");

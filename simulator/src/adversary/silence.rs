@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use conclave_consensus::ConsensusMessage;
+use conclave_sequencer::Message;
+
 use super::{Letter, Means, Misbehaviour};
 
 /// Sends nothing at all.
@@ -24,6 +27,19 @@ impl Misbehaviour for Partial {
         }
         means.count("withheld_messages");
         Vec::new()
+    }
+}
+
+/// Proposes and relays, and never votes.
+pub(super) struct Abstain;
+
+impl Misbehaviour for Abstain {
+    fn outgoing(&mut self, means: &mut Means, letter: Letter) -> Vec<Letter> {
+        if matches!(letter.message, Message::Consensus(ConsensusMessage::Vote(_))) {
+            means.count("withheld_votes");
+            return Vec::new();
+        }
+        vec![letter]
     }
 }
 

@@ -55,7 +55,7 @@ impl Misbehaviour for EquivocateLate {
 pub(super) struct Parrot;
 
 impl Misbehaviour for Parrot {
-    fn incoming(&mut self, means: &mut Means, message: &Message) -> Vec<Letter> {
+    fn incoming(&mut self, means: &mut Means, _: u16, message: &Message) -> Vec<Letter> {
         let Message::Consensus(ConsensusMessage::Vote(vote)) = message else { return Vec::new() };
         let to = vote.voter.as_u16();
         if to == means.index {

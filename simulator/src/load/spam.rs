@@ -1,5 +1,5 @@
 //! What a hostile user hands in: ciphertexts of others under its own name, other prices, junk, bundles
-//! that nobody pays for, two for one nonce.
+//! that nobody pays for, oversized ones, two for one nonce, legs that spoil their siblings.
 
 use conclave_encryption::PublicKey;
 use conclave_types::{
@@ -10,11 +10,13 @@ use super::{Handed, Load, Standing, header, sealed, signed};
 
 /// A rollup that is not registered.
 const NOWHERE: RollupId = RollupId::new(404);
+/// By how much an oversized bundle is longer than it should be.
+const OVERSIZE: usize = 200_000;
 
 impl Load {
     /// One or two hostile bundles. None before there is anything to steal from.
     pub(crate) fn spam(&mut self, genesis: &Genesis, key: &PublicKey, now: Height) -> Vec<Handed> {
-        let kind = self.random.below(11);
+        let kind = self.random.below(14);
         let victim = self.victim();
         let forged = |bundle| vec![Handed::new(bundle, Standing::Forged)];
         let made = match (kind, victim) {
@@ -27,10 +29,12 @@ impl Load {
                 Some(vec![Handed { id: victim.id(), bundle: victim, standing: Standing::Dud }])
             }
             (5, _) => self.unpaid(genesis, key, now).map(forged),
-            (6, _) => self.own(genesis, key, now, |header| header.key_id = KeyId::new([9; 32])),
+            (6, _) => self.for_another_key(genesis, key, now).map(forged),
             (7, _) => self.own(genesis, key, now, |header| header.valid_until = Height::ZERO),
             (8, _) => self.own(genesis, key, now, |header| header.max_fee = Gwei::new(1)),
             (9, _) => self.rivals(genesis, key, now),
+            (10, _) => self.oversized(genesis, key, now).map(forged),
+            (11, _) => self.framed(genesis, key, now).map(forged),
             _ => self.dud(genesis, key, now).map(|bundle| vec![Handed::new(bundle, Standing::Dud)]),
         };
         made.unwrap_or_default()
@@ -73,7 +77,7 @@ impl Load {
         Some(signed(&self.curve, &pauper.secret, bundle))
     }
 
-    /// Well sealed, changed, and signed as changed.
+    /// Well sealed and signed, under a header that asks for what it cannot have.
     fn own(
         &mut self,
         genesis: &Genesis,
@@ -83,11 +87,41 @@ impl Load {
     ) -> Option<Vec<Handed>> {
         let legs = self.legs();
         let payer = self.hostile.first()?;
-        let header = header(genesis, payer.address, BundleNonce { lane: 8, sequence: 0 }, now);
-        let mut bundle = sealed(key, header, &legs, &mut self.random)?;
-        change(&mut bundle.header);
+        let nonce = BundleNonce { lane: 8, sequence: 0 };
+        let mut header = header(genesis, payer.address, nonce, now);
+        change(&mut header);
+        let bundle = sealed(key, header, &legs, &mut self.random)?;
         let bundle = signed(&self.curve, &payer.secret, bundle);
         Some(vec![Handed::new(bundle, Standing::Forged)])
+    }
+
+    /// Well sealed, and signed as if it were sealed to another key.
+    fn for_another_key(
+        &mut self,
+        genesis: &Genesis,
+        key: &PublicKey,
+        now: Height,
+    ) -> Option<EncryptedBundle> {
+        let legs = self.legs();
+        let payer = self.hostile.first()?;
+        let header = header(genesis, payer.address, BundleNonce { lane: 8, sequence: 0 }, now);
+        let mut bundle = sealed(key, header, &legs, &mut self.random)?;
+        bundle.header.key_id = KeyId::new([9; 32]);
+        Some(signed(&self.curve, &payer.secret, bundle))
+    }
+
+    /// Well sealed, in the name of another, who has not signed it.
+    fn framed(
+        &mut self,
+        genesis: &Genesis,
+        key: &PublicKey,
+        now: Height,
+    ) -> Option<EncryptedBundle> {
+        let legs = self.legs();
+        let nonce = BundleNonce { lane: 7, sequence: 0 };
+        let header = header(genesis, self.payers.first()?.address, nonce, now);
+        let bundle = sealed(key, header, &legs, &mut self.random)?;
+        Some(signed(&self.curve, &self.hostile.first()?.secret, bundle))
     }
 
     /// Two bundles for one nonce; the second pays enough more to replace the first in a pool, even when
@@ -107,13 +141,33 @@ impl Load {
         Some(rivals)
     }
 
-    /// Well sealed and paid for, with a leg to nowhere.
+    /// Well sealed and paid for, with a leg that takes its good siblings with it: to nowhere, or a second
+    /// one to the same rollup.
     fn dud(&mut self, genesis: &Genesis, key: &PublicKey, now: Height) -> Option<EncryptedBundle> {
+        let (mut legs, again) = (self.legs(), self.random.chance(500));
+        let rollup = if again { legs.first()?.rollup } else { NOWHERE };
+        legs.push(Leg { rollup, transaction: b"not to be".to_vec() });
         let payer = self.hostile.first_mut()?;
         let nonce = payer.nonce(0)?;
         let header = header(genesis, payer.address, nonce, now);
-        let legs = [Leg { rollup: NOWHERE, transaction: b"to nowhere".to_vec() }];
         let bundle = sealed(key, header, &legs, &mut self.random)?;
+        Some(signed(&self.curve, &payer.secret, bundle))
+    }
+
+    /// Longer than any padding makes it, and signed like that.
+    fn oversized(
+        &mut self,
+        genesis: &Genesis,
+        key: &PublicKey,
+        now: Height,
+    ) -> Option<EncryptedBundle> {
+        let legs = self.legs();
+        let payer = self.hostile.first()?;
+        let header = header(genesis, payer.address, BundleNonce { lane: 9, sequence: 0 }, now);
+        let mut bundle = sealed(key, header, &legs, &mut self.random)?;
+        bundle.body.extend_from_slice(&[0; OVERSIZE]);
+        bundle.header.body_bytes = u32::try_from(bundle.body.len()).ok()?;
+        bundle.header.max_fee = Gwei::new(u64::MAX);
         Some(signed(&self.curve, &payer.secret, bundle))
     }
 }

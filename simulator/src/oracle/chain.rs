@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use conclave_sequencer::archive;
-use conclave_types::{Batch, BlockId, BundleId, Digest, Height, RevealedBlock, RollupId};
+use conclave_types::{
+    Batch, BlockHeader, BlockId, BundleId, Digest, Height, RevealedBlock, RollupId,
+};
 use sha3::{Digest as _, Keccak256};
 
 use super::{AGREEMENT, CONTIGUITY, Check, DETERMINISM, DURABLE, ONCE, ensure};
@@ -101,6 +103,19 @@ impl Chain {
         }
         let distinct: BTreeSet<_> = bundles.iter().collect();
         ensure(distinct.len() == bundles.len(), ONCE, || format!("a bundle twice at {height}"))
+    }
+
+    /// What a decided block says of the reveal that it builds on, if anyone has told that reveal.
+    pub(super) fn builds_on(&self, header: &BlockHeader) -> Check {
+        let (at, found) = (header.revealed_height, header.reveal_digest);
+        let told = if at == Height::ZERO { Some(Digest::ZERO) } else { self.digest(at) };
+        ensure(told.is_none_or(|told| told == found), DETERMINISM, || {
+            format!("height {} names another digest of the reveal at {at}", header.height)
+        })
+    }
+
+    fn digest(&self, height: Height) -> Option<Digest> {
+        self.digests.get(&height).copied()
     }
 
     pub(super) fn revealed(&mut self, node: u16, block: &RevealedBlock, digest: Digest) -> Check {

@@ -1,5 +1,5 @@
 //! No censorship for long: a block with room that is decided in round 0 omits nothing that more than
-//! f honest validators had held for the inclusion delay when they voted.
+//! f honest validators had held for the inclusion delay before anyone could see it.
 //!
 //! Enough to break the promise: a quorum of prevotes that would not be one without those of honest
 //! validators who should have withheld theirs.
@@ -10,13 +10,9 @@ use std::{
 };
 
 use conclave_consensus::SignedVote;
-use conclave_types::{BlockHeader, BlockId, BundleId, Genesis, Height, Time, VoteKind};
+use conclave_types::{Block, BlockHeader, BlockId, BundleId, Genesis, Height, Time, VoteKind};
 
 use super::{Check, INCLUSION, ensure, payers::Payers};
-
-/// A validator may have looked at the block some time before it voted: at most until it stopped waiting
-/// for the proposal.
-const SLACK: Duration = Duration::from_millis(2_500);
 
 /// Who has held what since when, and who voted for what when.
 #[derive(Debug)]
@@ -27,7 +23,9 @@ pub(super) struct Inclusion {
     lag_max: u64,
     delay: Duration,
     held: BTreeMap<u16, BTreeMap<BundleId, Time>>,
-    prevoted: BTreeMap<(Height, BlockId), BTreeMap<u16, Time>>,
+    /// When each block was first sent to anyone: nobody looked at it before.
+    shown: BTreeMap<(Height, BlockId), Time>,
+    prevoted: BTreeMap<(Height, BlockId), BTreeSet<u16>>,
     checked: BTreeSet<Height>,
 }
 
@@ -39,8 +37,9 @@ impl Inclusion {
             bundles_max: usize::try_from(limits.block_bundles_max).unwrap_or(usize::MAX),
             bytes_max: u64::from(limits.block_bytes_max),
             lag_max: limits.reveal_lag_max.as_u64(),
-            delay: Duration::from_millis(timing.inclusion_delay_ms).saturating_add(SLACK),
+            delay: Duration::from_millis(timing.inclusion_delay_ms),
             held: BTreeMap::new(),
+            shown: BTreeMap::new(),
             prevoted: BTreeMap::new(),
             checked: BTreeSet::new(),
         }
@@ -55,13 +54,17 @@ impl Inclusion {
         self.held.remove(&node);
     }
 
-    pub(super) fn voted(&mut self, now: Time, node: u16, vote: &SignedVote) {
+    /// Somebody, honest or not, sends a block.
+    pub(super) fn shown(&mut self, now: Time, block: &Block) {
+        self.shown.entry((block.header.height, block.id())).or_insert(now);
+    }
+
+    pub(super) fn voted(&mut self, node: u16, vote: &SignedVote) {
         if vote.kind == VoteKind::Prevote
             && vote.round.as_u32() == 0
             && let Some(block) = vote.block
         {
-            let votes = self.prevoted.entry((vote.height, block)).or_default();
-            votes.entry(node).or_insert(now);
+            self.prevoted.entry((vote.height, block)).or_default().insert(node);
         }
     }
 
@@ -75,25 +78,29 @@ impl Inclusion {
         let first = self.checked.insert(header.height);
         let keep = (header.height, BlockId::ZERO);
         self.prevoted = self.prevoted.split_off(&keep);
+        self.shown = self.shown.split_off(&keep);
         let bytes: u64 = bundles.iter().map(|id| payers.bytes(id)).sum();
         let has_room = bundles.len() < self.bundles_max / 2 && bytes < self.bytes_max / 2;
         let lags = header.height.above(header.revealed_height).as_u64() > self.lag_max;
         if !first || round != 0 || !has_room || lags {
             return Ok(());
         }
-        let Some(votes) = self.prevoted.get(&(header.height, header.id())) else { return Ok(()) };
+        let key = (header.height, header.id());
+        let (Some(votes), Some(shown)) = (self.prevoted.get(&key), self.shown.get(&key)) else {
+            return Ok(());
+        };
         let quorum = self.validators.saturating_mul(2) / 3 + 1;
         for (id, known) in payers.waiting() {
             // The block's own bundles are already counted: this one would be next behind them.
             if payers.next(known.payer, known.lane) != known.sequence {
                 continue;
             }
-            let too_long = |(node, at): &(&u16, &Time)| {
-                let since = self.held.get(node).and_then(|held| held.get(id));
-                since.is_some_and(|since| at.since(*since) > self.delay)
+            let too_long = |node: &&u16| {
+                let since = self.held.get(*node).and_then(|held| held.get(id));
+                since.is_some_and(|since| shown.since(*since) > self.delay)
             };
             let should_withhold = votes.iter().filter(too_long).count();
-            let silent = self.held.iter().filter(|(node, _)| !votes.contains_key(node));
+            let silent = self.held.iter().filter(|(node, _)| !votes.contains(*node));
             let silent = silent.filter(|(_, held)| held.contains_key(id)).count();
             let others = self.validators.saturating_sub(should_withhold).saturating_sub(silent);
             ensure(others >= quorum || should_withhold == 0, INCLUSION, || {

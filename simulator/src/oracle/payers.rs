@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 
 use conclave_types::{
-    BundleId, FeeParams, Genesis, Gwei, Height, Outcome, PayerAddress, RevealedBlock,
+    BlockHeader, BundleId, Digest, FeeParams, Genesis, Gwei, Height, Outcome, PayerAddress,
+    RevealedBlock,
 };
+use sha3::{Digest as _, Keccak256};
 
-use super::{Check, FORGED, PAID, WHOLE, ensure};
+use super::{Check, DETERMINISM, FORGED, PAID, WHOLE, ensure};
 use crate::load::{Handed, Standing};
 
 /// A bundle as its user knows it.
@@ -30,6 +32,8 @@ pub(super) struct Payers {
     included: BTreeMap<BundleId, Height>,
     next: BTreeMap<(PayerAddress, u64), u64>,
     decided: Height,
+    /// The hash chain over all charges so far.
+    ledger: Digest,
 }
 
 impl Payers {
@@ -43,6 +47,7 @@ impl Payers {
             included: BTreeMap::new(),
             next: BTreeMap::new(),
             decided: Height::ZERO,
+            ledger: hash(&[b"conclave/ledger-genesis/v1", genesis.network_id().as_bytes()]),
         }
     }
 
@@ -91,11 +96,13 @@ impl Payers {
     }
 
     /// A height was decided; what it includes is looked at once.
-    pub(super) fn decided(&mut self, height: Height, bundles: &[BundleId]) -> Check {
+    pub(super) fn decided(&mut self, header: &BlockHeader, bundles: &[BundleId]) -> Check {
+        let height = header.height;
         if height != self.decided.next() {
             return Ok(());
         }
         self.decided = height;
+        let mut charges = Vec::new();
         for id in bundles {
             let known = self.known.get(id);
             ensure(known.is_some(), FORGED, || {
@@ -103,12 +110,17 @@ impl Payers {
             })?;
             let Some(known) = known else { continue };
             ensure(known.standing != Standing::Forged, FORGED, || {
-                format!("height {height} includes {id} of {}", known.payer)
+                let Known { payer, lane, sequence, .. } = known;
+                format!("height {height} includes {id} of {payer}, lane {lane}, nonce {sequence}")
             })?;
             let next = self.next.entry((known.payer, known.lane)).or_insert(0);
             let (expected, found) = (*next, known.sequence);
             *next = expected.saturating_add(1);
             self.included.insert(*id, height);
+            charges.extend_from_slice(known.payer.as_bytes());
+            for number in [known.lane, known.sequence, known.charge] {
+                charges.extend_from_slice(&number.to_be_bytes());
+            }
             ensure(expected == found, PAID, || {
                 format!(
                     "height {height}, payer {}: nonce {found} where {expected} is next",
@@ -116,7 +128,14 @@ impl Payers {
                 )
             })?;
         }
-        Ok(())
+        let count = u64::try_from(bundles.len()).unwrap_or(u64::MAX).to_be_bytes();
+        let at = height.as_u64().to_be_bytes();
+        let before = self.ledger;
+        self.ledger = hash(&[b"conclave/ledger/v1", before.as_bytes(), &at, &count, &charges]);
+        let found = header.ledger_digest;
+        ensure(found == before, DETERMINISM, || {
+            format!("height {height} names ledger digest {found} where {before} follows")
+        })
     }
 
     /// What is inside is what was sealed.
@@ -166,4 +185,12 @@ impl Payers {
             format!("validator {node}, height {at}: payer {payer} has {found}, expected {expected}")
         })
     }
+}
+
+fn hash(parts: &[&[u8]]) -> Digest {
+    let mut hasher = Keccak256::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    Digest::new(hasher.finalize().into())
 }

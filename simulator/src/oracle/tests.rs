@@ -61,8 +61,15 @@ fn header(height: u64, salt: u64) -> BlockHeader {
         bundle_count: 0,
         revealed_height: Height::new(height - 1),
         reveal_digest: Digest::ZERO,
-        ledger_digest: Digest::ZERO,
+        ledger_digest: genesis_ledger(),
     }
+}
+
+/// The ledger digest before the first block.
+fn genesis_ledger() -> Digest {
+    let network = genesis().network_id();
+    let bytes = [b"conclave/ledger-genesis/v1".as_slice(), network.as_bytes()].concat();
+    Digest::new(Keccak256::digest(bytes).into())
 }
 
 fn decided(header: &BlockHeader, bundles: &[BundleId]) -> Event {
@@ -301,6 +308,17 @@ fn a_share_before_the_senders_own_decision_breaks_blindness() {
 }
 
 #[test]
+fn a_block_that_liars_open_before_it_is_decided_is_seen() {
+    let header = header(1, 5);
+    let mut oracle = oracle();
+    oracle.event(START, 0, &decided(&header, &[]));
+    oracle.opened(3, header.height, header.id());
+    assert_eq!(promise(&oracle), None, "what is decided may be opened");
+    oracle.opened(3, header.height, BlockId::new([1; 32]));
+    assert_eq!(promise(&oracle), Some(BLIND));
+}
+
+#[test]
 fn two_votes_at_one_position_are_seen_across_a_crash() {
     let mut oracle = oracle();
     send_vote(&mut oracle, START, vote(VoteKind::Precommit, 0, None));
@@ -337,13 +355,16 @@ fn evidence_or_blame_against_the_honest_is_seen() {
 #[test]
 fn a_block_that_omits_what_its_voters_held_too_long_is_seen() {
     let delay = Duration::from_millis(Params::default().timing.inclusion_delay_ms);
-    let cases = [(Duration::from_millis(2_600), Some(INCLUSION)), (Duration::ZERO, None)];
+    let cases = [(Duration::from_millis(1), Some(INCLUSION)), (Duration::ZERO, None)];
     for (beyond, expected) in cases {
         let mut oracle = oracle();
         let bundle = handed(0);
         oracle.handed_in(&bundle);
         let block = header(1, 5);
         let voted = START.after(delay).after(beyond);
+        let body = conclave_types::BlockBody { parent_certificate: None, bundles: Vec::new() };
+        let shown = conclave_types::Block { header: block.clone(), body };
+        oracle.shown(voted, &Message::Block(Arc::new(shown)));
         for node in 0..3 {
             oracle.event(START, node, &Event::Admitted { bundle: bundle.id });
             send_vote(&mut oracle, voted, vote(VoteKind::Prevote, node, Some(block.id())));
@@ -351,6 +372,114 @@ fn a_block_that_omits_what_its_voters_held_too_long_is_seen() {
         oracle.event(voted, 0, &decided(&block, &[]));
         assert_eq!(promise(&oracle), expected);
     }
+}
+
+fn in_round(vote: SignedVote, round: u32) -> SignedVote {
+    SignedVote { round: Round::new(round), ..vote }
+}
+
+#[test]
+fn a_prevote_against_ones_own_lock_is_seen_unless_a_later_quorum_frees_it() {
+    let (first, second) = (Some(BlockId::new([1; 32])), Some(BlockId::new([2; 32])));
+    let (prevote, precommit) = (VoteKind::Prevote, VoteKind::Precommit);
+    let mut oracle = oracle();
+    send_vote(&mut oracle, START, vote(precommit, 0, first));
+    send_vote(&mut oracle, START, in_round(vote(prevote, 0, first), 1));
+    send_vote(&mut oracle, START, in_round(vote(prevote, 0, None), 2));
+    assert_eq!(promise(&oracle), None, "it votes for its lock, or for nothing");
+    for voter in 1..4 {
+        send_vote(&mut oracle, START, in_round(vote(prevote, voter, second), 2));
+    }
+    send_vote(&mut oracle, START, in_round(vote(prevote, 0, second), 3));
+    assert_eq!(promise(&oracle), None, "a quorum in round 2 frees it");
+
+    let mut oracle = self::oracle();
+    send_vote(&mut oracle, START, vote(precommit, 0, first));
+    for voter in 1..3 {
+        send_vote(&mut oracle, START, in_round(vote(prevote, voter, second), 1));
+    }
+    oracle.crashed(0);
+    send_vote(&mut oracle, START, in_round(vote(prevote, 0, second), 2));
+    assert_eq!(promise(&oracle), Some(LOCKED), "two are no quorum");
+}
+
+#[test]
+fn a_header_that_names_another_state_breaks_determinism() {
+    let mut oracle = oracle();
+    let wrong = BlockHeader { ledger_digest: Digest::new([1; 32]), ..header(1, 5) };
+    oracle.event(START, 0, &decided(&wrong, &[]));
+    assert_eq!(promise(&oracle), Some(DETERMINISM), "of the ledger");
+
+    let mut oracle = self::oracle();
+    let wrong = BlockHeader { reveal_digest: Digest::new([1; 32]), ..header(1, 5) };
+    oracle.event(START, 0, &decided(&wrong, &[]));
+    assert_eq!(promise(&oracle), Some(DETERMINISM), "of what is revealed");
+}
+
+/// An oracle for which validator 3 is a liar, of whom validator 0 has heard two votes.
+fn with_an_equivocator(height: u64) -> (Oracle, Evidence) {
+    let mut oracle = Oracle::new(&genesis(), 2, (0..3).collect());
+    let (prevote, other) = (VoteKind::Prevote, Some(BlockId::new([1; 32])));
+    let sayings = [vote(prevote, 3, None), vote(prevote, 3, other)];
+    let [first, second] = sayings.map(|vote| SignedVote { height: Height::new(height), ..vote });
+    for vote in [&first, &second] {
+        oracle.heard(0, 3, &Message::Consensus(ConsensusMessage::Vote(vote.clone())));
+    }
+    (oracle, Evidence::Votes(first, second))
+}
+
+#[test]
+fn an_equivocator_that_gets_away_is_seen() {
+    let (mut oracle, _) = with_an_equivocator(1);
+    oracle.settle();
+    assert_eq!(promise(&oracle), Some(ACCOUNTABLE));
+
+    let (mut oracle, evidence) = with_an_equivocator(1);
+    oracle.event(START, 0, &Event::Equivocation(Box::new(evidence)));
+    oracle.settle();
+    assert_eq!(promise(&oracle), None, "it is convicted");
+
+    let (mut oracle, _) = with_an_equivocator(1);
+    oracle.crashed(0);
+    oracle.settle();
+    assert_eq!(promise(&oracle), None, "who heard it is gone");
+
+    let (mut oracle, _) = with_an_equivocator(90);
+    oracle.settle();
+    assert_eq!(promise(&oracle), None, "nobody keeps what is so far ahead");
+}
+
+#[test]
+fn evidence_that_convicts_nobody_is_seen() {
+    let (mut oracle, _) = with_an_equivocator(1);
+    let same = vote(VoteKind::Prevote, 3, None);
+    let evidence = Evidence::Votes(same.clone(), same);
+    oracle.event(START, 0, &Event::Equivocation(Box::new(evidence)));
+    assert_eq!(promise(&oracle), Some(ACCOUNTABLE));
+}
+
+#[test]
+fn ten_honest_rounds_without_a_block_after_the_faults_are_too_many() {
+    let round = |height: u64, round: u32, proposer: u16| Event::Round {
+        height: Height::new(height),
+        round: Round::new(round),
+        proposer: ValidatorIndex::new(proposer),
+    };
+    let mut oracle = Oracle::new(&genesis(), 2, (0..3).collect());
+    oracle.healed();
+    for number in 0..10 {
+        oracle.event(START, 0, &round(1, number, 0));
+        oracle.event(START, 1, &round(1, number, 0));
+        oracle.event(START, 0, &round(1, 100 + number, 3));
+    }
+    assert_eq!(oracle.missed(), None, "the tenth is not over, and a liar's rounds do not count");
+    oracle.event(START, 0, &round(1, 10, 1));
+    assert!(oracle.missed().is_some());
+    oracle.event(START, 0, &decided(&header(1, 5), &[]));
+    assert!(oracle.missed().is_some(), "decided is not revealed");
+    let (block, batches) = revealed(&header(1, 5), &[]);
+    reveal(&mut oracle, block, batches);
+    assert_eq!(oracle.missed(), None);
 }
 
 #[test]

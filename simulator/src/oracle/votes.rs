@@ -1,11 +1,12 @@
-//! An honest validator never signs two statements for one position, whatever happens to it in between.
+//! An honest validator never signs two statements for one position, whatever happens to it in between;
+//! and once it has precommitted to a block, it prevotes for another only after a later quorum did.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use conclave_consensus::{SignedProposal, SignedVote};
 use conclave_types::{BlockId, Height, Round, VoteKind};
 
-use super::{CONSISTENT, Check, ensure};
+use super::{CONSISTENT, Check, LOCKED, ensure};
 
 /// What a vote or proposal says at its position: block, and round of the polka.
 type Saying = (Option<BlockId>, Option<u32>);
@@ -14,18 +15,66 @@ type Saying = (Option<BlockId>, Option<u32>);
 type Position = (u16, Height, u32, u8);
 
 /// Everything that honest validators have signed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Votes {
+    quorum: usize,
+    liars: usize,
     sayings: BTreeMap<Position, Saying>,
+    prevoters: BTreeMap<(Height, u32, BlockId), BTreeSet<u16>>,
+    locks: BTreeMap<u16, (Height, u32, BlockId)>,
 }
 
 impl Votes {
+    /// `liars` out of `validators` are taken to vote for everything.
+    pub(super) fn new(validators: usize, liars: usize) -> Self {
+        Self {
+            quorum: validators.saturating_mul(2) / 3 + 1,
+            liars,
+            sayings: BTreeMap::new(),
+            prevoters: BTreeMap::new(),
+            locks: BTreeMap::new(),
+        }
+    }
+
     pub(super) fn vote(&mut self, from: u16, vote: &SignedVote) -> Check {
-        let kind = match vote.kind {
+        let (height, round) = (vote.height, vote.round.as_u32());
+        let code = match vote.kind {
             VoteKind::Prevote => 1,
             VoteKind::Precommit => 2,
         };
-        self.says((from, vote.height, vote.round.as_u32(), kind), (vote.block, None))
+        self.says((from, height, round, code), (vote.block, None))?;
+        let Some(block) = vote.block else { return Ok(()) };
+        match vote.kind {
+            VoteKind::Prevote => {
+                self.keeps_lock(from, height, round, block)?;
+                self.prevoters.entry((height, round, block)).or_default().insert(from);
+            }
+            VoteKind::Precommit => {
+                let lock = self.locks.entry(from).or_insert((height, round, block));
+                *lock = (*lock).max((height, round, block));
+            }
+        }
+        Ok(())
+    }
+
+    fn keeps_lock(&self, from: u16, height: Height, round: u32, block: BlockId) -> Check {
+        let Some((_, locked_in, locked)) = self.locks.get(&from).filter(|lock| lock.0 == height)
+        else {
+            return Ok(());
+        };
+        if *locked_in >= round || *locked == block {
+            return Ok(());
+        }
+        let unlocks = |polka: u32| {
+            let voters = self.prevoters.get(&(height, polka, block));
+            voters.map_or(0, BTreeSet::len).saturating_add(self.liars) >= self.quorum
+        };
+        ensure((*locked_in..round).any(unlocks), LOCKED, || {
+            format!(
+                "validator {from}, height {height}: precommits {locked} in round {locked_in} and \
+                 prevotes {block} in round {round}"
+            )
+        })
     }
 
     pub(super) fn proposal(&mut self, from: u16, proposal: &SignedProposal) -> Check {

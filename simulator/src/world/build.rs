@@ -58,8 +58,8 @@ impl World {
                 core: None,
                 adversary: scenario.byzantine.iter().find(|b| b.validator == index).map(|b| {
                     let dice = Random::new(seed, 1_000_u64.saturating_add(u64::from(index)));
-                    let mut means = Means::new(index, &genesis, &identity, &key, dice);
-                    means.victim = load.first_payer();
+                    let means = Means::new(index, &genesis, &identity, &key, dice);
+                    let means = means.against(load.first_payer()).with(scenario.colluders());
                     Adversary::new(&b.behaviours, b.masked, means)
                 }),
                 identity,

@@ -114,6 +114,7 @@ impl World {
     pub(super) fn post_letters(&mut self, from: u16, letters: Vec<Letter>) {
         let seen = self.nodes.get(usize::from(from)).is_some_and(Node::is_honest);
         for Letter { to, message, delay } in letters {
+            self.oracle.shown(self.now, &message);
             if seen {
                 self.oracle.sent(self.now, from, to, &message);
             }

@@ -161,8 +161,12 @@ impl World {
             return;
         }
         self.measure.received(to, packet.message.kind(), bytes);
+        self.oracle.heard(to, packet.from, &packet.message);
         if let Some(adversary) = &mut state.adversary {
-            let letters = adversary.incoming(&packet.message);
+            let letters = adversary.incoming(self.now, packet.from, &packet.message);
+            for (height, block) in adversary.opened() {
+                self.oracle.opened(to, height, block);
+            }
             self.post_letters(to, letters);
         }
         self.tell(to, News::Message(packet));

@@ -1,0 +1,90 @@
+//! Everybody guilty can be convicted: whoever hears two votes of one validator for one position, not too
+//! far apart, has evidence that convicts it, without the help of the others.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use conclave_consensus::{Evidence, SignedVote};
+use conclave_types::{BlockId, Height, HeightDelta};
+
+use super::{ACCOUNTABLE, Check, ensure};
+
+/// How far below a validator's newest decision a second vote must still convict: somewhat less than the
+/// archive keeps, since a vote may be overtaken by decisions on its way in.
+const BEHIND: HeightDelta = HeightDelta::new(50);
+/// How far above it.
+const AHEAD: HeightDelta = HeightDelta::new(2);
+/// Rounds up to here are remembered wherever a validator stands.
+const ROUND_MAX: u32 = 10;
+
+/// Author, height, round, and which of the two votes.
+type Position = (u16, Height, u32, u8);
+
+/// What each honest validator has heard of the others, and whom it has evidence against.
+#[derive(Debug, Default)]
+pub(super) struct Accountability {
+    heard: BTreeMap<u16, BTreeMap<Position, BTreeSet<Option<BlockId>>>>,
+    owed: BTreeMap<u16, BTreeSet<(u16, Height, u32)>>,
+    given: BTreeMap<u16, BTreeSet<(u16, Height, u32)>>,
+}
+
+impl Accountability {
+    /// An honest validator that has decided up to `decided` hears a liar's own vote.
+    pub(super) fn heard(&mut self, node: u16, vote: &SignedVote, decided: Height) {
+        let SignedVote { height, round, block, .. } = *vote;
+        let near = height.saturating_add(BEHIND) > decided
+            && height <= decided.saturating_add(AHEAD)
+            && round.as_u32() <= ROUND_MAX;
+        if !near {
+            return;
+        }
+        let author = vote.voter.as_u16();
+        let position = (author, height, round.as_u32(), vote.kind.code());
+        let sayings = self.heard.entry(node).or_default().entry(position).or_default();
+        sayings.insert(block);
+        if sayings.len() > 1 {
+            self.owed.entry(node).or_default().insert((author, height, round.as_u32()));
+        }
+    }
+
+    /// A validator has evidence.
+    pub(super) fn convicted(&mut self, node: u16, evidence: &Evidence) -> Check {
+        let contradicts = match evidence {
+            Evidence::Votes(a, b) => {
+                (a.voter, a.height, a.round, a.kind) == (b.voter, b.height, b.round, b.kind)
+                    && a.block != b.block
+            }
+            Evidence::Proposals(a, b) => {
+                (a.proposer, a.height, a.round) == (b.proposer, b.height, b.round)
+                    && (a.block, a.pol_round) != (b.block, b.pol_round)
+            }
+        };
+        let (height, round) = evidence.at();
+        let at = (evidence.offender().as_u16(), height, round.as_u32());
+        self.given.entry(node).or_default().insert(at);
+        ensure(contradicts, ACCOUNTABLE, || {
+            format!("validator {node}: evidence that convicts nobody: {evidence:?}")
+        })
+    }
+
+    /// What was heard does not outlive the process; what follows from it by then does.
+    pub(super) fn crashed(&mut self, node: u16) {
+        self.heard.remove(&node);
+        self.owed.remove(&node);
+    }
+
+    /// At the end: nobody got away.
+    pub(super) fn settle(&self) -> Check {
+        for (node, owed) in &self.owed {
+            let given = self.given.get(node);
+            let free = owed.iter().find(|at| given.is_none_or(|given| !given.contains(at)));
+            ensure(free.is_none(), ACCOUNTABLE, || {
+                let (author, height, round) = free.copied().unwrap_or_default();
+                format!(
+                    "validator {node} heard two votes of {author} at height {height}, round {round}, \
+                     and has no evidence"
+                )
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! Every mutant still fits the source that it breaks, and names a scenario and a promise that exist.
+//! Whether the oracles see it takes a build for each: `make mutants`.
+
+use std::{collections::BTreeMap, path::Path};
+
+use conclave_tests::mutation::{Edit, LIVENESS, Mutant, package_directory};
+
+use crate::assert_none;
+
+/// The least number of guards: fewer, and a guard was left out to get a patch out of the way.
+const MUTANTS_MIN: usize = 24;
+
+/// What is wrong with a mutant, given the text of each file that it may patch and the oracles' source.
+fn misfits(
+    mutant: &Mutant,
+    has_scenario: bool,
+    oracles: &str,
+    text: impl Fn(&Edit) -> Option<String>,
+) -> Vec<String> {
+    let Mutant { name, guard, scenario, promise, edits } = mutant;
+    let mut offences = Vec::new();
+    if !has_scenario {
+        offences.push(format!("{name}: there is no scenario {scenario}"));
+    }
+    if promise != LIVENESS && !oracles.contains(&format!("= \"{promise}\";")) {
+        offences.push(format!("{name}: no oracle watches over {promise:?}"));
+    }
+    if !guard.ends_with('.') || edits.is_empty() {
+        offences.push(format!("{name}: says in no sentence what it breaks, or breaks nothing"));
+    }
+    for edit in edits {
+        let file = &edit.file;
+        match text(edit).map(|text| edit.apply(&text)) {
+            None => offences.push(format!("{name}: there is no file {file}")),
+            Some(Err(found)) => {
+                offences.push(format!("{name}: what it breaks is {found} times in {file}"));
+            }
+            Some(Ok(_)) if edit.find == edit.replace => {
+                offences.push(format!("{name}: changes nothing in {file}"));
+            }
+            Some(Ok(_)) => {}
+        }
+    }
+    offences
+}
+
+fn oracles(root: &Path) -> String {
+    std::fs::read_to_string(root.join("simulator/src/oracle.rs")).expect("there are oracles")
+}
+
+#[test]
+fn every_mutant_still_fits_what_it_breaks() {
+    let root = conclave_tests::workspace_root();
+    let (mutants, oracles) = (Mutant::load_all(root), oracles(root));
+    assert!(mutants.len() >= MUTANTS_MIN, "{} mutants are left", mutants.len());
+    let packages: BTreeMap<&str, _> = mutants
+        .iter()
+        .flat_map(|mutant| &mutant.edits)
+        .filter_map(|edit| edit.package.as_deref())
+        .map(|package| (package, package_directory(root, package)))
+        .collect();
+    let text = |edit: &Edit| {
+        let directory = edit.package.as_deref().map_or(root, |package| &packages[package]);
+        std::fs::read_to_string(directory.join(&edit.file)).ok()
+    };
+    let scenario = |mutant: &Mutant| {
+        root.join(format!("simulator/scenarios/{}.toml", mutant.scenario)).is_file()
+    };
+    let offences: Vec<String> =
+        mutants.iter().flat_map(|m| misfits(m, scenario(m), &oracles, text)).collect();
+    assert_none("a mutant does not fit", &offences);
+}
+
+#[test]
+fn a_mutant_that_fits_nothing_is_an_offence() {
+    let toml = "guard = \"It holds.\"\nscenario = \"none\"\npromise = \"luck\"\n\
+                [[edits]]\nfile = \"a.rs\"\nfind = \"x\"\nreplace = \"y\"\n\
+                [[edits]]\nfile = \"b.rs\"\nfind = \"x\"\nreplace = \"x\"\n\
+                [[edits]]\nfile = \"c.rs\"\nfind = \"x\"\nreplace = \"y\"\n";
+    let mutant = Mutant::parse("m", toml).expect("a mutant");
+    let text = |edit: &Edit| match edit.file.as_str() {
+        "a.rs" => Some("x and x".to_owned()),
+        "b.rs" => Some("x".to_owned()),
+        _ => None,
+    };
+    assert_eq!(
+        misfits(&mutant, false, "const LUCK: &str = \"order\";", text),
+        [
+            "m: there is no scenario none",
+            "m: no oracle watches over \"luck\"",
+            "m: what it breaks is 2 times in a.rs",
+            "m: changes nothing in b.rs",
+            "m: there is no file c.rs",
+        ]
+    );
+}
