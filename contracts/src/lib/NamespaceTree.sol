@@ -165,7 +165,8 @@ library NamespaceTree {
         Leg[] calldata legs,
         LegProof[] calldata proofs
     ) internal pure {
-        if (legs.length != proofs.length || legs.length > type(uint16).max) {
+        // Of no legs anything is true, and nothing ties the bundle's id to them.
+        if (legs.length == 0 || legs.length != proofs.length || legs.length > type(uint16).max) {
             revert LegCount(legs.length, proofs.length);
         }
         bytes32 all = legsDigestOf(legs);

@@ -156,6 +156,17 @@ contract NamespacesTest is TestBase {
         }
     }
 
+    function test_no_legs_show_nothing_about_a_bundle() public {
+        vm.expectRevert(abi.encodeWithSelector(NamespaceTree.LegCount.selector, 0, 0));
+        this.requireAtomic(
+            root,
+            count,
+            keccak256("a bundle that nobody ordered"),
+            new NamespaceTree.Leg[](0),
+            new NamespaceTree.LegProof[](0)
+        );
+    }
+
     /// A tree of 1,024 rollups, as large as one block's may well be.
     function test_a_batch_among_a_thousand_is_shown_within_its_price() public {
         NamespaceTree.Inclusion memory proof = batch(1);
