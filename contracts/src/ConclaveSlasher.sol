@@ -115,7 +115,8 @@ contract ConclaveSlasher is IConclaveSlasher {
         Committee memory committee = committeeOf(c.epoch);
         QuorumCertificate.requireSigned(committee, left, first.signers, first.signature);
         QuorumCertificate.requireSigned(committee, right, second.signers, second.signature);
-        bytes32 evidence = keccak256(abi.encode(first.signature, second.signature));
+        // Not the signatures: whoever copies the report could add a third member's to one of the sums.
+        bytes32 evidence = keccak256(abi.encode(left, right));
         Position memory at = Position({ epoch: c.epoch, member: 0, height: c.height, round: 0 });
         convictAll(committee, accused, at, evidence);
     }

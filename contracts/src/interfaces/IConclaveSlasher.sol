@@ -180,8 +180,9 @@ interface IConclaveSlasher {
         pure
         returns (bytes32);
 
-    /// @notice What `reporter` announces for evidence whose hash begins with `evidence`: keccak256 of both
-    /// signatures, abi-encoded, in the order of the report.
+    /// @notice What `reporter` announces for evidence whose hash begins with `evidence`: keccak256 of the ed25519
+    /// signatures, abi-encoded, in the order of the report; for attestations of the two digests instead, because
+    /// anyone can make other sums of signatures over them.
     function sealOf(bytes32 offence, uint128 evidence, address reporter, bytes32 salt)
         external
         pure

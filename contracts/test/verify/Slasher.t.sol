@@ -396,6 +396,28 @@ contract AttestationsTest is SlasherFixture {
         slasher.reportAttestations(a, a, bit);
     }
 
+    function test_an_announcement_holds_against_other_sums_of_the_same_attestations() public {
+        uint256 bit = 1 << MEMBER;
+        (IConclaveSlasher.SignedCommitment memory a, IConclaveSlasher.SignedCommitment memory b) =
+            pair(bit, bit);
+        bytes32 left = SignBytes.commitment(domain(), a.commitment);
+        bytes32 right = SignBytes.commitment(domain(), b.commitment);
+        (address finder, address thief) = (address(0xF1), address(0x7F));
+        bytes32 id = offence(IConclaveSlasher.Offence.DoubleAttestation, 0);
+        uint128 evidence = uint128(uint256(keccak256(abi.encode(left, right))) >> 128);
+        bytes32 seal = slasher.sealOf(id, evidence, finder, "salt");
+        vm.prank(finder);
+        slasher.announce(seal);
+        vm.roll(block.number + 1);
+        // The thief adds somebody else's attestation to one of the finder's, and is faster.
+        (a, b) = pair(bit | 1, bit | 1);
+        vm.prank(thief);
+        slasher.reportAttestations(a, b, bit);
+        vm.prank(finder);
+        slasher.claimReport(id, "salt");
+        vm.assertEq(slasher.caseOf(id).reporter, finder, "the finder");
+    }
+
     function pair(uint256 left, uint256 right)
         private
         view
