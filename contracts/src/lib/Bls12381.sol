@@ -87,10 +87,12 @@ library Bls12381 {
 
     /// Whether a point of the curve is in the subgroup.
     function inSubgroup(G1Point memory point) internal view returns (bool) {
+        bytes memory input = bytes.concat(encode(point), bytes32(uint256(1)));
         // The precompile refuses such points, and refuses with all the gas that it got: it gets what it costs,
-        // and a caller who leaves it less than that must not look like a point outside.
+        // and a caller who leaves it less than that must not look like a point outside. The input comes first:
+        // behind megabytes of memory it costs more than what is set aside here.
         if (gasleft() < 16_000) revert OutOfGas();
-        (bool ok,) = G1_MSM.staticcall{ gas: 12_000 }(bytes.concat(encode(point), bytes32(uint256(1))));
+        (bool ok,) = G1_MSM.staticcall{ gas: 12_000 }(input);
         return ok;
     }
 

@@ -155,6 +155,27 @@ contract LibrariesTest is TestBase {
 
     // --- BLS12-381
 
+    /// {Bls12381-inSubgroup} with `left` gas, behind so many words of memory that each further one is dear.
+    function subgroupBehind(G1Point memory point, uint256 words, uint256 left) external view returns (bool) {
+        assembly ("memory-safe") {
+            let free := add(mload(0x40), shl(5, words))
+            mstore(0x40, free)
+            mstore(free, 0)
+        }
+        while (gasleft() > left) { }
+        return Bls12381.inSubgroup(point);
+    }
+
+    function test_a_caller_who_is_short_of_gas_cannot_put_a_point_outside_of_the_subgroup() public view {
+        G1Point memory point = Secrets.settlementKey(1);
+        vm.assertTrue(this.subgroupBehind{ gas: 1_000_000 }(point, 1, 30_000), "enough");
+        for (uint256 left = 12_000; left < 24_000; left += 300) {
+            try this.subgroupBehind{ gas: 15_000_000 }(point, 80_000, left) returns (bool inside) {
+                vm.assertTrue(inside, "says no for want of gas");
+            } catch { }
+        }
+    }
+
     function test_points_are_read_and_written_in_their_one_encoding() public view {
         bytes memory encoded =
             vm.parseJsonTypeArray(settlement, ".points.valid", "Point(bytes compressed,bytes point)");
