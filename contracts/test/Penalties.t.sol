@@ -215,18 +215,54 @@ contract PenaltiesTest is Network {
         net.stake.lapse("a");
     }
 
-    function test_a_reward_to_an_accused_validator_is_no_part_of_its_penalty() public {
+    function test_a_reward_waits_while_the_validator_is_accused() public {
         seize("a", 0, false);
+        vm.expectRevert(abi.encodeWithSelector(IConclaveStake.StakeSeized.selector, ONE));
         net.stake.reward{ value: 1 ether }(ONE);
+        acquit("a");
+        net.stake.reward{ value: 1 ether }(ONE);
+        vm.assertEq(net.stake.rewardsOf(operator(1)), ETHER / 20, "its commission and no more");
+        vm.assertEq(bonded(), 40 * ETHER + ETHER * 95 / 100, "the rest is everyone's");
+    }
+
+    function test_what_was_earned_before_everything_was_taken_is_still_the_delegators() public {
+        seize("a", 0, false);
         resolve("a", 10_000, 0);
-        vm.assertEq(net.stake.rewardsOf(operator(1)), ETHER, "kept");
-        // Nobody can buy into a pool without anything in it.
         vm.warp(block.timestamp + 1 days);
         vm.prank(operator(1));
         net.stake.unjail(ONE);
+        // Nobody can buy into a pool without anything in it.
         vm.deal(alice, 1 ether);
         vm.prank(alice);
         vm.expectRevert(abi.encodeWithSelector(IConclaveStake.NothingBonded.selector, ONE));
         net.stake.delegate{ value: 1 ether }(ONE);
+        net.stake.reward{ value: 1 ether }(ONE);
+        vm.assertEq(net.stake.rewardsOf(operator(1)), ETHER / 20, "its commission and no more");
+        (, uint64 amount) = net.stake.stakeOf(ONE, alice);
+        vm.assertEq(amount, ETHER * 95 / 100 * 3 / 4, "three quarters of the shares");
+    }
+
+    function test_an_operator_cannot_sell_the_stake_of_its_delegators() public {
+        delegate(alice, ONE, 1000 * ETHER);
+        (, uint64 before) = net.stake.stakeOf(ONE, operator(1));
+        for (uint256 i = 0; i < 100; ++i) {
+            seize(bytes32(i), 0, true);
+        }
+        for (uint256 i = 0; i < 100; ++i) {
+            resolve(bytes32(i), 500, 500);
+        }
+        (, uint64 left) = net.stake.stakeOf(ONE, operator(1));
+        vm.assertLe(net.stake.rewardsOf(reporter), (before - left) / 2, "half of its own loss");
+        vm.assertGe(net.stake.rewardsOf(reporter), 4 * ETHER, "which is still worth a report");
+    }
+
+    function test_of_an_operator_without_stake_of_its_own_a_report_earns_nothing() public {
+        vm.prank(operator(1));
+        net.stake.exit(ONE);
+        uint256 burnedBefore = address(0).balance;
+        seize("a", 0, true);
+        resolve("a", 500, 500);
+        vm.assertEq(net.stake.rewardsOf(reporter), 0, "nothing");
+        vm.assertEq(address(0).balance - burnedBefore, 2 ether, "and all is burned");
     }
 }

@@ -145,7 +145,8 @@ interface IConclaveStake {
     /// for what the validator did before and nobody has reported yet.
     function delegate(ValidatorId validator) external payable;
 
-    /// @notice Adds a reward: the commission to what the operator can claim, the rest to every share alike.
+    /// @notice Adds a reward: the commission to what the operator can claim, the rest to every share alike, or to
+    /// the operator if there are none. Refused while the validator is accused.
     function reward(ValidatorId validator) external payable;
 
     /// @notice Asks `shares` of the sender's stake back.

@@ -31,9 +31,10 @@ abstract contract Delegation is StakeState {
         Validator storage record = known(validator);
         uint64 amount = receivedGwei();
         if (amount == 0) revert StakeTooSmall(1, 0);
+        // In escrow it would be part of a penalty, and nobody else's either: it can wait for the verdict.
+        if (has(record, ACCUSED)) revert StakeSeized(validator);
         (uint64 shared, uint64 commission) = cut(amount, record.commissionBps);
-        // While stake is in escrow, or gone, a reward for it would be part of a penalty.
-        if (record.bonded == 0 || has(record, ACCUSED)) (shared, commission) = (0, amount);
+        if (record.shares == 0) (shared, commission) = (0, amount);
         record.bonded += shared;
         rewards[record.operator] += commission;
         emit Rewarded(validator, amount, commission);

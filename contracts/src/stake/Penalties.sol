@@ -27,7 +27,7 @@ abstract contract Penalties is StakeState, ISlashable {
         OffenceState state;
     }
 
-    /// Who convicts itself loses nineteen parts of twenty.
+    /// Who convicts itself loses nineteen parts of twenty, or half of its own if others bear the most.
     uint16 public constant REWARD_BPS_MAX = 500;
     uint16 private constant BPS_MAX = 10_000;
     /// Several times what any challenge takes. A slasher that leaves an offence open must not keep stake for ever.
@@ -97,6 +97,7 @@ abstract contract Penalties is StakeState, ISlashable {
         if (penaltyBps > BPS_MAX) revert PenaltyTooHigh(BPS_MAX, penaltyBps);
         if (rewardBps > REWARD_BPS_MAX) revert RewardTooHigh(REWARD_BPS_MAX, rewardBps);
         (Offence memory charge, Validator storage record) = close(offence);
+        uint64 most = rewardMost(record, charge.validator, penaltyBps);
         uint64 taken = penalize(record, charge, penaltyBps);
         // A convict sits out, also after a penalty of nothing.
         uint64 until = uint64(block.timestamp) + settings.jailSeconds;
@@ -104,6 +105,7 @@ abstract contract Penalties is StakeState, ISlashable {
         emit Jailed(charge.validator, until);
 
         (uint64 burned, uint64 rewarded) = cut(taken, rewardBps);
+        if (rewarded > most) (burned, rewarded) = (taken - most, most);
         rewards[reporter] += rewarded;
         emit Resolved(offence, charge.validator, reporter, burned, rewarded);
         if (burned > 0) Address.sendValue(payable(BURNED), uint256(burned) * 1 gwei);
@@ -164,6 +166,17 @@ abstract contract Penalties is StakeState, ISlashable {
             (all[i].amount, part) = cut(all[i].amount, bps);
             taken += part;
         }
+    }
+
+    /// The most that a conviction may earn: half of what the operator itself still has bonded and loses. A
+    /// twentieth of what a thousand delegators lose is worth an operator's own stake many times over.
+    function rewardMost(Validator storage record, ValidatorId validator, uint16 bps)
+        private
+        view
+        returns (uint64)
+    {
+        uint128 shares = sharesOf[validator][record.operator];
+        return StakePool.portion(StakePool.amountFor(shares, record.bonded, record.shares), bps) / 2;
     }
 
     function dismiss(bytes32 offence) private {
