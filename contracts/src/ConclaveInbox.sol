@@ -40,6 +40,8 @@ contract ConclaveInbox is IConclaveInbox, ISettledNetwork {
         STAKE = stake;
         FORCED = forced;
         VAULT = vault;
+        // A launcher who never comes is a silent network too, and stake that was on offer waits for it.
+        newest.postedAt = uint40(block.timestamp);
     }
 
     /// @inheritdoc IConclaveInbox
@@ -90,7 +92,7 @@ contract ConclaveInbox is IConclaveInbox, ISettledNetwork {
     /// @inheritdoc IConclaveInbox
     function abandon() external {
         Head memory settled = newest;
-        if (settled.state != InboxState.Open) revert NotOpen(settled.state);
+        if (settled.state == InboxState.Abandoned) revert NotOpen(settled.state);
         uint64 allowedAt = settled.postedAt + ABANDON_SECONDS;
         if (block.timestamp < allowedAt) revert TooEarlyToAbandon(allowedAt);
         newest.state = InboxState.Abandoned;

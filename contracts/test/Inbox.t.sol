@@ -440,4 +440,25 @@ contract InboxTest is Network {
         net.stake.claim(id);
         vm.assertEq(operator(1).balance, 10 ether, "stake comes back from a dead network");
     }
+
+    function test_a_network_that_nobody_opens_gives_its_stake_back() public {
+        deployNetwork();
+        joinMany(4, 10 * ETHER);
+        bytes32 offered = offer();
+        vm.prank(operator(1));
+        UnbondingId id = net.stake.exit(ValidatorId.wrap(1));
+        uint64 allowedAt = uint64(block.timestamp) + 180 days;
+        vm.warp(allowedAt - 1);
+        vm.expectRevert(abi.encodeWithSelector(IConclaveStake.NotReleased.selector, id, 0));
+        net.stake.claim(id);
+        vm.expectRevert(abi.encodeWithSelector(IConclaveInbox.TooEarlyToAbandon.selector, allowedAt));
+        net.inbox.abandon();
+        vm.warp(allowedAt);
+        net.inbox.abandon();
+        vm.expectRevert(IConclaveInbox.AlreadyOpen.selector);
+        net.inbox.open(NETWORK, offered, DKG);
+        vm.warp(block.timestamp + 21 days);
+        net.stake.claim(id);
+        vm.assertEq(operator(1).balance, 10 ether, "stake comes back from what never was");
+    }
 }

@@ -90,8 +90,9 @@ interface IConclaveInbox {
     /// @notice Settles a commitment, whoever posts it.
     function commit(Posting calldata posting) external;
 
-    /// @notice Declares the network dead if nothing has settled for {ABANDON_SECONDS}: nothing settles any more, and
-    /// stake is released as if the epoch in office had ended now. Until somebody does, nothing is too late.
+    /// @notice Declares the network dead if nothing has settled for {ABANDON_SECONDS}, or if it has not been opened
+    /// for as long: nothing settles any more, and stake is released as if the epoch in office had ended now. Until
+    /// somebody does, nothing is too late.
     function abandon() external;
 
     /// @notice Reverts unless the commitment is settled; returns its digest.
