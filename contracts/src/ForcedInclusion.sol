@@ -236,16 +236,26 @@ contract ForcedInclusion is IForcedInclusion, Timelocked, ReentrancyGuardTransie
     function tailNow() private view returns (Tail memory now_) {
         now_ = tail;
         if (now_.number != block.number) {
-            now_.priceWei = nextPrice(now_.priceWei, now_.gasUsed, block.number - now_.number);
+            now_.priceWei = nextPrice(now_.priceWei, fullness(now_), block.number - now_.number);
             (now_.entries, now_.deposits, now_.bytesUsed, now_.gasUsed) = (0, 0, 0, 0);
             now_.number = uint48(block.number);
         }
         if (now_.priceWei < settings.priceMinWei) now_.priceWei = settings.priceMinWei;
     }
 
+    /// How much of a block was used, as gas: whichever of its gas, its places and its bytes was used the most. Each
+    /// alone shuts the queue to everyone else.
+    function fullness(Tail memory used) private view returns (uint256 gasUsed) {
+        gasUsed = used.gasUsed;
+        uint256 places = uint256(settings.gasMax) * used.entries / settings.entriesMax;
+        if (places > gasUsed) gasUsed = places;
+        uint256 size = uint256(settings.gasMax) * used.bytesUsed / settings.bytesMax;
+        if (size > gasUsed) gasUsed = size;
+    }
+
     /// The price after a block that used `gasUsed`, and idle ones up to `elapsed` blocks later. Half a block's gas
     /// keeps it; who fills block after block doubles it every six.
-    function nextPrice(uint64 priceWei, uint32 gasUsed, uint256 elapsed) private view returns (uint64) {
+    function nextPrice(uint64 priceWei, uint256 gasUsed, uint256 elapsed) private view returns (uint64) {
         uint256 target = settings.gasMax / 2;
         uint256 next = priceWei;
         if (gasUsed > target) {

@@ -109,7 +109,8 @@ contract RollupRegistry is IRollupRegistry, Timelocked {
     /// @inheritdoc IRollupRegistry
     function requireOpen(RollupId rollup) external view {
         uint64 lastHeight = known(rollup).lastHeight;
-        if (lastHeight != 0) revert IsClosed(rollup, lastHeight);
+        // To announce an end is not to reach it: until then the queue is the users' way out.
+        if (lastHeight != 0 && INBOX.head().height >= lastHeight) revert IsClosed(rollup, lastHeight);
     }
 
     function known(RollupId rollup) private view returns (Rollup storage record) {

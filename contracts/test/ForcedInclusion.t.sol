@@ -135,8 +135,32 @@ contract ForcedInclusionTest is Network {
         vm.assertEq(net.forced.price(), start, "and back");
     }
 
-    function test_a_closed_rollup_takes_no_entries() public {
+    function test_filling_the_places_or_the_bytes_gets_dearer_too() public {
+        uint64 start = net.forced.price();
+        for (uint256 i = 0; i < 60; ++i) {
+            vm.roll(block.number + 1);
+            for (uint256 entry = 0; entry < 32; ++entry) {
+                force(GAS);
+            }
+        }
+        vm.assertGe(net.forced.price(), start * 1000, "sixty blocks of the smallest entries");
+        vm.roll(block.number + 200);
+        uint64 gasLimit = 21_000 + 16 * 65_536;
+        for (uint256 i = 0; i < 60; ++i) {
+            vm.roll(block.number + 1);
+            uint256 fee = uint256(gasLimit) * net.forced.price();
+            net.forced.enqueue{ value: fee }(rollup, gasLimit, new bytes(65_536));
+            net.forced.enqueue{ value: fee }(rollup, gasLimit, new bytes(65_536));
+        }
+        vm.assertGe(net.forced.price(), start * 1000, "sixty blocks of the largest entries");
+    }
+
+    function test_a_closing_rollup_takes_entries_until_its_last_height_has_settled() public {
         net.registry.close(rollup, 10_000);
+        force(GAS);
+        settle(9999);
+        force(GAS);
+        settle(10_000);
         uint256 fee = uint256(GAS) * net.forced.price();
         vm.expectRevert(abi.encodeWithSelector(IRollupRegistry.IsClosed.selector, rollup, 10_000));
         net.forced.enqueue{ value: fee }(rollup, GAS, TRANSACTION);

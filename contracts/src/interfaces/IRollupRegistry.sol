@@ -84,7 +84,7 @@ interface IRollupRegistry {
     /// @notice A rollup, with a change that is due in effect.
     function rollupOf(RollupId rollup) external view returns (Rollup memory);
 
-    /// @notice Reverts unless the rollup exists and was not closed.
+    /// @notice Reverts unless the rollup exists and its last height, if it has one, has not settled.
     function requireOpen(RollupId rollup) external view;
 
     /// @notice What registering costs.
