@@ -75,7 +75,7 @@ contract ConclaveElection is IConclaveElection, Timelocked {
     function offerWithout(bytes32 committeeHash, uint256 absent) external returns (bytes32 remaining) {
         Offer memory whole = offerFor(STAKE.epochCount(), committeeHash);
         // One exclusion of one election: a chain of them could shrink a committee to a clique.
-        if (whole.absent != 0) revert AlreadyReduced(committeeHash);
+        if (whole.whole != 0) revert AlreadyReduced(committeeHash);
         uint256 count = whole.committee.count;
         if (absent == 0 || absent >> count != 0) revert ExcludedUnknown(absent, count);
         (Member[] memory members, uint64 excluded) = without(whole.committee, absent);
@@ -266,9 +266,25 @@ contract ConclaveElection is IConclaveElection, Timelocked {
 
     function offer(bytes32 committeeHash, Offer memory made) private {
         uint64 epoch = STAKE.noteOffer();
-        if (offers[epoch][committeeHash].committee.count != 0) revert AlreadyOffered(epoch, committeeHash);
+        Offer memory known = offers[epoch][committeeHash];
+        if (known.committee.count != 0) {
+            made = joined(known, made);
+            bool same = made.whole == known.whole && made.absent == known.absent && made.held == known.held;
+            if (same) revert AlreadyOffered(epoch, committeeHash);
+        }
         offers[epoch][committeeHash] = made;
         emit CommitteeOffered(epoch, committeeHash, made.committee, made.held);
+    }
+
+    /// Two ways to the same rows. The hash that takes effect does not say which was meant, so nobody is jailed for
+    /// having been left out on one of them, and leavers are held if they are on either.
+    function joined(Offer memory known, Offer memory other) private pure returns (Offer memory) {
+        return Offer({
+            committee: known.committee,
+            held: known.held || other.held,
+            whole: known.whole == 0 || other.whole == 0 ? bytes32(0) : known.whole,
+            absent: known.whole == other.whole ? known.absent : 0
+        });
     }
 
     function offerFor(uint64 epoch, bytes32 committeeHash) private view returns (Offer memory made) {

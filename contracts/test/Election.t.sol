@@ -195,6 +195,44 @@ contract ElectionTest is Network {
         vm.assertEq(power(id(3)), 0, "the last of the equals goes");
     }
 
+    /// Two elections that differ in one member are the same without it.
+    function test_nobody_is_jailed_for_the_absence_of_another() public {
+        setElection(3, 0);
+        join(1, 20 * ETHER);
+        join(2, 20 * ETHER);
+        join(3, 11 * ETHER);
+        join(4, 10 * ETHER);
+        bytes32 part = net.election.offerWithout(offer(), 4);
+        delegate(alice, id(4), 5 * ETHER);
+        bytes32 whole = offer();
+        // The fourth is absent. Who was elected before it, and left out by somebody, has done nothing.
+        vm.assertTrue(net.election.offerWithout(whole, 4) == part, "the same rows");
+        vm.expectRevert(abi.encodeWithSelector(IConclaveElection.AlreadyOffered.selector, 0, part));
+        net.election.offerWithout(whole, 4);
+        vm.expectRevert(abi.encodeWithSelector(IConclaveElection.AlreadyReduced.selector, part));
+        net.election.offerWithout(part, 1);
+        net.inbox.open(NETWORK, part, DKG);
+        vm.assertEq(committee().count, 2, "two are left");
+        (,,,,,,,, uint64 jailedUntil) = net.stake.validatorOf(id(3));
+        vm.assertEq(jailedUntil, 0, "not in jail");
+    }
+
+    function test_who_is_elected_as_a_whole_is_no_remainder() public {
+        setElection(3, 0);
+        join(1, 20 * ETHER);
+        join(2, 20 * ETHER);
+        join(3, 11 * ETHER);
+        bytes32 part = net.election.offerWithout(offer(), 4);
+        vm.prank(operator(3));
+        net.stake.exit(id(3));
+        vm.assertTrue(offer() == part, "the same rows");
+        Candidate[] memory again = candidates();
+        vm.expectRevert(abi.encodeWithSelector(IConclaveElection.AlreadyOffered.selector, 0, part));
+        net.election.snapshotEpoch(again);
+        (,, ValidatorId[] memory absent) = net.election.offered(0, part);
+        vm.assertEq(absent.length, 0, "nobody was left out");
+    }
+
     // --- the list
 
     function test_a_full_list_takes_the_better_staked() public {

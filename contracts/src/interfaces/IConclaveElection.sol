@@ -53,7 +53,7 @@ interface IConclaveElection {
 
     /// @notice Offers an offered committee once more, without the members in `absent` (bit i is member i): those
     /// who did not acknowledge their share of the key, or did not vote. Whether it takes effect is up to the
-    /// committee in office; if it does, they are jailed.
+    /// committee in office; if it does, they are jailed, unless there is another way to the same committee.
     function offerWithout(bytes32 committeeHash, uint256 absent) external returns (bytes32 remaining);
 
     /// @notice Changes the parameters, within fixed bounds. For the timelock alone.
