@@ -15,7 +15,7 @@ BUILD := cargo build --release --workspace --bins --locked
 
 FORGE := PATH=$(CURDIR)/contracts/node_modules/.bin:$$PATH forge
 
-.PHONY: help setup build devnet test ts soak mutants lint docs fuzz bench contracts contracts-audit gas
+.PHONY: help setup build devnet test ts soak mutants lint docs fuzz bench contracts contracts-audit artifacts gas
 
 help: ## What there is.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 17
@@ -60,10 +60,15 @@ fuzz: setup ## The fuzz targets with CASES (1000000) cases each, from a fresh SE
 bench: build ## Throughput and latency of a devnet on this machine. ARGS='--bundle-bytes 1024 --duration 20' is passed on.
 	@exec $(BIN)/conclave bench $(ARGS)
 
-contracts: contracts/node_modules/.package-lock.json ## The L1 contracts: formatting, build, every test, and the gas that they are known to cost.
+contracts: contracts/node_modules/.package-lock.json ## The L1 contracts: formatting, build, committed artifacts, every test, and the gas that they are known to cost.
 	cd contracts && $(FORGE) fmt --check
 	cd contracts && $(FORGE) build
+	contracts/tools/artifacts --check
 	cd contracts && FORGE_SNAPSHOT_CHECK=true $(FORGE) test
+
+artifacts: contracts/node_modules/.package-lock.json ## Compile the contracts to contracts/artifacts, which the rest of the repository is built with.
+	cd contracts && $(FORGE) build
+	contracts/tools/artifacts
 
 gas: contracts/node_modules/.package-lock.json ## What the contracts cost, measured anew and written to contracts/snapshots.
 	cd contracts && $(FORGE) test
