@@ -1,6 +1,6 @@
 //! Which crate may depend on which. The table below is the architecture; `ARCHITECTURE.md` draws it.
 //!
-//! The core (layers 0 to 2, without the client) is a function: a runtime, a socket, a database or a
+//! The core (layers 0 to 2, without grpc, client and contracts) is a function: a runtime, a socket, a database or a
 //! thread pool in its dependencies would be a way to break that without a line of ours saying so.
 //! One edge is let through by name: Malachite's core declares `tokio` and uses nothing of it at run time
 //! (its `process!` macro is synchronous), so tokio may be reached from there, and from nowhere else.
@@ -32,6 +32,8 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
     // Generated gRPC stubs: the edge's counterpart of types, for the client and the shells.
     ("conclave-grpc", 2, &["conclave-types"]),
     ("conclave-client", 2, &["conclave-types", "conclave-encryption", "conclave-grpc"]),
+    // Bindings of the L1 contracts, through an L1 client.
+    ("conclave-contracts", 2, &[]),
     (
         "conclave-evm",
         3,

@@ -1,0 +1,20 @@
+//! The L1 contracts for whoever calls or deploys them: bindings and creation code, from what
+//! `contracts/artifacts/` holds.
+//!
+//! The artifacts are committed, so neither a user nor a build of this workspace needs a Solidity
+//! compiler; `make contracts` fails unless they are what the sources compile to. [`deployment`] says
+//! what to send to bring up a network.
+//!
+//! Each contract is a module named like it: its calls, events and errors, the types that they mention,
+//! `BYTECODE`, and an instance to call it through a provider. A type that several contracts mention,
+//! such as `BlockCommitment`, is declared by each of them. Types that Solidity declares inside of an
+//! interface or a library, such as `IConclaveSlasher::SignedVote`, are beside their contract in
+//! [`bindings`].
+
+pub mod bindings;
+pub mod deployment;
+
+pub use bindings::{
+    ConclaveElection, ConclaveInbox, ConclaveSlasher, ConclaveStake, ConclaveTimelock, FeeVault,
+    ForcedInclusion, KeyProofs, RollupRegistry,
+};
