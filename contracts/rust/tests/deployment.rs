@@ -10,7 +10,7 @@ mod secrets;
 mod tests {
     use alloy::{
         primitives::{Address, B256, Bytes, U256, address},
-        sol_types::{SolCall, SolError as _},
+        sol_types::{SolCall, SolError as _, SolValue as _},
     };
     use conclave_contracts::{
         ConclaveElection, ConclaveInbox, ConclaveSlasher, ConclaveStake, ConclaveTimelock,
@@ -79,6 +79,56 @@ mod tests {
                 ("ConclaveSlasher", 15, d.slasher),
             ]
         );
+    }
+
+    /// `tests/vectors/deployment-v1.json`, which `contracts/test/Deployment.t.sol` reads too.
+    fn vectors() -> serde_json::Value {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/deployment-v1.json");
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    }
+
+    fn parse<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &serde_json::Value) -> T {
+        text.as_str().unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn contracts_are_where_the_vectors_have_them() {
+        let vectors = vectors();
+        let at = |name: &str| parse(&vectors["addresses"][name]);
+        let expected = Deployed {
+            timelock: at("timelock"),
+            key_proofs: at("key_proofs"),
+            election: at("election"),
+            stake: at("stake"),
+            inbox: at("inbox"),
+            forced: at("forced"),
+            vault: at("vault"),
+            registry: at("registry"),
+            slasher: at("slasher"),
+        };
+        let nonce = vectors["nonce"].as_u64().unwrap();
+        assert_eq!(predict(parse(&vectors["deployer"]), nonce), Ok(expected));
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_vectors() {
+        let vectors = vectors();
+        let (launcher, council) = (parse(&vectors["launcher"]), parse(&vectors["council"]));
+        let c = DeploymentConfig::defaults(launcher, council);
+        let configuration = (
+            c.launcher,
+            c.proposers,
+            c.executors,
+            c.unbonding_seconds,
+            c.first_rollup,
+            c.rollup_fee_gwei,
+            c.stake,
+            c.election,
+            c.forced,
+            c.vault,
+        );
+        let encoded = Bytes::from(configuration.abi_encode());
+        assert_eq!(encoded, parse::<Bytes>(&vectors["configuration"]));
     }
 
     #[test]
