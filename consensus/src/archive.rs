@@ -4,11 +4,11 @@
 //! vote and proposal passes here first, for the heights `tip − K ..= tip + F`. The archive is also the
 //! one buffer for messages that are early, and the memory of which signatures were verified.
 //!
-//! **Bounds.** For each height, at most [`MESSAGES_MAX`] different messages for each position (author,
+//! **Bounds.** For each height, at most two different messages for each position (author,
 //! round, step); a third can prove nothing that two do not. Rounds are bounded relative to the
 //! highest round reached ([`Archive::accepts_round`]). So one author can occupy only its own places.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use conclave_types::{Height, HeightDelta, Round, ValidatorIndex};
 
@@ -27,9 +27,6 @@ pub(crate) const HEIGHTS_AHEAD: HeightDelta = HeightDelta::new(4);
 /// How far ahead of the highest round reached messages are kept; Malachite draws the same line.
 pub(crate) const ROUNDS_AHEAD: u32 = 10;
 
-/// Different messages kept for one author, round and step: enough to convict.
-const MESSAGES_MAX: usize = 2;
-
 /// What became of a message.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Insert {
@@ -41,7 +38,25 @@ pub(crate) enum Insert {
     Known,
 }
 
-type Messages = BTreeMap<(Round, Step, ValidatorIndex), Vec<SignedRecord>>;
+/// What one author said at one position. Nearly always that is one thing, so the other is kept apart.
+#[derive(Debug)]
+struct Said {
+    first: SignedRecord,
+    contradicted_by: Option<Box<SignedRecord>>,
+}
+
+impl Said {
+    fn iter(&self) -> impl Iterator<Item = &SignedRecord> {
+        [&self.first].into_iter().chain(self.contradicted_by.as_deref())
+    }
+
+    /// Whether `record` says what is not said yet, and a conviction still lacks.
+    fn wants(&self, record: &SignedRecord) -> bool {
+        self.contradicted_by.is_none() && !same(&self.first, record)
+    }
+}
+
+type Messages = BTreeMap<(Round, Step, ValidatorIndex), Said>;
 
 #[derive(Debug, Default)]
 struct HeightMessages {
@@ -82,40 +97,45 @@ impl Archive {
 
     /// Whether `record` says something that is not yet known: only then is its signature worth checking.
     pub(crate) fn wants(&self, record: &SignedRecord) -> bool {
-        self.at(record).is_none_or(|kept| {
-            kept.len() < MESSAGES_MAX && !kept.iter().any(|old| same(old, record))
-        })
+        self.at(record).is_none_or(|said| said.wants(record))
     }
 
     /// Whether exactly this message, signature included, was verified before.
     pub(crate) fn verified(&self, record: &SignedRecord) -> bool {
-        self.at(record).is_some_and(|kept| kept.contains(record))
+        self.at(record).is_some_and(|said| said.iter().any(|known| known == record))
     }
 
     /// Keeps a message whose signature was verified.
     pub(crate) fn insert(&mut self, record: SignedRecord) -> Insert {
-        if !self.wants(&record) {
-            return Insert::Known;
-        }
         let position = record.position();
         let kept = self.heights.entry(position.height).or_default();
-        let place =
-            kept.messages.entry((position.round, position.step, author(&record))).or_default();
-        let outcome = match place.first() {
-            Some(first) => conflict(first, &record),
-            None => Insert::New,
-        };
-        place.push(record);
-        outcome
+        match kept.messages.entry((position.round, position.step, author(&record))) {
+            Entry::Vacant(place) => {
+                place.insert(Said { first: record, contradicted_by: None });
+                Insert::New
+            }
+            Entry::Occupied(place) => {
+                let said = place.into_mut();
+                if !said.wants(&record) {
+                    return Insert::Known;
+                }
+                let outcome = conflict(&said.first, &record);
+                said.contradicted_by = Some(Box::new(record));
+                outcome
+            }
+        }
     }
 
     /// The messages of a height in a fixed order.
     pub(crate) fn messages(&self, height: Height) -> Vec<SignedRecord> {
         let kept = self.heights.get(&height);
-        kept.into_iter().flat_map(|kept| kept.messages.values().flatten()).cloned().collect()
+        kept.into_iter()
+            .flat_map(|kept| kept.messages.values().flat_map(Said::iter))
+            .cloned()
+            .collect()
     }
 
-    fn at(&self, record: &SignedRecord) -> Option<&Vec<SignedRecord>> {
+    fn at(&self, record: &SignedRecord) -> Option<&Said> {
         let position = record.position();
         let kept = self.heights.get(&position.height)?;
         kept.messages.get(&(position.round, position.step, author(record)))
@@ -123,7 +143,7 @@ impl Archive {
 }
 
 /// Who signed a message.
-pub(crate) const fn author(record: &SignedRecord) -> ValidatorIndex {
+pub(crate) fn author(record: &SignedRecord) -> ValidatorIndex {
     match record {
         SignedRecord::Vote(vote) => vote.voter,
         SignedRecord::Proposal(proposal) => proposal.proposer,

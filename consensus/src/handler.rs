@@ -179,10 +179,11 @@ impl Shell {
             Effect::VerifySignature(message, key, resume) => {
                 let record = match &message.message {
                     ConsensusMsg::Vote(vote) => {
-                        SignedRecord::Vote(vote_from_core(vote, message.signature))
+                        SignedRecord::Vote(vote_from_core(vote, message.signature).into())
                     }
                     ConsensusMsg::Proposal(proposal) => {
-                        SignedRecord::Proposal(proposal_from_core(proposal, message.signature))
+                        let proposal = proposal_from_core(proposal, message.signature);
+                        SignedRecord::Proposal(proposal.into())
                     }
                 };
                 resume.resume_with(self.verify_and_admit(record, &key))
@@ -271,14 +272,14 @@ impl Shell {
     fn broadcast_vote(&mut self, vote: &mc::SignedVote<Bft>) {
         if vote.signature != REFUSED {
             let vote = vote_from_core(&vote.message, vote.signature);
-            self.broadcast(ConsensusMessage::Vote(vote));
+            self.broadcast(ConsensusMessage::Vote(vote.into()));
         }
     }
 
     fn broadcast_proposal(&mut self, proposal: &mc::SignedProposal<Bft>) {
         if proposal.signature != REFUSED {
             let proposal = proposal_from_core(&proposal.message, proposal.signature);
-            self.broadcast(ConsensusMessage::Proposal(proposal));
+            self.broadcast(ConsensusMessage::Proposal(proposal.into()));
         }
     }
 
@@ -316,7 +317,7 @@ impl Shell {
     fn verifies(&self, vote: &mc::SignedVote<Bft>) -> bool {
         let vote = vote_from_core(&vote.message, vote.signature);
         let key = self.set.key(vote.voter).copied();
-        let record = SignedRecord::Vote(vote);
+        let record = SignedRecord::Vote(vote.into());
         key.is_some_and(|key| self.is_signed(&record, &key))
     }
 
@@ -346,7 +347,8 @@ impl Shell {
     fn admit_votes(&mut self, verdict: &Verdict, votes: impl Iterator<Item = mc::SignedVote<Bft>>) {
         match verdict {
             Ok(()) => votes.for_each(|vote| {
-                self.admit(SignedRecord::Vote(vote_from_core(&vote.message, vote.signature)));
+                let vote = vote_from_core(&vote.message, vote.signature);
+                self.admit(SignedRecord::Vote(vote.into()));
             }),
             Err(_) => self.fault(Fault::BadCertificate),
         }
@@ -355,12 +357,13 @@ impl Shell {
     fn admit_evidence(&mut self, evidence: MisbehaviorEvidence<Bft>) {
         for vote in evidence.votes.into_iter().flat_map(|(_, pairs)| pairs).flat_map(<[_; 2]>::from)
         {
-            self.admit(SignedRecord::Vote(vote_from_core(&vote.message, vote.signature)));
+            let vote = vote_from_core(&vote.message, vote.signature);
+            self.admit(SignedRecord::Vote(vote.into()));
         }
         let proposals = evidence.proposals.iter().flat_map(|(_, pairs)| pairs);
         for proposal in proposals.flat_map(|(first, second)| [first, second]) {
             let proposal = proposal_from_core(&proposal.message, proposal.signature);
-            self.admit(SignedRecord::Proposal(proposal));
+            self.admit(SignedRecord::Proposal(proposal.into()));
         }
     }
 

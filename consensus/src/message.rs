@@ -8,7 +8,7 @@
 //! **Bounds.** A certificate holds at most [`Committee::MEMBERS_MAX`] signatures when decoded, and at
 //! most one for each member when judged.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_types::{
@@ -123,9 +123,9 @@ pub struct RoundCertificate {
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum ConsensusMessage {
     /// A vote.
-    Vote(SignedVote),
+    Vote(Arc<SignedVote>),
     /// A proposal (the block itself travels apart).
-    Proposal(SignedProposal),
+    Proposal(Arc<SignedProposal>),
     /// A polka.
     Polka(PolkaCertificate),
     /// Votes that justify a round.
@@ -135,7 +135,7 @@ pub enum ConsensusMessage {
 impl ConsensusMessage {
     /// The height it is about.
     #[must_use]
-    pub const fn height(&self) -> Height {
+    pub fn height(&self) -> Height {
         match self {
             Self::Vote(vote) => vote.height,
             Self::Proposal(proposal) => proposal.height,
@@ -146,7 +146,7 @@ impl ConsensusMessage {
 
     /// The round it is about.
     #[must_use]
-    pub const fn round(&self) -> Round {
+    pub fn round(&self) -> Round {
         match self {
             Self::Vote(vote) => vote.round,
             Self::Proposal(proposal) => proposal.round,

@@ -12,6 +12,8 @@
 //! but a machine that dies between finds a mark without a record and must refuse that position; if
 //! more than a third do so at one precommit, as after a loss of power, that round never ends.
 
+use std::sync::Arc;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_types::{Height, Round, VoteKind};
 
@@ -88,9 +90,9 @@ impl HighWater {
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum SignedRecord {
     /// A vote.
-    Vote(SignedVote),
+    Vote(Arc<SignedVote>),
     /// A proposal.
-    Proposal(SignedProposal),
+    Proposal(Arc<SignedProposal>),
 }
 
 impl SignedRecord {

@@ -1,5 +1,7 @@
 //! From what is on disk and in the configuration to an engine that can start.
 
+use std::sync::Arc;
+
 use borsh::BorshDeserialize as _;
 use conclave_types::{
     Certificate, Committee, Epoch, Height, ValidatorIndex, Verifier, VoteKind,
@@ -83,8 +85,8 @@ pub(crate) fn read_log(
 /// The signed message that an entry holds, if it holds one.
 pub(crate) fn as_signed(logged: &Logged) -> Option<SignedRecord> {
     match logged {
-        Logged::Vote(vote) => Some(SignedRecord::Vote(vote.clone())),
-        Logged::Proposal(proposal) => Some(SignedRecord::Proposal(proposal.clone())),
+        Logged::Vote(vote) => Some(SignedRecord::Vote(Arc::new(vote.clone()))),
+        Logged::Proposal(proposal) => Some(SignedRecord::Proposal(Arc::new(proposal.clone()))),
         Logged::Polka(_) | Logged::Waited(..) | Logged::Value { .. } => None,
     }
 }
@@ -92,13 +94,13 @@ pub(crate) fn as_signed(logged: &Logged) -> Option<SignedRecord> {
 /// The votes that a decision's certificate is made of.
 pub(crate) fn precommits(certificate: &Certificate) -> impl Iterator<Item = SignedRecord> {
     certificate.signatures.iter().map(|(voter, signature)| {
-        SignedRecord::Vote(SignedVote {
+        SignedRecord::Vote(Arc::new(SignedVote {
             kind: VoteKind::Precommit,
             height: certificate.height,
             round: certificate.round,
             block: Some(certificate.block),
             voter: *voter,
             signature: *signature,
-        })
+        }))
     })
 }

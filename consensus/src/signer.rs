@@ -16,7 +16,7 @@
 //! validator whose WAL of a height is incomplete must be silent for all of that height, not only up
 //! to the mark: see [`Signer::recover`].
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use conclave_types::{
     BlockId, Epoch, Height, Round, SignatureBytes, ValidatorIndex, digest::SigningDomain,
@@ -182,7 +182,7 @@ impl Signer {
     }
 
     /// The proposal that was signed in this round, if one was.
-    pub(crate) fn proposal_at(&self, height: Height, round: Round) -> Option<&SignedProposal> {
+    pub(crate) fn proposal_at(&self, height: Height, round: Round) -> Option<&Arc<SignedProposal>> {
         let record = self.records.get(&SigningPosition { height, round, step: Step::Propose })?;
         match record {
             SignedRecord::Proposal(proposal) => Some(proposal),
@@ -224,12 +224,13 @@ impl Signer {
         mut vote: SignedVote,
         wal_entries: u64,
         out: &mut Vec<Record>,
-    ) -> Option<SignedVote> {
+    ) -> Option<Arc<SignedVote>> {
         self.may_sign().ok()?;
-        let position = SignedRecord::Vote(vote.clone()).position();
+        let SignedVote { height, round, kind, .. } = vote;
+        let position = SigningPosition { height, round, step: kind.into() };
         match self.records.get(&position) {
             Some(SignedRecord::Vote(stored)) if stored.block == vote.block => {
-                return Some(stored.clone());
+                return Some(Arc::clone(stored));
             }
             Some(_) => {
                 self.diverge();
@@ -239,7 +240,8 @@ impl Signer {
         }
         let digest = vote.digest(&self.domain, self.epoch);
         vote.signature = self.sign(position, digest.as_bytes(), wal_entries, out)?;
-        self.record(SignedRecord::Vote(vote.clone()), out);
+        let vote = Arc::new(vote);
+        self.record(SignedRecord::Vote(Arc::clone(&vote)), out);
         Some(vote)
     }
 
@@ -249,22 +251,24 @@ impl Signer {
         mut proposal: SignedProposal,
         wal_entries: u64,
         out: &mut Vec<Record>,
-    ) -> Option<SignedProposal> {
+    ) -> Option<Arc<SignedProposal>> {
         self.may_sign().ok()?;
-        let position = SignedRecord::Proposal(proposal.clone()).position();
+        let SignedProposal { height, round, .. } = proposal;
+        let position = SigningPosition { height, round, step: Step::Propose };
         if let Some(record) = self.records.get(&position) {
             return match record {
                 SignedRecord::Proposal(stored)
                     if (stored.block, stored.pol_round) == (proposal.block, proposal.pol_round) =>
                 {
-                    Some(stored.clone())
+                    Some(Arc::clone(stored))
                 }
                 SignedRecord::Proposal(_) | SignedRecord::Vote(_) => None,
             };
         }
         let digest = proposal.digest(&self.domain, self.epoch);
         proposal.signature = self.sign(position, digest.as_bytes(), wal_entries, out)?;
-        self.record(SignedRecord::Proposal(proposal.clone()), out);
+        let proposal = Arc::new(proposal);
+        self.record(SignedRecord::Proposal(Arc::clone(&proposal)), out);
         Some(proposal)
     }
 

@@ -263,7 +263,7 @@ impl Solo {
         let digest = vote.digest(&SigningDomain::of(&self.genesis), Epoch::ZERO);
         let key = &self.identities[voter.as_usize()].signing_key;
         vote.signature = SignatureBytes::new(key.sign(digest.as_bytes()).to_bytes());
-        self.hear(voter.as_u16(), Message::Consensus(ConsensusMessage::Vote(vote)));
+        self.hear(voter.as_u16(), Message::Consensus(ConsensusMessage::Vote(vote.into())));
     }
 
     /// The shares that another validator sends for a decided block.

@@ -236,7 +236,7 @@ fn a_vote_out_of_a_lost_past_does_not_pass_for_a_signing_history() {
     let digest = vote.digest(&SigningDomain::of(&solo.genesis), Epoch::ZERO);
     let signature = solo.identity.signing_key.sign(digest.as_bytes());
     vote.signature = conclave_types::SignatureBytes::new(signature.to_bytes());
-    let message = Message::Consensus(conclave_consensus::ConsensusMessage::Vote(vote));
+    let message = Message::Consensus(conclave_consensus::ConsensusMessage::Vote(vote.into()));
     let from = Peer::Validator(ValidatorIndex::new(0));
     let ready = core.step(BEGIN, Input::Message { from, message });
     assert_eq!(ready.effects.penalties, vec![], "it is a good vote");
@@ -266,7 +266,7 @@ fn a_stranger_who_votes_is_penalised() {
         voter: ValidatorIndex::new(0),
         signature: conclave_types::SignatureBytes::new([0; 64]),
     };
-    let message = Message::Consensus(conclave_consensus::ConsensusMessage::Vote(vote));
+    let message = Message::Consensus(conclave_consensus::ConsensusMessage::Vote(vote.into()));
     solo.input(Input::Message { from: Peer::Full(1), message });
     assert_eq!(solo.penalties, 1);
 }

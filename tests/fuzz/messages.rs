@@ -20,22 +20,22 @@ fn consensus_messages() -> Vec<ConsensusMessage> {
     let (block, voter) = (BlockId::new([21; 32]), ValidatorIndex::new(2));
     let vote = RoundVote { kind: VoteKind::Precommit, block: None, voter, signature: SIGNATURE };
     vec![
-        ConsensusMessage::Vote(SignedVote {
+        ConsensusMessage::Vote(Arc::new(SignedVote {
             kind: VoteKind::Prevote,
             height,
             round,
             block: Some(block),
             voter,
             signature: SIGNATURE,
-        }),
-        ConsensusMessage::Proposal(SignedProposal {
+        })),
+        ConsensusMessage::Proposal(Arc::new(SignedProposal {
             height,
             round,
             block,
             pol_round: Some(Round::new(0)),
             proposer: voter,
             signature: SIGNATURE,
-        }),
+        })),
         ConsensusMessage::Polka(PolkaCertificate {
             height,
             round,

@@ -61,7 +61,7 @@ fn proposal(proposer: usize, block: BlockId) -> SignedProposal {
 }
 
 fn vote(vote: SignedVote) -> ConsensusMessage {
-    ConsensusMessage::Vote(sign_vote(vote))
+    ConsensusMessage::Vote(sign_vote(vote).into())
 }
 
 fn faults(outputs: &[Output]) -> Vec<Fault> {
@@ -85,10 +85,8 @@ fn broadcasts(outputs: &[Output]) -> Vec<ConsensusMessage> {
 
 fn signed_elsewhere(vote: SignedVote, domain: &SigningDomain, epoch: Epoch) -> ConsensusMessage {
     let signature = key(vote.voter.as_usize()).sign(vote.digest(domain, epoch).as_bytes());
-    ConsensusMessage::Vote(SignedVote {
-        signature: SignatureBytes::new(signature.to_bytes()),
-        ..vote
-    })
+    let signature = SignatureBytes::new(signature.to_bytes());
+    ConsensusMessage::Vote(SignedVote { signature, ..vote }.into())
 }
 
 #[test]
@@ -99,17 +97,17 @@ fn false_messages_are_the_senders_fault() {
     let early_pol = SignedProposal { round: Round::new(1), ..proposal(2, A) };
     let late_pol = SignedProposal { pol_round: Some(Round::new(1)), ..early_pol };
     let cases = [
-        (ConsensusMessage::Vote(prevote(2, Some(A))), Fault::BadSignature(index(2))),
+        (ConsensusMessage::Vote(prevote(2, Some(A)).into()), Fault::BadSignature(index(2))),
         (
-            ConsensusMessage::Vote(SignedVote { voter: index(0), ..good.clone() }),
+            ConsensusMessage::Vote(SignedVote { voter: index(0), ..good.clone() }.into()),
             Fault::BadSignature(index(0)),
         ),
         (
-            ConsensusMessage::Vote(SignedVote { block: None, ..good.clone() }),
+            ConsensusMessage::Vote(SignedVote { block: None, ..good.clone() }.into()),
             Fault::BadSignature(index(2)),
         ),
         (
-            ConsensusMessage::Vote(SignedVote { kind: VoteKind::Precommit, ..good }),
+            ConsensusMessage::Vote(SignedVote { kind: VoteKind::Precommit, ..good }.into()),
             Fault::BadSignature(index(2)),
         ),
         (
@@ -123,12 +121,15 @@ fn false_messages_are_the_senders_fault() {
         ),
         (vote(prevote(4, Some(A))), Fault::UnknownValidator(index(4))),
         (
-            ConsensusMessage::Vote(SignedVote { voter: index(65_535), ..prevote(0, None) }),
+            ConsensusMessage::Vote(SignedVote { voter: index(65_535), ..prevote(0, None) }.into()),
             Fault::UnknownValidator(index(65_535)),
         ),
-        (ConsensusMessage::Proposal(sign_proposal(proposal(2, A))), Fault::NotProposer(index(2))),
-        (ConsensusMessage::Proposal(proposal(1, A)), Fault::BadSignature(index(1))),
-        (ConsensusMessage::Proposal(sign_proposal(late_pol)), Fault::BadPolRound(index(2))),
+        (
+            ConsensusMessage::Proposal(sign_proposal(proposal(2, A)).into()),
+            Fault::NotProposer(index(2)),
+        ),
+        (ConsensusMessage::Proposal(proposal(1, A).into()), Fault::BadSignature(index(1))),
+        (ConsensusMessage::Proposal(sign_proposal(late_pol).into()), Fault::BadPolRound(index(2))),
     ];
     for (message, expected) in cases {
         let mut engine = started(0);
@@ -149,7 +150,7 @@ fn absurd_heights_and_rounds_are_ignored() {
         assert_eq!(engine.message(NOW, index(3), far), vec![]);
         let author = engine.proposer(height, round);
         let far = SignedProposal { height, round, proposer: author, ..proposal(0, A) };
-        let far = ConsensusMessage::Proposal(sign_proposal(far));
+        let far = ConsensusMessage::Proposal(sign_proposal(far).into());
         assert_eq!(engine.message(NOW, index(3), far), vec![]);
         let value = ProposedBlock { height, block: A, valid: true };
         engine.value(NOW, value);
@@ -328,7 +329,8 @@ fn junk_blocks_do_not_crowd_out_the_proposed_one() {
         let junk = judged(BlockId::new([number; 32]));
         assert_eq!(engine.value(NOW, junk), vec![]);
     }
-    let signed = ConsensusMessage::Proposal(sign_proposal(proposal(1, BlockId::new([201; 32]))));
+    let signed =
+        ConsensusMessage::Proposal(sign_proposal(proposal(1, BlockId::new([201; 32]))).into());
     engine.message(NOW, index(1), signed);
     assert!(engine.is_proposed(BlockId::new([201; 32])));
     let outputs = engine.value(NOW, judged(BlockId::new([201; 32])));
@@ -337,7 +339,7 @@ fn junk_blocks_do_not_crowd_out_the_proposed_one() {
     // The block may also come first.
     let mut engine = started(0);
     assert_eq!(engine.value(NOW, judged(A)), vec![]);
-    let signed = ConsensusMessage::Proposal(sign_proposal(proposal(1, A)));
+    let signed = ConsensusMessage::Proposal(sign_proposal(proposal(1, A)).into());
     assert_eq!(broadcasts(&engine.message(NOW, index(1), signed)).len(), 1);
 }
 

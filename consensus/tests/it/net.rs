@@ -631,11 +631,12 @@ fn contradiction(author: usize, message: &ConsensusMessage) -> Option<ConsensusM
     match message {
         ConsensusMessage::Vote(vote) if vote.voter.as_usize() == author => {
             let block = vote.block.is_none().then_some(other);
-            Some(ConsensusMessage::Vote(sign_vote(SignedVote { block, ..vote.clone() })))
+            let vote = SignedVote { block, ..SignedVote::clone(vote) };
+            Some(ConsensusMessage::Vote(sign_vote(vote).into()))
         }
         ConsensusMessage::Proposal(proposal) if proposal.proposer.as_usize() == author => {
-            let proposal = SignedProposal { block: other, ..proposal.clone() };
-            Some(ConsensusMessage::Proposal(sign_proposal(proposal)))
+            let proposal = SignedProposal { block: other, ..SignedProposal::clone(proposal) };
+            Some(ConsensusMessage::Proposal(sign_proposal(proposal).into()))
         }
         _ => None,
     }

@@ -36,7 +36,7 @@ impl Amnesia {
         }
         means.count("forgotten_locks");
         let vote = means.vote(vote, Some(proposed));
-        Some(Message::Consensus(ConsensusMessage::Vote(vote)))
+        Some(Message::Consensus(ConsensusMessage::Vote(vote.into())))
     }
 
     /// Another block than the one that it should propose again, and the proposal of it.
@@ -50,7 +50,7 @@ impl Amnesia {
         means.count("forgotten_locks");
         let fresh = SignedProposal { pol_round: None, ..proposal.clone() };
         let fresh = means.proposal(&fresh, other.id());
-        let fresh = Message::Consensus(ConsensusMessage::Proposal(fresh));
+        let fresh = Message::Consensus(ConsensusMessage::Proposal(fresh.into()));
         Some([Message::Block(Arc::new(other)), fresh])
     }
 }

@@ -114,7 +114,8 @@ impl Misbehaviour for Forger {
             Message::Consensus(ConsensusMessage::Proposal(proposal)) => {
                 match self.forged_id(&proposal.block) {
                     Some(id) if proposal.proposer.as_u16() == means.index => {
-                        Message::Consensus(ConsensusMessage::Proposal(means.proposal(proposal, id)))
+                        let proposal = means.proposal(proposal, id);
+                        Message::Consensus(ConsensusMessage::Proposal(proposal.into()))
                     }
                     _ => return vec![letter],
                 }
@@ -123,7 +124,8 @@ impl Misbehaviour for Forger {
                 let forged = vote.block.and_then(|id| self.forged_id(&id));
                 match forged {
                     Some(id) if vote.voter.as_u16() == means.index => {
-                        Message::Consensus(ConsensusMessage::Vote(means.vote(vote, Some(id))))
+                        let vote = means.vote(vote, Some(id));
+                        Message::Consensus(ConsensusMessage::Vote(vote.into()))
                     }
                     _ => return vec![letter],
                 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use conclave_consensus::ConsensusMessage;
+use conclave_consensus::{ConsensusMessage, SignedVote};
 use conclave_sequencer::Message;
 use conclave_types::{Block, Height, Round};
 
@@ -41,10 +41,10 @@ impl Misbehaviour for Flood {
         if vote.voter.as_u16() != means.index {
             return vec![letter];
         }
-        let mut ahead = vote.clone();
+        let mut ahead = SignedVote::clone(vote);
         ahead.round = Round::new(u32::try_from(means.random.below(1 << 20)).unwrap_or(1));
         let ahead = means.vote(&ahead, vote.block);
-        let ahead = letter.with(Message::Consensus(ConsensusMessage::Vote(ahead)));
+        let ahead = letter.with(Message::Consensus(ConsensusMessage::Vote(ahead.into())));
         vec![letter, ahead]
     }
 }

@@ -19,7 +19,7 @@ impl Misbehaviour for Impersonate {
         let mut forged = means.vote(vote, None);
         forged.voter = vote.voter;
         let forged: SignedVote = forged;
-        let forged = Message::Consensus(ConsensusMessage::Vote(forged));
+        let forged = Message::Consensus(ConsensusMessage::Vote(forged.into()));
         means.others().map(|to| Letter::new(to, forged.clone())).collect()
     }
 }

@@ -21,7 +21,7 @@ fn opposite(means: &Means, letter: &Letter) -> Option<Letter> {
         Some(_) => means.vote(vote, None),
         None => means.vote(vote, Some(BlockId::new([7; 32]))),
     };
-    Some(letter.with(Message::Consensus(ConsensusMessage::Vote(vote))))
+    Some(letter.with(Message::Consensus(ConsensusMessage::Vote(vote.into()))))
 }
 
 /// Half of the validators get the honest vote, half its opposite, and one in four both.
@@ -63,6 +63,6 @@ impl Misbehaviour for Parrot {
         }
         means.count("false_votes");
         let same = means.vote(vote, vote.block);
-        vec![Letter::new(to, Message::Consensus(ConsensusMessage::Vote(same)))]
+        vec![Letter::new(to, Message::Consensus(ConsensusMessage::Vote(same.into())))]
     }
 }

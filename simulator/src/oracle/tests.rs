@@ -118,7 +118,7 @@ fn vote(kind: VoteKind, voter: u16, block: Option<BlockId>) -> SignedVote {
 
 fn send_vote(oracle: &mut Oracle, now: Time, vote: SignedVote) {
     let from = vote.voter.as_u16();
-    oracle.sent(now, from, 3, &Message::Consensus(ConsensusMessage::Vote(vote)));
+    oracle.sent(now, from, 3, &Message::Consensus(ConsensusMessage::Vote(vote.into())));
 }
 
 fn send_share(oracle: &mut Oracle, from: u16, header: &BlockHeader) {
@@ -423,7 +423,7 @@ fn with_an_equivocator(height: u64) -> (Oracle, Evidence) {
     let sayings = [vote(prevote, 3, None), vote(prevote, 3, other)];
     let [first, second] = sayings.map(|vote| SignedVote { height: Height::new(height), ..vote });
     for vote in [&first, &second] {
-        oracle.heard(0, 3, &Message::Consensus(ConsensusMessage::Vote(vote.clone())));
+        oracle.heard(0, 3, &Message::Consensus(ConsensusMessage::Vote(vote.clone().into())));
     }
     (oracle, Evidence::Votes(first, second))
 }
