@@ -18,6 +18,7 @@ use crate::{
     archive::{self, Archive},
     context::{Bft, CoreHeight, ValidatorSet},
     convert::{polka_to_core, proposal_to_core, round_certificate_to_core, vote_to_core},
+    digests::VoteDigests,
     handler::Shell,
     interface::{CatchUpError, Config, ConfigError, Fault, Output, ProposedBlock},
     message::ConsensusMessage,
@@ -105,6 +106,7 @@ impl Engine {
             timing,
             signer,
             archive: Archive::default(),
+            digests: VoteDigests::default(),
             timers: Timers::default(),
             now: Time::ZERO,
             height: tip.next(),
@@ -348,7 +350,7 @@ impl Engine {
         if let Some(fault) = self.malformed(&record) {
             return self.shell.fault(fault);
         }
-        if !self.shell.verify_and_admit(record.clone(), &key) {
+        if !self.shell.verify_new(record.clone(), &key) {
             return self.shell.fault(Fault::BadSignature(author));
         }
         if Some(author) == self.shell.signer.index() {

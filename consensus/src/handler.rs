@@ -28,6 +28,7 @@ use crate::{
         polka_from_core, proposal_from_core, round_certificate_from_core, round_from_core,
         vote_from_core,
     },
+    digests::VoteDigests,
     interface::{Fault, Output},
     message::{ConsensusMessage, SignedProposal, SignedVote},
     record::{Record, SignedRecord, WalEntry},
@@ -50,6 +51,7 @@ pub(crate) struct Shell {
     pub(crate) timing: TimingParams,
     pub(crate) signer: Signer,
     pub(crate) archive: Archive,
+    pub(crate) digests: VoteDigests,
     pub(crate) timers: Timers,
     pub(crate) now: Time,
     /// The height in progress.
@@ -314,7 +316,7 @@ impl Shell {
     }
 
     /// Whether the signature of a vote in a certificate is good.
-    fn verifies(&self, vote: &mc::SignedVote<Bft>) -> bool {
+    fn verifies(&mut self, vote: &mc::SignedVote<Bft>) -> bool {
         let vote = vote_from_core(&vote.message, vote.signature);
         let key = self.set.key(vote.voter).copied();
         let record = SignedRecord::Vote(vote.into());
@@ -322,12 +324,15 @@ impl Shell {
     }
 
     /// Whether the signature of `record` is by `key`; what was verified before is not computed again.
-    fn is_signed(&self, record: &SignedRecord, key: &VerifyingKey) -> bool {
-        if self.archive.verified(record) {
-            return true;
-        }
+    fn is_signed(&mut self, record: &SignedRecord, key: &VerifyingKey) -> bool {
+        self.archive.verified(record) || self.judge(record, key)
+    }
+
+    fn judge(&mut self, record: &SignedRecord, key: &VerifyingKey) -> bool {
         let (digest, signature) = match record {
-            SignedRecord::Vote(vote) => (vote.digest(&self.domain, self.epoch), &vote.signature),
+            SignedRecord::Vote(vote) => {
+                (self.digests.of(vote, &self.domain, self.epoch), &vote.signature)
+            }
             SignedRecord::Proposal(proposal) => {
                 (proposal.digest(&self.domain, self.epoch), &proposal.signature)
             }
@@ -336,8 +341,14 @@ impl Shell {
     }
 
     /// Verifies a message and keeps it if it is good.
-    pub(crate) fn verify_and_admit(&mut self, record: SignedRecord, key: &VerifyingKey) -> bool {
-        let good = self.is_signed(&record, key);
+    fn verify_and_admit(&mut self, record: SignedRecord, key: &VerifyingKey) -> bool {
+        // What was verified was admitted then: the core asks again about all that it is fed.
+        self.archive.verified(&record) || self.verify_new(record, key)
+    }
+
+    /// The same for a message that the archive wants, and so does not have.
+    pub(crate) fn verify_new(&mut self, record: SignedRecord, key: &VerifyingKey) -> bool {
+        let good = self.judge(&record, key);
         if good {
             self.admit(record);
         }

@@ -51,6 +51,7 @@ mod archive;
 mod certificates;
 mod context;
 mod convert;
+mod digests;
 mod engine;
 mod handler;
 mod interface;
