@@ -68,6 +68,8 @@ pub(crate) struct Workshop {
     verdicts: BTreeMap<BundleId, Result<Verified, AdmissionError>>,
     sealed: BTreeMap<Place, Arc<SealedBlock>>,
     shares: BTreeMap<(Place, ValidatorIndex), Vec<G1Bytes>>,
+    /// What stands for a validator's shares, or for the openings.
+    tokens: BTreeMap<(Place, Option<ValidatorIndex>), Arc<[G1Bytes]>>,
     /// Openings of parts, by place and sub-batches.
     combined: BTreeMap<(Place, usize, usize), Vec<G1Bytes>>,
     opened: BTreeMap<Place, OpenedBlock>,
@@ -86,6 +88,7 @@ impl Workshop {
             verdicts: BTreeMap::new(),
             sealed: BTreeMap::new(),
             shares: BTreeMap::new(),
+            tokens: BTreeMap::new(),
             combined: BTreeMap::new(),
             opened: BTreeMap::new(),
             inside: BTreeMap::new(),
@@ -152,7 +155,7 @@ impl Workshop {
         });
         let shares = sealed.as_ref().zip(secret).map(|(sealed, (party, secret))| {
             if self.mode == Crypto::Modelled {
-                return tokens(place, Some(party), sealed.share_count());
+                return self.tokens(place, Some(party), sealed.share_count()).to_vec();
             }
             let shares = self.shares.entry((place, party));
             shares.or_insert_with(|| sealed.share(&secret, party.as_u16())).clone()
@@ -165,7 +168,7 @@ impl Workshop {
         let place = (height, block);
         let Range { start, end } = job.sub_batches;
         let known = match self.mode {
-            Crypto::Modelled => Some(combine_tokens(place, &job)),
+            Crypto::Modelled => Some(self.combine_tokens(place, &job)),
             Crypto::Real | Crypto::Memoised => {
                 let is_right = |message: &Arc<ShareMessage>| {
                     self.shares.get(&(place, message.validator)) == Some(&message.shares)
@@ -197,8 +200,9 @@ impl Workshop {
         let place = (height, block);
         let known = match self.mode {
             Crypto::Modelled => {
-                let right = tokens(place, None, job.sealed.opening_count());
-                judge_openings(&job, &right).or_else(|| Some(Ok(self.open_tokens(&job, right))))
+                let right = self.tokens(place, None, job.sealed.opening_count());
+                let wrong = judge_openings(&job, &right);
+                wrong.or_else(|| Some(Ok(self.open_tokens(&job, right.to_vec()))))
             }
             Crypto::Real | Crypto::Memoised => self.opened.get(&place).and_then(|opened| {
                 let is_it = job.openings == opened.openings;
@@ -228,10 +232,51 @@ impl Workshop {
         OpenedBlock { openings, outcomes: job.ids.iter().map(inside).collect() }
     }
 
+    /// As the real thing: only shares of the part's own sub-batches spoil it, and who spoils it is looked
+    /// for in all of them.
+    fn combine_tokens(
+        &mut self,
+        place: Place,
+        job: &CombineJob,
+    ) -> Result<CombinedPart, CombineFailure> {
+        let count = job.sealed.share_count();
+        let range = job.sub_batches.clone();
+        let (mut spoilt, mut liars) = (false, Vec::new());
+        for message in &job.shares {
+            let right = self.tokens(place, Some(message.validator), count);
+            if message.shares[..] != right[..] {
+                liars.push(message.validator);
+                spoilt |= message.shares.get(range.clone()) != right.get(range.clone());
+            }
+        }
+        if spoilt {
+            return Err(CombineFailure::WrongShares(liars));
+        }
+        let openings = self.tokens(place, None, job.sealed.opening_count());
+        let range = job.sealed.opening_range(range);
+        Ok(CombinedPart {
+            part: job.part,
+            openings: openings.get(range).unwrap_or_default().to_vec(),
+            share_validators: job.shares.iter().map(|message| message.validator).collect(),
+        })
+    }
+
+    /// [`tokens`], each worked out once: everyone combines the same shares.
+    fn tokens(&mut self, place: Place, of: Option<ValidatorIndex>, count: usize) -> Arc<[G1Bytes]> {
+        let known = self.tokens.get(&(place, of)).filter(|tokens| tokens.len() == count);
+        if let Some(known) = known {
+            return Arc::clone(known);
+        }
+        let fresh: Arc<[G1Bytes]> = tokens(place, of, count).into();
+        self.tokens.insert((place, of), Arc::clone(&fresh));
+        fresh
+    }
+
     fn forget_below(&mut self, height: Height) {
         let Some(least) = height.checked_sub(HEIGHTS_KEPT) else { return };
         let place = (least, BlockId::ZERO);
         self.sealed = self.sealed.split_off(&place);
+        self.tokens = self.tokens.split_off(&(place, None));
         self.combined = self.combined.split_off(&(place, 0, 0));
         self.opened = self.opened.split_off(&place);
         self.shares = self.shares.split_off(&(place, ValidatorIndex::new(0)));
@@ -247,29 +292,6 @@ fn judge_openings(job: &OpenJob, right: &[G1Bytes]) -> Option<Result<OpenedBlock
     let wrong = job.unchecked.iter().filter(|(_, ranges)| ranges.iter().any(is_wrong));
     let wrong: Vec<Source> = wrong.map(|(source, _)| *source).collect();
     (!wrong.is_empty()).then_some(Err(WrongOpenings(wrong)))
-}
-
-/// As the real thing: only shares of the part's own sub-batches spoil it, and who spoils it is looked for
-/// in all of them.
-fn combine_tokens(place: Place, job: &CombineJob) -> Result<CombinedPart, CombineFailure> {
-    let count = job.sealed.share_count();
-    let right = |message: &ShareMessage| tokens(place, Some(message.validator), count);
-    let spoils = |message: &&Arc<ShareMessage>| {
-        let range = job.sub_batches.clone();
-        message.shares.get(range.clone()) != right(message).get(range)
-    };
-    if job.shares.iter().any(|message| spoils(&message)) {
-        let lies = |message: &&Arc<ShareMessage>| message.shares != right(message);
-        let liars = job.shares.iter().filter(lies).map(|message| message.validator);
-        return Err(CombineFailure::WrongShares(liars.collect()));
-    }
-    let openings = tokens(place, None, job.sealed.opening_count());
-    let range = job.sealed.opening_range(job.sub_batches.clone());
-    Ok(CombinedPart {
-        part: job.part,
-        openings: openings.get(range).unwrap_or_default().to_vec(),
-        share_validators: job.shares.iter().map(|message| message.validator).collect(),
-    })
 }
 
 /// What stands for the shares of a validator, or for the openings of a block: as many hashes as there

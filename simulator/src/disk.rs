@@ -149,7 +149,9 @@ impl Disk {
         match write {
             Write::Put { table, key, value } => {
                 let value = self.shelf.keep(*table, key, value);
-                self.rotten.remove(&(*table, key.clone()));
+                if !self.rotten.is_empty() {
+                    self.rotten.remove(&(*table, key.clone()));
+                }
                 self.tables.entry(*table).or_default().insert(key.clone(), value);
             }
             Write::Delete { table, key } => {
