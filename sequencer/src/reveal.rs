@@ -226,15 +226,18 @@ impl Sequencer {
         }
     }
 
-    fn is_signed(&self, message: &ShareMessage) -> bool {
-        let ShareMessage { epoch, height, block, validator, shares, signature } = message;
+    fn is_signed(&self, message: &Arc<ShareMessage>) -> bool {
+        let ShareMessage { epoch, height, block, validator, shares, signature } = &**message;
         let most = self.context.genesis.params.limits.block_bundles_max as usize;
         if shares.len() > most.saturating_add(1) {
             return false;
         }
         let Some(key) = self.context.committee.key(*validator) else { return false };
-        let digest = ShareMessage::digest(&self.context.domain, *epoch, *height, *block, shares);
-        self.context.verifier.is_signed(key, &digest, signature)
+        let verifier = &self.context.verifier;
+        let domain = &self.context.domain;
+        let digest = || ShareMessage::digest(domain, *epoch, *height, *block, shares);
+        let digest = verifier.digest_of(Arc::<ShareMessage>::clone(message), &digest);
+        verifier.is_signed(key, &digest, signature)
     }
 
     pub(crate) fn on_openings(

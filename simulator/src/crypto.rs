@@ -17,8 +17,9 @@
 //!
 //! What a job costs in virtual time does not depend on the mode.
 //!
-//! **Bounds.** Blocks are remembered for [`HEIGHTS_KEPT`] heights, verdicts on [`VERDICTS_MAX`] bundles
-//! and [`SIGNATURES_KEPT`] signatures; what was forgotten is worked out again.
+//! **Bounds.** Blocks are remembered for [`HEIGHTS_KEPT`] heights, verdicts on [`VERDICTS_MAX`] bundles and
+//! [`SIGNATURES_KEPT`] signatures, and the digests of [`MESSAGES_KEPT`] messages; what was forgotten is
+//! worked out again.
 
 mod memory;
 
@@ -45,6 +46,8 @@ const HEIGHTS_KEPT: HeightDelta = HeightDelta::new(32);
 const VERDICTS_MAX: usize = 1 << 16;
 /// Signatures whose verdict is remembered: a power of two.
 const SIGNATURES_KEPT: usize = 1 << 15;
+/// Messages whose digest is remembered.
+const MESSAGES_KEPT: usize = 1 << 12;
 
 /// How cryptographic work is done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]

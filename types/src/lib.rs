@@ -55,4 +55,4 @@ pub use ids::{
 pub use params::{FeeParams, Gwei, LimitParams, Params, TimingParams};
 pub use reveal::{Outcome, RevealedBlock, RevealedBundle, UndecryptableReason};
 pub use time::Time;
-pub use verifier::{StrictVerifier, Verifier};
+pub use verifier::{StrictVerifier, Verifier, Whole};

@@ -4,7 +4,7 @@
 //! processes. So the judge is handed in: a node judges by itself; a simulator, which runs all n in
 //! one process, judges each signature once and remembers what it found.
 
-use std::fmt;
+use std::{any::Any, fmt, sync::Arc};
 
 use ed25519_dalek::{Signature, VerifyingKey};
 
@@ -15,7 +15,17 @@ use crate::{certificate::SignatureBytes, committee::ConsensusKey, ids::Digest};
 pub trait Verifier: fmt::Debug + Send + Sync {
     /// Whether `key` signed `message`.
     fn is_signed(&self, key: &VerifyingKey, message: &Digest, signature: &SignatureBytes) -> bool;
+
+    /// The digest of `message`, which is what `digest` makes of it and nothing else. Hashing a message costs
+    /// a microsecond; a judge for many processes, which share what they were sent, may remember it.
+    fn digest_of(&self, message: Arc<Whole>, digest: &dyn Fn() -> Digest) -> Digest {
+        drop(message);
+        digest()
+    }
 }
+
+/// A message that is not changed any more, of whatever type.
+pub type Whole = dyn Any + Send + Sync;
 
 /// Judges as strictly as a contract would: no small-order points, no non-canonical encodings.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,14 +1,14 @@
-//! A judge of signatures that judges each of them once.
+//! A judge of signatures that judges each of them once, and hashes each shared message once.
 
 use std::sync::{
-    Mutex, PoisonError,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
-use conclave_types::{Digest, SignatureBytes, StrictVerifier, Verifier};
+use conclave_types::{Digest, SignatureBytes, StrictVerifier, Verifier, Whole};
 use ed25519_dalek::VerifyingKey;
 
-use super::SIGNATURES_KEPT;
+use super::{MESSAGES_KEPT, SIGNATURES_KEPT};
 
 /// Everything that a verdict depends on, and the verdict.
 #[derive(Clone, Debug)]
@@ -19,12 +19,20 @@ struct Judged {
     holds: bool,
 }
 
+/// A message and its digest. Since the message is held here, no other can come to lie where it lies.
+#[derive(Debug)]
+struct Hashed {
+    message: Arc<Whole>,
+    digest: Digest,
+}
+
 /// Judges strictly, and remembers by the whole of key, message and signature. A place in the table is
 /// chosen by some bits of the signature; whoever comes later takes it.
 #[derive(Debug)]
 pub(crate) struct Judge {
     remembers: bool,
     table: Mutex<Vec<Option<Judged>>>,
+    digests: Mutex<Vec<Option<Hashed>>>,
     asked: AtomicU64,
 }
 
@@ -33,7 +41,9 @@ impl Judge {
     #[must_use]
     pub(crate) fn new(remembers: bool) -> Self {
         let table = if remembers { vec![None; SIGNATURES_KEPT] } else { Vec::new() };
-        Self { remembers, table: Mutex::new(table), asked: AtomicU64::new(0) }
+        let digests = (0..MESSAGES_KEPT).map(|_| None).take_while(|_| remembers).collect();
+        let (table, digests) = (Mutex::new(table), Mutex::new(digests));
+        Self { remembers, table, digests, asked: AtomicU64::new(0) }
     }
 
     /// How often it was asked.
@@ -65,6 +75,23 @@ impl Verifier for Judge {
         let (key, message, signature) = (key.to_bytes(), *message, *signature);
         *place = Some(Judged { key, message, signature, holds });
         holds
+    }
+
+    fn digest_of(&self, message: Arc<Whole>, digest: &dyn Fn() -> Digest) -> Digest {
+        let at = |message: &Arc<Whole>| Arc::as_ptr(message).cast::<()>();
+        // A holder that panicked left whole entries behind.
+        let mut digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
+        // Messages lie some hundred bytes apart.
+        let place = at(&message).addr() / 64 % MESSAGES_KEPT;
+        let Some(place) = digests.get_mut(place) else { return digest() };
+        if let Some(known) = place
+            && at(&known.message) == at(&message)
+        {
+            return known.digest;
+        }
+        let digest = digest();
+        *place = Some(Hashed { message, digest });
+        digest
     }
 }
 
@@ -99,5 +126,23 @@ mod tests {
             }
         }
         assert_eq!(judge.asked(), 64);
+    }
+
+    #[test]
+    fn a_message_is_hashed_once_and_another_in_its_place_anew() {
+        let judge = Judge::new(true);
+        let hashed = AtomicU64::new(0);
+        for number in 0..3 * MESSAGES_KEPT as u64 {
+            let message: Arc<Whole> = Arc::new(number);
+            let digest = Digest::new([number.to_le_bytes()[0]; 32]);
+            for _ in 0..2 {
+                let found = judge.digest_of(Arc::clone(&message), &|| {
+                    hashed.fetch_add(1, Ordering::Relaxed);
+                    digest
+                });
+                assert_eq!(found, digest, "message {number}");
+            }
+            assert_eq!(hashed.load(Ordering::Relaxed), number + 1);
+        }
     }
 }
