@@ -247,8 +247,12 @@ impl Sequencer {
         block: BlockId,
         openings: Vec<G1Bytes>,
     ) {
+        let needed = shares_needed(&self.context.key.packing());
         let Some(pending) = self.reveals.pending.get_mut(&height) else { return };
-        let wanted = pending.asked && !pending.opening && pending.opened.is_none();
+        // A validator lies once. A stranger comes back under another name, each time to fill what is missing
+        // with rubbish and to keep a quorum's shares from being combined.
+        let heard = matches!(from, Peer::Validator(_)) || pending.shares.len() < needed;
+        let wanted = heard && pending.asked && !pending.opening && pending.opened.is_none();
         if pending.block != block || !wanted {
             return;
         }

@@ -16,7 +16,7 @@ use rand_core::SeedableRng as _;
 use secp256k1::{Message as PayerMessage, PublicKey as PayerKey, Secp256k1, SecretKey};
 
 use crate::{
-    Config, Effects, Entry, Event, Identity, Input, Message, PartialOpening, Peer, Ready,
+    Config, Effects, Entry, Event, Identity, Input, Job, Message, PartialOpening, Peer, Ready,
     ReceiptBody, Rejection, Sequencer, ShareMessage, Store, Table, Write,
 };
 
@@ -118,6 +118,8 @@ pub(crate) struct Solo {
     pub(crate) penalties: usize,
     /// Parts of blocks that it showed the others.
     pub(crate) shown: Vec<Arc<PartialOpening>>,
+    /// Work that waits for the test; without it, work is done at once.
+    pub(crate) held: Option<Vec<Job>>,
     proposed: Option<BlockId>,
     identities: Vec<Identity>,
     rng: ChaCha12Rng,
@@ -188,6 +190,7 @@ impl Solo {
             answers: vec![],
             penalties: 0,
             shown: vec![],
+            held: None,
             proposed: None,
             identities,
             rng: ChaCha12Rng::seed_from_u64(8),
@@ -231,7 +234,17 @@ impl Solo {
         self.penalties += penalties.len();
         self.answers.extend(answers);
         self.events.extend(events);
+        if let Some(held) = &mut self.held {
+            return held.extend(jobs);
+        }
         for job in jobs {
+            self.input(Input::JobDone(job.run()));
+        }
+    }
+
+    /// Does the work that was held, and what follows from it at once.
+    pub(crate) fn work(&mut self) {
+        for job in self.held.take().unwrap_or_default() {
             self.input(Input::JobDone(job.run()));
         }
     }

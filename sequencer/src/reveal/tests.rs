@@ -1,12 +1,13 @@
 //! Cooperative opening, seen by validator 1 of four; the test plays the other three.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use conclave_encryption::SealedBlock;
 use conclave_types::{BlockId, G1Bytes, Height, ValidatorIndex, VoteKind};
 
 use crate::{
-    Event, Input, Message, PartialOpening, Peer, capsule_point, reveal::parts::Cut, testing::Solo,
+    Event, Input, Job, Message, PartialOpening, Peer, capsule_point, reveal::parts::Cut,
+    testing::Solo,
 };
 
 const HEIGHT: Height = Height::new(1);
@@ -128,6 +129,40 @@ fn wrong_parts_cost_their_sender_and_stall_nothing() {
     decided.share(3);
     assert_eq!(decided.revealed(), HEIGHT);
     assert_eq!(decided.solo.penalties, 2);
+}
+
+#[test]
+fn strangers_do_not_disturb_a_quorum_at_work() {
+    let mut decided = Decided::new(70);
+    decided.solo.now = decided.solo.now.after(Duration::from_secs(1));
+    decided.solo.input(Input::Tick);
+    decided.solo.held = Some(vec![]);
+    decided.share(0);
+    decided.share(3);
+    let mut openings = decided.openings.clone();
+    openings.swap(0, 1);
+    for stranger in 0..8 {
+        let (height, block, openings) = (HEIGHT, decided.block, openings.clone());
+        let message = Message::Openings { height, block, openings };
+        decided.solo.input(Input::Message { from: Peer::Full(stranger), message });
+    }
+    let held: Vec<_> = decided.solo.held.iter().flatten().map(Job::kind).collect();
+    assert_eq!(held, ["combine"], "what strangers say is not even looked at");
+    decided.solo.work();
+    assert_eq!(decided.revealed(), HEIGHT);
+    assert_eq!(decided.solo.shown.len(), decided.cut.count(), "and nothing was opened twice");
+}
+
+#[test]
+fn without_a_quorum_openings_are_taken_from_anyone() {
+    let mut decided = Decided::new(70);
+    decided.share(0);
+    decided.solo.now = decided.solo.now.after(Duration::from_secs(1));
+    decided.solo.input(Input::Tick);
+    let (height, block, openings) = (HEIGHT, decided.block, decided.openings.clone());
+    let message = Message::Openings { height, block, openings };
+    decided.solo.input(Input::Message { from: Peer::Full(1), message });
+    assert_eq!(decided.revealed(), HEIGHT);
 }
 
 #[test]
