@@ -73,8 +73,7 @@ impl ClientBuilder {
         let endpoints = Endpoints::new(&self.endpoints, self.retry)?;
         let info = endpoints.call(network_info).await?;
         let network = Network::from_wire(&info, self.pin)?;
-        let height = Mutex::new(None);
-        Ok(Client { inner: Arc::new(Inner { endpoints, network, height }) })
+        Ok(Client::of(endpoints, network))
     }
 }
 
@@ -133,6 +132,10 @@ pub enum Admission {
 }
 
 impl Client {
+    pub(crate) fn of(endpoints: Endpoints, network: Network) -> Self {
+        Self { inner: Arc::new(Inner { endpoints, network, height: Mutex::new(None) }) }
+    }
+
     /// Starts to describe a connection.
     #[must_use]
     pub fn builder() -> ClientBuilder {
@@ -286,11 +289,8 @@ impl Client {
                 Ok(Admission::Received(self.network().verify_receipt(&receipt, id)?))
             }
             Err(ClientError::Refused(status)) if status.code() == Code::AlreadyExists => {
-                let found = self.status(id).await?;
-                if found.progress.level().is_none() {
-                    return Err(ClientError::Refused(status));
-                }
-                Ok(Admission::Known(found))
+                let known = self.known_at(first, id).await?;
+                known.map(Admission::Known).ok_or(ClientError::Refused(status))
             }
             Err(error) => Err(error),
         }
@@ -302,21 +302,20 @@ impl Client {
     ///
     /// If nobody answers, or the answer is malformed.
     pub async fn status(&self, id: BundleId) -> Result<BundleStatus, ClientError> {
-        let response = self
-            .endpoints()
-            .call(|channel| async move {
-                let request = v1::GetBundleStatusRequest { bundle_id: id.as_bytes().to_vec() };
-                let mut service = SubmitServiceClient::new(channel);
-                service.get_bundle_status(request).await.map(Response::into_inner)
-            })
-            .await?;
-        let status =
-            response.status.ok_or(ClientError::Inconsistent("a status answer has a status"))?;
-        let status = BundleStatus::try_from(status)?;
-        if status.id != id {
-            return Err(ClientError::Inconsistent("a status is of the bundle asked for"));
-        }
-        Ok(status)
+        let answer = self.endpoints().call(|channel| bundle_status(channel, id)).await?;
+        read_status(answer, id)
+    }
+
+    /// Where a bundle stands as endpoint `first` sees it; none if it does not know it.
+    pub(crate) async fn known_at(
+        &self,
+        first: usize,
+        id: BundleId,
+    ) -> Result<Option<BundleStatus>, ClientError> {
+        let asked = self.endpoints().call_from(first, |channel| bundle_status(channel, id));
+        let (answer, _) = asked.await?;
+        let status = read_status(answer, id)?;
+        Ok(status.progress.level().is_some().then_some(status))
     }
 
     /// Follows a bundle up to `until`.
@@ -476,6 +475,27 @@ impl Client {
 fn encode(bundle: &EncryptedBundle) -> Result<Vec<u8>, ClientError> {
     // Encoding into memory fails only for a length above 32 bits, which no bucket has.
     borsh::to_vec(bundle).or(Err(ClientError::Inconsistent("a bundle is shorter than 4 GiB")))
+}
+
+async fn bundle_status(
+    channel: Channel,
+    id: BundleId,
+) -> Result<v1::GetBundleStatusResponse, tonic::Status> {
+    let request = v1::GetBundleStatusRequest { bundle_id: id.as_bytes().to_vec() };
+    let mut service = SubmitServiceClient::new(channel);
+    service.get_bundle_status(request).await.map(Response::into_inner)
+}
+
+fn read_status(
+    answer: v1::GetBundleStatusResponse,
+    id: BundleId,
+) -> Result<BundleStatus, ClientError> {
+    let status = answer.status.ok_or(ClientError::Inconsistent("a status answer has a status"))?;
+    let status = BundleStatus::try_from(status)?;
+    if status.id != id {
+        return Err(ClientError::Inconsistent("a status is of the bundle asked for"));
+    }
+    Ok(status)
 }
 
 async fn network_info(channel: Channel) -> Result<v1::GetNetworkInfoResponse, tonic::Status> {

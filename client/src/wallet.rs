@@ -59,6 +59,13 @@ impl State {
         !self.unordered.is_empty() && self.looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY)
     }
 
+    /// The next sequence is free, and the bundle is looked after.
+    fn admitted(&mut self, bundle: Arc<EncryptedBundle>, admission: Admission) -> Submission {
+        self.next = bundle.header.nonce.sequence.checked_add(1);
+        self.keep(Arc::clone(&bundle));
+        Submission { id: bundle.id(), bundle, admission }
+    }
+
     fn keep(&mut self, bundle: Arc<EncryptedBundle>) {
         if self.unordered.len() >= UNORDERED_MAX {
             self.unordered.pop_front();
@@ -133,14 +140,18 @@ impl Wallet {
             // Unknown until there is an answer, also if the caller drops this future meanwhile.
             lane.next = None;
             match self.client.submit_to(first, &bundle).await {
-                Ok(admission) => {
-                    lane.next = sequence.checked_add(1);
-                    lane.keep(Arc::clone(&bundle));
-                    return Ok(Submission { id: bundle.id(), bundle, admission });
-                }
+                Ok(admission) => return Ok(lane.admitted(bundle, admission)),
                 Err(ClientError::Refused(status)) => {
                     lane.next = Some(sequence);
-                    match self.another(first, nonce, status.code(), attempt).await? {
+                    let other = self.another(first, nonce, status.code(), attempt).await?;
+                    // A validator that did not live to answer may have taken it and shown it to the others.
+                    // Sealed once more, the same would be paid for twice.
+                    if other.is_some_and(|other| other > sequence)
+                        && let Some(known) = self.client.known_at(first, bundle.id()).await?
+                    {
+                        return Ok(lane.admitted(bundle, Admission::Known(known)));
+                    }
+                    match other {
                         Some(other) if attempt < NONCE_ATTEMPTS => {
                             tracing::debug!(number, sequence, other, %status, "trying again");
                             lane.next = Some(other);
@@ -314,3 +325,6 @@ impl Keeper {
         Ok(lane.unordered.iter().any(|kept| kept.id() == *id))
     }
 }
+
+#[cfg(test)]
+mod tests;
