@@ -12,11 +12,12 @@ use conclave_types::{
 };
 
 use crate::{
-    archive::{self, ArchiveError, StoredBlock, StoredReveal},
+    archive::{self, ArchiveError, BundlePlace, StoredBlock, StoredReveal, Tip},
     chain::Parent,
     config::ConfigError,
     job::{OpenedBlock, capsule_point, decrypt},
     judge::{InvalidBlock, Rulebook},
+    recover::{stored_cursors, stored_ledger},
     reveal::reveal,
     store::Store,
 };
@@ -48,6 +49,9 @@ pub enum AuditError<E: std::error::Error + 'static> {
     /// What was stored is not what follows.
     #[error("the stored {0} is not what follows from the block and its openings")]
     Derived(&'static str),
+    /// What a node would start from is not where the blocks lead.
+    #[error("{0} is not what the blocks lead to")]
+    State(&'static str),
 }
 
 /// What an audit of one height found.
@@ -76,6 +80,8 @@ pub struct Auditor {
     ledger: Ledger,
     cursors: Cursors,
     digests: std::collections::BTreeMap<Height, Digest>,
+    /// The newest height that was revealed.
+    revealed: Height,
     /// Heights below this are replayed for their effects, without the costly checks.
     check_from: Height,
 }
@@ -99,6 +105,7 @@ impl Auditor {
             ledger: Ledger::new(&genesis),
             cursors: Cursors::default(),
             digests: [(Height::ZERO, Digest::ZERO)].into(),
+            revealed: Height::ZERO,
             network,
             committee,
             genesis,
@@ -124,6 +131,7 @@ impl Auditor {
         let checked = height >= self.check_from;
         if checked {
             self.check_block(&stored, &bundles)?;
+            check_places(store, &stored)?;
         }
         let headers: Vec<_> = bundles.iter().map(|bundle| &bundle.header).collect();
         let charges = self
@@ -139,6 +147,31 @@ impl Auditor {
         self.parent = Parent::block(&stored.block.header);
         let digest = self.digests.get(&height).copied().unwrap_or_default();
         Ok(AuditedHeight { height, bundle_count: bundles.len(), revealed, digest })
+    }
+
+    /// Whether what a node reads first when it starts — the tip, the accounts, where each rollup's batches
+    /// go on — is what the replayed heights lead to. To be asked after the newest of them.
+    ///
+    /// # Errors
+    ///
+    /// What is not, or cannot be read.
+    pub fn check_state<S: Store>(&self, store: &S, tip: &Tip) -> Result<(), AuditError<S::Error>> {
+        let expected = Tip {
+            decided: self.parent.height,
+            revealed: self.revealed,
+            reveal_digest: self.digests.get(&self.revealed).copied().unwrap_or_default(),
+            ledger_digest: self.ledger.digest(),
+        };
+        if *tip != expected {
+            return Err(AuditError::State("the tip"));
+        }
+        if stored_ledger(&self.genesis, store, tip.ledger_digest)? != self.ledger {
+            return Err(AuditError::State("an account"));
+        }
+        if stored_cursors(&self.genesis, store)? != self.cursors {
+            return Err(AuditError::State("a rollup's cursor"));
+        }
+        Ok(())
     }
 
     fn check_block<E: std::error::Error>(
@@ -210,10 +243,21 @@ impl Auditor {
             return Err(AuditError::Derived("revealed block"));
         }
         check_batches(store, &batches)?;
+        self.revealed = height;
         self.digests.insert(height, digest);
         self.digests = self.digests.split_off(&header.revealed_height);
         Ok(())
     }
+}
+
+fn check_places<S: Store>(store: &S, stored: &StoredBlock) -> Result<(), AuditError<S::Error>> {
+    let height = stored.block.header.height;
+    for (index, id) in (0_u32..).zip(&stored.block.body.bundles) {
+        if archive::place(store, id)? != Some(BundlePlace { height, index }) {
+            return Err(AuditError::Derived("place of a bundle"));
+        }
+    }
+    Ok(())
 }
 
 fn check_batches<S: Store>(store: &S, batches: &[Batch]) -> Result<(), AuditError<S::Error>> {

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use conclave_consensus::{Engine, Recovered};
 use conclave_derivation::Cursors;
 use conclave_mempool::{Ledger, Pool, PoolBounds};
-use conclave_types::{Height, NetworkId, Time};
+use conclave_types::{Digest, Genesis, Height, NetworkId, Time};
 
 use crate::{
-    archive::{self, ArchiveError, Tip},
+    archive::{self, ArchiveError, Read, Tip},
     candidates::Candidates,
     catchup::CatchUp,
     chain::{Chain, Parent},
@@ -134,24 +134,16 @@ impl Sequencer {
 
 fn recover_chain<S: Store>(context: &Context, store: &S) -> Recovery<Chain, S> {
     let genesis = &context.genesis;
-    let mut ledger = Ledger::new(genesis);
-    let mut cursors = Cursors::default();
     let Some(tip) = archive::tip(store)? else {
-        let parent = Parent::genesis(genesis);
+        let (parent, ledger) = (Parent::genesis(genesis), Ledger::new(genesis));
+        let cursors = Cursors::default();
         return Ok(Chain::new(parent, None, ledger, cursors, Height::ZERO, BTreeMap::new()));
     };
     let Tip { decided, revealed, reveal_digest, ledger_digest } = tip;
     let stored = archive::block(store, decided)?.ok_or(RecoverError::MissingBlock(decided))?;
     let parent = Parent::block(&stored.block.header);
-    let mut accounts: BTreeMap<_, _> =
-        ledger.accounts().map(|(address, account)| (*address, account.clone())).collect();
-    accounts.extend(archive::accounts(store)?);
-    ledger = Ledger::restore(accounts, ledger_digest);
-    for rollup in context.rollups.iter() {
-        if let Some(cursor) = archive::cursor(store, *rollup)? {
-            cursors.set(*rollup, cursor);
-        }
-    }
+    let ledger = stored_ledger(genesis, store, ledger_digest)?;
+    let cursors = stored_cursors(genesis, store)?;
     let mut digests = BTreeMap::from([(revealed, reveal_digest)]);
     let before = parent.revealed_height.previous().unwrap_or_default();
     for height in before.up_to(revealed) {
@@ -160,6 +152,30 @@ fn recover_chain<S: Store>(context: &Context, store: &S) -> Recovery<Chain, S> {
         }
     }
     Ok(Chain::new(parent, Some(stored.certificate), ledger, cursors, revealed, digests))
+}
+
+/// The ledger that a node goes on with: what is stored, over the genesis.
+pub(crate) fn stored_ledger<S: Store>(
+    genesis: &Genesis,
+    store: &S,
+    digest: Digest,
+) -> Read<Ledger, S> {
+    let ledger = Ledger::new(genesis);
+    let mut accounts: BTreeMap<_, _> =
+        ledger.accounts().map(|(address, account)| (*address, account.clone())).collect();
+    accounts.extend(archive::accounts(store)?);
+    Ok(Ledger::restore(accounts, digest))
+}
+
+/// Where a node goes on with each rollup's batches.
+pub(crate) fn stored_cursors<S: Store>(genesis: &Genesis, store: &S) -> Read<Cursors, S> {
+    let mut cursors = Cursors::default();
+    for rollup in &genesis.rollups {
+        if let Some(cursor) = archive::cursor(store, rollup.id)? {
+            cursors.set(rollup.id, cursor);
+        }
+    }
+    Ok(cursors)
 }
 
 fn recover_engine<S: Store>(context: &Context, chain: &Chain, store: &S) -> Recovery<Engine, S> {

@@ -10,8 +10,8 @@ use conclave_types::{
 };
 
 use crate::{
-    Event, Input, MESSAGE_BYTES_MAX, Message, MessageError, Peer, Rejection, Sequencer, Table,
-    Write,
+    Event, Input, MESSAGE_BYTES_MAX, Message, MessageError, Peer, Rejection, Sequencer, Store as _,
+    Table, Write,
     archive::{self, ArchiveRequest},
     audit::{AuditError, Auditor},
     chain::Parent,
@@ -278,15 +278,19 @@ fn an_archive_that_was_tampered_with_fails_the_audit() {
     solo.submit(bundle).unwrap();
     solo.run_to(4);
     let audit = |store: &Memory| -> Result<u64, AuditError<Full>> {
+        let tip = archive::tip(store)?.unwrap();
         let mut auditor = Auditor::new(Arc::clone(&solo.genesis), Height::new(1)).unwrap();
         let mut bundles = 0;
-        for _ in 0..4 {
+        while auditor.next() <= tip.decided {
             bundles += auditor.advance(store)?.bundle_count as u64;
         }
+        auditor.check_state(store, &tip)?;
         Ok(bundles)
     };
     assert_eq!(audit(&solo.store).unwrap(), 1);
-    for table in [Table::Blocks, Table::Reveals, Table::Revealed, Table::Batches, Table::Bundles] {
+    let derived = [Table::Accounts, Table::Cursors, Table::BundleIndex];
+    let history = [Table::Blocks, Table::Reveals, Table::Revealed, Table::Batches, Table::Bundles];
+    for table in history.into_iter().chain(derived) {
         let mut store = solo.store.clone();
         let rows = store.tables.get_mut(&table).unwrap();
         for value in rows.values_mut() {
@@ -295,6 +299,21 @@ fn an_archive_that_was_tampered_with_fails_the_audit() {
             value[at] ^= 1;
         }
         assert!(audit(&store).is_err(), "{table:?}");
+    }
+    let tip = archive::tip(&solo.store).unwrap().unwrap();
+    let tampered: [fn(&mut archive::Tip); 4] = [
+        |tip| tip.decided = tip.decided.previous().unwrap(),
+        |tip| tip.revealed = tip.revealed.previous().unwrap(),
+        |tip| tip.reveal_digest = Digest::new([7; 32]),
+        |tip| tip.ledger_digest = Digest::new([7; 32]),
+    ];
+    for (index, tamper) in tampered.iter().enumerate() {
+        let mut store = solo.store.clone();
+        let mut tip = tip.clone();
+        tamper(&mut tip);
+        store.commit(&[archive::put_tip(&tip)]).unwrap();
+        let found = audit(&store);
+        assert!(matches!(found, Err(AuditError::State("the tip"))), "{index}: {found:?}");
     }
 }
 

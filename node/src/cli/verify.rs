@@ -208,8 +208,10 @@ fn audit(
         bar.inc(1);
     }
     bar.finish_and_clear();
-    if findings.fault.is_none() {
-        findings.fault = check_tip(&findings, tip);
+    if findings.fault.is_none()
+        && let Err(error) = auditor.check_state(store, tip)
+    {
+        findings.fault = Some(fault(tip.decided, &error));
     }
     findings
 }
@@ -217,17 +219,6 @@ fn audit(
 fn fault(height: Height, error: &AuditError<StoreError>) -> Fault {
     let unread = matches!(error, AuditError::Archive(ArchiveError::Store(_)));
     Fault { height, what: errors::chain(error), unread }
-}
-
-/// The tip is what a restarted node believes first, so it must be what the blocks lead to.
-fn check_tip(findings: &Findings, tip: &archive::Tip) -> Option<Fault> {
-    let differs =
-        findings.revealed == tip.revealed && findings.digest != tip.reveal_digest.to_string();
-    (differs && tip.revealed > Height::ZERO).then(|| Fault {
-        height: tip.revealed,
-        what: "the tip names another chain digest".to_owned(),
-        unread: false,
-    })
 }
 
 fn report(findings: &Findings, from: Height, as_json: bool) -> anyhow::Result<()> {
