@@ -14,21 +14,15 @@ struct Arguments {
     command: Command,
 }
 
+/// What each is for stands above its own arguments: a word here would hide all of that from `--help`.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a network: keys, genesis, one directory for each validator.
     Genesis(cli::genesis::Arguments),
-    /// Run a validator or a full node.
     Node(cli::node::Arguments),
-    /// Start a whole network on this machine: validators, two EVM rollups, users.
     Devnet(cli::devnet::Arguments),
-    /// Seal raw transactions and submit them as one bundle.
     Submit(cli::submit::Arguments),
-    /// Ask a node where it stands.
     Status(cli::status::Arguments),
-    /// Re-derive a node's archive offline.
     Verify(cli::verify::Arguments),
-    /// Measure sealed bundles per second, latency, CPU, memory and bytes on the wire.
     Bench(cli::bench::Arguments),
 }
 

@@ -197,6 +197,12 @@ fn every_subcommand_explains_itself_with_examples() {
         let text = String::from_utf8_lossy(&help.stdout).into_owned();
         assert!(text.contains("Examples:"), "{command} --help has no examples");
     }
+    let told = |command| {
+        let help = conclave(&[command, "--help"]).stdout;
+        String::from_utf8_lossy(&help).into_owned()
+    };
+    assert!(told("verify").contains("Exits with 0 if everything is as it must be"));
+    assert!(told("genesis").contains("whoever runs it could keep the secret"));
     let wrong = conclave(&["devnett"]);
     assert_eq!(wrong.status.code(), Some(2));
     assert!(complaint(&wrong).contains("devnet"), "{}", complaint(&wrong));
