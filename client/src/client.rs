@@ -303,7 +303,7 @@ impl Client {
     /// If nobody answers, or the answer is malformed.
     pub async fn status(&self, id: BundleId) -> Result<BundleStatus, ClientError> {
         let answer = self.endpoints().call(|channel| bundle_status(channel, id)).await?;
-        read_status(answer, id)
+        BundleStatus::of(answer, id)
     }
 
     /// Where a bundle stands as endpoint `first` sees it; none if it does not know it.
@@ -314,7 +314,7 @@ impl Client {
     ) -> Result<Option<BundleStatus>, ClientError> {
         let asked = self.endpoints().call_from(first, |channel| bundle_status(channel, id));
         let (answer, _) = asked.await?;
-        let status = read_status(answer, id)?;
+        let status = BundleStatus::of(answer, id)?;
         Ok(status.progress.level().is_some().then_some(status))
     }
 
@@ -484,18 +484,6 @@ async fn bundle_status(
     let request = v1::GetBundleStatusRequest { bundle_id: id.as_bytes().to_vec() };
     let mut service = SubmitServiceClient::new(channel);
     service.get_bundle_status(request).await.map(Response::into_inner)
-}
-
-fn read_status(
-    answer: v1::GetBundleStatusResponse,
-    id: BundleId,
-) -> Result<BundleStatus, ClientError> {
-    let status = answer.status.ok_or(ClientError::Inconsistent("a status answer has a status"))?;
-    let status = BundleStatus::try_from(status)?;
-    if status.id != id {
-        return Err(ClientError::Inconsistent("a status is of the bundle asked for"));
-    }
-    Ok(status)
 }
 
 async fn network_info(channel: Channel) -> Result<v1::GetNetworkInfoResponse, tonic::Status> {

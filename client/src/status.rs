@@ -171,6 +171,22 @@ pub struct BundleStatus {
     pub progress: Progress,
 }
 
+impl BundleStatus {
+    /// What a validator answers about `id`.
+    pub(crate) fn of(
+        answer: v1::GetBundleStatusResponse,
+        id: BundleId,
+    ) -> Result<Self, ClientError> {
+        let status =
+            answer.status.ok_or(ClientError::Inconsistent("a status answer has a status"))?;
+        let status = Self::try_from(status)?;
+        if status.id != id {
+            return Err(ClientError::Inconsistent("a status is of the bundle asked for"));
+        }
+        Ok(status)
+    }
+}
+
 impl TryFrom<v1::BundleStatus> for BundleStatus {
     type Error = ClientError;
 
