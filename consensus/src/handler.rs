@@ -70,8 +70,8 @@ pub(crate) struct Shell {
     pub(crate) decided: Option<Certificate>,
     /// Who sent the message in progress.
     pub(crate) sender: Option<ValidatorIndex>,
-    /// Voting power that prevoted for a block of this height in a round. At most one for each round and
-    /// equivocating third.
+    /// Voting power that prevoted for a block of this height in a round. At most two for each voter and
+    /// round: the archive keeps no more.
     pub(crate) prevoted: BTreeMap<(Round, BlockId), u64>,
     /// Polkas of this height that were reported. At most one for each round and equivocating third.
     pub(crate) polkas: BTreeSet<(Round, BlockId)>,

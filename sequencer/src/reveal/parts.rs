@@ -139,10 +139,11 @@ impl Parts {
             && !self.unheard.contains(&peer)
     }
 
-    /// Takes a part unless there is one. The caller has checked its length.
+    /// Takes a part unless there is one; says whether there was none. What was combined and checked here
+    /// replaces what others showed: theirs may be wrong. The caller has checked its length.
     pub(crate) fn take(&mut self, part: usize, source: Source, openings: Vec<G1Bytes>) -> bool {
         let is_new = !self.open.contains_key(&part);
-        if is_new {
+        if is_new || source == Source::Own {
             self.open.insert(part, (source, openings));
         }
         is_new
@@ -317,6 +318,17 @@ mod tests {
         assert!(!parts.is_whole(), "a liar's whole is no better");
         parts.take_whole(Source::Peer(honest), &points(512, 1));
         assert_eq!(parts.whole(), Some(points(512, 1)));
+    }
+
+    #[test]
+    fn what_was_checked_here_replaces_what_was_shown() {
+        let mut parts = Parts::new(cut(33, 4));
+        assert!(parts.take(0, Source::Peer(peer(2)), points(32, 9)));
+        assert!(!parts.take(0, Source::Own, points(32, 1)), "it was there, and may be wrong");
+        assert!(!parts.take(0, Source::Peer(peer(2)), points(32, 9)));
+        assert!(parts.take(1, Source::Peer(peer(3)), points(1, 1)));
+        assert_eq!(parts.unchecked(), [(Source::Peer(peer(3)), vec![1])]);
+        assert_eq!(parts.whole(), Some(points(33, 1)));
     }
 
     #[test]
