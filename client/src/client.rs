@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use conclave_encryption::SealingKey;
 use conclave_grpc::{
     messages as v1,
     v1::{
@@ -81,8 +82,16 @@ impl ClientBuilder {
 struct Inner {
     endpoints: Endpoints,
     network: Network,
-    /// The decided height that a validator last told, and when.
-    height: Mutex<Option<(Instant, Height)>>,
+    /// What a validator last told of key and height, checked, and when.
+    terms: Mutex<Option<Seen>>,
+}
+
+/// What sealing needs of the chain, and when it was learned.
+#[derive(Clone, Debug)]
+struct Seen {
+    at: Instant,
+    decided: Height,
+    key: SealingKey,
 }
 
 /// A connection to a network. Cheap to clone; clones share their channels.
@@ -133,7 +142,7 @@ pub enum Admission {
 
 impl Client {
     pub(crate) fn of(endpoints: Endpoints, network: Network) -> Self {
-        Self { inner: Arc::new(Inner { endpoints, network, height: Mutex::new(None) }) }
+        Self { inner: Arc::new(Inner { endpoints, network, terms: Mutex::new(None) }) }
     }
 
     /// Starts to describe a connection.
@@ -194,32 +203,28 @@ impl Client {
         Ok(())
     }
 
-    /// The last height at which a bundle under `terms` may be included. Asks a validator where the
-    /// chain is, unless one said so just now.
+    /// The key to seal to, and the last height at which a bundle under `terms` may be included. Asks a
+    /// validator, unless one said so just now. While validators are still making the key, the call is
+    /// tried again as the [`Retry`] allows.
     ///
     /// # Errors
     ///
-    /// [`ClientError::ForeignKey`] if the validator would have us seal to a key that is not the
-    /// network's.
-    pub async fn valid_until(&self, terms: &Terms) -> Result<Height, ClientError> {
+    /// [`ClientError::ForeignKey`] if the validator would have us seal to a key that nothing vouches for.
+    pub async fn sealing_terms(&self, terms: &Terms) -> Result<(SealingKey, Height), ClientError> {
         let longest = self.network().genesis().params.limits.bundle_lifetime_max;
         let wanted = terms.valid_for.min(longest);
-        let known = self.inner.height.lock().ok().and_then(|height| *height);
-        let fresh =
-            known.filter(|(at, _)| at.elapsed() < HEIGHT_FRESH_FOR && wanted >= HEIGHT_SLACK);
-        if let Some((_, height)) = fresh {
-            return Ok(height.saturating_add(wanted));
-        }
-        let height = self.encryption_height().await?;
-        if let Ok(mut known) = self.inner.height.lock() {
-            *known = Some((Instant::now(), height));
-        }
-        Ok(height.saturating_add(wanted))
+        let known = self.inner.terms.lock().ok().and_then(|known| known.clone());
+        let is_fresh = |seen: &Seen| seen.at.elapsed() < HEIGHT_FRESH_FOR && wanted >= HEIGHT_SLACK;
+        let seen = match known {
+            Some(seen) if is_fresh(&seen) => seen,
+            known => self.learn_terms(known).await?,
+        };
+        Ok((seen.key, seen.decided.saturating_add(wanted)))
     }
 
-    /// Asks for the key to seal to, and checks that it is the one of the genesis.
-    async fn encryption_height(&self) -> Result<Height, ClientError> {
-        let key = self
+    /// Asks for the key to seal to, and checks it unless it is the one that is known.
+    async fn learn_terms(&self, known: Option<Seen>) -> Result<Seen, ClientError> {
+        let response = self
             .endpoints()
             .call(|channel| async move {
                 let mut service = SubmitServiceClient::new(channel);
@@ -227,20 +232,29 @@ impl Client {
                 service.get_encryption_key(request).await.map(Response::into_inner)
             })
             .await?;
-        self.check_network(&key.network_id)?;
-        let found = wire::id(&key.key_id, "key_id", KeyId::from_slice)?;
-        let expected = self.network().key_id();
+        self.check_network(&response.network_id)?;
+        let found = wire::id(&response.key_id, "key_id", KeyId::from_slice)?;
+        let key = match known {
+            Some(seen) if seen.key.id() == found => seen.key,
+            _ => self.network().verify_key(&response)?,
+        };
+        let expected = key.id();
         if found != expected {
             return Err(ClientError::ForeignKey { expected, found });
         }
-        Ok(Height::new(key.decided_height))
+        let decided = Height::new(response.decided_height);
+        let seen = Seen { at: Instant::now(), decided, key };
+        if let Ok(mut known) = self.inner.terms.lock() {
+            *known = Some(seen.clone());
+        }
+        Ok(seen)
     }
 
     /// Seals `legs` and signs for them. Nothing is submitted.
     ///
     /// # Errors
     ///
-    /// As [`Client::valid_until`] and [`crate::seal`].
+    /// As [`Client::sealing_terms`] and [`crate::seal`].
     pub async fn seal(
         &self,
         payer: &Payer,
@@ -248,8 +262,8 @@ impl Client {
         legs: &[Leg],
         terms: &Terms,
     ) -> Result<EncryptedBundle, ClientError> {
-        let valid_until = self.valid_until(terms).await?;
-        sealing::seal(self.network(), payer, nonce, valid_until, legs, terms)
+        let (key, valid_until) = self.sealing_terms(terms).await?;
+        sealing::seal(self.network(), &key, payer, nonce, valid_until, legs, terms)
     }
 
     /// Hands in a sealed bundle, to another validator if one is away or full, and checks the receipt.

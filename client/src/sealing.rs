@@ -2,8 +2,7 @@
 
 use conclave_encryption::SealingKey;
 use conclave_types::{
-    BundleHeader, BundleNonce, EncryptedBundle, EncryptionKey, Gwei, Height, HeightDelta, KeyId,
-    Leg, NetworkId, bucket_for,
+    BundleHeader, BundleNonce, EncryptedBundle, Gwei, Height, HeightDelta, KeyId, Leg, bucket_for,
 };
 use rand_core::OsRng;
 
@@ -42,18 +41,13 @@ impl Default for Terms {
     }
 }
 
-pub(crate) fn key(network: NetworkId, key: &EncryptionKey) -> Result<SealingKey, ClientError> {
-    SealingKey::new(network, key.suite, key.era, key.public_key, key.public_key_g2)
-        .map_err(ClientError::Key)
-}
-
 /// Bytes of the ciphertext that `legs` become; none if no bucket holds them.
 #[must_use]
 pub fn body_bytes(legs: &[Leg]) -> Option<u32> {
     bucket_for(borsh::object_length(legs).ok()?)?.checked_add(TAG_BYTES)
 }
 
-/// Seals `legs` for inclusion up to `valid_until` and signs for them. Pure CPU work, well under a
+/// Seals `legs` to `key` for inclusion up to `valid_until` and signs for them. Pure CPU work, well under a
 /// millisecond for small bundles; needs no connection.
 ///
 /// # Errors
@@ -61,6 +55,7 @@ pub fn body_bytes(legs: &[Leg]) -> Option<u32> {
 /// Says which leg, fee or key stands in the way.
 pub fn seal(
     network: &Network,
+    key: &SealingKey,
     payer: &Payer,
     nonce: BundleNonce,
     valid_until: Height,
@@ -77,7 +72,7 @@ pub fn seal(
     }
     let header = BundleHeader {
         network: network.id(),
-        suite: network.genesis().encryption_key.suite,
+        suite: key.suite(),
         key_id: KeyId::ZERO,
         payer: payer.address(),
         nonce,
@@ -86,8 +81,7 @@ pub fn seal(
         valid_until,
         body_bytes: 0,
     };
-    let sealed = conclave_encryption::seal(network.sealing_key(), header, legs, OsRng)
-        .map_err(ClientError::Seal)?;
+    let sealed = conclave_encryption::seal(key, header, legs, OsRng).map_err(ClientError::Seal)?;
     let signature = payer.sign(&sealed.header, &sealed.body, &sealed.capsule)?;
     Ok(EncryptedBundle {
         header: sealed.header,

@@ -84,7 +84,7 @@ impl RngCore for Seed {
 fn admits(network: &Network, bundle: EncryptedBundle) -> bool {
     let decided = Height::new(bundle.header.valid_until.as_u64().saturating_sub(1));
     check_form(&bundle, &Rules::new(network.genesis()), decided).is_ok()
-        && verify(&[Arc::new(bundle)], network.sealing_key(), &[9; 32]).iter().all(Result::is_ok)
+        && verify(&[Arc::new(bundle)], &key_of(network), &[9; 32]).iter().all(Result::is_ok)
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn the_network_and_its_key_have_the_pinned_ids() {
     let all = vectors();
     let network = network(&all);
     assert_eq!(network.id(), read(&all["network"]["id"]));
-    assert_eq!(network.key_id(), read(&all["network"]["key_id"]));
+    assert_eq!(key_of(&network).id(), read(&all["network"]["key_id"]));
     assert_eq!(network.committee().quorum_power(), number(&all["network"]["quorum_power"]));
 }
 
@@ -116,7 +116,7 @@ fn every_bundle_has_the_pinned_parts_and_is_what_we_would_have_sealed() {
             })
             .collect();
         let seed = Seed(bytes(&row["seed"]).try_into().unwrap());
-        let sealed = seal(network.sealing_key(), bundle.header.clone(), &legs, seed).unwrap();
+        let sealed = seal(&key_of(&network), bundle.header.clone(), &legs, seed).unwrap();
         assert_eq!((sealed.capsule, sealed.body), (bundle.capsule, bundle.body), "{about}");
     }
 }

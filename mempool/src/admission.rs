@@ -28,7 +28,7 @@ pub struct Rules {
     pub network: NetworkId,
     /// The suite in use.
     pub suite: u8,
-    /// The key in use.
+    /// The key in use; zero while there is none, when no bundle fits.
     pub key_id: KeyId,
     /// Fees.
     pub fees: FeeParams,
@@ -43,8 +43,8 @@ impl Rules {
         let network = genesis.network_id();
         Self {
             network,
-            suite: genesis.encryption_key.suite,
-            key_id: genesis.encryption_key.id(&network),
+            suite: genesis.params.sharing.suite,
+            key_id: genesis.encryption_key.as_ref().map_or(KeyId::ZERO, |key| key.id(&network)),
             fees: genesis.params.fees.clone(),
             limits: genesis.params.limits.clone(),
         }

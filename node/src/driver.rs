@@ -380,6 +380,7 @@ impl Core {
             Event::Round { .. }
             | Event::Equivocation(_)
             | Event::WrongShares { .. }
+            | Event::Keys { .. }
             | Event::Anomaly { .. } => {}
         }
         log_progress(event);
@@ -425,6 +426,7 @@ fn log_progress(event: &Event) {
             digest = %digest.short(),
             "revealed"
         ),
+        Event::Keys { height, change } => tracing::info!(%height, ?change, "keys"),
         Event::Admitted { .. }
         | Event::Equivocation(_)
         | Event::WrongShares { .. }
@@ -447,6 +449,7 @@ fn log_fault(event: &Event) {
         Event::Admitted { .. }
         | Event::Round { .. }
         | Event::Decided { .. }
+        | Event::Keys { .. }
         | Event::Revealed { .. } => {}
     }
 }

@@ -7,7 +7,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use conclave_encryption::{SecretShare, ShareError};
 use ed25519_dalek::SigningKey;
 use libp2p::identity::Keypair;
 use zeroize::{Zeroize as _, Zeroizing};
@@ -43,15 +42,6 @@ pub enum KeyFileError {
         /// The file.
         path: PathBuf,
     },
-    /// The file holds no share of a key.
-    #[error("the key file {path} holds no share of a threshold key; restore it from your backup")]
-    Share {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: ShareError,
-    },
 }
 
 /// Reads the key that votes.
@@ -74,14 +64,13 @@ pub fn read_network_key(path: &Path) -> Result<Keypair, KeyFileError> {
     keypair.or(Err(KeyFileError::Malformed { path: path.to_owned() }))
 }
 
-/// Reads a share of the threshold key.
+/// Reads the key under which shares of the threshold key are stored.
 ///
 /// # Errors
 ///
 /// Says what is wrong with the file.
-pub fn read_share(path: &Path) -> Result<SecretShare, KeyFileError> {
-    SecretShare::from_bytes(&*read(path)?)
-        .map_err(|source| KeyFileError::Share { path: path.to_owned(), source })
+pub fn read_storage_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeyFileError> {
+    read(path)
 }
 
 /// Writes a key into a new file that only its owner can read.

@@ -25,7 +25,7 @@ use crate::{
     metrics::{self, Metrics, MetricsError},
     network::{AddressBook, Network, NetworkConfig, NetworkError},
     rpc::{self, ReceiptSigner, RpcError},
-    store::{RocksStore, SignerError, SignerState, StoreError},
+    store::{RocksStore, SecretFiles, SignerError, SignerState, StoreError},
 };
 
 /// How long a stopping node waits for its last turn.
@@ -249,7 +249,12 @@ impl Recovered {
         let genesis = Arc::new(read_genesis(&config.genesis)?);
         let network = genesis.network_id();
         let signer = SignerState::open(&config.signer_state(), &network)?;
-        let store = RocksStore::open(&config.database_dir(), signer, &network)?;
+        let storage = config.keys.storage.as_deref().map(keys::read_storage_key).transpose()?;
+        let secrets = storage
+            .map(|key| SecretFiles::open(&config.secrets_dir(), &network, &key))
+            .transpose()
+            .map_err(StoreError::from)?;
+        let store = RocksStore::open(&config.database_dir(), signer, secrets, &network)?;
         let keypair = keys::read_network_key(&config.keys.network)?;
         let identity = read_identity(config, lost_state)?;
         let receipts = identity.as_ref().and_then(|identity| receipt_signer(&genesis, identity));
@@ -285,8 +290,7 @@ pub fn read_genesis(path: &Path) -> Result<Genesis, NodeError> {
 fn read_identity(config: &Config, lost_state: bool) -> Result<Option<Identity>, NodeError> {
     let Some(consensus) = &config.keys.consensus else { return Ok(None) };
     let signing_key = keys::read_signing_key(consensus)?;
-    let share = config.keys.share.as_deref().map(keys::read_share).transpose()?;
-    Ok(Some(Identity { signing_key, secret_share: share.map(Arc::new), lost_state }))
+    Ok(Some(Identity { signing_key, secret_share: None, lost_state }))
 }
 
 /// None if the key is no member's, which the core refuses with a better message.

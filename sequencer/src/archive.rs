@@ -15,6 +15,7 @@ use conclave_types::{
 };
 
 use crate::{
+    keys::KeysCheckpoint,
     message::{DecidedBlock, Message, ShareMessage, WANT_BUNDLES_MAX},
     store::{Store, Table, Write},
 };
@@ -118,6 +119,7 @@ pub enum ArchiveRequest {
 }
 
 const META_TIP: &[u8] = b"tip";
+const META_KEYS: &[u8] = b"keys";
 const META_NETWORK: &[u8] = b"network";
 
 fn height_key(height: Height) -> Vec<u8> {
@@ -174,6 +176,10 @@ fn scan<T: BorshDeserialize, S: Store>(
 
 pub(crate) fn put_tip(tip: &Tip) -> Write {
     put(Table::Meta, META_TIP.to_vec(), tip)
+}
+
+pub(crate) fn put_keys(checkpoint: &KeysCheckpoint) -> Write {
+    put(Table::Meta, META_KEYS.to_vec(), checkpoint)
 }
 
 pub(crate) fn put_network(network: &conclave_types::NetworkId) -> Write {
@@ -392,6 +398,10 @@ pub fn block_bundles<S: Store>(store: &S, block: &Block) -> Read<Vec<Arc<Encrypt
         bundle(store, id)?.map(Arc::new).ok_or_else(missing)
     })
     .collect()
+}
+
+pub(crate) fn keys<S: Store>(store: &S) -> Read<Option<KeysCheckpoint>, S> {
+    get(store, Table::Meta, META_KEYS)
 }
 
 pub(crate) fn accounts<S: Store>(store: &S) -> Read<Vec<(PayerAddress, Account)>, S> {

@@ -7,7 +7,7 @@ use conclave_derivation::Cursors;
 use conclave_mempool::Ledger;
 use conclave_types::{BlockHeader, BlockId, Certificate, Digest, Genesis, Height, L1Origin, Time};
 
-use crate::archive::Tip;
+use crate::{archive::Tip, keys::Keys};
 
 /// The parent of the next block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +56,7 @@ pub(crate) struct Chain {
     pub(crate) certificate: Option<Certificate>,
     pub(crate) ledger: Ledger,
     pub(crate) cursors: Cursors,
+    pub(crate) keys: Keys,
     pub(crate) revealed: Height,
     digests: BTreeMap<Height, Digest>,
 }
@@ -66,10 +67,11 @@ impl Chain {
         certificate: Option<Certificate>,
         ledger: Ledger,
         cursors: Cursors,
+        keys: Keys,
         revealed: Height,
         digests: BTreeMap<Height, Digest>,
     ) -> Self {
-        Self { parent, certificate, ledger, cursors, revealed, digests }
+        Self { parent, certificate, ledger, cursors, keys, revealed, digests }
     }
 
     pub(crate) const fn decided(&self) -> Height {

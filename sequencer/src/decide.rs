@@ -3,12 +3,15 @@
 
 use std::sync::Arc;
 
-use conclave_types::{Block, BundleHeader, Certificate, EncryptedBundle, G1Bytes, Time};
+use conclave_types::{
+    Block, BundleHeader, Certificate, EncryptedBundle, G1Bytes, SharingMessage, Time,
+};
 
 use crate::{
     archive::{self, BundlePlace, StoredBlock},
     chain::Parent,
     input::Event,
+    keys::KeyChange,
     sequencer::Sequencer,
 };
 
@@ -65,6 +68,7 @@ impl Sequencer {
         for (address, account) in accounts {
             self.write(archive::put_account(&address, &account));
         }
+        let Some(changes) = self.apply_sharing(block) else { return };
         for (index, id) in (0_u32..).zip(&block.body.bundles) {
             self.write(archive::put_place(id, &BundlePlace { height, index }));
         }
@@ -80,12 +84,53 @@ impl Sequencer {
         self.candidates.decided(height);
         self.proposer.decided(now);
         self.catch_up.progressed(now);
-        self.begin_reveal(now, block, bundles, openings);
         self.event(Event::Decided {
             header: block.header.clone(),
             block: block.id(),
             bundles: block.body.bundles.clone(),
             certificate,
         });
+        self.begin_reveal(now, block, bundles, openings);
+        self.key_changes(block, changes);
+    }
+
+    /// Lets the messages of a sharing take effect, and time pass for the keys.
+    fn apply_sharing(&mut self, block: &Block) -> Option<Vec<KeyChange>> {
+        let height = block.header.height;
+        let mut changes = Vec::new();
+        for message in &block.body.sharing {
+            let checked = self.judged_sharing(message);
+            let taken = checked.and_then(|checked| Ok(self.chain.keys.take(message, checked)?));
+            match taken {
+                Ok(change) => changes.extend(change),
+                Err(error) => {
+                    let from = message.from;
+                    self.halt(format!("decided block {height}: sharing of {from}: {error}"));
+                    return None;
+                }
+            }
+        }
+        let revealed = block.header.revealed_height;
+        let has_bundles = !block.body.bundles.is_empty();
+        changes.extend(self.chain.keys.end_block(height, revealed, has_bundles));
+        Some(changes)
+    }
+
+    /// What follows from changes of the keys for everyone else.
+    fn key_changes(&mut self, block: &Block, changes: Vec<KeyChange>) {
+        let height = block.header.height;
+        self.sharing.decided(block, &self.chain.keys);
+        let leaves: Vec<_> = block.body.sharing.iter().map(SharingMessage::leaf).collect();
+        self.sharing_decided(&leaves, &changes);
+        if let Some(checkpoint) = self.chain.keys.checkpoint(height, &changes) {
+            self.write(archive::put_keys(&checkpoint));
+        }
+        for change in changes {
+            if let KeyChange::Epoch { epoch, first, key } = &change {
+                self.engine.change_epoch(*first, *epoch);
+                self.context.rules.key_id = *key;
+            }
+            self.event(Event::Keys { height, change });
+        }
     }
 }

@@ -3,13 +3,14 @@
 use conclave_consensus::Evidence;
 use conclave_mempool::{PoolError, PoolStats, admission::AdmissionError};
 use conclave_types::{
-    Batch, BlockHeader, BlockId, BundleId, Certificate, Digest, EncryptedBundle, Gwei, Height,
-    RevealedBlock, Round, Time, ValidatorIndex,
+    Batch, BlockHeader, BlockId, BundleId, Certificate, Digest, EncryptedBundle, Epoch, Gwei,
+    Height, KeyId, RevealedBlock, Round, Time, ValidatorIndex,
 };
 
 use crate::{
     archive::ArchiveRequest,
     job::{Job, JobOutput},
+    keys::KeyChange,
     message::Message,
     store::{Store, Write},
 };
@@ -70,6 +71,9 @@ pub enum Rejection {
     /// The pool does not take it now.
     #[error(transparent)]
     Pool(#[from] PoolError),
+    /// There is no key to seal to yet.
+    #[error("the validators are still making the network's key; try again in a moment")]
+    NoKey,
     /// More submissions are waiting to be verified than this node queues.
     #[error("{waiting} bundles are waiting to be verified; try again in a moment")]
     Busy {
@@ -130,6 +134,13 @@ pub enum Event {
         height: Height,
         /// Its words.
         detail: String,
+    },
+    /// The making or handing on of the key has gone on.
+    Keys {
+        /// The block that did it.
+        height: Height,
+        /// What has changed.
+        change: KeyChange,
     },
     /// A validator contradicted itself.
     Equivocation(Box<Evidence>),
@@ -234,6 +245,10 @@ pub struct Status {
     pub round: Round,
     /// The chain digest at `revealed`.
     pub chain_digest: Digest,
+    /// The epoch of the newest decided block.
+    pub epoch: Epoch,
+    /// The key that opens the next block; none if its epoch has none.
+    pub key: Option<KeyId>,
     /// Whether this node signs; if not, why.
     pub not_signing: Option<String>,
     /// The pool.

@@ -31,6 +31,7 @@ mod input;
 mod intake;
 mod job;
 pub mod judge;
+mod keys;
 mod message;
 mod propose;
 mod recover;
@@ -48,9 +49,11 @@ pub use input::{
     AccountView, Effects, Event, Input, Peer, Penalty, Ready, ReceiptBody, Rejection, Status,
 };
 pub use job::{
-    CombineFailure, CombineJob, CombinedPart, Job, JobOutput, OpenJob, OpenedBlock, ShareJob,
-    SharedBlock, VerifyJob, WrongOpenings, capsule_point, decrypt,
+    CombineFailure, CombineJob, CombinedPart, DealJob, InspectJob, Job, JobOutput, OpenJob,
+    OpenedBlock, ReceiveJob, ShareJob, SharedBlock, SharingCheckJob, VerifyJob, WrongOpenings,
+    capsule_point, decrypt,
 };
+pub use keys::{BadSharing, EpochKey, KeyChange, Keys, KeysError, SharingOffence};
 pub use message::{
     DecidedBlock, MESSAGE_BYTES_MAX, Message, MessageError, PartialOpening, ShareMessage,
     WANT_BUNDLES_MAX,
@@ -58,4 +61,4 @@ pub use message::{
 pub use recover::RecoverError;
 pub use reveal::{Source, reveal};
 pub use sequencer::Sequencer;
-pub use store::{Entry, HighWater, Store, Table, Write};
+pub use store::{Entry, HighWater, SecretBytes, SecretName, Store, Table, Write};

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use conclave_consensus::{Engine, Recovered};
 use conclave_derivation::Cursors;
 use conclave_mempool::{Ledger, Pool, PoolBounds};
-use conclave_types::{Digest, Genesis, Height, NetworkId, Time};
+use conclave_types::{Digest, Epoch, Genesis, Height, NetworkId, Time};
 
 use crate::{
     archive::{self, ArchiveError, Read, Tip},
@@ -15,6 +15,7 @@ use crate::{
     config::{Config, ConfigError, Context, Shared},
     input::Ready,
     intake::Intake,
+    keys::{Gossip, Keys, KeysError, OwnSharing},
     propose::Proposer,
     reveal::Reveals,
     sequencer::Sequencer,
@@ -45,6 +46,11 @@ pub enum RecoverError<E: std::error::Error + 'static> {
     /// The consensus log is damaged.
     #[error("the consensus log cannot be replayed")]
     Engine(#[from] conclave_consensus::ConfigError),
+    /// The threshold keys do not follow from the blocks.
+    #[error(
+        "the stored blocks and keys do not fit together; restore a backup, or catch up from an empty directory"
+    )]
+    Keys(#[from] KeysError),
     /// A decided block that must be there is not.
     #[error("block {0} is missing from the store")]
     MissingBlock(Height),
@@ -74,12 +80,16 @@ impl Sequencer {
         store: &S,
         now: Time,
     ) -> Recovery<(Self, Ready), S> {
-        let context = Context::new(config, shared)?;
+        let mut context = Context::new(config, shared)?;
         let found = archive::network(store)?;
         if let Some(found) = found.filter(|found| *found != context.network) {
             return Err(RecoverError::OtherNetwork { expected: context.network, found });
         }
         let chain = recover_chain(&context, store)?;
+        if let Some(newest) = chain.keys.newest() {
+            context.rules.key_id = newest.key.id();
+        }
+        let own_sharing = recover_own_sharing(&context, store)?;
         let engine = recover_engine(&context, &chain, store)?;
         let params = &context.genesis.params;
         let mut sequencer = Self {
@@ -91,6 +101,8 @@ impl Sequencer {
             candidates: Candidates::default(),
             reveals: Reveals::default(),
             catch_up: CatchUp::default(),
+            sharing: Gossip::default(),
+            own_sharing,
             evidence_count: 0,
             ready: Ready::default(),
             context,
@@ -134,10 +146,11 @@ impl Sequencer {
 
 fn recover_chain<S: Store>(context: &Context, store: &S) -> Recovery<Chain, S> {
     let genesis = &context.genesis;
+    let keys = recover_keys(context, store)?;
     let Some(tip) = archive::tip(store)? else {
         let (parent, ledger) = (Parent::genesis(genesis), Ledger::new(genesis));
         let cursors = Cursors::default();
-        return Ok(Chain::new(parent, None, ledger, cursors, Height::ZERO, BTreeMap::new()));
+        return Ok(Chain::new(parent, None, ledger, cursors, keys, Height::ZERO, BTreeMap::new()));
     };
     let Tip { decided, revealed, reveal_digest, ledger_digest } = tip;
     let stored = archive::block(store, decided)?.ok_or(RecoverError::MissingBlock(decided))?;
@@ -151,7 +164,38 @@ fn recover_chain<S: Store>(context: &Context, store: &S) -> Recovery<Chain, S> {
             digests.insert(height, reveal.digest);
         }
     }
-    Ok(Chain::new(parent, Some(stored.certificate), ledger, cursors, revealed, digests))
+    let certificate = Some(stored.certificate);
+    Ok(Chain::new(parent, certificate, ledger, cursors, keys, revealed, digests))
+}
+
+/// The keys as the blocks have made them: from the last record on, the blocks are taken again.
+fn recover_keys<S: Store>(context: &Context, store: &S) -> Recovery<Keys, S> {
+    let genesis = &context.genesis;
+    let (mut keys, from) = match archive::keys(store)? {
+        None => {
+            let keys = Keys::new(genesis, context.genesis_key.clone());
+            (keys.map_err(ConfigError::from)?, Height::ZERO)
+        }
+        Some(checkpoint) => {
+            let at = checkpoint.at;
+            (Keys::restore(genesis, checkpoint)?, at)
+        }
+    };
+    let Some(tip) = archive::tip(store)? else { return Ok(keys) };
+    for height in from.up_to(tip.decided) {
+        let stored = archive::block(store, height)?.ok_or(RecoverError::MissingBlock(height))?;
+        keys.replay(&stored.block)?;
+    }
+    Ok(keys)
+}
+
+fn recover_own_sharing<S: Store>(context: &Context, store: &S) -> Recovery<OwnSharing, S> {
+    let mut own = OwnSharing::new(store.secrets().map_err(ArchiveError::Store)?);
+    let brought = context.own.as_ref().and_then(|(_, own)| own.secret_share.as_ref());
+    if let Some(share) = brought {
+        own.insert_share(Epoch::ZERO, Arc::clone(share));
+    }
+    Ok(own)
 }
 
 /// The ledger that a node goes on with: what is stored, over the genesis.
@@ -194,7 +238,7 @@ fn recover_engine<S: Store>(context: &Context, chain: &Chain, store: &S) -> Reco
     let config = conclave_consensus::Config {
         domain: context.domain,
         committee: context.committee.clone(),
-        epoch: context.epoch,
+        epochs: chain.keys.epochs().clone(),
         own: context.own.as_ref().map(|(index, own)| (*index, own.signing_key.clone())),
         timing: context.genesis.params.timing.clone(),
     };

@@ -15,6 +15,7 @@ use crate::{
     input::{AccountView, Event, Input, Peer, Penalty, Ready, Status},
     intake::Intake,
     job::JobOutput,
+    keys::{Gossip, Keys, OwnSharing},
     message::Message,
     propose::Proposer,
     reveal::Reveals,
@@ -32,6 +33,8 @@ pub struct Sequencer {
     pub(crate) candidates: Candidates,
     pub(crate) reveals: Reveals,
     pub(crate) catch_up: CatchUp,
+    pub(crate) sharing: Gossip,
+    pub(crate) own_sharing: OwnSharing,
     pub(crate) evidence_count: u64,
     pub(crate) ready: Ready,
 }
@@ -71,6 +74,8 @@ impl Sequencer {
             revealed: self.chain.revealed,
             round: self.engine.round().unwrap_or_default(),
             chain_digest: self.chain.digest(),
+            epoch: self.chain.keys.epochs().at(self.chain.decided()),
+            key: self.chain.keys.at(self.chain.next()).map(|key| key.key.id()),
             not_signing: self.engine.can_sign().err().map(|silence| silence.to_string()),
             pool: self.pool.stats(),
             evidence_count: self.evidence_count,
@@ -101,6 +106,12 @@ impl Sequencer {
         }
     }
 
+    /// The threshold keys, and what is under way to make the next one.
+    #[must_use]
+    pub const fn keys(&self) -> &Keys {
+        &self.chain.keys
+    }
+
     /// The chain digest at a revealed height, if it is recent.
     #[must_use]
     pub fn chain_digest_at(&self, height: Height) -> Option<Digest> {
@@ -116,6 +127,8 @@ impl Sequencer {
         }
         self.verify_waiting();
         self.judge_candidates(now);
+        self.sharing_turn(now);
+        self.judge_sharing();
         self.try_propose(now);
         self.advance_reveals();
         self.catch_up_turn(now);
@@ -137,6 +150,7 @@ impl Sequencer {
                 self.on_openings(from, height, block, openings);
             }
             Message::Part(part) => self.on_part(from, part),
+            Message::Sharing(message) => self.on_sharing(from, message),
         }
     }
 
@@ -160,6 +174,10 @@ impl Sequencer {
                 self.on_combined(height, block, result);
             }
             JobOutput::Opened { height, block, result } => self.on_opened(height, block, result),
+            JobOutput::SharingChecked { at, verdicts } => self.on_sharing_checked(at, verdicts),
+            JobOutput::Dealt { dkg, result } => self.on_dealt(now, &dkg, result),
+            JobOutput::Inspected { dkg, complaints } => self.on_inspected(now, &dkg, complaints),
+            JobOutput::Received { dkg, result } => self.on_received(now, &dkg, result),
         }
     }
 

@@ -9,7 +9,11 @@
 //! **Invariant: durable before visible.** When `commit` returns, all its writes survive a crash, or
 //! none of them does and the process stops.
 
+use std::fmt;
+
 pub use conclave_consensus::HighWater;
+use conclave_types::{Epoch, Round};
+use zeroize::Zeroizing;
 
 /// A family of keys. The node maps each to a column family of its database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,6 +85,73 @@ impl Table {
     }
 }
 
+/// Which secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SecretName {
+    /// What this validator's key for one attempt at a sharing follows from.
+    HolderSeed {
+        /// The epoch that the sharing is for.
+        epoch: Epoch,
+        /// The attempt.
+        round: Round,
+    },
+    /// Its share of an epoch's key.
+    Share {
+        /// The epoch.
+        epoch: Epoch,
+    },
+}
+
+impl fmt::Display for SecretName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HolderSeed { epoch, round } => write!(f, "holder-{epoch}-{round}"),
+            Self::Share { epoch } => write!(f, "share-{epoch}"),
+        }
+    }
+}
+
+impl SecretName {
+    /// Reads what `Display` writes.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let name = match text.split_once('-')? {
+            ("holder", rest) => {
+                let (epoch, round) = rest.split_once('-')?;
+                let epoch = Epoch::new(epoch.parse().ok()?);
+                Self::HolderSeed { epoch, round: Round::new(round.parse().ok()?) }
+            }
+            ("share", epoch) => Self::Share { epoch: Epoch::new(epoch.parse().ok()?) },
+            _ => return None,
+        };
+        (name.to_string() == text).then_some(name)
+    }
+}
+
+/// A secret of 32 bytes. Overwritten when dropped, never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretBytes(Zeroizing<[u8; 32]>);
+
+impl SecretBytes {
+    /// Wraps a secret.
+    #[must_use]
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The secret, for whoever stores or uses it.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretBytes(…)")
+    }
+}
+
 /// One change of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
@@ -113,6 +184,18 @@ pub enum Write {
     /// tables and before anything is sent: records without their mark can be completed, a mark without
     /// its records silences a validator for that height.
     HighWater(HighWater),
+    /// Keeps a secret, apart from the tables and encrypted. Becomes durable before them.
+    PutSecret {
+        /// Which.
+        name: SecretName,
+        /// The secret.
+        value: SecretBytes,
+    },
+    /// Erases a secret, if it is there, after the tables are durable.
+    EraseSecret {
+        /// Which.
+        name: SecretName,
+    },
 }
 
 impl Write {
@@ -123,7 +206,8 @@ impl Write {
             Self::Put { key, value, .. } => key.len().saturating_add(value.len()),
             Self::Delete { key, .. } => key.len(),
             Self::DeleteRange { from, to, .. } => from.len().saturating_add(to.len()),
-            Self::HighWater(_) => 0,
+            Self::PutSecret { .. } => 32,
+            Self::HighWater(_) | Self::EraseSecret { .. } => 0,
         }
     }
 }
@@ -136,7 +220,8 @@ pub trait Store {
     /// Why the store failed. A validator that cannot write stops.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// Makes all `writes` to tables durable, or none, and then the highest [`Write::HighWater`] among them.
+    /// Makes every [`Write::PutSecret`] durable, then all `writes` to tables, or none, then the highest
+    /// [`Write::HighWater`] among them; then erases.
     ///
     /// # Errors
     ///
@@ -169,4 +254,11 @@ pub trait Store {
     ///
     /// Fails when the disk does, or the mark is damaged.
     fn high_water(&self) -> Result<Option<HighWater>, Self::Error>;
+
+    /// Every secret that is kept, in any order.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the disk does, or one cannot be decrypted.
+    fn secrets(&self) -> Result<Vec<(SecretName, SecretBytes)>, Self::Error>;
 }

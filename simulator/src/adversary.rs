@@ -28,14 +28,15 @@ mod silence;
 mod twins;
 mod votes;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use conclave_encryption::SecretShare;
 use conclave_sequencer::Message;
 use conclave_types::{BlockId, Height, Time};
 
 pub(crate) use means::Means;
 
-use crate::{load::Sighting, scenario::Behaviour};
+use crate::{keyring::Keyring, load::Sighting, scenario::Behaviour};
 
 /// A message on its way out.
 #[derive(Clone, Debug)]
@@ -120,6 +121,16 @@ impl Adversary {
     /// Blocks that it has opened by itself since this was last asked.
     pub(crate) fn opened(&mut self) -> Vec<(Height, BlockId)> {
         std::mem::take(&mut self.means.opened)
+    }
+
+    /// The network has a new key.
+    pub(crate) fn learn_key(&mut self, keyring: Keyring) {
+        self.means.keyring = keyring;
+    }
+
+    /// Its core has a share of it.
+    pub(crate) fn learn_share(&mut self, share: Arc<SecretShare>) {
+        self.means.identity.secret_share = Some(share);
     }
 
     /// What it saw since it was last asked, for whoever it tells.

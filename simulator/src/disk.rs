@@ -19,7 +19,7 @@ mod shelf;
 use std::collections::{BTreeMap, BTreeSet};
 
 use conclave_consensus::{HighWater, SigningPosition, Step};
-use conclave_sequencer::{Entry, Store, Table, Write};
+use conclave_sequencer::{Entry, SecretBytes, SecretName, Store, Table, Write};
 use conclave_types::{Height, Round};
 
 pub(crate) use shelf::Shelf;
@@ -51,6 +51,7 @@ pub(crate) enum DiskError {
 pub(crate) struct Disk {
     tables: Tables,
     high_water: Option<HighWater>,
+    secrets: BTreeMap<SecretName, SecretBytes>,
     earlier: Option<(Tables, Option<HighWater>)>,
     rotten: BTreeSet<(Table, Vec<u8>)>,
     /// What becomes of the next commit.
@@ -100,6 +101,7 @@ impl Disk {
             Loss::Database => self.tables.clear(),
             Loss::Disk => {
                 self.tables.clear();
+                self.secrets.clear();
                 self.high_water = None;
             }
             Loss::RecentDatabase => self.tables = tables,
@@ -163,6 +165,12 @@ impl Disk {
                 rows.append(&mut tail.split_off(to));
             }
             Write::HighWater(mark) => self.high_water = Some(*mark),
+            Write::PutSecret { name, value } => {
+                self.secrets.insert(*name, value.clone());
+            }
+            Write::EraseSecret { name } => {
+                self.secrets.remove(name);
+            }
         }
     }
 }
@@ -210,6 +218,10 @@ impl Store for Disk {
 
     fn high_water(&self) -> Result<Option<HighWater>, DiskError> {
         Ok(self.high_water)
+    }
+
+    fn secrets(&self) -> Result<Vec<(SecretName, SecretBytes)>, DiskError> {
+        Ok(self.secrets.iter().map(|(name, value)| (*name, value.clone())).collect())
     }
 }
 

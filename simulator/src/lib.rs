@@ -16,6 +16,7 @@ mod clock;
 mod cpu;
 mod crypto;
 mod disk;
+mod keyring;
 mod load;
 mod measure;
 mod network;

@@ -23,9 +23,10 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use conclave_consensus::ConsensusMessage;
-use conclave_sequencer::{Event, Message, Peer, Penalty, archive};
+use conclave_sequencer::{Event, KeyChange, Message, Peer, Penalty, SharingOffence, archive};
 use conclave_types::{
-    Batch, BlockId, BundleId, Digest, Genesis, Gwei, Height, PayerAddress, RevealedBlock, Time,
+    Batch, BlockId, BundleId, Digest, Epoch, Genesis, Gwei, Height, KeyId, PayerAddress,
+    RevealedBlock, Time,
 };
 use sha3::{Digest as _, Keccak256};
 
@@ -104,6 +105,8 @@ pub(crate) struct Oracle {
     inclusion: Inclusion,
     accountability: Accountability,
     liveness: Liveness,
+    keys: BTreeMap<Height, Vec<KeyChange>>,
+    epochs: BTreeMap<Epoch, (Height, KeyId)>,
     counters: BTreeMap<&'static str, u64>,
 }
 
@@ -124,6 +127,8 @@ impl Oracle {
             inclusion: Inclusion::new(genesis),
             accountability: Accountability::default(),
             liveness: Liveness::default(),
+            keys: BTreeMap::new(),
+            epochs: BTreeMap::new(),
             counters: BTreeMap::new(),
             honest,
         }
@@ -352,6 +357,7 @@ impl Oracle {
                     format!("validator {node}: honest validator {validator} at height {height}")
                 })
             }
+            Event::Keys { height, change } => self.keys_changed(now, node, *height, change),
             Event::Anomaly { height, detail } => {
                 self.count("anomalies");
                 self.trace_event(now, node, detail, &height.as_u64().to_be_bytes());
@@ -370,6 +376,45 @@ impl Oracle {
                 self.inclusion.admitted(now, node, *bundle);
                 Ok(())
             }
+        }
+    }
+
+    /// The key goes on: everyone says the same of it, and nobody honest is found guilty.
+    fn keys_changed(&mut self, now: Time, node: u16, height: Height, change: &KeyChange) -> Check {
+        self.trace_event(now, node, &format!("{change:?}"), &height.as_u64().to_be_bytes());
+        let first = self.keys.entry(height).or_default();
+        if !first.contains(change) {
+            first.push(change.clone());
+            match change {
+                KeyChange::Epoch { .. } => self.count("epochs"),
+                KeyChange::Failed { .. } => self.count("failed_sharings"),
+                KeyChange::Offence { offence: SharingOffence::BadDealing, .. } => {
+                    self.count("bad_dealings");
+                }
+                KeyChange::Offence { offence: SharingOffence::FalseComplaint, .. } => {
+                    self.count("false_complaints");
+                }
+                KeyChange::Attempt { .. } | KeyChange::Phase(_) => {}
+            }
+        }
+        match change {
+            KeyChange::Offence { validator, offence } => {
+                ensure(!self.honest.contains(&validator.as_u16()), SLASHED, || {
+                    format!(
+                        "validator {validator} is honest, and {offence:?} is laid to its charge"
+                    )
+                })
+            }
+            KeyChange::Epoch { epoch, first, key } => {
+                let known = *self.epochs.entry(*epoch).or_insert((*first, *key));
+                ensure(known == (*first, *key), DETERMINISM, || {
+                    format!(
+                        "epoch {epoch} begins at {} under {}, and at {first} under {key}",
+                        known.0, known.1
+                    )
+                })
+            }
+            KeyChange::Attempt { .. } | KeyChange::Phase(_) | KeyChange::Failed { .. } => Ok(()),
         }
     }
 

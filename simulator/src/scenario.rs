@@ -20,6 +20,7 @@ pub use place::Place;
 use crate::{
     clock::ClockModel,
     crypto::Crypto,
+    keyring::KeyModel,
     load::MarketModel,
     network::{NetworkModel, Partition},
     random::Random,
@@ -282,6 +283,8 @@ pub struct Scenario {
     pub block_bytes_max: u32,
     /// How cryptographic work is done.
     pub crypto: Crypto,
+    /// How validators come to their key.
+    pub key: KeyModel,
     /// What validators run on.
     pub machine: Machine,
     /// How wrong their clocks are.
@@ -323,6 +326,7 @@ impl Default for Scenario {
             bundle_bytes: 0,
             block_bytes_max: 4 << 20,
             crypto: Crypto::default(),
+            key: KeyModel::default(),
             machine: Machine::default(),
             clocks: ClockModel::default(),
             full_disks: Vec::new(),

@@ -18,7 +18,6 @@ use std::{
     time::Duration,
 };
 
-use conclave_encryption::PublicKey;
 use conclave_sequencer::{JobOutput, Peer};
 use conclave_types::{BundleId, EncryptedBundle, Genesis, Height, Time, ValidatorIndex};
 
@@ -30,6 +29,7 @@ use self::{
 };
 use crate::{
     crypto::{Judge, Workshop},
+    keyring::Keyring,
     load::{Load, MarketFigures},
     measure::{Figures, Measure},
     network::Network,
@@ -117,7 +117,7 @@ pub struct Outcome {
 pub struct World {
     scenario: Scenario,
     genesis: Arc<Genesis>,
-    key: PublicKey,
+    keyring: Keyring,
     now: Time,
     queue: Queue<Scheduled>,
     nodes: Vec<Node>,

@@ -8,8 +8,9 @@ use crate::{
     certificate::Certificate,
     digest::Hasher,
     height::{Epoch, Height},
-    ids::{BlockId, BundleId, Digest, NetworkId, ValidatorIndex},
+    ids::{BlockId, BundleId, Digest, KeyId, NetworkId, ValidatorIndex},
     merkle,
+    sharing::SharingMessage,
     time::Time,
 };
 
@@ -53,6 +54,11 @@ pub struct BlockHeader {
     pub epoch: Epoch,
     /// The parent's, or a later finalized L1 block.
     pub l1_origin: L1Origin,
+    /// The threshold key that opens this block; zero in an epoch that has none, whose blocks carry no
+    /// bundles. So a quorum's signatures on a block vouch for the key too.
+    pub key_id: KeyId,
+    /// Root over the messages that make or hand on the key, in block order.
+    pub sharing_root: Digest,
     /// Root over the bundle ids, in block order.
     pub bundle_root: Digest,
     /// Number of bundles.
@@ -79,6 +85,8 @@ impl BlockHeader {
             .u64(self.epoch.as_u64())
             .u64(self.l1_origin.number)
             .fixed(self.l1_origin.hash.as_bytes())
+            .fixed(self.key_id.as_bytes())
+            .fixed(self.sharing_root.as_bytes())
             .fixed(self.bundle_root.as_bytes())
             .u32(self.bundle_count)
             .u64(self.revealed_height.as_u64())
@@ -94,6 +102,8 @@ impl BlockHeader {
 pub struct BlockBody {
     /// The certificate that decided the parent; none for the first block.
     pub parent_certificate: Option<Certificate>,
+    /// What validators contribute to making or handing on the threshold key.
+    pub sharing: Vec<SharingMessage>,
     /// The bundles, in block order (which is not the order of execution).
     pub bundles: Vec<BundleId>,
 }
@@ -103,6 +113,14 @@ impl BlockBody {
     #[must_use]
     pub fn bundle_root(&self) -> Digest {
         let leaves: Vec<_> = self.bundles.iter().map(|id| merkle::leaf(id.as_bytes())).collect();
+        merkle::root(&leaves)
+    }
+
+    /// The root over the messages that make or hand on the key; zero if there is none.
+    #[must_use]
+    pub fn sharing_root(&self) -> Digest {
+        let leaves: Vec<_> =
+            self.sharing.iter().map(|m| merkle::leaf(m.leaf().as_bytes())).collect();
         merkle::root(&leaves)
     }
 

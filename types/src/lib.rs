@@ -22,6 +22,7 @@ mod certificate;
 mod commitment;
 mod committee;
 pub mod digest;
+mod epochs;
 mod genesis;
 mod height;
 mod ids;
@@ -30,6 +31,7 @@ pub mod mmr;
 mod params;
 pub mod proto;
 mod reveal;
+mod sharing;
 mod time;
 mod verifier;
 pub mod wire;
@@ -46,13 +48,15 @@ pub use commitment::{
     settlement_committee,
 };
 pub use committee::{Committee, CommitteeError, ConsensusKey, Member};
+pub use epochs::Epochs;
 pub use genesis::{EncryptionKey, Genesis, GenesisAccount, GenesisError, RollupRegistration};
 pub use height::{Epoch, Era, Height, HeightDelta, Round};
 pub use ids::{
     BlockId, BundleId, Digest, G1Bytes, G2Bytes, IdError, KeyId, NetworkId, PayerAddress, RollupId,
     ValidatorIndex,
 };
-pub use params::{FeeParams, Gwei, LimitParams, Params, TimingParams};
+pub use params::{FeeParams, Gwei, LimitParams, Params, SharingParams, TimingParams};
 pub use reveal::{Outcome, RevealedBlock, RevealedBundle, UndecryptableReason};
+pub use sharing::SharingMessage;
 pub use time::Time;
 pub use verifier::{StrictVerifier, Verifier, Whole};

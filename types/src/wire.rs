@@ -7,7 +7,7 @@ use crate::{
     bundle::Leg,
     certificate::{Certificate, SignatureBytes},
     height::{Epoch, Height, Round},
-    ids::{BlockId, BundleId, Digest, IdError, NetworkId, RollupId, ValidatorIndex},
+    ids::{BlockId, BundleId, Digest, IdError, KeyId, NetworkId, RollupId, ValidatorIndex},
     proto::v1,
     time::Time,
 };
@@ -84,6 +84,8 @@ impl From<&BlockHeader> for v1::BlockHeader {
             revealed_height: header.revealed_height.as_u64(),
             reveal_digest: header.reveal_digest.as_bytes().to_vec(),
             ledger_digest: header.ledger_digest.as_bytes().to_vec(),
+            key_id: header.key_id.as_bytes().to_vec(),
+            sharing_root: header.sharing_root.as_bytes().to_vec(),
         }
     }
 }
@@ -106,6 +108,8 @@ impl TryFrom<&v1::BlockHeader> for BlockHeader {
             time: Time::from_micros(header.time_micros),
             epoch: Epoch::new(header.epoch),
             l1_origin: origin.try_into()?,
+            key_id: id(&header.key_id, "key_id", KeyId::from_slice)?,
+            sharing_root: id(&header.sharing_root, "sharing_root", Digest::from_slice)?,
             bundle_root: id(&header.bundle_root, "bundle_root", Digest::from_slice)?,
             bundle_count: header.bundle_count,
             revealed_height: Height::new(header.revealed_height),

@@ -6,12 +6,12 @@ use conclave_consensus::{SignedProposal, SignedVote};
 use conclave_encryption::{Packing, PublicKey, SealedBlock};
 use conclave_sequencer::{Identity, Message, ShareMessage, capsule_point};
 use conclave_types::{
-    Block, BlockId, BundleId, EncryptedBundle, Epoch, G1Bytes, Genesis, Height, PayerAddress,
+    Block, BlockId, BundleId, EncryptedBundle, G1Bytes, Genesis, Height, PayerAddress,
     SignatureBytes, Time, ValidatorIndex, digest::SigningDomain,
 };
 use ed25519_dalek::Signer as _;
 
-use crate::{load::Sighting, random::Random};
+use crate::{keyring::Keyring, load::Sighting, random::Random};
 
 /// Bundles and blocks that it remembers; the oldest ids go first.
 const MEMORY: usize = 4_096;
@@ -41,7 +41,7 @@ pub(crate) struct Means {
     /// What it has to tell a searcher; the world takes it after each step.
     pub(super) sighted: Vec<Sighting>,
     domain: SigningDomain,
-    key: PublicKey,
+    pub(crate) keyring: Keyring,
     bundles: BTreeMap<BundleId, Arc<EncryptedBundle>>,
     blocks: BTreeMap<BlockId, Arc<Block>>,
     decided_bundle: Option<BundleId>,
@@ -54,7 +54,7 @@ impl Means {
         index: u16,
         genesis: &Genesis,
         identity: &Identity,
-        key: &PublicKey,
+        keyring: Keyring,
         random: Random,
     ) -> Self {
         Self {
@@ -70,7 +70,7 @@ impl Means {
             counters: BTreeMap::new(),
             sighted: Vec::new(),
             domain: SigningDomain::of(genesis),
-            key: key.clone(),
+            keyring,
             bundles: BTreeMap::new(),
             blocks: BTreeMap::new(),
             decided_bundle: None,
@@ -159,7 +159,8 @@ impl Means {
     pub(crate) fn vote(&self, vote: &SignedVote, block: Option<BlockId>) -> SignedVote {
         let voter = ValidatorIndex::new(self.index);
         let mut other = SignedVote { block, voter, ..vote.clone() };
-        let signature = self.sign(other.digest(&self.domain, Epoch::ZERO).as_bytes());
+        let signature = self
+            .sign(other.digest(&self.domain, self.keyring.epochs().at(other.height)).as_bytes());
         other.signature = signature;
         other
     }
@@ -168,7 +169,8 @@ impl Means {
     #[must_use]
     pub(crate) fn proposal(&self, proposal: &SignedProposal, block: BlockId) -> SignedProposal {
         let mut other = SignedProposal { block, ..proposal.clone() };
-        other.signature = self.sign(other.digest(&self.domain, Epoch::ZERO).as_bytes());
+        other.signature = self
+            .sign(other.digest(&self.domain, self.keyring.epochs().at(other.height)).as_bytes());
         other
     }
 
@@ -181,13 +183,13 @@ impl Means {
             .iter()
             .map(|id| self.bundle(id).and_then(|bundle| capsule_point(bundle)))
             .collect();
-        SealedBlock::new(&self.key, block.header.height, block.id(), &points?).ok()
+        SealedBlock::new(self.keyring.key()?, block.header.height, block.id(), &points?).ok()
     }
 
     /// How the key is shared.
     #[must_use]
-    pub(crate) fn packing(&self) -> Packing {
-        self.key.packing()
+    pub(crate) fn packing(&self) -> Option<Packing> {
+        self.keyring.key().map(PublicKey::packing)
     }
 
     /// Its real shares for a block whose bundles it knows.

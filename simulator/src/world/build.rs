@@ -24,6 +24,7 @@ use crate::{
     cpu::Pool,
     crypto::{Crypto, Judge, Workshop},
     disk::{Disk, Shelf},
+    keyring::Keyring,
     load::Load,
     measure::Measure,
     network::Network,
@@ -45,7 +46,11 @@ impl World {
         let mut random = Random::new(seed, 1);
         let load = Load::of(&scenario, seed, ROLLUPS.to_vec());
         let (genesis, identities) = genesis(&scenario, &load, &mut random)?;
-        let key = PublicKey::new(genesis.network_id(), &genesis.encryption_key).ok()?;
+        let network_id = genesis.network_id();
+        let key = genesis.encryption_key.as_ref();
+        let key = key.map(|key| PublicKey::new(network_id, key)).transpose().ok()?;
+        let keyring = Keyring::new(key);
+        let packing = Packing::for_parties(usize::from(scenario.validators)).ok()?;
         let validators = scenario.validators;
         let (model, partitions) = (scenario.network.clone(), scenario.partitions.clone());
         let network = Network::new(model, partitions, validators, BEGIN, seed);
@@ -58,7 +63,7 @@ impl World {
                 core: None,
                 adversary: scenario.byzantine.iter().find(|b| b.validator == index).map(|b| {
                     let dice = Random::new(seed, 1_000_u64.saturating_add(u64::from(index)));
-                    let means = Means::new(index, &genesis, &identity, &key, dice);
+                    let means = Means::new(index, &genesis, &identity, keyring.clone(), dice);
                     let means = means.against(load.first_payer()).with(scenario.colluders());
                     Adversary::new(&b.behaviours, b.masked, means)
                 }),
@@ -82,12 +87,12 @@ impl World {
         let workshop = Workshop::new(scenario.crypto);
         let honest = (0_u16..).zip(&nodes).filter(|(_, node)| node.is_honest());
         let honest = honest.map(|(index, _)| index).collect();
-        let oracle = Oracle::new(&genesis, key.packing().secrecy(), honest);
+        let oracle = Oracle::new(&genesis, packing.secrecy(), honest);
         let mut world = Self {
             timeline: Timeline::new(&scenario, seed),
             scenario,
             genesis: Arc::new(genesis),
-            key,
+            keyring,
             now: BEGIN,
             queue: Queue::new(),
             nodes,
@@ -120,12 +125,17 @@ fn genesis(
     random: &mut Random,
 ) -> Option<(Genesis, Vec<Identity>)> {
     let packing = Packing::for_parties(usize::from(scenario.validators)).ok()?;
-    let (encryption_key, shares) = deal(packing, Era::ZERO, random.rng());
+    let (encryption_key, shares) = if scenario.key.on_chain {
+        (None, (0..scenario.validators).map(|_| None).collect())
+    } else {
+        let (key, shares) = deal(packing, Era::ZERO, random.rng());
+        (Some(key), shares.into_iter().map(Some).collect::<Vec<Option<SecretShare>>>())
+    };
     let identities: Vec<Identity> = shares
         .into_iter()
-        .map(|share: SecretShare| Identity {
+        .map(|share| Identity {
             signing_key: SigningKey::from_bytes(&random.bytes()),
-            secret_share: Some(Arc::new(share)),
+            secret_share: share.map(Arc::new),
             lost_state: false,
         })
         .collect();
@@ -143,6 +153,7 @@ fn genesis(
     let mut params = Params::default();
     params.timing.inclusion_delay_ms = scenario.inclusion_delay_ms;
     params.limits.block_bytes_max = scenario.block_bytes_max;
+    scenario.key.apply(&mut params.sharing);
     let genesis = Genesis {
         name: "simulation".into(),
         time: BEGIN,

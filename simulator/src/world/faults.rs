@@ -80,7 +80,7 @@ impl World {
         let genesis = Arc::clone(&self.genesis);
         let seed = Random::new(self.seed, 100_u64.saturating_add(u64::from(node))).bytes();
         let verifier: Arc<dyn Verifier> = Arc::clone(&self.judge) as Arc<dyn Verifier>;
-        let shared = Shared { verifier, key: Some(self.key.clone()) };
+        let shared = Shared { verifier, key: self.keyring.key().cloned() };
         let Some(state) = self.nodes.get_mut(usize::from(node)) else { return };
         if state.core.is_some() {
             return;

@@ -1,9 +1,10 @@
 //! What a shell does with the effects of a core: sends, runs jobs, serves history, tells the oracles.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use conclave_encryption::SecretShare;
 use conclave_sequencer::{
-    Effects, Event, Job, Message, Peer, Table,
+    Effects, Event, Job, KeyChange, Message, Peer, SecretName, Store as _, Table,
     archive::{self, ArchiveRequest},
 };
 
@@ -24,8 +25,10 @@ impl World {
             self.oracle.event(self.now, node, &event);
             self.measure.event(self.now, node, &event);
             self.timeline.event(BEGIN, self.now, node, &event);
-            if let Event::Revealed { block, .. } = &event {
-                self.load.revealed(block);
+            match &event {
+                Event::Revealed { block, .. } => self.load.revealed(block),
+                Event::Keys { change: KeyChange::Epoch { .. }, .. } => self.learn_key(node),
+                _ => {}
             }
         }
         if let Some(why) = halt {
@@ -123,6 +126,28 @@ impl World {
                 self.post(packet);
             } else {
                 self.schedule(self.now.after(delay), from, Happening::Posted(packet));
+            }
+        }
+    }
+
+    /// A validator has a new key: everyone knows it, and who misbehaves has its share of it too.
+    fn learn_key(&mut self, node: u16) {
+        let Some(state) = self.nodes.get(usize::from(node)) else { return };
+        let Some(core) = &state.core else { return };
+        self.keyring.learn(core.keys());
+        for state in &mut self.nodes {
+            let Some(adversary) = &mut state.adversary else { continue };
+            adversary.learn_key(self.keyring.clone());
+            let secrets = state.disk.secrets().unwrap_or_default().into_iter();
+            let shares = secrets.filter_map(|(name, bytes)| match name {
+                SecretName::Share { epoch } => Some((epoch, bytes)),
+                SecretName::HolderSeed { .. } => None,
+            });
+            let newest = shares.max_by_key(|(epoch, _)| *epoch);
+            if let Some(Ok(share)) =
+                newest.map(|(_, bytes)| SecretShare::from_bytes(bytes.expose()))
+            {
+                adversary.learn_share(Arc::new(share));
             }
         }
     }

@@ -15,7 +15,8 @@ const SUBMIT_DELAY: Duration = Duration::from_millis(5);
 impl World {
     pub(super) fn users(&mut self) {
         let height = self.oracle.decided_by_any();
-        if let Some(handed) = self.load.next(&self.genesis, &self.key, height) {
+        let handed = self.keyring.key().and_then(|key| self.load.next(&self.genesis, key, height));
+        if let Some(handed) = handed {
             self.hand_in(handed);
         }
         self.hand_in_again();
@@ -24,7 +25,8 @@ impl World {
 
     pub(super) fn spammers(&mut self) {
         let height = self.oracle.decided_by_any();
-        for handed in self.load.spam(&self.genesis, &self.key, height) {
+        let spam = self.keyring.key().map(|key| self.load.spam(&self.genesis, key, height));
+        for handed in spam.unwrap_or_default() {
             self.oracle.spammed();
             self.hand_in(handed);
         }
@@ -71,7 +73,8 @@ impl World {
             self.load.sighted(&sighting);
         }
         let height = self.oracle.decided_by_any();
-        for handed in self.load.searched(&self.genesis, &self.key, height) {
+        let searched = self.keyring.key().map(|key| self.load.searched(&self.genesis, key, height));
+        for handed in searched.unwrap_or_default() {
             self.oracle.handed_in(&handed);
             if let Standing::Good(legs) = &handed.standing {
                 self.workshop.sealed(handed.id, legs);
