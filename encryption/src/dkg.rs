@@ -37,6 +37,8 @@ mod progress;
 mod proof;
 mod registration;
 mod repair;
+#[cfg(any(test, feature = "rogue"))]
+mod rogue;
 mod session;
 mod shares;
 #[cfg(test)]

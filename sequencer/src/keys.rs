@@ -23,6 +23,8 @@ mod gossip;
 mod messages;
 mod own;
 mod restore;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

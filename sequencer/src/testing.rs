@@ -17,7 +17,7 @@ use secp256k1::{Message as PayerMessage, PublicKey as PayerKey, Secp256k1, Secre
 
 use crate::{
     Config, Effects, Entry, Event, Identity, Input, Job, Message, PartialOpening, Peer, Ready,
-    ReceiptBody, Rejection, Sequencer, ShareMessage, Store, Table, Write,
+    ReceiptBody, Rejection, SecretBytes, SecretName, Sequencer, ShareMessage, Store, Table, Write,
 };
 
 /// When the tests' networks begin.
@@ -32,6 +32,7 @@ pub(crate) struct Full;
 pub(crate) struct Memory {
     pub(crate) tables: BTreeMap<Table, BTreeMap<Vec<u8>, Vec<u8>>>,
     pub(crate) high_water: Option<HighWater>,
+    pub(crate) secrets: BTreeMap<SecretName, SecretBytes>,
     pub(crate) is_full: bool,
 }
 
@@ -62,6 +63,12 @@ impl Store for Memory {
                     self.tables.entry(*table).or_default().retain(|key, _| key < from || key >= to);
                 }
                 Write::HighWater(mark) => self.high_water = Some(*mark),
+                Write::PutSecret { name, value } => {
+                    self.secrets.insert(*name, value.clone());
+                }
+                Write::EraseSecret { name } => {
+                    self.secrets.remove(name);
+                }
             }
         }
         Ok(())
@@ -79,6 +86,10 @@ impl Store for Memory {
 
     fn high_water(&self) -> Result<Option<HighWater>, Full> {
         Ok(self.high_water)
+    }
+
+    fn secrets(&self) -> Result<Vec<(SecretName, SecretBytes)>, Full> {
+        Ok(self.secrets.iter().map(|(name, value)| (*name, value.clone())).collect())
     }
 }
 
@@ -151,7 +162,7 @@ pub(crate) fn network(count: usize) -> (Genesis, Vec<Identity>) {
         l1_origin: L1Origin::default(),
         params: Params::default(),
         members: identities.iter().enumerate().map(member).collect(),
-        encryption_key,
+        encryption_key: Some(encryption_key),
         rollups: vec![rollup(901), rollup(902)],
         accounts: vec![GenesisAccount {
             address: Payer::new(1).address(),
@@ -169,7 +180,7 @@ impl Solo {
     /// One validator of a network of `count`, the others being played by the test.
     pub(crate) fn of(count: usize, index: usize) -> Self {
         let (genesis, identities) = network(count);
-        let key = PublicKey::new(genesis.network_id(), &genesis.encryption_key).unwrap();
+        let key = PublicKey::new(genesis.network_id(), genesis.encryption_key.as_ref().unwrap()).unwrap();
         let identity = identities[index].clone();
         let genesis = Arc::new(genesis);
         let store = Memory::new();

@@ -365,10 +365,15 @@ fn each_objective_rule_is_broken_by_name() {
     let committee = genesis.validate().unwrap();
     let domain = SigningDomain::of(&genesis);
     let rules = conclave_mempool::admission::Rules::new(&genesis);
+    let key = conclave_encryption::PublicKey::new(
+        genesis.network_id(),
+        genesis.encryption_key.as_ref().unwrap(),
+    );
+    let keys = crate::Keys::new(&genesis, Some(key.unwrap())).unwrap();
     let rulebook = Rulebook {
         network: genesis.network_id(),
         domain: &domain,
-        epoch: Epoch::ZERO,
+        keys: &keys,
         committee: &committee,
         verifier: &StrictVerifier,
         params: &genesis.params,
@@ -385,6 +390,8 @@ fn each_objective_rule_is_broken_by_name() {
         time: Time::from_micros(BEGIN.as_micros() + 1),
         epoch: Epoch::ZERO,
         l1_origin: L1Origin::default(),
+        key_id: keys.id_at(Height::new(1)),
+        sharing_root: body.sharing_root(),
         bundle_root: body.bundle_root(),
         bundle_count: 0,
         revealed_height: Height::ZERO,
@@ -394,7 +401,7 @@ fn each_objective_rule_is_broken_by_name() {
     let good = Block { header, body };
     assert_eq!(rulebook.check_structure(&good, &parent), Ok(()));
     type Break = fn(&mut Block);
-    let cases: [(&str, Break); 11] = [
+    let cases: [(&str, Break); 13] = [
         ("is for network", |b| b.header.network = NetworkId::ZERO),
         ("has height 2", |b| b.header.height = Height::new(2)),
         ("is of epoch 1", |b| b.header.epoch = Epoch::new(1)),
@@ -403,6 +410,8 @@ fn each_objective_rule_is_broken_by_name() {
         ("not later than", |b| b.header.time = BEGIN),
         ("behind or beside", |b| b.header.l1_origin.hash = Digest::new([1; 32])),
         ("builds on the reveal at 1", |b| b.header.revealed_height = Height::new(1)),
+        ("sealed to key", |b| b.header.key_id = conclave_types::KeyId::ZERO),
+        ("sharing root", |b| b.header.sharing_root = Digest::new([1; 32])),
         ("bundle root", |b| b.body.bundles.push(BundleId::ZERO)),
         ("bundle count", |b| b.header.bundle_count = 1),
         ("parent certificate", |b| b.header.parent_certificate = Digest::new([1; 32])),

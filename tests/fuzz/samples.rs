@@ -5,7 +5,8 @@ use conclave_types::{
     Certificate, ConsensusKey, Digest, EncryptedBundle, EncryptionKey, Epoch, Era, G1Bytes,
     G2Bytes, Genesis, GenesisAccount, Gwei, Height, KeyId, L1Origin, Leg, LegRef, Member,
     NetworkId, Outcome, Params, PayerAddress, PayerSignature, RevealedBlock, RevealedBundle,
-    RollupId, RollupRegistration, Round, SignatureBytes, Time, UndecryptableReason, ValidatorIndex,
+    RollupId, RollupRegistration, Round, SharingMessage, SignatureBytes, Time, UndecryptableReason,
+    ValidatorIndex,
 };
 
 /// A bundle with a body of `bytes` bytes.
@@ -41,10 +42,22 @@ pub(crate) fn certificate(signatures: u16) -> Certificate {
     }
 }
 
+/// A message of a sharing: an acknowledgement.
+pub(crate) fn sharing_message() -> SharingMessage {
+    SharingMessage {
+        epoch: Epoch::new(1),
+        round: Round::new(0),
+        from: ValidatorIndex::new(2),
+        content: conclave_encryption::Message::Acknowledge(Digest::new([13; 32])).encode(),
+        signature: SignatureBytes::new([14; 64]),
+    }
+}
+
 /// A block of two bundles.
 pub(crate) fn block() -> Block {
     let body = BlockBody {
         parent_certificate: Some(certificate(3)),
+        sharing: vec![sharing_message()],
         bundles: vec![BundleId::new([14; 32]), BundleId::new([15; 32])],
     };
     let header = BlockHeader {
@@ -56,6 +69,8 @@ pub(crate) fn block() -> Block {
         time: Time::from_micros(1_700_000_000_000_000),
         epoch: Epoch::new(1),
         l1_origin: L1Origin { number: 17, hash: Digest::new([16; 32]) },
+        key_id: KeyId::new([17; 32]),
+        sharing_root: body.sharing_root(),
         bundle_root: body.bundle_root(),
         bundle_count: 2,
         revealed_height: Height::new(40),
@@ -119,7 +134,7 @@ pub(crate) fn genesis() -> Genesis {
         l1_origin: L1Origin { number: 0, hash: Digest::ZERO },
         params: Params::default(),
         members: (1..=4).map(member).collect(),
-        encryption_key: EncryptionKey {
+        encryption_key: Some(EncryptionKey {
             suite: 1,
             era: Era::new(0),
             secrecy: 2,
@@ -127,7 +142,7 @@ pub(crate) fn genesis() -> Genesis {
             public_key: G1Bytes::new([0xc0; 48]),
             public_key_g2: G2Bytes::new([0xc0; 96]),
             verification_keys: vec![G2Bytes::new([0xc0; 96]); 4],
-        },
+        }),
         rollups: vec![RollupRegistration {
             id: RollupId::new(901),
             name: "one".into(),

@@ -33,7 +33,7 @@ fn genesis() -> Genesis {
         l1_origin: L1Origin::default(),
         params: Params::default(),
         members: (0..4).map(member).collect(),
-        encryption_key,
+        encryption_key: Some(encryption_key),
         rollups: Vec::new(),
         accounts: vec![GenesisAccount { address: PAYER, balance: Gwei::new(1_000_000) }],
     }
@@ -57,6 +57,8 @@ fn header(height: u64, salt: u64) -> BlockHeader {
         time: Time::from_micros(salt),
         epoch: Epoch::ZERO,
         l1_origin: L1Origin::default(),
+        key_id: KeyId::ZERO,
+        sharing_root: Digest::ZERO,
         bundle_root: Digest::ZERO,
         bundle_count: 0,
         revealed_height: Height::new(height - 1),
@@ -362,7 +364,7 @@ fn a_block_that_omits_what_its_voters_held_too_long_is_seen() {
         oracle.handed_in(&bundle);
         let block = header(1, 5);
         let voted = START.after(delay).after(beyond);
-        let body = conclave_types::BlockBody { parent_certificate: None, bundles: Vec::new() };
+        let body = conclave_types::BlockBody::default();
         let shown = conclave_types::Block { header: block.clone(), body };
         oracle.shown(voted, &Message::Block(Arc::new(shown)));
         for node in 0..3 {

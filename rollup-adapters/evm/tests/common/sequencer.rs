@@ -58,7 +58,7 @@ pub fn genesis(name: &str) -> Genesis {
         l1_origin: L1Origin { number: 0, hash: Digest::ZERO },
         params: Params::default(),
         members: Vec::new(),
-        encryption_key: EncryptionKey {
+        encryption_key: Some(EncryptionKey {
             suite: 1,
             era: Era::ZERO,
             secrecy: 1,
@@ -66,7 +66,7 @@ pub fn genesis(name: &str) -> Genesis {
             public_key: G1Bytes::ZERO,
             public_key_g2: G2Bytes::ZERO,
             verification_keys: Vec::new(),
-        },
+        }),
         rollups: vec![rollup],
         accounts: Vec::new(),
     }
