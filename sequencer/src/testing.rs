@@ -180,7 +180,8 @@ impl Solo {
     /// One validator of a network of `count`, the others being played by the test.
     pub(crate) fn of(count: usize, index: usize) -> Self {
         let (genesis, identities) = network(count);
-        let key = PublicKey::new(genesis.network_id(), genesis.encryption_key.as_ref().unwrap()).unwrap();
+        let key =
+            PublicKey::new(genesis.network_id(), genesis.encryption_key.as_ref().unwrap()).unwrap();
         let identity = identities[index].clone();
         let genesis = Arc::new(genesis);
         let store = Memory::new();

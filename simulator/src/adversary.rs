@@ -24,13 +24,14 @@ mod means;
 mod openings;
 mod progress;
 mod shares;
+mod sharing;
 mod silence;
 mod twins;
 mod votes;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use conclave_encryption::SecretShare;
+use conclave_encryption::{Dkg, SecretShare};
 use conclave_sequencer::Message;
 use conclave_types::{BlockId, Height, Time};
 
@@ -128,6 +129,12 @@ impl Adversary {
         self.means.keyring = keyring;
     }
 
+    /// How far the making of a key is, and what its own core's key for it follows from.
+    pub(crate) fn see_attempt(&mut self, attempt: Option<Dkg>, holder_seed: Option<[u8; 32]>) {
+        self.means.attempt = attempt;
+        self.means.holder_seed = holder_seed;
+    }
+
     /// Its core has a share of it.
     pub(crate) fn learn_share(&mut self, share: Arc<SecretShare>) {
         self.means.identity.secret_share = Some(share);
@@ -182,5 +189,8 @@ fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
         Behaviour::Flood => Box::new(flood::Flood::default()),
         Behaviour::Forge => Box::new(bundles::Forge),
         Behaviour::FrontRun => Box::new(front_runner::FrontRun),
+        Behaviour::BadDealer => Box::new(sharing::BadDealer),
+        Behaviour::FalseComplaint => Box::new(sharing::FalseComplainer::default()),
+        Behaviour::MuteDealer => Box::new(sharing::MuteDealer),
     }
 }

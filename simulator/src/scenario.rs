@@ -228,6 +228,12 @@ pub enum Behaviour {
     Forge,
     /// Keeps to the protocol, and tells a searcher of every bundle that it sees.
     FrontRun,
+    /// Deals something else, well proved, to two validators when a key is made.
+    BadDealer,
+    /// Complains about a dealing that is right.
+    FalseComplaint,
+    /// Registers for a sharing, and says nothing more.
+    MuteDealer,
 }
 
 /// A Byzantine validator.

@@ -14,8 +14,9 @@ use conclave_consensus::{
     Recovered, SignedProposal, SignedRecord, SignedVote, SigningPosition, WalEntry,
 };
 use conclave_types::{
-    BlockId, Certificate, Committee, ConsensusKey, Digest, Epoch, Epochs, Height, Member, NetworkId, Round,
-    SignatureBytes, Time, TimingParams, ValidatorIndex, digest::Hasher, digest::SigningDomain,
+    BlockId, Certificate, Committee, ConsensusKey, Digest, Epoch, Epochs, Height, Member,
+    NetworkId, Round, SignatureBytes, Time, TimingParams, ValidatorIndex, digest::Hasher,
+    digest::SigningDomain,
 };
 use ed25519_dalek::{Signer as _, SigningKey};
 

@@ -7,15 +7,22 @@ use ff::Field;
 
 use crate::{
     deal::Secret,
-    dkg::{Dkg, complaint::Complaint, dealing, dealing::Dealing, polynomial::SharingPolynomial,
-        proof::ScalarBytes, registration::HolderKey},
+    dkg::{
+        Dkg, complaint::Complaint, dealing, dealing::Dealing, polynomial::SharingPolynomial,
+        proof::ScalarBytes, registration::HolderKey,
+    },
     field::hash_to_scalar,
 };
 
 impl Dkg {
     /// A dealing for a fresh key, well proved, that deals the first `wronged` recipients something else.
     #[must_use]
-    pub fn deal_wrongly(&self, validator: ValidatorIndex, seed: &[u8; 32], wronged: usize) -> Dealing {
+    pub fn deal_wrongly(
+        &self,
+        validator: ValidatorIndex,
+        seed: &[u8; 32],
+        wronged: usize,
+    ) -> Dealing {
         let scalar = |number: u8| {
             Secret(hash_to_scalar(Hasher::new("conclave/rogue-dealing/v1").fixed(seed).u8(number)))
         };

@@ -348,7 +348,8 @@ fn a_recorded_state_and_the_blocks_since_give_the_same_keys() {
     chain.make_key();
     chain.changes.clear();
     chain.empty_until(|chain| chain.keys.attempt().is_some());
-    let checkpoint = chain.keys.checkpoint(chain.height, &chain.changes).expect("an attempt begins");
+    let checkpoint =
+        chain.keys.checkpoint(chain.height, &chain.changes).expect("an attempt begins");
     let mut again = Keys::restore(&chain.genesis, checkpoint).unwrap();
     let mut other = chain.keys.clone();
     let messages = Chain::registrations(&chain.attempt(), 0..COUNT);

@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use conclave_consensus::{SignedProposal, SignedVote};
-use conclave_encryption::{Packing, PublicKey, SealedBlock};
+use conclave_encryption::{Dkg, Message as Content, Packing, PublicKey, SealedBlock};
 use conclave_sequencer::{Identity, Message, ShareMessage, capsule_point};
 use conclave_types::{
     Block, BlockId, BundleId, EncryptedBundle, G1Bytes, Genesis, Height, PayerAddress,
-    SignatureBytes, Time, ValidatorIndex, digest::SigningDomain,
+    SharingMessage, SignatureBytes, Time, ValidatorIndex, digest::SigningDomain,
 };
 use ed25519_dalek::Signer as _;
 
@@ -42,6 +42,9 @@ pub(crate) struct Means {
     pub(super) sighted: Vec<Sighting>,
     domain: SigningDomain,
     pub(crate) keyring: Keyring,
+    /// The making of a key that is under way.
+    pub(super) attempt: Option<Dkg>,
+    pub(super) holder_seed: Option<[u8; 32]>,
     bundles: BTreeMap<BundleId, Arc<EncryptedBundle>>,
     blocks: BTreeMap<BlockId, Arc<Block>>,
     decided_bundle: Option<BundleId>,
@@ -71,6 +74,8 @@ impl Means {
             sighted: Vec::new(),
             domain: SigningDomain::of(genesis),
             keyring,
+            attempt: None,
+            holder_seed: None,
             bundles: BTreeMap::new(),
             blocks: BTreeMap::new(),
             decided_bundle: None,
@@ -215,6 +220,14 @@ impl Means {
         let digest = ShareMessage::digest(&self.domain, epoch, height, block, &shares);
         let signature = self.sign(digest.as_bytes());
         Message::Shares(Arc::new(ShareMessage { shares, signature, ..message.clone() }))
+    }
+
+    /// A message of a sharing that says something else, signed.
+    #[must_use]
+    pub(super) fn say(&self, message: &SharingMessage, content: &Content) -> Message {
+        let mut message = SharingMessage { content: content.encode(), ..message.clone() };
+        message.signature = self.sign(message.digest(&self.domain).as_bytes());
+        Message::Sharing(Arc::new(message))
     }
 
     fn sign(&self, bytes: &[u8]) -> SignatureBytes {

@@ -27,7 +27,12 @@ impl World {
             self.timeline.event(BEGIN, self.now, node, &event);
             match &event {
                 Event::Revealed { block, .. } => self.load.revealed(block),
-                Event::Keys { change: KeyChange::Epoch { .. }, .. } => self.learn_key(node),
+                Event::Keys { change, .. } => {
+                    self.see_attempt(node);
+                    if matches!(change, KeyChange::Epoch { .. }) {
+                        self.learn_key(node);
+                    }
+                }
                 _ => {}
             }
         }
@@ -104,6 +109,9 @@ impl World {
     }
 
     fn transmit(&mut self, from: u16, to: u16, message: Message) {
+        if matches!(message, Message::Sharing(_)) {
+            self.see_attempt(from);
+        }
         let adversary =
             self.nodes.get_mut(usize::from(from)).and_then(|node| node.adversary.as_mut());
         let letters = match adversary {
@@ -128,6 +136,24 @@ impl World {
                 self.schedule(self.now.after(delay), from, Happening::Posted(packet));
             }
         }
+    }
+
+    /// Who misbehaves knows what its own core knows.
+    fn see_attempt(&mut self, node: u16) {
+        let Some(Node { adversary: Some(adversary), core: Some(core), disk, .. }) =
+            self.nodes.get_mut(usize::from(node))
+        else {
+            return;
+        };
+        let attempt = core.keys().attempt().cloned();
+        let of = |name: &SecretName| {
+            let id = attempt.as_ref()?.session().id();
+            (*name == SecretName::HolderSeed { epoch: id.epoch, round: id.round }).then_some(())
+        };
+        let secrets = disk.secrets().unwrap_or_default();
+        let seed = secrets.iter().find(|(name, _)| of(name).is_some());
+        let seed = seed.map(|(_, bytes)| *bytes.expose());
+        adversary.see_attempt(attempt, seed);
     }
 
     /// A validator has a new key: everyone knows it, and who misbehaves has its share of it too.
