@@ -31,6 +31,9 @@ pub(crate) const MESSAGE_BYTES_MAX: usize = 32 << 20;
 /// How long a decided height is good enough to choose `valid_until` by.
 const HEIGHT_FRESH_FOR: Duration = Duration::from_secs(5);
 
+/// Pause before asking again for a key that is being made.
+const KEY_PAUSE: Duration = Duration::from_millis(100);
+
 /// A bundle that is to stay valid for fewer heights needs to know exactly where the chain is.
 const HEIGHT_SLACK: HeightDelta = HeightDelta::new(500);
 
@@ -220,6 +223,25 @@ impl Client {
             known => self.learn_terms(known).await?,
         };
         Ok((seen.key, seen.decided.saturating_add(wanted)))
+    }
+
+    /// Waits until there is a key to seal to, and returns it checked. A new network makes its key in its
+    /// first blocks; before that, sealing fails.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::sealing_terms`], once `patience` is over.
+    pub async fn wait_for_key(&self, patience: Duration) -> Result<SealingKey, ClientError> {
+        let until = Instant::now() + patience;
+        loop {
+            match self.learn_terms(None).await {
+                Ok(seen) => return Ok(seen.key),
+                Err(ClientError::Unavailable { .. }) if Instant::now() < until => {
+                    tokio::time::sleep(KEY_PAUSE).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Asks for the key to seal to, and checks it unless it is the one that is known.

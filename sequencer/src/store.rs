@@ -262,3 +262,27 @@ pub trait Store {
     /// Fails when the disk does, or one cannot be decrypted.
     fn secrets(&self) -> Result<Vec<(SecretName, SecretBytes)>, Self::Error>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_has_one_name_and_is_never_shown() {
+        let names = [
+            SecretName::HolderSeed { epoch: Epoch::new(12), round: Round::new(3) },
+            SecretName::Share { epoch: Epoch::new(12) },
+        ];
+        for name in names {
+            assert_eq!(SecretName::parse(&name.to_string()), Some(name));
+        }
+        for other in
+            ["share", "share-", "share-01", "share-1-2", "holder-1", "holder-1-+2", "draft"]
+        {
+            assert_eq!(SecretName::parse(other), None, "{other}");
+        }
+        let [name, _] = names;
+        let write = Write::PutSecret { name, value: SecretBytes::new([0xab; 32]) };
+        assert!(!format!("{write:?}").contains("ab") && !format!("{write:?}").contains("171"));
+    }
+}

@@ -16,6 +16,7 @@ mod regressions;
 mod requests;
 mod samples;
 mod sealed;
+mod sharing;
 mod text;
 
 use mutate::Mutator;

@@ -99,6 +99,11 @@ async fn devnet(arguments: Arguments) -> Result<ExitCode, DevnetError> {
         devnet.client.network().id(),
         closing::millis(devnet.first_block_after),
     ));
+    screen.line(format!(
+        "key {}, made by the validators on the chain, held by nobody: {} after the first process started",
+        devnet.key,
+        closing::millis(devnet.key_after),
+    ));
     let work = async {
         match arguments.blocks {
             Some(blocks) => measured(&mut devnet, blocks, &arguments, &screen).await,

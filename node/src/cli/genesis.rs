@@ -11,8 +11,8 @@ use super::{note, print};
 
 /// Make a network: keys, genesis, one directory for each validator.
 ///
-/// The threshold key is dealt by this command, which is therefore trusted: whoever runs it could keep the
-/// secret and open every bundle before its time.
+/// There is no threshold key among them. The validators make it themselves in the first blocks of the
+/// network, and nobody ever holds it; bundles are taken from then on.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   conclave genesis --out net --rollup 901 --rollup 902
@@ -97,7 +97,6 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         print(json!({
             "network_id": made.network,
             "genesis": made.genesis,
-            "trusted_dealer": true,
             "validators": validators.collect::<Vec<_>>(),
         }))?;
         return Ok(ExitCode::SUCCESS);
@@ -109,8 +108,8 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         print(format_args!("{}  {}  {config}", validator.name, validator.peer_id))?;
     }
     note(
-        "The threshold key came from a TRUSTED DEALER: this command knew the secret. Use such a network for \
-          development, or among people who trust whoever ran this.",
+        "This command has made the keys of all validators, which suits development. For a network of several \
+          operators, let each make its own and put only public keys into the genesis.",
     )?;
     Ok(ExitCode::SUCCESS)
 }

@@ -18,7 +18,7 @@ use std::{
 use conclave_client::{Client, Retry};
 use conclave_node::genesis::{Plan, make};
 use conclave_types::{
-    ConsensusKey, Genesis, GenesisAccount, Gwei, Params, PayerAddress, RollupId, Time,
+    ConsensusKey, Genesis, GenesisAccount, Gwei, KeyId, Params, PayerAddress, RollupId, Time,
 };
 use libp2p::{Multiaddr, PeerId, identity, multiaddr::Protocol};
 use serde::Deserialize;
@@ -32,6 +32,9 @@ use super::{
 
 /// The rollups of a devnet.
 pub(crate) const ROLLUPS: [u64; 2] = [901, 902];
+
+/// How long validators may take to make the key.
+const KEY_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A process that does not come up within this does not come up.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -84,7 +87,11 @@ pub(crate) struct Devnet {
     pub(crate) logs: PathBuf,
     /// From the start of the first process to the first block decided since.
     pub(crate) first_block_after: Duration,
-    /// The height before that.
+    /// The threshold key.
+    pub(crate) key: KeyId,
+    /// From the start of the first process until it could be sealed to.
+    pub(crate) key_after: Duration,
+    /// The height before the first block since.
     pub(crate) start_height: u64,
     /// Removed when the network is dropped.
     temporary: Option<tempfile::TempDir>,
@@ -128,6 +135,8 @@ impl Devnet {
         processes.extend(start_rollups(setup, root, &logs, &endpoints)?);
         first_block(&client, start_height, &logs, &mut processes).await?;
         let first_block_after = started.elapsed();
+        let key = client.wait_for_key(KEY_PATIENCE).await?.id();
+        let key_after = started.elapsed();
         let rollups = connect_rollups(root, &logs, &mut processes).await?;
         Ok(Self {
             client,
@@ -136,6 +145,8 @@ impl Devnet {
             processes,
             logs,
             first_block_after,
+            key,
+            key_after,
             start_height,
             temporary: None,
             _lock: lock,
