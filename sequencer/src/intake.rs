@@ -216,7 +216,7 @@ impl Sequencer {
             ids,
             bundles,
         };
-        self.ready.effects.jobs.push(Job::Verify(job));
+        self.ask(Job::Verify(job));
     }
 
     pub(crate) fn on_verified(

@@ -33,6 +33,7 @@ mod job;
 pub mod judge;
 mod message;
 mod propose;
+pub mod recording;
 mod recover;
 mod reveal;
 mod sequencer;
@@ -48,8 +49,8 @@ pub use input::{
     AccountView, Effects, Event, Input, Peer, Penalty, Ready, ReceiptBody, Rejection, Status,
 };
 pub use job::{
-    CombineFailure, CombineJob, CombinedPart, Job, JobOutput, OpenJob, OpenedBlock, ShareJob,
-    SharedBlock, VerifyJob, WrongOpenings, capsule_point, decrypt,
+    CombineFailure, CombineJob, CombinedPart, Job, JobNumber, JobOutput, OpenJob, OpenedBlock,
+    ShareJob, SharedBlock, VerifyJob, WrongOpenings, capsule_point, decrypt,
 };
 pub use message::{
     DecidedBlock, MESSAGE_BYTES_MAX, Message, MessageError, PartialOpening, ShareMessage,

@@ -15,6 +15,7 @@ use crate::{
     config::{Config, ConfigError, Context, Shared},
     input::Ready,
     intake::Intake,
+    job::JobNumber,
     propose::Proposer,
     reveal::Reveals,
     sequencer::Sequencer,
@@ -92,6 +93,7 @@ impl Sequencer {
             reveals: Reveals::default(),
             catch_up: CatchUp::default(),
             evidence_count: 0,
+            next_job: JobNumber::default(),
             ready: Ready::default(),
             context,
         };

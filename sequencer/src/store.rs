@@ -9,10 +9,13 @@
 //! **Invariant: durable before visible.** When `commit` returns, all its writes survive a crash, or
 //! none of them does and the process stops.
 
+use borsh::{BorshDeserialize, BorshSerialize};
 pub use conclave_consensus::HighWater;
 
 /// A family of keys. The node maps each to a column family of its database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
 pub enum Table {
     /// Single values: network id, tip.
     Meta,
@@ -82,7 +85,7 @@ impl Table {
 }
 
 /// One change of the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
 pub enum Write {
     /// Sets a key.
     Put {

@@ -19,7 +19,7 @@ use std::{
 };
 
 use conclave_encryption::PublicKey;
-use conclave_sequencer::{JobOutput, Peer};
+use conclave_sequencer::{JobNumber, JobOutput, Peer};
 use conclave_types::{BundleId, EncryptedBundle, Genesis, Height, Time, ValidatorIndex};
 
 pub use guard::{CutShort, Stop, guarded};
@@ -59,7 +59,7 @@ enum Happening {
         way: usize,
         number: u64,
     },
-    Job(Box<JobOutput>),
+    Job(JobNumber, Box<JobOutput>),
     /// A driver's turn has had its time on processor and disk.
     Turned,
     Submit(Box<EncryptedBundle>),
@@ -328,9 +328,9 @@ impl World {
             Happening::Arrived(packet) => self.arrived(packet),
             Happening::Landed(flight) => self.landed(flight),
             Happening::Departed { way, number } => self.departed(node, way, number),
-            Happening::Job(output) if !is_void => self.tell(node, News::Job(output)),
+            Happening::Job(job, output) if !is_void => self.tell(node, News::Job(job, output)),
             Happening::Turned if !is_void => self.end_turn(node),
-            Happening::Job(_) | Happening::Turned => {}
+            Happening::Job(..) | Happening::Turned => {}
             Happening::Submit(bundle) => self.tell(node, News::Submit(bundle)),
             Happening::Snapshot => state.disk.take_snapshot(),
             Happening::Crash { loss, tail } => self.crash(node, loss, tail),

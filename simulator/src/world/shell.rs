@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use conclave_sequencer::{
-    Effects, Event, Job, Message, Peer, Table,
+    Effects, Event, Job, JobNumber, Message, Peer, Table,
     archive::{self, ArchiveRequest},
 };
 
@@ -43,12 +43,12 @@ impl World {
         for (to, request) in serve {
             self.serve(node, to, &request);
         }
-        for job in jobs {
-            self.start_job(node, job);
+        for (number, job) in jobs {
+            self.start_job(node, number, job);
         }
     }
 
-    fn start_job(&mut self, node: u16, job: Job) {
+    fn start_job(&mut self, node: u16, number: JobNumber, job: Job) {
         let kind = job.kind();
         let cost = if self.scenario.machine.costs {
             cpu::job_cost(&job, self.scenario.validators)
@@ -59,7 +59,7 @@ impl World {
         let (waits, done) = state.pool.take(self.now, cost);
         self.measure.worked(node, kind, cost, waits);
         let output = self.workshop.run(job);
-        self.schedule(done, node, Happening::Job(Box::new(output)));
+        self.schedule(done, node, Happening::Job(number, Box::new(output)));
     }
 
     /// Whether what a validator holds is bounded.
