@@ -82,8 +82,8 @@ impl World {
         let workshop = Workshop::new(scenario.crypto);
         let honest = (0_u16..).zip(&nodes).filter(|(_, node)| node.is_honest());
         let honest = honest.map(|(index, _)| index).collect();
-        let oracle = Oracle::new(&genesis, key.packing().secrecy(), honest);
         let mut world = Self {
+            oracle: Oracle::new(&genesis, key.packing().secrecy(), honest),
             timeline: Timeline::new(&scenario, seed),
             scenario,
             genesis: Arc::new(genesis),
@@ -97,7 +97,6 @@ impl World {
             heal: None,
             random,
             seed,
-            oracle,
             measure,
             judge,
             workshop,
@@ -108,6 +107,7 @@ impl World {
             sessions_lost: 0,
             pipe_waits: 0,
             stop: Stop::default(),
+            tape: None,
         };
         world.prepare();
         Some(world)

@@ -2,11 +2,12 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use conclave_sequencer::{Identity, Input, JobNumber, JobOutput, Message, Ready, Sequencer};
+use conclave_sequencer::{Identity, Input, JobNumber, JobOutput, Message, Ready};
 use conclave_types::{EncryptedBundle, Time};
 
 use crate::{
     adversary::Adversary, clock::Clock, cpu::Pool, disk::Disk, network::Pipe, scenario::Loss,
+    tape::Core,
 };
 
 /// Inputs of a kind that one turn takes, as in the node: what one sync serves.
@@ -121,7 +122,7 @@ pub(super) struct Turn {
 /// One validator.
 pub(super) struct Node {
     pub(super) disk: Disk,
-    pub(super) core: Option<Sequencer>,
+    pub(super) core: Option<Core>,
     pub(super) identity: Identity,
     pub(super) adversary: Option<Adversary>,
     pub(super) life: u32,

@@ -71,7 +71,8 @@ impl World {
         self.oracle.holds(node, "rows of its consensus log", log, most);
         self.oracle.holds(node, "candidate blocks", candidates, most);
         if let Some(core) = &state.core {
-            self.oracle.holds(node, "bundles", core.status().pool.bundles, POOL_MAX);
+            let pooled = core.core().status().pool.bundles;
+            self.oracle.holds(node, "bundles", pooled, POOL_MAX);
         }
     }
 
