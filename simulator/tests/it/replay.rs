@@ -1,6 +1,7 @@
 //! A recorded validator does the same when it is told the same, and what is not the same is named.
 
 use std::{
+    convert::Infallible,
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -9,8 +10,8 @@ use std::{
 
 use conclave_consensus::ConsensusMessage;
 use conclave_sequencer::{
-    Message,
-    recording::{Entry, MAGIC, Reader, Told},
+    Config, Entry as StoreEntry, HighWater, Input, Message, Sequencer, Store, Table, Write,
+    recording::{self, Entry, MAGIC, Reader, Reads, Recorder, Start, Told},
 };
 use conclave_simulator::{
     Keys, Replay, ReplayError, Scenario, Stop, Tape, builtin, replay, run, run_recorded,
@@ -85,6 +86,61 @@ fn every_life_of_a_recorded_validator_is_the_same_again() {
         assert!(steps > 200 && jobs > 20, "{name}: {steps} steps, {jobs} jobs");
         assert!(revealed >= heights, "{name}: revealed {revealed}");
     }
+}
+
+/// A disk that is new, and is never read again.
+struct NewDisk;
+
+impl Store for NewDisk {
+    type Error = Infallible;
+
+    fn commit(&mut self, _: &[Write]) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn get(&self, _: Table, _: &[u8]) -> Result<Option<Vec<u8>>, Infallible> {
+        Ok(None)
+    }
+
+    fn scan(&self, _: Table, _: &[u8], _: &[u8], _: usize) -> Result<Vec<StoreEntry>, Infallible> {
+        Ok(Vec::new())
+    }
+
+    fn high_water(&self) -> Result<Option<HighWater>, Infallible> {
+        Ok(None)
+    }
+}
+
+#[test]
+fn a_full_node_is_replayed_without_keys() {
+    let recorded = Recorded::of("happy-4", 0, 8);
+    let entries = recorded.entries();
+    let Entry::Start(start) = &entries[0] else { panic!("a recording starts") };
+    let genesis = Arc::new(start.genesis.clone());
+    let config = Config { genesis, identity: None, seed: [1; 32] };
+    let own = Start::new(&config, start.now, None);
+    let (core, first) = Sequencer::recover(config, &NewDisk, start.now).unwrap();
+    let mut bytes = Vec::new();
+    let recorder = Recorder::begin(&mut bytes, 1 << 24, own, Reads::default(), &first).unwrap();
+    let mut core = recording::Recorded::new(core, Some(recorder));
+    // It hears what the validator heard.
+    for entry in entries {
+        let Entry::Step(step) = entry else { continue };
+        let Told::Message { from, message } = step.told else { continue };
+        let mut inputs = vec![Input::Message { from, message }];
+        while let Some(input) = inputs.pop() {
+            let effects = core.step(step.now, input).persist(&mut NewDisk).unwrap();
+            let done = |(job, work): (_, conclave_sequencer::Job)| Input::JobDone {
+                job,
+                output: work.run(),
+            };
+            inputs.extend(effects.jobs.into_iter().map(done));
+        }
+    }
+    assert!(core.finish().is_none());
+    let replayed = replay(&bytes[..], None).unwrap();
+    assert_eq!((replayed.identical, replayed.validator), (true, None), "{replayed:?}");
+    assert!(replayed.decided[1] > 1 && replayed.jobs > 4, "{replayed:?}");
 }
 
 /// Changes the signature of the first vote that the validator is told. Returns the step's number.
