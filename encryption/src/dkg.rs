@@ -50,6 +50,7 @@ use std::{
 };
 
 use blstrs::Scalar;
+use borsh::BorshSerialize;
 use conclave_types::{Digest, ValidatorIndex};
 
 pub(crate) use self::polynomial::SharingPolynomial;
@@ -94,7 +95,7 @@ impl Stage {
 }
 
 /// What an attempt waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize)]
 pub enum Phase {
     /// Keys of the holders.
     Registering,

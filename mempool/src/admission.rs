@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use borsh::BorshSerialize;
 use conclave_encryption::{Capsule, CapsuleError, CapsuleStatement, SealingKey, verify_capsules};
 use conclave_types::{
     BundleId, EncryptedBundle, FeeParams, G1Bytes, Genesis, Gwei, Height, KeyId, LimitParams,
@@ -52,7 +53,7 @@ impl Rules {
 }
 
 /// Why a bundle is turned away, whoever asks.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq, BorshSerialize)]
 pub enum AdmissionError {
     /// Sealed for another network.
     #[error("the bundle is for network {found}, expected {expected}")]
@@ -161,7 +162,7 @@ impl AdmissionError {
 }
 
 /// Why a signature leads to no address.
-#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq, BorshSerialize)]
 pub enum SignatureError {
     /// v is neither of the two.
     #[error("v is {0}, expected 27 or 28")]
@@ -175,7 +176,7 @@ pub enum SignatureError {
 }
 
 /// That a bundle passed [`verify`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize)]
 pub struct Verified {
     id: BundleId,
     u: G1Bytes,

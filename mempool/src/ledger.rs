@@ -90,7 +90,7 @@ impl Charge {
 }
 
 /// Why a bundle cannot be charged for.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq, BorshSerialize)]
 pub enum LedgerError {
     /// The charge is more than the sender allows.
     #[error("{payer} allows a fee of {found}, expected at least {}", .expected.map_or_else(|| "more than exists".to_owned(), |fee| fee.to_string()))]

@@ -8,7 +8,7 @@ use std::{
 };
 
 use conclave_sequencer::{
-    Config as CoreConfig, Identity, Ready, RecoverError, Sequencer,
+    Config as CoreConfig, Identity, Ready, RecoverError,
     archive::{self, ArchiveError},
 };
 use conclave_types::{ConsensusKey, Genesis, Height, digest::SigningDomain};
@@ -19,7 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::Config,
-    driver::{self, Channels, Driver, DriverError, RevealedTip},
+    driver::{self, Channels, Driver, DriverError, RecordTo, RevealedTip, Tape},
     essential::{Essentials, TaskError},
     keys::{self, KeyFileError},
     metrics::{self, Metrics, MetricsError},
@@ -126,7 +126,20 @@ impl Node {
     ///
     /// Says what is wrong and what the operator can do.
     pub async fn start(config: &Config, lost_state: bool) -> Result<Self, NodeError> {
-        let recovered = Recovered::from_disk(config, lost_state)?;
+        Self::start_recorded(config, lost_state, None).await
+    }
+
+    /// [`Node::start`], with a recording of what the core is told and does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Node::start`]; a recording that cannot be made is none.
+    pub async fn start_recorded(
+        config: &Config,
+        lost_state: bool,
+        record: Option<&RecordTo>,
+    ) -> Result<Self, NodeError> {
+        let recovered = Recovered::from_disk(config, lost_state, record)?;
         let Recovered { genesis, keypair, store, receipts, sequencer, first, revealed } = recovered;
         let channels = Channels::new();
         let network = NetworkConfig {
@@ -239,13 +252,17 @@ struct Recovered {
     keypair: libp2p::identity::Keypair,
     store: RocksStore,
     receipts: Option<ReceiptSigner>,
-    sequencer: Sequencer,
+    sequencer: Tape,
     first: Ready,
     revealed: RevealedTip,
 }
 
 impl Recovered {
-    fn from_disk(config: &Config, lost_state: bool) -> Result<Self, NodeError> {
+    fn from_disk(
+        config: &Config,
+        lost_state: bool,
+        record: Option<&RecordTo>,
+    ) -> Result<Self, NodeError> {
         let genesis = Arc::new(read_genesis(&config.genesis)?);
         let network = genesis.network_id();
         let signer = SignerState::open(&config.signer_state(), &network)?;
@@ -264,8 +281,8 @@ impl Recovered {
         let mut seed = [0; 32];
         OsRng.fill_bytes(&mut seed);
         let core = CoreConfig { genesis: Arc::clone(&genesis), identity, seed };
-        let (sequencer, first) = Sequencer::recover(core, &store, driver::now())?;
-        let status = sequencer.status();
+        let (sequencer, first, store) = Tape::recover(core, store, driver::now(), record)?;
+        let status = sequencer.core().status();
         tracing::info!(%network, decided = %status.decided, revealed = %status.revealed, "recovered");
         if let Some(reason) = &status.not_signing {
             tracing::warn!(reason, "this node does not sign");

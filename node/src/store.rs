@@ -17,7 +17,6 @@
 //! share a cache of 16 MiB, and bundles, reveals and batches live in blob files: their bytes are written
 //! to the log and once more, never rewritten by compaction.
 
-mod secrets;
 mod signer;
 
 use std::{
@@ -32,7 +31,7 @@ use rocksdb::{
     ErrorKind, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
-pub use secrets::{SecretFiles, SecretsError};
+pub use conclave_secrets::{SecretFiles, SecretsError};
 pub use signer::{SignerError, SignerState};
 
 /// Bytes of fresh writes in memory, all tables together.

@@ -102,7 +102,7 @@ pub struct StoredCandidate {
 }
 
 /// History that a peer asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
 pub enum ArchiveRequest {
     /// Decided blocks from a height on.
     Decided {

@@ -9,6 +9,7 @@ use conclave_types::{
     Verifier, digest::SigningDomain,
 };
 use ed25519_dalek::SigningKey;
+use zeroize::Zeroizing;
 
 use crate::{judge::Rulebook, keys::Keys};
 
@@ -151,6 +152,16 @@ impl Context {
         self.seeds_used = self.seeds_used.saturating_add(1);
         let mut hasher = conclave_types::digest::Hasher::new("conclave/batch-seed/v1");
         *hasher.fixed(&self.seed).u64(self.seeds_used).finish().as_bytes()
+    }
+
+    /// A fresh secret of this validator's. It follows from the seed of the process and the consensus key
+    /// together, so neither a recording nor a stolen key gives it away.
+    pub(crate) fn next_secret(&mut self) -> Option<[u8; 32]> {
+        let seed = self.next_seed();
+        let (_, identity) = self.own.as_ref()?;
+        let mut hasher = conclave_types::digest::Hasher::new("conclave/fresh-secret/v1");
+        let key = Zeroizing::new(identity.signing_key.to_bytes());
+        Some(*hasher.fixed(&seed).fixed(&*key).finish().as_bytes())
     }
 
     pub(crate) fn own_index(&self) -> Option<ValidatorIndex> {

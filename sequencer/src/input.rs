@@ -1,5 +1,6 @@
 //! The boundary between core and shell: what can happen to a sequencer, and what it asks for.
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_consensus::Evidence;
 use conclave_mempool::{PoolError, PoolStats, admission::AdmissionError};
 use conclave_types::{
@@ -9,14 +10,16 @@ use conclave_types::{
 
 use crate::{
     archive::ArchiveRequest,
-    job::{Job, JobOutput},
+    job::{Job, JobNumber, JobOutput},
     keys::KeyChange,
     message::Message,
     store::{Store, Write},
 };
 
 /// Another node, as the transport has authenticated it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
 pub enum Peer {
     /// A member of the committee.
     Validator(ValidatorIndex),
@@ -48,11 +51,16 @@ pub enum Input {
         bundle: EncryptedBundle,
     },
     /// A job that an earlier step asked for is done.
-    JobDone(JobOutput),
+    JobDone {
+        /// The number under which it was asked for.
+        job: JobNumber,
+        /// What it found.
+        output: JobOutput,
+    },
 }
 
 /// What a validator promises to whoever submitted a bundle. The shell signs it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize)]
 pub struct ReceiptBody {
     /// The bundle.
     pub bundle: BundleId,
@@ -63,7 +71,7 @@ pub struct ReceiptBody {
 }
 
 /// Why a submission was turned away.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, thiserror::Error)]
 pub enum Rejection {
     /// The bundle can never be admitted, or not at this height.
     #[error(transparent)]
@@ -83,7 +91,7 @@ pub enum Rejection {
 }
 
 /// What a peer did wrong. The shell decides how long to shun it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize)]
 pub enum Penalty {
     /// It sent something that no honest node sends.
     Invalid(&'static str),
@@ -92,7 +100,7 @@ pub enum Penalty {
 }
 
 /// Something that happened, for subscribers, metrics and logs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, BorshSerialize)]
 pub enum Event {
     /// A bundle entered the pool.
     Admitted {
@@ -160,8 +168,8 @@ pub struct Effects {
     pub send: Vec<(Peer, Message)>,
     /// Messages for every connected peer.
     pub broadcast: Vec<Message>,
-    /// CPU work; its output comes back as [`Input::JobDone`].
-    pub jobs: Vec<Job>,
+    /// CPU work; its output comes back as [`Input::JobDone`] under the same number.
+    pub jobs: Vec<(JobNumber, Job)>,
     /// History to read from the store and send: see [`archive::answer`](crate::archive::answer).
     pub serve: Vec<(Peer, ArchiveRequest)>,
     /// Answers to submissions, by ticket.

@@ -216,7 +216,7 @@ impl Sequencer {
         let (ids, bundles) = waiting.map(|(id, waiting)| (id, Arc::clone(&waiting.bundle))).unzip();
         self.intake.verifying = true;
         let job = VerifyJob { key, seed: self.context.next_seed(), ids, bundles };
-        self.ready.effects.jobs.push(Job::Verify(job));
+        self.ask(Job::Verify(job));
     }
 
     pub(crate) fn on_verified(

@@ -1,8 +1,9 @@
 //! CPU work that a step asks for. A job is a pure function of what it carries; the node runs jobs on a
 //! thread pool, the simulator in line with a modelled cost.
 
-use std::{collections::BTreeSet, ops::Range, sync::Arc};
+use std::{collections::BTreeSet, fmt, ops::Range, sync::Arc};
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_derivation::judge_legs;
 use conclave_encryption::{
     Checked, CombineError, Complaint, DealError, Dealing, Dkg, HolderKey, PublicKey, SealedBlock,
@@ -19,6 +20,24 @@ use crate::{
     message::ShareMessage,
     reveal::Source,
 };
+
+/// The place of a job among all that a sequencer has asked for since it was recovered, from 0.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize,
+)]
+pub struct JobNumber(u64);
+
+impl JobNumber {
+    pub(crate) const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for JobNumber {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
 
 /// A piece of CPU work. What a job carries is open to the shell, which may know the answer already: a
 /// simulator that runs every validator in one process has seen the others' jobs.
@@ -228,7 +247,7 @@ pub struct CombineJob {
 }
 
 /// The openings of a part of a block, checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
 pub struct CombinedPart {
     /// Which part.
     pub part: usize,
@@ -239,7 +258,7 @@ pub struct CombinedPart {
 }
 
 /// Why a part did not open.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
 pub enum CombineFailure {
     /// These validators' shares do not match their public key shares.
     WrongShares(Vec<ValidatorIndex>),
@@ -300,7 +319,7 @@ pub struct OpenJob {
 }
 
 /// A block whose openings were checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
 pub struct OpenedBlock {
     /// The beacon's opening, then one for each bundle in block order.
     pub openings: Vec<G1Bytes>,
@@ -309,7 +328,7 @@ pub struct OpenedBlock {
 }
 
 /// Some of these gave openings that open nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
 pub struct WrongOpenings(pub Vec<Source>);
 
 impl OpenJob {

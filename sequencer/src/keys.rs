@@ -28,6 +28,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use borsh::BorshSerialize;
 use conclave_encryption::{
     Checked, Dkg, Event as SharingEvent, Holders, Packing, PackingError, Phase, PublicKey, Refusal,
     SealingKey, Session, SessionId,
@@ -91,7 +92,7 @@ struct Settled {
 }
 
 /// What a block has changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
 pub enum KeyChange {
     /// An attempt begins: its epoch and round.
     Attempt {
@@ -130,7 +131,7 @@ pub enum KeyChange {
 }
 
 /// What a validator can do wrong in a sharing that the chain itself proves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize)]
 pub enum SharingOffence {
     /// It dealt somebody a wrong evaluation.
     BadDealing,

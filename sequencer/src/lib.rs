@@ -34,6 +34,7 @@ pub mod judge;
 mod keys;
 mod message;
 mod propose;
+pub mod recording;
 mod recover;
 mod reveal;
 mod sequencer;
@@ -49,9 +50,9 @@ pub use input::{
     AccountView, Effects, Event, Input, Peer, Penalty, Ready, ReceiptBody, Rejection, Status,
 };
 pub use job::{
-    CombineFailure, CombineJob, CombinedPart, DealJob, InspectJob, Job, JobOutput, OpenJob,
-    OpenedBlock, ReceiveJob, ShareJob, SharedBlock, SharingCheckJob, VerifyJob, WrongOpenings,
-    capsule_point, decrypt,
+    CombineFailure, CombineJob, CombinedPart, DealJob, InspectJob, Job, JobNumber, JobOutput,
+    OpenJob, OpenedBlock, ReceiveJob, ShareJob, SharedBlock, SharingCheckJob, VerifyJob,
+    WrongOpenings, capsule_point, decrypt,
 };
 pub use keys::{BadSharing, EpochKey, KeyChange, Keys, KeysError, SharingOffence};
 pub use message::{

@@ -15,6 +15,7 @@ use crate::{
     config::{Config, ConfigError, Context, Shared},
     input::Ready,
     intake::Intake,
+    job::JobNumber,
     keys::{Gossip, Keys, KeysError, OwnSharing},
     propose::Proposer,
     reveal::Reveals,
@@ -104,6 +105,7 @@ impl Sequencer {
             sharing: Gossip::default(),
             own_sharing,
             evidence_count: 0,
+            next_job: JobNumber::default(),
             ready: Ready::default(),
             context,
         };

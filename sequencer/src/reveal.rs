@@ -114,7 +114,7 @@ impl Sequencer {
             bundles.iter().map(|bundle| capsule_point(bundle).unwrap_or_default()).collect();
         let secret = self.secret(block.header.epoch, openings.is_some());
         let job = ShareJob { key: Arc::clone(&key), height, block: id, capsule_points, secret };
-        self.ready.effects.jobs.push(Job::Share(job));
+        self.ask(Job::Share(job));
         let mut shares = BTreeMap::new();
         let later = self.reveals.early.split_off(&(height.next(), ValidatorIndex::default()));
         for ((at, validator), message) in std::mem::replace(&mut self.reveals.early, later) {
@@ -355,7 +355,7 @@ impl Sequencer {
             rollups: Arc::clone(&self.context.rollups),
             seed: self.context.next_seed(),
         };
-        self.ready.effects.jobs.push(Job::Open(job));
+        self.ask(Job::Open(job));
     }
 
     /// Combines the next part that is missing, if a quorum's shares are here.
@@ -393,7 +393,7 @@ impl Sequencer {
             shares,
             seed: self.context.next_seed(),
         };
-        self.ready.effects.jobs.push(Job::Combine(job));
+        self.ask(Job::Combine(job));
     }
 
     pub(crate) fn on_combined(
@@ -489,7 +489,7 @@ impl Sequencer {
             capsule_points: points.collect(),
             secret,
         };
-        self.ready.effects.jobs.push(Job::Share(job));
+        self.ask(Job::Share(job));
     }
 
     /// A block of an epoch without a key: there is nothing to open, and no beacon.

@@ -14,7 +14,7 @@ use crate::{
     config::Context,
     input::{AccountView, Event, Input, Peer, Penalty, Ready, Status},
     intake::Intake,
-    job::JobOutput,
+    job::{Job, JobNumber, JobOutput},
     keys::{Gossip, Keys, OwnSharing},
     message::Message,
     propose::Proposer,
@@ -36,6 +36,7 @@ pub struct Sequencer {
     pub(crate) sharing: Gossip,
     pub(crate) own_sharing: OwnSharing,
     pub(crate) evidence_count: u64,
+    pub(crate) next_job: JobNumber,
     pub(crate) ready: Ready,
 }
 
@@ -48,7 +49,7 @@ impl Sequencer {
             Input::PeerUp(peer) => self.on_peer_up(peer),
             Input::PeerDown(peer) => self.catch_up.peer_down(peer),
             Input::Submit { ticket, bundle } => self.on_submit(now, ticket, bundle),
-            Input::JobDone(output) => self.on_job_done(now, output),
+            Input::JobDone { job: _, output } => self.on_job_done(now, output),
         }
         self.turn(now);
         mem::take(&mut self.ready)
@@ -217,6 +218,13 @@ impl Sequencer {
         self.evidence_count = self.evidence_count.saturating_add(1);
         self.write(archive::put_equivocation(&evidence));
         self.event(Event::Equivocation(Box::new(evidence)));
+    }
+
+    /// Asks the shell for work.
+    pub(crate) fn ask(&mut self, job: Job) {
+        let next = self.next_job.next();
+        let number = mem::replace(&mut self.next_job, next);
+        self.ready.effects.jobs.push((number, job));
     }
 
     pub(crate) fn write(&mut self, write: Write) {

@@ -11,12 +11,15 @@
 
 use std::fmt;
 
+use borsh::{BorshDeserialize, BorshSerialize};
 pub use conclave_consensus::HighWater;
-use conclave_types::{Epoch, Round};
+use conclave_types::{Epoch, Round, digest::Hasher};
 use zeroize::Zeroizing;
 
 /// A family of keys. The node maps each to a column family of its database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
 pub enum Table {
     /// Single values: network id, tip.
     Meta,
@@ -86,7 +89,9 @@ impl Table {
 }
 
 /// Which secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
 pub enum SecretName {
     /// What this validator's key for one attempt at a sharing follows from.
     HolderSeed {
@@ -146,6 +151,14 @@ impl SecretBytes {
     }
 }
 
+impl BorshSerialize for SecretBytes {
+    /// A digest: a secret is told from another, and not written down.
+    fn serialize<W: std::io::Write>(&self, writer: &mut W) -> std::io::Result<()> {
+        let mut hasher = Hasher::new("conclave/secret-digest/v1");
+        hasher.fixed(self.expose()).finish().serialize(writer)
+    }
+}
+
 impl fmt::Debug for SecretBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretBytes(…)")
@@ -153,7 +166,7 @@ impl fmt::Debug for SecretBytes {
 }
 
 /// One change of the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
 pub enum Write {
     /// Sets a key.
     Put {

@@ -16,8 +16,9 @@ use rand_core::SeedableRng as _;
 use secp256k1::{Message as PayerMessage, PublicKey as PayerKey, Secp256k1, SecretKey};
 
 use crate::{
-    Config, Effects, Entry, Event, Identity, Input, Job, Message, PartialOpening, Peer, Ready,
-    ReceiptBody, Rejection, SecretBytes, SecretName, Sequencer, ShareMessage, Store, Table, Write,
+    Config, Effects, Entry, Event, Identity, Input, Job, JobNumber, Message, PartialOpening, Peer,
+    Ready, ReceiptBody, Rejection, SecretBytes, SecretName, Sequencer, ShareMessage, Store, Table,
+    Write,
 };
 
 /// When the tests' networks begin.
@@ -130,7 +131,7 @@ pub(crate) struct Solo {
     /// Parts of blocks that it showed the others.
     pub(crate) shown: Vec<Arc<PartialOpening>>,
     /// Work that waits for the test; without it, work is done at once.
-    pub(crate) held: Option<Vec<Job>>,
+    pub(crate) held: Option<Vec<(JobNumber, Job)>>,
     proposed: Option<BlockId>,
     identities: Vec<Identity>,
     rng: ChaCha12Rng,
@@ -249,15 +250,15 @@ impl Solo {
         if let Some(held) = &mut self.held {
             return held.extend(jobs);
         }
-        for job in jobs {
-            self.input(Input::JobDone(job.run()));
+        for (job, work) in jobs {
+            self.input(Input::JobDone { job, output: work.run() });
         }
     }
 
     /// Does the work that was held, and what follows from it at once.
     pub(crate) fn work(&mut self) {
-        for job in self.held.take().unwrap_or_default() {
-            self.input(Input::JobDone(job.run()));
+        for (job, work) in self.held.take().unwrap_or_default() {
+            self.input(Input::JobDone { job, output: work.run() });
         }
     }
 

@@ -97,7 +97,8 @@ fn a_store_that_cannot_write_lets_no_effect_out() {
     let ready = solo.core.step(solo.now, Input::Submit { ticket: 0, bundle });
     let mut full = Memory { is_full: true, ..solo.store.clone() };
     let effects = ready.persist(&mut full).expect("a step without writes needs no disk");
-    let done = Input::JobDone(effects.jobs.into_iter().next().unwrap().run());
+    let (job, work) = effects.jobs.into_iter().next().unwrap();
+    let done = Input::JobDone { job, output: work.run() };
     let mut ready = solo.core.step(solo.now, done);
     for _ in 0..50 {
         if ready.has_writes() {

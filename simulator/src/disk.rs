@@ -69,6 +69,29 @@ impl Disk {
         Self { high_water: Some(HighWater { at, wal_entries: 0 }), ..Self::default() }
     }
 
+    /// A disk with this mark on it, or without one.
+    #[must_use]
+    pub(crate) fn found(high_water: Option<HighWater>) -> Self {
+        Self { high_water, ..Self::default() }
+    }
+
+    /// The signer's mark.
+    #[must_use]
+    pub(crate) const fn mark(&self) -> Option<HighWater> {
+        self.high_water
+    }
+
+    /// Keeps a secret.
+    pub(crate) fn put_secret(&mut self, name: SecretName, value: SecretBytes) {
+        self.secrets.insert(name, value);
+    }
+
+    /// Sets a key.
+    pub(crate) fn put(&mut self, table: Table, key: Vec<u8>, value: &[u8]) {
+        let value = self.shelf.keep(table, &key, value);
+        self.tables.entry(table).or_default().insert(key, value);
+    }
+
     /// The same disk, which keeps on `shelf` what others hold too.
     #[must_use]
     pub(crate) fn sharing(mut self, shelf: Shelf) -> Self {

@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use conclave_sequencer::{JobOutput, Peer};
+use conclave_sequencer::{JobNumber, JobOutput, Peer};
 use conclave_types::{BundleId, EncryptedBundle, Genesis, Height, Time, ValidatorIndex};
 
 pub use guard::{CutShort, Stop, guarded};
@@ -37,6 +37,7 @@ use crate::{
     random::Random,
     report::Timeline,
     scenario::{Loss, Scenario, Tail},
+    tape::Tape,
 };
 
 /// When the world begins: any instant will do.
@@ -59,7 +60,7 @@ enum Happening {
         way: usize,
         number: u64,
     },
-    Job(Box<JobOutput>),
+    Job(JobNumber, Box<JobOutput>),
     /// A driver's turn has had its time on processor and disk.
     Turned,
     Submit(Box<EncryptedBundle>),
@@ -145,6 +146,8 @@ pub struct World {
     pipe_waits: u64,
     timeline: Timeline,
     stop: Stop,
+    /// Records one validator, if somebody asked for it.
+    tape: Option<Tape>,
 }
 
 impl World {
@@ -152,6 +155,16 @@ impl World {
     #[must_use]
     pub fn until(mut self, stop: Stop) -> Self {
         self.stop = stop;
+        self
+    }
+
+    /// The same world, which records one of its validators. Nothing else is different.
+    #[must_use]
+    pub fn recorded(mut self, tape: &Tape) -> Self {
+        if let Some(node) = self.nodes.get(usize::from(tape.validator())) {
+            tape.keep_keys(&node.identity);
+        }
+        self.tape = Some(tape.clone());
         self
     }
 
@@ -245,7 +258,7 @@ impl World {
         let status = |(index, node): (u16, &Node)| match &node.core {
             None => format!("validator {index}: down"),
             Some(core) => {
-                let status = core.status();
+                let status = core.core().status();
                 let (decided, revealed) = (status.decided, status.revealed);
                 let signs = status.not_signing.map_or_else(String::new, |why| format!(", {why}"));
                 format!(
@@ -263,6 +276,7 @@ impl World {
             self.oracle.settle();
             self.compare_ledgers();
         }
+        self.stop_recording();
         let mut counters = self.oracle.counters();
         counters.extend(self.faults.iter().map(|(name, count)| (*name, *count)));
         counters.insert("messages_lost", self.network.lost);
@@ -300,11 +314,20 @@ impl World {
         }
     }
 
+    fn stop_recording(&mut self) {
+        let Some(tape) = &self.tape else { return };
+        let node = self.nodes.get_mut(usize::from(tape.validator()));
+        if let Some(core) = node.and_then(|node| node.core.take()) {
+            tape.note(core.finish());
+        }
+    }
+
     /// What every honest validator's ledger says in the end.
     fn compare_ledgers(&mut self) {
         let payers = self.oracle.all_payers();
         for (index, node) in (0_u16..).zip(&self.nodes) {
             let Some(core) = node.core.as_ref().filter(|_| node.is_honest()) else { continue };
+            let core = core.core();
             let at = core.status().decided;
             for payer in &payers {
                 self.oracle.balance(index, at, payer, core.account(payer, 0).balance);
@@ -328,9 +351,9 @@ impl World {
             Happening::Arrived(packet) => self.arrived(packet),
             Happening::Landed(flight) => self.landed(flight),
             Happening::Departed { way, number } => self.departed(node, way, number),
-            Happening::Job(output) if !is_void => self.tell(node, News::Job(output)),
+            Happening::Job(job, output) if !is_void => self.tell(node, News::Job(job, output)),
             Happening::Turned if !is_void => self.end_turn(node),
-            Happening::Job(_) | Happening::Turned => {}
+            Happening::Job(..) | Happening::Turned => {}
             Happening::Submit(bundle) => self.tell(node, News::Submit(bundle)),
             Happening::Snapshot => state.disk.take_snapshot(),
             Happening::Crash { loss, tail } => self.crash(node, loss, tail),

@@ -9,6 +9,7 @@
 //! | [`bundles`]  | stolen, re-priced, replayed and malformed bundles get their exact refusal |
 //! | [`ports`]    | garbage on every port is answered or ignored, and the network goes on |
 //! | [`operator`] | what an operator can get wrong is refused by name, with the remedy |
+//! | [`replay`]   | what a recorded validator did, the simulator does again, step for step |
 //! | [`verify`]   | a tampered archive is found out by its height, one that cannot be read is not called invalid |
 //! | [`wallet`]   | what validators lose before it is ordered is handed in again by the SDK |
 //!
@@ -23,5 +24,6 @@ mod faults;
 mod harness;
 mod operator;
 mod ports;
+mod replay;
 mod verify;
 mod wallet;

@@ -12,6 +12,7 @@ mod frames;
 mod json_rpc;
 mod messages;
 mod mutate;
+mod recording;
 mod regressions;
 mod requests;
 mod samples;

@@ -32,6 +32,8 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
     // Generated gRPC stubs: the edge's counterpart of types, for the client and the shells.
     ("conclave-grpc", 2, &["conclave-types"]),
     ("conclave-client", 2, &["conclave-types", "conclave-encryption", "conclave-grpc"]),
+    // Short-lived secrets on disk, for the shells.
+    ("conclave-secrets", 2, &["conclave-types", "conclave-sequencer"]),
     // Bindings of the L1 contracts, through an L1 client.
     ("conclave-contracts", 2, &[]),
     (
@@ -50,6 +52,7 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
             "conclave-derivation",
             "conclave-sequencer",
             "conclave-grpc",
+            "conclave-secrets",
             "conclave-client",
         ],
     ),
@@ -63,6 +66,7 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
             "conclave-consensus",
             "conclave-derivation",
             "conclave-sequencer",
+            "conclave-secrets",
         ],
     ),
     (

@@ -141,7 +141,7 @@ impl Sequencer {
             .collect();
         if !items.is_empty() {
             self.sharing.checking = true;
-            self.ready.effects.jobs.push(Job::CheckSharing(SharingCheckJob { at, items }));
+            self.ask(Job::CheckSharing(SharingCheckJob { at, items }));
         }
     }
 

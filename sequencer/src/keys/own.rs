@@ -104,7 +104,8 @@ impl Sequencer {
     fn register(&mut self, now: Time, own: ValidatorIndex, dkg: &Dkg) {
         let id = id(dkg);
         if !self.own_sharing.seeds.contains_key(&id) {
-            let seed = SecretBytes::new(self.context.next_seed());
+            let Some(seed) = self.context.next_secret() else { return };
+            let seed = SecretBytes::new(seed);
             let (epoch, round) = id;
             let name = SecretName::HolderSeed { epoch, round };
             self.write(Write::PutSecret { name, value: seed.clone() });
@@ -133,9 +134,10 @@ impl Sequencer {
                 Some(Arc::clone(share))
             }
         };
+        let Some(seed) = self.context.next_secret() else { return };
         self.own_sharing.working = true;
-        let job = DealJob { dkg: dkg.clone(), dealer, share, seed: self.context.next_seed() };
-        self.ready.effects.jobs.push(Job::Deal(job));
+        let job = DealJob { dkg: dkg.clone(), dealer, share, seed };
+        self.ask(Job::Deal(job));
     }
 
     /// Whether a dealing of this validator is on its way: what it waits for in this phase.
@@ -155,7 +157,7 @@ impl Sequencer {
         self.own_sharing.inspected = Some(id(dkg));
         self.own_sharing.working = true;
         let job = InspectJob { dkg: dkg.clone(), key: Arc::new(key) };
-        self.ready.effects.jobs.push(Job::Inspect(job));
+        self.ask(Job::Inspect(job));
     }
 
     fn receive(&mut self, now: Time, own: ValidatorIndex, dkg: &Dkg) {
@@ -171,7 +173,7 @@ impl Sequencer {
         } else if !self.own_sharing.working {
             self.own_sharing.working = true;
             let job = ReceiveJob { dkg: dkg.clone(), key: Arc::new(key), point: own.as_u16() };
-            self.ready.effects.jobs.push(Job::Receive(job));
+            self.ask(Job::Receive(job));
         }
     }
 

@@ -87,8 +87,8 @@ impl World {
         let workshop = Workshop::new(scenario.crypto);
         let honest = (0_u16..).zip(&nodes).filter(|(_, node)| node.is_honest());
         let honest = honest.map(|(index, _)| index).collect();
-        let oracle = Oracle::new(&genesis, packing.secrecy(), honest);
         let mut world = Self {
+            oracle: Oracle::new(&genesis, packing.secrecy(), honest),
             timeline: Timeline::new(&scenario, seed),
             scenario,
             genesis: Arc::new(genesis),
@@ -102,7 +102,6 @@ impl World {
             heal: None,
             random,
             seed,
-            oracle,
             measure,
             judge,
             workshop,
@@ -113,6 +112,7 @@ impl World {
             sessions_lost: 0,
             pipe_waits: 0,
             stop: Stop::default(),
+            tape: None,
         };
         world.prepare();
         Some(world)

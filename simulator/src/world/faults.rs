@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use conclave_sequencer::{Config, RecoverError, Sequencer, Shared, archive::ArchiveError};
-use conclave_types::Verifier;
+use conclave_sequencer::{Config, RecoverError, Shared, archive::ArchiveError};
 
 use super::{Happening, World, node::News};
 use crate::{
     disk::DiskError,
     random::Random,
     scenario::{Loss, OPERATOR_MS, Tail},
+    tape,
 };
 
 impl World {
@@ -79,15 +79,15 @@ impl World {
         }
         let genesis = Arc::clone(&self.genesis);
         let seed = Random::new(self.seed, 100_u64.saturating_add(u64::from(node))).bytes();
-        let verifier: Arc<dyn Verifier> = Arc::clone(&self.judge) as Arc<dyn Verifier>;
-        let shared = Shared { verifier, key: self.keyring.key().cloned() };
         let Some(state) = self.nodes.get_mut(usize::from(node)) else { return };
         if state.core.is_some() {
             return;
         }
         let config = Config { genesis, identity: Some(state.identity.clone()), seed };
         let shown = state.clock.shows(self.now);
-        match Sequencer::recover_with(config, shared, &state.disk, shown) {
+        let shared = Shared { verifier: self.judge.clone(), key: self.keyring.key().cloned() };
+        let tape = self.tape.as_ref().filter(|tape| tape.validator() == node);
+        match tape::recover(tape, (config, shared), &mut state.disk, shown) {
             Ok((core, ready)) => {
                 self.oracle.recovers(self.now, node, &state.disk, state.loss);
                 state.core = Some(core);

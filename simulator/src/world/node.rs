@@ -2,11 +2,12 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use conclave_sequencer::{Identity, Input, JobOutput, Message, Ready, Sequencer};
+use conclave_sequencer::{Identity, Input, JobNumber, JobOutput, Message, Ready};
 use conclave_types::{EncryptedBundle, Time};
 
 use crate::{
     adversary::Adversary, clock::Clock, cpu::Pool, disk::Disk, network::Pipe, scenario::Loss,
+    tape::Core,
 };
 
 /// Inputs of a kind that one turn takes, as in the node: what one sync serves.
@@ -43,7 +44,7 @@ pub(super) enum News {
     PeerUp(u16),
     /// A peer cannot be reached any more.
     PeerDown(u16),
-    Job(Box<JobOutput>),
+    Job(JobNumber, Box<JobOutput>),
     Submit(Box<EncryptedBundle>),
     Message(Packet),
 }
@@ -65,7 +66,9 @@ impl Inbox {
             News::Tick => self.tick = true,
             News::PeerUp(other) => self.control.push_back(Input::PeerUp(super::peer(other))),
             News::PeerDown(other) => self.control.push_back(Input::PeerDown(super::peer(other))),
-            News::Job(output) => self.control.push_back(Input::JobDone(*output)),
+            News::Job(job, output) => {
+                self.control.push_back(Input::JobDone { job, output: *output });
+            }
             News::Submit(bundle) => self.public.push_back(bundle),
             News::Message(packet) => {
                 let bulk = packet.message.is_bulk();
@@ -119,7 +122,7 @@ pub(super) struct Turn {
 /// One validator.
 pub(super) struct Node {
     pub(super) disk: Disk,
-    pub(super) core: Option<Sequencer>,
+    pub(super) core: Option<Core>,
     pub(super) identity: Identity,
     pub(super) adversary: Option<Adversary>,
     pub(super) life: u32,

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use conclave_encryption::SecretShare;
 use conclave_sequencer::{
-    Effects, Event, Job, KeyChange, Message, Peer, SecretName, Store as _, Table,
+    Effects, Event, Job, JobNumber, KeyChange, Message, Peer, SecretName, Store as _, Table,
     archive::{self, ArchiveRequest},
 };
 
@@ -51,12 +51,12 @@ impl World {
         for (to, request) in serve {
             self.serve(node, to, &request);
         }
-        for job in jobs {
-            self.start_job(node, job);
+        for (number, job) in jobs {
+            self.start_job(node, number, job);
         }
     }
 
-    fn start_job(&mut self, node: u16, job: Job) {
+    fn start_job(&mut self, node: u16, number: JobNumber, job: Job) {
         let kind = job.kind();
         let cost = if self.scenario.machine.costs {
             cpu::job_cost(&job, self.scenario.validators)
@@ -67,7 +67,7 @@ impl World {
         let (waits, done) = state.pool.take(self.now, cost);
         self.measure.worked(node, kind, cost, waits);
         let output = self.workshop.run(job);
-        self.schedule(done, node, Happening::Job(Box::new(output)));
+        self.schedule(done, node, Happening::Job(number, Box::new(output)));
     }
 
     /// Whether what a validator holds is bounded.
@@ -79,7 +79,8 @@ impl World {
         self.oracle.holds(node, "rows of its consensus log", log, most);
         self.oracle.holds(node, "candidate blocks", candidates, most);
         if let Some(core) = &state.core {
-            self.oracle.holds(node, "bundles", core.status().pool.bundles, POOL_MAX);
+            let pooled = core.core().status().pool.bundles;
+            self.oracle.holds(node, "bundles", pooled, POOL_MAX);
         }
     }
 
@@ -145,7 +146,7 @@ impl World {
         else {
             return;
         };
-        let attempt = core.keys().attempt().cloned();
+        let attempt = core.core().keys().attempt().cloned();
         let of = |name: &SecretName| {
             let id = attempt.as_ref()?.session().id();
             (*name == SecretName::HolderSeed { epoch: id.epoch, round: id.round }).then_some(())
@@ -160,7 +161,7 @@ impl World {
     fn learn_key(&mut self, node: u16) {
         let Some(state) = self.nodes.get(usize::from(node)) else { return };
         let Some(core) = &state.core else { return };
-        self.keyring.learn(core.keys());
+        self.keyring.learn(core.core().keys());
         for state in &mut self.nodes {
             let Some(adversary) = &mut state.adversary else { continue };
             adversary.learn_key(self.keyring.clone());

@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use conclave_sequencer::{Ready, Sequencer};
+use conclave_sequencer::Ready;
 
 use super::{
     Happening, World,
@@ -90,7 +90,7 @@ impl World {
 
     fn schedule_tick(&mut self, node: u16) {
         let Some(state) = self.nodes.get_mut(usize::from(node)) else { return };
-        let wake = state.core.as_ref().and_then(Sequencer::wake_at);
+        let wake = state.core.as_ref().and_then(|core| core.core().wake_at());
         let Some(wake) = wake.map(|at| state.clock.when(at)) else { return };
         // A wake-up that is due must come a little later, or time would stand still.
         let wake = wake.max(self.now.after(Duration::from_micros(10)));

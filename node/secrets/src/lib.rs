@@ -89,6 +89,15 @@ impl SecretFiles {
         Ok(Self { directory: directory.to_owned(), network: *network, cipher })
     }
 
+    /// One secret; none if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it cannot be read, or does not open.
+    pub fn get(&self, name: SecretName) -> Result<Option<SecretBytes>, SecretsError> {
+        if self.path(name).exists() { self.read(name).map(Some) } else { Ok(None) }
+    }
+
     /// Every secret.
     ///
     /// # Errors
