@@ -159,7 +159,7 @@ impl Network {
         if certificate.epoch != header.epoch {
             return Err(ClientError::Inconsistent("certificate and header are of one epoch"));
         }
-        let body = BlockBody { parent_certificate: None, bundles };
+        let body = BlockBody { bundles, ..BlockBody::default() };
         let is_count_right = u32::try_from(body.bundles.len()) == Ok(header.bundle_count);
         if !is_count_right || body.bundle_root() != header.bundle_root {
             return Err(ClientError::Inconsistent("the header commits to these bundles"));

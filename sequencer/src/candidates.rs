@@ -29,6 +29,7 @@ use crate::{
     archive::{self, ArchiveRequest, PAGE_BYTES, StoredCandidate},
     input::{Peer, Penalty},
     job::capsule_point,
+    l1,
     message::{Message, WANT_BUNDLES_MAX},
     sequencer::Sequencer,
 };
@@ -197,7 +198,8 @@ impl Sequencer {
         }
         let limit = self.context.genesis.params.limits.block_bundles_max as usize;
         let signers = block.body.parent_certificate.as_ref().map_or(0, |c| c.signatures.len());
-        if block.body.bundles.len() > limit || signers > self.context.committee.count() {
+        let fits = block.body.bundles.len() <= limit && l1::fit(&block.body.l1_entries);
+        if !fits || signers > self.context.committee.count() {
             return self.penalise(from, Penalty::Invalid("a block beyond its limits"));
         }
         let key = (height, block.id());
@@ -446,8 +448,7 @@ impl Sequencer {
         if block.header.time > now.after(drift) {
             return true;
         }
-        // No L1 is followed, so the parent's origin is the only one known to be final.
-        if block.header.l1_origin != self.chain.parent.l1_origin {
+        if !self.l1.confirms(block) {
             return true;
         }
         self.omits_overdue(now, block, bundles)

@@ -4,7 +4,7 @@ use conclave_consensus::Evidence;
 use conclave_mempool::{PoolError, PoolStats, admission::AdmissionError};
 use conclave_types::{
     Batch, BlockHeader, BlockId, BundleId, Certificate, Digest, EncryptedBundle, Gwei, Height,
-    L1Origin, RevealedBlock, Round, Time, ValidatorIndex,
+    L1Entry, L1Origin, RevealedBlock, Round, Time, ValidatorIndex,
 };
 
 use crate::{
@@ -93,6 +93,7 @@ pub enum Penalty {
 
 /// Something that happened, for subscribers, metrics and logs.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a block is what most events are about")]
 pub enum Event {
     /// A bundle entered the pool.
     Admitted {
@@ -114,6 +115,8 @@ pub enum Event {
         header: BlockHeader,
         /// Its id.
         block: BlockId,
+        /// What it carries of L1: its deposits are credited from now on.
+        l1_entries: Vec<L1Entry>,
         /// The bundles, in block order.
         bundles: Vec<BundleId>,
         /// The quorum.
@@ -143,6 +146,15 @@ pub enum Event {
         origin: L1Origin,
         /// Why.
         reason: L1Refusal,
+    },
+    /// What this node saw of L1 is not what a quorum decided. It observes anew from the chain's origin on.
+    L1Contradicted {
+        /// The height.
+        height: Height,
+        /// The decided block's origin.
+        chain: L1Origin,
+        /// What was observed at its number.
+        observed: L1Origin,
     },
     /// A validator sent shares that do not match its public key share.
     WrongShares {

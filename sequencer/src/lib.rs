@@ -52,7 +52,7 @@ pub use job::{
     CombineFailure, CombineJob, CombinedPart, Job, JobOutput, OpenJob, OpenedBlock, ShareJob,
     SharedBlock, VerifyJob, WrongOpenings, capsule_point, decrypt,
 };
-pub use l1::{L1Block, L1Position, L1Refusal};
+pub use l1::{Carried, L1Block, L1Position, L1Refusal};
 pub use message::{
     DecidedBlock, MESSAGE_BYTES_MAX, Message, MessageError, PartialOpening, ShareMessage,
     WANT_BUNDLES_MAX,

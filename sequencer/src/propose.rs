@@ -71,7 +71,7 @@ impl Sequencer {
             return self.ask_for_openings(now, self.chain.parent.revealed_height);
         }
         let Some(bundles) = self.bundles_if_due(now, wanted.round) else { return };
-        let block = Arc::new(self.build(now, bundles));
+        let block = Arc::new(self.build(now, wanted.round, bundles));
         self.publish(now, wanted, block);
     }
 
@@ -111,9 +111,11 @@ impl Sequencer {
         self.pool.select_after(&urgent, &self.chain.ledger, next)
     }
 
-    fn build(&self, now: Time, bundles: Vec<BundleId>) -> Block {
+    fn build(&mut self, now: Time, round: Round, bundles: Vec<BundleId>) -> Block {
+        let (l1_origin, l1_entries) = self.l1.propose(now, self.chain.next(), round);
         let parent = &self.chain.parent;
-        let body = BlockBody { parent_certificate: self.chain.certificate.clone(), bundles };
+        let parent_certificate = self.chain.certificate.clone();
+        let body = BlockBody { parent_certificate, l1_entries, bundles };
         let next_instant = parent.time.after(Duration::from_micros(1));
         let header = BlockHeader {
             network: self.context.network,
@@ -123,7 +125,8 @@ impl Sequencer {
             proposer: self.context.own_index().unwrap_or_default(),
             time: now.max(next_instant),
             epoch: self.context.epoch,
-            l1_origin: parent.l1_origin,
+            l1_origin,
+            l1_entries_root: body.l1_entries_root(),
             bundle_root: body.bundle_root(),
             bundle_count: u32::try_from(body.bundles.len()).unwrap_or(u32::MAX),
             revealed_height: self.chain.revealed,

@@ -42,6 +42,7 @@ use crate::{
         WrongOpenings, capsule_point,
     },
     judge::shares_needed,
+    l1::Carried,
     message::{Message, PartialOpening, ShareMessage},
     sequencer::Sequencer,
 };
@@ -62,6 +63,7 @@ struct Pending {
     sealed: Option<Arc<SealedBlock>>,
     shares: BTreeMap<ValidatorIndex, Arc<ShareMessage>>,
     liars: BTreeSet<ValidatorIndex>,
+    carried: Carried,
     parts: Parts,
     /// Whose shares gave the parts that were combined here.
     combined_from: Vec<ValidatorIndex>,
@@ -101,6 +103,7 @@ impl Sequencer {
         &mut self,
         now: Time,
         block: &Block,
+        cursor: u64,
         bundles: Vec<Arc<EncryptedBundle>>,
         openings: Option<Vec<G1Bytes>>,
     ) {
@@ -137,6 +140,7 @@ impl Sequencer {
             sealed: None,
             shares,
             liars: BTreeSet::new(),
+            carried: Carried::new(cursor, &block.body.l1_entries, &self.context.rollups),
             parts,
             combined_from: Vec::new(),
             asked: false,
@@ -493,17 +497,19 @@ impl Sequencer {
     }
 
     fn finish_reveal(&mut self, height: Height, pending: Pending) {
-        let Some(opened) = pending.opened else { return };
-        let block = reveal(&pending.header, pending.block, &pending.ids, &pending.bundles, &opened);
+        let Pending { header, block: id, ids, bundles, carried, combined_from, opened, .. } =
+            pending;
+        let Some(opened) = opened else { return };
+        let block = reveal((&header, id), &carried, &ids, &bundles, &opened);
         let batches = self.chain.cursors.batches(&block);
         let digest = block.digest(&self.chain.digest());
         self.chain.set_revealed(height, digest);
         let stored = StoredReveal {
-            block: pending.block,
+            block: id,
             openings: opened.openings,
             beacon: block.beacon,
             digest,
-            share_validators: pending.combined_from,
+            share_validators: combined_from,
         };
         self.write(archive::put_reveal(height, &stored));
         self.write(archive::put_revealed(&block));
@@ -519,12 +525,13 @@ impl Sequencer {
     }
 }
 
-/// The revealed block that follows from a decided block, its bundles with their ids, and its openings.
+/// The revealed block that follows from a decided block (header and id), what it carries of L1, its bundles
+/// with their ids, and its openings.
 /// A pure function: every node and every auditor gets the same.
 #[must_use]
 pub fn reveal(
-    header: &BlockHeader,
-    block: BlockId,
+    (header, block): (&BlockHeader, BlockId),
+    carried: &Carried,
     ids: &[BundleId],
     bundles: &[Arc<EncryptedBundle>],
     opened: &OpenedBlock,
@@ -558,7 +565,9 @@ pub fn reveal(
         time: header.time,
         epoch: header.epoch,
         l1_origin: header.l1_origin,
+        forced_cursor: carried.cursor,
         beacon,
+        forced: carried.forced.clone(),
         bundles,
     }
 }

@@ -48,7 +48,7 @@ impl Sequencer {
             Input::PeerDown(peer) => self.catch_up.peer_down(peer),
             Input::Submit { ticket, bundle } => self.on_submit(now, ticket, bundle),
             Input::JobDone(output) => self.on_job_done(now, output),
-            Input::L1(block) => self.on_l1(block),
+            Input::L1(block) => self.on_l1(now, block),
         }
         self.turn(now);
         mem::take(&mut self.ready)

@@ -9,6 +9,7 @@ use crate::{
     digest::Hasher,
     height::{Epoch, Height},
     ids::{BlockId, BundleId, Digest, NetworkId, ValidatorIndex},
+    l1::{L1Entry, l1_entries_root},
     merkle,
     time::Time,
 };
@@ -53,6 +54,8 @@ pub struct BlockHeader {
     pub epoch: Epoch,
     /// The parent's, or a later finalized L1 block.
     pub l1_origin: L1Origin,
+    /// Root over what L1 asks for between the parent's origin and this one; zero if that is nothing.
+    pub l1_entries_root: Digest,
     /// Root over the bundle ids, in block order.
     pub bundle_root: Digest,
     /// Number of bundles.
@@ -61,7 +64,7 @@ pub struct BlockHeader {
     pub revealed_height: Height,
     /// The reveal digest at R.
     pub reveal_digest: Digest,
-    /// The ledger digest after the parent's charges.
+    /// The ledger digest after the parent's charges and the deposits up to its origin.
     pub ledger_digest: Digest,
 }
 
@@ -79,6 +82,7 @@ impl BlockHeader {
             .u64(self.epoch.as_u64())
             .u64(self.l1_origin.number)
             .fixed(self.l1_origin.hash.as_bytes())
+            .fixed(self.l1_entries_root.as_bytes())
             .fixed(self.bundle_root.as_bytes())
             .u32(self.bundle_count)
             .u64(self.revealed_height.as_u64())
@@ -94,6 +98,8 @@ impl BlockHeader {
 pub struct BlockBody {
     /// The certificate that decided the parent; none for the first block.
     pub parent_certificate: Option<Certificate>,
+    /// All entries of the L1 blocks after the parent's origin up to this block's, in the order of the queue.
+    pub l1_entries: Vec<L1Entry>,
     /// The bundles, in block order (which is not the order of execution).
     pub bundles: Vec<BundleId>,
 }
@@ -104,6 +110,12 @@ impl BlockBody {
     pub fn bundle_root(&self) -> Digest {
         let leaves: Vec<_> = self.bundles.iter().map(|id| merkle::leaf(id.as_bytes())).collect();
         merkle::root(&leaves)
+    }
+
+    /// The root over the L1 entries; zero if there are none.
+    #[must_use]
+    pub fn l1_entries_root(&self) -> Digest {
+        l1_entries_root(&self.l1_entries)
     }
 
     /// Digest of the parent certificate; zero if there is none.

@@ -30,7 +30,7 @@ pub const RESERVE_BYTES: usize = 2 << 20;
 /// have seen of L1 to judge a block stays bounded, also after an outage of days.
 pub const ORIGIN_ADVANCE_MAX: u64 = 256;
 /// What an entry takes beside its transaction, at most.
-const ENTRY_OVERHEAD_BYTES: usize = 40;
+const ENTRY_OVERHEAD_BYTES: usize = 48;
 
 const _: () = assert!(
     L1_BLOCK_ENTRIES_MAX <= RESERVE_ENTRIES
@@ -287,7 +287,7 @@ mod tests {
         let expected = L1EntryError::TooMany { what: "entries", max: 1_024, found: 1_025 };
         assert_eq!(check_l1_entries(&many, 0, 10, 10), Err(expected));
         let large = [forced(0, 10, 1 << 20), forced(1, 10, 1 << 20)];
-        let found = (2 << 20) + 80;
+        let found = (2 << 20) + 96;
         let expected = L1EntryError::TooMany { what: "bytes", max: 2 << 20, found };
         assert_eq!(check_l1_entries(&large, 0, 10, 10), Err(expected));
     }

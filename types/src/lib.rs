@@ -35,7 +35,7 @@ mod time;
 mod verifier;
 pub mod wire;
 
-pub use batch::{Batch, BatchItem, LegRef};
+pub use batch::{Batch, BatchItem, ForcedRef, ItemSource, LegRef};
 pub use block::{Block, BlockBody, BlockHeader, L1Origin};
 pub use bundle::{
     BUNDLE_TYPE, BundleHeader, BundleNonce, DOMAIN_TYPE, EncryptedBundle, Leg, PayerSignature,
@@ -59,6 +59,6 @@ pub use l1::{
     l1_entries_root, queue_hash,
 };
 pub use params::{FeeParams, Gwei, LimitParams, Params, TimingParams};
-pub use reveal::{Outcome, RevealedBlock, RevealedBundle, UndecryptableReason};
+pub use reveal::{Outcome, RevealedBlock, RevealedBundle, RevealedForced, UndecryptableReason};
 pub use time::Time;
 pub use verifier::{StrictVerifier, Verifier, Whole};

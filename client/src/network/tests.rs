@@ -51,7 +51,7 @@ fn served(genesis: &Genesis) -> v1::GetNetworkInfoResponse {
 
 fn decided(network: &Network, signers: &[u8]) -> v1::GetBlockResponse {
     let bundles = vec![BundleId::new([1; 32]), BundleId::new([2; 32])];
-    let body = BlockBody { parent_certificate: None, bundles };
+    let body = BlockBody { bundles, ..BlockBody::default() };
     let header = BlockHeader {
         network: network.id(),
         height: Height::new(5),
@@ -61,6 +61,7 @@ fn decided(network: &Network, signers: &[u8]) -> v1::GetBlockResponse {
         time: Time::from_micros(9),
         epoch: Epoch::ZERO,
         l1_origin: L1Origin::default(),
+        l1_entries_root: Digest::ZERO,
         bundle_root: body.bundle_root(),
         bundle_count: 2,
         revealed_height: Height::new(4),

@@ -57,6 +57,7 @@ fn header(height: u64, salt: u64) -> BlockHeader {
         time: Time::from_micros(salt),
         epoch: Epoch::ZERO,
         l1_origin: L1Origin::default(),
+        l1_entries_root: Digest::ZERO,
         bundle_root: Digest::ZERO,
         bundle_count: 0,
         revealed_height: Height::new(height - 1),
@@ -81,7 +82,8 @@ fn decided(header: &BlockHeader, bundles: &[BundleId]) -> Event {
         signatures: Vec::new(),
     };
     let bundles = bundles.to_vec();
-    Event::Decided { header: header.clone(), block: header.id(), bundles, certificate }
+    let (header, block) = (header.clone(), header.id());
+    Event::Decided { header, block, l1_entries: Vec::new(), bundles, certificate }
 }
 
 fn handed(sequence: u64) -> Handed {
@@ -154,12 +156,18 @@ fn revealed(header: &BlockHeader, bundles: &[BundleId]) -> (RevealedBlock, Vec<B
         time: header.time,
         epoch: Epoch::ZERO,
         l1_origin: L1Origin::default(),
+        forced_cursor: 0,
         beacon,
+        forced: Vec::new(),
         bundles: opened.collect(),
     };
     let item = |id: &BundleId| conclave_types::BatchItem {
         transaction: vec![1, 2, 3],
-        leg: conclave_types::LegRef { bundle: *id, leg: 0, legs: 1 },
+        source: conclave_types::ItemSource::Leg(conclave_types::LegRef {
+            bundle: *id,
+            leg: 0,
+            legs: 1,
+        }),
     };
     let batch = Batch {
         rollup: ROLLUP,
@@ -362,7 +370,7 @@ fn a_block_that_omits_what_its_voters_held_too_long_is_seen() {
         oracle.handed_in(&bundle);
         let block = header(1, 5);
         let voted = START.after(delay).after(beyond);
-        let body = conclave_types::BlockBody { parent_certificate: None, bundles: Vec::new() };
+        let body = conclave_types::BlockBody::default();
         let shown = conclave_types::Block { header: block.clone(), body };
         oracle.shown(voted, &Message::Block(Arc::new(shown)));
         for node in 0..3 {
