@@ -211,6 +211,7 @@ fn decided(all: &Value, certified: &Value) -> v1::GetBlockResponse {
         revealed_height: number(&row["revealed_height"]),
         reveal_digest: bytes(&row["reveal_digest"]),
         ledger_digest: bytes(&row["ledger_digest"]),
+        l1_entries_root: bytes(&row["l1_entries_root"]),
     };
     v1::GetBlockResponse {
         block_id: bytes(&all["block"]["id"]),

@@ -386,6 +386,8 @@ impl Core {
             | Event::Equivocation(_)
             | Event::WrongShares { .. }
             | Event::Keys { .. }
+            | Event::L1Refused { .. }
+            | Event::L1Contradicted { .. }
             | Event::Anomaly { .. } => {}
         }
         log_progress(event);
@@ -416,9 +418,10 @@ fn log_progress(event: &Event) {
         Event::Round { height, round, proposer } => {
             tracing::debug!(%height, %round, %proposer, "round");
         }
-        Event::Decided { header, block, bundles, certificate } => tracing::info!(
+        Event::Decided { header, block, l1_entries, bundles, certificate } => tracing::info!(
             height = %header.height,
             block = %block.short(),
+            l1_entries = l1_entries.len(),
             bundles = bundles.len(),
             round = %certificate.round,
             proposer = %header.proposer,
@@ -435,6 +438,8 @@ fn log_progress(event: &Event) {
         Event::Admitted { .. }
         | Event::Equivocation(_)
         | Event::WrongShares { .. }
+        | Event::L1Refused { .. }
+        | Event::L1Contradicted { .. }
         | Event::Anomaly { .. } => {}
     }
 }
@@ -447,6 +452,13 @@ fn log_fault(event: &Event) {
         }
         Event::WrongShares { height, validator } => {
             tracing::warn!(%height, %validator, "a validator sent wrong shares");
+        }
+        Event::L1Refused { origin, reason } => {
+            tracing::warn!(number = origin.number, %reason, "an L1 block was not taken");
+        }
+        Event::L1Contradicted { height, chain, observed } => {
+            let (decided, observed) = (chain.hash, observed.hash);
+            tracing::error!(%height, number = chain.number, %decided, %observed, "this node's L1 is not the chain's");
         }
         Event::Anomaly { height, detail } => {
             tracing::warn!(%height, detail, "consensus reported an anomaly");

@@ -57,6 +57,8 @@ pub struct Tip {
     pub reveal_digest: Digest,
     /// The ledger digest after the newest decided block.
     pub ledger_digest: Digest,
+    /// Entries of the queue on L1 up to its origin.
+    pub forced_cursor: u64,
 }
 
 /// A decided block as stored.
@@ -486,15 +488,15 @@ pub fn answer<S: Store>(store: &S, request: &ArchiveRequest) -> Read<Option<Mess
     }
 }
 
-fn page<S: Store>(store: &S, from: Height) -> Read<Option<Message>, S> {
+fn page<S: Store>(store: &S, mut height: Height) -> Read<Option<Message>, S> {
     let mut blocks = Vec::new();
     let mut bytes = 0_usize;
-    let mut height = from;
     while blocks.len() < PAGE_BLOCKS && bytes < PAGE_BYTES {
         let Some(stored) = block(store, height)? else { break };
         let bundles: Vec<EncryptedBundle> =
             block_bundles(store, &stored.block)?.into_iter().map(Arc::unwrap_or_clone).collect();
         let size: usize = bundles.iter().map(EncryptedBundle::size_bytes).sum();
+        let size = size.saturating_add(crate::l1::size_bytes(&stored.block.body.l1_entries));
         bytes = bytes.saturating_add(size).saturating_add(1_024);
         blocks.push(Arc::new(DecidedBlock {
             block: stored.block,

@@ -18,6 +18,7 @@ use crate::{
     job::{OpenedBlock, capsule_point, decrypt},
     judge::{InvalidBlock, Rulebook},
     keys::{EpochKey, KeyChange, Keys, KeysError},
+    l1::{self, Carried},
     recover::{stored_cursors, stored_ledger},
     reveal::reveal,
     store::Store,
@@ -144,7 +145,12 @@ impl Auditor {
             .ledger
             .check_block(&headers, &self.genesis.params)
             .map_err(|error| AuditError::Invalid(error.into()))?;
-        self.ledger.apply(height, &charges).map_err(|error| AuditError::Invalid(error.into()))?;
+        let entries = &stored.block.body.l1_entries;
+        let deposits = l1::deposits(entries);
+        let cursor = l1::cursor_after(self.parent.forced_cursor, entries);
+        self.ledger
+            .apply(height, &charges, &deposits)
+            .map_err(|error| AuditError::Invalid(error.into()))?;
         let reveal = archive::reveal(store, height)?;
         let revealed = reveal.is_some();
         if let Some(reveal) = reveal {
@@ -155,7 +161,7 @@ impl Auditor {
                 self.rules.key_id = key;
             }
         }
-        self.parent = Parent::block(&stored.block.header);
+        self.parent = Parent::block(&stored.block.header, cursor);
         let digest = self.digests.get(&height).copied().unwrap_or_default();
         Ok(AuditedHeight { height, bundle_count: bundles.len(), revealed, digest })
     }
@@ -172,6 +178,7 @@ impl Auditor {
             revealed: self.revealed,
             reveal_digest: self.digests.get(&self.revealed).copied().unwrap_or_default(),
             ledger_digest: self.ledger.digest(),
+            forced_cursor: self.parent.forced_cursor,
         };
         if *tip != expected {
             return Err(AuditError::State("the tip"));
@@ -261,7 +268,10 @@ impl Auditor {
         let outcomes =
             sealed.map(|(bundle, opening)| decrypt(bundle, opening, &self.rollups)).collect();
         let opened = OpenedBlock { openings, outcomes };
-        let block = reveal(header, id, &stored.block.body.bundles, bundles, &opened);
+        let entries = &stored.block.body.l1_entries;
+        let cursor = l1::cursor_after(self.parent.forced_cursor, entries);
+        let carried = Carried::new(cursor, entries, &self.rollups);
+        let block = reveal((header, id), &carried, &stored.block.body.bundles, bundles, &opened);
         let batches = self.cursors.batches(&block);
         let before = height.previous().and_then(|before| self.digests.get(&before));
         let expected = block.digest(&before.copied().unwrap_or_default());

@@ -33,6 +33,7 @@ use crate::{
     input::{Peer, Penalty},
     job::capsule_point,
     keys::Known,
+    l1,
     message::{Message, WANT_BUNDLES_MAX},
     sequencer::Sequencer,
 };
@@ -202,10 +203,10 @@ impl Sequencer {
         let limit = self.context.genesis.params.limits.block_bundles_max as usize;
         let signers = block.body.parent_certificate.as_ref().map_or(0, |c| c.signatures.len());
         let sharing: usize = block.body.sharing.iter().map(SharingMessage::size_bytes).sum();
-        if block.body.bundles.len() > limit
-            || signers > self.context.committee.count()
-            || sharing > SharingParams::BLOCK_BYTES_MAX
-        {
+        let fits = block.body.bundles.len() <= limit
+            && sharing <= SharingParams::BLOCK_BYTES_MAX
+            && l1::fit(&block.body.l1_entries);
+        if !fits || signers > self.context.committee.count() {
             return self.penalise(from, Penalty::Invalid("a block beyond its limits"));
         }
         let key = (height, block.id());
@@ -481,8 +482,7 @@ impl Sequencer {
         if block.header.time > now.after(drift) {
             return true;
         }
-        // No L1 is followed, so the parent's origin is the only one known to be final.
-        if block.header.l1_origin != self.chain.parent.l1_origin {
+        if !self.l1.confirms(block) {
             return true;
         }
         self.omits_overdue(now, block, bundles)

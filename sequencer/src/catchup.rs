@@ -268,6 +268,7 @@ impl Sequencer {
         if block.header.bundle_root != block.body.bundle_root()
             || block.header.sharing_root != block.body.sharing_root()
             || block.header.parent_certificate != block.body.parent_certificate_digest()
+            || block.header.l1_entries_root != block.body.l1_entries_root()
         {
             return Err("a decided block with a wrong body");
         }

@@ -1,5 +1,5 @@
 //! What happens when a block is decided: it is written down with its certificate, its bundles are
-//! charged, and its reveal begins. Then the engine turns to the next height.
+//! charged, its deposits credited, and its reveal begins. Then the engine turns to the next height.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use crate::{
     chain::Parent,
     input::Event,
     keys::KeyChange,
+    l1,
     sequencer::Sequencer,
 };
 
@@ -61,7 +62,10 @@ impl Sequencer {
                     .halt(format!("decided block {height} does not fit the ledger: {error}"));
             }
         };
-        let accounts = match self.chain.ledger.apply(height, &charges) {
+        let entries = &block.body.l1_entries;
+        let deposits = l1::deposits(entries);
+        let cursor = l1::cursor_after(self.chain.parent.forced_cursor, entries);
+        let accounts = match self.chain.ledger.apply(height, &charges, &deposits) {
             Ok(accounts) => accounts,
             Err(error) => return self.halt(format!("charges of block {height}: {error}")),
         };
@@ -76,7 +80,8 @@ impl Sequencer {
         self.write(archive::put_block(&stored));
         self.write(archive::delete_candidates(height));
         self.write(archive::delete_wal(height));
-        self.chain.set_parent(Parent::block(&block.header), certificate.clone());
+        self.chain.set_parent(Parent::block(&block.header, cursor), certificate.clone());
+        self.l1_decided(now, block);
         self.write(archive::put_tip(&self.chain.tip()));
         self.pool.remove_included(&charges, &self.chain.ledger);
         self.pool.expire(height.next());
@@ -87,10 +92,11 @@ impl Sequencer {
         self.event(Event::Decided {
             header: block.header.clone(),
             block: block.id(),
+            l1_entries: block.body.l1_entries.clone(),
             bundles: block.body.bundles.clone(),
             certificate,
         });
-        self.begin_reveal(now, block, bundles, openings);
+        self.begin_reveal(now, block, cursor, bundles, openings);
         self.key_changes(block, changes);
     }
 

@@ -5,13 +5,14 @@ use conclave_consensus::Evidence;
 use conclave_mempool::{PoolError, PoolStats, admission::AdmissionError};
 use conclave_types::{
     Batch, BlockHeader, BlockId, BundleId, Certificate, Digest, EncryptedBundle, Epoch, Gwei,
-    Height, KeyId, RevealedBlock, Round, Time, ValidatorIndex,
+    Height, KeyId, L1Entry, L1Origin, RevealedBlock, Round, Time, ValidatorIndex,
 };
 
 use crate::{
     archive::ArchiveRequest,
     job::{Job, JobNumber, JobOutput},
     keys::KeyChange,
+    l1::{L1Block, L1Refusal},
     message::Message,
     store::{Store, Write},
 };
@@ -57,6 +58,9 @@ pub enum Input {
         /// What it found.
         output: JobOutput,
     },
+    /// L1 finalized its next block. [`Sequencer::l1_position`](crate::Sequencer::l1_position) says which
+    /// one that is; also after a restart, since nothing of L1 is kept beside what the chain has carried.
+    L1(L1Block),
 }
 
 /// What a validator promises to whoever submitted a bundle. The shell signs it.
@@ -101,6 +105,7 @@ pub enum Penalty {
 
 /// Something that happened, for subscribers, metrics and logs.
 #[derive(Clone, Debug, BorshSerialize)]
+#[expect(clippy::large_enum_variant, reason = "a block is what most events are about")]
 pub enum Event {
     /// A bundle entered the pool.
     Admitted {
@@ -122,6 +127,8 @@ pub enum Event {
         header: BlockHeader,
         /// Its id.
         block: BlockId,
+        /// What it carries of L1: its deposits are credited from now on.
+        l1_entries: Vec<L1Entry>,
         /// The bundles, in block order.
         bundles: Vec<BundleId>,
         /// The quorum.
@@ -152,6 +159,22 @@ pub enum Event {
     },
     /// A validator contradicted itself.
     Equivocation(Box<Evidence>),
+    /// An observation of L1 was not taken: the shell fed the wrong block, or its L1 contradicts itself.
+    L1Refused {
+        /// The L1 block.
+        origin: L1Origin,
+        /// Why.
+        reason: L1Refusal,
+    },
+    /// What this node saw of L1 is not what a quorum decided. It observes anew from the chain's origin on.
+    L1Contradicted {
+        /// The height.
+        height: Height,
+        /// The decided block's origin.
+        chain: L1Origin,
+        /// What was observed at its number.
+        observed: L1Origin,
+    },
     /// A validator sent shares that do not match its public key share.
     WrongShares {
         /// The height.

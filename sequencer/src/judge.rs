@@ -8,8 +8,8 @@ use conclave_encryption::Packing;
 use conclave_mempool::{Charge, Ledger, LedgerError, admission};
 use conclave_types::{
     Block, BlockId, BundleHeader, BundleId, CertificateError, Committee, Digest, EncryptedBundle,
-    Epoch, Height, KeyId, NetworkId, Params, SharingMessage, SharingParams, Time, ValidatorIndex,
-    Verifier, digest::SigningDomain,
+    Epoch, Height, KeyId, L1EntryError, NetworkId, Params, SharingMessage, SharingParams, Time,
+    ValidatorIndex, Verifier, digest::SigningDomain,
 };
 
 use crate::{chain::Parent, keys::Keys};
@@ -110,6 +110,17 @@ pub enum InvalidBlock {
         /// The block's.
         found: u64,
     },
+    /// The L1 origin moves on by more than one block may.
+    #[error("the block's L1 origin is {found}, the most is {most}")]
+    L1Advance {
+        /// The furthest from its parent's.
+        most: u64,
+        /// The block's.
+        found: u64,
+    },
+    /// The L1 entries are not what the queue may hold between the two origins.
+    #[error("the block's L1 entries do not continue the queue")]
+    L1Entries(#[from] L1EntryError),
     /// R is below the parent's or not below the height.
     #[error("the block builds on the reveal at {found}, expected {least} to {most}")]
     RevealedHeight {
@@ -197,10 +208,7 @@ impl Rulebook<'_> {
         if header.time <= parent.time {
             return Err(InvalidBlock::Time { parent: parent.time, found: header.time });
         }
-        let (origin, before) = (header.l1_origin, parent.l1_origin);
-        if origin.number < before.number || origin.number == before.number && origin != before {
-            return Err(InvalidBlock::L1Origin { parent: before.number, found: origin.number });
-        }
+        crate::l1::check(block, parent)?;
         let (least, most) = (parent.revealed_height, parent.height);
         if header.revealed_height < least || header.revealed_height > most {
             let found = header.revealed_height;

@@ -32,6 +32,7 @@ mod intake;
 mod job;
 pub mod judge;
 mod keys;
+mod l1;
 mod message;
 mod propose;
 pub mod recording;
@@ -55,6 +56,7 @@ pub use job::{
     WrongOpenings, capsule_point, decrypt,
 };
 pub use keys::{BadSharing, EpochKey, KeyChange, Keys, KeysError, SharingOffence};
+pub use l1::{Carried, L1Block, L1Position, L1Refusal};
 pub use message::{
     DecidedBlock, MESSAGE_BYTES_MAX, Message, MessageError, PartialOpening, ShareMessage,
     WANT_BUNDLES_MAX,

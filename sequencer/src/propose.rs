@@ -73,7 +73,7 @@ impl Sequencer {
             return self.ask_for_openings(now, self.chain.parent.revealed_height);
         }
         let Some((sharing, bundles)) = self.content_if_due(now, wanted.round) else { return };
-        let block = Arc::new(self.build(now, sharing, bundles));
+        let block = Arc::new(self.build(now, wanted.round, sharing, bundles));
         self.publish(now, wanted, block);
     }
 
@@ -122,10 +122,17 @@ impl Sequencer {
         self.pool.select_after(&urgent, &self.chain.ledger, next)
     }
 
-    fn build(&self, now: Time, sharing: Vec<SharingMessage>, bundles: Vec<BundleId>) -> Block {
+    fn build(
+        &mut self,
+        now: Time,
+        round: Round,
+        sharing: Vec<SharingMessage>,
+        bundles: Vec<BundleId>,
+    ) -> Block {
+        let (l1_origin, l1_entries) = self.l1.propose(now, self.chain.next(), round);
         let parent = &self.chain.parent;
         let parent_certificate = self.chain.certificate.clone();
-        let body = BlockBody { parent_certificate, sharing, bundles };
+        let body = BlockBody { parent_certificate, l1_entries, sharing, bundles };
         let next_instant = parent.time.after(Duration::from_micros(1));
         let header = BlockHeader {
             network: self.context.network,
@@ -135,7 +142,8 @@ impl Sequencer {
             proposer: self.context.own_index().unwrap_or_default(),
             time: now.max(next_instant),
             epoch: self.chain.keys.epochs().at(self.chain.next()),
-            l1_origin: parent.l1_origin,
+            l1_origin,
+            l1_entries_root: body.l1_entries_root(),
             key_id: self.chain.keys.id_at(self.chain.next()),
             sharing_root: body.sharing_root(),
             bundle_root: body.bundle_root(),

@@ -17,6 +17,7 @@ use crate::{
     intake::Intake,
     job::JobNumber,
     keys::{Gossip, Keys, KeysError, OwnSharing},
+    l1::{self, L1View},
     propose::Proposer,
     reveal::Reveals,
     sequencer::Sequencer,
@@ -96,6 +97,7 @@ impl Sequencer {
         let mut sequencer = Self {
             pool: Pool::new(PoolBounds::default(), params),
             engine,
+            l1: L1View::new(chain.parent.l1_origin, chain.parent.forced_cursor),
             chain,
             intake: Intake::default(),
             proposer: Proposer::default(),
@@ -136,11 +138,17 @@ impl Sequencer {
     }
 
     fn restore_reveals<S: Store>(&mut self, now: Time, store: &S) -> Recovery<(), S> {
+        let mut blocks = Vec::new();
         for height in self.chain.revealed.up_to(self.chain.decided()) {
-            let stored =
-                archive::block(store, height)?.ok_or(RecoverError::MissingBlock(height))?;
-            let bundles = archive::block_bundles(store, &stored.block)?;
-            self.begin_reveal(now, &stored.block, bundles, None);
+            let stored = archive::block(store, height)?;
+            blocks.push(stored.ok_or(RecoverError::MissingBlock(height))?.block);
+        }
+        let carried = blocks.iter().map(|block| block.body.l1_entries.len() as u64).sum();
+        let mut cursor = self.chain.parent.forced_cursor.saturating_sub(carried);
+        for block in blocks {
+            let bundles = archive::block_bundles(store, &block)?;
+            cursor = l1::cursor_after(cursor, &block.body.l1_entries);
+            self.begin_reveal(now, &block, cursor, bundles, None);
         }
         Ok(())
     }
@@ -154,9 +162,9 @@ fn recover_chain<S: Store>(context: &Context, store: &S) -> Recovery<Chain, S> {
         let cursors = Cursors::default();
         return Ok(Chain::new(parent, None, ledger, cursors, keys, Height::ZERO, BTreeMap::new()));
     };
-    let Tip { decided, revealed, reveal_digest, ledger_digest } = tip;
+    let Tip { decided, revealed, reveal_digest, ledger_digest, forced_cursor } = tip;
     let stored = archive::block(store, decided)?.ok_or(RecoverError::MissingBlock(decided))?;
-    let parent = Parent::block(&stored.block.header);
+    let parent = Parent::block(&stored.block.header, forced_cursor);
     let ledger = stored_ledger(genesis, store, ledger_digest)?;
     let cursors = stored_cursors(genesis, store)?;
     let mut digests = BTreeMap::from([(revealed, reveal_digest)]);

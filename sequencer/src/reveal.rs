@@ -42,6 +42,7 @@ use crate::{
         WrongOpenings, capsule_point,
     },
     judge::shares_needed,
+    l1::Carried,
     message::{Message, PartialOpening, ShareMessage},
     sequencer::Sequencer,
 };
@@ -63,6 +64,7 @@ struct Pending {
     sealed: Option<Arc<SealedBlock>>,
     shares: BTreeMap<ValidatorIndex, Arc<ShareMessage>>,
     liars: BTreeSet<ValidatorIndex>,
+    carried: Carried,
     parts: Parts,
     /// Whose shares gave the parts that were combined here.
     combined_from: Vec<ValidatorIndex>,
@@ -102,13 +104,14 @@ impl Sequencer {
         &mut self,
         now: Time,
         block: &Block,
+        cursor: u64,
         bundles: Vec<Arc<EncryptedBundle>>,
         openings: Option<Vec<G1Bytes>>,
     ) {
         let height = block.header.height;
         let id = block.id();
         let Some(key) = self.chain.keys.at(height).map(|key| Arc::clone(&key.key)) else {
-            return self.reveal_unsealed(block);
+            return self.reveal_unsealed(block, cursor);
         };
         let capsule_points =
             bundles.iter().map(|bundle| capsule_point(bundle).unwrap_or_default()).collect();
@@ -136,6 +139,7 @@ impl Sequencer {
             sealed: None,
             shares,
             liars: BTreeSet::new(),
+            carried: Carried::new(cursor, &block.body.l1_entries, &self.context.rollups),
             parts,
             combined_from: Vec::new(),
             asked: false,
@@ -492,21 +496,25 @@ impl Sequencer {
         self.ask(Job::Share(job));
     }
 
-    /// A block of an epoch without a key: there is nothing to open, and no beacon.
-    fn reveal_unsealed(&mut self, block: &Block) {
+    /// A block of an epoch without a key: there is nothing to open, and no beacon. What L1 asks for is
+    /// carried all the same.
+    fn reveal_unsealed(&mut self, block: &Block, cursor: u64) {
         let height = block.header.height;
         if height != self.chain.revealed.next() {
             return self.halt(format!("height {height} has no key, and one before it is sealed"));
         }
         let opened = OpenedBlock { openings: Vec::new(), outcomes: Vec::new() };
-        let revealed = reveal(&block.header, block.id(), &[], &[], &opened);
+        let carried = Carried::new(cursor, &block.body.l1_entries, &self.context.rollups);
+        let revealed = reveal((&block.header, block.id()), &carried, &[], &[], &opened);
         self.write_reveal(height, revealed, opened.openings, Vec::new());
     }
 
     fn finish_reveal(&mut self, height: Height, pending: Pending) {
-        let Some(opened) = pending.opened else { return };
-        let block = reveal(&pending.header, pending.block, &pending.ids, &pending.bundles, &opened);
-        self.write_reveal(height, block, opened.openings, pending.combined_from);
+        let Pending { header, block: id, ids, bundles, carried, combined_from, opened, .. } =
+            pending;
+        let Some(opened) = opened else { return };
+        let block = reveal((&header, id), &carried, &ids, &bundles, &opened);
+        self.write_reveal(height, block, opened.openings, combined_from);
     }
 
     fn write_reveal(
@@ -542,12 +550,13 @@ impl Sequencer {
     }
 }
 
-/// The revealed block that follows from a decided block, its bundles with their ids, and its openings.
+/// The revealed block that follows from a decided block (header and id), what it carries of L1, its bundles
+/// with their ids, and its openings.
 /// A pure function: every node and every auditor gets the same.
 #[must_use]
 pub fn reveal(
-    header: &BlockHeader,
-    block: BlockId,
+    (header, block): (&BlockHeader, BlockId),
+    carried: &Carried,
     ids: &[BundleId],
     bundles: &[Arc<EncryptedBundle>],
     opened: &OpenedBlock,
@@ -581,7 +590,9 @@ pub fn reveal(
         time: header.time,
         epoch: header.epoch,
         l1_origin: header.l1_origin,
+        forced_cursor: carried.cursor,
         beacon,
+        forced: carried.forced.clone(),
         bundles,
     }
 }

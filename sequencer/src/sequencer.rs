@@ -16,6 +16,7 @@ use crate::{
     intake::Intake,
     job::{Job, JobNumber, JobOutput},
     keys::{Gossip, Keys, OwnSharing},
+    l1::L1View,
     message::Message,
     propose::Proposer,
     reveal::Reveals,
@@ -35,6 +36,7 @@ pub struct Sequencer {
     pub(crate) catch_up: CatchUp,
     pub(crate) sharing: Gossip,
     pub(crate) own_sharing: OwnSharing,
+    pub(crate) l1: L1View,
     pub(crate) evidence_count: u64,
     pub(crate) next_job: JobNumber,
     pub(crate) ready: Ready,
@@ -50,6 +52,7 @@ impl Sequencer {
             Input::PeerDown(peer) => self.catch_up.peer_down(peer),
             Input::Submit { ticket, bundle } => self.on_submit(now, ticket, bundle),
             Input::JobDone { job: _, output } => self.on_job_done(now, output),
+            Input::L1(block) => self.on_l1(now, block),
         }
         self.turn(now);
         mem::take(&mut self.ready)

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use conclave_consensus::{ConsensusMessage, HighWater, SignedVote, SigningPosition, Step};
 use conclave_encryption::{Packing, PublicKey, SealedBlock, SecretShare, deal, seal};
 use conclave_types::{
-    BlockId, BundleHeader, BundleNonce, ConsensusKey, EncryptedBundle, Epoch, Era, Genesis,
-    GenesisAccount, Gwei, Height, KeyId, L1Origin, Leg, Member, Params, PayerAddress,
-    PayerSignature, RollupId, RollupRegistration, Round, SignatureBytes, Time, ValidatorIndex,
-    VoteKind, digest::SigningDomain, digest::keccak,
+    Block, BlockBody, BlockHeader, BlockId, BundleHeader, BundleNonce, ConsensusKey, Digest,
+    EncryptedBundle, Epoch, Era, Genesis, GenesisAccount, Gwei, Height, KeyId, L1Origin, Leg,
+    Member, NetworkId, Params, PayerAddress, PayerSignature, RollupId, RollupRegistration, Round,
+    SignatureBytes, Time, ValidatorIndex, VoteKind, digest::SigningDomain, digest::keccak,
 };
 use ed25519_dalek::{Signer as _, SigningKey};
 use rand_chacha::ChaCha12Rng;
@@ -378,4 +378,28 @@ impl Solo {
         assert_eq!(answered, ticket);
         answer
     }
+}
+
+/// A block without anything in it, of no network.
+pub(crate) fn empty_block(height: Height) -> Block {
+    let body = BlockBody::default();
+    let header = BlockHeader {
+        network: NetworkId::ZERO,
+        height,
+        parent: BlockId::ZERO,
+        parent_certificate: Digest::ZERO,
+        proposer: ValidatorIndex::new(0),
+        time: BEGIN,
+        epoch: Epoch::ZERO,
+        l1_origin: L1Origin::default(),
+        l1_entries_root: Digest::ZERO,
+        key_id: KeyId::ZERO,
+        sharing_root: Digest::ZERO,
+        bundle_root: body.bundle_root(),
+        bundle_count: 0,
+        revealed_height: Height::ZERO,
+        reveal_digest: Digest::ZERO,
+        ledger_digest: Digest::ZERO,
+    };
+    Block { header, body }
 }

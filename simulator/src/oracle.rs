@@ -209,7 +209,7 @@ impl Oracle {
             let Ok(Some(stored)) = archive::block(disk, height) else { continue };
             let round = stored.certificate.round.as_u32();
             let (header, ids) = (&stored.block.header, &stored.block.body.bundles);
-            self.payers.decided(header, ids)?;
+            self.payers.decided(header, &stored.block.body.l1_entries, ids)?;
             self.chain.builds_on(header)?;
             self.chain.decided(node, header.height, stored.block.id(), ids)?;
             self.inclusion.decided(header, ids, round, &self.payers)?;
@@ -332,9 +332,9 @@ impl Oracle {
 
     fn told(&mut self, now: Time, node: u16, event: &Event) -> Check {
         match event {
-            Event::Decided { header, block, bundles, certificate } => {
+            Event::Decided { header, block, l1_entries, bundles, certificate } => {
                 self.trace_event(now, node, "decided", block.as_bytes());
-                self.payers.decided(header, bundles)?;
+                self.payers.decided(header, l1_entries, bundles)?;
                 self.chain.builds_on(header)?;
                 self.chain.decided(node, header.height, *block, bundles)?;
                 let round = certificate.round.as_u32();
@@ -358,6 +358,14 @@ impl Oracle {
                 })
             }
             Event::Keys { height, change } => self.keys_changed(now, node, *height, change),
+            Event::L1Contradicted { .. } => {
+                self.count("l1_contradicted");
+                Ok(())
+            }
+            Event::L1Refused { .. } => {
+                self.count("l1_refused");
+                Ok(())
+            }
             Event::Anomaly { height, detail } => {
                 self.count("anomalies");
                 self.trace_event(now, node, detail, &height.as_u64().to_be_bytes());

@@ -2,11 +2,11 @@
 
 use conclave_types::{
     Batch, BatchItem, Block, BlockBody, BlockHeader, BlockId, BundleHeader, BundleId, BundleNonce,
-    Certificate, ConsensusKey, Digest, EncryptedBundle, EncryptionKey, Epoch, Era, G1Bytes,
-    G2Bytes, Genesis, GenesisAccount, Gwei, Height, KeyId, L1Origin, Leg, LegRef, Member,
-    NetworkId, Outcome, Params, PayerAddress, PayerSignature, RevealedBlock, RevealedBundle,
-    RollupId, RollupRegistration, Round, SharingMessage, SignatureBytes, Time, UndecryptableReason,
-    ValidatorIndex,
+    Certificate, ConsensusKey, Deposit, Digest, EncryptedBundle, EncryptionKey, Epoch, Era,
+    ForcedRef, ForcedTransaction, G1Bytes, G2Bytes, Genesis, GenesisAccount, Gwei, Height,
+    ItemSource, KeyId, L1Content, L1Entry, L1Origin, Leg, LegRef, Member, NetworkId, Outcome,
+    Params, PayerAddress, PayerSignature, RevealedBlock, RevealedBundle, RevealedForced, RollupId,
+    RollupRegistration, Round, SharingMessage, SignatureBytes, Time, UndecryptableReason, ValidatorIndex,
 };
 
 /// A bundle with a body of `bytes` bytes.
@@ -57,6 +57,7 @@ pub(crate) fn sharing_message() -> SharingMessage {
 pub(crate) fn block() -> Block {
     let body = BlockBody {
         parent_certificate: Some(certificate(3)),
+        l1_entries: l1_entries(),
         sharing: vec![sharing_message()],
         bundles: vec![BundleId::new([14; 32]), BundleId::new([15; 32])],
     };
@@ -69,6 +70,7 @@ pub(crate) fn block() -> Block {
         time: Time::from_micros(1_700_000_000_000_000),
         epoch: Epoch::new(1),
         l1_origin: L1Origin { number: 17, hash: Digest::new([16; 32]) },
+        l1_entries_root: body.l1_entries_root(),
         key_id: KeyId::new([17; 32]),
         sharing_root: body.sharing_root(),
         bundle_root: body.bundle_root(),
@@ -97,14 +99,36 @@ pub(crate) fn revealed() -> RevealedBlock {
         time: Time::from_micros(1_700_000_000_000_000),
         epoch: Epoch::new(1),
         l1_origin: L1Origin { number: 17, hash: Digest::new([16; 32]) },
+        forced_cursor: 3,
         beacon: Digest::new([22; 32]),
+        forced: vec![RevealedForced {
+            index: 2,
+            entry_hash: Digest::new([23; 32]),
+            forced: forced(),
+            carried: true,
+        }],
         bundles: bundles.collect(),
     }
 }
 
-/// A batch of one transaction.
+/// A forced transaction.
+fn forced() -> ForcedTransaction {
+    let transaction = vec![2, 0xf8, 0x71];
+    ForcedTransaction { rollup: RollupId::new(901), gas_limit: 50_000, transaction }
+}
+
+/// What one L1 block adds to the queue.
+fn l1_entries() -> Vec<L1Entry> {
+    let deposit = Deposit { payer: PayerAddress::new([3; 20]), amount: Gwei::new(7) };
+    let contents = [L1Content::Forced(forced()), L1Content::Deposit(deposit)];
+    let entry = |(index, content)| L1Entry { index, l1_block: 17, content };
+    (2..).zip(contents).map(entry).collect()
+}
+
+/// A batch of a forced transaction and a leg.
 pub(crate) fn batch() -> Batch {
     let leg = LegRef { bundle: BundleId::new([14; 32]), leg: 0, legs: 2 };
+    let entry = ForcedRef { index: 2, gas_limit: 50_000 };
     Batch {
         rollup: RollupId::new(901),
         sequence: 3,
@@ -114,7 +138,10 @@ pub(crate) fn batch() -> Batch {
         time: Time::from_micros(1_700_000_000_000_000),
         l1_origin: L1Origin { number: 17, hash: Digest::new([16; 32]) },
         randomness: Digest::new([22; 32]),
-        items: vec![BatchItem { transaction: vec![2, 0xf8, 0x70], leg }],
+        items: vec![
+            BatchItem { transaction: vec![2, 0xf8, 0x71], source: ItemSource::Forced(entry) },
+            BatchItem { transaction: vec![2, 0xf8, 0x70], source: ItemSource::Leg(leg) },
+        ],
     }
 }
 

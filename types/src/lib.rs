@@ -26,6 +26,7 @@ mod epochs;
 mod genesis;
 mod height;
 mod ids;
+mod l1;
 pub mod merkle;
 pub mod mmr;
 mod params;
@@ -36,7 +37,7 @@ mod time;
 mod verifier;
 pub mod wire;
 
-pub use batch::{Batch, BatchItem, LegRef};
+pub use batch::{Batch, BatchItem, ForcedRef, ItemSource, LegRef};
 pub use block::{Block, BlockBody, BlockHeader, L1Origin};
 pub use bundle::{
     BUNDLE_TYPE, BundleHeader, BundleNonce, DOMAIN_TYPE, EncryptedBundle, Leg, PayerSignature,
@@ -55,8 +56,13 @@ pub use ids::{
     BlockId, BundleId, Digest, G1Bytes, G2Bytes, IdError, KeyId, NetworkId, PayerAddress, RollupId,
     ValidatorIndex,
 };
+pub use l1::{
+    Deposit, ForcedTransaction, L1_BLOCK_ENTRIES_MAX, L1_BLOCK_TRANSACTION_BYTES_MAX, L1Content,
+    L1Entry, L1EntryError, ORIGIN_ADVANCE_MAX, RESERVE_BYTES, RESERVE_ENTRIES, check_l1_entries,
+    l1_entries_root, queue_hash,
+};
 pub use params::{FeeParams, Gwei, LimitParams, Params, SharingParams, TimingParams};
-pub use reveal::{Outcome, RevealedBlock, RevealedBundle, UndecryptableReason};
+pub use reveal::{Outcome, RevealedBlock, RevealedBundle, RevealedForced, UndecryptableReason};
 pub use sharing::SharingMessage;
 pub use time::Time;
 pub use verifier::{StrictVerifier, Verifier, Whole};

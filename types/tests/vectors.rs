@@ -96,6 +96,7 @@ fn a_block_has_the_pinned_id() {
         time: Time::from_micros(number(&row["time_micros"])),
         epoch: at.epoch,
         l1_origin: L1Origin { number: number(&row["l1_number"]), hash: read(&row["l1_hash"]) },
+        l1_entries_root: read(&row["l1_entries_root"]),
         bundle_root: read(&row["bundle_root"]),
         bundle_count: u32::try_from(number(&row["bundle_count"])).unwrap(),
         revealed_height: Height::new(number(&row["revealed_height"])),

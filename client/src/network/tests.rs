@@ -61,6 +61,7 @@ fn decided(network: &Network, signers: &[u8]) -> v1::GetBlockResponse {
         time: Time::from_micros(9),
         epoch: Epoch::ZERO,
         l1_origin: L1Origin::default(),
+        l1_entries_root: Digest::ZERO,
         key_id: KeyId::ZERO,
         sharing_root: Digest::ZERO,
         bundle_root: body.bundle_root(),

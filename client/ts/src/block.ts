@@ -43,6 +43,7 @@ export function blockId(header: BlockHeader): Uint8Array {
     be(header.epoch, 8),
     be(origin.number, 8),
     sized(origin.hash, 'l1_origin.hash'),
+    sized(header.l1EntriesRoot, 'l1_entries_root'),
     sized(header.bundleRoot, 'bundle_root'),
     be(header.bundleCount, 4),
     be(header.revealedHeight, 8),

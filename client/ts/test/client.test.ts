@@ -345,6 +345,7 @@ describe('checking a status', () => {
     'networkId',
     'parent',
     'parentCertificate',
+    'l1EntriesRoot',
     'bundleRoot',
     'revealDigest',
     'ledgerDigest',

@@ -50,6 +50,7 @@ export function blockResponse(): GetBlockResponse {
       timeMicros: BigInt(header.time_micros),
       epoch: BigInt(header.epoch),
       l1Origin: { number: BigInt(header.l1_number), hash: bytes(header.l1_hash) },
+      l1EntriesRoot: bytes(header.l1_entries_root),
       bundleRoot: bytes(header.bundle_root),
       bundleCount: header.bundle_count,
       revealedHeight: BigInt(header.revealed_height),

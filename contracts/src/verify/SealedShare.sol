@@ -24,6 +24,7 @@ library SealedShare {
         uint64 epoch;
         uint64 originNumber;
         bytes32 originHash;
+        bytes32 l1EntriesRoot;
         bytes32 bundleRoot;
         uint32 bundleCount;
         uint64 revealedHeight;
@@ -114,8 +115,9 @@ library SealedShare {
         bytes memory first = abi.encodePacked(
             "conclave/block/v1", network, h.height, h.parent, h.parentCertificate, h.proposer, h.timeMicros
         );
-        bytes memory second =
-            abi.encodePacked(h.epoch, h.originNumber, h.originHash, h.bundleRoot, h.bundleCount);
+        bytes memory second = abi.encodePacked(
+            h.epoch, h.originNumber, h.originHash, h.l1EntriesRoot, h.bundleRoot, h.bundleCount
+        );
         return keccak256(
             bytes.concat(first, second, abi.encodePacked(h.revealedHeight, h.revealDigest, h.ledgerDigest))
         );

@@ -74,7 +74,7 @@ contract SharesTest is SlasherFixture {
     /// Whoever is framed had only to be shown wrong in one part that he does not control.
     function test_parts_that_do_not_belong_together_convict_nobody() public {
         bytes memory wrong = vm.parseJsonBytesArray(json, ".sealed_share.shares")[0];
-        for (uint256 field = 0; field < 34; ++field) {
+        for (uint256 field = 0; field < 35; ++field) {
             (SealedShare.Claim memory c, bytes32 root) = replaced(1, wrong);
             bytes4 expected = alter(c, field);
             IConclaveSlasher.SignedShares memory shares = signedShares(root);
@@ -113,7 +113,7 @@ contract SharesTest is SlasherFixture {
 
     /// Changes one part; returns the error that names it.
     function alter(SealedShare.Claim memory c, uint256 field) private pure returns (bytes4) {
-        if (field < 13) {
+        if (field < 13 || field == 34) {
             SealedShare.Header memory h = c.header;
             if (field == 0) ++h.height;
             if (field == 1) h.parent = 0;
@@ -128,6 +128,7 @@ contract SharesTest is SlasherFixture {
             if (field == 10) ++h.revealedHeight;
             if (field == 11) h.revealDigest = 0;
             if (field == 12) h.ledgerDigest = 0;
+            if (field == 34) h.l1EntriesRoot = 0;
             return SealedShare.AnotherBlock.selector;
         }
         if (field < 22) {
@@ -209,6 +210,7 @@ contract SharesTest is SlasherFixture {
             epoch: uint64(number(".header.epoch")),
             originNumber: uint64(number(".header.l1_number")),
             originHash: word(".header.l1_hash"),
+            l1EntriesRoot: word(".header.l1_entries_root"),
             bundleRoot: word(".header.bundle_root"),
             bundleCount: uint32(number(".header.bundle_count")),
             revealedHeight: uint64(number(".header.revealed_height")),

@@ -152,7 +152,7 @@ async fn a_bundle_is_ordered_revealed_and_delivered_from_any_cursor_after_a_rest
         };
         assert_eq!(batch.sequence, u64::from(byte));
         assert_eq!(batch.items[0].transaction, [byte; 100]);
-        assert_eq!(batch.items[0].leg.bundle, sent.id);
+        assert_eq!(batch.items[0].source.leg().unwrap().bundle, sent.id);
         heights.push(batch.height);
     }
     running.stop().await;

@@ -9,6 +9,7 @@ use super::outputs::{self, brief};
 use crate::{
     input::{Input, Peer},
     job::{JobNumber, JobOutput},
+    l1::L1Block,
     message::Message,
 };
 
@@ -35,6 +36,8 @@ pub enum Told {
         /// The bundle.
         bundle: EncryptedBundle,
     },
+    /// [`Input::L1`].
+    L1(L1Block),
     /// [`Input::JobDone`]: a replay does the job again.
     JobDone {
         /// Which job.
@@ -74,6 +77,7 @@ impl Told {
             Input::Submit { ticket, bundle } => {
                 Self::Submit { ticket: *ticket, bundle: bundle.clone() }
             }
+            Input::L1(block) => Self::L1(block.clone()),
             Input::JobDone { job, output } => {
                 Self::JobDone { job: *job, output: outputs::of_job(output) }
             }
@@ -95,6 +99,7 @@ impl Told {
             Self::PeerUp(peer) => Input::PeerUp(peer),
             Self::PeerDown(peer) => Input::PeerDown(peer),
             Self::Submit { ticket, bundle } => Input::Submit { ticket, bundle },
+            Self::L1(block) => Input::L1(block),
             Self::JobDone { job, output: recorded } => {
                 let output = work(job).ok_or(Unfit::NotAskedFor(job))?;
                 if outputs::of_job(&output) != recorded {
@@ -118,6 +123,7 @@ impl fmt::Display for Told {
             Self::Submit { ticket, bundle } => {
                 write!(formatter, "bundle {} is submitted with ticket {ticket}", bundle.id())
             }
+            Self::L1(block) => write!(formatter, "L1 block {} is final", block.origin.number),
             Self::JobDone { job, .. } => write!(formatter, "job {job} is done"),
         }
     }

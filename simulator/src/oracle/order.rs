@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use conclave_types::{Batch, BatchItem, Digest, LegRef, Outcome, RevealedBlock, RollupId};
+use conclave_types::{
+    Batch, BatchItem, Digest, ItemSource, LegRef, Outcome, RevealedBlock, RollupId,
+};
 use sha3::{Digest as _, Keccak256};
 
 use super::{Check, ORDER, WHOLE, ensure, payers::Payers};
@@ -42,7 +44,8 @@ pub(super) fn sliced(block: &RevealedBlock, batches: &[Batch]) -> Check {
         let count = u16::try_from(legs.len()).unwrap_or(u16::MAX);
         for (index, leg) in (0_u16..).zip(legs) {
             let place = LegRef { bundle: bundle.id, leg: index, legs: count };
-            let item = BatchItem { transaction: leg.transaction.clone(), leg: place };
+            let source = ItemSource::Leg(place);
+            let item = BatchItem { transaction: leg.transaction.clone(), source };
             expected.entry(leg.rollup).or_default().push(item);
         }
     }

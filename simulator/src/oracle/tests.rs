@@ -57,6 +57,7 @@ fn header(height: u64, salt: u64) -> BlockHeader {
         time: Time::from_micros(salt),
         epoch: Epoch::ZERO,
         l1_origin: L1Origin::default(),
+        l1_entries_root: Digest::ZERO,
         key_id: KeyId::ZERO,
         sharing_root: Digest::ZERO,
         bundle_root: Digest::ZERO,
@@ -83,7 +84,8 @@ fn decided(header: &BlockHeader, bundles: &[BundleId]) -> Event {
         signatures: Vec::new(),
     };
     let bundles = bundles.to_vec();
-    Event::Decided { header: header.clone(), block: header.id(), bundles, certificate }
+    let (header, block) = (header.clone(), header.id());
+    Event::Decided { header, block, l1_entries: Vec::new(), bundles, certificate }
 }
 
 fn handed(sequence: u64) -> Handed {
@@ -156,12 +158,18 @@ fn revealed(header: &BlockHeader, bundles: &[BundleId]) -> (RevealedBlock, Vec<B
         time: header.time,
         epoch: Epoch::ZERO,
         l1_origin: L1Origin::default(),
+        forced_cursor: 0,
         beacon,
+        forced: Vec::new(),
         bundles: opened.collect(),
     };
     let item = |id: &BundleId| conclave_types::BatchItem {
         transaction: vec![1, 2, 3],
-        leg: conclave_types::LegRef { bundle: *id, leg: 0, legs: 1 },
+        source: conclave_types::ItemSource::Leg(conclave_types::LegRef {
+            bundle: *id,
+            leg: 0,
+            legs: 1,
+        }),
     };
     let batch = Batch {
         rollup: ROLLUP,

@@ -11,7 +11,7 @@ use conclave_client::{
     Admission, BatchEvent, Block, BundleStatus, ClientError, Level, Payer, Start, Submission,
     Terms, Wallet,
 };
-use conclave_types::{Batch, BundleId, EncryptedBundle, Height, Leg, RollupId};
+use conclave_types::{Batch, BatchItem, BundleId, EncryptedBundle, Height, Leg, RollupId};
 use tokio::time::Instant;
 
 use super::{
@@ -160,7 +160,8 @@ impl<'a> Story<'a> {
         let told = self.follow(&bundle).await?;
         for (rollup, raw) in &legs {
             let batch = self.batch(rollup, told.height).await?;
-            let Some(place) = batch.items.iter().position(|item| item.leg.bundle == told.id) else {
+            let is_told = |item: &BatchItem| item.source.leg().is_some_and(|l| l.bundle == told.id);
+            let Some(place) = batch.items.iter().position(is_told) else {
                 let (id, rollup) = (told.id, rollup.id);
                 return Err(DevnetError::Broken(format!(
                     "the batch of rollup {rollup} at height {} has no leg of {id}",
