@@ -80,6 +80,8 @@ struct Attempt {
     dkg: Dkg,
     /// The block after which the phase began.
     since: Height,
+    /// The time to register was over, and too few had.
+    extended: bool,
     /// A quorum's points are acknowledged.
     acknowledged: bool,
 }
@@ -219,10 +221,16 @@ impl Keys {
         self.at(height).is_some() && !drains && !ends
     }
 
-    /// Whether something is under way that more blocks bring forward.
+    /// Whether something is under way that more blocks bring forward by themselves. What waits for messages
+    /// of validators that may be away does not hurry.
     #[must_use]
     pub fn is_busy(&self, height: Height) -> bool {
-        self.attempt.is_some() || self.newest().is_some_and(|key| key.first > height)
+        let waits = self.attempt.as_ref().is_some_and(|attempt| match attempt.dkg.phase() {
+            Phase::Registering => !attempt.extended,
+            Phase::Dealing | Phase::Complaining => true,
+            Phase::Finished => attempt.acknowledged,
+        });
+        waits || self.newest().is_some_and(|key| key.first > height)
     }
 
     /// The attempt under way.
@@ -301,7 +309,10 @@ impl Keys {
                 // Too few: they get as long again.
                 match attempt.dkg.close_registration() {
                     Ok(()) => vec![KeyChange::Phase(Phase::Dealing)],
-                    Err(_too_few) => Vec::new(),
+                    Err(_too_few) => {
+                        attempt.extended = true;
+                        Vec::new()
+                    }
                 }
             }
             Phase::Dealing if complete || waited >= self.params.stage_heights => {
@@ -339,6 +350,7 @@ impl Keys {
         self.attempt = self.session(epoch, round).map(|session| Attempt {
             dkg: Dkg::new(session),
             since: height,
+            extended: false,
             acknowledged: false,
         });
     }

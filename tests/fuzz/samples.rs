@@ -6,7 +6,8 @@ use conclave_types::{
     ForcedRef, ForcedTransaction, G1Bytes, G2Bytes, Genesis, GenesisAccount, Gwei, Height,
     ItemSource, KeyId, L1Content, L1Entry, L1Origin, Leg, LegRef, Member, NetworkId, Outcome,
     Params, PayerAddress, PayerSignature, RevealedBlock, RevealedBundle, RevealedForced, RollupId,
-    RollupRegistration, Round, SharingMessage, SignatureBytes, Time, UndecryptableReason, ValidatorIndex,
+    RollupRegistration, Round, SharingMessage, SignatureBytes, Time, UndecryptableReason,
+    ValidatorIndex,
 };
 
 /// A bundle with a body of `bytes` bytes.

@@ -1,8 +1,9 @@
 //! Messages of a sharing that are on their way into a block: heard from others or made here, judged
 //! beside the state machine, offered by whoever proposes next.
 //!
-//! **Bounds.** [`PER_SENDER_MAX`] messages of a validator, and what the blocks name that are proposed. A
-//! message is kept only for an attempt that is under way, and only if its sender has signed it.
+//! **Bounds.** [`PER_SENDER_MAX`] messages of a validator with [`PER_SENDER_BYTES_MAX`] bytes, and what the blocks
+//! carry that are proposed. A message is kept only for an attempt that is under way, and only if its sender
+//! has signed it. [`CHECKS_MAX`] are judged at a time, those that a block needs first.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +11,7 @@ use std::{
 };
 
 use conclave_encryption::{Checked, Refusal};
-use conclave_types::{Block, Digest, Height, SharingMessage, SharingParams, ValidatorIndex};
+use conclave_types::{Block, Digest, Height, SharingMessage, SharingParams};
 
 use crate::{
     input::{Peer, Penalty},
@@ -23,6 +24,12 @@ use crate::{
 /// More than an honest validator has to say at once: a key, a dealing, and a complaint about each of the
 /// third of the dealers that may be wrong.
 const PER_SENDER_MAX: usize = 512;
+/// Several times the largest dealing.
+const PER_SENDER_BYTES_MAX: usize = 1 << 20;
+/// Messages in one job: dealings among a hundred take it a second.
+const CHECKS_MAX: usize = 64;
+/// Refused messages that are remembered until the next height.
+const REFUSED_MAX: usize = 4_096;
 
 #[derive(Debug)]
 struct Entry {
@@ -54,9 +61,21 @@ pub(crate) struct Gossip {
 }
 
 impl Gossip {
-    fn has_room(&self, from: ValidatorIndex) -> bool {
-        let theirs = self.entries.values().filter(|entry| entry.message.from == from);
-        theirs.count() < PER_SENDER_MAX
+    fn has_room(&self, message: &SharingMessage) -> bool {
+        let theirs = self.entries.values().filter(|entry| entry.message.from == message.from);
+        let (count, bytes) =
+            theirs.fold((0_usize, message.size_bytes()), |(count, bytes), entry| {
+                (count.saturating_add(1), bytes.saturating_add(entry.message.size_bytes()))
+            });
+        count < PER_SENDER_MAX && bytes <= PER_SENDER_BYTES_MAX
+    }
+
+    fn refuse(&mut self, leaf: Digest) {
+        self.entries.remove(&leaf);
+        if self.refused.len() >= REFUSED_MAX {
+            self.refused.clear();
+        }
+        self.refused.insert(leaf);
     }
 
     fn insert(&mut self, leaf: Digest, message: Arc<SharingMessage>, needed: bool) {
@@ -88,7 +107,8 @@ impl Sequencer {
             return;
         }
         let leaf = message.leaf();
-        if self.sharing.contains(&leaf) || !self.sharing.has_room(message.from) {
+        let known = self.sharing.contains(&leaf) || self.sharing.refused.contains(&leaf);
+        if known || !self.sharing.has_room(&message) {
             return;
         }
         if !self.is_sharing_signed(&message) {
@@ -124,7 +144,7 @@ impl Sequencer {
         Known::Unknown
     }
 
-    /// Starts judging what waits to be judged, everything at once.
+    /// Starts judging what waits to be judged.
     pub(crate) fn judge_sharing(&mut self) {
         if self.sharing.checking {
             return;
@@ -133,7 +153,11 @@ impl Sequencer {
         let open = self.sharing.entries.iter().filter(|(_, entry)| {
             entry.verdict.is_none() && entry.early_at.is_none_or(|early| early < at)
         });
+        let mut open: Vec<_> = open.collect();
+        open.sort_by_key(|(_, entry)| !entry.needed);
         let items: Vec<_> = open
+            .into_iter()
+            .take(CHECKS_MAX)
             .filter_map(|(leaf, entry)| {
                 let dkg = self.chain.keys.sharing_of(&entry.message).ok()?.clone();
                 Some((*leaf, dkg, Arc::clone(&entry.message)))
@@ -157,10 +181,7 @@ impl Sequencer {
                 Err(BadSharing::Refused(Refusal::Stage { .. })) if !entry.needed => {
                     entry.early_at = Some(at);
                 }
-                Err(_) => {
-                    self.sharing.entries.remove(&leaf);
-                    self.sharing.refused.insert(leaf);
-                }
+                Err(_) => self.sharing.refuse(leaf),
             }
         }
         self.candidates.changed();

@@ -253,6 +253,7 @@ fn too_few_registrations_get_more_time() {
         chain.block(&[], false).unwrap();
         assert_eq!(chain.attempt().phase(), Phase::Registering);
     }
+    assert!(!chain.keys.is_busy(chain.height), "nobody hurries for who is away");
     chain.register(2..3);
     assert_eq!(chain.attempt().phase(), Phase::Dealing);
 }
