@@ -17,6 +17,7 @@ mod brink;
 mod bundles;
 mod collusion;
 mod flood;
+mod forced;
 mod front_runner;
 mod history;
 mod impersonation;
@@ -154,6 +155,8 @@ impl Adversary {
 
 fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
     use blocks::{Forger, Forgery};
+    use forced::L1Forgery;
+    let l1 = |forgery| Box::new(Forger::new(Forgery::L1(forgery)));
     match behaviour {
         Behaviour::Silent => Box::new(silence::Silent),
         Behaviour::Partial => Box::new(silence::Partial),
@@ -177,6 +180,12 @@ fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
         Behaviour::EdgeTime => Box::new(Forger::new(Forgery::EdgeTime)),
         Behaviour::Disorder => Box::new(Forger::new(Forgery::Disorder)),
         Behaviour::Replay => Box::new(Forger::new(Forgery::Replay)),
+        Behaviour::OmitEntry => l1(L1Forgery::Omit),
+        Behaviour::InventEntry => l1(L1Forgery::Invent),
+        Behaviour::ReorderEntries => l1(L1Forgery::Reorder),
+        Behaviour::RepeatEntry => l1(L1Forgery::Repeat),
+        Behaviour::StaleOrigin => l1(L1Forgery::Stale),
+        Behaviour::OldOrigin => l1(L1Forgery::Return),
         Behaviour::FalseHistory => Box::new(history::FalseHistory),
         Behaviour::HiddenBlock => Box::new(blocks::Hidden),
         Behaviour::WithholdShares => Box::new(shares::Withhold),

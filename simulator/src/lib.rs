@@ -17,6 +17,7 @@ mod cpu;
 mod crypto;
 mod disk;
 mod keyring;
+mod l1;
 mod load;
 mod measure;
 mod network;
@@ -33,6 +34,7 @@ pub use builtin::{BUILTINS, Builtin, builtin};
 pub use clock::ClockModel;
 pub use cpu::cost_source;
 pub use crypto::Crypto;
+pub use l1::{L1Model, L1Outage};
 pub use load::{Earnings, MarketFigures, MarketModel};
 pub use measure::{
     ALL_REGIONS, Figures, HeightFigures, LatencyFigures, Level, NodeFigures, Traffic, Work,

@@ -4,13 +4,14 @@
 //! after a crash, what is on the disk; never a validator's state. It calls none of the code it judges.
 //!
 //! ```text
-//! sent, heard, told, handed in, on disk ─▶ votes · shares · chain · order · payers · inclusion ·
+//! sent, heard, told, handed in, on disk ─▶ votes · shares · chain · order · payers · inclusion · l1 ·
 //!                                         accountability ─▶ first violation; liveness ─▶ too late
 //! ```
 
 mod accountability;
 mod chain;
 mod inclusion;
+mod l1;
 mod liveness;
 mod order;
 mod payers;
@@ -23,7 +24,9 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use conclave_consensus::ConsensusMessage;
-use conclave_sequencer::{Event, KeyChange, Message, Peer, Penalty, SharingOffence, archive};
+use conclave_sequencer::{
+    Event, KeyChange, L1Block, Message, Peer, Penalty, SharingOffence, archive,
+};
 use conclave_types::{
     Batch, BlockId, BundleId, Digest, Epoch, Genesis, Gwei, Height, KeyId, PayerAddress,
     RevealedBlock, Time,
@@ -33,12 +36,12 @@ use sha3::{Digest as _, Keccak256};
 use crate::{disk::Disk, load::Handed, scenario::Loss};
 
 use self::{
-    accountability::Accountability, chain::Chain, inclusion::Inclusion, liveness::Liveness,
-    payers::Payers, shares::Shares, votes::Votes,
+    accountability::Accountability, chain::Chain, inclusion::Inclusion, l1::Queue,
+    liveness::Liveness, payers::Payers, shares::Shares, votes::Votes,
 };
 
 /// Every promise that an oracle watches over.
-pub(crate) const PROMISES: [&str; 17] = [
+pub(crate) const PROMISES: [&str; 19] = [
     AGREEMENT,
     BLIND,
     CONSISTENT,
@@ -55,6 +58,8 @@ pub(crate) const PROMISES: [&str; 17] = [
     FORGED,
     INCLUSION,
     DURABLE,
+    QUEUE,
+    CREDITED,
     RUNS,
 ];
 
@@ -74,6 +79,8 @@ const PAID: &str = "every bundle pays once";
 const FORGED: &str = "what nobody paid for is not included";
 const INCLUSION: &str = "no censorship for long";
 const DURABLE: &str = "durable before visible";
+const QUEUE: &str = "what L1 asks for is carried whole, in order and first";
+const CREDITED: &str = "every deposit is credited once";
 /// An honest validator stopped by itself, or grew without bound.
 pub(crate) const RUNS: &str = "an honest validator keeps running";
 
@@ -107,6 +114,7 @@ pub(crate) struct Oracle {
     liveness: Liveness,
     keys: BTreeMap<Height, Vec<KeyChange>>,
     epochs: BTreeMap<Epoch, (Height, KeyId)>,
+    queue: Queue,
     counters: BTreeMap<&'static str, u64>,
 }
 
@@ -129,6 +137,7 @@ impl Oracle {
             liveness: Liveness::default(),
             keys: BTreeMap::new(),
             epochs: BTreeMap::new(),
+            queue: Queue::new(genesis),
             counters: BTreeMap::new(),
             honest,
         }
@@ -164,7 +173,23 @@ impl Oracle {
     pub(crate) fn counters(&self) -> BTreeMap<&'static str, u64> {
         let mut counters = self.counters.clone();
         counters.insert("nobody_saw", self.chain.unseen());
+        counters.extend(self.queue.counters());
         counters
+    }
+
+    /// L1 has finalized another block.
+    pub(crate) fn l1_final(&mut self, block: &L1Block) {
+        self.queue.finalized(block);
+    }
+
+    /// The newest final L1 block.
+    pub(crate) fn l1_newest(&self) -> u64 {
+        self.queue.newest()
+    }
+
+    /// The L1 block up to which every honest validator has revealed what L1 asks for.
+    pub(crate) fn l1_revealed_by_all(&self) -> u64 {
+        self.queue.origin_at(self.revealed_by_all())
     }
 
     /// A user handed in a bundle.
@@ -209,7 +234,9 @@ impl Oracle {
             let Ok(Some(stored)) = archive::block(disk, height) else { continue };
             let round = stored.certificate.round.as_u32();
             let (header, ids) = (&stored.block.header, &stored.block.body.bundles);
-            self.payers.decided(header, &stored.block.body.l1_entries, ids)?;
+            let entries = &stored.block.body.l1_entries;
+            self.queue.decided(header, entries)?;
+            self.payers.decided(header, entries, ids)?;
             self.chain.builds_on(header)?;
             self.chain.decided(node, header.height, stored.block.id(), ids)?;
             self.inclusion.decided(header, ids, round, &self.payers)?;
@@ -334,6 +361,7 @@ impl Oracle {
         match event {
             Event::Decided { header, block, l1_entries, bundles, certificate } => {
                 self.trace_event(now, node, "decided", block.as_bytes());
+                self.queue.decided(header, l1_entries)?;
                 self.payers.decided(header, l1_entries, bundles)?;
                 self.chain.builds_on(header)?;
                 self.chain.decided(node, header.height, *block, bundles)?;
@@ -439,6 +467,7 @@ impl Oracle {
             let opened = u64::try_from(block.bundles.len()).unwrap_or(u64::MAX);
             *self.counters.entry("revealed_bundles").or_default() += opened;
             self.payers.opened(block)?;
+            self.queue.revealed(block)?;
             order::drawn(block, &self.payers)?;
         }
         self.chain.revealed(node, block, digest)?;

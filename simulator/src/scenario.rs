@@ -21,6 +21,7 @@ use crate::{
     clock::ClockModel,
     crypto::Crypto,
     keyring::KeyModel,
+    l1::L1Model,
     load::MarketModel,
     network::{NetworkModel, Partition},
     random::Random,
@@ -200,6 +201,18 @@ pub enum Behaviour {
     Replay,
     /// Proposes blocks on an L1 origin that nobody has seen.
     UnknownOrigin,
+    /// Proposes blocks without the first entry that L1 asks for.
+    OmitEntry,
+    /// Proposes blocks with a deposit that nobody has made.
+    InventEntry,
+    /// Proposes blocks with what L1 asks for in reverse.
+    ReorderEntries,
+    /// Proposes blocks with an entry of L1 that was carried before.
+    RepeatEntry,
+    /// Proposes blocks on its parent's L1 origin, whatever has become final.
+    StaleOrigin,
+    /// Proposes blocks on the L1 origin of the genesis.
+    OldOrigin,
     /// Announces proposals and never hands out their blocks.
     HiddenBlock,
     /// Leaves the first payer's bundles out of its blocks.
@@ -299,6 +312,8 @@ pub struct Scenario {
     pub full_disks: Vec<FullDisk>,
     /// What users trade, if they do: then a searcher tries to profit from it.
     pub market: Option<MarketModel>,
+    /// The L1 that validators follow, if there is one.
+    pub l1: Option<L1Model>,
     /// Links.
     pub network: NetworkModel,
     /// Partitions.
@@ -337,6 +352,7 @@ impl Default for Scenario {
             clocks: ClockModel::default(),
             full_disks: Vec::new(),
             market: None,
+            l1: None,
             network: NetworkModel::default(),
             partitions: Vec::new(),
             crashes: Vec::new(),
@@ -381,6 +397,11 @@ impl Scenario {
             full.from_ms = full.from_ms.saturating_add(shift);
             full.until_ms = full.until_ms.saturating_add(shift);
         }
+        for outage in self.l1.iter_mut().flat_map(|l1| &mut l1.outages) {
+            let shift = random.below(std::mem::take(&mut outage.spread_ms).saturating_add(1));
+            outage.from_ms = outage.from_ms.saturating_add(shift);
+            outage.until_ms = outage.until_ms.saturating_add(shift);
+        }
         self.draw_chaos(&mut random);
         self.chaos = Chaos::default();
         self
@@ -396,6 +417,7 @@ impl Scenario {
         let disks = self.full_disks.iter().map(|full| full.until_ms);
         let churn = self.network.churn.iter().map(|churn| churn.until_ms);
         let partitions = self.partitions.iter().map(|partition| partition.until_ms);
-        crashes.chain(partitions).chain(disks).chain(churn).max().unwrap_or(0)
+        let outages = self.l1.iter().flat_map(|l1| &l1.outages).map(|outage| outage.until_ms);
+        crashes.chain(partitions).chain(disks).chain(churn).chain(outages).max().unwrap_or(0)
     }
 }

@@ -5,6 +5,7 @@
 mod build;
 mod faults;
 mod guard;
+mod l1;
 mod node;
 mod queue;
 mod shell;
@@ -30,6 +31,7 @@ use self::{
 use crate::{
     crypto::{Judge, Workshop},
     keyring::Keyring,
+    l1::L1,
     load::{Load, MarketFigures},
     measure::{Figures, Measure},
     network::Network,
@@ -75,6 +77,14 @@ enum Happening {
     Restart,
     Load,
     Spam,
+    /// L1 has another block.
+    L1Block,
+    /// A validator hears how far L1 is final.
+    L1Heard {
+        newest: u64,
+    },
+    /// A validator looks for what its core has not seen of L1.
+    L1Feed,
     Healed,
 }
 
@@ -128,6 +138,9 @@ pub struct World {
     outstanding: BTreeMap<BundleId, (Time, EncryptedBundle)>,
     /// By when everyone must have revealed what, after the last fault.
     heal: Option<(Time, Height)>,
+    /// Which L1 block they must have got to by then.
+    heal_origin: u64,
+    l1: Option<L1>,
     random: Random,
     seed: u64,
     oracle: Oracle,
@@ -194,6 +207,9 @@ impl World {
         if self.scenario.spam_per_s > 0 {
             self.schedule(at(200), 0, Happening::Spam);
         }
+        if let Some(l1) = &self.scenario.l1 {
+            self.schedule(at(l1.block_ms), 0, Happening::L1Block);
+        }
     }
 
     /// Runs until every honest validator has revealed the wanted heights and has got over every fault, a
@@ -246,7 +262,8 @@ impl World {
     }
 
     fn lags(&self, least: Height) -> bool {
-        self.oracle.revealed_by_all() < least
+        let lacks_l1 = self.oracle.l1_revealed_by_all() < self.heal_origin;
+        lacks_l1 || self.oracle.revealed_by_all() < least
     }
 
     fn is_done(&self) -> bool {
@@ -290,6 +307,7 @@ impl World {
         counters.insert("inbox_drops", self.inbox_drops);
         counters.insert("pipe_waits", self.pipe_waits);
         counters.insert("queue_drops", self.measure.dropped_messages());
+        counters.insert("l1_reorgs", self.l1.as_ref().map_or(0, L1::reorgs));
         counters.insert("regions", self.network.region_count());
         counters.insert("sessions_lost", self.sessions_lost);
         let skews = self.nodes.iter().map(|node| node.clock.skew_us());
@@ -361,9 +379,13 @@ impl World {
             Happening::Restart => self.restart(node),
             Happening::Load => self.users(),
             Happening::Spam => self.spammers(),
+            Happening::L1Block => self.l1_block(),
+            Happening::L1Heard { newest } => self.l1_heard(node, newest),
+            Happening::L1Feed => self.feed_l1(node),
             Happening::Healed => {
                 let by = self.now.after(Duration::from_millis(self.scenario.heal_ms));
                 self.heal = Some((by, self.oracle.decided_by_any().next()));
+                self.heal_origin = self.oracle.l1_newest();
                 if self.scenario.network.is_calm() {
                     self.oracle.healed();
                 }

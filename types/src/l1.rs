@@ -269,8 +269,8 @@ mod tests {
         let block = |index, least, most, found| L1EntryError::Block { index, least, most, found };
         let [a, b, c] = good;
         let cases = [
-            (vec![b.clone(), a.clone()], index(3, 4)),
-            (vec![a.clone(), c.clone()], index(4, 5)),
+            (vec![b, a.clone()], index(3, 4)),
+            (vec![a.clone(), c], index(4, 5)),
             (vec![a.clone(), a], index(4, 3)),
             (vec![forced(3, 9, 1)], block(3, 10, 12, 9)),
             (vec![forced(3, 13, 1)], block(3, 10, 12, 13)),

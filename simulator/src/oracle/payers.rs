@@ -1,7 +1,7 @@
 //! What users handed in and what became of it: nonces without a gap, every fee once, nothing that
 //! nobody paid for, and inside what was sealed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use conclave_types::{
     BlockHeader, BundleId, Digest, FeeParams, Genesis, Gwei, Height, L1Content, L1Entry, Outcome,
@@ -9,7 +9,7 @@ use conclave_types::{
 };
 use sha3::{Digest as _, Keccak256};
 
-use super::{Check, DETERMINISM, FORGED, PAID, WHOLE, ensure};
+use super::{CREDITED, Check, DETERMINISM, FORGED, PAID, WHOLE, ensure};
 use crate::load::{Handed, Standing};
 
 /// A bundle as its user knows it.
@@ -190,7 +190,8 @@ impl Payers {
     }
 
     pub(super) fn all(&self) -> Vec<PayerAddress> {
-        self.funds.keys().copied().collect()
+        let given = self.deposits.iter().map(|(_, payer, _)| *payer);
+        self.funds.keys().copied().chain(given).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Balances are the genesis's and the deposits less one fee for each bundle, up to a height.
@@ -208,7 +209,9 @@ impl Payers {
         let given = self.deposits.iter().filter(|(height, to, _)| *height <= at && to == payer);
         let funds = given.fold(funds, |sum, (_, _, amount)| sum.saturating_add(*amount));
         let expected = Gwei::new(funds.saturating_sub(paid));
-        ensure(expected == found, PAID, || {
+        let has_deposits = self.deposits.iter().any(|(_, to, _)| to == payer);
+        let promise = if has_deposits { CREDITED } else { PAID };
+        ensure(expected == found, promise, || {
             format!("validator {node}, height {at}: payer {payer} has {found}, expected {expected}")
         })
     }

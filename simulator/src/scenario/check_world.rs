@@ -28,6 +28,11 @@ const BLOCK_BYTES_MIN: u32 = 131_088;
 /// The most that any genesis allows.
 const BLOCK_BYTES_MAX: u32 = 8 << 20;
 
+/// More blocks than that are hours, even where they come every second.
+const L1_FINALITY_MAX: u64 = 1_024;
+/// What one L1 block can add of either kind.
+const L1_ENTRIES_MAX: u64 = 255;
+
 /// A rule that is broken: which entry, what was expected and found, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct WorldFault {
@@ -61,6 +66,7 @@ impl Scenario {
         self.check_machines()?;
         self.check_sizes()?;
         self.check_full_disks()?;
+        self.check_l1()?;
         self.check_tails()?;
         self.check_crypto()
     }
@@ -189,6 +195,44 @@ impl Scenario {
         Ok(())
     }
 
+    fn check_l1(&self) -> Checked {
+        let Some(l1) = &self.l1 else { return Ok(()) };
+        let remedy = "L1 has a block every so many milliseconds";
+        within("l1.block_ms", l1.block_ms, 1, self.limit_ms, remedy)?;
+        let remedy = "a block is final when so many are on top of it";
+        within("l1.finality_blocks", l1.finality_blocks, 1, L1_FINALITY_MAX, remedy)?;
+        let remedy = "leave some blocks where they are";
+        within("l1.reorg_permille", l1.reorg_permille, 0, 999, remedy)?;
+        let remedy = "whoever never hears of L1 has an outage";
+        within("l1.lag_ms", l1.lag_ms, 0, self.limit_ms, remedy)?;
+        let remedy = "the contract counts them in a byte";
+        within("l1.forced_max", l1.forced_max, 0, L1_ENTRIES_MAX, remedy)?;
+        within("l1.deposits_max", l1.deposits_max, 0, L1_ENTRIES_MAX, remedy)?;
+        for (index, outage) in l1.outages.iter().enumerate() {
+            let path = format!("l1.outages.{index}");
+            let stranger = outage.validators.iter().find(|v| **v >= self.validators);
+            ensure(stranger.is_none(), &path, || {
+                let (last, found) = (self.validators.saturating_sub(1), stranger);
+                let found = found.copied().unwrap_or_default();
+                let expected = format!("expected validators from 0 to {last}, found {found}");
+                (expected, "choose some that there are, or none for all".into())
+            })?;
+            ensure(outage.from_ms < outage.until_ms, &path, || {
+                let (from, until) = (outage.from_ms, outage.until_ms);
+                let expected = format!("expected from_ms < until_ms, found {from} and {until}");
+                (expected, "let L1 be reached again after it was not".into())
+            })?;
+            let end = outage.until_ms.saturating_add(outage.spread_ms);
+            ensure(end < self.limit_ms, &path, || {
+                let limit = self.limit_ms;
+                let expected =
+                    format!("expected L1 to be reached before limit_ms = {limit}, found {end}");
+                (expected, "raise limit_ms, or let it end earlier".into())
+            })?;
+        }
+        Ok(())
+    }
+
     fn check_tails(&self) -> Checked {
         for (index, crash) in self.crashes.iter().enumerate() {
             ensure(!crash.unseen || crash.tail.is_none(), &format!("crashes.{index}"), || {
@@ -230,6 +274,7 @@ mod tests {
         let full = "[[full_disks]]\nvalidator = 1\nfrom_ms = 1\nuntil_ms = 9\n";
         let crash = "[[crashes]]\nvalidator = 1\nat_ms = 1\nuntil_ms = 9\n";
         let churn = "[network.churn]\nperiod_ms = 10\n";
+        let outage = "[[l1.outages]]\nfrom_ms = 1\nuntil_ms = 9\n";
         let rows: Vec<(String, &str, &str)> = vec![
             ("network.regions = [\"atlantis\"]".into(), "atlantis\" is no region", "choose from"),
             (
@@ -261,6 +306,15 @@ mod tests {
             ("machine.disk_mb_per_s = 0".into(), "expected disk_mb_per_s from 1", "megabytes"),
             ("bundle_bytes = 130001".into(), "from 0 to 130000, found 130001", "holds no more"),
             ("block_bytes_max = 1000".into(), "expected block_bytes_max from", "largest bundle"),
+            ("l1.block_ms = 0".into(), "expected block_ms from 1", "every so many"),
+            ("l1.finality_blocks = 0".into(), "expected finality_blocks from 1", "on top"),
+            ("l1.reorg_permille = 1000".into(), "from 0 to 999, found 1000", "leave some"),
+            ("l1.lag_ms = 120001".into(), "expected lag_ms", "has an outage"),
+            ("l1.forced_max = 256".into(), "from 0 to 255, found 256", "in a byte"),
+            ("l1.deposits_max = 256".into(), "expected deposits_max", "in a byte"),
+            (format!("{outage}validators = [4]"), "from 0 to 3, found 4", "none for all"),
+            (outage.replace('9', "1"), "expected from_ms < until_ms", "reached again"),
+            (outage.replace('9', "120000"), "before limit_ms = 120000", "raise limit_ms"),
             (full.replace("= 1\nf", "= 4\nf"), "expected a validator from 0 to 3", "there is"),
             (full.replace('9', "1"), "expected from_ms < until_ms, found 1 and 1", "room again"),
             (full.replace('9', "120000"), "before limit_ms = 120000", "raise limit_ms"),

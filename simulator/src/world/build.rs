@@ -13,11 +13,7 @@ use conclave_types::{
 };
 use ed25519_dalek::SigningKey;
 
-use super::{
-    BEGIN, Stop, World,
-    node::{Inbox, Node},
-    queue::Queue,
-};
+use super::{BEGIN, Stop, World, node::Node, queue::Queue};
 use crate::{
     adversary::{Adversary, Means},
     clock::Clock,
@@ -25,13 +21,14 @@ use crate::{
     crypto::{Crypto, Judge, Workshop},
     disk::{Disk, Shelf},
     keyring::Keyring,
+    l1::L1,
     load::Load,
     measure::Measure,
     network::Network,
     oracle::Oracle,
     random::Random,
     report::Timeline,
-    scenario::{Loss, Scenario},
+    scenario::Scenario,
 };
 
 /// The rollups of every world.
@@ -58,27 +55,18 @@ impl World {
         let mut clocks = Random::new(seed, 5);
         let nodes: Vec<Node> = (0_u16..)
             .zip(identities)
-            .map(|(index, identity)| Node {
-                disk: Disk::new_validator().sharing(shelf.clone()),
-                core: None,
-                adversary: scenario.byzantine.iter().find(|b| b.validator == index).map(|b| {
+            .map(|(index, identity)| {
+                let liar = scenario.byzantine.iter().find(|b| b.validator == index);
+                let adversary = liar.map(|b| {
                     let dice = Random::new(seed, 1_000_u64.saturating_add(u64::from(index)));
                     let means = Means::new(index, &genesis, &identity, keyring.clone(), dice);
                     let means = means.against(load.first_payer()).with(scenario.colluders());
                     Adversary::new(&b.behaviours, b.masked, means)
-                }),
-                identity,
-                life: 0,
-                tick_at: None,
-                ticks: 0,
-                inbox: Inbox::default(),
-                turn: None,
-                pool: Pool::new(scenario.machine.cores),
-                clock: Clock::draw(&scenario.clocks, BEGIN, &mut clocks),
-                pipes: network.pipes(),
-                pipe_at: [(None, 0), (None, 0)],
-                dying: false,
-                loss: Loss::Nothing,
+                });
+                let disk = Disk::new_validator().sharing(shelf.clone());
+                let clock = Clock::draw(&scenario.clocks, BEGIN, &mut clocks);
+                let pool = Pool::new(scenario.machine.cores);
+                Node::new(identity, adversary, disk, pool, clock, network.pipes())
             })
             .collect();
         let regions = (0..validators).map(|index| network.region(index).to_owned());
@@ -87,6 +75,10 @@ impl World {
         let workshop = Workshop::new(scenario.crypto);
         let honest = (0_u16..).zip(&nodes).filter(|(_, node)| node.is_honest());
         let honest = honest.map(|(index, _)| index).collect();
+        let l1 = scenario
+            .l1
+            .clone()
+            .map(|model| L1::new(model, ROLLUPS.to_vec(), load.first_payer(), validators, seed));
         let mut world = Self {
             oracle: Oracle::new(&genesis, packing.secrecy(), honest),
             timeline: Timeline::new(&scenario, seed),
@@ -100,6 +92,8 @@ impl World {
             load,
             outstanding: BTreeMap::new(),
             heal: None,
+            heal_origin: 0,
+            l1,
             random,
             seed,
             measure,

@@ -92,6 +92,7 @@ impl World {
                 self.oracle.recovers(self.now, node, &state.disk, state.loss);
                 state.core = Some(core);
                 self.take_turn(node, ready, Duration::ZERO);
+                self.schedule(self.now, node, Happening::L1Feed);
                 for other in (0..self.scenario.validators).filter(|other| *other != node) {
                     self.tell(other, News::PeerUp(node));
                     self.tell(node, News::PeerUp(other));

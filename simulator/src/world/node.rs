@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use conclave_sequencer::{Identity, Input, JobNumber, JobOutput, Message, Ready};
+use conclave_sequencer::{Identity, Input, JobNumber, JobOutput, L1Block, Message, Ready};
 use conclave_types::{EncryptedBundle, Time};
 
 use crate::{
@@ -45,6 +45,7 @@ pub(super) enum News {
     /// A peer cannot be reached any more.
     PeerDown(u16),
     Job(JobNumber, Box<JobOutput>),
+    L1(Box<L1Block>),
     Submit(Box<EncryptedBundle>),
     Message(Packet),
 }
@@ -69,6 +70,7 @@ impl Inbox {
             News::Job(job, output) => {
                 self.control.push_back(Input::JobDone { job, output: *output });
             }
+            News::L1(block) => self.control.push_back(Input::L1(*block)),
             News::Submit(bundle) => self.public.push_back(bundle),
             News::Message(packet) => {
                 let bulk = packet.message.is_bulk();
@@ -141,9 +143,40 @@ pub(super) struct Node {
     pub(super) dying: bool,
     /// What its last crash took.
     pub(super) loss: Loss,
+    /// Number of the newest final L1 block that its provider has told it of.
+    pub(super) l1_newest: u64,
 }
 
 impl Node {
+    /// A validator that has not been started.
+    pub(super) fn new(
+        identity: Identity,
+        adversary: Option<Adversary>,
+        disk: Disk,
+        pool: Pool,
+        clock: Clock,
+        pipes: [Option<Pipe<Packet>>; 2],
+    ) -> Self {
+        Self {
+            disk,
+            core: None,
+            identity,
+            adversary,
+            life: 0,
+            tick_at: None,
+            ticks: 0,
+            inbox: Inbox::default(),
+            turn: None,
+            pool,
+            clock,
+            pipes,
+            pipe_at: [(None, 0), (None, 0)],
+            dying: false,
+            loss: Loss::Nothing,
+            l1_newest: 0,
+        }
+    }
+
     /// Whether the oracles take it for honest.
     pub(super) fn is_honest(&self) -> bool {
         self.adversary.as_ref().is_none_or(Adversary::is_masked)

@@ -58,6 +58,18 @@ sweeps! {
 scenarios! {
     happy_4 "happy-4" 0..3;
     happy_16 "happy-16" 0..1;
+    l1_happy "l1-happy" 0..3;
+    l1_reorgs "l1-reorgs" 0..3;
+    l1_outage "l1-outage" 0..3;
+    l1_crashes "l1-crashes" 0..3;
+    forced_through_censors "forced-through-censors" 0..3;
+    entry_omitted "entry-omitted" 0..3;
+    entry_invented "entry-invented" 0..3;
+    entries_reordered "entries-reordered" 0..3;
+    entry_repeated "entry-repeated" 0..3;
+    stale_origin "stale-origin" 0..3;
+    old_origin "old-origin" 0..3;
+    one_sided_origin "one-sided-origin" 0..3;
     happy_100_slow "happy-100" 0..1;
     idle "idle" 0..1;
     loss "loss" 0..1;
