@@ -34,6 +34,7 @@ pub const BUILTINS: &[Builtin] = &[
     built_in!("happy-4"),
     built_in!("happy-16"),
     built_in!("happy-100"),
+    built_in!("devnet"),
     built_in!("idle"),
     built_in!("loss"),
     built_in!("heavy-loss"),

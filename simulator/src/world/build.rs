@@ -17,6 +17,7 @@ use super::{
     BEGIN, Stop, World,
     node::{Inbox, Node},
     queue::Queue,
+    work::{Shared, Threads},
 };
 use crate::{
     adversary::{Adversary, Means},
@@ -69,6 +70,7 @@ impl World {
                 inbox: Inbox::default(),
                 turn: None,
                 pool: Pool::new(scenario.machine.cores),
+                threads: Threads::default(),
                 clock: Clock::draw(&scenario.clocks, BEGIN, &mut clocks),
                 pipes: network.pipes(),
                 pipe_at: [(None, 0), (None, 0)],
@@ -80,11 +82,10 @@ impl World {
         let measure = Measure::new(BEGIN, regions.collect());
         let judge = Arc::new(Judge::new(scenario.crypto != Crypto::Real));
         let workshop = Workshop::new(scenario.crypto);
-        let honest = (0_u16..).zip(&nodes).filter(|(_, node)| node.is_honest());
-        let honest = honest.map(|(index, _)| index).collect();
-        let oracle = Oracle::new(&genesis, key.packing().secrecy(), honest);
+        let oracle = Oracle::new(&genesis, key.packing().secrecy(), honest(&nodes));
         let mut world = Self {
             timeline: Timeline::new(&scenario, seed),
+            shared: Shared::new(&scenario.machine),
             scenario,
             genesis: Arc::new(genesis),
             key,
@@ -112,6 +113,11 @@ impl World {
         world.prepare();
         Some(world)
     }
+}
+
+fn honest(nodes: &[Node]) -> BTreeSet<u16> {
+    let honest = (0_u16..).zip(nodes).filter(|(_, node)| node.is_honest());
+    honest.map(|(index, _)| index).collect()
 }
 
 fn genesis(

@@ -53,7 +53,6 @@ impl World {
         state.core = None;
         state.turn = None;
         state.inbox = super::node::Inbox::default();
-        state.pool.reset();
         state.dying = false;
         state.life = state.life.saturating_add(1);
         state.tick_at = None;
@@ -65,6 +64,7 @@ impl World {
         let (seed, life) = (self.seed, u64::from(state.life));
         let mut random = Random::new(seed, 10_000_u64.saturating_add(u64::from(node)) ^ life << 32);
         state.disk.lose(state.loss, &mut random);
+        self.stop_working(node);
         self.oracle.crashed(node);
         for other in (0..self.scenario.validators).filter(|other| *other != node) {
             self.tell(other, News::PeerDown(node));

@@ -1,14 +1,12 @@
 //! What a shell does with the effects of a core: sends, runs jobs, serves history, tells the oracles.
 
-use std::time::Duration;
-
 use conclave_sequencer::{
-    Effects, Event, Job, Message, Peer, Table,
+    Effects, Event, Message, Peer, Table,
     archive::{self, ArchiveRequest},
 };
 
 use super::{BEGIN, Happening, World, node::Node};
-use crate::{adversary::Letter, cpu};
+use crate::adversary::Letter;
 
 /// Bundles that an honest validator's pool may hold, whatever is thrown at it.
 const POOL_MAX: usize = 16_384;
@@ -18,7 +16,7 @@ const LOG_ROWS_EACH: usize = 150;
 
 impl World {
     pub(super) fn carry_out(&mut self, node: u16, effects: Effects) {
-        let Effects { send, broadcast, jobs, serve, answers: _, events, penalties, halt } = effects;
+        let Effects { send, broadcast, jobs, serve, answers, events, penalties, halt } = effects;
         self.progressed |= !events.is_empty();
         for event in events {
             self.oracle.event(self.now, node, &event);
@@ -26,6 +24,11 @@ impl World {
             self.timeline.event(BEGIN, self.now, node, &event);
             if let Event::Revealed { block, .. } = &event {
                 self.load.revealed(block);
+            }
+        }
+        for (_, receipt) in answers {
+            if let Ok(receipt) = receipt {
+                self.measure.acknowledged(self.now, node, &receipt.bundle);
             }
         }
         if let Some(why) = halt {
@@ -46,20 +49,6 @@ impl World {
         for job in jobs {
             self.start_job(node, job);
         }
-    }
-
-    fn start_job(&mut self, node: u16, job: Job) {
-        let kind = job.kind();
-        let cost = if self.scenario.machine.costs {
-            cpu::job_cost(&job, self.scenario.validators)
-        } else {
-            Duration::ZERO
-        };
-        let Some(state) = self.nodes.get_mut(usize::from(node)) else { return };
-        let (waits, done) = state.pool.take(self.now, cost);
-        self.measure.worked(node, kind, cost, waits);
-        let output = self.workshop.run(job);
-        self.schedule(done, node, Happening::Job(Box::new(output)));
     }
 
     /// Whether what a validator holds is bounded.

@@ -59,6 +59,7 @@ scenarios! {
     happy_4 "happy-4" 0..3;
     happy_16 "happy-16" 0..1;
     happy_100_slow "happy-100" 0..1;
+    devnet "devnet" 0..1;
     idle "idle" 0..1;
     loss "loss" 0..1;
     heavy_loss "heavy-loss" 0..1;
