@@ -15,6 +15,7 @@ mod amnesia;
 mod blocks;
 mod brink;
 mod bundles;
+mod certificates;
 mod collusion;
 mod flood;
 mod front_runner;
@@ -147,6 +148,8 @@ fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
         Behaviour::Equivocate => Box::new(votes::Equivocate),
         Behaviour::Parrot => Box::new(votes::Parrot),
         Behaviour::EquivocateLate => Box::new(votes::EquivocateLate),
+        Behaviour::TwinProposals => Box::new(votes::TwinProposals),
+        Behaviour::FalseCertificates => Box::new(certificates::FalseCertificates::default()),
         Behaviour::Twins => Box::new(twins::Twins::default()),
         Behaviour::TwinBlocks => Box::new(Forger::new(Forgery::Twin)),
         Behaviour::WrongLedger => Box::new(Forger::new(Forgery::WrongLedger)),
@@ -159,6 +162,7 @@ fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
         Behaviour::EdgeTime => Box::new(Forger::new(Forgery::EdgeTime)),
         Behaviour::Disorder => Box::new(Forger::new(Forgery::Disorder)),
         Behaviour::Replay => Box::new(Forger::new(Forgery::Replay)),
+        Behaviour::TwinBundles => Box::new(Forger::new(Forgery::TwinBundles)),
         Behaviour::FalseHistory => Box::new(history::FalseHistory),
         Behaviour::HiddenBlock => Box::new(blocks::Hidden),
         Behaviour::WithholdShares => Box::new(shares::Withhold),

@@ -260,7 +260,7 @@ mod tests {
         adjust(&mut scenario, &wanted, &found);
         let (machine, network) = (&scenario.machine, &scenario.network);
         let moved = [machine.work_permille, machine.background_permille, machine.fsync_us];
-        assert_eq!(moved, [900, 75, 1_075]);
+        assert_eq!(moved, [750, 75, 1_075]);
         assert_eq!([network.user_us, network.jitter_us], [50, 1_200]);
         scenario.network.user_us = 100;
         adjust(&mut scenario, &wanted, &found);

@@ -152,6 +152,10 @@ pub enum Behaviour {
     Parrot,
     /// Runs on two machines with one key.
     Twins,
+    /// Signs two proposals for each of its rounds and shows everyone both.
+    TwinProposals,
+    /// Makes up certificates: of prevotes for its blocks, and of votes in the next round.
+    FalseCertificates,
     /// Proposes two blocks in each of its rounds and shows them to different halves.
     TwinBlocks,
     /// Proposes blocks that name another ledger digest.
@@ -168,6 +172,8 @@ pub enum Behaviour {
     Disorder,
     /// Proposes blocks with a bundle of an earlier block in them.
     Replay,
+    /// Proposes blocks with one of their bundles in them twice.
+    TwinBundles,
     /// Proposes blocks on an L1 origin that nobody has seen.
     UnknownOrigin,
     /// Announces proposals and never hands out their blocks.

@@ -33,6 +33,8 @@ pub(super) enum Forgery {
     Disorder,
     /// A bundle of an earlier block once more.
     Replay,
+    /// A bundle of the block itself once more.
+    TwinBundles,
 }
 
 /// A little more than half a second, by which a block's time may be ahead of a clock: on its way, a block
@@ -90,6 +92,10 @@ fn change(forgery: Forgery, means: &Means, block: &mut Block) {
         Forgery::Replay => {
             let here = &mut block.body.bundles;
             here.extend(means.decided_bundle().filter(|id| !here.contains(id)));
+        }
+        Forgery::TwinBundles => {
+            let first = block.body.bundles.first().copied();
+            block.body.bundles.extend(first);
         }
         Forgery::UnknownBundle => block.body.bundles.push(BundleId::new([8; 32])),
         Forgery::Censor => {

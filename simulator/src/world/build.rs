@@ -83,6 +83,7 @@ impl World {
         let judge = Arc::new(Judge::new(scenario.crypto != Crypto::Real));
         let workshop = Workshop::new(scenario.crypto);
         let oracle = Oracle::new(&genesis, key.packing().secrecy(), honest(&nodes));
+        let oracle = oracle.with_clocks(scenario.clocks.wrong_max(scenario.limit_ms));
         let mut world = Self {
             timeline: Timeline::new(&scenario, seed),
             shared: Shared::new(&scenario.machine),

@@ -75,7 +75,7 @@ impl World {
     /// Everyone else gets the same message, kept once.
     fn broadcast(&mut self, from: u16, message: Message) {
         let is_honest = |node: &Node| node.adversary.is_none();
-        let others = (0..self.scenario.validators).filter(|to| *to != from);
+        let others: Vec<u16> = (0..self.scenario.validators).filter(|to| *to != from).collect();
         if !self.nodes.get(usize::from(from)).is_some_and(is_honest) {
             for to in others {
                 self.transmit(from, to, message.clone());
@@ -83,9 +83,7 @@ impl World {
             return;
         }
         let first = Self::packet(from, from, message);
-        for to in others {
-            self.oracle.sent(self.now, from, to, &first.message);
-        }
+        self.oracle.sent(self.now, from, &others, &first.message);
         self.post_to_all(&first);
     }
 
@@ -105,7 +103,7 @@ impl World {
         for Letter { to, message, delay } in letters {
             self.oracle.shown(self.now, &message);
             if seen {
-                self.oracle.sent(self.now, from, to, &message);
+                self.oracle.sent(self.now, from, &[to], &message);
             }
             let packet = Self::packet(from, to, message);
             if delay.is_zero() {
