@@ -83,10 +83,10 @@ impl World {
         let judge = Arc::new(Judge::new(scenario.crypto != Crypto::Real));
         let workshop = Workshop::new(scenario.crypto);
         let oracle = Oracle::new(&genesis, key.packing().secrecy(), honest(&nodes));
-        let oracle = oracle.with_clocks(scenario.clocks.wrong_max(scenario.limit_ms));
         let mut world = Self {
             timeline: Timeline::new(&scenario, seed),
             shared: Shared::new(&scenario.machine),
+            oracle: oracle.with_clocks(scenario.clocks.wrong_max(scenario.limit_ms)),
             scenario,
             genesis: Arc::new(genesis),
             key,
@@ -99,7 +99,6 @@ impl World {
             heal: None,
             random,
             seed,
-            oracle,
             measure,
             judge,
             workshop,

@@ -83,6 +83,7 @@ impl World {
             return;
         }
         let first = Self::packet(from, from, message);
+        self.oracle.shown(self.now, &first.message);
         self.oracle.sent(self.now, from, &others, &first.message);
         self.post_to_all(&first);
     }

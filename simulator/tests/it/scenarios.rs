@@ -27,6 +27,13 @@ macro_rules! scenarios {
     };
 }
 
+#[test]
+fn a_block_is_held_back_by_those_only_who_had_waited_when_it_was_first_shown() {
+    // A broadcast shows a block too. The oracle took it for shown when somebody asked for it, seconds later.
+    holds("delay", 5_003..5_005);
+    holds("crash-locked", 5_001..5_002);
+}
+
 /// A height of these takes seconds; `conclave-sim sweep` runs all fifty.
 fn begins(name: &str, heights: u64) {
     let scenario = Scenario { heights, ..builtin(name).unwrap().scenario().unwrap() };
