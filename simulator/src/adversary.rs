@@ -15,6 +15,7 @@ mod amnesia;
 mod blocks;
 mod brink;
 mod bundles;
+mod certificates;
 mod collusion;
 mod flood;
 mod forced;
@@ -168,6 +169,8 @@ fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
         Behaviour::Equivocate => Box::new(votes::Equivocate),
         Behaviour::Parrot => Box::new(votes::Parrot),
         Behaviour::EquivocateLate => Box::new(votes::EquivocateLate),
+        Behaviour::TwinProposals => Box::new(votes::TwinProposals),
+        Behaviour::FalseCertificates => Box::new(certificates::FalseCertificates::default()),
         Behaviour::Twins => Box::new(twins::Twins::default()),
         Behaviour::TwinBlocks => Box::new(Forger::new(Forgery::Twin)),
         Behaviour::WrongLedger => Box::new(Forger::new(Forgery::WrongLedger)),
@@ -186,6 +189,7 @@ fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
         Behaviour::RepeatEntry => l1(L1Forgery::Repeat),
         Behaviour::StaleOrigin => l1(L1Forgery::Stale),
         Behaviour::OldOrigin => l1(L1Forgery::Return),
+        Behaviour::TwinBundles => Box::new(Forger::new(Forgery::TwinBundles)),
         Behaviour::FalseHistory => Box::new(history::FalseHistory),
         Behaviour::HiddenBlock => Box::new(blocks::Hidden),
         Behaviour::WithholdShares => Box::new(shares::Withhold),

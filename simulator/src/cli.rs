@@ -1,6 +1,7 @@
 //! The command line.
 
 mod bench;
+mod calibrate;
 mod list;
 mod output;
 mod replay;
@@ -62,6 +63,9 @@ enum Command {
     /// Measure how fast the simulator is on this machine, and throughput against latency.
     #[command(after_help = help(bench::EXAMPLES))]
     Bench(bench::Bench),
+    /// Fit the simulated machine to a measured devnet, and compare what it then predicts.
+    #[command(after_help = help(calibrate::EXAMPLES))]
+    Calibrate(calibrate::Calibrate),
 }
 
 fn help(examples: &str) -> String {
@@ -130,6 +134,7 @@ pub(crate) fn main(cli: &Cli) -> ExitCode {
         Command::List(list) => list.execute(),
         Command::Replay(replay) => replay.execute(),
         Command::Bench(bench) => bench.execute(),
+        Command::Calibrate(calibrate) => calibrate.execute(),
     };
     match result {
         Ok(code) => ExitCode::from(code),

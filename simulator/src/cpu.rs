@@ -5,11 +5,15 @@
 //! Between two measured sizes the cost is interpolated, beyond the largest it grows as between the
 //! last two.
 
+mod processor;
+
 use std::{sync::OnceLock, time::Duration};
 
 use conclave_sequencer::Job;
 use conclave_types::Time;
 use serde::Deserialize;
+
+pub(crate) use processor::Processor;
 
 const TABLE: &str = include_str!("../data/costs.toml");
 

@@ -12,6 +12,7 @@
 
 mod adversary;
 mod builtin;
+mod calibrate;
 mod clock;
 mod cpu;
 mod crypto;
@@ -31,6 +32,9 @@ mod tape;
 mod world;
 
 pub use builtin::{BUILTINS, Builtin, builtin};
+pub use calibrate::{
+    BenchError, BenchRun, Calibration, CalibrationError, Comparison, PointFigures, calibrate,
+};
 pub use clock::ClockModel;
 pub use cpu::cost_source;
 pub use crypto::Crypto;

@@ -21,7 +21,10 @@ mod votes;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use conclave_consensus::ConsensusMessage;
 use conclave_sequencer::{
@@ -41,11 +44,12 @@ use self::{
 };
 
 /// Every promise that an oracle watches over.
-pub(crate) const PROMISES: [&str; 19] = [
+pub(crate) const PROMISES: [&str; 21] = [
     AGREEMENT,
     BLIND,
     CONSISTENT,
     LOCKED,
+    POLKA,
     BLAMED,
     SLASHED,
     ACCOUNTABLE,
@@ -57,6 +61,7 @@ pub(crate) const PROMISES: [&str; 19] = [
     PAID,
     FORGED,
     INCLUSION,
+    TIMELY,
     DURABLE,
     QUEUE,
     CREDITED,
@@ -67,6 +72,7 @@ const AGREEMENT: &str = "agreement";
 const BLIND: &str = "blind ordering";
 const CONSISTENT: &str = "an honest validator never contradicts itself";
 const LOCKED: &str = "an honest validator keeps its lock";
+const POLKA: &str = "an honest validator precommits what a quorum has prevoted";
 const BLAMED: &str = "nobody honest is blamed";
 const SLASHED: &str = "nobody honest can be slashed";
 const ACCOUNTABLE: &str = "whoever contradicts itself can be convicted";
@@ -78,6 +84,7 @@ const WHOLE: &str = "all or nothing";
 const PAID: &str = "every bundle pays once";
 const FORGED: &str = "what nobody paid for is not included";
 const INCLUSION: &str = "no censorship for long";
+const TIMELY: &str = "no block is from the future";
 const DURABLE: &str = "durable before visible";
 const QUEUE: &str = "what L1 asks for is carried whole, in order and first";
 const CREDITED: &str = "every deposit is credited once";
@@ -116,6 +123,8 @@ pub(crate) struct Oracle {
     epochs: BTreeMap<Epoch, (Height, KeyId)>,
     queue: Queue,
     counters: BTreeMap<&'static str, u64>,
+    /// How far a block's time may be ahead of the time.
+    ahead_max: Duration,
 }
 
 impl Oracle {
@@ -139,8 +148,16 @@ impl Oracle {
             epochs: BTreeMap::new(),
             queue: Queue::new(genesis),
             counters: BTreeMap::new(),
+            ahead_max: Duration::from_millis(genesis.params.timing.clock_drift_max_ms),
             honest,
         }
+    }
+
+    /// For a world in which clocks are wrong by up to this much.
+    #[must_use]
+    pub(crate) fn with_clocks(mut self, wrong: Duration) -> Self {
+        self.ahead_max = self.ahead_max.saturating_add(wrong);
+        self
     }
 
     /// The first promise that was broken.
@@ -281,10 +298,12 @@ impl Oracle {
         }
     }
 
-    /// An honest validator sends a message.
+    /// An honest validator sends a message to some others. What it promises by that it promises once.
     #[expect(clippy::wildcard_enum_match_arm, reason = "the others promise nothing")]
-    pub(crate) fn sent(&mut self, now: Time, from: u16, to: u16, message: &Message) {
-        self.trace_event(now, from, message.kind(), &to.to_be_bytes());
+    pub(crate) fn sent(&mut self, now: Time, from: u16, to: &[u16], message: &Message) {
+        let names: Vec<u8> = to.iter().flat_map(|to| to.to_be_bytes()).collect();
+        self.trace_event(now, from, message.kind(), &names);
+        let copies = u64::try_from(to.len()).unwrap_or(u64::MAX);
         let check = match message {
             Message::Consensus(ConsensusMessage::Vote(vote)) if vote.voter.as_u16() == from => {
                 self.inclusion.voted(from, vote);
@@ -296,11 +315,11 @@ impl Oracle {
                 self.votes.proposal(from, proposal)
             }
             Message::Shares(message) if message.validator.as_u16() == from => {
-                *self.counters.entry("shares_sent").or_default() += 1;
+                self.count_more("shares_sent", copies);
                 self.shares.sent(from, message, &self.chain)
             }
             Message::Part(_) => {
-                self.count("parts_sent");
+                self.count_more("parts_sent", copies);
                 Ok(())
             }
             _ => Ok(()),
@@ -317,10 +336,9 @@ impl Oracle {
 
     /// A message reaches a validator. Only what a liar says for itself is looked at here.
     pub(crate) fn heard(&mut self, node: u16, from: u16, message: &Message) {
-        let Message::Consensus(ConsensusMessage::Vote(vote)) = message else { return };
-        let liar = vote.voter.as_u16() == from && !self.honest.contains(&from);
-        if liar && self.honest.contains(&node) {
-            self.accountability.heard(node, vote, self.chain.decided_at(node));
+        let Message::Consensus(message) = message else { return };
+        if self.honest.contains(&node) && !self.honest.contains(&from) {
+            self.accountability.heard(node, from, message, self.chain.decided_at(node));
         }
     }
 
@@ -363,6 +381,9 @@ impl Oracle {
                 self.trace_event(now, node, "decided", block.as_bytes());
                 self.queue.decided(header, l1_entries)?;
                 self.payers.decided(header, l1_entries, bundles)?;
+                ensure(header.time <= now.after(self.ahead_max), TIMELY, || {
+                    format!("height {}: a block of {} at {now}", header.height, header.time)
+                })?;
                 self.chain.builds_on(header)?;
                 self.chain.decided(node, header.height, *block, bundles)?;
                 let round = certificate.round.as_u32();
@@ -508,7 +529,11 @@ impl Oracle {
     }
 
     fn count(&mut self, what: &'static str) {
+        self.count_more(what, 1);
+    }
+
+    fn count_more(&mut self, what: &'static str, more: u64) {
         let counter = self.counters.entry(what).or_default();
-        *counter = counter.saturating_add(1);
+        *counter = counter.saturating_add(more);
     }
 }

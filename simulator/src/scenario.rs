@@ -7,14 +7,16 @@
 mod chaos;
 mod check;
 mod check_world;
+mod machine;
 mod place;
 mod text;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 pub use check::{Replaced, ScenarioError};
+pub use machine::Machine;
 pub use place::Place;
 
 use crate::{
@@ -92,37 +94,6 @@ pub struct FullDisk {
     pub spread_ms: u64,
 }
 
-/// What a validator runs on.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Machine {
-    /// Cores that take jobs, beside the one of the driver.
-    pub cores: u16,
-    /// How long a commit takes to be durable, however small it is.
-    pub fsync_us: u64,
-    /// Megabytes that the disk writes in a second, on top of that.
-    pub disk_mb_per_s: u64,
-    /// Whether work takes time: see `data/costs.toml`.
-    pub costs: bool,
-}
-
-impl Default for Machine {
-    fn default() -> Self {
-        Self { cores: 4, fsync_us: 1_000, disk_mb_per_s: 500, costs: true }
-    }
-}
-
-impl Machine {
-    /// How long a commit of so many bytes takes to be durable.
-    #[must_use]
-    pub fn sync(&self, bytes: usize) -> Duration {
-        // A megabyte a second is a byte a microsecond.
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        let writing = bytes.checked_div(self.disk_mb_per_s).unwrap_or(0);
-        Duration::from_micros(self.fsync_us.saturating_add(writing))
-    }
-}
-
 /// What an entry of a list leaves out when it is written.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
@@ -183,6 +154,10 @@ pub enum Behaviour {
     Parrot,
     /// Runs on two machines with one key.
     Twins,
+    /// Signs two proposals for each of its rounds and shows everyone both.
+    TwinProposals,
+    /// Makes up certificates: of prevotes for its blocks, and of votes in the next round.
+    FalseCertificates,
     /// Proposes two blocks in each of its rounds and shows them to different halves.
     TwinBlocks,
     /// Proposes blocks that name another ledger digest.
@@ -199,6 +174,8 @@ pub enum Behaviour {
     Disorder,
     /// Proposes blocks with a bundle of an earlier block in them.
     Replay,
+    /// Proposes blocks with one of their bundles in them twice.
+    TwinBundles,
     /// Proposes blocks on an L1 origin that nobody has seen.
     UnknownOrigin,
     /// Proposes blocks without the first entry that L1 asks for.
@@ -296,6 +273,8 @@ pub struct Scenario {
     pub spam_per_s: u64,
     /// D of the inclusion rule.
     pub inclusion_delay_ms: u64,
+    /// The validator to which all users hand their bundles first; at random if none is given.
+    pub entry: Option<u16>,
     /// Bytes of transactions in a bundle; a few dozen if it is 0.
     pub bundle_bytes: u32,
     /// Bytes of ciphertext that fit in a block.
@@ -344,6 +323,7 @@ impl Default for Scenario {
             bundles_per_s: 10,
             spam_per_s: 0,
             inclusion_delay_ms: 4_000,
+            entry: None,
             bundle_bytes: 0,
             block_bytes_max: 4 << 20,
             crypto: Crypto::default(),

@@ -12,6 +12,7 @@ mod shell;
 mod turn;
 mod users;
 mod wire;
+mod work;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,6 +28,7 @@ pub use guard::{CutShort, Stop, guarded};
 use self::{
     node::{Flight, News, Node, Packet},
     queue::Queue,
+    work::Shared,
 };
 use crate::{
     crypto::{Judge, Workshop},
@@ -65,6 +67,8 @@ enum Happening {
     Job(JobNumber, Box<JobOutput>),
     /// A driver's turn has had its time on processor and disk.
     Turned,
+    /// The cores that all validators share may be done with something.
+    Processed(u64),
     Submit(Box<EncryptedBundle>),
     Snapshot,
     Crash {
@@ -132,6 +136,8 @@ pub struct World {
     now: Time,
     queue: Queue<Scheduled>,
     nodes: Vec<Node>,
+    /// The cores that all validators share, if they do.
+    shared: Option<Shared>,
     network: Network,
     load: Load,
     /// Bundles that users wait for, and when they last handed them in.
@@ -235,6 +241,7 @@ impl World {
             cut_short = guarded(|| {
                 self.handle(event);
                 self.settle_pipes();
+                self.settle_cores();
             })
             .err();
             if cut_short.is_some() {
@@ -372,6 +379,7 @@ impl World {
             Happening::Job(job, output) if !is_void => self.tell(node, News::Job(job, output)),
             Happening::Turned if !is_void => self.end_turn(node),
             Happening::Job(..) | Happening::Turned => {}
+            Happening::Processed(number) => self.processed(number),
             Happening::Submit(bundle) => self.tell(node, News::Submit(bundle)),
             Happening::Snapshot => state.disk.take_snapshot(),
             Happening::Crash { loss, tail } => self.crash(node, loss, tail),

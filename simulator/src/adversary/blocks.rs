@@ -38,6 +38,8 @@ pub(super) enum Forgery {
     Replay,
     /// Something else than L1 asks for.
     L1(L1Forgery),
+    /// A bundle of the block itself once more.
+    TwinBundles,
 }
 
 /// A little more than half a second, by which a block's time may be ahead of a clock: on its way, a block
@@ -104,6 +106,10 @@ fn change(forgery: Forgery, means: &Means, block: &mut Block) {
         Forgery::Replay => {
             let here = &mut block.body.bundles;
             here.extend(means.decided_bundle().filter(|id| !here.contains(id)));
+        }
+        Forgery::TwinBundles => {
+            let first = block.body.bundles.first().copied();
+            block.body.bundles.extend(first);
         }
         Forgery::UnknownBundle => block.body.bundles.push(BundleId::new([8; 32])),
         Forgery::Censor => {

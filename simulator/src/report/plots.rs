@@ -208,6 +208,7 @@ fn legend(canvas: &Canvas<'_>, entries: &[(String, RGBColor)]) -> Drawn {
 /// What a level is called.
 pub(super) const fn level_name(level: Level) -> &'static str {
     match level {
+        Level::BundleReceived => "bundle received",
         Level::BundleOrdered => "bundle ordered",
         Level::BundleRevealed => "bundle revealed",
         Level::BlockDecided => "block decided",

@@ -21,6 +21,12 @@ const DRIFT_PPM_MAX: u64 = 1_000;
 const CORES_MAX: u16 = 256;
 /// A disk that takes longer to sync is broken.
 const FSYNC_US_MAX: u64 = 1_000_000;
+/// A thousandth and a thousand times of what was measured.
+const WORK_PERMILLE: (u64, u64) = (1, 1_000_000);
+/// Beyond, nothing gets on.
+const BACKGROUND_PERMILLE_MAX: u64 = 950;
+/// What a bundle or a user's way to a validator takes at most: a second.
+const OVERHEAD_US_MAX: u64 = 1_000_000;
 /// Transactions that fit the largest bucket with the framing of their legs.
 const BUNDLE_BYTES_MAX: u32 = 130_000;
 /// A block that holds the largest bundle.
@@ -140,6 +146,26 @@ impl Scenario {
         let most = u64::from(CORES_MAX);
         let cores = u64::from(machine.cores);
         within("machine.cores", cores, 1, most, "jobs need a core")?;
+        let shared = u64::from(machine.shared_cores);
+        let remedy = "give the cores that all validators share, or 0 if each has its own";
+        within("machine.shared_cores", shared, 0, most, remedy)?;
+        let (least, most) = WORK_PERMILLE;
+        let remedy = "1000 is what was measured, 2000 is a machine half as fast";
+        within("machine.work_permille", machine.work_permille, least, most, remedy)?;
+        for (path, found) in
+            [("machine.bundle_us", machine.bundle_us), ("network.user_us", self.network.user_us)]
+        {
+            within(path, found, 0, OVERHEAD_US_MAX, "give it in microseconds")?;
+        }
+        let (bundle, background) = (machine.bundle_us, machine.background_permille);
+        let remedy = "leave some of the cores to validators";
+        within("machine.background_permille", background, 0, BACKGROUND_PERMILLE_MAX, remedy)?;
+        for (key, found) in [("bundle_us", bundle), ("background_permille", background)] {
+            ensure(found == 0 || shared > 0, &format!("machine.{key}"), || {
+                let expected = format!("expected shared_cores beside {key}, found none");
+                (expected, "on a machine of its own a validator has cores to spare for that".into())
+            })?;
+        }
         within("machine.fsync_us", machine.fsync_us, 0, FSYNC_US_MAX, "give it in microseconds")?;
         let remedy = "give what the disk writes in megabytes a second";
         within("machine.disk_mb_per_s", machine.disk_mb_per_s, 1, 1_000_000, remedy)?;
@@ -149,6 +175,10 @@ impl Scenario {
     }
 
     fn check_sizes(&self) -> Checked {
+        if let Some(entry) = self.entry {
+            let last = u64::from(self.validators.saturating_sub(1));
+            within("entry", u64::from(entry), 0, last, "choose one that there is")?;
+        }
         let most = u64::from(BUNDLE_BYTES_MAX);
         let remedy = "a bundle holds no more; hand in more of them";
         within("bundle_bytes", u64::from(self.bundle_bytes), 0, most, remedy)?;
@@ -302,6 +332,17 @@ mod tests {
             ("clocks.skew_ms = 1001".into(), "expected skew_ms from 0 to 1000", "nobody votes"),
             ("clocks.drift_ppm = 1001".into(), "expected drift_ppm from 0 to 1000", "that bad"),
             ("machine.cores = 0".into(), "expected cores from 1 to 256, found 0", "need a core"),
+            ("machine.shared_cores = 257".into(), "expected shared_cores from 0 to 256", "share"),
+            ("machine.work_permille = 0".into(), "expected work_permille from 1", "half as fast"),
+            ("machine.bundle_us = 1000001".into(), "expected bundle_us from 0", "microseconds"),
+            (
+                "machine = { shared_cores = 2, background_permille = 951 }".into(),
+                "expected background_permille from 0 to 950",
+                "leave some",
+            ),
+            ("machine.bundle_us = 5".into(), "expected shared_cores beside bundle_us", "to spare"),
+            ("network.user_us = 1000001".into(), "expected user_us", "microseconds"),
+            ("entry = 4".into(), "expected entry from 0 to 3, found 4", "that there is"),
             ("machine.fsync_us = 1000001".into(), "expected fsync_us", "microseconds"),
             ("machine.disk_mb_per_s = 0".into(), "expected disk_mb_per_s from 1", "megabytes"),
             ("bundle_bytes = 130001".into(), "from 0 to 130000, found 130001", "holds no more"),

@@ -13,7 +13,7 @@ use conclave_types::{
 };
 use ed25519_dalek::SigningKey;
 
-use super::{BEGIN, Stop, World, node::Node, queue::Queue};
+use super::{BEGIN, Stop, World, node::Node, queue::Queue, work::Shared};
 use crate::{
     adversary::{Adversary, Means},
     clock::Clock,
@@ -73,15 +73,15 @@ impl World {
         let measure = Measure::new(BEGIN, regions.collect());
         let judge = Arc::new(Judge::new(scenario.crypto != Crypto::Real));
         let workshop = Workshop::new(scenario.crypto);
-        let honest = (0_u16..).zip(&nodes).filter(|(_, node)| node.is_honest());
-        let honest = honest.map(|(index, _)| index).collect();
         let l1 = scenario
             .l1
             .clone()
             .map(|model| L1::new(model, ROLLUPS.to_vec(), load.first_payer(), validators, seed));
+        let oracle = Oracle::new(&genesis, packing.secrecy(), honest(&nodes));
         let mut world = Self {
-            oracle: Oracle::new(&genesis, packing.secrecy(), honest),
             timeline: Timeline::new(&scenario, seed),
+            shared: Shared::new(&scenario.machine),
+            oracle: oracle.with_clocks(scenario.clocks.wrong_max(scenario.limit_ms)),
             scenario,
             genesis: Arc::new(genesis),
             keyring,
@@ -111,6 +111,11 @@ impl World {
         world.prepare();
         Some(world)
     }
+}
+
+fn honest(nodes: &[Node]) -> BTreeSet<u16> {
+    let honest = (0_u16..).zip(nodes).filter(|(_, node)| node.is_honest());
+    honest.map(|(index, _)| index).collect()
 }
 
 fn genesis(

@@ -53,7 +53,6 @@ impl World {
         state.core = None;
         state.turn = None;
         state.inbox = super::node::Inbox::default();
-        state.pool.reset();
         state.dying = false;
         state.life = state.life.saturating_add(1);
         state.tick_at = None;
@@ -62,9 +61,13 @@ impl World {
             pipe.clear(None);
         }
         self.touched.extend([(node, 0), (node, 1)]);
+        let lost = u64::from(state.loss != Loss::Nothing);
         let (seed, life) = (self.seed, u64::from(state.life));
         let mut random = Random::new(seed, 10_000_u64.saturating_add(u64::from(node)) ^ life << 32);
         state.disk.lose(state.loss, &mut random);
+        let losses = self.faults.entry("disk_losses").or_default();
+        *losses = losses.saturating_add(lost);
+        self.stop_working(node);
         self.oracle.crashed(node);
         for other in (0..self.scenario.validators).filter(|other| *other != node) {
             self.tell(other, News::PeerDown(node));

@@ -5,6 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use conclave_sequencer::{Identity, Input, JobNumber, JobOutput, L1Block, Message, Ready};
 use conclave_types::{EncryptedBundle, Time};
 
+use super::work::Threads;
 use crate::{
     adversary::Adversary, clock::Clock, cpu::Pool, disk::Disk, network::Pipe, scenario::Loss,
     tape::Core,
@@ -134,6 +135,8 @@ pub(super) struct Node {
     /// The turn in progress: the driver is busy until it is durable.
     pub(super) turn: Option<Turn>,
     pub(super) pool: Pool,
+    /// Its threads for jobs, if it shares its cores.
+    pub(super) threads: Threads,
     pub(super) clock: Clock,
     /// The uplink and the downlink, if they are limited.
     pub(super) pipes: [Option<Pipe<Packet>>; 2],
@@ -168,6 +171,7 @@ impl Node {
             inbox: Inbox::default(),
             turn: None,
             pool,
+            threads: Threads::default(),
             clock,
             pipes,
             pipe_at: [(None, 0), (None, 0)],

@@ -1,15 +1,15 @@
 //! What a shell does with the effects of a core: sends, runs jobs, serves history, tells the oracles.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use conclave_encryption::SecretShare;
 use conclave_sequencer::{
-    Effects, Event, Job, JobNumber, KeyChange, Message, Peer, SecretName, Store as _, Table,
+    Effects, Event, KeyChange, Message, Peer, SecretName, Store as _, Table,
     archive::{self, ArchiveRequest},
 };
 
 use super::{BEGIN, Happening, World, node::Node};
-use crate::{adversary::Letter, cpu};
+use crate::adversary::Letter;
 
 /// Bundles that an honest validator's pool may hold, whatever is thrown at it.
 const POOL_MAX: usize = 16_384;
@@ -19,7 +19,7 @@ const LOG_ROWS_EACH: usize = 150;
 
 impl World {
     pub(super) fn carry_out(&mut self, node: u16, effects: Effects) {
-        let Effects { send, broadcast, jobs, serve, answers: _, events, penalties, halt } = effects;
+        let Effects { send, broadcast, jobs, serve, answers, events, penalties, halt } = effects;
         self.progressed |= !events.is_empty();
         for event in events {
             self.oracle.event(self.now, node, &event);
@@ -34,6 +34,11 @@ impl World {
                     }
                 }
                 _ => {}
+            }
+        }
+        for (_, receipt) in answers {
+            if let Ok(receipt) = receipt {
+                self.measure.acknowledged(self.now, node, &receipt.bundle);
             }
         }
         if let Some(why) = halt {
@@ -54,20 +59,6 @@ impl World {
         for (number, job) in jobs {
             self.start_job(node, number, job);
         }
-    }
-
-    fn start_job(&mut self, node: u16, number: JobNumber, job: Job) {
-        let kind = job.kind();
-        let cost = if self.scenario.machine.costs {
-            cpu::job_cost(&job, self.scenario.validators)
-        } else {
-            Duration::ZERO
-        };
-        let Some(state) = self.nodes.get_mut(usize::from(node)) else { return };
-        let (waits, done) = state.pool.take(self.now, cost);
-        self.measure.worked(node, kind, cost, waits);
-        let output = self.workshop.run(job);
-        self.schedule(done, node, Happening::Job(number, Box::new(output)));
     }
 
     /// Whether what a validator holds is bounded.
@@ -95,7 +86,7 @@ impl World {
     /// Everyone else gets the same message, kept once.
     fn broadcast(&mut self, from: u16, message: Message) {
         let is_honest = |node: &Node| node.adversary.is_none();
-        let others = (0..self.scenario.validators).filter(|to| *to != from);
+        let others: Vec<u16> = (0..self.scenario.validators).filter(|to| *to != from).collect();
         if !self.nodes.get(usize::from(from)).is_some_and(is_honest) {
             for to in others {
                 self.transmit(from, to, message.clone());
@@ -103,9 +94,8 @@ impl World {
             return;
         }
         let first = Self::packet(from, from, message);
-        for to in others {
-            self.oracle.sent(self.now, from, to, &first.message);
-        }
+        self.oracle.shown(self.now, &first.message);
+        self.oracle.sent(self.now, from, &others, &first.message);
         self.post_to_all(&first);
     }
 
@@ -128,7 +118,7 @@ impl World {
         for Letter { to, message, delay } in letters {
             self.oracle.shown(self.now, &message);
             if seen {
-                self.oracle.sent(self.now, from, to, &message);
+                self.oracle.sent(self.now, from, &[to], &message);
             }
             let packet = Self::packet(from, to, message);
             if delay.is_zero() {
