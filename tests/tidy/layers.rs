@@ -126,7 +126,7 @@ const LET_THROUGH: [(&str, &str); 1] = [("arc-malachitebft-core-consensus", "tok
 /// Binaries that may exist, by package. What misbehaves on purpose lives in the last two packages.
 const BINARIES: [(&str, &[&str]); 4] = [
     ("conclave-node", &["conclave"]),
-    ("conclave-evm", &["conclave-evm"]),
+    ("conclave-evm", &["conclave-evm", "conclave-l1"]),
     ("conclave-simulator", &["conclave-sim", "conclave-byzantine"]),
     ("conclave-tests", &["conclave-byzantine", "conclave-mutants"]),
 ];
