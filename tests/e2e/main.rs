@@ -9,6 +9,7 @@
 //! | [`bundles`]  | stolen, re-priced, replayed and malformed bundles get their exact refusal |
 //! | [`ports`]    | garbage on every port is answered or ignored, and the network goes on |
 //! | [`operator`] | what an operator can get wrong is refused by name, with the remedy |
+//! | [`stake`]    | what operators, delegators, users and witnesses do on Ethereum does what it says, at a known cost |
 //! | [`verify`]   | a tampered archive is found out by its height, one that cannot be read is not called invalid |
 //! | [`wallet`]   | what validators lose before it is ordered is handed in again by the SDK |
 //!
@@ -23,5 +24,6 @@ mod faults;
 mod harness;
 mod operator;
 mod ports;
+mod stake;
 mod verify;
 mod wallet;

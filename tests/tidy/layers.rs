@@ -51,6 +51,7 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
             "conclave-sequencer",
             "conclave-grpc",
             "conclave-client",
+            "conclave-contracts",
         ],
     ),
     (
@@ -77,6 +78,7 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
             "conclave-sequencer",
             "conclave-grpc",
             "conclave-client",
+            "conclave-contracts",
             "conclave-evm",
             "conclave-node",
             "conclave-simulator",

@@ -201,6 +201,7 @@ fn prepare(setup: &Setup, network: &Path) -> Result<Genesis, DevnetError> {
             validators: setup.validators,
             rollups: ROLLUPS.map(RollupId::new).to_vec(),
             accounts: setup.payers.iter().map(balance).collect(),
+            l1: conclave_node::genesis::L1::default(),
             params: Params::default(),
             base_port: 0,
             // Whoever develops a page serves it from this machine.
