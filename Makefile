@@ -26,7 +26,7 @@ setup: ## Install the system packages that building needs, if they are missing.
 build: setup ## Build all binaries.
 	$(BUILD)
 
-devnet: build ## Four validators and two EVM rollups on this machine, until Ctrl-C. ARGS='--blocks 50 --json' is passed on.
+devnet: build ## Four validators, two EVM rollups and an Ethereum on this machine, until Ctrl-C. ARGS='--blocks 50 --json' is passed on.
 	@exec $(BIN)/conclave devnet $(ARGS)
 
 test: build ## Every test: unit, simulator, tidy, fuzz (bounded), end to end over real processes.

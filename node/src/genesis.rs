@@ -86,6 +86,8 @@ pub struct Plan {
     pub rollups: Vec<RollupId>,
     /// Balances that exist from the start.
     pub accounts: Vec<GenesisAccount>,
+    /// What it settles on.
+    pub l1: L1,
     /// Parameters of the first epoch.
     pub params: Params,
     /// The first validator's first port; 0 takes any free ports, and peers find each other through
@@ -95,6 +97,15 @@ pub struct Plan {
     pub web_origins: Vec<String>,
     /// No block is earlier.
     pub time: Time,
+}
+
+/// The L1 of a network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct L1 {
+    /// Its chain id; 0 if the network has none.
+    pub chain_id: u64,
+    /// The stake contract there; zero if there is none.
+    pub contract: PayerAddress,
 }
 
 /// A network that was made.
@@ -183,8 +194,8 @@ pub fn make(plan: &Plan, out: &Path) -> Result<Made, MakeError> {
     let genesis = Genesis {
         name: plan.name.clone(),
         time: plan.time,
-        l1_chain_id: 0,
-        l1_contract: PayerAddress::ZERO,
+        l1_chain_id: plan.l1.chain_id,
+        l1_contract: plan.l1.contract,
         l1_origin: L1Origin::default(),
         params: plan.params.clone(),
         members: seeds.iter().map(Seeds::member).collect(),
@@ -333,6 +344,7 @@ mod tests {
             validators: 4,
             rollups: vec![RollupId::new(901), RollupId::new(902)],
             accounts: Vec::new(),
+            l1: L1::default(),
             params: Params::default(),
             base_port,
             web_origins: Vec::new(),

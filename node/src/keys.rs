@@ -93,7 +93,12 @@ pub fn write(path: &Path, key: &[u8; 32]) -> Result<(), KeyFileError> {
         .map_err(|source| KeyFileError::Io { path: path.to_owned(), source })
 }
 
-fn read(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeyFileError> {
+/// Reads a key of whatever kind.
+///
+/// # Errors
+///
+/// Says what is wrong with the file.
+pub fn read(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeyFileError> {
     let io = |source| KeyFileError::Io { path: path.to_owned(), source };
     let file = File::open(path).map_err(io)?;
     let mode = file.metadata().map_err(io)?.permissions().mode() & 0o777;
@@ -103,7 +108,10 @@ fn read(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeyFileError> {
     let mut text = Zeroizing::new(String::new());
     file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(io)?;
     let mut key = Zeroizing::new([0; 32]);
-    if hex::decode_to_slice(text.trim(), &mut *key).is_err() {
+    let digits = text.trim();
+    // As Ethereum's tools write keys.
+    let digits = digits.strip_prefix("0x").unwrap_or(digits);
+    if hex::decode_to_slice(digits, &mut *key).is_err() {
         key.zeroize();
         return Err(KeyFileError::Malformed { path: path.to_owned() });
     }

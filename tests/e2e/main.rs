@@ -11,6 +11,7 @@
 //! | [`keys`]     | the validators make the key and hand it on, through crashes; secrets are encrypted and erased |
 //! | [`operator`] | what an operator can get wrong is refused by name, with the remedy |
 //! | [`replay`]   | what a recorded validator did, the simulator does again, step for step |
+//! | [`stake`]    | what operators, delegators, users and witnesses do on Ethereum does what it says, at a known cost |
 //! | [`verify`]   | a tampered archive is found out by its height, one that cannot be read is not called invalid |
 //! | [`wallet`]   | what validators lose before it is ordered is handed in again by the SDK |
 //!
@@ -27,5 +28,6 @@ mod keys;
 mod operator;
 mod ports;
 mod replay;
+mod stake;
 mod verify;
 mod wallet;

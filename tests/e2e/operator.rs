@@ -191,8 +191,35 @@ async fn logs_are_json_on_request() {
 
 #[test]
 fn every_subcommand_explains_itself_with_examples() {
-    for command in ["genesis", "node", "devnet", "submit", "status", "verify", "bench"] {
-        let help = conclave(&[command, "--help"]);
+    let commands = [
+        "genesis",
+        "node",
+        "devnet",
+        "submit",
+        "status",
+        "verify",
+        "bench",
+        "force",
+        "deposit",
+        "l1 deploy",
+        "l1 register-rollup",
+        "l1 show",
+        "evidence export",
+        "evidence submit",
+        "stake new-key",
+        "stake register",
+        "stake deposit",
+        "stake delegate",
+        "stake unbond",
+        "stake claim",
+        "stake rotate",
+        "stake exit",
+        "stake unjail",
+        "stake status",
+    ];
+    for command in commands {
+        let words: Vec<_> = command.split(' ').chain(["--help"]).collect();
+        let help = conclave(&words);
         assert!(help.status.success(), "{command}");
         let text = String::from_utf8_lossy(&help.stdout).into_owned();
         assert!(text.contains("Examples:"), "{command} --help has no examples");

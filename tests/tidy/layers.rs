@@ -54,6 +54,7 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
             "conclave-grpc",
             "conclave-secrets",
             "conclave-client",
+            "conclave-contracts",
         ],
     ),
     (
@@ -81,6 +82,7 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
             "conclave-sequencer",
             "conclave-grpc",
             "conclave-client",
+            "conclave-contracts",
             "conclave-evm",
             "conclave-node",
             "conclave-simulator",
@@ -130,7 +132,7 @@ const LET_THROUGH: [(&str, &str); 1] = [("arc-malachitebft-core-consensus", "tok
 /// Binaries that may exist, by package. What misbehaves on purpose lives in the last two packages.
 const BINARIES: [(&str, &[&str]); 4] = [
     ("conclave-node", &["conclave"]),
-    ("conclave-evm", &["conclave-evm"]),
+    ("conclave-evm", &["conclave-evm", "conclave-l1"]),
     ("conclave-simulator", &["conclave-sim", "conclave-byzantine"]),
     ("conclave-tests", &["conclave-byzantine", "conclave-mutants"]),
 ];

@@ -19,6 +19,7 @@ use super::{note, print};
   conclave genesis --out net --validators 7 --rollup 901 \\
       --account 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266=1000000000
   conclave genesis --out net --base-port 0 --rollup 901 --json
+  conclave genesis --out net --rollup 901 --l1-chain-id 31337 --l1-contract 0x…   # see `conclave l1 deploy`
 
 Then, for each validator:
   conclave node --config net/validator-0/config.toml")]
@@ -42,6 +43,12 @@ pub(crate) struct Arguments {
     /// their peers from OUT/peers.json.
     #[arg(long, default_value_t = 26_600)]
     base_port: u16,
+    /// Chain id of the L1 that the network settles on.
+    #[arg(long, value_name = "ID", requires = "l1_contract", value_parser = clap::value_parser!(u64).range(1..))]
+    l1_chain_id: Option<u64>,
+    /// The network's ConclaveStake contract there, as `conclave l1 deploy` prints it.
+    #[arg(long, value_name = "ADDRESS", requires = "l1_chain_id")]
+    l1_contract: Option<PayerAddress>,
     /// Protocol parameters as JSON, like `params` in genesis.json; the defaults if absent.
     #[arg(long, value_name = "FILE")]
     params: Option<PathBuf>,
@@ -79,6 +86,10 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         validators: arguments.validators,
         rollups: arguments.rollups.into_iter().map(RollupId::new).collect(),
         accounts: arguments.accounts.into_iter().map(|account| account.0).collect(),
+        l1: genesis::L1 {
+            chain_id: arguments.l1_chain_id.unwrap_or_default(),
+            contract: arguments.l1_contract.unwrap_or(PayerAddress::ZERO),
+        },
         params,
         base_port: arguments.base_port,
         web_origins: Vec::new(),

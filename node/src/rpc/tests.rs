@@ -43,6 +43,7 @@ impl Network {
             validators: 1,
             rollups: vec![ROLLUP],
             accounts: vec![account],
+            l1: crate::genesis::L1::default(),
             params,
             base_port: 0,
             web_origins: Vec::new(),

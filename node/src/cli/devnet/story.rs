@@ -1,5 +1,8 @@
-//! The story that a devnet tells: the life of a sealed bundle, then what rollups get out of it. Every
-//! number comes from a public API: gRPC of the validators, Ethereum JSON-RPC of the rollups.
+//! The story that a devnet tells: the life of a sealed bundle, what rollups get out of it, and what stands on
+//! Ethereum. Every number comes from a public API: gRPC of the validators, Ethereum JSON-RPC of the rollups and
+//! of L1.
+
+mod settling;
 
 use std::time::Duration;
 
@@ -73,7 +76,11 @@ impl<'a> Story<'a> {
         self.transfer().await?;
         self.contract().await?;
         self.across().await?;
-        self.mistakes().await
+        self.mistakes().await?;
+        match &self.devnet.l1 {
+            Some(l1) => self.ethereum(l1).await,
+            None => Ok(()),
+        }
     }
 
     fn at(&mut self, index: usize) -> Result<(&'a Rollup, &mut Account), DevnetError> {

@@ -1,7 +1,7 @@
 //! A process that is killed between any two steps of a slot. What a kill leaves behind is the directory
 //! as it stands at that moment, so each test works on a copy taken while the chain is still open.
 
-use std::num::NonZeroU64;
+use std::{fs, num::NonZeroU64};
 
 use alloy::{
     consensus::{SignableTransaction as _, TxEip1559, TxEnvelope},
