@@ -166,7 +166,7 @@ export class ConclaveClient {
     return isKnown ? known : verifyServedKey(this.network, served);
   }
 
-  /** The key that opens `block`. Throws `KeyError` if it is not the network's any more. */
+  /** The key that opens `block`, unless the network has had another since. */
   async #keyOf(block: DecidedBlock, call: CallOptions): Promise<SealingKey> {
     const known = this.#key;
     return known?.idHex === block.keyId ? known : (await this.encryptionKey(call)).key;
