@@ -8,7 +8,8 @@ use conclave_types::{
     Block, BlockBody, BlockHeader, BlockId, BundleHeader, BundleNonce, ConsensusKey, Digest,
     EncryptedBundle, Epoch, Era, Genesis, GenesisAccount, Gwei, Height, KeyId, L1Origin, Leg,
     Member, NetworkId, Params, PayerAddress, PayerSignature, RollupId, RollupRegistration, Round,
-    SignatureBytes, Time, ValidatorIndex, VoteKind, digest::SigningDomain, digest::keccak,
+    SharingMessage, SignatureBytes, Time, ValidatorIndex, VoteKind, digest::SigningDomain,
+    digest::keccak,
 };
 use ed25519_dalek::{Signer as _, SigningKey};
 use rand_chacha::ChaCha12Rng;
@@ -181,6 +182,22 @@ impl Solo {
     /// One validator of a network of `count`, the others being played by the test.
     pub(crate) fn of(count: usize, index: usize) -> Self {
         let (genesis, identities) = network(count);
+        Self::in_network(genesis, identities, index)
+    }
+
+    /// One validator of a network of `count` that is to make its key first. `self.key` is another one until
+    /// the test sets it.
+    pub(crate) fn keyless(count: usize, index: usize) -> Self {
+        let (genesis, mut identities) = network(count);
+        identities.iter_mut().for_each(|identity| identity.secret_share = None);
+        let mut solo = Self::in_network(genesis.clone(), identities, index);
+        solo.genesis = Arc::new(Genesis { encryption_key: None, ..genesis });
+        solo.store = Memory::new();
+        solo.restart();
+        solo
+    }
+
+    fn in_network(genesis: Genesis, identities: Vec<Identity>, index: usize) -> Self {
         let key =
             PublicKey::new(genesis.network_id(), genesis.encryption_key.as_ref().unwrap()).unwrap();
         let identity = identities[index].clone();
@@ -309,6 +326,21 @@ impl Solo {
             signature: SignatureBytes::new([0; 64]),
         };
         message.signature = self.sign_shares(validator, &message);
+        message
+    }
+
+    /// A message of a sharing, as a validator signs it.
+    pub(crate) fn sharing(&self, from: u16, content: Vec<u8>, round: u32) -> SharingMessage {
+        let mut message = SharingMessage {
+            epoch: Epoch::new(1),
+            round: Round::new(round),
+            from: ValidatorIndex::new(from),
+            content,
+            signature: SignatureBytes::new([0; 64]),
+        };
+        let digest = message.digest(&SigningDomain::of(&self.genesis));
+        let key = &self.identities[usize::from(from)].signing_key;
+        message.signature = SignatureBytes::new(key.sign(digest.as_bytes()).to_bytes());
         message
     }
 

@@ -83,6 +83,11 @@ impl Gossip {
         self.entries.entry(leaf).or_insert(entry).needed |= needed;
     }
 
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(crate) fn contains(&self, leaf: &Digest) -> bool {
         self.entries.contains_key(leaf)
     }

@@ -1,7 +1,7 @@
 //! Making and handing on the key, block by block, with what validators can do wrong. Nothing here is a
 //! network: blocks are what the test puts into them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use conclave_encryption::{Dkg, HolderKey, Message, Phase, Refusal, SecretShare};
 use conclave_types::{
@@ -10,7 +10,11 @@ use conclave_types::{
 };
 
 use super::{KeyChange, Keys, NOTICE, SharingOffence, check_message};
-use crate::{keys::BadSharing, testing::network};
+use crate::{
+    Input, Message as Said, Peer, Rejection, SecretName, Store as _,
+    keys::BadSharing,
+    testing::{Solo, network},
+};
 
 const COUNT: u16 = 4;
 
@@ -366,4 +370,62 @@ fn a_recorded_state_and_the_blocks_since_give_the_same_keys() {
         assert_eq!(again.id_at(height), other.id_at(height));
         assert_eq!(again.epochs().at(height), other.epochs().at(height));
     }
+}
+
+#[test]
+fn a_validator_alone_makes_its_key_through_crashes_and_opens_what_is_sealed_to_it() {
+    let mut solo = Solo::keyless(1, 0);
+    let early = solo.bundle(0);
+    assert_eq!(solo.submit(early), Err(Rejection::NoKey));
+    let mut height = 0;
+    while solo.core.keys().at(solo.core.status().decided).is_none() {
+        height += 1;
+        assert!(height < 100, "no key: {:?}", solo.core.status());
+        solo.run_to(height);
+        // What it has said rests on secrets that are on the disk.
+        solo.restart();
+    }
+    let key = solo.core.keys().newest().unwrap().clone();
+    let share = SecretName::Share { epoch: Epoch::new(1) };
+    assert!(solo.store.secrets().unwrap().iter().any(|(name, _)| *name == share));
+    solo.key = (*key.key).clone();
+    let bundle = solo.bundle(0);
+    let id = bundle.id();
+    solo.submit(bundle).unwrap();
+    solo.run_to(solo.core.status().decided.as_u64() + 2);
+    let revealed = solo.events.iter().any(|event| match event {
+        crate::Event::Revealed { block, .. } => block.bundles.iter().any(|b| b.id == id),
+        _ => false,
+    });
+    assert!(revealed, "what was sealed to the new key is opened");
+}
+
+#[test]
+fn what_is_said_about_a_key_is_signed_bounded_and_of_use() {
+    let mut solo = Solo::keyless(4, 0);
+    let waiting = |solo: &Solo| solo.core.sharing.len();
+    let own = waiting(&solo);
+    let forged = SharingMessage { from: ValidatorIndex::new(2), ..solo.sharing(1, vec![1], 0) };
+    solo.hear(1, Said::Sharing(Arc::new(forged)));
+    assert_eq!((waiting(&solo), solo.penalties), (own, 1), "nobody speaks for another");
+    let late = solo.sharing(1, vec![1], 7);
+    solo.hear(1, Said::Sharing(Arc::new(late)));
+    let stranger = Said::Sharing(Arc::new(solo.sharing(1, vec![2], 0)));
+    solo.input(Input::Message { from: Peer::Full(3), message: stranger });
+    assert_eq!((waiting(&solo), solo.penalties), (own, 1), "of no use, and no fault");
+    // Junk that is signed is judged, and gone.
+    solo.hear(1, Said::Sharing(Arc::new(solo.sharing(1, vec![3], 0))));
+    assert_eq!(waiting(&solo), own);
+    // As long as nothing is judged, as much waits as an honest validator may have to say.
+    solo.held = Some(vec![]);
+    for number in 0..20_u8 {
+        let large = solo.sharing(2, vec![number; 100_000], 0);
+        solo.hear(2, Said::Sharing(Arc::new(large)));
+    }
+    assert_eq!(waiting(&solo), own + 10, "a mebibyte each");
+    for number in 0..600_u16 {
+        let small = solo.sharing(3, number.to_be_bytes().to_vec(), 0);
+        solo.hear(3, Said::Sharing(Arc::new(small)));
+    }
+    assert_eq!(waiting(&solo), own + 10 + 512);
 }
