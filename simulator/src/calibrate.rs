@@ -147,16 +147,36 @@ fn fit(mut scenario: Scenario, point: &Point) -> Result<Scenario, CalibrationErr
     scenario.machine.shared_cores = point.cores;
     scenario.machine.cores = point.cores;
     scenario.machine.bundle_us = point.users_us;
-    let mut best = (u64::MAX, scenario.clone());
+    let mut best: Option<(u64, Scenario)> = None;
     for _ in 0..STEPS {
-        let found = observe(&scenario, point)?;
+        let found = match (observe(&scenario, point), &best) {
+            (Ok(found), _) => found,
+            (Err(error), None) => return Err(error),
+            // A step too far: such a machine does not keep up.
+            (Err(_), Some((_, best))) => {
+                go_back(&mut scenario, best);
+                continue;
+            }
+        };
         let off = found.distance(&point.observed);
-        if off < best.0 {
-            best = (off, scenario.clone());
+        if best.as_ref().is_none_or(|(least, _)| off < *least) {
+            best = Some((off, scenario.clone()));
         }
         adjust(&mut scenario, &point.observed, &found);
     }
-    Ok(best.1)
+    Ok(best.map_or(scenario, |(_, best)| best))
+}
+
+/// Goes half of the way back to `best`.
+fn go_back(scenario: &mut Scenario, best: &Scenario) {
+    let half = |from: u64, to: u64| from.midpoint(to);
+    let (machine, network) = (&mut scenario.machine, &mut scenario.network);
+    machine.work_permille = half(machine.work_permille, best.machine.work_permille);
+    machine.background_permille =
+        half(machine.background_permille, best.machine.background_permille);
+    machine.fsync_us = half(machine.fsync_us, best.machine.fsync_us);
+    network.user_us = half(network.user_us, best.network.user_us);
+    network.jitter_us = half(network.jitter_us, best.network.jitter_us);
 }
 
 /// Moves each number by half of what its own measurement is off: by all of it, they overshoot together.

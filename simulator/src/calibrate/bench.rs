@@ -6,6 +6,9 @@ use serde::Deserialize;
 
 use super::observed::{Observed, Quantiles};
 
+/// Ten times the least time between two blocks: a network that takes longer does not keep up.
+const REVEALED_MS_MAX: u64 = 500;
+
 /// One run of `conclave bench`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct BenchRun {
@@ -80,6 +83,18 @@ pub enum BenchError {
         /// Bundles that did not arrive.
         lost: u64,
     },
+    /// Queues grow, so the latencies say how long it was measured.
+    #[error(
+        "expected bundles to be revealed within {max_ms} ms, found half of them later than {found_ms} ms at {rate} a second; lower --rate, or let the machine do nothing else"
+    )]
+    Busy {
+        /// The rate.
+        rate: u32,
+        /// The median.
+        found_ms: u64,
+        /// What is still taken.
+        max_ms: u64,
+    },
     /// Two machines, or two committees.
     #[error(
         "expected all runs with one committee on one machine, found others; measure them again together"
@@ -107,6 +122,10 @@ pub(super) fn points(runs: &[BenchRun]) -> Result<(String, Vec<Point>), BenchErr
         let rate = run.rate.ok_or(BenchError::Saturated)?;
         if run.late > 0 || run.lost > 0 {
             return Err(BenchError::Overloaded { rate, late: run.late, lost: run.lost });
+        }
+        let found_ms = millis(run.latency_ms.revealed.p50) / 1_000;
+        if found_ms > REVEALED_MS_MAX {
+            return Err(BenchError::Busy { rate, found_ms, max_ms: REVEALED_MS_MAX });
         }
         let place = (rate, run.bundle_bytes);
         match groups.iter_mut().find(|(known, _)| *known == place) {
@@ -246,6 +265,8 @@ mod tests {
         assert_eq!(with(run(None, 1_024, |_| {})), BenchError::Saturated);
         let late = run(Some(9), 1_024, |text| text["late"] = json!(3));
         assert_eq!(with(late), BenchError::Overloaded { rate: 9, late: 3, lost: 0 });
+        let slow = run(Some(9), 1_024, |text| text["latency_ms"]["revealed"]["p50"] = json!(900.5));
+        assert_eq!(with(slow), BenchError::Busy { rate: 9, found_ms: 900, max_ms: 500 });
         let other = run(Some(9), 1_024, |text| text["machine"]["cores"] = json!(8));
         assert_eq!(with(other), BenchError::Mixed);
         let other = run(Some(9), 1_024, |text| text["validators"] = json!(7));
