@@ -380,6 +380,7 @@ impl Core {
             Event::Round { .. }
             | Event::Equivocation(_)
             | Event::WrongShares { .. }
+            | Event::L1Refused { .. }
             | Event::Anomaly { .. } => {}
         }
         log_progress(event);
@@ -428,6 +429,7 @@ fn log_progress(event: &Event) {
         Event::Admitted { .. }
         | Event::Equivocation(_)
         | Event::WrongShares { .. }
+        | Event::L1Refused { .. }
         | Event::Anomaly { .. } => {}
     }
 }
@@ -440,6 +442,9 @@ fn log_fault(event: &Event) {
         }
         Event::WrongShares { height, validator } => {
             tracing::warn!(%height, %validator, "a validator sent wrong shares");
+        }
+        Event::L1Refused { origin, reason } => {
+            tracing::warn!(number = origin.number, %reason, "an L1 block was not taken");
         }
         Event::Anomaly { height, detail } => {
             tracing::warn!(%height, detail, "consensus reported an anomaly");

@@ -4,12 +4,13 @@ use conclave_consensus::Evidence;
 use conclave_mempool::{PoolError, PoolStats, admission::AdmissionError};
 use conclave_types::{
     Batch, BlockHeader, BlockId, BundleId, Certificate, Digest, EncryptedBundle, Gwei, Height,
-    RevealedBlock, Round, Time, ValidatorIndex,
+    L1Origin, RevealedBlock, Round, Time, ValidatorIndex,
 };
 
 use crate::{
     archive::ArchiveRequest,
     job::{Job, JobOutput},
+    l1::{L1Block, L1Refusal},
     message::Message,
     store::{Store, Write},
 };
@@ -48,6 +49,9 @@ pub enum Input {
     },
     /// A job that an earlier step asked for is done.
     JobDone(JobOutput),
+    /// L1 finalized its next block. [`Sequencer::l1_position`](crate::Sequencer::l1_position) says which
+    /// one that is; also after a restart, since nothing of L1 is kept beside what the chain has carried.
+    L1(L1Block),
 }
 
 /// What a validator promises to whoever submitted a bundle. The shell signs it.
@@ -133,6 +137,13 @@ pub enum Event {
     },
     /// A validator contradicted itself.
     Equivocation(Box<Evidence>),
+    /// An observation of L1 was not taken: the shell fed the wrong block, or its L1 contradicts itself.
+    L1Refused {
+        /// The L1 block.
+        origin: L1Origin,
+        /// Why.
+        reason: L1Refusal,
+    },
     /// A validator sent shares that do not match its public key share.
     WrongShares {
         /// The height.

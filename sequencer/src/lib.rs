@@ -31,6 +31,7 @@ mod input;
 mod intake;
 mod job;
 pub mod judge;
+mod l1;
 mod message;
 mod propose;
 mod recover;
@@ -51,6 +52,7 @@ pub use job::{
     CombineFailure, CombineJob, CombinedPart, Job, JobOutput, OpenJob, OpenedBlock, ShareJob,
     SharedBlock, VerifyJob, WrongOpenings, capsule_point, decrypt,
 };
+pub use l1::{L1Block, L1Position, L1Refusal};
 pub use message::{
     DecidedBlock, MESSAGE_BYTES_MAX, Message, MessageError, PartialOpening, ShareMessage,
     WANT_BUNDLES_MAX,

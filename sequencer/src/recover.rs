@@ -15,6 +15,7 @@ use crate::{
     config::{Config, ConfigError, Context, Shared},
     input::Ready,
     intake::Intake,
+    l1::L1View,
     propose::Proposer,
     reveal::Reveals,
     sequencer::Sequencer,
@@ -85,6 +86,7 @@ impl Sequencer {
         let mut sequencer = Self {
             pool: Pool::new(PoolBounds::default(), params),
             engine,
+            l1: L1View::new(chain.parent.l1_origin, 0),
             chain,
             intake: Intake::default(),
             proposer: Proposer::default(),

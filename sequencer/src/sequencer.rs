@@ -15,6 +15,7 @@ use crate::{
     input::{AccountView, Event, Input, Peer, Penalty, Ready, Status},
     intake::Intake,
     job::JobOutput,
+    l1::L1View,
     message::Message,
     propose::Proposer,
     reveal::Reveals,
@@ -32,6 +33,7 @@ pub struct Sequencer {
     pub(crate) candidates: Candidates,
     pub(crate) reveals: Reveals,
     pub(crate) catch_up: CatchUp,
+    pub(crate) l1: L1View,
     pub(crate) evidence_count: u64,
     pub(crate) ready: Ready,
 }
@@ -46,6 +48,7 @@ impl Sequencer {
             Input::PeerDown(peer) => self.catch_up.peer_down(peer),
             Input::Submit { ticket, bundle } => self.on_submit(now, ticket, bundle),
             Input::JobDone(output) => self.on_job_done(now, output),
+            Input::L1(block) => self.on_l1(block),
         }
         self.turn(now);
         mem::take(&mut self.ready)

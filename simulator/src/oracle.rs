@@ -352,6 +352,10 @@ impl Oracle {
                     format!("validator {node}: honest validator {validator} at height {height}")
                 })
             }
+            Event::L1Refused { .. } => {
+                self.count("l1_refused");
+                Ok(())
+            }
             Event::Anomaly { height, detail } => {
                 self.count("anomalies");
                 self.trace_event(now, node, detail, &height.as_u64().to_be_bytes());

@@ -25,6 +25,7 @@ pub mod digest;
 mod genesis;
 mod height;
 mod ids;
+mod l1;
 pub mod merkle;
 pub mod mmr;
 mod params;
@@ -51,6 +52,11 @@ pub use height::{Epoch, Era, Height, HeightDelta, Round};
 pub use ids::{
     BlockId, BundleId, Digest, G1Bytes, G2Bytes, IdError, KeyId, NetworkId, PayerAddress, RollupId,
     ValidatorIndex,
+};
+pub use l1::{
+    Deposit, ForcedTransaction, L1_BLOCK_ENTRIES_MAX, L1_BLOCK_TRANSACTION_BYTES_MAX, L1Content,
+    L1Entry, L1EntryError, ORIGIN_ADVANCE_MAX, RESERVE_BYTES, RESERVE_ENTRIES, check_l1_entries,
+    l1_entries_root, queue_hash,
 };
 pub use params::{FeeParams, Gwei, LimitParams, Params, TimingParams};
 pub use reveal::{Outcome, RevealedBlock, RevealedBundle, UndecryptableReason};
