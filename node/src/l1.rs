@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  commands ─▶ deploy · stake · queue · evidence      what is asked of the contracts, and what it did
+//!             observe                                final blocks, with what each added to the queue
 //!                  │            │
 //!               sender       contracts                one account's transactions; where the contracts are
 //!                  └──── endpoints ────▶ JSON-RPC     several, each with a deadline, none trusted alone
@@ -18,6 +19,7 @@ pub mod deploy;
 pub mod endpoints;
 mod error;
 pub mod evidence;
+pub mod observe;
 mod prepare;
 pub mod queue;
 mod revert;

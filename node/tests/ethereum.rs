@@ -14,11 +14,19 @@ mod tests {
         eips::{BlockNumberOrTag, eip2718::Decodable2718 as _},
         primitives::{Address, B256, U256, hex, keccak256},
         signers::local::PrivateKeySigner,
+        sol_types::SolEvent as _,
     };
     use axum::{Json, Router, extract::State, routing::post};
+    use conclave_contracts::ForcedInclusion::DepositQueued;
     use serde_json::{Value, json};
 
-    use conclave_node::l1::{Call, Endpoints, Fees, L1Error, Patience, Sender};
+    use conclave_node::l1::{
+        Call, Endpoints, Fees, L1Error, Patience, Sender,
+        observe::{ObserveError, Observer},
+    };
+    use conclave_types::{
+        Deposit, Digest, Gwei, L1Content, L1Entry, L1EntryError, L1Origin, PayerAddress,
+    };
 
     const CHAIN_ID: u64 = 31_337;
 
@@ -92,8 +100,9 @@ mod tests {
     /// A block of that number whose hash ends in `mark`.
     fn block(number: u64, mark: u8) -> Value {
         let zero = B256::ZERO;
+        let parent = hash(number.saturating_sub(1), mark);
         json!({
-            "number": format!("{number:#x}"), "hash": hash(number, mark), "parentHash": zero,
+            "number": format!("{number:#x}"), "hash": hash(number, mark), "parentHash": parent,
             "sha3Uncles": zero, "miner": Address::ZERO, "stateRoot": zero, "transactionsRoot": zero,
             "receiptsRoot": zero, "logsBloom": format!("0x{}", "00".repeat(256)), "difficulty": "0x0",
             "gasLimit": "0x3938700", "gasUsed": "0x0", "timestamp": "0x0", "extraData": "0x",
@@ -318,5 +327,135 @@ mod tests {
         let versions = versions.lock().unwrap();
         assert!(versions.len() > 1, "it was sent again");
         assert!(versions.iter().all(|version| version.hash() == versions[0].hash()), "as it was");
+    }
+
+    /// The contract whose events are entries.
+    const FORCED: Address = Address::repeat_byte(0xf0);
+
+    /// A deposit in the queue.
+    fn deposit(index: u64, l1_block: u64, gwei: u64) -> L1Entry {
+        let payer = PayerAddress::new([0xaa; 20]);
+        let content = L1Content::Deposit(Deposit { payer, amount: Gwei::new(gwei) });
+        L1Entry { index, l1_block, content }
+    }
+
+    /// The event that tells of it, with its hash or another one.
+    fn event(entry: &L1Entry, hash: Option<B256>) -> Value {
+        let gwei = entry.deposit().unwrap().amount.as_u64();
+        let told = DepositQueued {
+            index: entry.index,
+            payer: Address::repeat_byte(0xaa),
+            amountGwei: gwei,
+            entryHash: hash.unwrap_or_else(|| B256::from(*entry.hash().as_bytes())),
+        };
+        let data = told.encode_log_data();
+        json!({
+            "address": FORCED, "topics": data.topics(), "data": data.data,
+            "blockNumber": format!("{:#x}", entry.l1_block), "blockHash": B256::ZERO,
+            "transactionHash": B256::ZERO, "transactionIndex": "0x0", "logIndex": "0x0",
+            "removed": false,
+        })
+    }
+
+    /// A server of a chain with a queue; `told` are the events, `count` what the contract counts up to a block.
+    async fn queue(
+        finalized: u64,
+        told: Vec<(u64, Value)>,
+        count: impl Fn(u64) -> u64 + Send + Sync + 'static,
+    ) -> String {
+        let number = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().unwrap());
+        Script::new()
+            .does("eth_getBlockByNumber", chain(finalized, 0xa0))
+            .does("eth_getLogs", move |params, _| {
+                let hash: B256 = serde_json::from_value(params[0]["blockHash"].clone()).unwrap();
+                let asked = number(&hash[23..31]);
+                let here = told.iter().filter(|(block, _)| *block == asked);
+                Ok(here.map(|(_, event)| event.clone()).collect())
+            })
+            .does("eth_call", move |params, _| {
+                let input = hex::decode(params[0]["input"].as_str().unwrap()).unwrap();
+                let counted = count(number(&input[28..36]));
+                Ok(json!(B256::from(U256::from(counted))))
+            })
+            .serve()
+            .await
+    }
+
+    /// Two entries: in blocks 51 and 53.
+    fn entries() -> [L1Entry; 2] {
+        [deposit(7, 51, 1), deposit(8, 53, 2)]
+    }
+
+    async fn honest(finalized: u64) -> String {
+        let told = entries().map(|entry| (entry.l1_block, event(&entry, None)));
+        queue(finalized, told.into(), |block| 7 + u64::from(block >= 51) + u64::from(block >= 53))
+            .await
+    }
+
+    /// An observer that stands at block 50, with 7 entries behind it.
+    async fn observer(urls: &[String]) -> Observer {
+        let hash = Digest::new(hash(50, 0xa0).0);
+        let origin = L1Origin { number: 50, hash };
+        Observer::new(connect(urls).await.unwrap(), FORCED, origin, 7)
+    }
+
+    #[tokio::test]
+    async fn final_blocks_are_observed_in_order_with_their_entries_and_no_others() {
+        let urls = [honest(53).await, honest(60).await, "http://127.0.0.1:1".to_owned()];
+        let mut observer = observer(&urls).await;
+        let mut seen = Vec::new();
+        while let Some(block) = observer.next().await.unwrap() {
+            assert_eq!(block.parent, Digest::new(hash(block.origin.number - 1, 0xa0).0));
+            seen.push((block.origin.number, block.entries));
+        }
+        let [first, second] = entries();
+        assert_eq!(seen, [(51, vec![first]), (52, vec![]), (53, vec![second])]);
+        assert_eq!(observer.position().1, 9);
+        // Only one of three calls block 54 final.
+        assert!(observer.next().await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn endpoints_that_differ_in_a_blocks_entries_end_the_observation() {
+        let forged = vec![(51, event(&deposit(7, 51, 1_000), None))];
+        let urls = [honest(60).await, honest(60).await, queue(60, forged, |_| 8).await];
+        let error = observer(&urls).await.next().await.unwrap_err();
+        let ObserveError::Contradiction { number: 51, one, other } = error else {
+            panic!("{error}")
+        };
+        assert_eq!((one, other), (urls[0].clone(), urls[2].clone()));
+    }
+
+    #[tokio::test]
+    async fn entries_that_are_missing_forged_or_out_of_place_are_refused() {
+        let good = deposit(7, 51, 1);
+        let refused = |told: Vec<Value>, count: u64| async move {
+            let told = told.into_iter().map(|event| (51, event)).collect();
+            let url = queue(60, told, move |_| count).await;
+            let mut observer = observer(&[url]).await;
+            let before = observer.position();
+            let error = observer.next().await.unwrap_err();
+            assert_eq!(observer.position(), before, "nothing was taken");
+            error
+        };
+        let missing = refused(vec![], 8).await;
+        assert!(matches!(missing, ObserveError::Incomplete { number: 51, expected: 8, found: 7 }));
+        let invented = refused(vec![event(&good, None)], 7).await;
+        assert!(matches!(invented, ObserveError::Incomplete { number: 51, expected: 7, found: 8 }));
+        let forged = refused(vec![event(&good, Some(B256::repeat_byte(1)))], 8).await;
+        assert!(matches!(forged, ObserveError::Event { number: 51 }));
+        let gap = refused(vec![event(&deposit(8, 51, 1), None)], 8).await;
+        let ObserveError::Entries { number: 51, source } = gap else { panic!("{gap}") };
+        assert_eq!(source, L1EntryError::Index { expected: 7, found: 8 });
+    }
+
+    #[tokio::test]
+    async fn a_block_that_does_not_build_on_the_observed_one_is_refused() {
+        let endpoints = connect(&[honest(60).await]).await.unwrap();
+        let other = Digest::new(hash(50, 0xb0).0);
+        let origin = L1Origin { number: 50, hash: other };
+        let error = Observer::new(endpoints, FORCED, origin, 7).next().await.unwrap_err();
+        let ObserveError::Parent { number: 51, expected, found } = error else { panic!("{error}") };
+        assert_eq!((expected, found), (other, Digest::new(hash(50, 0xa0).0)));
     }
 }

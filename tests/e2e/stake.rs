@@ -11,15 +11,16 @@ use conclave_node::{
     keys,
     l1::{
         Call, Contracts, Endpoints, Fees, Patience, Sender,
+        observe::Observer,
         settlement::{SettlementSecret, ValidatorSecrets},
     },
 };
 use conclave_types::{
-    BlockId, Epoch, Genesis, Height, Round, SignatureBytes, ValidatorIndex, VoteKind,
-    digest::SigningDomain,
+    BlockId, Deposit, Epoch, ForcedTransaction, Genesis, Gwei, Height, L1Content, L1Entry,
+    L1Origin, RollupId, Round, SignatureBytes, ValidatorIndex, VoteKind, digest::SigningDomain,
 };
 use ed25519_dalek::Signer as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::{
     l1::L1,
@@ -213,6 +214,60 @@ async fn what_a_contract_or_a_key_file_refuses_is_named_with_the_remedy() {
         let said = l1.refusal(&command);
         assert!(said.contains(words), "{command:?}: {said}");
     }
+}
+
+/// Observes all that is final.
+async fn observe(observer: &mut Observer) -> Vec<L1Entry> {
+    let mut entries = Vec::new();
+    while let Some(block) = observer.next().await.expect("an L1 that tells the truth") {
+        entries.extend(block.entries);
+    }
+    entries
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_queued_is_observed_once_it_is_final_as_the_contract_hashed_it() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let l1 = L1::start(directory.path()).await;
+    let contract = l1.deploy();
+    let key = l1.key(1);
+    let on = ["--contract", &contract, "--account-key", &key];
+    l1.run(&[&["l1", "register-rollup"], &on[..]].concat());
+    l1.call("l1_pause", json!([true]));
+    let genesis = l1.call("eth_getBlockByNumber", json!(["0x0", false]));
+    let hash = genesis["hash"].as_str().and_then(|hash| hash.parse().ok()).expect("a hash");
+    let urls = [l1.url()];
+    let endpoints = Endpoints::connect(&urls, None, Patience::default()).await.expect("an answer");
+    let stake = contract.parse().expect("an address");
+    let contracts = Contracts::find(&endpoints, stake).await.expect("contracts");
+    let origin = L1Origin { number: 0, hash };
+    let mut observer = Observer::new(endpoints, contracts.forced, origin, 0);
+    l1.call("l1_pause", json!([false]));
+
+    let forced = [&["force", "--rollup", "901", "0x0102", "--gas", "30000"], &on[..]].concat();
+    let forced = l1.run(&forced);
+    let paid = l1.run(&[&["deposit", "--amount", "0.1", "--wait-final"], &on[..]].concat());
+    let entries = observe(&mut observer).await;
+    let content = L1Content::Forced(ForcedTransaction {
+        rollup: RollupId::new(901),
+        gas_limit: 30_000,
+        transaction: vec![1, 2],
+    });
+    let first = L1Entry { index: 0, l1_block: number(&forced, "l1_block"), content };
+    let payer = paid["payer"].as_str().and_then(|payer| payer.parse().ok()).expect("an address");
+    let content = L1Content::Deposit(Deposit { payer, amount: Gwei::new(100_000_000) });
+    let second = L1Entry { index: 1, l1_block: number(&paid, "l1_block"), content };
+    assert_eq!(entries, [first, second]);
+
+    // What is not final yet is not observed, and may go away.
+    l1.call("l1_pause", json!([true]));
+    observe(&mut observer).await;
+    let (at, cursor) = observer.position();
+    let head = l1.call("l1_info", json!([]))["headNumber"].as_u64().expect("a number");
+    assert_eq!((at.number, cursor), (head - 2, 2));
+    l1.call("l1_reorg", json!([{ "depth": 2, "mode": "drop" }]));
+    assert_eq!(observe(&mut observer).await, []);
+    assert_eq!(observer.position().0.number, head - 1, "it goes on along the new chain");
 }
 
 /// Puts the first validator into office, as a launcher does.

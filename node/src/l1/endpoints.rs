@@ -264,7 +264,12 @@ impl Endpoints {
             })));
         }
         let agreed = called.iter().filter(|(_, found)| *found == hash).count();
-        Ok(agreed.saturating_mul(2) > self.list.len())
+        Ok(self.is_majority(agreed))
+    }
+
+    /// Whether so many are most of all endpoints, those that do not answer included.
+    pub(super) fn is_majority(&self, count: usize) -> bool {
+        count.saturating_mul(2) > self.list.len()
     }
 
     /// Puts a question to one endpoint; what it says, or that it is late.
@@ -282,7 +287,10 @@ impl Endpoints {
     }
 }
 
-async fn block(provider: DynProvider, tag: BlockNumberOrTag) -> TransportResult<Option<BlockRef>> {
+pub(super) async fn block(
+    provider: DynProvider,
+    tag: BlockNumberOrTag,
+) -> TransportResult<Option<BlockRef>> {
     let found = provider.get_block_by_number(tag).await?;
     Ok(found.map(|block| BlockRef {
         number: block.header.number,

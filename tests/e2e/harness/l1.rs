@@ -49,7 +49,17 @@ impl L1 {
         let address = free.expect("an address").to_string();
         let (_, port) = address.split_once(':').expect("host and port");
         let mut command = Command::new(program);
-        command.args(["--port", port, "--block-time", "1", "--hardfork", "osaka", "--silent"]);
+        // Final two epochs below the head, which are of 32 blocks unless told otherwise.
+        command.args([
+            "--port",
+            port,
+            "--block-time",
+            "1",
+            "--hardfork",
+            "osaka",
+            "--slots-in-an-epoch",
+            "1",
+        ]);
         let process = Process::start("anvil", &mut command, &directory.join("anvil.log"));
         until("anvil to serve", PATIENCE, async || http::call(&address, "eth_chainId", json!([])))
             .await;
@@ -86,6 +96,12 @@ impl L1 {
         let key = self.key(0);
         let done = self.run(&["l1", "deploy", "--first-rollup", "901", "--account-key", &key]);
         done["l1_contract"].as_str().expect("an address").to_owned()
+    }
+
+    /// Calls a method.
+    pub(crate) fn call(&self, method: &str, params: Value) -> Value {
+        let answer = http::call(&self.address, method, params);
+        answer.unwrap_or_else(|| panic!("the L1 does not answer {method}"))
     }
 
     /// Runs a command on this L1 that must succeed; what it prints.
