@@ -267,14 +267,16 @@ fn keys_that_nobody_vouches_for_are_refused_for_what_is_wrong_with_them() {
     let all = vectors();
     for row in rows(&all["refused"]["key_responses"]) {
         let refused = network_of(&all, row).verify_key(&key_response(row)).unwrap_err();
-        let fault = match refused {
-            ClientError::Wire(_) => "Encoding",
-            ClientError::Certificate(_) | ClientError::Inconsistent(_) => "Verification",
-            ClientError::Key(_) => "Key",
-            ClientError::ForeignKey { .. } => "ForeignKey",
-            other => panic!("{}: {other}", row["about"]),
+        let is_named = match row["fault"].as_str().unwrap() {
+            "Encoding" => matches!(refused, ClientError::Wire(_)),
+            "Verification" => {
+                matches!(refused, ClientError::Certificate(_) | ClientError::Inconsistent(_))
+            }
+            "Key" => matches!(refused, ClientError::Key(_)),
+            "ForeignKey" => matches!(refused, ClientError::ForeignKey { .. }),
+            other => panic!("{}: no fault is named {other}", row["about"]),
         };
-        assert_eq!(fault, row["fault"].as_str().unwrap(), "{}", row["about"]);
+        assert!(is_named, "{}: {refused}", row["about"]);
     }
 }
 
