@@ -47,7 +47,16 @@ pub fn body_bytes(legs: &[Leg]) -> Option<u32> {
     bucket_for(borsh::object_length(legs).ok()?)?.checked_add(TAG_BYTES)
 }
 
-/// Seals `legs` to `key` for inclusion up to `valid_until` and signs for them. Pure CPU work, well under a
+/// What sealing needs of the chain.
+#[derive(Clone, Debug)]
+pub struct SealingTerms {
+    /// The key to seal to.
+    pub key: SealingKey,
+    /// The last height at which the bundle may be included.
+    pub valid_until: Height,
+}
+
+/// Seals `legs` under `until` and signs for them. Pure CPU work, well under a
 /// millisecond for small bundles; needs no connection.
 ///
 /// # Errors
@@ -55,10 +64,9 @@ pub fn body_bytes(legs: &[Leg]) -> Option<u32> {
 /// Says which leg, fee or key stands in the way.
 pub fn seal(
     network: &Network,
-    key: &SealingKey,
+    until: &SealingTerms,
     payer: &Payer,
     nonce: BundleNonce,
-    valid_until: Height,
     legs: &[Leg],
     terms: &Terms,
 ) -> Result<EncryptedBundle, ClientError> {
@@ -72,16 +80,16 @@ pub fn seal(
     }
     let header = BundleHeader {
         network: network.id(),
-        suite: key.suite(),
+        suite: until.key.suite(),
         key_id: KeyId::ZERO,
         payer: payer.address(),
         nonce,
         max_fee,
         priority_fee: terms.priority_fee,
-        valid_until,
+        valid_until: until.valid_until,
         body_bytes: 0,
     };
-    let sealed = conclave_encryption::seal(key, header, legs, OsRng).map_err(ClientError::Seal)?;
+    let sealed = conclave_encryption::seal(&until.key, header, legs, OsRng).map_err(ClientError::Seal)?;
     let signature = payer.sign(&sealed.header, &sealed.body, &sealed.capsule)?;
     Ok(EncryptedBundle {
         header: sealed.header,

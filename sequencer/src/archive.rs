@@ -3,7 +3,9 @@
 //! Writers make [`Write`]s; readers take any [`Store`]. Shells read history through this module alone:
 //! to answer peers ([`answer`]), clients and auditors.
 
-use std::{collections::BTreeSet, sync::Arc};
+mod answer;
+
+use std::sync::Arc;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_consensus::{Evidence, SignedRecord, Step, WalEntry};
@@ -16,9 +18,11 @@ use conclave_types::{
 
 use crate::{
     keys::KeysCheckpoint,
-    message::{DecidedBlock, Message, ShareMessage, WANT_BUNDLES_MAX},
+    message::ShareMessage,
     store::{Store, Table, Write},
 };
+
+pub use self::answer::answer;
 
 /// Bytes after which an answer is cut: a block more cannot pass the message limit.
 pub(crate) const PAGE_BYTES: usize = 4 << 20;
@@ -456,55 +460,4 @@ pub(crate) fn signed<S: Store>(store: &S, from: Height) -> Read<Vec<SignedRecord
 /// If the store fails or is damaged.
 pub fn own_shares<S: Store>(store: &S, height: Height) -> Read<Option<ShareMessage>, S> {
     get(store, Table::Signed, &signed_key(height, SIGNED_SHARES, &[]))
-}
-
-/// What to send to a peer that asked for history; none if this store has nothing of it.
-///
-/// # Errors
-///
-/// If the store fails or is damaged.
-pub fn answer<S: Store>(store: &S, request: &ArchiveRequest) -> Read<Option<Message>, S> {
-    match request {
-        ArchiveRequest::Decided { from } => page(store, *from),
-        ArchiveRequest::Bundles(ids) => {
-            let mut bundles = Vec::new();
-            let mut room = PAGE_BYTES;
-            let distinct: BTreeSet<&BundleId> = ids.iter().take(WANT_BUNDLES_MAX).collect();
-            for id in distinct {
-                let Some(bundle) = bundle(store, id)? else { continue };
-                let Some(left) = room.checked_sub(bundle.size_bytes()) else { break };
-                room = left;
-                bundles.push(Arc::new(bundle));
-            }
-            Ok((!bundles.is_empty()).then_some(Message::Bundles(bundles)))
-        }
-        ArchiveRequest::Openings { height } => {
-            if let Some(reveal) = reveal(store, *height)? {
-                let StoredReveal { block, openings, .. } = reveal;
-                return Ok(Some(Message::Openings { height: *height, block, openings }));
-            }
-            Ok(own_shares(store, *height)?.map(|shares| Message::Shares(Arc::new(shares))))
-        }
-    }
-}
-
-fn page<S: Store>(store: &S, mut height: Height) -> Read<Option<Message>, S> {
-    let mut blocks = Vec::new();
-    let mut bytes = 0_usize;
-    while blocks.len() < PAGE_BLOCKS && bytes < PAGE_BYTES {
-        let Some(stored) = block(store, height)? else { break };
-        let bundles: Vec<EncryptedBundle> =
-            block_bundles(store, &stored.block)?.into_iter().map(Arc::unwrap_or_clone).collect();
-        let size: usize = bundles.iter().map(EncryptedBundle::size_bytes).sum();
-        let size = size.saturating_add(crate::l1::size_bytes(&stored.block.body.l1_entries));
-        bytes = bytes.saturating_add(size).saturating_add(1_024);
-        blocks.push(Arc::new(DecidedBlock {
-            block: stored.block,
-            certificate: stored.certificate,
-            bundles,
-            openings: reveal(store, height)?.map(|reveal| reveal.openings),
-        }));
-        height = height.next();
-    }
-    Ok((!blocks.is_empty()).then_some(Message::Decided(blocks)))
 }

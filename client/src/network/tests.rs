@@ -210,7 +210,8 @@ fn a_bundle_that_could_only_lose_money_is_not_sealed() {
         let legs =
             [conclave_types::Leg { rollup: RollupId::new(rollup), transaction: vec![2; 10] }];
         let nonce = conclave_types::BundleNonce::default();
-        crate::seal(&network, &key, &payer, nonce, Height::new(50), &legs, terms)
+        let until = crate::SealingTerms { key: key.clone(), valid_until: Height::new(50) };
+        crate::seal(&network, &until, &payer, nonce, &legs, terms)
     };
     let default = crate::Terms::default();
     let error = seal(999, &default).unwrap_err();
