@@ -62,6 +62,7 @@ scenarios! {
     l1_reorgs "l1-reorgs" 0..3;
     l1_outage "l1-outage" 0..3;
     l1_crashes "l1-crashes" 0..3;
+    l1_false_view "l1-false-view" 0..3;
     forced_through_censors "forced-through-censors" 0..3;
     entry_omitted "entry-omitted" 0..3;
     entry_invented "entry-invented" 0..3;
