@@ -89,7 +89,8 @@ pub fn seal(
         valid_until: until.valid_until,
         body_bytes: 0,
     };
-    let sealed = conclave_encryption::seal(&until.key, header, legs, OsRng).map_err(ClientError::Seal)?;
+    let sealed =
+        conclave_encryption::seal(&until.key, header, legs, OsRng).map_err(ClientError::Seal)?;
     let signature = payer.sign(&sealed.header, &sealed.body, &sealed.capsule)?;
     Ok(EncryptedBundle {
         header: sealed.header,

@@ -273,7 +273,9 @@ impl Store for RocksStore {
         for write in writes {
             match write {
                 Write::HighWater(mark) => marks.push(mark),
-                Write::PutSecret { name, value } => secrets()?.put(*name, value)?,
+                Write::PutSecret { name, value } => {
+                    secrets()?.put(&name.to_string(), value.expose())?;
+                }
                 Write::EraseSecret { name } => erased.push(*name),
                 Write::Put { .. } | Write::Delete { .. } | Write::DeleteRange { .. } => {}
             }
@@ -286,7 +288,7 @@ impl Store for RocksStore {
             signer.raise(mark)?;
         }
         for name in erased {
-            self.secrets.as_ref().map_or(Ok(()), |secrets| secrets.erase(name))?;
+            self.secrets.as_ref().map_or(Ok(()), |secrets| secrets.erase(&name.to_string()))?;
         }
         Ok(())
     }
@@ -327,7 +329,12 @@ impl Store for RocksStore {
     }
 
     fn secrets(&self) -> Result<Vec<(SecretName, SecretBytes)>, StoreError> {
-        self.secrets.as_ref().map_or(Ok(Vec::new()), |secrets| Ok(secrets.all()?))
+        let Some(secrets) = &self.secrets else { return Ok(Vec::new()) };
+        // Whatever else lies there is none of ours.
+        let known = secrets.all()?.into_iter().filter_map(|(name, secret)| {
+            Some((SecretName::parse(&name)?, SecretBytes::new(*secret)))
+        });
+        Ok(known.collect())
     }
 }
 

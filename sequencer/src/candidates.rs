@@ -24,7 +24,6 @@ use std::{
 };
 
 use conclave_consensus::ProposedBlock;
-use conclave_mempool::Proposed;
 use conclave_types::{
     Block, BlockId, BundleId, EncryptedBundle, Height, HeightDelta, Round, SharingMessage,
     SharingParams, Time,
@@ -33,7 +32,6 @@ use conclave_types::{
 use crate::{
     archive::{self, ArchiveRequest, PAGE_BYTES, StoredCandidate},
     input::{Peer, Penalty},
-    job::capsule_point,
     keys::Known,
     l1,
     message::{Message, WANT_BUNDLES_MAX},

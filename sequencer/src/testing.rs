@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use conclave_consensus::{ConsensusMessage, HighWater, SignedVote, SigningPosition, Step};
+use conclave_consensus::{
+    ConsensusMessage, HighWater, SignedProposal, SignedVote, SigningPosition, Step,
+};
 use conclave_encryption::{Packing, PublicKey, SealedBlock, SecretShare, deal, seal};
 use conclave_types::{
     Block, BlockBody, BlockHeader, BlockId, BundleHeader, BundleNonce, ConsensusKey, Digest,
@@ -129,6 +131,8 @@ pub(crate) struct Solo {
     pub(crate) events: Vec<Event>,
     pub(crate) answers: Vec<(u64, Result<ReceiptBody, Rejection>)>,
     pub(crate) penalties: usize,
+    /// What it voted for.
+    pub(crate) votes: Vec<(VoteKind, Option<BlockId>)>,
     /// Parts of blocks that it showed the others.
     pub(crate) shown: Vec<Arc<PartialOpening>>,
     /// Work that waits for the test; without it, work is done at once.
@@ -219,6 +223,7 @@ impl Solo {
             events: vec![],
             answers: vec![],
             penalties: 0,
+            votes: vec![],
             shown: vec![],
             held: None,
             proposed: None,
@@ -256,6 +261,9 @@ impl Solo {
             if let Message::Block(block) = &message {
                 self.proposed = Some(block.id());
             }
+            if let Message::Consensus(ConsensusMessage::Vote(vote)) = &message {
+                self.votes.push((vote.kind, vote.block));
+            }
             if let Message::Part(part) = message {
                 self.shown.push(part);
             }
@@ -290,6 +298,25 @@ impl Solo {
             self.input(Input::Tick);
         }
         panic!("no proposal: {:?}", self.core.status());
+    }
+
+    /// The proposer of height 1, round 0, proposes a block.
+    pub(crate) fn propose(&mut self, block: &Arc<Block>) {
+        let proposer = block.header.proposer;
+        let mut proposal = SignedProposal {
+            height: Height::new(1),
+            round: Round::ZERO,
+            block: block.id(),
+            pol_round: None,
+            proposer,
+            signature: SignatureBytes::new([0; 64]),
+        };
+        let digest = proposal.digest(&SigningDomain::of(&self.genesis), Epoch::ZERO);
+        let key = &self.identities[proposer.as_usize()].signing_key;
+        proposal.signature = SignatureBytes::new(key.sign(digest.as_bytes()).to_bytes());
+        self.hear(proposer.as_u16(), Message::Block(Arc::clone(block)));
+        let proposal = ConsensusMessage::Proposal(proposal.into());
+        self.hear(proposer.as_u16(), Message::Consensus(proposal));
     }
 
     /// Another validator votes for a block at height 1, round 0.

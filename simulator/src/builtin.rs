@@ -122,6 +122,7 @@ pub const BUILTINS: &[Builtin] = &[
     built_in!("l1-reorgs"),
     built_in!("l1-outage"),
     built_in!("l1-crashes"),
+    built_in!("l1-false-view"),
     built_in!("forced-through-censors"),
     built_in!("entry-omitted"),
     built_in!("entry-invented"),

@@ -63,6 +63,8 @@ pub struct L1Model {
     pub forced_max: u64,
     /// Deposits in a block, at most.
     pub deposits_max: u64,
+    /// Validators whose provider invents a deposit in every block that it serves.
+    pub false_views: Vec<u16>,
     /// When who does not reach L1.
     pub outages: Vec<L1Outage>,
 }
@@ -76,6 +78,7 @@ impl Default for L1Model {
             lag_ms: 300,
             forced_max: 3,
             deposits_max: 2,
+            false_views: Vec::new(),
             outages: Vec::new(),
         }
     }
@@ -121,6 +124,20 @@ impl L1 {
         let depth = usize::try_from(self.model.finality_blocks).unwrap_or(usize::MAX);
         let count = self.blocks.len().saturating_sub(depth);
         self.blocks.get(..count).unwrap_or_default()
+    }
+
+    /// A final block as a validator's provider shows it.
+    pub(crate) fn served(&self, block: &L1Block, validator: u16) -> L1Block {
+        let mut served = block.clone();
+        if self.model.false_views.contains(&validator) {
+            let before =
+                self.finalized().iter().take_while(|b| b.origin.number <= block.origin.number);
+            let next = before.map(|block| block.entries.len() as u64).sum();
+            let deposit = Deposit { payer: PayerAddress::new([0xef; 20]), amount: Gwei::new(1) };
+            let (l1_block, content) = (block.origin.number, L1Content::Deposit(deposit));
+            served.entries.push(L1Entry { index: next, l1_block, content });
+        }
+        served
     }
 
     /// Another block; it may replace some of those that are not final, and then there is one more on top.

@@ -408,8 +408,8 @@ fn put_secrets(start: &Start, keys: Option<&Keys>, disk: &mut Disk) -> Result<()
     let (directory, key) = secrets.ok_or(ReplayError::NoSecret(*first))?;
     let files = SecretFiles::open(directory, &start.genesis.network_id(), key)?;
     for name in &start.secrets {
-        let secret = files.get(*name)?.ok_or(ReplayError::NoSecret(*name))?;
-        disk.put_secret(*name, secret);
+        let secret = files.get(&name.to_string())?.ok_or(ReplayError::NoSecret(*name))?;
+        disk.put_secret(*name, SecretBytes::new(*secret));
     }
     Ok(())
 }

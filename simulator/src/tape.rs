@@ -120,7 +120,9 @@ impl Tape {
         let files =
             SecretFiles::open(&directory, &config.genesis.network_id(), &Zeroizing::new(STORAGE));
         let kept = files.and_then(|files| {
-            secrets.iter().try_for_each(|(name, secret)| files.put(*name, secret))
+            secrets
+                .iter()
+                .try_for_each(|(name, secret)| files.put(&name.to_string(), secret.expose()))
         });
         self.note(kept.err().map(|error| RecordError::from(io::Error::other(error))));
     }

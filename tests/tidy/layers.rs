@@ -33,7 +33,7 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
     ("conclave-grpc", 2, &["conclave-types"]),
     ("conclave-client", 2, &["conclave-types", "conclave-encryption", "conclave-grpc"]),
     // Short-lived secrets on disk, for the shells.
-    ("conclave-secrets", 2, &["conclave-types", "conclave-sequencer"]),
+    ("conclave-secrets", 2, &["conclave-types"]),
     // Bindings of the L1 contracts, through an L1 client.
     ("conclave-contracts", 2, &[]),
     (

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use conclave_encryption::SealingKey;
-use conclave_grpc::{
-    messages as v1,
-    v1::submit_service_client::SubmitServiceClient,
-};
+use conclave_grpc::{messages as v1, v1::submit_service_client::SubmitServiceClient};
 use conclave_types::{Height, HeightDelta, KeyId, wire};
 use tokio::time::Instant;
 use tonic::Response;

@@ -24,7 +24,6 @@ use chacha20poly1305::{
     KeyInit as _, XChaCha20Poly1305, XNonce,
     aead::{Aead as _, Payload},
 };
-use conclave_sequencer::{SecretBytes, SecretName};
 use conclave_types::NetworkId;
 use rand_core::{OsRng, RngCore as _};
 use zeroize::Zeroizing;
@@ -33,6 +32,9 @@ const NONCE_BYTES: usize = 24;
 const FILE_BYTES: usize = NONCE_BYTES + 32 + 16;
 /// A file under this name is being written.
 const DRAFT: &str = "draft";
+
+/// 32 bytes that are overwritten when they are dropped.
+pub type Secret = Zeroizing<[u8; 32]>;
 
 /// Why secrets cannot be kept, and what the operator can do.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +96,7 @@ impl SecretFiles {
     /// # Errors
     ///
     /// Fails if it cannot be read, or does not open.
-    pub fn get(&self, name: SecretName) -> Result<Option<SecretBytes>, SecretsError> {
+    pub fn get(&self, name: &str) -> Result<Option<Secret>, SecretsError> {
         if self.path(name).exists() { self.read(name).map(Some) } else { Ok(None) }
     }
 
@@ -103,17 +105,18 @@ impl SecretFiles {
     /// # Errors
     ///
     /// Fails if one cannot be read, or does not open.
-    pub fn all(&self) -> Result<Vec<(SecretName, SecretBytes)>, SecretsError> {
+    pub fn all(&self) -> Result<Vec<(String, Secret)>, SecretsError> {
         let io = |source| SecretsError::Io { path: self.directory.clone(), source };
         let mut secrets = Vec::new();
         for entry in fs::read_dir(&self.directory).map_err(io)? {
             let entry = entry.map_err(io)?;
-            let Some(name) = entry.file_name().to_str().and_then(SecretName::parse) else {
-                continue;
-            };
-            secrets.push((name, self.read(name)?));
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            if name != DRAFT {
+                let secret = self.read(&name)?;
+                secrets.push((name, secret));
+            }
         }
-        secrets.sort_by_key(|(name, _)| *name);
+        secrets.sort_by(|(one, _), (other, _)| one.cmp(other));
         Ok(secrets)
     }
 
@@ -122,12 +125,12 @@ impl SecretFiles {
     /// # Errors
     ///
     /// Fails if the disk does.
-    pub fn put(&self, name: SecretName, secret: &SecretBytes) -> Result<(), SecretsError> {
+    pub fn put(&self, name: &str, secret: &[u8; 32]) -> Result<(), SecretsError> {
         let path = self.path(name);
         let io = |source| SecretsError::Io { path: path.clone(), source };
         let mut nonce = [0; NONCE_BYTES];
         OsRng.fill_bytes(&mut nonce);
-        let payload = Payload { msg: secret.expose(), aad: &self.associated(name) };
+        let payload = Payload { msg: secret, aad: &self.associated(name) };
         let sealed = self.cipher.encrypt(XNonce::from_slice(&nonce), payload);
         let sealed = sealed.map_err(|_| SecretsError::Sealed { path: path.clone() })?;
         let draft = self.directory.join(DRAFT);
@@ -149,7 +152,7 @@ impl SecretFiles {
     /// # Errors
     ///
     /// Fails if the disk does.
-    pub fn erase(&self, name: SecretName) -> Result<(), SecretsError> {
+    pub fn erase(&self, name: &str) -> Result<(), SecretsError> {
         let path = self.path(name);
         let io = |source| SecretsError::Io { path: path.clone(), source };
         match OpenOptions::new().write(true).open(&path) {
@@ -162,7 +165,7 @@ impl SecretFiles {
         fs::remove_file(&path).and_then(|()| self.sync()).map_err(io)
     }
 
-    fn read(&self, name: SecretName) -> Result<SecretBytes, SecretsError> {
+    fn read(&self, name: &str) -> Result<Secret, SecretsError> {
         let path = self.path(name);
         let io = |source| SecretsError::Io { path: path.clone(), source };
         let mut bytes = Vec::new();
@@ -174,15 +177,14 @@ impl SecretFiles {
         let opened = self.cipher.decrypt(XNonce::from_slice(nonce), payload);
         let opened = Zeroizing::new(opened.map_err(|_| sealed())?);
         let secret: [u8; 32] = opened.as_slice().try_into().map_err(|_| sealed())?;
-        Ok(SecretBytes::new(secret))
+        Ok(Zeroizing::new(secret))
     }
 
-    fn path(&self, name: SecretName) -> PathBuf {
-        self.directory.join(name.to_string())
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
     }
 
-    fn associated(&self, name: SecretName) -> Vec<u8> {
-        let name = name.to_string();
+    fn associated(&self, name: &str) -> Vec<u8> {
         [b"conclave/secret/v1".as_slice(), self.network.as_bytes(), name.as_bytes()].concat()
     }
 
@@ -193,32 +195,34 @@ impl SecretFiles {
 
 #[cfg(test)]
 mod tests {
-    use conclave_types::{Epoch, Round};
-
     use super::*;
 
     const NETWORK: NetworkId = NetworkId::new([1; 32]);
-    const SHARE: SecretName = SecretName::Share { epoch: Epoch::new(1) };
-    const SEED: SecretName = SecretName::HolderSeed { epoch: Epoch::new(1), round: Round::new(2) };
+    const SHARE: &str = "share-1";
+    const SEED: &str = "holder-1-2";
 
     fn open(directory: &Path, network: &NetworkId, key: u8) -> SecretFiles {
         SecretFiles::open(directory, network, &Zeroizing::new([key; 32])).unwrap()
+    }
+
+    fn all(files: &SecretFiles) -> Vec<(String, [u8; 32])> {
+        files.all().unwrap().into_iter().map(|(name, secret)| (name, *secret)).collect()
     }
 
     #[test]
     fn secrets_survive_and_are_gone_once_erased() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("secrets");
-        let (share, seed) = (SecretBytes::new([7; 32]), SecretBytes::new([8; 32]));
+        let (share, seed) = ([7; 32], [8; 32]);
         let files = open(&path, &NETWORK, 1);
-        files.put(SHARE, &SecretBytes::new([6; 32])).unwrap();
+        files.put(SHARE, &[6; 32]).unwrap();
         files.put(SHARE, &share).unwrap();
         files.put(SEED, &seed).unwrap();
         let files = open(&path, &NETWORK, 1);
-        assert_eq!(files.all().unwrap(), [(SEED, seed.clone()), (SHARE, share)]);
+        assert_eq!(all(&files), [(SEED.to_owned(), seed), (SHARE.to_owned(), share)]);
         files.erase(SHARE).unwrap();
         files.erase(SHARE).unwrap();
-        assert_eq!(files.all().unwrap(), [(SEED, seed)]);
+        assert_eq!(all(&files), [(SEED.to_owned(), seed)]);
         assert!(!path.join("share-1").exists());
     }
 
@@ -226,14 +230,14 @@ mod tests {
     fn a_file_shows_nothing_and_opens_under_its_own_name_network_and_key_only() {
         let directory = tempfile::tempdir().unwrap();
         let files = open(directory.path(), &NETWORK, 1);
-        files.put(SHARE, &SecretBytes::new([7; 32])).unwrap();
+        files.put(SHARE, &[7; 32]).unwrap();
         let path = directory.path().join("share-1");
         let bytes = fs::read(&path).unwrap();
         assert!(!bytes.windows(8).any(|window| window == [7; 8]));
         let refused = |files: &SecretFiles| matches!(files.all(), Err(SecretsError::Sealed { path }) if path.ends_with("share-1"));
         assert!(refused(&open(directory.path(), &NETWORK, 2)));
         assert!(refused(&open(directory.path(), &NetworkId::new([2; 32]), 1)));
-        files.put(SEED, &SecretBytes::new([8; 32])).unwrap();
+        files.put(SEED, &[8; 32]).unwrap();
         fs::rename(directory.path().join("holder-1-2"), &path).unwrap();
         assert!(refused(&files));
         for damaged in [bytes.get(..40).unwrap(), b"", &[0; FILE_BYTES]] {
@@ -241,6 +245,6 @@ mod tests {
             assert!(refused(&files));
         }
         fs::write(&path, &bytes).unwrap();
-        assert_eq!(files.all().unwrap(), [(SHARE, SecretBytes::new([7; 32]))]);
+        assert_eq!(all(&files), [(SHARE.to_owned(), [7; 32])]);
     }
 }

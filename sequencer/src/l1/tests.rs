@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use conclave_types::{
-    Deposit, ForcedRef, ForcedTransaction, Gwei, ItemSource, L1Content, PayerAddress,
+    Deposit, ForcedRef, ForcedTransaction, Gwei, ItemSource, L1Content, PayerAddress, VoteKind,
 };
 
 use super::*;
@@ -313,4 +313,55 @@ fn an_audit_covers_what_l1_asked_for() {
     let wrong = archive::Tip { forced_cursor: 3, ..tip };
     let error = auditor.check_state(&solo.store, &wrong);
     assert!(matches!(error, Err(AuditError::State("the tip"))));
+}
+
+/// A validator of four that is not the first proposer, and a block of whoever is: it names L1 block 1.
+fn proposed() -> (Solo, Arc<Block>) {
+    let first = |solo: &Solo| solo.core.engine.proposer(Height::new(1), Round::ZERO);
+    let mut solo = Solo::of(4, 1);
+    if solo.core.context.own_index() == Some(first(&solo)) {
+        solo = Solo::of(4, 2);
+    }
+    let mut block = crate::testing::empty_block(Height::new(1));
+    block.header.network = solo.genesis.network_id();
+    block.header.parent = solo.genesis.block_id();
+    block.header.proposer = first(&solo);
+    block.header.time = solo.genesis.time.after(Duration::from_micros(1));
+    block.header.ledger_digest = solo.core.chain.ledger.digest();
+    block.header.l1_origin = at(1);
+    block.body.l1_entries = vec![entry(0, 1)];
+    block.header.l1_entries_root = block.body.l1_entries_root();
+    let block = Arc::new(block);
+    solo.propose(&block);
+    (solo, block)
+}
+
+#[test]
+fn a_block_is_withheld_until_its_origin_is_seen_with_its_entries() {
+    let l1 = |entries| Input::L1(L1Block { origin: at(1), parent: Digest::ZERO, entries });
+    let (mut solo, block) = proposed();
+    assert_eq!(solo.votes, vec![]);
+    solo.input(l1(vec![entry(0, 1)]));
+    assert_eq!(solo.votes, vec![(VoteKind::Prevote, Some(block.id()))]);
+
+    let (mut solo, _) = proposed();
+    solo.input(l1(vec![]));
+    assert_eq!(solo.votes, vec![], "its L1 says something else");
+    assert_eq!(solo.penalties, 0, "and nobody is to blame for that");
+}
+
+#[test]
+fn a_quorum_of_prevotes_goes_before_what_was_not_seen() {
+    let (mut solo, block) = proposed();
+    let own = solo.core.context.own_index().unwrap().as_u16();
+    for voter in (0..4).filter(|voter| *voter != own) {
+        assert_eq!(solo.votes, vec![]);
+        solo.vote(VoteKind::Prevote, voter, block.id());
+    }
+    assert!(solo.votes.contains(&(VoteKind::Precommit, Some(block.id()))), "{:?}", solo.votes);
+    for voter in (0..4).filter(|voter| *voter != own) {
+        solo.vote(VoteKind::Precommit, voter, block.id());
+    }
+    assert_eq!(solo.core.l1_position().observed, at(1), "it goes on from there");
+    assert_eq!(solo.core.account(&PayerAddress::new([1; 20]), 0).balance, Gwei::new(7));
 }

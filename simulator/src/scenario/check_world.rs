@@ -238,6 +238,14 @@ impl Scenario {
         let remedy = "the contract counts them in a byte";
         within("l1.forced_max", l1.forced_max, 0, L1_ENTRIES_MAX, remedy)?;
         within("l1.deposits_max", l1.deposits_max, 0, L1_ENTRIES_MAX, remedy)?;
+        let strangers = l1.false_views.iter().filter(|v| **v >= self.validators).count();
+        let (most, found) = (usize::from(self.faulty_max()), l1.false_views.len());
+        ensure(strangers == 0 && found <= most, "l1.false_views", || {
+            let all = self.validators;
+            let expected =
+                format!("expected at most f = {most} of {all} validators, found {found}");
+            (expected, "with more, what L1 asks for comes to a stop; drop some".into())
+        })?;
         for (index, outage) in l1.outages.iter().enumerate() {
             let path = format!("l1.outages.{index}");
             let stranger = outage.validators.iter().find(|v| **v >= self.validators);
@@ -353,6 +361,7 @@ mod tests {
             ("l1.lag_ms = 120001".into(), "expected lag_ms", "has an outage"),
             ("l1.forced_max = 256".into(), "from 0 to 255, found 256", "in a byte"),
             ("l1.deposits_max = 256".into(), "expected deposits_max", "in a byte"),
+            ("l1.false_views = [0, 1]".into(), "at most f = 1 of 4 validators, found 2", "drop"),
             (format!("{outage}validators = [4]"), "from 0 to 3, found 4", "none for all"),
             (outage.replace('9', "1"), "expected from_ms < until_ms", "reached again"),
             (outage.replace('9', "120000"), "before limit_ms = 120000", "raise limit_ms"),

@@ -60,7 +60,8 @@ impl World {
         let until = newest.min(known.saturating_add(FEED_MAX));
         let range = usize::try_from(known).unwrap_or(usize::MAX)
             ..usize::try_from(until).unwrap_or(usize::MAX);
-        let blocks = l1.finalized().get(range).unwrap_or_default().to_vec();
+        let blocks = l1.finalized().get(range).unwrap_or_default();
+        let blocks: Vec<_> = blocks.iter().map(|block| l1.served(block, node)).collect();
         if until < newest || !position.has_room && !blocks.is_empty() {
             self.schedule(self.now.after(FEED_AGAIN), node, Happening::L1Feed);
         }
