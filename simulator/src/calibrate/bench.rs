@@ -141,6 +141,8 @@ pub(super) fn points(runs: &[BenchRun]) -> Result<(String, Vec<Point>), BenchErr
         return Err(BenchError::Mixed);
     }
     let Machine { cpu, cores, memory_mib, kernel } = &first.machine;
+    // The rest of a version is the distribution's.
+    let kernel = kernel.split('.').take(2).collect::<Vec<_>>().join(".");
     let machine = format!("{cores} × {cpu}, {memory_mib} MiB, Linux {kernel}");
     Ok((machine, groups.iter().map(|((rate, _), group)| Point::new(*rate, first, group)).collect()))
 }
@@ -233,7 +235,7 @@ mod tests {
                 "share": { "count": 9, "total_us": 40_000 },
                 "verify": { "count": 9, "total_us": 60_000 },
             },
-            "machine": { "cpu": "a cpu", "cores": 2, "memory_mib": 9, "kernel": "6" },
+            "machine": { "cpu": "a cpu", "cores": 2, "memory_mib": 9, "kernel": "6.18.4-some" },
         });
         change(&mut text);
         serde_json::from_value(text).unwrap()
@@ -246,7 +248,7 @@ mod tests {
         let runs =
             [run(Some(100), 1_024, |_| {}), run(Some(50), 9, |_| {}), run(Some(100), 1_024, slow)];
         let (machine, points) = points(&runs).unwrap();
-        assert_eq!(machine, "2 × a cpu, 9 MiB, Linux 6");
+        assert_eq!(machine, "2 × a cpu, 9 MiB, Linux 6.18");
         assert_eq!(
             points.iter().map(|p| (p.rate, p.runs)).collect::<Vec<_>>(),
             [(100, 2), (50, 1)]

@@ -57,7 +57,8 @@ impl Calibrate {
         }
         if let Some(path) = &self.output {
             let day = self.date.as_ref().map_or_else(String::new, |date| format!(", {date}"));
-            let head = format!("# Fitted by `make calibrate` on {}{day}.\n", calibration.machine);
+            let head =
+                format!("# Fitted by `conclave-sim calibrate` on {}{day}.\n", calibration.machine);
             let text = head + &calibration.scenario.to_toml()?;
             std::fs::write(path, text)
                 .with_context(|| format!("{} cannot be written", path.display()))?;
