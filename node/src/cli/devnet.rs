@@ -124,7 +124,7 @@ async fn devnet(arguments: Arguments) -> Result<ExitCode, DevnetError> {
     };
     let mut devnet = started;
     screen.line(format!(
-        "network {}, first block decided {} after the first process started",
+        "network {}, first block decided {} after the first validator started",
         devnet.client.network().id(),
         closing::millis(devnet.first_block_after),
     ));
