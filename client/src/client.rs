@@ -15,10 +15,9 @@ use conclave_grpc::{
     },
 };
 use conclave_types::{
-    BundleId, BundleNonce, EncryptedBundle, Gwei, Height, HeightDelta, KeyId, Leg, NetworkId,
-    PayerAddress, RollupId, wire,
+    BundleId, BundleNonce, EncryptedBundle, Gwei, Height, Leg, NetworkId, PayerAddress, RollupId,
+    wire,
 };
-use tokio::time::Instant;
 use tonic::{Code, Response, transport::Channel};
 
 use crate::{

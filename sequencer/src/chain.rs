@@ -62,22 +62,10 @@ pub(crate) struct Chain {
     pub(crate) cursors: Cursors,
     pub(crate) keys: Keys,
     pub(crate) revealed: Height,
-    digests: BTreeMap<Height, Digest>,
+    pub(crate) digests: BTreeMap<Height, Digest>,
 }
 
 impl Chain {
-    pub(crate) fn new(
-        parent: Parent,
-        certificate: Option<Certificate>,
-        ledger: Ledger,
-        cursors: Cursors,
-        keys: Keys,
-        revealed: Height,
-        digests: BTreeMap<Height, Digest>,
-    ) -> Self {
-        Self { parent, certificate, ledger, cursors, keys, revealed, digests }
-    }
-
     pub(crate) const fn decided(&self) -> Height {
         self.parent.height
     }

@@ -98,7 +98,7 @@ pub enum JobOutput {
         /// The attempt.
         dkg: Box<Dkg>,
         /// The result.
-        result: Result<Dealing, DealError>,
+        result: Result<Box<Dealing>, DealError>,
     },
     /// What is to be complained about.
     Inspected {
@@ -401,7 +401,7 @@ impl DealJob {
             None => dkg.deal(ValidatorIndex::new(dealer), &seed),
             Some(share) => dkg.reshare(dealer, &share, &seed),
         };
-        JobOutput::Dealt { dkg: Box::new(dkg), result }
+        JobOutput::Dealt { dkg: Box::new(dkg), result: result.map(Box::new) }
     }
 }
 

@@ -160,7 +160,8 @@ fn recover_chain<S: Store>(context: &Context, store: &S) -> Recovery<Chain, S> {
     let Some(tip) = archive::tip(store)? else {
         let (parent, ledger) = (Parent::genesis(genesis), Ledger::new(genesis));
         let cursors = Cursors::default();
-        return Ok(Chain::new(parent, None, ledger, cursors, keys, Height::ZERO, BTreeMap::new()));
+        let (certificate, revealed, digests) = (None, Height::ZERO, BTreeMap::new());
+        return Ok(Chain { parent, certificate, ledger, cursors, keys, revealed, digests });
     };
     let Tip { decided, revealed, reveal_digest, ledger_digest, forced_cursor } = tip;
     let stored = archive::block(store, decided)?.ok_or(RecoverError::MissingBlock(decided))?;
@@ -175,7 +176,7 @@ fn recover_chain<S: Store>(context: &Context, store: &S) -> Recovery<Chain, S> {
         }
     }
     let certificate = Some(stored.certificate);
-    Ok(Chain::new(parent, certificate, ledger, cursors, keys, revealed, digests))
+    Ok(Chain { parent, certificate, ledger, cursors, keys, revealed, digests })
 }
 
 /// The keys as the blocks have made them: from the last record on, the blocks are taken again.

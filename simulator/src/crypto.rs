@@ -159,12 +159,9 @@ impl Workshop {
         let verdicts = job.items.into_iter().map(|(leaf, dkg, message)| {
             let verdict = self.sharing.entry((at, leaf)).or_insert_with(|| {
                 let job = SharingCheckJob { at, items: vec![(leaf, dkg, message)] };
-                match Job::CheckSharing(job).run() {
-                    JobOutput::SharingChecked { verdicts, .. } => {
-                        verdicts.into_iter().next().map(|(_, verdict)| verdict)
-                    }
-                    _ => None,
-                }
+                let found = Job::CheckSharing(job).run();
+                let JobOutput::SharingChecked { verdicts, .. } = found else { return None };
+                verdicts.into_iter().next().map(|(_, verdict)| verdict)
             });
             verdict.clone().map(|verdict| (leaf, verdict))
         });

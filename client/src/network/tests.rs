@@ -188,8 +188,8 @@ fn what_is_sealed_is_signed_by_the_payer_and_padded_to_a_bucket() {
     let nonce = conclave_types::BundleNonce { lane: 1, sequence: 2 };
     let terms = crate::Terms::default();
     let key = network.genesis_key().unwrap().unwrap();
-    let bundle =
-        crate::seal(&network, &key, &payer, nonce, Height::new(50), &legs, &terms).unwrap();
+    let until = crate::SealingTerms { key: key.clone(), valid_until: Height::new(50) };
+    let bundle = crate::seal(&network, &until, &payer, nonce, &legs, &terms).unwrap();
     assert_eq!(bundle.header.payer, payer.address());
     assert_eq!(bundle.header.key_id, key.id());
     assert_eq!(bundle.header.body_bytes, 512 + 16);

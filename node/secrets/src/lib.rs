@@ -132,7 +132,7 @@ impl SecretFiles {
         OsRng.fill_bytes(&mut nonce);
         let payload = Payload { msg: secret, aad: &self.associated(name) };
         let sealed = self.cipher.encrypt(XNonce::from_slice(&nonce), payload);
-        let sealed = sealed.map_err(|_| SecretsError::Sealed { path: path.clone() })?;
+        let sealed = sealed.or(Err(SecretsError::Sealed { path: path.clone() }))?;
         let draft = self.directory.join(DRAFT);
         let mut file = OpenOptions::new()
             .write(true)
@@ -175,8 +175,8 @@ impl SecretFiles {
         let (nonce, body) = bytes.split_at_checked(NONCE_BYTES).ok_or_else(sealed)?;
         let payload = Payload { msg: body, aad: &self.associated(name) };
         let opened = self.cipher.decrypt(XNonce::from_slice(nonce), payload);
-        let opened = Zeroizing::new(opened.map_err(|_| sealed())?);
-        let secret: [u8; 32] = opened.as_slice().try_into().map_err(|_| sealed())?;
+        let opened = Zeroizing::new(opened.or(Err(sealed()))?);
+        let secret: [u8; 32] = opened.as_slice().try_into().or(Err(sealed()))?;
         Ok(Zeroizing::new(secret))
     }
 

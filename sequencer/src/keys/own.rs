@@ -177,10 +177,15 @@ impl Sequencer {
         }
     }
 
-    pub(crate) fn on_dealt(&mut self, now: Time, dkg: &Dkg, result: Result<Dealing, DealError>) {
+    pub(crate) fn on_dealt(
+        &mut self,
+        now: Time,
+        dkg: &Dkg,
+        result: Result<Box<Dealing>, DealError>,
+    ) {
         self.work_done();
         match result {
-            Ok(dealing) => self.say(now, dkg, &Message::Deal(Box::new(dealing))),
+            Ok(dealing) => self.say(now, dkg, &Message::Deal(dealing)),
             Err(error) => self.complain_to_operator(&error.to_string()),
         }
     }

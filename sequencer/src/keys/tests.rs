@@ -163,9 +163,9 @@ impl Chain {
     }
 
     fn offences(&self) -> Vec<(u16, SharingOffence)> {
-        let offence = |change: &KeyChange| match change {
-            KeyChange::Offence { validator, offence } => Some((validator.as_u16(), *offence)),
-            _ => None,
+        let offence = |change: &KeyChange| {
+            let KeyChange::Offence { validator, offence } = change else { return None };
+            Some((validator.as_u16(), *offence))
         };
         self.changes.iter().filter_map(offence).collect()
     }
@@ -393,9 +393,9 @@ fn a_validator_alone_makes_its_key_through_crashes_and_opens_what_is_sealed_to_i
     let id = bundle.id();
     solo.submit(bundle).unwrap();
     solo.run_to(solo.core.status().decided.as_u64() + 2);
-    let revealed = solo.events.iter().any(|event| match event {
-        crate::Event::Revealed { block, .. } => block.bundles.iter().any(|b| b.id == id),
-        _ => false,
+    let revealed = solo.events.iter().any(|event| {
+        let crate::Event::Revealed { block, .. } = event else { return false };
+        block.bundles.iter().any(|bundle| bundle.id == id)
     });
     assert!(revealed, "what was sealed to the new key is opened");
 }

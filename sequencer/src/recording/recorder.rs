@@ -109,7 +109,8 @@ impl<W: Write> Recorder<W> {
 
 /// A sequencer in a shell: whoever steps it cannot step past the recording.
 pub struct Recorded<W> {
-    core: Sequencer,
+    /// Boxed: a shell holds it across waits.
+    core: Box<Sequencer>,
     recorder: Option<Recorder<W>>,
     failure: Option<RecordError>,
 }
@@ -117,8 +118,8 @@ pub struct Recorded<W> {
 impl<W: Write> Recorded<W> {
     /// A sequencer that was just recovered, and its recording, if it is to be recorded.
     #[must_use]
-    pub const fn new(core: Sequencer, recorder: Option<Recorder<W>>) -> Self {
-        Self { core, recorder, failure: None }
+    pub fn new(core: Sequencer, recorder: Option<Recorder<W>>) -> Self {
+        Self { core: Box::new(core), recorder, failure: None }
     }
 
     /// The sequencer, to look at.
@@ -130,7 +131,7 @@ impl<W: Write> Recorded<W> {
     /// The sequencer, without its recording.
     #[must_use]
     pub fn into_core(self) -> Sequencer {
-        self.core
+        *self.core
     }
 
     /// [`Sequencer::step`].

@@ -307,12 +307,21 @@ mod tests {
         toml::from_str::<Scenario>(text).unwrap().check_world().unwrap_err()
     }
 
+    /// Each text, and words of what is expected and of what to do.
+    fn refused(rows: Vec<(String, &str, &str)>) {
+        for (text, expected, remedy) in rows {
+            let fault = fault(&text);
+            assert!(fault.expected.contains(expected), "{text}: {fault:?}");
+            assert!(fault.remedy.contains(remedy), "{text}: {fault:?}");
+            assert!(!fault.path.is_empty());
+        }
+    }
+
     #[test]
     fn a_world_that_cannot_be_is_refused_with_what_to_do() {
         let full = "[[full_disks]]\nvalidator = 1\nfrom_ms = 1\nuntil_ms = 9\n";
         let crash = "[[crashes]]\nvalidator = 1\nat_ms = 1\nuntil_ms = 9\n";
         let churn = "[network.churn]\nperiod_ms = 10\n";
-        let outage = "[[l1.outages]]\nfrom_ms = 1\nuntil_ms = 9\n";
         let rows: Vec<(String, &str, &str)> = vec![
             ("network.regions = [\"atlantis\"]".into(), "atlantis\" is no region", "choose from"),
             (
@@ -355,16 +364,6 @@ mod tests {
             ("machine.disk_mb_per_s = 0".into(), "expected disk_mb_per_s from 1", "megabytes"),
             ("bundle_bytes = 130001".into(), "from 0 to 130000, found 130001", "holds no more"),
             ("block_bytes_max = 1000".into(), "expected block_bytes_max from", "largest bundle"),
-            ("l1.block_ms = 0".into(), "expected block_ms from 1", "every so many"),
-            ("l1.finality_blocks = 0".into(), "expected finality_blocks from 1", "on top"),
-            ("l1.reorg_permille = 1000".into(), "from 0 to 999, found 1000", "leave some"),
-            ("l1.lag_ms = 120001".into(), "expected lag_ms", "has an outage"),
-            ("l1.forced_max = 256".into(), "from 0 to 255, found 256", "in a byte"),
-            ("l1.deposits_max = 256".into(), "expected deposits_max", "in a byte"),
-            ("l1.false_views = [0, 1]".into(), "at most f = 1 of 4 validators, found 2", "drop"),
-            (format!("{outage}validators = [4]"), "from 0 to 3, found 4", "none for all"),
-            (outage.replace('9', "1"), "expected from_ms < until_ms", "reached again"),
-            (outage.replace('9', "120000"), "before limit_ms = 120000", "raise limit_ms"),
             (full.replace("= 1\nf", "= 4\nf"), "expected a validator from 0 to 3", "there is"),
             (full.replace('9', "1"), "expected from_ms < until_ms, found 1 and 1", "room again"),
             (full.replace('9', "120000"), "before limit_ms = 120000", "raise limit_ms"),
@@ -380,12 +379,24 @@ mod tests {
                 "exact",
             ),
         ];
-        for (text, expected, remedy) in rows {
-            let fault = fault(&text);
-            assert!(fault.expected.contains(expected), "{text}: {fault:?}");
-            assert!(fault.remedy.contains(remedy), "{text}: {fault:?}");
-            assert!(!fault.path.is_empty());
-        }
+        refused(rows);
+    }
+
+    #[test]
+    fn an_l1_that_cannot_be_is_refused_with_what_to_do() {
+        let outage = "[[l1.outages]]\nfrom_ms = 1\nuntil_ms = 9\n";
+        refused(vec![
+            ("l1.block_ms = 0".into(), "expected block_ms from 1", "every so many"),
+            ("l1.finality_blocks = 0".into(), "expected finality_blocks from 1", "on top"),
+            ("l1.reorg_permille = 1000".into(), "from 0 to 999, found 1000", "leave some"),
+            ("l1.lag_ms = 120001".into(), "expected lag_ms", "has an outage"),
+            ("l1.forced_max = 256".into(), "from 0 to 255, found 256", "in a byte"),
+            ("l1.deposits_max = 256".into(), "expected deposits_max", "in a byte"),
+            ("l1.false_views = [0, 1]".into(), "at most f = 1 of 4 validators, found 2", "drop"),
+            (format!("{outage}validators = [4]"), "from 0 to 3, found 4", "none for all"),
+            (outage.replace('9', "1"), "expected from_ms < until_ms", "reached again"),
+            (outage.replace('9', "120000"), "before limit_ms = 120000", "raise limit_ms"),
+        ]);
     }
 
     #[test]

@@ -43,10 +43,7 @@ impl World {
         let mut random = Random::new(seed, 1);
         let load = Load::of(&scenario, seed, ROLLUPS.to_vec());
         let (genesis, identities) = genesis(&scenario, &load, &mut random)?;
-        let network_id = genesis.network_id();
-        let key = genesis.encryption_key.as_ref();
-        let key = key.map(|key| PublicKey::new(network_id, key)).transpose().ok()?;
-        let keyring = Keyring::new(key);
+        let keyring = keyring(&genesis)?;
         let packing = Packing::for_parties(usize::from(scenario.validators)).ok()?;
         let validators = scenario.validators;
         let (model, partitions) = (scenario.network.clone(), scenario.partitions.clone());
@@ -111,6 +108,12 @@ impl World {
         world.prepare();
         Some(world)
     }
+}
+
+/// What everyone knows of the key at the start; none if the genesis's is not one.
+fn keyring(genesis: &Genesis) -> Option<Keyring> {
+    let (id, key) = (genesis.network_id(), genesis.encryption_key.as_ref());
+    key.map(|key| PublicKey::new(id, key)).transpose().ok().map(Keyring::new)
 }
 
 fn honest(nodes: &[Node]) -> BTreeSet<u16> {

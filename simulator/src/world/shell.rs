@@ -25,15 +25,14 @@ impl World {
             self.oracle.event(self.now, node, &event);
             self.measure.event(self.now, node, &event);
             self.timeline.event(BEGIN, self.now, node, &event);
-            match &event {
-                Event::Revealed { block, .. } => self.load.revealed(block),
-                Event::Keys { change, .. } => {
-                    self.see_attempt(node);
-                    if matches!(change, KeyChange::Epoch { .. }) {
-                        self.learn_key(node);
-                    }
+            if let Event::Revealed { block, .. } = &event {
+                self.load.revealed(block);
+            }
+            if let Event::Keys { change, .. } = &event {
+                self.see_attempt(node);
+                if matches!(change, KeyChange::Epoch { .. }) {
+                    self.learn_key(node);
                 }
-                _ => {}
             }
         }
         for (_, receipt) in answers {
