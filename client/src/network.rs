@@ -102,10 +102,6 @@ impl Network {
     ) -> Result<SealingKey, ClientError> {
         let suite = u8::try_from(response.suite)
             .or(Err(WireError::TooLarge { field: "suite", found: u64::from(response.suite) }))?;
-        let expected = self.genesis.params.sharing.suite;
-        if suite != expected {
-            return Err(ClientError::Inconsistent("the key is of the network's suite"));
-        }
         let key = SealingKey::new(
             self.id,
             suite,

@@ -17,7 +17,7 @@ use conclave_types::Params;
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 
-const CALL: &str = "/conclave.v1.SubmitService/GetEncryptionKey HTTP/1.1";
+const CALL: &str = "/conclave.v1.NodeService/GetStatus HTTP/1.1";
 const CONTENT: &str = "Content-Type: application/grpc-web+proto";
 /// A message without fields.
 const EMPTY: [u8; 5] = [0; 5];

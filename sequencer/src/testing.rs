@@ -189,13 +189,16 @@ impl Solo {
         Self::in_network(genesis, identities, index)
     }
 
-    /// One validator of a network of `count` that is to make its key first. `self.key` is another one until
-    /// the test sets it.
+    /// One validator of a network of `count` that is to make its key first. Until the test sets it,
+    /// `self.key` is one that nobody has shares of.
     pub(crate) fn keyless(count: usize, index: usize) -> Self {
         let (genesis, mut identities) = network(count);
         identities.iter_mut().for_each(|identity| identity.secret_share = None);
         let mut solo = Self::in_network(genesis.clone(), identities, index);
-        solo.genesis = Arc::new(Genesis { encryption_key: None, ..genesis });
+        let (key, genesis) =
+            (genesis.encryption_key.clone(), Genesis { encryption_key: None, ..genesis });
+        solo.key = PublicKey::new(genesis.network_id(), key.as_ref().unwrap()).unwrap();
+        solo.genesis = Arc::new(genesis);
         solo.store = Memory::new();
         solo.restart();
         solo

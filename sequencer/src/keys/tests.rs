@@ -404,6 +404,8 @@ fn a_validator_alone_makes_its_key_through_crashes_and_opens_what_is_sealed_to_i
 fn what_is_said_about_a_key_is_signed_bounded_and_of_use() {
     let mut solo = Solo::keyless(4, 0);
     let waiting = |solo: &Solo| solo.core.sharing.len();
+    // Its own registration, which waits for a block.
+    solo.input(Input::Tick);
     let own = waiting(&solo);
     let forged = SharingMessage { from: ValidatorIndex::new(2), ..solo.sharing(1, vec![1], 0) };
     solo.hear(1, Said::Sharing(Arc::new(forged)));

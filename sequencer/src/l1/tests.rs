@@ -328,6 +328,7 @@ fn proposed() -> (Solo, Arc<Block>) {
     block.header.proposer = first(&solo);
     block.header.time = solo.genesis.time.after(Duration::from_micros(1));
     block.header.ledger_digest = solo.core.chain.ledger.digest();
+    block.header.key_id = solo.core.keys().id_at(Height::new(1));
     block.header.l1_origin = at(1);
     block.body.l1_entries = vec![entry(0, 1)];
     block.header.l1_entries_root = block.body.l1_entries_root();
