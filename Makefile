@@ -15,7 +15,7 @@ BUILD := cargo build --release --workspace --bins --locked
 
 FORGE := PATH=$(CURDIR)/contracts/node_modules/.bin:$$PATH forge
 
-.PHONY: help setup build devnet test ts soak mutants lint docs fuzz bench contracts contracts-audit artifacts gas
+.PHONY: help setup build devnet test ts soak mutants lint docs fuzz bench calibrate contracts contracts-audit artifacts gas
 
 help: ## What there is.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 17
@@ -26,7 +26,7 @@ setup: ## Install the system packages that building needs, if they are missing.
 build: setup ## Build all binaries.
 	$(BUILD)
 
-devnet: build ## Four validators and two EVM rollups on this machine, until Ctrl-C. ARGS='--blocks 50 --json' is passed on.
+devnet: build ## Four validators, two EVM rollups and an Ethereum on this machine, until Ctrl-C. ARGS='--blocks 50 --json' is passed on.
 	@exec $(BIN)/conclave devnet $(ARGS)
 
 test: build ## Every test: unit, simulator, tidy, fuzz (bounded), end to end over real processes.
@@ -59,6 +59,14 @@ fuzz: setup ## The fuzz targets with CASES (1000000) cases each, from a fresh SE
 
 bench: build ## Throughput and latency of a devnet on this machine. ARGS='--bundle-bytes 1024 --duration 20' is passed on.
 	@exec $(BIN)/conclave bench $(ARGS)
+
+CALIBRATION := $(CARGO_TARGET_DIR)/calibration
+calibrate: build ## Fit the simulator to a devnet on this machine, which must do nothing else, and compare what it predicts: 5 minutes.
+	@mkdir -p $(CALIBRATION)
+	@for point in fit:1024:250 low:1024:100 high:1024:350 size:65536:50; do IFS=: read -r name bytes rate <<< "$$point"; for run in 1 2; do \
+	  $(BIN)/conclave bench --bundle-bytes $$bytes --rate $$rate --duration 15 --json > $(CALIBRATION)/$$name-$$run.json; done; done
+	$(BIN)/conclave-sim calibrate --fit $(CALIBRATION)/fit-{1,2}.json --predict $(CALIBRATION)/{low,high,size}-{1,2}.json \
+	  --output simulator/scenarios/devnet.toml --date $$(date -u +%F) $(ARGS)
 
 contracts: contracts/node_modules/.package-lock.json ## The L1 contracts: formatting, build, committed artifacts, every test, and the gas that they are known to cost.
 	cd contracts && $(FORGE) fmt --check

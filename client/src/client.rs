@@ -1,5 +1,7 @@
 //! One handle on a network, over any number of its validators.
 
+mod key;
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -13,10 +15,9 @@ use conclave_grpc::{
     },
 };
 use conclave_types::{
-    BundleId, BundleNonce, EncryptedBundle, Gwei, Height, HeightDelta, KeyId, Leg, NetworkId,
-    PayerAddress, RollupId, wire,
+    BundleId, BundleNonce, EncryptedBundle, Gwei, Height, Leg, NetworkId, PayerAddress, RollupId,
+    wire,
 };
-use tokio::time::Instant;
 use tonic::{Code, Response, transport::Channel};
 
 use crate::{
@@ -26,12 +27,6 @@ use crate::{
 
 /// No answer is longer: a block of 4 MiB with its openings and framing takes less.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 32 << 20;
-
-/// How long a decided height is good enough to choose `valid_until` by.
-const HEIGHT_FRESH_FOR: Duration = Duration::from_secs(5);
-
-/// A bundle that is to stay valid for fewer heights needs to know exactly where the chain is.
-const HEIGHT_SLACK: HeightDelta = HeightDelta::new(500);
 
 /// How a [`Client`] connects.
 #[derive(Clone, Debug, Default)]
@@ -81,8 +76,8 @@ impl ClientBuilder {
 struct Inner {
     endpoints: Endpoints,
     network: Network,
-    /// The decided height that a validator last told, and when.
-    height: Mutex<Option<(Instant, Height)>>,
+    /// What a validator last told of key and height, checked, and when.
+    terms: Mutex<Option<key::Seen>>,
 }
 
 /// A connection to a network. Cheap to clone; clones share their channels.
@@ -133,7 +128,7 @@ pub enum Admission {
 
 impl Client {
     pub(crate) fn of(endpoints: Endpoints, network: Network) -> Self {
-        Self { inner: Arc::new(Inner { endpoints, network, height: Mutex::new(None) }) }
+        Self { inner: Arc::new(Inner { endpoints, network, terms: Mutex::new(None) }) }
     }
 
     /// Starts to describe a connection.
@@ -194,53 +189,11 @@ impl Client {
         Ok(())
     }
 
-    /// The last height at which a bundle under `terms` may be included. Asks a validator where the
-    /// chain is, unless one said so just now.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError::ForeignKey`] if the validator would have us seal to a key that is not the
-    /// network's.
-    pub async fn valid_until(&self, terms: &Terms) -> Result<Height, ClientError> {
-        let longest = self.network().genesis().params.limits.bundle_lifetime_max;
-        let wanted = terms.valid_for.min(longest);
-        let known = self.inner.height.lock().ok().and_then(|height| *height);
-        let fresh =
-            known.filter(|(at, _)| at.elapsed() < HEIGHT_FRESH_FOR && wanted >= HEIGHT_SLACK);
-        if let Some((_, height)) = fresh {
-            return Ok(height.saturating_add(wanted));
-        }
-        let height = self.encryption_height().await?;
-        if let Ok(mut known) = self.inner.height.lock() {
-            *known = Some((Instant::now(), height));
-        }
-        Ok(height.saturating_add(wanted))
-    }
-
-    /// Asks for the key to seal to, and checks that it is the one of the genesis.
-    async fn encryption_height(&self) -> Result<Height, ClientError> {
-        let key = self
-            .endpoints()
-            .call(|channel| async move {
-                let mut service = SubmitServiceClient::new(channel);
-                let request = v1::GetEncryptionKeyRequest {};
-                service.get_encryption_key(request).await.map(Response::into_inner)
-            })
-            .await?;
-        self.check_network(&key.network_id)?;
-        let found = wire::id(&key.key_id, "key_id", KeyId::from_slice)?;
-        let expected = self.network().key_id();
-        if found != expected {
-            return Err(ClientError::ForeignKey { expected, found });
-        }
-        Ok(Height::new(key.decided_height))
-    }
-
     /// Seals `legs` and signs for them. Nothing is submitted.
     ///
     /// # Errors
     ///
-    /// As [`Client::valid_until`] and [`crate::seal`].
+    /// As [`Client::sealing_terms`] and [`crate::seal`].
     pub async fn seal(
         &self,
         payer: &Payer,
@@ -248,8 +201,8 @@ impl Client {
         legs: &[Leg],
         terms: &Terms,
     ) -> Result<EncryptedBundle, ClientError> {
-        let valid_until = self.valid_until(terms).await?;
-        sealing::seal(self.network(), payer, nonce, valid_until, legs, terms)
+        let until = self.sealing_terms(terms).await?;
+        sealing::seal(self.network(), &until, payer, nonce, legs, terms)
     }
 
     /// Hands in a sealed bundle, to another validator if one is away or full, and checks the receipt.

@@ -85,12 +85,12 @@ pub enum ClientError {
          sealing to it would let its owner read the bundle"
     )]
     ForeignKey {
-        /// The key of the genesis.
+        /// The key that the genesis, or a quorum, vouches for.
         expected: KeyId,
         /// What was served.
         found: KeyId,
     },
-    /// The network's own key does not hold together.
+    /// A key does not hold together.
     #[error("the network's encryption key is not usable")]
     Key(#[source] conclave_encryption::KeyError),
     /// The legs cannot be sealed.

@@ -68,7 +68,7 @@ pub use endpoints::Retry;
 pub use error::ClientError;
 pub use network::{DecidedBlock, Network, Receipt};
 pub use payer::{Payer, PayerError};
-pub use sealing::{Terms, body_bytes, seal};
+pub use sealing::{SealingTerms, Terms, body_bytes, seal};
 pub use status::{BundleStatus, Level, LevelError, Opened, Place, Progress};
 pub use wallet::{Submission, Wallet};
 pub use watch::Watch;

@@ -4,8 +4,8 @@
 use conclave_encryption::SealingKey;
 use conclave_grpc::messages as v1;
 use conclave_types::{
-    BlockBody, BlockHeader, BundleId, Certificate, Committee, Digest, Genesis, Gwei, Height, KeyId,
-    NetworkId, SignatureBytes, ValidatorIndex,
+    BlockBody, BlockHeader, BundleId, Certificate, Committee, Digest, Era, G1Bytes, G2Bytes,
+    Genesis, Gwei, Height, KeyId, NetworkId, SignatureBytes, ValidatorIndex,
     digest::SigningDomain,
     wire::{self, WireError},
 };
@@ -19,7 +19,6 @@ pub struct Network {
     id: NetworkId,
     committee: Committee,
     domain: SigningDomain,
-    sealing_key: SealingKey,
 }
 
 impl std::fmt::Debug for Network {
@@ -38,8 +37,7 @@ impl Network {
         let committee = genesis.validate().map_err(ClientError::Genesis)?;
         let id = genesis.network_id();
         let domain = SigningDomain::of(&genesis);
-        let sealing_key = crate::sealing::key(id, &genesis.encryption_key)?;
-        Ok(Self { genesis, id, committee, domain, sealing_key })
+        Ok(Self { genesis, id, committee, domain })
     }
 
     /// Reads what a validator serves; nothing of it is believed but what the digest covers.
@@ -78,16 +76,73 @@ impl Network {
         &self.committee
     }
 
-    /// The key to seal to.
-    #[must_use]
-    pub const fn sealing_key(&self) -> &SealingKey {
-        &self.sealing_key
+    /// The key that the genesis brings, if it brings one; otherwise the validators make it.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Key`] if it is not usable.
+    pub fn genesis_key(&self) -> Result<Option<SealingKey>, ClientError> {
+        let key = self.genesis.encryption_key.as_ref();
+        key.map(|key| {
+            SealingKey::new(self.id, key.suite, key.era, key.public_key, key.public_key_g2)
+                .map_err(ClientError::Key)
+        })
+        .transpose()
     }
 
-    /// Its id.
-    #[must_use]
-    pub fn key_id(&self) -> KeyId {
-        self.genesis.encryption_key.id(&self.id)
+    /// Checks the key to seal to that a validator serves. It counts if the genesis brings it, or if a
+    /// quorum has decided a block that names it.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::ForeignKey`] if nothing vouches for the key, or what is malformed.
+    pub fn verify_key(
+        &self,
+        response: &v1::GetEncryptionKeyResponse,
+    ) -> Result<SealingKey, ClientError> {
+        let suite = u8::try_from(response.suite)
+            .or(Err(WireError::TooLarge { field: "suite", found: u64::from(response.suite) }))?;
+        let key = SealingKey::new(
+            self.id,
+            suite,
+            Era::new(response.era),
+            wire::id(&response.public_key, "public_key", G1Bytes::from_slice)?,
+            wire::id(&response.public_key_g2, "public_key_g2", G2Bytes::from_slice)?,
+        )
+        .map_err(ClientError::Key)?;
+        let found = key.id();
+        let expected = match &self.genesis.encryption_key {
+            Some(key) => key.id(&self.id),
+            None => self.certified_key(response)?,
+        };
+        if found == expected { Ok(key) } else { Err(ClientError::ForeignKey { expected, found }) }
+    }
+
+    fn certified_key(&self, response: &v1::GetEncryptionKeyResponse) -> Result<KeyId, ClientError> {
+        let header = response.header.as_ref().ok_or(WireError::Missing("header"))?;
+        let header = BlockHeader::try_from(header)?;
+        let certificate = response.certificate.as_ref().ok_or(WireError::Missing("certificate"))?;
+        self.verify_header(&header, &Certificate::try_from(certificate)?)?;
+        Ok(header.key_id)
+    }
+
+    /// Checks that a quorum has decided the block with this header.
+    fn verify_header(
+        &self,
+        header: &BlockHeader,
+        certificate: &Certificate,
+    ) -> Result<(), ClientError> {
+        let statement = certificate.verify(&self.committee, &self.domain)?;
+        if header.network != self.id {
+            return Err(ClientError::Inconsistent("the block is of this network"));
+        }
+        if statement.block != header.id() || statement.height != header.height {
+            return Err(ClientError::Inconsistent("the certificate is for this header"));
+        }
+        if certificate.epoch != header.epoch {
+            return Err(ClientError::Inconsistent("certificate and header are of one epoch"));
+        }
+        Ok(())
     }
 
     /// What a ciphertext body of `body_bytes` is charged, with a priority fee; the most there is if
@@ -149,17 +204,8 @@ impl Network {
         let bundles = ids
             .map(|bytes| wire::id(bytes, "bundle_ids", BundleId::from_slice))
             .collect::<Result<Vec<_>, _>>()?;
-        let statement = certificate.verify(&self.committee, &self.domain)?;
-        if header.network != self.id {
-            return Err(ClientError::Inconsistent("the block is of this network"));
-        }
-        if statement.block != header.id() || statement.height != header.height {
-            return Err(ClientError::Inconsistent("the certificate is for this header"));
-        }
-        if certificate.epoch != header.epoch {
-            return Err(ClientError::Inconsistent("certificate and header are of one epoch"));
-        }
-        let body = BlockBody { parent_certificate: None, bundles };
+        self.verify_header(&header, &certificate)?;
+        let body = BlockBody { bundles, ..BlockBody::default() };
         let is_count_right = u32::try_from(body.bundles.len()) == Ok(header.bundle_count);
         if !is_count_right || body.bundle_root() != header.bundle_root {
             return Err(ClientError::Inconsistent("the header commits to these bundles"));

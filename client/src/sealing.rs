@@ -2,8 +2,7 @@
 
 use conclave_encryption::SealingKey;
 use conclave_types::{
-    BundleHeader, BundleNonce, EncryptedBundle, EncryptionKey, Gwei, Height, HeightDelta, KeyId,
-    Leg, NetworkId, bucket_for,
+    BundleHeader, BundleNonce, EncryptedBundle, Gwei, Height, HeightDelta, KeyId, Leg, bucket_for,
 };
 use rand_core::OsRng;
 
@@ -42,18 +41,22 @@ impl Default for Terms {
     }
 }
 
-pub(crate) fn key(network: NetworkId, key: &EncryptionKey) -> Result<SealingKey, ClientError> {
-    SealingKey::new(network, key.suite, key.era, key.public_key, key.public_key_g2)
-        .map_err(ClientError::Key)
-}
-
 /// Bytes of the ciphertext that `legs` become; none if no bucket holds them.
 #[must_use]
 pub fn body_bytes(legs: &[Leg]) -> Option<u32> {
     bucket_for(borsh::object_length(legs).ok()?)?.checked_add(TAG_BYTES)
 }
 
-/// Seals `legs` for inclusion up to `valid_until` and signs for them. Pure CPU work, well under a
+/// What sealing needs of the chain.
+#[derive(Clone, Debug)]
+pub struct SealingTerms {
+    /// The key to seal to.
+    pub key: SealingKey,
+    /// The last height at which the bundle may be included.
+    pub valid_until: Height,
+}
+
+/// Seals `legs` under `until` and signs for them. Pure CPU work, well under a
 /// millisecond for small bundles; needs no connection.
 ///
 /// # Errors
@@ -61,9 +64,9 @@ pub fn body_bytes(legs: &[Leg]) -> Option<u32> {
 /// Says which leg, fee or key stands in the way.
 pub fn seal(
     network: &Network,
+    until: &SealingTerms,
     payer: &Payer,
     nonce: BundleNonce,
-    valid_until: Height,
     legs: &[Leg],
     terms: &Terms,
 ) -> Result<EncryptedBundle, ClientError> {
@@ -77,17 +80,17 @@ pub fn seal(
     }
     let header = BundleHeader {
         network: network.id(),
-        suite: network.genesis().encryption_key.suite,
+        suite: until.key.suite(),
         key_id: KeyId::ZERO,
         payer: payer.address(),
         nonce,
         max_fee,
         priority_fee: terms.priority_fee,
-        valid_until,
+        valid_until: until.valid_until,
         body_bytes: 0,
     };
-    let sealed = conclave_encryption::seal(network.sealing_key(), header, legs, OsRng)
-        .map_err(ClientError::Seal)?;
+    let sealed =
+        conclave_encryption::seal(&until.key, header, legs, OsRng).map_err(ClientError::Seal)?;
     let signature = payer.sign(&sealed.header, &sealed.body, &sealed.capsule)?;
     Ok(EncryptedBundle {
         header: sealed.header,

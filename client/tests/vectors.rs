@@ -31,6 +31,11 @@ fn network(all: &Value) -> Network {
     Network::new(genesis).unwrap()
 }
 
+/// The key of the network whose genesis brings one.
+fn key_of(network: &Network) -> SealingKey {
+    network.genesis_key().unwrap().unwrap()
+}
+
 fn rows(list: &Value) -> impl Iterator<Item = &Value> {
     list.as_array().unwrap().iter()
 }
@@ -84,7 +89,7 @@ impl RngCore for Seed {
 fn admits(network: &Network, bundle: EncryptedBundle) -> bool {
     let decided = Height::new(bundle.header.valid_until.as_u64().saturating_sub(1));
     check_form(&bundle, &Rules::new(network.genesis()), decided).is_ok()
-        && verify(&[Arc::new(bundle)], network.sealing_key(), &[9; 32]).iter().all(Result::is_ok)
+        && verify(&[Arc::new(bundle)], &key_of(network), &[9; 32]).iter().all(Result::is_ok)
 }
 
 #[test]
@@ -92,7 +97,7 @@ fn the_network_and_its_key_have_the_pinned_ids() {
     let all = vectors();
     let network = network(&all);
     assert_eq!(network.id(), read(&all["network"]["id"]));
-    assert_eq!(network.key_id(), read(&all["network"]["key_id"]));
+    assert_eq!(key_of(&network).id(), read(&all["network"]["key_id"]));
     assert_eq!(network.committee().quorum_power(), number(&all["network"]["quorum_power"]));
 }
 
@@ -116,7 +121,7 @@ fn every_bundle_has_the_pinned_parts_and_is_what_we_would_have_sealed() {
             })
             .collect();
         let seed = Seed(bytes(&row["seed"]).try_into().unwrap());
-        let sealed = seal(network.sealing_key(), bundle.header.clone(), &legs, seed).unwrap();
+        let sealed = seal(&key_of(&network), bundle.header.clone(), &legs, seed).unwrap();
         assert_eq!((sealed.capsule, sealed.body), (bundle.capsule, bundle.body), "{about}");
     }
 }
@@ -192,9 +197,8 @@ fn certificate(row: &Value) -> v1::Certificate {
     }
 }
 
-fn decided(all: &Value, certified: &Value) -> v1::GetBlockResponse {
-    let row = &all["block"]["header"];
-    let header = v1::BlockHeader {
+fn header(row: &Value) -> v1::BlockHeader {
+    v1::BlockHeader {
         network_id: bytes(&row["network"]),
         height: number(&row["height"]),
         parent: bytes(&row["parent"]),
@@ -206,15 +210,80 @@ fn decided(all: &Value, certified: &Value) -> v1::GetBlockResponse {
             number: number(&row["l1_number"]),
             hash: bytes(&row["l1_hash"]),
         }),
+        l1_entries_root: bytes(&row["l1_entries_root"]),
+        key_id: bytes(&row["key_id"]),
+        sharing_root: bytes(&row["sharing_root"]),
         bundle_root: bytes(&row["bundle_root"]),
         bundle_count: small(&row["bundle_count"]),
         revealed_height: number(&row["revealed_height"]),
         reveal_digest: bytes(&row["reveal_digest"]),
         ledger_digest: bytes(&row["ledger_digest"]),
-    };
+    }
+}
+
+/// Keys are served with the block that vouches for them, if the genesis brings none.
+fn key_response(row: &Value) -> v1::GetEncryptionKeyResponse {
+    let row = &row["response"];
+    v1::GetEncryptionKeyResponse {
+        network_id: bytes(&row["network_id"]),
+        key_id: bytes(&row["key_id"]),
+        suite: small(&row["suite"]),
+        era: small(&row["era"]),
+        public_key: bytes(&row["public_key"]),
+        public_key_g2: bytes(&row["public_key_g2"]),
+        header: Some(&row["header"]).filter(|row| !row.is_null()).map(header),
+        certificate: Some(&row["certificate"]).filter(|row| !row.is_null()).map(certificate),
+        ..v1::GetEncryptionKeyResponse::default()
+    }
+}
+
+/// The network that a row is about: its genesis brings the key, or its validators make it.
+fn network_of(all: &Value, row: &Value) -> Network {
+    let genesis = &all[row["network"].as_str().unwrap()]["genesis"];
+    Network::new(serde_json::from_str(genesis.as_str().unwrap()).unwrap()).unwrap()
+}
+
+#[test]
+fn a_network_whose_validators_make_the_key_has_the_pinned_id() {
+    let all = vectors();
+    let row = &all["keyless_network"];
+    let network = Network::new(serde_json::from_str(row["genesis"].as_str().unwrap()).unwrap());
+    let network = network.unwrap();
+    assert_eq!(network.id(), read(&row["id"]));
+    assert_eq!(network.genesis_key().unwrap().map(|key| key.id()), None);
+}
+
+#[test]
+fn keys_that_the_genesis_or_a_quorum_vouches_for_are_accepted() {
+    let all = vectors();
+    for row in rows(&all["key_responses"]) {
+        let key = network_of(&all, row).verify_key(&key_response(row)).unwrap();
+        assert_eq!(key.id(), read(&row["response"]["key_id"]), "{}", row["about"]);
+    }
+}
+
+#[test]
+fn keys_that_nobody_vouches_for_are_refused_for_what_is_wrong_with_them() {
+    let all = vectors();
+    for row in rows(&all["refused"]["key_responses"]) {
+        let refused = network_of(&all, row).verify_key(&key_response(row)).unwrap_err();
+        let is_named = match row["fault"].as_str().unwrap() {
+            "Encoding" => matches!(refused, ClientError::Wire(_)),
+            "Verification" => {
+                matches!(refused, ClientError::Certificate(_) | ClientError::Inconsistent(_))
+            }
+            "Key" => matches!(refused, ClientError::Key(_)),
+            "ForeignKey" => matches!(refused, ClientError::ForeignKey { .. }),
+            other => panic!("{}: no fault is named {other}", row["about"]),
+        };
+        assert!(is_named, "{}: {refused}", row["about"]);
+    }
+}
+
+fn decided(all: &Value, certified: &Value) -> v1::GetBlockResponse {
     v1::GetBlockResponse {
         block_id: bytes(&all["block"]["id"]),
-        header: Some(header),
+        header: Some(header(&all["block"]["header"])),
         certificate: Some(certificate(certified)),
         bundle_ids: rows(&all["block"]["bundle_ids"]).map(bytes).collect(),
         reveal: None,
@@ -234,7 +303,8 @@ fn the_block_is_decided_and_wrong_certificates_prove_nothing() {
 }
 
 fn sealed_block(all: &Value, network: &Network) -> SealedBlock {
-    let key = PublicKey::new(network.id(), &network.genesis().encryption_key).unwrap();
+    let key = network.genesis().encryption_key.as_ref().unwrap();
+    let key = PublicKey::new(network.id(), key).unwrap();
     let us: Vec<G1Bytes> = rows(&all["bundles"])
         .map(|row| G1Bytes::from_slice(&bytes(&row["capsule"])[..48]).unwrap())
         .collect();

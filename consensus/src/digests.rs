@@ -10,7 +10,7 @@ use crate::message::SignedVote;
 /// Digests that are remembered: prevotes and precommits, for a block and for nil, of two rounds.
 const REMEMBERED: usize = 8;
 
-/// Everything that a digest depends on, beside the domain and the epoch.
+/// Everything that a digest depends on, beside the domain; the height says which epoch it is.
 type Saying = (VoteKind, Height, Round, Option<BlockId>);
 
 /// The digests that were asked for last.
@@ -22,7 +22,7 @@ pub(crate) struct VoteDigests {
 }
 
 impl VoteDigests {
-    /// What `vote` signs. Domain and epoch are those of the engine, always the same.
+    /// What `vote` signs. The domain is the engine's, always the same, and `epoch` that of its height.
     pub(crate) fn of(&mut self, vote: &SignedVote, domain: &SigningDomain, epoch: Epoch) -> Digest {
         let saying = (vote.kind, vote.height, vote.round, vote.block);
         if let Some((_, known)) = self.recent.iter().find(|(known, _)| *known == saying) {

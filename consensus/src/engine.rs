@@ -8,7 +8,7 @@ use std::{
 };
 
 use conclave_types::{
-    BlockId, Certificate, Height, Round, StrictVerifier, Time, ValidatorIndex, Verifier,
+    BlockId, Certificate, Epoch, Height, Round, StrictVerifier, Time, ValidatorIndex, Verifier,
 };
 use malachitebft_core_consensus::{Error as CoreError, Input, State, process};
 use malachitebft_core_types::{Validator as _, VoteExtensionPolicy};
@@ -78,28 +78,28 @@ impl Engine {
         recovered: Recovered,
         verifier: Arc<dyn Verifier>,
     ) -> Result<Self, ConfigError> {
-        let Config { domain, committee, epoch, own, timing } = config;
+        let Config { domain, committee, epochs, own, timing } = config;
         check_own_key(&committee, own.as_ref())?;
         let found = committee.total_power();
         if found > u64::MAX / 3 {
             return Err(ConfigError::Power { found });
         }
         let set = ValidatorSet::new(&committee).ok_or(ConfigError::CommitteeKey)?;
-        let replay = read_log(&recovered, &set, &domain, epoch, &*verifier)?;
+        let replay = read_log(&recovered, &set, &domain, &epochs, &*verifier)?;
         let index = own.as_ref().map(|(index, _)| *index);
         let own_logged: Vec<_> = replay
             .iter()
             .filter_map(as_signed)
             .filter(|record| Some(archive::author(record)) == index)
             .collect();
-        let signer = Signer::recover(domain, epoch, own, &recovered, &own_logged);
+        let signer = Signer::recover(domain, epochs.clone(), own, &recovered, &own_logged);
         // A log with a hole in it is worth nothing: what it misses may be the lock.
         let replay = if signer.keeps_wal() { replay } else { Vec::new() };
         let tip = recovered.decided;
         let core = new_core(tip.next(), &set, signer.index());
         let shell = Shell {
             domain,
-            epoch,
+            epochs,
             committee,
             set,
             verifier,
@@ -241,7 +241,7 @@ impl Engine {
         if expected != found {
             return Err(CatchUpError::Height { expected, found });
         }
-        let (expected, found) = (self.shell.epoch, certificate.epoch);
+        let (expected, found) = (self.shell.epochs.at(expected), certificate.epoch);
         if expected != found {
             return Err(CatchUpError::Epoch { expected, found });
         }
@@ -308,6 +308,12 @@ impl Engine {
     #[must_use]
     pub fn is_proposed(&self, block: BlockId) -> bool {
         self.shell.proposed.contains_key(&block)
+    }
+
+    /// From `first` on, which is above all heights that messages are taken for yet, votes are of `epoch`.
+    pub fn change_epoch(&mut self, first: Height, epoch: Epoch) {
+        self.shell.epochs.change(first, epoch);
+        self.shell.signer.change_epoch(first, epoch);
     }
 
     /// Lets a validator that lost its signing history sign again, above `height` only. For the caller to

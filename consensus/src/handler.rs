@@ -10,7 +10,7 @@ use std::{
 };
 
 use conclave_types::{
-    BlockId, Certificate, Committee, Epoch, Height, Round, SignatureBytes, Time, TimingParams,
+    BlockId, Certificate, Committee, Epochs, Height, Round, SignatureBytes, Time, TimingParams,
     ValidatorIndex, Verifier, VoteKind, digest::SigningDomain,
 };
 use ed25519_dalek::VerifyingKey;
@@ -44,7 +44,7 @@ const REFUSED: SignatureBytes = SignatureBytes::new([0; 64]);
 #[derive(Debug)]
 pub(crate) struct Shell {
     pub(crate) domain: SigningDomain,
-    pub(crate) epoch: Epoch,
+    pub(crate) epochs: Epochs,
     pub(crate) committee: Committee,
     pub(crate) set: ValidatorSet,
     pub(crate) verifier: Arc<dyn Verifier>,
@@ -257,7 +257,7 @@ impl Shell {
             .collect();
         signatures.sort_unstable();
         let certificate = Certificate {
-            epoch: self.epoch,
+            epoch: self.epochs.at(decision.height.0),
             height: decision.height.0,
             round: round_from_core(decision.round),
             block: decision.value_id,
@@ -329,12 +329,13 @@ impl Shell {
     }
 
     fn judge(&mut self, record: &SignedRecord, key: &VerifyingKey) -> bool {
+        let epoch = self.epochs.at(record.position().height);
         let (digest, signature) = match record {
             SignedRecord::Vote(vote) => {
-                (self.digests.of(vote, &self.domain, self.epoch), &vote.signature)
+                (self.digests.of(vote, &self.domain, epoch), &vote.signature)
             }
             SignedRecord::Proposal(proposal) => {
-                (proposal.digest(&self.domain, self.epoch), &proposal.signature)
+                (proposal.digest(&self.domain, epoch), &proposal.signature)
             }
         };
         *signature != REFUSED && self.verifier.is_signed(key, &digest, signature)

@@ -1,7 +1,7 @@
 //! What goes into an engine and what comes out of it.
 
 use conclave_types::{
-    BlockId, Certificate, CertificateError, Committee, Epoch, Height, Round, TimingParams,
+    BlockId, Certificate, CertificateError, Committee, Epoch, Epochs, Height, Round, TimingParams,
     ValidatorIndex, digest::SigningDomain,
 };
 use ed25519_dalek::SigningKey;
@@ -11,15 +11,15 @@ use crate::{
     record::Record,
 };
 
-/// What an engine is, for the length of an epoch.
+/// What an engine is.
 #[derive(Debug)]
 pub struct Config {
     /// What is signed for.
     pub domain: SigningDomain,
     /// The validators.
     pub committee: Committee,
-    /// Their epoch.
-    pub epoch: Epoch,
+    /// Which epoch a height belongs to.
+    pub epochs: Epochs,
     /// The own place and key; none for a node that only follows.
     pub own: Option<(ValidatorIndex, SigningKey)>,
     /// How long to wait for what.

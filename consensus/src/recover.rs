@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use borsh::BorshDeserialize as _;
 use conclave_types::{
-    Certificate, Committee, Epoch, Height, ValidatorIndex, Verifier, VoteKind,
+    Certificate, Committee, Epochs, Height, ValidatorIndex, Verifier, VoteKind,
     digest::SigningDomain,
 };
 use ed25519_dalek::SigningKey;
@@ -59,10 +59,11 @@ pub(crate) fn read_log(
     recovered: &Recovered,
     set: &ValidatorSet,
     domain: &SigningDomain,
-    epoch: Epoch,
+    epochs: &Epochs,
     verifier: &dyn Verifier,
 ) -> Result<Vec<Logged>, ConfigError> {
     let height = recovered.decided.next();
+    let epoch = epochs.at(height);
     let entries = recovered.wal.iter().filter(|entry| entry.height == height);
     let read = (0_u64..).zip(entries).map(|(index, entry)| {
         let damaged = ConfigError::DamagedLog { height, index };

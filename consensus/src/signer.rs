@@ -19,7 +19,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use conclave_types::{
-    BlockId, Epoch, Height, Round, SignatureBytes, ValidatorIndex, digest::SigningDomain,
+    BlockId, Epoch, Epochs, Height, Round, SignatureBytes, ValidatorIndex, digest::SigningDomain,
 };
 use ed25519_dalek::{Signer as _, SigningKey};
 
@@ -57,7 +57,7 @@ pub enum Silence {
 #[derive(Debug)]
 pub(crate) struct Signer {
     domain: SigningDomain,
-    epoch: Epoch,
+    epochs: Epochs,
     own: Option<(ValidatorIndex, SigningKey)>,
     permitted: bool,
     mark: Option<HighWater>,
@@ -78,7 +78,7 @@ impl Signer {
     /// is in the WAL too (both are written in one transaction).
     pub(crate) fn recover(
         domain: SigningDomain,
-        epoch: Epoch,
+        epochs: Epochs,
         own: Option<(ValidatorIndex, SigningKey)>,
         recovered: &Recovered,
         logged: &[SignedRecord],
@@ -113,7 +113,7 @@ impl Signer {
             mark.filter(|mark| mark.height() >= next && !complete(mark)).map(|mark| mark.height());
         Self {
             domain,
-            epoch,
+            epochs,
             own,
             permitted: recovered.may_sign,
             mark,
@@ -123,6 +123,11 @@ impl Signer {
             diverged: None,
             height: next,
         }
+    }
+
+    /// From `first` on, what is signed is of `epoch`.
+    pub(crate) fn change_epoch(&mut self, first: Height, epoch: Epoch) {
+        self.epochs.change(first, epoch);
     }
 
     /// The operator vouches that nothing was signed above `height`: sign there, and be silent up to it.
@@ -238,7 +243,7 @@ impl Signer {
             }
             None => {}
         }
-        let digest = vote.digest(&self.domain, self.epoch);
+        let digest = vote.digest(&self.domain, self.epochs.at(height));
         vote.signature = self.sign(position, digest.as_bytes(), wal_entries, out)?;
         let vote = Arc::new(vote);
         self.record(SignedRecord::Vote(Arc::clone(&vote)), out);
@@ -265,7 +270,7 @@ impl Signer {
                 SignedRecord::Proposal(_) | SignedRecord::Vote(_) => None,
             };
         }
-        let digest = proposal.digest(&self.domain, self.epoch);
+        let digest = proposal.digest(&self.domain, self.epochs.at(height));
         proposal.signature = self.sign(position, digest.as_bytes(), wal_entries, out)?;
         let proposal = Arc::new(proposal);
         self.record(SignedRecord::Proposal(Arc::clone(&proposal)), out);

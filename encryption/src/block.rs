@@ -19,6 +19,7 @@
 use std::ops::Range;
 
 use blstrs::{G1Affine, G1Projective, Scalar};
+use borsh::BorshSerialize;
 use conclave_types::{BlockId, Digest, G1Bytes, Height, digest::Hasher};
 
 use crate::{
@@ -45,7 +46,7 @@ pub enum BlockError {
 }
 
 /// Why shares cannot be combined. Wrong but well-formed shares show in the openings instead.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq, BorshSerialize)]
 pub enum CombineError {
     /// There are fewer shares than a quorum.
     #[error("{expected} parties' shares are needed, found {found}")]

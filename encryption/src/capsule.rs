@@ -13,6 +13,7 @@
 use std::{fmt, ops::Range};
 
 use blstrs::{G1Affine, G1Projective, Scalar};
+use borsh::BorshSerialize;
 use conclave_types::{Digest, G1Bytes};
 use ff::Field;
 use group::Group;
@@ -25,7 +26,7 @@ use crate::{
 };
 
 /// Why bytes are no capsule.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq, BorshSerialize)]
 pub enum CapsuleError {
     /// The length is another.
     #[error("a capsule has {expected} bytes, found {found}", expected = Capsule::BYTES)]

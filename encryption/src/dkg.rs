@@ -37,6 +37,8 @@ mod progress;
 mod proof;
 mod registration;
 mod repair;
+#[cfg(any(test, feature = "rogue"))]
+mod rogue;
 mod session;
 mod shares;
 #[cfg(test)]
@@ -48,6 +50,7 @@ use std::{
 };
 
 use blstrs::Scalar;
+use borsh::BorshSerialize;
 use conclave_types::{Digest, ValidatorIndex};
 
 pub(crate) use self::polynomial::SharingPolynomial;
@@ -89,6 +92,19 @@ impl Stage {
             Self::Finished(_) => "finished",
         }
     }
+}
+
+/// What an attempt waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize)]
+pub enum Phase {
+    /// Keys of the holders.
+    Registering,
+    /// Dealings.
+    Dealing,
+    /// Complaints.
+    Complaining,
+    /// Nothing: there is a result. Late complaints and acknowledgements are taken.
+    Finished,
 }
 
 /// One attempt at a sharing, as the blocks so far make it. Cheap to clone but for its bookkeeping.
@@ -154,6 +170,62 @@ impl Dkg {
             Stage::Finished(outcome) => Some(outcome),
             Stage::Registering | Stage::Dealing | Stage::Complaining => None,
         }
+    }
+
+    /// What the attempt waits for.
+    #[must_use]
+    pub const fn phase(&self) -> Phase {
+        match self.stage {
+            Stage::Registering => Phase::Registering,
+            Stage::Dealing => Phase::Dealing,
+            Stage::Complaining => Phase::Complaining,
+            Stage::Finished(_) => Phase::Finished,
+        }
+    }
+
+    /// Whether nothing more can come in this phase, so that it need not be waited out. Complaints can come
+    /// until their time is over.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        match self.stage {
+            Stage::Registering => {
+                self.roster.points().len() == usize::from(self.session.holders().point_count())
+            }
+            Stage::Dealing => self.dealings.len() == self.session.dealer_count(),
+            Stage::Complaining | Stage::Finished(_) => false,
+        }
+    }
+
+    /// Whether a holder has registered.
+    #[must_use]
+    pub fn is_registered(&self, holder: ValidatorIndex) -> bool {
+        self.roster.key(holder).is_some()
+    }
+
+    /// Whether this dealing is on the chain.
+    #[must_use]
+    pub fn has_dealing(&self, dealer: u16) -> bool {
+        self.dealings.contains_key(&dealer)
+    }
+
+    /// Whether a holder has complained about this dealing.
+    #[must_use]
+    pub fn has_complained(&self, holder: ValidatorIndex, dealer: u16) -> bool {
+        self.complaints.contains(&(holder, dealer))
+    }
+
+    /// Whether a holder has confirmed its shares.
+    #[must_use]
+    pub fn has_acknowledged(&self, holder: ValidatorIndex) -> bool {
+        self.acknowledged.contains(&holder)
+    }
+
+    /// The points whose holders have confirmed their shares.
+    #[must_use]
+    pub fn acknowledged_points(&self) -> u16 {
+        let tickets =
+            self.acknowledged.iter().map(|holder| self.session.holders().tickets(*holder));
+        tickets.fold(0, u16::saturating_add)
     }
 
     /// The holders that have confirmed their shares.

@@ -44,7 +44,7 @@ pub use capsule::{Capsule, CapsuleError, CapsuleStatement, verify_capsules};
 pub use deal::{SecretShare, ShareError, deal};
 pub use dkg::{
     AdvanceError, Checked, Complaint, DealError, Dealing, Disclosure, Dkg, Event, Fault, HolderKey,
-    Holders, Message, MessageError, Outcome, Refusal, Registration, Session, SessionError,
+    Holders, Message, MessageError, Outcome, Phase, Refusal, Registration, Session, SessionError,
     SessionId, ShareUnavailable,
 };
 pub use key::{KeyError, PublicKey, SUITE, SealingKey};

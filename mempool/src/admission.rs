@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use borsh::BorshSerialize;
 use conclave_encryption::{Capsule, CapsuleError, CapsuleStatement, SealingKey, verify_capsules};
 use conclave_types::{
     BundleId, EncryptedBundle, FeeParams, G1Bytes, Genesis, Gwei, Height, KeyId, LimitParams,
@@ -28,7 +29,7 @@ pub struct Rules {
     pub network: NetworkId,
     /// The suite in use.
     pub suite: u8,
-    /// The key in use.
+    /// The key in use; zero while there is none, when no bundle fits.
     pub key_id: KeyId,
     /// Fees.
     pub fees: FeeParams,
@@ -43,8 +44,8 @@ impl Rules {
         let network = genesis.network_id();
         Self {
             network,
-            suite: genesis.encryption_key.suite,
-            key_id: genesis.encryption_key.id(&network),
+            suite: genesis.params.sharing.suite,
+            key_id: genesis.encryption_key.as_ref().map_or(KeyId::ZERO, |key| key.id(&network)),
             fees: genesis.params.fees.clone(),
             limits: genesis.params.limits.clone(),
         }
@@ -52,7 +53,7 @@ impl Rules {
 }
 
 /// Why a bundle is turned away, whoever asks.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq, BorshSerialize)]
 pub enum AdmissionError {
     /// Sealed for another network.
     #[error("the bundle is for network {found}, expected {expected}")]
@@ -161,7 +162,7 @@ impl AdmissionError {
 }
 
 /// Why a signature leads to no address.
-#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq, BorshSerialize)]
 pub enum SignatureError {
     /// v is neither of the two.
     #[error("v is {0}, expected 27 or 28")]
@@ -175,7 +176,7 @@ pub enum SignatureError {
 }
 
 /// That a bundle passed [`verify`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize)]
 pub struct Verified {
     id: BundleId,
     u: G1Bytes,

@@ -2,15 +2,16 @@
 //! it turns out to be: otherwise filling blocks with rubbish would be free.
 //!
 //! Checking and charging are the same code over a draft, so that what a block was found to cost is
-//! what it costs. The digest chains all charges since the genesis; a header carries it, so that
+//! what it costs. Deposits of a block come after its charges: they pay for the next. The digest chains
+//! all charges and deposits since the genesis; a header carries it, so that
 //! validators who disagree on a balance find out at the next block.
 
 use std::collections::BTreeMap;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_types::{
-    BundleHeader, BundleNonce, Digest, FeeParams, Genesis, Gwei, Height, Params, PayerAddress,
-    digest::Hasher,
+    BundleHeader, BundleNonce, Deposit, Digest, FeeParams, Genesis, Gwei, Height, Params,
+    PayerAddress, digest::Hasher,
 };
 
 /// Lanes that an account may ever use. Each takes 16 bytes in every validator's state for good, so
@@ -39,6 +40,11 @@ impl Account {
     #[must_use]
     pub fn has_lane(&self, lane: u64) -> bool {
         self.lanes.contains_key(&lane)
+    }
+
+    /// A balance is full at 2^64 gwei, a hundred times all ether: what L1 says can always be taken in.
+    fn credit(&mut self, amount: Gwei) {
+        self.balance = self.balance.checked_add(amount).unwrap_or(Gwei::new(u64::MAX));
     }
 
     fn pay(&mut self, charge: &Charge) -> Result<(), LedgerError> {
@@ -90,7 +96,7 @@ impl Charge {
 }
 
 /// Why a bundle cannot be charged for.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq, BorshSerialize)]
 pub enum LedgerError {
     /// The charge is more than the sender allows.
     #[error("{payer} allows a fee of {found}, expected at least {}", .expected.map_or_else(|| "more than exists".to_owned(), |fee| fee.to_string()))]
@@ -177,7 +183,7 @@ impl Ledger {
         self.accounts.iter()
     }
 
-    /// The hash chain over all charges so far, height by height.
+    /// The hash chain over all charges and deposits so far, height by height.
     #[must_use]
     pub const fn digest(&self) -> Digest {
         self.digest
@@ -198,8 +204,8 @@ impl Ledger {
         headers.iter().map(|header| draft.charge(header, &params.fees)).collect()
     }
 
-    /// Takes the charges of the decided block at `height`, and returns the accounts that changed.
-    /// To be called for every height, also without charges.
+    /// Takes the charges of the decided block at `height`, then credits the deposits that it carries, and
+    /// returns the accounts that changed. To be called for every height, also without either.
     ///
     /// # Errors
     ///
@@ -209,16 +215,20 @@ impl Ledger {
         &mut self,
         height: Height,
         charges: &[Charge],
+        deposits: &[Deposit],
     ) -> Result<Vec<(PayerAddress, Account)>, LedgerError> {
         let mut draft = Draft::new(self);
         charges.iter().try_for_each(|charge| draft.pay(charge))?;
+        for Deposit { payer, amount } in deposits {
+            draft.account(payer).credit(*amount);
+        }
         let changed: Vec<_> = draft.accounts.into_iter().collect();
         self.accounts.extend(changed.iter().cloned());
-        self.digest = self.digest_after(height, charges);
+        self.digest = self.digest_after(height, charges, deposits);
         Ok(changed)
     }
 
-    fn digest_after(&self, height: Height, charges: &[Charge]) -> Digest {
+    fn digest_after(&self, height: Height, charges: &[Charge], deposits: &[Deposit]) -> Digest {
         let mut hasher = Hasher::new("conclave/ledger/v1");
         hasher.fixed(self.digest.as_bytes()).u64(height.as_u64()).u64(charges.len() as u64);
         for charge in charges {
@@ -227,6 +237,10 @@ impl Ledger {
                 .u64(charge.nonce.lane)
                 .u64(charge.nonce.sequence)
                 .u64(charge.amount.as_u64());
+        }
+        hasher.u64(deposits.len() as u64);
+        for Deposit { payer, amount } in deposits {
+            hasher.fixed(payer.as_bytes()).u64(amount.as_u64());
         }
         hasher.finish()
     }
@@ -255,11 +269,11 @@ impl<'a> Draft<'a> {
     }
 
     fn pay(&mut self, charge: &Charge) -> Result<(), LedgerError> {
-        let account = self
-            .accounts
-            .entry(charge.payer)
-            .or_insert_with(|| self.ledger.account(&charge.payer).clone());
-        account.pay(charge)
+        self.account(&charge.payer).pay(charge)
+    }
+
+    fn account(&mut self, payer: &PayerAddress) -> &mut Account {
+        self.accounts.entry(*payer).or_insert_with(|| self.ledger.account(payer).clone())
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) fn genesis(balances: &[(PayerAddress, u64)]) -> Genesis {
         l1_origin: L1Origin { number: 0, hash: Digest::ZERO },
         params: params(),
         members: Vec::new(),
-        encryption_key: EncryptionKey {
+        encryption_key: Some(EncryptionKey {
             suite: 1,
             era: Era::ZERO,
             secrecy: 2,
@@ -51,7 +51,7 @@ pub(crate) fn genesis(balances: &[(PayerAddress, u64)]) -> Genesis {
             public_key: G1Bytes::ZERO,
             public_key_g2: G2Bytes::ZERO,
             verification_keys: Vec::new(),
-        },
+        }),
         rollups: Vec::new(),
         accounts: balances.iter().map(account).collect(),
     }

@@ -1,9 +1,14 @@
 //! Subcommands: data goes to standard output, everything else to standard error.
 
 pub(crate) mod bench;
+pub(crate) mod chain;
 pub(crate) mod devnet;
+pub(crate) mod evidence;
+pub(crate) mod force;
 pub(crate) mod genesis;
+pub(crate) mod l1;
 pub(crate) mod node;
+pub(crate) mod stake;
 pub(crate) mod status;
 pub(crate) mod submit;
 pub(crate) mod verify;

@@ -95,9 +95,9 @@ pub struct KeyFiles {
     /// The ed25519 key that votes. Absent on a full node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consensus: Option<PathBuf>,
-    /// This validator's share of the threshold key. Absent on a full node.
+    /// The key under which this validator's shares of the threshold key are stored. Absent on a full node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub share: Option<PathBuf>,
+    pub storage: Option<PathBuf>,
 }
 
 /// The port that other nodes talk to.
@@ -214,7 +214,7 @@ impl Config {
     fn resolve(&mut self, base: &Path) {
         let keys = &mut self.keys;
         let paths = [&mut self.data_dir, &mut self.genesis, &mut keys.network];
-        let optional = [&mut keys.consensus, &mut keys.share, &mut self.p2p.peers_file];
+        let optional = [&mut keys.consensus, &mut keys.storage, &mut self.p2p.peers_file];
         for path in paths.into_iter().chain(optional.into_iter().flatten()) {
             *path = base.join(&*path);
         }
@@ -224,10 +224,10 @@ impl Config {
         let mut problems = Vec::new();
         let mut add =
             |key, problem: String, remedy| problems.push(Problem { key, problem, remedy });
-        if self.keys.consensus.is_some() != self.keys.share.is_some() {
+        if self.keys.consensus.is_some() != self.keys.storage.is_some() {
             add(
                 "keys",
-                "a validator has both a consensus key and a share".to_owned(),
+                "a validator has both a consensus key and a storage key".to_owned(),
                 "give both, or neither for a full node",
             );
         }
@@ -235,7 +235,8 @@ impl Config {
             ("genesis", &self.genesis, "copy the network's genesis.json there"),
             ("keys.network", &self.keys.network, "restore it from your backup"),
         ];
-        let secret = [("keys.consensus", &self.keys.consensus), ("keys.share", &self.keys.share)];
+        let secret =
+            [("keys.consensus", &self.keys.consensus), ("keys.storage", &self.keys.storage)];
         for (key, path) in secret {
             files.extend(path.as_ref().map(|path| (key, path, "restore it from your backup")));
         }
@@ -296,6 +297,12 @@ impl Config {
     #[must_use]
     pub fn database_dir(&self) -> PathBuf {
         self.data_dir.join("db")
+    }
+
+    /// The directory of a validator's secrets.
+    #[must_use]
+    pub fn secrets_dir(&self) -> PathBuf {
+        self.data_dir.join("secrets")
     }
 
     /// The signer's high-water mark, apart from the database.

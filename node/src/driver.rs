@@ -24,6 +24,7 @@ mod carry;
 mod clock;
 mod inbox;
 mod latency;
+mod tape;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ use conclave_types::{BlockId, EncryptedBundle, Height, Time};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use inbox::Inbox;
+pub use tape::{RecordTo, Tape};
 
 use self::{
     carry::Carrier,
@@ -225,8 +227,8 @@ impl Default for Channels {
 
 /// What the driver works with.
 pub struct Parts {
-    /// The core, recovered from the store.
-    pub sequencer: Sequencer,
+    /// The core, recovered from the store, behind what may record it.
+    pub sequencer: Tape,
     /// The store.
     pub store: RocksStore,
     /// The transport.
@@ -251,7 +253,7 @@ pub fn start(
     channels: Channels,
 ) -> Result<(Driver, oneshot::Receiver<Result<(), DriverError>>), DriverError> {
     let Channels { inputs, inbox } = channels;
-    let snapshot = Snapshot { status: parts.sequencer.status(), revealed: parts.revealed };
+    let snapshot = Snapshot { status: parts.sequencer.core().status(), revealed: parts.revealed };
     let (publish, snapshot) = watch::channel(Arc::new(snapshot));
     let driver = Driver { control: inbox.control(), public: inbox.public(), snapshot };
     let carrier = Carrier::new(
@@ -286,7 +288,7 @@ pub fn start(
 }
 
 struct Core {
-    sequencer: Sequencer,
+    sequencer: Tape,
     store: RocksStore,
     inputs: Inputs,
     carrier: Carrier,
@@ -302,9 +304,10 @@ impl Core {
         self.finish(clock.now(), first)?;
         loop {
             let now = clock.now();
-            let wait = self.sequencer.wake_at().map(|at| at.since(now));
+            let wait = self.sequencer.core().wake_at().map(|at| at.since(now));
             let turn = runtime.block_on(self.inputs.next(wait));
             if !self.turn(clock.now(), turn)? {
+                self.sequencer.finish();
                 return Ok(());
             }
         }
@@ -334,18 +337,20 @@ impl Core {
                 Public::Ask(question) => questions.push(question),
             }
         }
-        if self.sequencer.wake_at().is_some_and(|at| at <= now) {
+        if self.sequencer.core().wake_at().is_some_and(|at| at <= now) {
             ready = ready.merge(self.sequencer.step(now, Input::Tick));
         }
         self.finish(now, ready)?;
         // Only now does the core know nothing that the store does not.
         for question in questions {
-            question(&self.sequencer);
+            question(self.sequencer.core());
         }
         Ok(true)
     }
 
     fn finish(&mut self, now: Time, ready: Ready) -> Result<(), DriverError> {
+        // What becomes visible stands in the recording.
+        self.sequencer.flush();
         let (commits, started) = (self.store.commits(), std::time::Instant::now());
         let effects = ready.persist(&mut self.store)?;
         if self.store.commits() > commits {
@@ -380,6 +385,9 @@ impl Core {
             Event::Round { .. }
             | Event::Equivocation(_)
             | Event::WrongShares { .. }
+            | Event::Keys { .. }
+            | Event::L1Refused { .. }
+            | Event::L1Contradicted { .. }
             | Event::Anomaly { .. } => {}
         }
         log_progress(event);
@@ -387,7 +395,7 @@ impl Core {
     }
 
     fn publish(&mut self) {
-        let next = Snapshot { status: self.sequencer.status(), revealed: self.revealed };
+        let next = Snapshot { status: self.sequencer.core().status(), revealed: self.revealed };
         self.publish.send_if_modified(|snapshot| {
             let changed = **snapshot != next;
             if changed {
@@ -410,9 +418,10 @@ fn log_progress(event: &Event) {
         Event::Round { height, round, proposer } => {
             tracing::debug!(%height, %round, %proposer, "round");
         }
-        Event::Decided { header, block, bundles, certificate } => tracing::info!(
+        Event::Decided { header, block, l1_entries, bundles, certificate } => tracing::info!(
             height = %header.height,
             block = %block.short(),
+            l1_entries = l1_entries.len(),
             bundles = bundles.len(),
             round = %certificate.round,
             proposer = %header.proposer,
@@ -425,9 +434,12 @@ fn log_progress(event: &Event) {
             digest = %digest.short(),
             "revealed"
         ),
+        Event::Keys { height, change } => tracing::info!(%height, ?change, "keys"),
         Event::Admitted { .. }
         | Event::Equivocation(_)
         | Event::WrongShares { .. }
+        | Event::L1Refused { .. }
+        | Event::L1Contradicted { .. }
         | Event::Anomaly { .. } => {}
     }
 }
@@ -441,12 +453,20 @@ fn log_fault(event: &Event) {
         Event::WrongShares { height, validator } => {
             tracing::warn!(%height, %validator, "a validator sent wrong shares");
         }
+        Event::L1Refused { origin, reason } => {
+            tracing::warn!(number = origin.number, %reason, "an L1 block was not taken");
+        }
+        Event::L1Contradicted { height, chain, observed } => {
+            let (decided, observed) = (chain.hash, observed.hash);
+            tracing::error!(%height, number = chain.number, %decided, %observed, "this node's L1 is not the chain's");
+        }
         Event::Anomaly { height, detail } => {
             tracing::warn!(%height, detail, "consensus reported an anomaly");
         }
         Event::Admitted { .. }
         | Event::Round { .. }
         | Event::Decided { .. }
+        | Event::Keys { .. }
         | Event::Revealed { .. } => {}
     }
 }

@@ -3,19 +3,19 @@
 //! ```text
 //! out/genesis.json                  the same for everybody; its digest is the network id
 //! out/validator-0/config.toml       commented; paths relative to it
-//! out/validator-0/{consensus,network,share}.key
+//! out/validator-0/{consensus,network,storage}.key
 //! out/validator-0/data/signer.state says that this validator has signed nothing yet
 //! ```
 //!
-//! The threshold key comes from a **trusted dealer**: whoever runs this knows the secret for a moment and
-//! could open every bundle. Only a distributed key generation removes that trust.
+//! There is no threshold key among them: the validators make it themselves, on the chain, and nobody ever
+//! holds it.
 
 use std::path::{Path, PathBuf};
 
 use conclave_consensus::{HighWater, SigningPosition, Step};
-use conclave_encryption::{Packing, PackingError, SecretShare, deal};
+use conclave_encryption::{Packing, PackingError};
 use conclave_types::{
-    ConsensusKey, Era, Genesis, GenesisAccount, GenesisError, Height, L1Origin, Member, NetworkId,
+    ConsensusKey, Genesis, GenesisAccount, GenesisError, Height, L1Origin, Member, NetworkId,
     Params, PayerAddress, RollupId, RollupRegistration, Round, Time,
 };
 use ed25519_dalek::SigningKey;
@@ -51,8 +51,8 @@ pub enum MakeError {
         #[source]
         source: std::io::Error,
     },
-    /// The number of validators does not work.
-    #[error("the key cannot be shared among these validators")]
+    /// The number of validators, or c, does not work.
+    #[error("no key can be shared among these validators like this")]
     Packing(#[from] PackingError),
     /// What was asked for contradicts itself.
     #[error("this genesis cannot start a network")]
@@ -86,6 +86,8 @@ pub struct Plan {
     pub rollups: Vec<RollupId>,
     /// Balances that exist from the start.
     pub accounts: Vec<GenesisAccount>,
+    /// What it settles on.
+    pub l1: L1,
     /// Parameters of the first epoch.
     pub params: Params,
     /// The first validator's first port; 0 takes any free ports, and peers find each other through
@@ -95,6 +97,15 @@ pub struct Plan {
     pub web_origins: Vec<String>,
     /// No block is earlier.
     pub time: Time,
+}
+
+/// The L1 of a network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct L1 {
+    /// Its chain id; 0 if the network has none.
+    pub chain_id: u64,
+    /// The stake contract there; zero if there is none.
+    pub contract: PayerAddress,
 }
 
 /// A network that was made.
@@ -125,6 +136,8 @@ struct Seeds {
     name: String,
     consensus: Zeroizing<[u8; 32]>,
     network: Zeroizing<[u8; 32]>,
+    /// Encrypts shares of the threshold key on disk.
+    storage: Zeroizing<[u8; 32]>,
 }
 
 impl Seeds {
@@ -133,9 +146,11 @@ impl Seeds {
             name: format!("validator-{index}"),
             consensus: Zeroizing::new([0; 32]),
             network: Zeroizing::new([0; 32]),
+            storage: Zeroizing::new([0; 32]),
         };
         OsRng.fill_bytes(&mut *seeds.consensus);
         OsRng.fill_bytes(&mut *seeds.network);
+        OsRng.fill_bytes(&mut *seeds.storage);
         seeds
     }
 
@@ -172,17 +187,19 @@ pub fn make(plan: &Plan, out: &Path) -> Result<Made, MakeError> {
         return Err(MakeError::Ports { validators: plan.validators, base: plan.base_port });
     }
     let seeds: Vec<_> = (0..plan.validators).map(Seeds::generate).collect();
-    let packing = Packing::for_parties(seeds.len())?;
-    let (encryption_key, shares) = deal(packing, Era::ZERO, OsRng);
+    match plan.params.sharing.secrecy {
+        0 => Packing::for_parties(seeds.len())?,
+        secrecy => Packing::new(seeds.len(), secrecy)?,
+    };
     let genesis = Genesis {
         name: plan.name.clone(),
         time: plan.time,
-        l1_chain_id: 0,
-        l1_contract: PayerAddress::ZERO,
+        l1_chain_id: plan.l1.chain_id,
+        l1_contract: plan.l1.contract,
         l1_origin: L1Origin::default(),
         params: plan.params.clone(),
         members: seeds.iter().map(Seeds::member).collect(),
-        encryption_key,
+        encryption_key: None,
         rollups: plan.rollups.iter().map(|id| registration(*id)).collect(),
         accounts: plan.accounts.clone(),
     };
@@ -194,10 +211,10 @@ pub fn make(plan: &Plan, out: &Path) -> Result<Made, MakeError> {
     std::fs::write(&file, json).map_err(|source| io(&file, source))?;
     let peers: Vec<_> = (0..).zip(&seeds).map(|(i, s)| address(plan, i, s)).collect();
     let validators = (0_u16..)
-        .zip(seeds.iter().zip(&shares))
-        .map(|(index, (seeds, share))| {
+        .zip(&seeds)
+        .map(|(index, seeds)| {
             let directory = out.join(&seeds.name);
-            write_keys(&directory, seeds, share, &network)?;
+            write_keys(&directory, seeds, &network)?;
             let config = directory.join("config.toml");
             let text = config_text(plan, index, &peers);
             std::fs::write(&config, text).map_err(|source| io(&config, source))?;
@@ -223,17 +240,12 @@ pub const fn nothing_signed() -> HighWater {
     HighWater { at, wal_entries: 0 }
 }
 
-fn write_keys(
-    directory: &Path,
-    seeds: &Seeds,
-    share: &SecretShare,
-    network: &NetworkId,
-) -> Result<(), MakeError> {
+fn write_keys(directory: &Path, seeds: &Seeds, network: &NetworkId) -> Result<(), MakeError> {
     let data = directory.join("data");
     std::fs::create_dir_all(&data).map_err(|source| io(&data, source))?;
     keys::write(&directory.join("consensus.key"), &seeds.consensus)?;
     keys::write(&directory.join("network.key"), &seeds.network)?;
-    keys::write(&directory.join("share.key"), &share.to_bytes())?;
+    keys::write(&directory.join("storage.key"), &seeds.storage)?;
     SignerState::create(&data.join("signer.state"), network, &nothing_signed())?;
     Ok(())
 }
@@ -273,11 +285,12 @@ data_dir = "data"
 # The same file for every node of the network.
 genesis = "../genesis.json"
 
-# 32 bytes of hexadecimal each, mode 0600. A full node has a network key only.
+# 32 bytes of hexadecimal each, mode 0600. A full node has a network key only. `storage` encrypts this
+# validator's shares of the threshold key in data/secrets: keep the two apart in backups.
 [keys]
 network = "network.key"
 consensus = "consensus.key"
-share = "share.key"
+storage = "storage.key"
 
 # Where other nodes connect. Port 0 takes any free port; see data/addresses.json for the one in use.
 [p2p]
@@ -331,6 +344,7 @@ mod tests {
             validators: 4,
             rollups: vec![RollupId::new(901), RollupId::new(902)],
             accounts: Vec::new(),
+            l1: L1::default(),
             params: Params::default(),
             base_port,
             web_origins: Vec::new(),
@@ -348,16 +362,14 @@ mod tests {
                 serde_json::from_slice(&std::fs::read(&made.genesis).unwrap()).unwrap();
             assert_eq!(genesis.network_id(), made.network);
             let committee = genesis.validate().unwrap();
-            let key =
-                conclave_encryption::PublicKey::new(made.network, &genesis.encryption_key).unwrap();
+            assert_eq!(genesis.encryption_key, None);
             for (index, validator) in (0_u16..).zip(&made.validators) {
                 let config = Config::load(&validator.config).unwrap();
                 let signing =
                     keys::read_signing_key(config.keys.consensus.as_ref().unwrap()).unwrap();
                 let public = ConsensusKey::new(signing.verifying_key().to_bytes());
                 assert_eq!(committee.index_of(&public).map(|i| i.as_u16()), Some(index));
-                let share = keys::read_share(config.keys.share.as_ref().unwrap()).unwrap();
-                assert!(share.matches(&key, index));
+                keys::read_storage_key(config.keys.storage.as_ref().unwrap()).unwrap();
                 let state = SignerState::open(&config.signer_state(), &made.network).unwrap();
                 assert_eq!(state.mark(), Some(nothing_signed()));
                 assert_eq!(config.p2p.peers.len(), if base_port == 0 { 0 } else { 3 });

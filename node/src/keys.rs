@@ -7,7 +7,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use conclave_encryption::{SecretShare, ShareError};
 use ed25519_dalek::SigningKey;
 use libp2p::identity::Keypair;
 use zeroize::{Zeroize as _, Zeroizing};
@@ -43,15 +42,6 @@ pub enum KeyFileError {
         /// The file.
         path: PathBuf,
     },
-    /// The file holds no share of a key.
-    #[error("the key file {path} holds no share of a threshold key; restore it from your backup")]
-    Share {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: ShareError,
-    },
 }
 
 /// Reads the key that votes.
@@ -74,14 +64,13 @@ pub fn read_network_key(path: &Path) -> Result<Keypair, KeyFileError> {
     keypair.or(Err(KeyFileError::Malformed { path: path.to_owned() }))
 }
 
-/// Reads a share of the threshold key.
+/// Reads the key under which shares of the threshold key are stored.
 ///
 /// # Errors
 ///
 /// Says what is wrong with the file.
-pub fn read_share(path: &Path) -> Result<SecretShare, KeyFileError> {
-    SecretShare::from_bytes(&*read(path)?)
-        .map_err(|source| KeyFileError::Share { path: path.to_owned(), source })
+pub fn read_storage_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeyFileError> {
+    read(path)
 }
 
 /// Writes a key into a new file that only its owner can read.
@@ -104,7 +93,12 @@ pub fn write(path: &Path, key: &[u8; 32]) -> Result<(), KeyFileError> {
         .map_err(|source| KeyFileError::Io { path: path.to_owned(), source })
 }
 
-fn read(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeyFileError> {
+/// Reads a key of whatever kind.
+///
+/// # Errors
+///
+/// Says what is wrong with the file.
+pub fn read(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeyFileError> {
     let io = |source| KeyFileError::Io { path: path.to_owned(), source };
     let file = File::open(path).map_err(io)?;
     let mode = file.metadata().map_err(io)?.permissions().mode() & 0o777;
@@ -114,7 +108,10 @@ fn read(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeyFileError> {
     let mut text = Zeroizing::new(String::new());
     file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(io)?;
     let mut key = Zeroizing::new([0; 32]);
-    if hex::decode_to_slice(text.trim(), &mut *key).is_err() {
+    let digits = text.trim();
+    // As Ethereum's tools write keys.
+    let digits = digits.strip_prefix("0x").unwrap_or(digits);
+    if hex::decode_to_slice(digits, &mut *key).is_err() {
         key.zeroize();
         return Err(KeyFileError::Malformed { path: path.to_owned() });
     }

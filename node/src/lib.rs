@@ -18,6 +18,7 @@ pub mod errors;
 pub mod essential;
 pub mod genesis;
 pub mod keys;
+pub mod l1;
 pub mod logging;
 pub mod metrics;
 pub mod network;

@@ -23,6 +23,11 @@ enum Command {
     Submit(cli::submit::Arguments),
     Status(cli::status::Arguments),
     Verify(cli::verify::Arguments),
+    L1(cli::l1::Arguments),
+    Stake(cli::stake::Arguments),
+    Force(cli::force::Arguments),
+    Deposit(cli::force::DepositArguments),
+    Evidence(cli::evidence::Arguments),
     Bench(cli::bench::Arguments),
 }
 
@@ -34,6 +39,11 @@ fn main() -> ExitCode {
         Command::Submit(arguments) => cli::submit::run(arguments),
         Command::Status(arguments) => cli::status::run(arguments),
         Command::Verify(arguments) => cli::verify::run(arguments),
+        Command::L1(arguments) => cli::l1::run(arguments),
+        Command::Stake(arguments) => cli::stake::run(arguments),
+        Command::Force(arguments) => cli::force::run(arguments),
+        Command::Deposit(arguments) => cli::force::run_deposit(arguments),
+        Command::Evidence(arguments) => cli::evidence::run(arguments),
         Command::Bench(arguments) => cli::bench::run(arguments),
     };
     cli::exit(result)

@@ -8,7 +8,7 @@ use std::{
 };
 
 use conclave_sequencer::{
-    Config as CoreConfig, Identity, Ready, RecoverError, Sequencer,
+    Config as CoreConfig, Identity, Ready, RecoverError,
     archive::{self, ArchiveError},
 };
 use conclave_types::{ConsensusKey, Genesis, Height, digest::SigningDomain};
@@ -19,13 +19,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::Config,
-    driver::{self, Channels, Driver, DriverError, RevealedTip},
+    driver::{self, Channels, Driver, DriverError, RecordTo, RevealedTip, Tape},
     essential::{Essentials, TaskError},
     keys::{self, KeyFileError},
     metrics::{self, Metrics, MetricsError},
     network::{AddressBook, Network, NetworkConfig, NetworkError},
     rpc::{self, ReceiptSigner, RpcError},
-    store::{RocksStore, SignerError, SignerState, StoreError},
+    store::{RocksStore, SecretFiles, SignerError, SignerState, StoreError},
 };
 
 /// How long a stopping node waits for its last turn.
@@ -126,7 +126,20 @@ impl Node {
     ///
     /// Says what is wrong and what the operator can do.
     pub async fn start(config: &Config, lost_state: bool) -> Result<Self, NodeError> {
-        let recovered = Recovered::from_disk(config, lost_state)?;
+        Self::start_recorded(config, lost_state, None).await
+    }
+
+    /// [`Node::start`], with a recording of what the core is told and does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Node::start`]; a recording that cannot be made is none.
+    pub async fn start_recorded(
+        config: &Config,
+        lost_state: bool,
+        record: Option<&RecordTo>,
+    ) -> Result<Self, NodeError> {
+        let recovered = Recovered::from_disk(config, lost_state, record)?;
         let Recovered { genesis, keypair, store, receipts, sequencer, first, revealed } = recovered;
         let channels = Channels::new();
         let network = NetworkConfig {
@@ -239,17 +252,26 @@ struct Recovered {
     keypair: libp2p::identity::Keypair,
     store: RocksStore,
     receipts: Option<ReceiptSigner>,
-    sequencer: Sequencer,
+    sequencer: Tape,
     first: Ready,
     revealed: RevealedTip,
 }
 
 impl Recovered {
-    fn from_disk(config: &Config, lost_state: bool) -> Result<Self, NodeError> {
+    fn from_disk(
+        config: &Config,
+        lost_state: bool,
+        record: Option<&RecordTo>,
+    ) -> Result<Self, NodeError> {
         let genesis = Arc::new(read_genesis(&config.genesis)?);
         let network = genesis.network_id();
         let signer = SignerState::open(&config.signer_state(), &network)?;
-        let store = RocksStore::open(&config.database_dir(), signer, &network)?;
+        let storage = config.keys.storage.as_deref().map(keys::read_storage_key).transpose()?;
+        let secrets = storage
+            .map(|key| SecretFiles::open(&config.secrets_dir(), &network, &key))
+            .transpose()
+            .map_err(StoreError::from)?;
+        let store = RocksStore::open(&config.database_dir(), signer, secrets, &network)?;
         let keypair = keys::read_network_key(&config.keys.network)?;
         let identity = read_identity(config, lost_state)?;
         let receipts = identity.as_ref().and_then(|identity| receipt_signer(&genesis, identity));
@@ -259,8 +281,8 @@ impl Recovered {
         let mut seed = [0; 32];
         OsRng.fill_bytes(&mut seed);
         let core = CoreConfig { genesis: Arc::clone(&genesis), identity, seed };
-        let (sequencer, first) = Sequencer::recover(core, &store, driver::now())?;
-        let status = sequencer.status();
+        let (sequencer, first, store) = Tape::recover(core, store, driver::now(), record)?;
+        let status = sequencer.core().status();
         tracing::info!(%network, decided = %status.decided, revealed = %status.revealed, "recovered");
         if let Some(reason) = &status.not_signing {
             tracing::warn!(reason, "this node does not sign");
@@ -285,8 +307,7 @@ pub fn read_genesis(path: &Path) -> Result<Genesis, NodeError> {
 fn read_identity(config: &Config, lost_state: bool) -> Result<Option<Identity>, NodeError> {
     let Some(consensus) = &config.keys.consensus else { return Ok(None) };
     let signing_key = keys::read_signing_key(consensus)?;
-    let share = config.keys.share.as_deref().map(keys::read_share).transpose()?;
-    Ok(Some(Identity { signing_key, secret_share: share.map(Arc::new), lost_state }))
+    Ok(Some(Identity { signing_key, secret_share: None, lost_state }))
 }
 
 /// None if the key is no member's, which the core refuses with a better message.
@@ -355,6 +376,7 @@ mod tests {
             validators: 1,
             rollups: Vec::new(),
             accounts: Vec::new(),
+            l1: crate::genesis::L1::default(),
             params: Params::default(),
             base_port: 0,
             web_origins: Vec::new(),

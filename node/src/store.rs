@@ -1,13 +1,13 @@
 //! The disk of a node: RocksDB for everything, and one small file apart from it for the signer.
 //!
 //! ```text
-//!  data_dir/db             one column family a table    ── 1. one batch, fsync ──┐
-//!  data_dir/db             one column family a table    ── 1. one batch, fsync ────────┐
-//!  data_dir/signer.state   high-water mark, two slots   ── 2. written, fdatasync  ◀────┘
+//!  data_dir/secrets/…      keys for sharings, shares    ── 1. one file each, fsync ─┐
+//!  data_dir/db             one column family a table    ── 2. one batch, fsync ◀────┤
+//!  data_dir/signer.state   high-water mark, two slots   ── 3. written, fdatasync ◀──┘
 //! ```
 //!
-//! **Durable before visible.** [`RocksStore::commit`](Store::commit) returns once both are on disk. The
-//! tables go first: after a crash between the two nothing was sent, and recovery raises the mark to the
+//! **Durable before visible.** [`RocksStore::commit`](Store::commit) returns once all are on disk. The
+//! tables go before the mark: after a crash between the two nothing was sent, and recovery raises the mark to the
 //! records; a mark without its records would silence the validator for that height, and the network, if
 //! all lost power at once. So a mark above what the database knows means that the database lost synced
 //! records. Its log recovers to the last whole record (a torn tail is what every crash leaves), and a
@@ -24,13 +24,14 @@ use std::{
     sync::Arc,
 };
 
-use conclave_sequencer::{Entry, HighWater, Store, Table, Write};
+use conclave_sequencer::{Entry, HighWater, SecretBytes, SecretName, Store, Table, Write};
 use conclave_types::NetworkId;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBRecoveryMode, Direction,
     ErrorKind, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
+pub use conclave_secrets::{SecretFiles, SecretsError};
 pub use signer::{SignerError, SignerState};
 
 /// Bytes of fresh writes in memory, all tables together.
@@ -141,6 +142,9 @@ pub enum StoreError {
     /// The signer's file failed.
     #[error(transparent)]
     Signer(#[from] SignerError),
+    /// The secrets failed.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
     /// This handle only reads.
     #[error("this handle only reads")]
     ReadOnly,
@@ -151,22 +155,28 @@ pub enum StoreError {
 pub struct RocksStore {
     db: Arc<DB>,
     signer: Option<SignerState>,
+    secrets: Option<SecretFiles>,
     commits: u64,
 }
 
 impl RocksStore {
     /// Opens the database of `network` at `path`, creating it if there is none, with the signer's state
-    /// beside it.
+    /// and a validator's secrets beside it.
     ///
     /// # Errors
     ///
     /// Says what is wrong and what the operator can do.
-    pub fn open(path: &Path, signer: SignerState, network: &NetworkId) -> Result<Self, StoreError> {
+    pub fn open(
+        path: &Path,
+        signer: SignerState,
+        secrets: Option<SecretFiles>,
+        network: &NetworkId,
+    ) -> Result<Self, StoreError> {
         std::fs::create_dir_all(path)
             .map_err(|source| StoreError::Create { path: path.to_owned(), source })?;
         let db = DB::open_cf_descriptors(&database_options(), path, tables())
             .map_err(|source| open_error(path, source))?;
-        let store = Self { db: Arc::new(db), signer: Some(signer), commits: 0 };
+        let store = Self { db: Arc::new(db), signer: Some(signer), secrets, commits: 0 };
         if store.identify(path, network)? {
             store.claim(network)?;
         }
@@ -186,7 +196,7 @@ impl RocksStore {
         options.create_if_missing(false);
         let db = DB::open_cf_descriptors_read_only(&options, path, tables(), false)
             .map_err(|source| open_error(path, source))?;
-        let store = Self { db: Arc::new(db), signer: None, commits: 0 };
+        let store = Self { db: Arc::new(db), signer: None, secrets: None, commits: 0 };
         if store.identify(path, network)? {
             return Err(StoreError::Absent { path: path.to_owned() });
         }
@@ -196,7 +206,7 @@ impl RocksStore {
     /// Another handle, for reading only.
     #[must_use]
     pub fn reader(&self) -> Self {
-        Self { db: Arc::clone(&self.db), signer: None, commits: 0 }
+        Self { db: Arc::clone(&self.db), signer: None, secrets: None, commits: 0 }
     }
 
     /// How many commits this handle has made.
@@ -245,7 +255,7 @@ impl RocksStore {
                 Write::DeleteRange { table, from, to } => {
                     batch.delete_range_cf(self.table(*table)?, from, to);
                 }
-                Write::HighWater(_) => {}
+                Write::HighWater(_) | Write::PutSecret { .. } | Write::EraseSecret { .. } => {}
             }
         }
         Ok(batch)
@@ -258,16 +268,27 @@ impl Store for RocksStore {
     fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError> {
         let batch = self.batch(writes)?;
         let signer = self.signer.as_mut().ok_or(StoreError::ReadOnly)?;
-        let marks = writes.iter().filter_map(|write| match write {
-            Write::HighWater(mark) => Some(mark),
-            Write::Put { .. } | Write::Delete { .. } | Write::DeleteRange { .. } => None,
-        });
+        let secrets = || self.secrets.as_ref().ok_or(SecretsError::NoKey);
+        let (mut marks, mut erased) = (Vec::new(), Vec::new());
+        for write in writes {
+            match write {
+                Write::HighWater(mark) => marks.push(mark),
+                Write::PutSecret { name, value } => {
+                    secrets()?.put(&name.to_string(), value.expose())?;
+                }
+                Write::EraseSecret { name } => erased.push(*name),
+                Write::Put { .. } | Write::Delete { .. } | Write::DeleteRange { .. } => {}
+            }
+        }
         self.commits = self.commits.saturating_add(1);
         if !batch.is_empty() {
             self.db.write_opt(batch, &synced()).map_err(StoreError::Commit)?;
         }
-        if let Some(mark) = marks.max() {
+        if let Some(mark) = marks.into_iter().max() {
             signer.raise(mark)?;
+        }
+        for name in erased {
+            self.secrets.as_ref().map_or(Ok(()), |secrets| secrets.erase(&name.to_string()))?;
         }
         Ok(())
     }
@@ -305,6 +326,15 @@ impl Store for RocksStore {
     fn high_water(&self) -> Result<Option<HighWater>, StoreError> {
         let signer = self.signer.as_ref().ok_or(StoreError::ReadOnly)?;
         Ok(signer.mark())
+    }
+
+    fn secrets(&self) -> Result<Vec<(SecretName, SecretBytes)>, StoreError> {
+        let Some(secrets) = &self.secrets else { return Ok(Vec::new()) };
+        // Whatever else lies there is none of ours.
+        let known = secrets.all()?.into_iter().filter_map(|(name, secret)| {
+            Some((SecretName::parse(&name)?, SecretBytes::new(*secret)))
+        });
+        Ok(known.collect())
     }
 }
 

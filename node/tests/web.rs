@@ -17,7 +17,7 @@ use conclave_types::Params;
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 
-const CALL: &str = "/conclave.v1.SubmitService/GetEncryptionKey HTTP/1.1";
+const CALL: &str = "/conclave.v1.NodeService/GetStatus HTTP/1.1";
 const CONTENT: &str = "Content-Type: application/grpc-web+proto";
 /// A message without fields.
 const EMPTY: [u8; 5] = [0; 5];
@@ -67,6 +67,7 @@ fn configured(directory: &TempDir, web_origins: &[&str]) -> Result<Config, Confi
         validators: 1,
         rollups: Vec::new(),
         accounts: Vec::new(),
+        l1: conclave_node::genesis::L1::default(),
         params: Params::default(),
         base_port: 0,
         web_origins: web_origins.iter().map(ToString::to_string).collect(),

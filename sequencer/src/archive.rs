@@ -3,7 +3,9 @@
 //! Writers make [`Write`]s; readers take any [`Store`]. Shells read history through this module alone:
 //! to answer peers ([`answer`]), clients and auditors.
 
-use std::{collections::BTreeSet, sync::Arc};
+mod answer;
+
+use std::sync::Arc;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_consensus::{Evidence, SignedRecord, Step, WalEntry};
@@ -15,9 +17,12 @@ use conclave_types::{
 };
 
 use crate::{
-    message::{DecidedBlock, Message, ShareMessage, WANT_BUNDLES_MAX},
+    keys::KeysCheckpoint,
+    message::ShareMessage,
     store::{Store, Table, Write},
 };
+
+pub use self::answer::answer;
 
 /// Bytes after which an answer is cut: a block more cannot pass the message limit.
 pub(crate) const PAGE_BYTES: usize = 4 << 20;
@@ -56,6 +61,8 @@ pub struct Tip {
     pub reveal_digest: Digest,
     /// The ledger digest after the newest decided block.
     pub ledger_digest: Digest,
+    /// Entries of the queue on L1 up to its origin.
+    pub forced_cursor: u64,
 }
 
 /// A decided block as stored.
@@ -101,7 +108,7 @@ pub struct StoredCandidate {
 }
 
 /// History that a peer asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
 pub enum ArchiveRequest {
     /// Decided blocks from a height on.
     Decided {
@@ -118,6 +125,7 @@ pub enum ArchiveRequest {
 }
 
 const META_TIP: &[u8] = b"tip";
+const META_KEYS: &[u8] = b"keys";
 const META_NETWORK: &[u8] = b"network";
 
 fn height_key(height: Height) -> Vec<u8> {
@@ -174,6 +182,10 @@ fn scan<T: BorshDeserialize, S: Store>(
 
 pub(crate) fn put_tip(tip: &Tip) -> Write {
     put(Table::Meta, META_TIP.to_vec(), tip)
+}
+
+pub(crate) fn put_keys(checkpoint: &KeysCheckpoint) -> Write {
+    put(Table::Meta, META_KEYS.to_vec(), checkpoint)
 }
 
 pub(crate) fn put_network(network: &conclave_types::NetworkId) -> Write {
@@ -394,6 +406,10 @@ pub fn block_bundles<S: Store>(store: &S, block: &Block) -> Read<Vec<Arc<Encrypt
     .collect()
 }
 
+pub(crate) fn keys<S: Store>(store: &S) -> Read<Option<KeysCheckpoint>, S> {
+    get(store, Table::Meta, META_KEYS)
+}
+
 pub(crate) fn accounts<S: Store>(store: &S) -> Read<Vec<(PayerAddress, Account)>, S> {
     let found = scan(store, Table::Accounts, &[], &[0xff; 21], usize::MAX)?;
     found
@@ -444,55 +460,4 @@ pub(crate) fn signed<S: Store>(store: &S, from: Height) -> Read<Vec<SignedRecord
 /// If the store fails or is damaged.
 pub fn own_shares<S: Store>(store: &S, height: Height) -> Read<Option<ShareMessage>, S> {
     get(store, Table::Signed, &signed_key(height, SIGNED_SHARES, &[]))
-}
-
-/// What to send to a peer that asked for history; none if this store has nothing of it.
-///
-/// # Errors
-///
-/// If the store fails or is damaged.
-pub fn answer<S: Store>(store: &S, request: &ArchiveRequest) -> Read<Option<Message>, S> {
-    match request {
-        ArchiveRequest::Decided { from } => page(store, *from),
-        ArchiveRequest::Bundles(ids) => {
-            let mut bundles = Vec::new();
-            let mut room = PAGE_BYTES;
-            let distinct: BTreeSet<&BundleId> = ids.iter().take(WANT_BUNDLES_MAX).collect();
-            for id in distinct {
-                let Some(bundle) = bundle(store, id)? else { continue };
-                let Some(left) = room.checked_sub(bundle.size_bytes()) else { break };
-                room = left;
-                bundles.push(Arc::new(bundle));
-            }
-            Ok((!bundles.is_empty()).then_some(Message::Bundles(bundles)))
-        }
-        ArchiveRequest::Openings { height } => {
-            if let Some(reveal) = reveal(store, *height)? {
-                let StoredReveal { block, openings, .. } = reveal;
-                return Ok(Some(Message::Openings { height: *height, block, openings }));
-            }
-            Ok(own_shares(store, *height)?.map(|shares| Message::Shares(Arc::new(shares))))
-        }
-    }
-}
-
-fn page<S: Store>(store: &S, from: Height) -> Read<Option<Message>, S> {
-    let mut blocks = Vec::new();
-    let mut bytes = 0_usize;
-    let mut height = from;
-    while blocks.len() < PAGE_BLOCKS && bytes < PAGE_BYTES {
-        let Some(stored) = block(store, height)? else { break };
-        let bundles: Vec<EncryptedBundle> =
-            block_bundles(store, &stored.block)?.into_iter().map(Arc::unwrap_or_clone).collect();
-        let size: usize = bundles.iter().map(EncryptedBundle::size_bytes).sum();
-        bytes = bytes.saturating_add(size).saturating_add(1_024);
-        blocks.push(Arc::new(DecidedBlock {
-            block: stored.block,
-            certificate: stored.certificate,
-            bundles,
-            openings: reveal(store, height)?.map(|reveal| reveal.openings),
-        }));
-        height = height.next();
-    }
-    Ok((!blocks.is_empty()).then_some(Message::Decided(blocks)))
 }

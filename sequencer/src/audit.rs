@@ -7,8 +7,8 @@ use conclave_derivation::Cursors;
 use conclave_encryption::{PublicKey, SealedBlock};
 use conclave_mempool::{Ledger, admission};
 use conclave_types::{
-    Batch, Committee, Digest, EncryptedBundle, Epoch, Genesis, Height, NetworkId, RollupId,
-    StrictVerifier, digest::SigningDomain,
+    Batch, Block, Committee, Digest, EncryptedBundle, Genesis, Height, NetworkId, RollupId,
+    SharingMessage, StrictVerifier, Verifier as _, digest::SigningDomain,
 };
 
 use crate::{
@@ -17,6 +17,8 @@ use crate::{
     config::ConfigError,
     job::{OpenedBlock, capsule_point, decrypt},
     judge::{InvalidBlock, Rulebook},
+    keys::{EpochKey, KeyChange, Keys, KeysError},
+    l1::{self, Carried},
     recover::{stored_cursors, stored_ledger},
     reveal::reveal,
     store::Store,
@@ -46,6 +48,9 @@ pub enum AuditError<E: std::error::Error + 'static> {
     /// The openings do not pass the pairing check.
     #[error("the openings do not open this block")]
     Openings,
+    /// The messages that make or hand on the key do not hold.
+    #[error("the block's sharing messages do not hold")]
+    Keys(#[from] KeysError),
     /// What was stored is not what follows.
     #[error("the stored {0} is not what follows from the block and its openings")]
     Derived(&'static str),
@@ -73,7 +78,7 @@ pub struct Auditor {
     network: NetworkId,
     domain: SigningDomain,
     committee: Committee,
-    key: PublicKey,
+    keys: Keys,
     rules: admission::Rules,
     rollups: BTreeSet<RollupId>,
     parent: Parent,
@@ -96,8 +101,10 @@ impl Auditor {
     pub fn new(genesis: Arc<Genesis>, check_from: Height) -> Result<Self, ConfigError> {
         let committee = genesis.validate()?;
         let network = genesis.network_id();
+        let key = genesis.encryption_key.as_ref();
+        let key = key.map(|key| PublicKey::new(network, key)).transpose()?;
         Ok(Self {
-            key: PublicKey::new(network, &genesis.encryption_key)?,
+            keys: Keys::new(&genesis, key)?,
             domain: SigningDomain::of(&genesis),
             rules: admission::Rules::new(&genesis),
             rollups: genesis.rollups.iter().map(|rollup| rollup.id).collect(),
@@ -138,13 +145,23 @@ impl Auditor {
             .ledger
             .check_block(&headers, &self.genesis.params)
             .map_err(|error| AuditError::Invalid(error.into()))?;
-        self.ledger.apply(height, &charges).map_err(|error| AuditError::Invalid(error.into()))?;
+        let entries = &stored.block.body.l1_entries;
+        let deposits = l1::deposits(entries);
+        let cursor = l1::cursor_after(self.parent.forced_cursor, entries);
+        self.ledger
+            .apply(height, &charges, &deposits)
+            .map_err(|error| AuditError::Invalid(error.into()))?;
         let reveal = archive::reveal(store, height)?;
         let revealed = reveal.is_some();
         if let Some(reveal) = reveal {
             self.check_reveal(store, &stored, &bundles, reveal, checked)?;
         }
-        self.parent = Parent::block(&stored.block.header);
+        for change in self.keys.replay(&stored.block)? {
+            if let KeyChange::Epoch { key, .. } = change {
+                self.rules.key_id = key;
+            }
+        }
+        self.parent = Parent::block(&stored.block.header, cursor);
         let digest = self.digests.get(&height).copied().unwrap_or_default();
         Ok(AuditedHeight { height, bundle_count: bundles.len(), revealed, digest })
     }
@@ -161,6 +178,7 @@ impl Auditor {
             revealed: self.revealed,
             reveal_digest: self.digests.get(&self.revealed).copied().unwrap_or_default(),
             ledger_digest: self.ledger.digest(),
+            forced_cursor: self.parent.forced_cursor,
         };
         if *tip != expected {
             return Err(AuditError::State("the tip"));
@@ -189,7 +207,7 @@ impl Auditor {
         let rulebook = Rulebook {
             network: self.network,
             domain: &self.domain,
-            epoch: Epoch::ZERO,
+            keys: &self.keys,
             committee: &self.committee,
             verifier: &StrictVerifier,
             params: &self.genesis.params,
@@ -199,10 +217,26 @@ impl Auditor {
         let digest = self.digests.get(&block.header.revealed_height).copied().unwrap_or_default();
         rulebook.check_digests(block, &digest, &self.ledger.digest())?;
         rulebook.check_bundles(block, bundles.iter().map(Arc::as_ref), &self.ledger)?;
+        self.check_sharing_signatures(block)?;
+        let Some(key) = self.keys.newest() else { return Ok(()) };
         let seed = *block.id().as_bytes();
-        let verdicts = admission::verify(bundles, self.key.sealing_key(), &seed);
+        let verdicts = admission::verify(bundles, &key.sealing, &seed);
         let bad = block.body.bundles.iter().zip(verdicts).find(|(_, verdict)| verdict.is_err());
         bad.map_or(Ok(()), |(id, _)| Err(AuditError::Bundle(*id)))
+    }
+
+    fn check_sharing_signatures<E: std::error::Error>(
+        &self,
+        block: &Block,
+    ) -> Result<(), AuditError<E>> {
+        let is_signed = |message: &&SharingMessage| {
+            let key = self.committee.key(message.from);
+            key.is_some_and(|key| {
+                StrictVerifier.is_signed(key, &message.digest(&self.domain), &message.signature)
+            })
+        };
+        let forged = block.body.sharing.iter().find(|message| !is_signed(message));
+        forged.map_or(Ok(()), |message| Err(InvalidBlock::Sharing(message.from).into()))
     }
 
     fn check_reveal<S: Store>(
@@ -217,13 +251,15 @@ impl Auditor {
         let height = header.height;
         let id = stored.block.id();
         let StoredReveal { openings, digest, .. } = reveal_record;
-        if openings.len() != bundles.len().saturating_add(1) {
+        let key = self.keys.at(height);
+        let expected = key.map_or(0, |_| bundles.len().saturating_add(1));
+        if openings.len() != expected {
             return Err(AuditError::Openings);
         }
-        if checked {
+        if let Some(EpochKey { key, .. }) = key.filter(|_| checked) {
             let points: Vec<_> =
                 bundles.iter().map(|bundle| capsule_point(bundle).unwrap_or_default()).collect();
-            let sealed = SealedBlock::new(&self.key, height, id, &points).ok();
+            let sealed = SealedBlock::new(key, height, id, &points).ok();
             if !sealed.is_some_and(|sealed| sealed.check(&openings, id.as_bytes())) {
                 return Err(AuditError::Openings);
             }
@@ -232,7 +268,10 @@ impl Auditor {
         let outcomes =
             sealed.map(|(bundle, opening)| decrypt(bundle, opening, &self.rollups)).collect();
         let opened = OpenedBlock { openings, outcomes };
-        let block = reveal(header, id, &stored.block.body.bundles, bundles, &opened);
+        let entries = &stored.block.body.l1_entries;
+        let cursor = l1::cursor_after(self.parent.forced_cursor, entries);
+        let carried = Carried::new(cursor, entries, &self.rollups);
+        let block = reveal((header, id), &carried, &stored.block.body.bundles, bundles, &opened);
         let batches = self.cursors.batches(&block);
         let before = height.previous().and_then(|before| self.digests.get(&before));
         let expected = block.digest(&before.copied().unwrap_or_default());

@@ -15,6 +15,8 @@
 //! **Invariant.** A block reaches the engine as valid only together with writes that store it and every
 //! bundle of it.
 
+mod withhold;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -22,13 +24,16 @@ use std::{
 };
 
 use conclave_consensus::ProposedBlock;
-use conclave_mempool::Proposed;
-use conclave_types::{Block, BlockId, BundleId, EncryptedBundle, Height, HeightDelta, Round, Time};
+use conclave_types::{
+    Block, BlockId, BundleId, EncryptedBundle, Height, HeightDelta, Round, SharingMessage,
+    SharingParams, Time,
+};
 
 use crate::{
     archive::{self, ArchiveRequest, PAGE_BYTES, StoredCandidate},
     input::{Peer, Penalty},
-    job::capsule_point,
+    keys::Known,
+    l1,
     message::{Message, WANT_BUNDLES_MAX},
     sequencer::Sequencer,
 };
@@ -197,7 +202,11 @@ impl Sequencer {
         }
         let limit = self.context.genesis.params.limits.block_bundles_max as usize;
         let signers = block.body.parent_certificate.as_ref().map_or(0, |c| c.signatures.len());
-        if block.body.bundles.len() > limit || signers > self.context.committee.count() {
+        let sharing: usize = block.body.sharing.iter().map(SharingMessage::size_bytes).sum();
+        let fits = block.body.bundles.len() <= limit
+            && sharing <= SharingParams::BLOCK_BYTES_MAX
+            && l1::fit(&block.body.l1_entries);
+        if !fits || signers > self.context.committee.count() {
             return self.penalise(from, Penalty::Invalid("a block beyond its limits"));
         }
         let key = (height, block.id());
@@ -372,7 +381,8 @@ impl Sequencer {
     fn check(&mut self, now: Time, block: &Block, id: BlockId) -> Result<Verdict, Missing> {
         let key = (block.header.height, id);
         let fits = self.candidates.blocks.get(&key).is_some_and(|candidate| candidate.fits);
-        if !fits && self.context.rulebook().check_structure(block, &self.chain.parent).is_err() {
+        let rulebook = self.context.rulebook(&self.chain.keys);
+        if !fits && rulebook.check_structure(block, &self.chain.parent).is_err() {
             return Ok(Verdict::Invalid);
         }
         if let Some(candidate) = self.candidates.blocks.get_mut(&key) {
@@ -385,12 +395,38 @@ impl Sequencer {
             self.ask_for_openings(now, block.header.revealed_height);
             return Err(Missing);
         };
+        if !self.check_sharing(block)? {
+            return Ok(Verdict::Invalid);
+        }
         let bundles = self.gather(key, block)?;
-        let (rulebook, ledger) = (self.context.rulebook(), &self.chain.ledger);
+        let rulebook = self.context.rulebook(&self.chain.keys);
+        let ledger = &self.chain.ledger;
         let judged = rulebook
             .check_digests(block, &digest, &ledger.digest())
             .and_then(|()| rulebook.check_bundles(block, bundles.iter().map(Arc::as_ref), ledger));
         Ok(judged.map_or(Verdict::Invalid, |_charges| Verdict::Valid(bundles)))
+    }
+
+    /// Whether the keys take every message of a sharing that the block carries, one after the other. They
+    /// are judged beside the state machine if they have not been.
+    fn check_sharing(&mut self, block: &Block) -> Result<bool, Missing> {
+        let mut checked = Vec::with_capacity(block.body.sharing.len());
+        let mut missing = false;
+        for message in &block.body.sharing {
+            match self.known_sharing(message) {
+                Known::Checked(verdict) => checked.push((message, verdict)),
+                Known::Bad => return Ok(false),
+                Known::Unknown => missing = true,
+            }
+        }
+        if missing {
+            return Err(Missing);
+        }
+        if checked.is_empty() {
+            return Ok(true);
+        }
+        let mut keys = self.chain.keys.clone();
+        Ok(checked.into_iter().all(|(message, verdict)| keys.take(message, verdict).is_ok()))
     }
 
     /// Every bundle of the block, verified; asks for those that are not here: its builder first, then
@@ -428,43 +464,5 @@ impl Sequencer {
             }
         }
         Err(Missing)
-    }
-
-    /// Whether this node's clock, L1 view or pool says: not yet. A polka overrides all three.
-    fn is_withheld(
-        &self,
-        now: Time,
-        block: &Block,
-        id: BlockId,
-        bundles: &[Arc<EncryptedBundle>],
-    ) -> bool {
-        if self.candidates.polkas.contains(&(block.header.height, id)) {
-            return false;
-        }
-        let timing = &self.context.genesis.params.timing;
-        let drift = Duration::from_millis(timing.clock_drift_max_ms);
-        if block.header.time > now.after(drift) {
-            return true;
-        }
-        // No L1 is followed, so the parent's origin is the only one known to be final.
-        if block.header.l1_origin != self.chain.parent.l1_origin {
-            return true;
-        }
-        self.omits_overdue(now, block, bundles)
-    }
-
-    /// The inclusion rule: a fresh block with room that omits what this validator has held too long.
-    fn omits_overdue(&self, now: Time, block: &Block, bundles: &[Arc<EncryptedBundle>]) -> bool {
-        let params = &self.context.genesis.params;
-        let height = block.header.height;
-        if height.above(block.header.revealed_height) > params.limits.reveal_lag_max {
-            return false;
-        }
-        let round = self.engine.round().map_or(0, Round::as_u32);
-        let delay = params.timing.inclusion_delay(round);
-        let headers: Vec<_> = bundles.iter().map(|bundle| &bundle.header).collect();
-        let points: Vec<_> = bundles.iter().filter_map(|bundle| capsule_point(bundle)).collect();
-        let proposed = Proposed { height, headers: &headers, points: &points };
-        !self.pool.omitted(now, delay, &self.chain.ledger, &proposed).is_empty()
     }
 }

@@ -127,6 +127,7 @@ impl Sequencer {
         self.broadcast(status);
         self.resume_signing(now);
         self.pass_on_overdue(now);
+        self.say_sharing_again(now);
         self.ask_for_blocks(now);
         self.ask_for_stuck_reveals(now);
     }
@@ -265,7 +266,9 @@ impl Sequencer {
             return Err("a decided block with the certificate of another");
         }
         if block.header.bundle_root != block.body.bundle_root()
+            || block.header.sharing_root != block.body.sharing_root()
             || block.header.parent_certificate != block.body.parent_certificate_digest()
+            || block.header.l1_entries_root != block.body.l1_entries_root()
         {
             return Err("a decided block with a wrong body");
         }

@@ -7,7 +7,7 @@ use conclave_derivation::Cursors;
 use conclave_mempool::Ledger;
 use conclave_types::{BlockHeader, BlockId, Certificate, Digest, Genesis, Height, L1Origin, Time};
 
-use crate::archive::Tip;
+use crate::{archive::Tip, keys::Keys};
 
 /// The parent of the next block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct Parent {
     pub time: Time,
     /// Its L1 origin.
     pub l1_origin: L1Origin,
+    /// Entries of the queue on L1 up to that origin, all of them carried.
+    pub forced_cursor: u64,
     /// The reveal that it builds on.
     pub revealed_height: Height,
 }
@@ -33,18 +35,20 @@ impl Parent {
             block: genesis.block_id(),
             time: genesis.time,
             l1_origin: genesis.l1_origin,
+            forced_cursor: 0,
             revealed_height: Height::ZERO,
         }
     }
 
-    /// A decided block as the parent of the next.
+    /// A decided block as the parent of the next, `forced_cursor` being that of its origin.
     #[must_use]
-    pub fn block(header: &BlockHeader) -> Self {
+    pub fn block(header: &BlockHeader, forced_cursor: u64) -> Self {
         Self {
             height: header.height,
             block: header.id(),
             time: header.time,
             l1_origin: header.l1_origin,
+            forced_cursor,
             revealed_height: header.revealed_height,
         }
     }
@@ -56,22 +60,12 @@ pub(crate) struct Chain {
     pub(crate) certificate: Option<Certificate>,
     pub(crate) ledger: Ledger,
     pub(crate) cursors: Cursors,
+    pub(crate) keys: Keys,
     pub(crate) revealed: Height,
-    digests: BTreeMap<Height, Digest>,
+    pub(crate) digests: BTreeMap<Height, Digest>,
 }
 
 impl Chain {
-    pub(crate) fn new(
-        parent: Parent,
-        certificate: Option<Certificate>,
-        ledger: Ledger,
-        cursors: Cursors,
-        revealed: Height,
-        digests: BTreeMap<Height, Digest>,
-    ) -> Self {
-        Self { parent, certificate, ledger, cursors, revealed, digests }
-    }
-
     pub(crate) const fn decided(&self) -> Height {
         self.parent.height
     }
@@ -110,6 +104,7 @@ impl Chain {
             revealed: self.revealed,
             reveal_digest: self.digest(),
             ledger_digest: self.ledger.digest(),
+            forced_cursor: self.parent.forced_cursor,
         }
     }
 }

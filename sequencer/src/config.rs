@@ -2,22 +2,23 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use conclave_encryption::{KeyError, PublicKey, SealingKey, SecretShare};
+use conclave_encryption::{KeyError, PackingError, PublicKey, SecretShare};
 use conclave_mempool::admission::Rules;
 use conclave_types::{
-    Committee, Epoch, Genesis, GenesisError, NetworkId, RollupId, StrictVerifier, ValidatorIndex,
+    Committee, Genesis, GenesisError, NetworkId, RollupId, StrictVerifier, ValidatorIndex,
     Verifier, digest::SigningDomain,
 };
 use ed25519_dalek::SigningKey;
+use zeroize::Zeroizing;
 
-use crate::judge::Rulebook;
+use crate::{judge::Rulebook, keys::Keys};
 
 /// A validator's keys.
 #[derive(Clone)]
 pub struct Identity {
     /// Signs votes, proposals and share messages.
     pub signing_key: SigningKey,
-    /// Its share of the threshold key; none if it has no ticket or lost it.
+    /// Its share of the key that the genesis brings, if it brings one. Other shares are in the store.
     pub secret_share: Option<Arc<SecretShare>>,
     /// The operator says that the signing history of these keys is lost and no other machine uses them:
     /// sign again, above what a quorum has reached by a safe margin.
@@ -40,7 +41,7 @@ pub struct Config {
 pub struct Shared {
     /// Judges signatures.
     pub verifier: Arc<dyn Verifier>,
-    /// The encryption key, parsed, if somebody has done that. Another key than the genesis's is not used.
+    /// The genesis's encryption key, parsed, if somebody has done that. Another one is not used.
     pub key: Option<PublicKey>,
 }
 
@@ -59,6 +60,9 @@ pub enum ConfigError {
     /// The encryption key in the genesis is not one.
     #[error("the encryption key in the genesis is not valid")]
     Key(#[from] KeyError),
+    /// The parameters of the key do not go with the number of members.
+    #[error("the genesis names numbers that are no sharing of a key among its members")]
+    Sharing(#[from] PackingError),
     /// The signing key belongs to no member.
     #[error("the consensus key of this node is not in the genesis; check the key file")]
     NotAMember,
@@ -76,10 +80,9 @@ pub(crate) struct Context {
     pub(crate) domain: SigningDomain,
     pub(crate) committee: Committee,
     pub(crate) verifier: Arc<dyn Verifier>,
-    pub(crate) epoch: Epoch,
     pub(crate) own: Option<(ValidatorIndex, Identity)>,
-    pub(crate) key: Arc<PublicKey>,
-    pub(crate) sealing: Arc<SealingKey>,
+    /// The key that the genesis brings, if it brings one.
+    pub(crate) genesis_key: Option<PublicKey>,
     pub(crate) rules: Rules,
     pub(crate) rollups: Arc<BTreeSet<RollupId>>,
     seed: [u8; 32],
@@ -94,11 +97,12 @@ impl Context {
         let network = genesis.network_id();
         let is_ours = |key: &PublicKey| {
             key.sealing_key().network() == network
-                && *key.encryption_key() == genesis.encryption_key
+                && Some(key.encryption_key()) == genesis.encryption_key.as_ref()
         };
-        let key = match key.filter(is_ours) {
-            Some(key) => key,
-            None => PublicKey::new(network, &genesis.encryption_key)?,
+        let genesis_key = match (key.filter(is_ours), &genesis.encryption_key) {
+            (Some(key), _) => Some(key),
+            (None, Some(key)) => Some(PublicKey::new(network, key)?),
+            (None, None) => None,
         };
         let own = match config.identity {
             None => None,
@@ -106,7 +110,9 @@ impl Context {
                 let public = identity.signing_key.verifying_key();
                 let public = conclave_types::ConsensusKey::new(public.to_bytes());
                 let index = committee.index_of(&public).ok_or(ConfigError::NotAMember)?;
-                let fits = |share: &Arc<SecretShare>| share.matches(&key, index.as_u16());
+                let fits = |share: &Arc<SecretShare>| {
+                    genesis_key.as_ref().is_some_and(|key| share.matches(key, index.as_u16()))
+                };
                 if !identity.secret_share.iter().all(fits) {
                     return Err(ConfigError::WrongShare(index));
                 }
@@ -116,9 +122,7 @@ impl Context {
         Ok(Self {
             domain: SigningDomain::of(&genesis),
             rollups: Arc::new(genesis.rollups.iter().map(|rollup| rollup.id).collect()),
-            sealing: Arc::new(key.sealing_key().clone()),
-            key: Arc::new(key),
-            epoch: Epoch::ZERO,
+            genesis_key,
             rules: Rules::new(&genesis),
             genesis,
             network,
@@ -130,12 +134,12 @@ impl Context {
         })
     }
 
-    /// The rules that blocks are judged by.
-    pub(crate) fn rulebook(&self) -> Rulebook<'_> {
+    /// The rules that blocks are judged by, with these keys before them.
+    pub(crate) fn rulebook<'a>(&'a self, keys: &'a Keys) -> Rulebook<'a> {
         Rulebook {
             network: self.network,
             domain: &self.domain,
-            epoch: self.epoch,
+            keys,
             committee: &self.committee,
             verifier: &*self.verifier,
             params: &self.genesis.params,
@@ -148,6 +152,16 @@ impl Context {
         self.seeds_used = self.seeds_used.saturating_add(1);
         let mut hasher = conclave_types::digest::Hasher::new("conclave/batch-seed/v1");
         *hasher.fixed(&self.seed).u64(self.seeds_used).finish().as_bytes()
+    }
+
+    /// A fresh secret of this validator's. It follows from the seed of the process and the consensus key
+    /// together, so neither a recording nor a stolen key gives it away.
+    pub(crate) fn next_secret(&mut self) -> Option<[u8; 32]> {
+        let seed = self.next_seed();
+        let (_, identity) = self.own.as_ref()?;
+        let mut hasher = conclave_types::digest::Hasher::new("conclave/fresh-secret/v1");
+        let key = Zeroizing::new(identity.signing_key.to_bytes());
+        Some(*hasher.fixed(&seed).fixed(&*key).finish().as_bytes())
     }
 
     pub(crate) fn own_index(&self) -> Option<ValidatorIndex> {

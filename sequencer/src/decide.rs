@@ -1,14 +1,18 @@
 //! What happens when a block is decided: it is written down with its certificate, its bundles are
-//! charged, and its reveal begins. Then the engine turns to the next height.
+//! charged, its deposits credited, and its reveal begins. Then the engine turns to the next height.
 
 use std::sync::Arc;
 
-use conclave_types::{Block, BundleHeader, Certificate, EncryptedBundle, G1Bytes, Time};
+use conclave_types::{
+    Block, BundleHeader, Certificate, EncryptedBundle, G1Bytes, SharingMessage, Time,
+};
 
 use crate::{
     archive::{self, BundlePlace, StoredBlock},
     chain::Parent,
     input::Event,
+    keys::KeyChange,
+    l1,
     sequencer::Sequencer,
 };
 
@@ -58,13 +62,17 @@ impl Sequencer {
                     .halt(format!("decided block {height} does not fit the ledger: {error}"));
             }
         };
-        let accounts = match self.chain.ledger.apply(height, &charges) {
+        let entries = &block.body.l1_entries;
+        let deposits = l1::deposits(entries);
+        let cursor = l1::cursor_after(self.chain.parent.forced_cursor, entries);
+        let accounts = match self.chain.ledger.apply(height, &charges, &deposits) {
             Ok(accounts) => accounts,
             Err(error) => return self.halt(format!("charges of block {height}: {error}")),
         };
         for (address, account) in accounts {
             self.write(archive::put_account(&address, &account));
         }
+        let Some(changes) = self.apply_sharing(block) else { return };
         for (index, id) in (0_u32..).zip(&block.body.bundles) {
             self.write(archive::put_place(id, &BundlePlace { height, index }));
         }
@@ -72,7 +80,8 @@ impl Sequencer {
         self.write(archive::put_block(&stored));
         self.write(archive::delete_candidates(height));
         self.write(archive::delete_wal(height));
-        self.chain.set_parent(Parent::block(&block.header), certificate.clone());
+        self.chain.set_parent(Parent::block(&block.header, cursor), certificate.clone());
+        self.l1_decided(now, block);
         self.write(archive::put_tip(&self.chain.tip()));
         self.pool.remove_included(&charges, &self.chain.ledger);
         self.pool.expire(height.next());
@@ -80,12 +89,54 @@ impl Sequencer {
         self.candidates.decided(height);
         self.proposer.decided(now);
         self.catch_up.progressed(now);
-        self.begin_reveal(now, block, bundles, openings);
         self.event(Event::Decided {
             header: block.header.clone(),
             block: block.id(),
+            l1_entries: block.body.l1_entries.clone(),
             bundles: block.body.bundles.clone(),
             certificate,
         });
+        self.begin_reveal(now, block, cursor, bundles, openings);
+        self.key_changes(block, changes);
+    }
+
+    /// Lets the messages of a sharing take effect, and time pass for the keys.
+    fn apply_sharing(&mut self, block: &Block) -> Option<Vec<KeyChange>> {
+        let height = block.header.height;
+        let mut changes = Vec::new();
+        for message in &block.body.sharing {
+            let checked = self.judged_sharing(message);
+            let taken = checked.and_then(|checked| Ok(self.chain.keys.take(message, checked)?));
+            match taken {
+                Ok(change) => changes.extend(change),
+                Err(error) => {
+                    let from = message.from;
+                    self.halt(format!("decided block {height}: sharing of {from}: {error}"));
+                    return None;
+                }
+            }
+        }
+        let revealed = block.header.revealed_height;
+        let has_bundles = !block.body.bundles.is_empty();
+        changes.extend(self.chain.keys.end_block(height, revealed, has_bundles));
+        Some(changes)
+    }
+
+    /// What follows from changes of the keys for everyone else.
+    fn key_changes(&mut self, block: &Block, changes: Vec<KeyChange>) {
+        let height = block.header.height;
+        self.sharing.decided(block, &self.chain.keys);
+        let leaves: Vec<_> = block.body.sharing.iter().map(SharingMessage::leaf).collect();
+        self.sharing_decided(&leaves, &changes);
+        if let Some(checkpoint) = self.chain.keys.checkpoint(height, &changes) {
+            self.write(archive::put_keys(&checkpoint));
+        }
+        for change in changes {
+            if let KeyChange::Epoch { epoch, first, key } = &change {
+                self.engine.change_epoch(*first, *epoch);
+                self.context.rules.key_id = *key;
+            }
+            self.event(Event::Keys { height, change });
+        }
     }
 }

@@ -1,21 +1,26 @@
 //! The boundary between core and shell: what can happen to a sequencer, and what it asks for.
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_consensus::Evidence;
 use conclave_mempool::{PoolError, PoolStats, admission::AdmissionError};
 use conclave_types::{
-    Batch, BlockHeader, BlockId, BundleId, Certificate, Digest, EncryptedBundle, Gwei, Height,
-    RevealedBlock, Round, Time, ValidatorIndex,
+    Batch, BlockHeader, BlockId, BundleId, Certificate, Digest, EncryptedBundle, Epoch, Gwei,
+    Height, KeyId, L1Entry, L1Origin, RevealedBlock, Round, Time, ValidatorIndex,
 };
 
 use crate::{
     archive::ArchiveRequest,
-    job::{Job, JobOutput},
+    job::{Job, JobNumber, JobOutput},
+    keys::KeyChange,
+    l1::{L1Block, L1Refusal},
     message::Message,
     store::{Store, Write},
 };
 
 /// Another node, as the transport has authenticated it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
 pub enum Peer {
     /// A member of the committee.
     Validator(ValidatorIndex),
@@ -47,11 +52,19 @@ pub enum Input {
         bundle: EncryptedBundle,
     },
     /// A job that an earlier step asked for is done.
-    JobDone(JobOutput),
+    JobDone {
+        /// The number under which it was asked for.
+        job: JobNumber,
+        /// What it found.
+        output: JobOutput,
+    },
+    /// L1 finalized its next block. [`Sequencer::l1_position`](crate::Sequencer::l1_position) says which
+    /// one that is; also after a restart, since nothing of L1 is kept beside what the chain has carried.
+    L1(L1Block),
 }
 
 /// What a validator promises to whoever submitted a bundle. The shell signs it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize)]
 pub struct ReceiptBody {
     /// The bundle.
     pub bundle: BundleId,
@@ -62,7 +75,7 @@ pub struct ReceiptBody {
 }
 
 /// Why a submission was turned away.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, thiserror::Error)]
 pub enum Rejection {
     /// The bundle can never be admitted, or not at this height.
     #[error(transparent)]
@@ -70,6 +83,9 @@ pub enum Rejection {
     /// The pool does not take it now.
     #[error(transparent)]
     Pool(#[from] PoolError),
+    /// There is no key to seal to yet.
+    #[error("the validators are still making the network's key; try again in a moment")]
+    NoKey,
     /// More submissions are waiting to be verified than this node queues.
     #[error("{waiting} bundles are waiting to be verified; try again in a moment")]
     Busy {
@@ -79,7 +95,7 @@ pub enum Rejection {
 }
 
 /// What a peer did wrong. The shell decides how long to shun it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize)]
 pub enum Penalty {
     /// It sent something that no honest node sends.
     Invalid(&'static str),
@@ -88,7 +104,8 @@ pub enum Penalty {
 }
 
 /// Something that happened, for subscribers, metrics and logs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, BorshSerialize)]
+#[expect(clippy::large_enum_variant, reason = "a block is what most events are about")]
 pub enum Event {
     /// A bundle entered the pool.
     Admitted {
@@ -110,6 +127,8 @@ pub enum Event {
         header: BlockHeader,
         /// Its id.
         block: BlockId,
+        /// What it carries of L1: its deposits are credited from now on.
+        l1_entries: Vec<L1Entry>,
         /// The bundles, in block order.
         bundles: Vec<BundleId>,
         /// The quorum.
@@ -131,8 +150,31 @@ pub enum Event {
         /// Its words.
         detail: String,
     },
+    /// The making or handing on of the key has gone on.
+    Keys {
+        /// The block that did it.
+        height: Height,
+        /// What has changed.
+        change: KeyChange,
+    },
     /// A validator contradicted itself.
     Equivocation(Box<Evidence>),
+    /// An observation of L1 was not taken: the shell fed the wrong block, or its L1 contradicts itself.
+    L1Refused {
+        /// The L1 block.
+        origin: L1Origin,
+        /// Why.
+        reason: L1Refusal,
+    },
+    /// What this node saw of L1 is not what a quorum decided. It observes anew from the chain's origin on.
+    L1Contradicted {
+        /// The height.
+        height: Height,
+        /// The decided block's origin.
+        chain: L1Origin,
+        /// What was observed at its number.
+        observed: L1Origin,
+    },
     /// A validator sent shares that do not match its public key share.
     WrongShares {
         /// The height.
@@ -149,8 +191,8 @@ pub struct Effects {
     pub send: Vec<(Peer, Message)>,
     /// Messages for every connected peer.
     pub broadcast: Vec<Message>,
-    /// CPU work; its output comes back as [`Input::JobDone`].
-    pub jobs: Vec<Job>,
+    /// CPU work; its output comes back as [`Input::JobDone`] under the same number.
+    pub jobs: Vec<(JobNumber, Job)>,
     /// History to read from the store and send: see [`archive::answer`](crate::archive::answer).
     pub serve: Vec<(Peer, ArchiveRequest)>,
     /// Answers to submissions, by ticket.
@@ -234,6 +276,10 @@ pub struct Status {
     pub round: Round,
     /// The chain digest at `revealed`.
     pub chain_digest: Digest,
+    /// The epoch of the newest decided block.
+    pub epoch: Epoch,
+    /// The key that opens the next block; none if its epoch has none.
+    pub key: Option<KeyId>,
     /// Whether this node signs; if not, why.
     pub not_signing: Option<String>,
     /// The pool.

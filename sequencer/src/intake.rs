@@ -174,6 +174,9 @@ impl Sequencer {
 
     /// The cheap checks: what fails them never costs a signature check.
     fn precheck(&self, bundle: &EncryptedBundle, id: &BundleId) -> Result<(), Rejection> {
+        if self.chain.keys.newest().is_none() {
+            return Err(Rejection::NoKey);
+        }
         admission::check_form(bundle, &self.context.rules, self.chain.decided())?;
         self.pool.precheck(bundle, id, &self.chain.ledger)?;
         Ok(())
@@ -205,18 +208,15 @@ impl Sequencer {
         if self.intake.verifying || self.intake.queue.is_empty() {
             return;
         }
+        let Some(key) = self.chain.keys.newest() else { return };
+        let key = Arc::clone(&key.sealing);
         let take = self.intake.queue.len().min(BATCH_MAX);
         let ids: Vec<_> = self.intake.queue.drain(..take).collect();
         let waiting = ids.into_iter().filter_map(|id| Some((id, self.intake.waiting.get(&id)?)));
         let (ids, bundles) = waiting.map(|(id, waiting)| (id, Arc::clone(&waiting.bundle))).unzip();
         self.intake.verifying = true;
-        let job = VerifyJob {
-            key: Arc::clone(&self.context.sealing),
-            seed: self.context.next_seed(),
-            ids,
-            bundles,
-        };
-        self.ready.effects.jobs.push(Job::Verify(job));
+        let job = VerifyJob { key, seed: self.context.next_seed(), ids, bundles };
+        self.ask(Job::Verify(job));
     }
 
     pub(crate) fn on_verified(

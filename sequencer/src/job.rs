@@ -1,19 +1,43 @@
 //! CPU work that a step asks for. A job is a pure function of what it carries; the node runs jobs on a
 //! thread pool, the simulator in line with a modelled cost.
 
-use std::{collections::BTreeSet, ops::Range, sync::Arc};
+use std::{collections::BTreeSet, fmt, ops::Range, sync::Arc};
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_derivation::judge_legs;
 use conclave_encryption::{
-    CombineError, PublicKey, SealedBlock, SealingKey, SecretShare, open_bundle,
+    Checked, CombineError, Complaint, DealError, Dealing, Dkg, HolderKey, PublicKey, SealedBlock,
+    SealingKey, SecretShare, ShareUnavailable, open_bundle,
 };
 use conclave_mempool::admission::{self, AdmissionError, Verified};
 use conclave_types::{
-    BlockId, BundleId, EncryptedBundle, G1Bytes, Height, Outcome, RollupId, UndecryptableReason,
-    ValidatorIndex,
+    BlockId, BundleId, Digest, EncryptedBundle, G1Bytes, Height, Outcome, RollupId, SharingMessage,
+    UndecryptableReason, ValidatorIndex,
 };
 
-use crate::{message::ShareMessage, reveal::Source};
+use crate::{
+    keys::{BadSharing, check_message},
+    message::ShareMessage,
+    reveal::Source,
+};
+
+/// The place of a job among all that a sequencer has asked for since it was recovered, from 0.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize,
+)]
+pub struct JobNumber(u64);
+
+impl JobNumber {
+    pub(crate) const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for JobNumber {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
 
 /// A piece of CPU work. What a job carries is open to the shell, which may know the answer already: a
 /// simulator that runs every validator in one process has seen the others' jobs.
@@ -27,6 +51,14 @@ pub enum Job {
     Combine(CombineJob),
     /// Check the openings of a decided block that others gave, and decrypt its bundles.
     Open(OpenJob),
+    /// Check messages that make or hand on the key.
+    CheckSharing(SharingCheckJob),
+    /// Deal this validator's polynomial.
+    Deal(DealJob),
+    /// Look for wrong evaluations in the dealings.
+    Inspect(InspectJob),
+    /// Add up this validator's share of the new key.
+    Receive(ReceiveJob),
 }
 
 /// What a job found.
@@ -54,6 +86,34 @@ pub enum JobOutput {
         /// The result.
         result: Result<OpenedBlock, WrongOpenings>,
     },
+    /// Messages of a sharing, judged.
+    SharingChecked {
+        /// The newest decided height when they were.
+        at: Height,
+        /// One for each message.
+        verdicts: Vec<(Digest, Result<Checked, BadSharing>)>,
+    },
+    /// This validator's dealing.
+    Dealt {
+        /// The attempt.
+        dkg: Box<Dkg>,
+        /// The result.
+        result: Result<Box<Dealing>, DealError>,
+    },
+    /// What is to be complained about.
+    Inspected {
+        /// The attempt.
+        dkg: Box<Dkg>,
+        /// The complaints.
+        complaints: Vec<Complaint>,
+    },
+    /// This validator's share.
+    Received {
+        /// The attempt.
+        dkg: Box<Dkg>,
+        /// The result.
+        result: Result<Arc<SecretShare>, ShareUnavailable>,
+    },
 }
 
 impl Job {
@@ -65,6 +125,10 @@ impl Job {
             Self::Share(job) => job.run(),
             Self::Combine(job) => job.run(),
             Self::Open(job) => job.run(),
+            Self::CheckSharing(job) => job.run(),
+            Self::Deal(job) => job.run(),
+            Self::Inspect(job) => job.run(),
+            Self::Receive(job) => job.run(),
         }
     }
 
@@ -76,10 +140,14 @@ impl Job {
             Self::Share(_) => "share",
             Self::Combine(_) => "combine",
             Self::Open(_) => "open",
+            Self::CheckSharing(_) => "check_sharing",
+            Self::Deal(_) => "deal",
+            Self::Inspect(_) => "inspect",
+            Self::Receive(_) => "receive",
         }
     }
 
-    /// How many bundles it works on.
+    /// How many bundles it works on; messages, for a job of a sharing.
     #[must_use]
     pub fn bundle_count(&self) -> usize {
         match self {
@@ -87,6 +155,8 @@ impl Job {
             Self::Share(job) => job.capsule_points.len(),
             Self::Combine(job) => job.sealed.opening_range(job.sub_batches.clone()).len(),
             Self::Open(job) => job.bundles.len(),
+            Self::CheckSharing(job) => job.items.len(),
+            Self::Deal(_) | Self::Inspect(_) | Self::Receive(_) => 1,
         }
     }
 }
@@ -177,7 +247,7 @@ pub struct CombineJob {
 }
 
 /// The openings of a part of a block, checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
 pub struct CombinedPart {
     /// Which part.
     pub part: usize,
@@ -188,7 +258,7 @@ pub struct CombinedPart {
 }
 
 /// Why a part did not open.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
 pub enum CombineFailure {
     /// These validators' shares do not match their public key shares.
     WrongShares(Vec<ValidatorIndex>),
@@ -249,7 +319,7 @@ pub struct OpenJob {
 }
 
 /// A block whose openings were checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
 pub struct OpenedBlock {
     /// The beacon's opening, then one for each bundle in block order.
     pub openings: Vec<G1Bytes>,
@@ -258,7 +328,7 @@ pub struct OpenedBlock {
 }
 
 /// Some of these gave openings that open nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
 pub struct WrongOpenings(pub Vec<Source>);
 
 impl OpenJob {
@@ -289,6 +359,83 @@ impl OpenJob {
         };
         let given: Vec<_> = ranges.iter().map(given).collect();
         given.is_empty() || self.sealed.check_ranges(&given, &self.seed)
+    }
+}
+
+/// Check messages of a sharing.
+#[derive(Debug)]
+pub struct SharingCheckJob {
+    /// The newest decided height.
+    pub at: Height,
+    /// Each with the digest of all its bytes and the state that it is for.
+    pub items: Vec<(Digest, Dkg, Arc<SharingMessage>)>,
+}
+
+impl SharingCheckJob {
+    fn run(self) -> JobOutput {
+        let judge = |(leaf, dkg, message): (Digest, Dkg, Arc<SharingMessage>)| {
+            (leaf, check_message(&dkg, &message))
+        };
+        let verdicts = self.items.into_iter().map(judge).collect();
+        JobOutput::SharingChecked { at: self.at, verdicts }
+    }
+}
+
+/// Deal this validator's polynomial.
+#[derive(Debug)]
+pub struct DealJob {
+    /// The attempt.
+    pub dkg: Dkg,
+    /// Whose dealing: the validator's index, or its old point.
+    pub dealer: u16,
+    /// The old share, for a resharing.
+    pub share: Option<Arc<SecretShare>>,
+    /// Fresh and secret.
+    pub seed: [u8; 32],
+}
+
+impl DealJob {
+    fn run(self) -> JobOutput {
+        let Self { dkg, dealer, share, seed } = self;
+        let result = match share {
+            None => dkg.deal(ValidatorIndex::new(dealer), &seed),
+            Some(share) => dkg.reshare(dealer, &share, &seed),
+        };
+        JobOutput::Dealt { dkg: Box::new(dkg), result: result.map(Box::new) }
+    }
+}
+
+/// Look for wrong evaluations in the dealings.
+#[derive(Debug)]
+pub struct InspectJob {
+    /// The attempt.
+    pub dkg: Dkg,
+    /// The holder's key for it.
+    pub key: Arc<HolderKey>,
+}
+
+impl InspectJob {
+    fn run(self) -> JobOutput {
+        let complaints = self.dkg.complaints(&self.key);
+        JobOutput::Inspected { dkg: Box::new(self.dkg), complaints }
+    }
+}
+
+/// Add up a share of the new key.
+#[derive(Debug)]
+pub struct ReceiveJob {
+    /// The attempt.
+    pub dkg: Dkg,
+    /// The holder's key for it.
+    pub key: Arc<HolderKey>,
+    /// Its point.
+    pub point: u16,
+}
+
+impl ReceiveJob {
+    fn run(self) -> JobOutput {
+        let result = self.dkg.my_share(&self.key, self.point).map(Arc::new);
+        JobOutput::Received { dkg: Box::new(self.dkg), result }
     }
 }
 

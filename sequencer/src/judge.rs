@@ -8,20 +8,21 @@ use conclave_encryption::Packing;
 use conclave_mempool::{Charge, Ledger, LedgerError, admission};
 use conclave_types::{
     Block, BlockId, BundleHeader, BundleId, CertificateError, Committee, Digest, EncryptedBundle,
-    Epoch, Height, NetworkId, Params, Time, ValidatorIndex, Verifier, digest::SigningDomain,
+    Epoch, Height, KeyId, L1EntryError, NetworkId, Params, SharingMessage, SharingParams, Time,
+    ValidatorIndex, Verifier, digest::SigningDomain,
 };
 
-use crate::chain::Parent;
+use crate::{chain::Parent, keys::Keys};
 
-/// The rules of an epoch.
+/// The rules that the next block is judged by.
 #[derive(Clone, Copy, Debug)]
 pub struct Rulebook<'a> {
     /// The network.
     pub network: NetworkId,
     /// What signatures are bound to.
     pub domain: &'a SigningDomain,
-    /// The epoch.
-    pub epoch: Epoch,
+    /// The keys after the parent, and with them the epoch.
+    pub keys: &'a Keys,
     /// Who may propose.
     pub committee: &'a Committee,
     /// Who judges signatures.
@@ -70,6 +71,20 @@ pub enum InvalidBlock {
     /// A root or count in the header does not match the body.
     #[error("the header's {0} does not match the body")]
     Root(&'static str),
+    /// The header names another key than opens the block.
+    #[error("the block is sealed to key {found}, expected {expected}")]
+    Key {
+        /// The epoch's.
+        expected: KeyId,
+        /// The block's.
+        found: KeyId,
+    },
+    /// It carries bundles although there is no key, or an epoch is about to end.
+    #[error("the block carries bundles, and its height takes none")]
+    NoBundles,
+    /// A message that makes or hands on the key is not taken.
+    #[error("a sharing message of validator {0} is not taken")]
+    Sharing(ValidatorIndex),
     /// The certificate in the body does not certify the parent.
     #[error("the body holds no certificate for the parent")]
     NoParentCertificate,
@@ -95,6 +110,17 @@ pub enum InvalidBlock {
         /// The block's.
         found: u64,
     },
+    /// The L1 origin moves on by more than one block may.
+    #[error("the block's L1 origin is {found}, the most is {most}")]
+    L1Advance {
+        /// The furthest from its parent's.
+        most: u64,
+        /// The block's.
+        found: u64,
+    },
+    /// The L1 entries are not what the queue may hold between the two origins.
+    #[error("the block's L1 entries do not continue the queue")]
+    L1Entries(#[from] L1EntryError),
     /// R is below the parent's or not below the height.
     #[error("the block builds on the reveal at {found}, expected {least} to {most}")]
     RevealedHeight {
@@ -165,8 +191,13 @@ impl Rulebook<'_> {
             let expected = parent.height.next();
             return Err(InvalidBlock::Height { expected, found: header.height });
         }
-        if header.epoch != self.epoch {
-            return Err(InvalidBlock::Epoch { expected: self.epoch, found: header.epoch });
+        let expected = self.keys.epochs().at(header.height);
+        if header.epoch != expected {
+            return Err(InvalidBlock::Epoch { expected, found: header.epoch });
+        }
+        let expected = self.keys.id_at(header.height);
+        if header.key_id != expected {
+            return Err(InvalidBlock::Key { expected, found: header.key_id });
         }
         if header.parent != parent.block {
             return Err(InvalidBlock::Parent { expected: parent.block, found: header.parent });
@@ -177,10 +208,7 @@ impl Rulebook<'_> {
         if header.time <= parent.time {
             return Err(InvalidBlock::Time { parent: parent.time, found: header.time });
         }
-        let (origin, before) = (header.l1_origin, parent.l1_origin);
-        if origin.number < before.number || origin.number == before.number && origin != before {
-            return Err(InvalidBlock::L1Origin { parent: before.number, found: origin.number });
-        }
+        crate::l1::check(block, parent)?;
         let (least, most) = (parent.revealed_height, parent.height);
         if header.revealed_height < least || header.revealed_height > most {
             let found = header.revealed_height;
@@ -191,8 +219,19 @@ impl Rulebook<'_> {
 
     fn check_body(&self, block: &Block, parent: &Parent) -> Result<(), InvalidBlock> {
         let (header, body) = (&block.header, &block.body);
+        if header.sharing_root != body.sharing_root() {
+            return Err(InvalidBlock::Root("sharing root"));
+        }
+        let bytes: usize = body.sharing.iter().map(SharingMessage::size_bytes).sum();
+        if bytes > SharingParams::BLOCK_BYTES_MAX {
+            let (max, found) = (SharingParams::BLOCK_BYTES_MAX as u64, bytes as u64);
+            return Err(InvalidBlock::TooLarge { what: "bytes of sharing messages", max, found });
+        }
         if header.bundle_root != body.bundle_root() {
             return Err(InvalidBlock::Root("bundle root"));
+        }
+        if !body.bundles.is_empty() && !self.keys.takes_bundles(header.height) {
+            return Err(InvalidBlock::NoBundles);
         }
         if u64::from(header.bundle_count) != body.bundles.len() as u64 {
             return Err(InvalidBlock::Root("bundle count"));
@@ -219,11 +258,10 @@ impl Rulebook<'_> {
             Some(certificate) => {
                 let statement =
                     certificate.verify_by(self.committee, self.domain, self.verifier)?;
-                if statement.height == parent.height && statement.block == parent.block {
-                    Ok(())
-                } else {
-                    Err(InvalidBlock::NoParentCertificate)
-                }
+                let of_parent = statement.height == parent.height
+                    && statement.block == parent.block
+                    && certificate.epoch == self.keys.epochs().at(parent.height);
+                if of_parent { Ok(()) } else { Err(InvalidBlock::NoParentCertificate) }
             }
         }
     }

@@ -31,8 +31,11 @@ mod input;
 mod intake;
 mod job;
 pub mod judge;
+mod keys;
+mod l1;
 mod message;
 mod propose;
+pub mod recording;
 mod recover;
 mod reveal;
 mod sequencer;
@@ -48,9 +51,12 @@ pub use input::{
     AccountView, Effects, Event, Input, Peer, Penalty, Ready, ReceiptBody, Rejection, Status,
 };
 pub use job::{
-    CombineFailure, CombineJob, CombinedPart, Job, JobOutput, OpenJob, OpenedBlock, ShareJob,
-    SharedBlock, VerifyJob, WrongOpenings, capsule_point, decrypt,
+    CombineFailure, CombineJob, CombinedPart, DealJob, InspectJob, Job, JobNumber, JobOutput,
+    OpenJob, OpenedBlock, ReceiveJob, ShareJob, SharedBlock, SharingCheckJob, VerifyJob,
+    WrongOpenings, capsule_point, decrypt,
 };
+pub use keys::{BadSharing, EpochKey, KeyChange, Keys, KeysError, SharingOffence};
+pub use l1::{Carried, L1Block, L1Position, L1Refusal};
 pub use message::{
     DecidedBlock, MESSAGE_BYTES_MAX, Message, MessageError, PartialOpening, ShareMessage,
     WANT_BUNDLES_MAX,
@@ -58,4 +64,4 @@ pub use message::{
 pub use recover::RecoverError;
 pub use reveal::{Source, reveal};
 pub use sequencer::Sequencer;
-pub use store::{Entry, HighWater, Store, Table, Write};
+pub use store::{Entry, HighWater, SecretBytes, SecretName, Store, Table, Write};

@@ -6,7 +6,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_consensus::ConsensusMessage;
 use conclave_types::{
     Block, BlockId, BundleId, Certificate, Digest, EncryptedBundle, Epoch, G1Bytes, Height,
-    SignatureBytes, ValidatorIndex, digest::SigningDomain, merkle,
+    SharingMessage, SignatureBytes, ValidatorIndex, digest::SigningDomain, merkle,
 };
 
 /// No encoded message is longer: a page of decided blocks with their bundles is cut to half of it, and
@@ -135,6 +135,8 @@ pub enum Message {
     },
     /// A part of a decided block, opened.
     Part(Arc<PartialOpening>),
+    /// A validator's contribution to making or handing on the key, on its way into a block.
+    Sharing(Arc<SharingMessage>),
 }
 
 /// Bundles that one [`Message::WantBundles`] may ask for: a full block's.
@@ -173,6 +175,7 @@ impl Message {
             | Self::Block(_)
             | Self::Shares(_)
             | Self::Part(_)
+            | Self::Sharing(_)
             | Self::Status { .. }
             | Self::WantBlock { .. }
             | Self::WantBundles(_)
@@ -197,6 +200,7 @@ impl Message {
             Self::Decided(_) => "decided",
             Self::Openings { .. } => "openings",
             Self::Part(_) => "part",
+            Self::Sharing(_) => "sharing",
         }
     }
 }

@@ -6,7 +6,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use conclave_types::{Block, BlockBody, BlockHeader, BlockId, BundleId, Height, Round, Time};
+use conclave_types::{
+    Block, BlockBody, BlockHeader, BlockId, BundleId, Height, Round, SharingMessage, Time,
+};
 
 use crate::{
     archive::{self, StoredCandidate},
@@ -70,17 +72,21 @@ impl Sequencer {
         if self.chain.revealed < self.chain.parent.revealed_height {
             return self.ask_for_openings(now, self.chain.parent.revealed_height);
         }
-        let Some(bundles) = self.bundles_if_due(now, wanted.round) else { return };
-        let block = Arc::new(self.build(now, bundles));
+        let Some((sharing, bundles)) = self.content_if_due(now, wanted.round) else { return };
+        let block = Arc::new(self.build(now, wanted.round, sharing, bundles));
         self.publish(now, wanted, block);
     }
 
     /// What to propose, if it is time: after the block interval with bundles, after the idle interval
     /// without, at once in a later round. Choosing costs something, so it is done only when the pool
     /// has changed since the last time.
-    fn bundles_if_due(&mut self, now: Time, round: Round) -> Option<Vec<BundleId>> {
+    fn content_if_due(
+        &mut self,
+        now: Time,
+        round: Round,
+    ) -> Option<(Vec<SharingMessage>, Vec<BundleId>)> {
         if round > Round::ZERO {
-            return Some(self.choose_bundles(now));
+            return Some((self.choose_sharing(), self.choose_bundles(now)));
         }
         let timing = &self.context.genesis.params.timing;
         let busy_at =
@@ -91,19 +97,24 @@ impl Sequencer {
             self.proposer.wake_at = Some(busy_at);
             return None;
         }
+        // A key in the making is waited for: heights are its clock.
+        let hurries = self.chain.keys.is_busy(self.chain.next());
         self.proposer.wake_at = Some(idle_at);
-        if now < idle_at && !self.proposer.pool_changed {
+        if now < idle_at && !self.proposer.pool_changed && !hurries {
             return None;
         }
         self.proposer.pool_changed = false;
-        let bundles = self.choose_bundles(now);
-        (now >= idle_at || !bundles.is_empty()).then_some(bundles)
+        let (sharing, bundles) = (self.choose_sharing(), self.choose_bundles(now));
+        let is_due = now >= idle_at || hurries || !bundles.is_empty() || !sharing.is_empty();
+        is_due.then_some((sharing, bundles))
     }
 
     fn choose_bundles(&self, now: Time) -> Vec<BundleId> {
         let params = &self.context.genesis.params;
         let next = self.chain.next();
-        if next.above(self.chain.revealed) > params.limits.reveal_lag_max {
+        if !self.chain.keys.takes_bundles(next)
+            || next.above(self.chain.revealed) > params.limits.reveal_lag_max
+        {
             return Vec::new();
         }
         let patience = params.timing.inclusion_delay(0) / 2;
@@ -111,9 +122,17 @@ impl Sequencer {
         self.pool.select_after(&urgent, &self.chain.ledger, next)
     }
 
-    fn build(&self, now: Time, bundles: Vec<BundleId>) -> Block {
+    fn build(
+        &mut self,
+        now: Time,
+        round: Round,
+        sharing: Vec<SharingMessage>,
+        bundles: Vec<BundleId>,
+    ) -> Block {
+        let (l1_origin, l1_entries) = self.l1.propose(now, self.chain.next(), round);
         let parent = &self.chain.parent;
-        let body = BlockBody { parent_certificate: self.chain.certificate.clone(), bundles };
+        let parent_certificate = self.chain.certificate.clone();
+        let body = BlockBody { parent_certificate, l1_entries, sharing, bundles };
         let next_instant = parent.time.after(Duration::from_micros(1));
         let header = BlockHeader {
             network: self.context.network,
@@ -122,8 +141,11 @@ impl Sequencer {
             parent_certificate: body.parent_certificate_digest(),
             proposer: self.context.own_index().unwrap_or_default(),
             time: now.max(next_instant),
-            epoch: self.context.epoch,
-            l1_origin: parent.l1_origin,
+            epoch: self.chain.keys.epochs().at(self.chain.next()),
+            l1_origin,
+            l1_entries_root: body.l1_entries_root(),
+            key_id: self.chain.keys.id_at(self.chain.next()),
+            sharing_root: body.sharing_root(),
             bundle_root: body.bundle_root(),
             bundle_count: u32::try_from(body.bundles.len()).unwrap_or(u32::MAX),
             revealed_height: self.chain.revealed,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use conclave_consensus::{Engine, Recovered};
 use conclave_derivation::Cursors;
 use conclave_mempool::{Ledger, Pool, PoolBounds};
-use conclave_types::{Digest, Genesis, Height, NetworkId, Time};
+use conclave_types::{Digest, Epoch, Genesis, Height, NetworkId, Time};
 
 use crate::{
     archive::{self, ArchiveError, Read, Tip},
@@ -15,6 +15,9 @@ use crate::{
     config::{Config, ConfigError, Context, Shared},
     input::Ready,
     intake::Intake,
+    job::JobNumber,
+    keys::{Gossip, Keys, KeysError, OwnSharing},
+    l1::{self, L1View},
     propose::Proposer,
     reveal::Reveals,
     sequencer::Sequencer,
@@ -45,6 +48,11 @@ pub enum RecoverError<E: std::error::Error + 'static> {
     /// The consensus log is damaged.
     #[error("the consensus log cannot be replayed")]
     Engine(#[from] conclave_consensus::ConfigError),
+    /// The threshold keys do not follow from the blocks.
+    #[error(
+        "the stored blocks and keys do not fit together; restore a backup, or catch up from an empty directory"
+    )]
+    Keys(#[from] KeysError),
     /// A decided block that must be there is not.
     #[error("block {0} is missing from the store")]
     MissingBlock(Height),
@@ -74,24 +82,32 @@ impl Sequencer {
         store: &S,
         now: Time,
     ) -> Recovery<(Self, Ready), S> {
-        let context = Context::new(config, shared)?;
+        let mut context = Context::new(config, shared)?;
         let found = archive::network(store)?;
         if let Some(found) = found.filter(|found| *found != context.network) {
             return Err(RecoverError::OtherNetwork { expected: context.network, found });
         }
         let chain = recover_chain(&context, store)?;
+        if let Some(newest) = chain.keys.newest() {
+            context.rules.key_id = newest.key.id();
+        }
+        let own_sharing = recover_own_sharing(&context, store)?;
         let engine = recover_engine(&context, &chain, store)?;
         let params = &context.genesis.params;
         let mut sequencer = Self {
             pool: Pool::new(PoolBounds::default(), params),
             engine,
+            l1: L1View::new(chain.parent.l1_origin, chain.parent.forced_cursor),
             chain,
             intake: Intake::default(),
             proposer: Proposer::default(),
             candidates: Candidates::default(),
             reveals: Reveals::default(),
             catch_up: CatchUp::default(),
+            sharing: Gossip::default(),
+            own_sharing,
             evidence_count: 0,
+            next_job: JobNumber::default(),
             ready: Ready::default(),
             context,
         };
@@ -122,11 +138,17 @@ impl Sequencer {
     }
 
     fn restore_reveals<S: Store>(&mut self, now: Time, store: &S) -> Recovery<(), S> {
+        let mut blocks = Vec::new();
         for height in self.chain.revealed.up_to(self.chain.decided()) {
-            let stored =
-                archive::block(store, height)?.ok_or(RecoverError::MissingBlock(height))?;
-            let bundles = archive::block_bundles(store, &stored.block)?;
-            self.begin_reveal(now, &stored.block, bundles, None);
+            let stored = archive::block(store, height)?;
+            blocks.push(stored.ok_or(RecoverError::MissingBlock(height))?.block);
+        }
+        let carried = blocks.iter().map(|block| block.body.l1_entries.len() as u64).sum();
+        let mut cursor = self.chain.parent.forced_cursor.saturating_sub(carried);
+        for block in blocks {
+            let bundles = archive::block_bundles(store, &block)?;
+            cursor = l1::cursor_after(cursor, &block.body.l1_entries);
+            self.begin_reveal(now, &block, cursor, bundles, None);
         }
         Ok(())
     }
@@ -134,14 +156,16 @@ impl Sequencer {
 
 fn recover_chain<S: Store>(context: &Context, store: &S) -> Recovery<Chain, S> {
     let genesis = &context.genesis;
+    let keys = recover_keys(context, store)?;
     let Some(tip) = archive::tip(store)? else {
         let (parent, ledger) = (Parent::genesis(genesis), Ledger::new(genesis));
         let cursors = Cursors::default();
-        return Ok(Chain::new(parent, None, ledger, cursors, Height::ZERO, BTreeMap::new()));
+        let (certificate, revealed, digests) = (None, Height::ZERO, BTreeMap::new());
+        return Ok(Chain { parent, certificate, ledger, cursors, keys, revealed, digests });
     };
-    let Tip { decided, revealed, reveal_digest, ledger_digest } = tip;
+    let Tip { decided, revealed, reveal_digest, ledger_digest, forced_cursor } = tip;
     let stored = archive::block(store, decided)?.ok_or(RecoverError::MissingBlock(decided))?;
-    let parent = Parent::block(&stored.block.header);
+    let parent = Parent::block(&stored.block.header, forced_cursor);
     let ledger = stored_ledger(genesis, store, ledger_digest)?;
     let cursors = stored_cursors(genesis, store)?;
     let mut digests = BTreeMap::from([(revealed, reveal_digest)]);
@@ -151,7 +175,38 @@ fn recover_chain<S: Store>(context: &Context, store: &S) -> Recovery<Chain, S> {
             digests.insert(height, reveal.digest);
         }
     }
-    Ok(Chain::new(parent, Some(stored.certificate), ledger, cursors, revealed, digests))
+    let certificate = Some(stored.certificate);
+    Ok(Chain { parent, certificate, ledger, cursors, keys, revealed, digests })
+}
+
+/// The keys as the blocks have made them: from the last record on, the blocks are taken again.
+fn recover_keys<S: Store>(context: &Context, store: &S) -> Recovery<Keys, S> {
+    let genesis = &context.genesis;
+    let (mut keys, from) = match archive::keys(store)? {
+        None => {
+            let keys = Keys::new(genesis, context.genesis_key.clone());
+            (keys.map_err(ConfigError::from)?, Height::ZERO)
+        }
+        Some(checkpoint) => {
+            let at = checkpoint.at;
+            (Keys::restore(genesis, checkpoint)?, at)
+        }
+    };
+    let Some(tip) = archive::tip(store)? else { return Ok(keys) };
+    for height in from.up_to(tip.decided) {
+        let stored = archive::block(store, height)?.ok_or(RecoverError::MissingBlock(height))?;
+        keys.replay(&stored.block)?;
+    }
+    Ok(keys)
+}
+
+fn recover_own_sharing<S: Store>(context: &Context, store: &S) -> Recovery<OwnSharing, S> {
+    let mut own = OwnSharing::new(store.secrets().map_err(ArchiveError::Store)?);
+    let brought = context.own.as_ref().and_then(|(_, own)| own.secret_share.as_ref());
+    if let Some(share) = brought {
+        own.insert_share(Epoch::ZERO, Arc::clone(share));
+    }
+    Ok(own)
 }
 
 /// The ledger that a node goes on with: what is stored, over the genesis.
@@ -194,7 +249,7 @@ fn recover_engine<S: Store>(context: &Context, chain: &Chain, store: &S) -> Reco
     let config = conclave_consensus::Config {
         domain: context.domain,
         committee: context.committee.clone(),
-        epoch: context.epoch,
+        epochs: chain.keys.epochs().clone(),
         own: context.own.as_ref().map(|(index, own)| (*index, own.signing_key.clone())),
         timing: context.genesis.params.timing.clone(),
     };

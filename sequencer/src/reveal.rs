@@ -27,9 +27,9 @@ use std::{
 
 use conclave_consensus::Silence;
 use conclave_derivation::{Drawable, order};
-use conclave_encryption::{SealedBlock, beacon};
+use conclave_encryption::{PublicKey, SealedBlock, beacon};
 use conclave_types::{
-    Block, BlockHeader, BlockId, BundleId, EncryptedBundle, G1Bytes, Height, HeightDelta,
+    Block, BlockHeader, BlockId, BundleId, EncryptedBundle, Epoch, G1Bytes, Height, HeightDelta,
     RevealedBlock, RevealedBundle, SignatureBytes, Time, ValidatorIndex,
 };
 use ed25519_dalek::Signer as _;
@@ -42,6 +42,7 @@ use crate::{
         WrongOpenings, capsule_point,
     },
     judge::shares_needed,
+    l1::Carried,
     message::{Message, PartialOpening, ShareMessage},
     sequencer::Sequencer,
 };
@@ -55,6 +56,7 @@ const EARLY_MAX: HeightDelta = HeightDelta::new(8);
 const EARLY_PARTS_MAX: HeightDelta = HeightDelta::new(2);
 
 struct Pending {
+    key: Arc<PublicKey>,
     header: BlockHeader,
     block: BlockId,
     ids: Vec<BundleId>,
@@ -62,6 +64,7 @@ struct Pending {
     sealed: Option<Arc<SealedBlock>>,
     shares: BTreeMap<ValidatorIndex, Arc<ShareMessage>>,
     liars: BTreeSet<ValidatorIndex>,
+    carried: Carried,
     parts: Parts,
     /// Whose shares gave the parts that were combined here.
     combined_from: Vec<ValidatorIndex>,
@@ -101,22 +104,20 @@ impl Sequencer {
         &mut self,
         now: Time,
         block: &Block,
+        cursor: u64,
         bundles: Vec<Arc<EncryptedBundle>>,
         openings: Option<Vec<G1Bytes>>,
     ) {
         let height = block.header.height;
         let id = block.id();
+        let Some(key) = self.chain.keys.at(height).map(|key| Arc::clone(&key.key)) else {
+            return self.reveal_unsealed(block, cursor);
+        };
         let capsule_points =
             bundles.iter().map(|bundle| capsule_point(bundle).unwrap_or_default()).collect();
-        let secret = self.secret(openings.is_some());
-        let job = ShareJob {
-            key: Arc::clone(&self.context.key),
-            height,
-            block: id,
-            capsule_points,
-            secret,
-        };
-        self.ready.effects.jobs.push(Job::Share(job));
+        let secret = self.secret(block.header.epoch, openings.is_some());
+        let job = ShareJob { key: Arc::clone(&key), height, block: id, capsule_points, secret };
+        self.ask(Job::Share(job));
         let mut shares = BTreeMap::new();
         let later = self.reveals.early.split_off(&(height.next(), ValidatorIndex::default()));
         for ((at, validator), message) in std::mem::replace(&mut self.reveals.early, later) {
@@ -125,11 +126,12 @@ impl Sequencer {
             }
         }
         let opening_count = bundles.len().saturating_add(1);
-        let mut parts = Parts::new(Cut::new(opening_count, &self.context.key.packing()));
+        let mut parts = Parts::new(Cut::new(opening_count, &key.packing()));
         if let Some(openings) = openings {
             parts.take_whole(Source::Block, &openings);
         }
         let pending = Pending {
+            key,
             header: block.header.clone(),
             block: id,
             ids: block.body.bundles.clone(),
@@ -137,6 +139,7 @@ impl Sequencer {
             sealed: None,
             shares,
             liars: BTreeSet::new(),
+            carried: Carried::new(cursor, &block.body.l1_entries, &self.context.rollups),
             parts,
             combined_from: Vec::new(),
             asked: false,
@@ -159,14 +162,15 @@ impl Sequencer {
     /// silent altogether. A block that already has openings needs no more shares.
     fn secret(
         &self,
+        epoch: Epoch,
         has_openings: bool,
     ) -> Option<(ValidatorIndex, Arc<conclave_encryption::SecretShare>)> {
         let barred = matches!(self.engine.can_sign(), Err(Silence::NoKey | Silence::NotPermitted));
         if has_openings || barred {
             return None;
         }
-        let (index, identity) = self.context.own.as_ref()?;
-        identity.secret_share.as_ref().map(|share| (*index, Arc::clone(share)))
+        let (index, _) = self.context.own.as_ref()?;
+        self.own_sharing.share(epoch).map(|share| (*index, Arc::clone(share)))
     }
 
     pub(crate) fn on_shared(&mut self, shared: SharedBlock) {
@@ -199,7 +203,7 @@ impl Sequencer {
         let height = message.height;
         if height <= self.chain.revealed
             || height > self.chain.decided().saturating_add(EARLY_MAX)
-            || message.epoch != self.context.epoch
+            || message.epoch != self.chain.keys.epochs().at(height)
         {
             return;
         }
@@ -247,8 +251,8 @@ impl Sequencer {
         block: BlockId,
         openings: Vec<G1Bytes>,
     ) {
-        let needed = shares_needed(&self.context.key.packing());
         let Some(pending) = self.reveals.pending.get_mut(&height) else { return };
+        let needed = shares_needed(&pending.key.packing());
         // A validator lies once. A stranger comes back under another name, each time to fill what is missing
         // with rubbish and to keep a quorum's shares from being combined.
         let heard = matches!(from, Peer::Validator(_)) || pending.shares.len() < needed;
@@ -355,13 +359,13 @@ impl Sequencer {
             rollups: Arc::clone(&self.context.rollups),
             seed: self.context.next_seed(),
         };
-        self.ready.effects.jobs.push(Job::Open(job));
+        self.ask(Job::Open(job));
     }
 
     /// Combines the next part that is missing, if a quorum's shares are here.
     fn start_combining(&mut self, height: Height) {
-        let needed = shares_needed(&self.context.key.packing());
         let Some(pending) = self.reveals.pending.get_mut(&height) else { return };
+        let needed = shares_needed(&pending.key.packing());
         let Some(sealed) = &pending.sealed else { return };
         if pending.combining || pending.opening || pending.shares.len() < needed {
             return;
@@ -393,7 +397,7 @@ impl Sequencer {
             shares,
             seed: self.context.next_seed(),
         };
-        self.ready.effects.jobs.push(Job::Combine(job));
+        self.ask(Job::Combine(job));
     }
 
     pub(crate) fn on_combined(
@@ -475,35 +479,60 @@ impl Sequencer {
     /// The reveal is stuck, or openings that were promised are wrong: this validator's shares are needed,
     /// if it has not given them.
     pub(crate) fn share_after_all(&mut self, height: Height) {
-        let secret = self.secret(false);
         let Some(pending) = self.reveals.pending.get(&height) else { return };
+        let secret = self.secret(pending.header.epoch, false);
         let own = self.context.own_index();
         if secret.is_none() || own.is_some_and(|own| pending.shares.contains_key(&own)) {
             return;
         }
         let points = pending.bundles.iter().map(|bundle| capsule_point(bundle).unwrap_or_default());
         let job = ShareJob {
-            key: Arc::clone(&self.context.key),
+            key: Arc::clone(&pending.key),
             height,
             block: pending.block,
             capsule_points: points.collect(),
             secret,
         };
-        self.ready.effects.jobs.push(Job::Share(job));
+        self.ask(Job::Share(job));
+    }
+
+    /// A block of an epoch without a key: there is nothing to open, and no beacon. What L1 asks for is
+    /// carried all the same.
+    fn reveal_unsealed(&mut self, block: &Block, cursor: u64) {
+        let height = block.header.height;
+        if height != self.chain.revealed.next() {
+            return self.halt(format!("height {height} has no key, and one before it is sealed"));
+        }
+        let opened = OpenedBlock { openings: Vec::new(), outcomes: Vec::new() };
+        let carried = Carried::new(cursor, &block.body.l1_entries, &self.context.rollups);
+        let revealed = reveal((&block.header, block.id()), &carried, &[], &[], &opened);
+        self.write_reveal(height, revealed, opened.openings, Vec::new());
     }
 
     fn finish_reveal(&mut self, height: Height, pending: Pending) {
-        let Some(opened) = pending.opened else { return };
-        let block = reveal(&pending.header, pending.block, &pending.ids, &pending.bundles, &opened);
+        let Pending { header, block: id, ids, bundles, carried, combined_from, opened, .. } =
+            pending;
+        let Some(opened) = opened else { return };
+        let block = reveal((&header, id), &carried, &ids, &bundles, &opened);
+        self.write_reveal(height, block, opened.openings, combined_from);
+    }
+
+    fn write_reveal(
+        &mut self,
+        height: Height,
+        block: RevealedBlock,
+        openings: Vec<G1Bytes>,
+        share_validators: Vec<ValidatorIndex>,
+    ) {
         let batches = self.chain.cursors.batches(&block);
         let digest = block.digest(&self.chain.digest());
         self.chain.set_revealed(height, digest);
         let stored = StoredReveal {
-            block: pending.block,
-            openings: opened.openings,
+            block: block.block,
+            openings,
             beacon: block.beacon,
             digest,
-            share_validators: pending.combined_from,
+            share_validators,
         };
         self.write(archive::put_reveal(height, &stored));
         self.write(archive::put_revealed(&block));
@@ -513,18 +542,21 @@ impl Sequencer {
             self.write(archive::put_cursor(batch.rollup, &cursor));
         }
         self.write(archive::put_tip(&self.chain.tip()));
+        let over = self.chain.keys.forget(height);
+        self.erase_epochs(&over);
         self.candidates.changed();
         self.proposer.pool_changed();
         self.event(Event::Revealed { block, batches, digest });
     }
 }
 
-/// The revealed block that follows from a decided block, its bundles with their ids, and its openings.
+/// The revealed block that follows from a decided block (header and id), what it carries of L1, its bundles
+/// with their ids, and its openings.
 /// A pure function: every node and every auditor gets the same.
 #[must_use]
 pub fn reveal(
-    header: &BlockHeader,
-    block: BlockId,
+    (header, block): (&BlockHeader, BlockId),
+    carried: &Carried,
     ids: &[BundleId],
     bundles: &[Arc<EncryptedBundle>],
     opened: &OpenedBlock,
@@ -558,7 +590,9 @@ pub fn reveal(
         time: header.time,
         epoch: header.epoch,
         l1_origin: header.l1_origin,
+        forced_cursor: carried.cursor,
         beacon,
+        forced: carried.forced.clone(),
         bundles,
     }
 }

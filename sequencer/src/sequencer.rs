@@ -14,7 +14,9 @@ use crate::{
     config::Context,
     input::{AccountView, Event, Input, Peer, Penalty, Ready, Status},
     intake::Intake,
-    job::JobOutput,
+    job::{Job, JobNumber, JobOutput},
+    keys::{Gossip, Keys, OwnSharing},
+    l1::L1View,
     message::Message,
     propose::Proposer,
     reveal::Reveals,
@@ -32,7 +34,11 @@ pub struct Sequencer {
     pub(crate) candidates: Candidates,
     pub(crate) reveals: Reveals,
     pub(crate) catch_up: CatchUp,
+    pub(crate) sharing: Gossip,
+    pub(crate) own_sharing: OwnSharing,
+    pub(crate) l1: L1View,
     pub(crate) evidence_count: u64,
+    pub(crate) next_job: JobNumber,
     pub(crate) ready: Ready,
 }
 
@@ -45,7 +51,8 @@ impl Sequencer {
             Input::PeerUp(peer) => self.on_peer_up(peer),
             Input::PeerDown(peer) => self.catch_up.peer_down(peer),
             Input::Submit { ticket, bundle } => self.on_submit(now, ticket, bundle),
-            Input::JobDone(output) => self.on_job_done(now, output),
+            Input::JobDone { job: _, output } => self.on_job_done(now, output),
+            Input::L1(block) => self.on_l1(now, block),
         }
         self.turn(now);
         mem::take(&mut self.ready)
@@ -71,6 +78,8 @@ impl Sequencer {
             revealed: self.chain.revealed,
             round: self.engine.round().unwrap_or_default(),
             chain_digest: self.chain.digest(),
+            epoch: self.chain.keys.epochs().at(self.chain.decided()),
+            key: self.chain.keys.at(self.chain.next()).map(|key| key.key.id()),
             not_signing: self.engine.can_sign().err().map(|silence| silence.to_string()),
             pool: self.pool.stats(),
             evidence_count: self.evidence_count,
@@ -101,6 +110,12 @@ impl Sequencer {
         }
     }
 
+    /// The threshold keys, and what is under way to make the next one.
+    #[must_use]
+    pub const fn keys(&self) -> &Keys {
+        &self.chain.keys
+    }
+
     /// The chain digest at a revealed height, if it is recent.
     #[must_use]
     pub fn chain_digest_at(&self, height: Height) -> Option<Digest> {
@@ -116,6 +131,8 @@ impl Sequencer {
         }
         self.verify_waiting();
         self.judge_candidates(now);
+        self.sharing_turn(now);
+        self.judge_sharing();
         self.try_propose(now);
         self.advance_reveals();
         self.catch_up_turn(now);
@@ -137,6 +154,7 @@ impl Sequencer {
                 self.on_openings(from, height, block, openings);
             }
             Message::Part(part) => self.on_part(from, part),
+            Message::Sharing(message) => self.on_sharing(from, message),
         }
     }
 
@@ -160,6 +178,10 @@ impl Sequencer {
                 self.on_combined(height, block, result);
             }
             JobOutput::Opened { height, block, result } => self.on_opened(height, block, result),
+            JobOutput::SharingChecked { at, verdicts } => self.on_sharing_checked(at, verdicts),
+            JobOutput::Dealt { dkg, result } => self.on_dealt(now, &dkg, result),
+            JobOutput::Inspected { dkg, complaints } => self.on_inspected(now, &dkg, complaints),
+            JobOutput::Received { dkg, result } => self.on_received(now, &dkg, result),
         }
     }
 
@@ -199,6 +221,13 @@ impl Sequencer {
         self.evidence_count = self.evidence_count.saturating_add(1);
         self.write(archive::put_equivocation(&evidence));
         self.event(Event::Equivocation(Box::new(evidence)));
+    }
+
+    /// Asks the shell for work.
+    pub(crate) fn ask(&mut self, job: Job) {
+        let next = self.next_job.next();
+        let number = mem::replace(&mut self.next_job, next);
+        self.ready.effects.jobs.push((number, job));
     }
 
     pub(crate) fn write(&mut self, write: Write) {

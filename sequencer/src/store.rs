@@ -9,10 +9,17 @@
 //! **Invariant: durable before visible.** When `commit` returns, all its writes survive a crash, or
 //! none of them does and the process stops.
 
+use std::fmt;
+
+use borsh::{BorshDeserialize, BorshSerialize};
 pub use conclave_consensus::HighWater;
+use conclave_types::{Epoch, Round, digest::Hasher};
+use zeroize::Zeroizing;
 
 /// A family of keys. The node maps each to a column family of its database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
 pub enum Table {
     /// Single values: network id, tip.
     Meta,
@@ -81,8 +88,85 @@ impl Table {
     }
 }
 
+/// Which secret.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
+pub enum SecretName {
+    /// What this validator's key for one attempt at a sharing follows from.
+    HolderSeed {
+        /// The epoch that the sharing is for.
+        epoch: Epoch,
+        /// The attempt.
+        round: Round,
+    },
+    /// Its share of an epoch's key.
+    Share {
+        /// The epoch.
+        epoch: Epoch,
+    },
+}
+
+impl fmt::Display for SecretName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HolderSeed { epoch, round } => write!(f, "holder-{epoch}-{round}"),
+            Self::Share { epoch } => write!(f, "share-{epoch}"),
+        }
+    }
+}
+
+impl SecretName {
+    /// Reads what `Display` writes.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let name = match text.split_once('-')? {
+            ("holder", rest) => {
+                let (epoch, round) = rest.split_once('-')?;
+                let epoch = Epoch::new(epoch.parse().ok()?);
+                Self::HolderSeed { epoch, round: Round::new(round.parse().ok()?) }
+            }
+            ("share", epoch) => Self::Share { epoch: Epoch::new(epoch.parse().ok()?) },
+            _ => return None,
+        };
+        (name.to_string() == text).then_some(name)
+    }
+}
+
+/// A secret of 32 bytes. Overwritten when dropped, never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretBytes(Zeroizing<[u8; 32]>);
+
+impl SecretBytes {
+    /// Wraps a secret.
+    #[must_use]
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The secret, for whoever stores or uses it.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl BorshSerialize for SecretBytes {
+    /// A digest: a secret is told from another, and not written down.
+    fn serialize<W: std::io::Write>(&self, writer: &mut W) -> std::io::Result<()> {
+        let mut hasher = Hasher::new("conclave/secret-digest/v1");
+        hasher.fixed(self.expose()).finish().serialize(writer)
+    }
+}
+
+impl fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretBytes(…)")
+    }
+}
+
 /// One change of the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
 pub enum Write {
     /// Sets a key.
     Put {
@@ -113,6 +197,18 @@ pub enum Write {
     /// tables and before anything is sent: records without their mark can be completed, a mark without
     /// its records silences a validator for that height.
     HighWater(HighWater),
+    /// Keeps a secret, apart from the tables and encrypted. Becomes durable before them.
+    PutSecret {
+        /// Which.
+        name: SecretName,
+        /// The secret.
+        value: SecretBytes,
+    },
+    /// Erases a secret, if it is there, after the tables are durable.
+    EraseSecret {
+        /// Which.
+        name: SecretName,
+    },
 }
 
 impl Write {
@@ -123,7 +219,8 @@ impl Write {
             Self::Put { key, value, .. } => key.len().saturating_add(value.len()),
             Self::Delete { key, .. } => key.len(),
             Self::DeleteRange { from, to, .. } => from.len().saturating_add(to.len()),
-            Self::HighWater(_) => 0,
+            Self::PutSecret { .. } => 32,
+            Self::HighWater(_) | Self::EraseSecret { .. } => 0,
         }
     }
 }
@@ -136,7 +233,8 @@ pub trait Store {
     /// Why the store failed. A validator that cannot write stops.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// Makes all `writes` to tables durable, or none, and then the highest [`Write::HighWater`] among them.
+    /// Makes every [`Write::PutSecret`] durable, then all `writes` to tables, or none, then the highest
+    /// [`Write::HighWater`] among them; then erases.
     ///
     /// # Errors
     ///
@@ -169,4 +267,35 @@ pub trait Store {
     ///
     /// Fails when the disk does, or the mark is damaged.
     fn high_water(&self) -> Result<Option<HighWater>, Self::Error>;
+
+    /// Every secret that is kept, in any order.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the disk does, or one cannot be decrypted.
+    fn secrets(&self) -> Result<Vec<(SecretName, SecretBytes)>, Self::Error>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_has_one_name_and_is_never_shown() {
+        let names = [
+            SecretName::HolderSeed { epoch: Epoch::new(12), round: Round::new(3) },
+            SecretName::Share { epoch: Epoch::new(12) },
+        ];
+        for name in names {
+            assert_eq!(SecretName::parse(&name.to_string()), Some(name));
+        }
+        for other in
+            ["share", "share-", "share-01", "share-1-2", "holder-1", "holder-1-+2", "draft"]
+        {
+            assert_eq!(SecretName::parse(other), None, "{other}");
+        }
+        let [name, _] = names;
+        let write = Write::PutSecret { name, value: SecretBytes::new([0xab; 32]) };
+        assert!(!format!("{write:?}").contains("ab") && !format!("{write:?}").contains("171"));
+    }
 }

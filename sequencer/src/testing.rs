@@ -2,13 +2,16 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use conclave_consensus::{ConsensusMessage, HighWater, SignedVote, SigningPosition, Step};
+use conclave_consensus::{
+    ConsensusMessage, HighWater, SignedProposal, SignedVote, SigningPosition, Step,
+};
 use conclave_encryption::{Packing, PublicKey, SealedBlock, SecretShare, deal, seal};
 use conclave_types::{
-    BlockId, BundleHeader, BundleNonce, ConsensusKey, EncryptedBundle, Epoch, Era, Genesis,
-    GenesisAccount, Gwei, Height, KeyId, L1Origin, Leg, Member, Params, PayerAddress,
-    PayerSignature, RollupId, RollupRegistration, Round, SignatureBytes, Time, ValidatorIndex,
-    VoteKind, digest::SigningDomain, digest::keccak,
+    Block, BlockBody, BlockHeader, BlockId, BundleHeader, BundleNonce, ConsensusKey, Digest,
+    EncryptedBundle, Epoch, Era, Genesis, GenesisAccount, Gwei, Height, KeyId, L1Origin, Leg,
+    Member, NetworkId, Params, PayerAddress, PayerSignature, RollupId, RollupRegistration, Round,
+    SharingMessage, SignatureBytes, Time, ValidatorIndex, VoteKind, digest::SigningDomain,
+    digest::keccak,
 };
 use ed25519_dalek::{Signer as _, SigningKey};
 use rand_chacha::ChaCha12Rng;
@@ -16,8 +19,9 @@ use rand_core::SeedableRng as _;
 use secp256k1::{Message as PayerMessage, PublicKey as PayerKey, Secp256k1, SecretKey};
 
 use crate::{
-    Config, Effects, Entry, Event, Identity, Input, Job, Message, PartialOpening, Peer, Ready,
-    ReceiptBody, Rejection, Sequencer, ShareMessage, Store, Table, Write,
+    Config, Effects, Entry, Event, Identity, Input, Job, JobNumber, Message, PartialOpening, Peer,
+    Ready, ReceiptBody, Rejection, SecretBytes, SecretName, Sequencer, ShareMessage, Store, Table,
+    Write,
 };
 
 /// When the tests' networks begin.
@@ -32,6 +36,7 @@ pub(crate) struct Full;
 pub(crate) struct Memory {
     pub(crate) tables: BTreeMap<Table, BTreeMap<Vec<u8>, Vec<u8>>>,
     pub(crate) high_water: Option<HighWater>,
+    pub(crate) secrets: BTreeMap<SecretName, SecretBytes>,
     pub(crate) is_full: bool,
 }
 
@@ -62,6 +67,12 @@ impl Store for Memory {
                     self.tables.entry(*table).or_default().retain(|key, _| key < from || key >= to);
                 }
                 Write::HighWater(mark) => self.high_water = Some(*mark),
+                Write::PutSecret { name, value } => {
+                    self.secrets.insert(*name, value.clone());
+                }
+                Write::EraseSecret { name } => {
+                    self.secrets.remove(name);
+                }
             }
         }
         Ok(())
@@ -79,6 +90,10 @@ impl Store for Memory {
 
     fn high_water(&self) -> Result<Option<HighWater>, Full> {
         Ok(self.high_water)
+    }
+
+    fn secrets(&self) -> Result<Vec<(SecretName, SecretBytes)>, Full> {
+        Ok(self.secrets.iter().map(|(name, value)| (*name, value.clone())).collect())
     }
 }
 
@@ -116,10 +131,12 @@ pub(crate) struct Solo {
     pub(crate) events: Vec<Event>,
     pub(crate) answers: Vec<(u64, Result<ReceiptBody, Rejection>)>,
     pub(crate) penalties: usize,
+    /// What it voted for.
+    pub(crate) votes: Vec<(VoteKind, Option<BlockId>)>,
     /// Parts of blocks that it showed the others.
     pub(crate) shown: Vec<Arc<PartialOpening>>,
     /// Work that waits for the test; without it, work is done at once.
-    pub(crate) held: Option<Vec<Job>>,
+    pub(crate) held: Option<Vec<(JobNumber, Job)>>,
     proposed: Option<BlockId>,
     identities: Vec<Identity>,
     rng: ChaCha12Rng,
@@ -151,7 +168,7 @@ pub(crate) fn network(count: usize) -> (Genesis, Vec<Identity>) {
         l1_origin: L1Origin::default(),
         params: Params::default(),
         members: identities.iter().enumerate().map(member).collect(),
-        encryption_key,
+        encryption_key: Some(encryption_key),
         rollups: vec![rollup(901), rollup(902)],
         accounts: vec![GenesisAccount {
             address: Payer::new(1).address(),
@@ -169,7 +186,27 @@ impl Solo {
     /// One validator of a network of `count`, the others being played by the test.
     pub(crate) fn of(count: usize, index: usize) -> Self {
         let (genesis, identities) = network(count);
-        let key = PublicKey::new(genesis.network_id(), &genesis.encryption_key).unwrap();
+        Self::in_network(genesis, identities, index)
+    }
+
+    /// One validator of a network of `count` that is to make its key first. Until the test sets it,
+    /// `self.key` is one that nobody has shares of.
+    pub(crate) fn keyless(count: usize, index: usize) -> Self {
+        let (genesis, mut identities) = network(count);
+        identities.iter_mut().for_each(|identity| identity.secret_share = None);
+        let mut solo = Self::in_network(genesis.clone(), identities, index);
+        let (key, genesis) =
+            (genesis.encryption_key.clone(), Genesis { encryption_key: None, ..genesis });
+        solo.key = PublicKey::new(genesis.network_id(), key.as_ref().unwrap()).unwrap();
+        solo.genesis = Arc::new(genesis);
+        solo.store = Memory::new();
+        solo.restart();
+        solo
+    }
+
+    fn in_network(genesis: Genesis, identities: Vec<Identity>, index: usize) -> Self {
+        let key =
+            PublicKey::new(genesis.network_id(), genesis.encryption_key.as_ref().unwrap()).unwrap();
         let identity = identities[index].clone();
         let genesis = Arc::new(genesis);
         let store = Memory::new();
@@ -189,6 +226,7 @@ impl Solo {
             events: vec![],
             answers: vec![],
             penalties: 0,
+            votes: vec![],
             shown: vec![],
             held: None,
             proposed: None,
@@ -226,6 +264,9 @@ impl Solo {
             if let Message::Block(block) = &message {
                 self.proposed = Some(block.id());
             }
+            if let Message::Consensus(ConsensusMessage::Vote(vote)) = &message {
+                self.votes.push((vote.kind, vote.block));
+            }
             if let Message::Part(part) = message {
                 self.shown.push(part);
             }
@@ -237,15 +278,15 @@ impl Solo {
         if let Some(held) = &mut self.held {
             return held.extend(jobs);
         }
-        for job in jobs {
-            self.input(Input::JobDone(job.run()));
+        for (job, work) in jobs {
+            self.input(Input::JobDone { job, output: work.run() });
         }
     }
 
     /// Does the work that was held, and what follows from it at once.
     pub(crate) fn work(&mut self) {
-        for job in self.held.take().unwrap_or_default() {
-            self.input(Input::JobDone(job.run()));
+        for (job, work) in self.held.take().unwrap_or_default() {
+            self.input(Input::JobDone { job, output: work.run() });
         }
     }
 
@@ -260,6 +301,25 @@ impl Solo {
             self.input(Input::Tick);
         }
         panic!("no proposal: {:?}", self.core.status());
+    }
+
+    /// The proposer of height 1, round 0, proposes a block.
+    pub(crate) fn propose(&mut self, block: &Arc<Block>) {
+        let proposer = block.header.proposer;
+        let mut proposal = SignedProposal {
+            height: Height::new(1),
+            round: Round::ZERO,
+            block: block.id(),
+            pol_round: None,
+            proposer,
+            signature: SignatureBytes::new([0; 64]),
+        };
+        let digest = proposal.digest(&SigningDomain::of(&self.genesis), Epoch::ZERO);
+        let key = &self.identities[proposer.as_usize()].signing_key;
+        proposal.signature = SignatureBytes::new(key.sign(digest.as_bytes()).to_bytes());
+        self.hear(proposer.as_u16(), Message::Block(Arc::clone(block)));
+        let proposal = ConsensusMessage::Proposal(proposal.into());
+        self.hear(proposer.as_u16(), Message::Consensus(proposal));
     }
 
     /// Another validator votes for a block at height 1, round 0.
@@ -296,6 +356,21 @@ impl Solo {
             signature: SignatureBytes::new([0; 64]),
         };
         message.signature = self.sign_shares(validator, &message);
+        message
+    }
+
+    /// A message of a sharing, as a validator signs it.
+    pub(crate) fn sharing(&self, from: u16, content: Vec<u8>, round: u32) -> SharingMessage {
+        let mut message = SharingMessage {
+            epoch: Epoch::new(1),
+            round: Round::new(round),
+            from: ValidatorIndex::new(from),
+            content,
+            signature: SignatureBytes::new([0; 64]),
+        };
+        let digest = message.digest(&SigningDomain::of(&self.genesis));
+        let key = &self.identities[usize::from(from)].signing_key;
+        message.signature = SignatureBytes::new(key.sign(digest.as_bytes()).to_bytes());
         message
     }
 
@@ -365,4 +440,28 @@ impl Solo {
         assert_eq!(answered, ticket);
         answer
     }
+}
+
+/// A block without anything in it, of no network.
+pub(crate) fn empty_block(height: Height) -> Block {
+    let body = BlockBody::default();
+    let header = BlockHeader {
+        network: NetworkId::ZERO,
+        height,
+        parent: BlockId::ZERO,
+        parent_certificate: Digest::ZERO,
+        proposer: ValidatorIndex::new(0),
+        time: BEGIN,
+        epoch: Epoch::ZERO,
+        l1_origin: L1Origin::default(),
+        l1_entries_root: Digest::ZERO,
+        key_id: KeyId::ZERO,
+        sharing_root: Digest::ZERO,
+        bundle_root: body.bundle_root(),
+        bundle_count: 0,
+        revealed_height: Height::ZERO,
+        reveal_digest: Digest::ZERO,
+        ledger_digest: Digest::ZERO,
+    };
+    Block { header, body }
 }

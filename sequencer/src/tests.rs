@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use conclave_mempool::{PoolError, admission::AdmissionError};
 use conclave_types::{
-    Block, BlockBody, BlockHeader, BundleId, Digest, Epoch, G1Bytes, Genesis, Gwei, Height,
-    L1Origin, Leg, NetworkId, Outcome, RollupId, StrictVerifier, Time, UndecryptableReason,
+    Block, BundleId, Deposit, Digest, Epoch, G1Bytes, Genesis, Gwei, Height, L1Content, L1Entry,
+    Leg, NetworkId, Outcome, PayerAddress, RollupId, StrictVerifier, Time, UndecryptableReason,
     ValidatorIndex, VoteKind, digest::SigningDomain,
 };
 
@@ -16,7 +16,7 @@ use crate::{
     audit::{AuditError, Auditor},
     chain::Parent,
     judge::{InvalidBlock, Rulebook},
-    testing::{BEGIN, Full, Memory, Solo, network},
+    testing::{BEGIN, Full, Memory, Solo, empty_block, network},
 };
 use ed25519_dalek::Signer as _;
 
@@ -97,7 +97,8 @@ fn a_store_that_cannot_write_lets_no_effect_out() {
     let ready = solo.core.step(solo.now, Input::Submit { ticket: 0, bundle });
     let mut full = Memory { is_full: true, ..solo.store.clone() };
     let effects = ready.persist(&mut full).expect("a step without writes needs no disk");
-    let done = Input::JobDone(effects.jobs.into_iter().next().unwrap().run());
+    let (job, work) = effects.jobs.into_iter().next().unwrap();
+    let done = Input::JobDone { job, output: work.run() };
     let mut ready = solo.core.step(solo.now, done);
     for _ in 0..50 {
         if ready.has_writes() {
@@ -359,42 +360,51 @@ fn every_cut_and_every_byte_too_many_is_refused() {
     assert!(matches!(Message::decode(&huge), Err(MessageError::TooLong { .. })));
 }
 
+/// An L1 origin with these entries, in a block that was fine without.
+fn carry<const N: usize>(block: &mut Block, origin: u64, entries: [L1Entry; N]) {
+    block.header.l1_origin.number = origin;
+    block.body.l1_entries = entries.into();
+    block.header.l1_entries_root = block.body.l1_entries_root();
+}
+
+fn entry(index: u64, l1_block: u64) -> L1Entry {
+    let deposit = Deposit { payer: PayerAddress::new([1; 20]), amount: Gwei::new(7) };
+    L1Entry { index, l1_block, content: L1Content::Deposit(deposit) }
+}
+
 #[test]
 fn each_objective_rule_is_broken_by_name() {
     let (genesis, _) = network(4);
     let committee = genesis.validate().unwrap();
     let domain = SigningDomain::of(&genesis);
     let rules = conclave_mempool::admission::Rules::new(&genesis);
+    let key = conclave_encryption::PublicKey::new(
+        genesis.network_id(),
+        genesis.encryption_key.as_ref().unwrap(),
+    );
+    let keys = crate::Keys::new(&genesis, Some(key.unwrap())).unwrap();
     let rulebook = Rulebook {
         network: genesis.network_id(),
         domain: &domain,
-        epoch: Epoch::ZERO,
+        keys: &keys,
         committee: &committee,
         verifier: &StrictVerifier,
         params: &genesis.params,
         bundles: &rules,
     };
     let parent = Parent::genesis(&genesis);
-    let body = BlockBody::default();
-    let header = BlockHeader {
-        network: genesis.network_id(),
-        height: Height::new(1),
-        parent: parent.block,
-        parent_certificate: Digest::ZERO,
-        proposer: ValidatorIndex::new(1),
-        time: Time::from_micros(BEGIN.as_micros() + 1),
-        epoch: Epoch::ZERO,
-        l1_origin: L1Origin::default(),
-        bundle_root: body.bundle_root(),
-        bundle_count: 0,
-        revealed_height: Height::ZERO,
-        reveal_digest: Digest::ZERO,
-        ledger_digest: Digest::ZERO,
-    };
-    let good = Block { header, body };
+    let mut good = empty_block(Height::new(1));
+    good.header.network = genesis.network_id();
+    good.header.parent = parent.block;
+    good.header.proposer = ValidatorIndex::new(1);
+    good.header.time = Time::from_micros(BEGIN.as_micros() + 1);
+    good.header.key_id = keys.id_at(Height::new(1));
     assert_eq!(rulebook.check_structure(&good, &parent), Ok(()));
+    let mut carrying = good.clone();
+    carry(&mut carrying, 256, [entry(0, 1), entry(1, 256)]);
+    assert_eq!(rulebook.check_structure(&carrying, &parent), Ok(()));
     type Break = fn(&mut Block);
-    let cases: [(&str, Break); 11] = [
+    let cases: [(&str, Break); 18] = [
         ("is for network", |b| b.header.network = NetworkId::ZERO),
         ("has height 2", |b| b.header.height = Height::new(2)),
         ("is of epoch 1", |b| b.header.epoch = Epoch::new(1)),
@@ -402,7 +412,14 @@ fn each_objective_rule_is_broken_by_name() {
         ("proposer 4", |b| b.header.proposer = ValidatorIndex::new(4)),
         ("not later than", |b| b.header.time = BEGIN),
         ("behind or beside", |b| b.header.l1_origin.hash = Digest::new([1; 32])),
+        ("the most is 256", |b| b.header.l1_origin.number = 257),
+        ("root of L1 entries", |b| b.header.l1_entries_root = Digest::new([1; 32])),
+        ("do not continue the queue", |b| carry(b, 0, [entry(0, 1)])),
+        ("do not continue the queue", |b| carry(b, 2, [entry(0, 3)])),
+        ("do not continue the queue", |b| carry(b, 2, [entry(1, 2)])),
         ("builds on the reveal at 1", |b| b.header.revealed_height = Height::new(1)),
+        ("sealed to key", |b| b.header.key_id = conclave_types::KeyId::ZERO),
+        ("sharing root", |b| b.header.sharing_root = Digest::new([1; 32])),
         ("bundle root", |b| b.body.bundles.push(BundleId::ZERO)),
         ("bundle count", |b| b.header.bundle_count = 1),
         ("parent certificate", |b| b.header.parent_certificate = Digest::new([1; 32])),

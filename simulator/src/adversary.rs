@@ -15,8 +15,10 @@ mod amnesia;
 mod blocks;
 mod brink;
 mod bundles;
+mod certificates;
 mod collusion;
 mod flood;
+mod forced;
 mod front_runner;
 mod history;
 mod impersonation;
@@ -24,18 +26,20 @@ mod means;
 mod openings;
 mod progress;
 mod shares;
+mod sharing;
 mod silence;
 mod twins;
 mod votes;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use conclave_encryption::{Dkg, SecretShare};
 use conclave_sequencer::Message;
 use conclave_types::{BlockId, Height, Time};
 
 pub(crate) use means::Means;
 
-use crate::{load::Sighting, scenario::Behaviour};
+use crate::{keyring::Keyring, load::Sighting, scenario::Behaviour};
 
 /// A message on its way out.
 #[derive(Clone, Debug)]
@@ -122,6 +126,22 @@ impl Adversary {
         std::mem::take(&mut self.means.opened)
     }
 
+    /// The network has a new key.
+    pub(crate) fn learn_key(&mut self, keyring: Keyring) {
+        self.means.keyring = keyring;
+    }
+
+    /// How far the making of a key is, and what its own core's key for it follows from.
+    pub(crate) fn see_attempt(&mut self, attempt: Option<Dkg>, holder_seed: Option<[u8; 32]>) {
+        self.means.attempt = attempt;
+        self.means.holder_seed = holder_seed;
+    }
+
+    /// Its core has a share of it.
+    pub(crate) fn learn_share(&mut self, share: Arc<SecretShare>) {
+        self.means.identity.secret_share = Some(share);
+    }
+
     /// What it saw since it was last asked, for whoever it tells.
     pub(crate) fn sighted(&mut self) -> Vec<Sighting> {
         std::mem::take(&mut self.means.sighted)
@@ -136,6 +156,8 @@ impl Adversary {
 
 fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
     use blocks::{Forger, Forgery};
+    use forced::L1Forgery;
+    let l1 = |forgery| Box::new(Forger::new(Forgery::L1(forgery)));
     match behaviour {
         Behaviour::Silent => Box::new(silence::Silent),
         Behaviour::Partial => Box::new(silence::Partial),
@@ -147,6 +169,8 @@ fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
         Behaviour::Equivocate => Box::new(votes::Equivocate),
         Behaviour::Parrot => Box::new(votes::Parrot),
         Behaviour::EquivocateLate => Box::new(votes::EquivocateLate),
+        Behaviour::TwinProposals => Box::new(votes::TwinProposals),
+        Behaviour::FalseCertificates => Box::new(certificates::FalseCertificates::default()),
         Behaviour::Twins => Box::new(twins::Twins::default()),
         Behaviour::TwinBlocks => Box::new(Forger::new(Forgery::Twin)),
         Behaviour::WrongLedger => Box::new(Forger::new(Forgery::WrongLedger)),
@@ -159,6 +183,13 @@ fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
         Behaviour::EdgeTime => Box::new(Forger::new(Forgery::EdgeTime)),
         Behaviour::Disorder => Box::new(Forger::new(Forgery::Disorder)),
         Behaviour::Replay => Box::new(Forger::new(Forgery::Replay)),
+        Behaviour::OmitEntry => l1(L1Forgery::Omit),
+        Behaviour::InventEntry => l1(L1Forgery::Invent),
+        Behaviour::ReorderEntries => l1(L1Forgery::Reorder),
+        Behaviour::RepeatEntry => l1(L1Forgery::Repeat),
+        Behaviour::StaleOrigin => l1(L1Forgery::Stale),
+        Behaviour::OldOrigin => l1(L1Forgery::Return),
+        Behaviour::TwinBundles => Box::new(Forger::new(Forgery::TwinBundles)),
         Behaviour::FalseHistory => Box::new(history::FalseHistory),
         Behaviour::HiddenBlock => Box::new(blocks::Hidden),
         Behaviour::WithholdShares => Box::new(shares::Withhold),
@@ -171,5 +202,8 @@ fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
         Behaviour::Flood => Box::new(flood::Flood::default()),
         Behaviour::Forge => Box::new(bundles::Forge),
         Behaviour::FrontRun => Box::new(front_runner::FrontRun),
+        Behaviour::BadDealer => Box::new(sharing::BadDealer),
+        Behaviour::FalseComplaint => Box::new(sharing::FalseComplainer::default()),
+        Behaviour::MuteDealer => Box::new(sharing::MuteDealer),
     }
 }

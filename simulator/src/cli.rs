@@ -1,8 +1,10 @@
 //! The command line.
 
 mod bench;
+mod calibrate;
 mod list;
 mod output;
+mod replay;
 mod run;
 mod supervise;
 mod sweep;
@@ -24,11 +26,12 @@ Examples:
   conclave-sim run crash-storm --seed 7 --twice --json
   conclave-sim run my-scenario.toml --validators 7 --heights 100 --report reports
   conclave-sim sweep equivocator --seeds 0..1000
-  conclave-sim bench --validators 4,16,31";
+  conclave-sim bench --validators 4,16,31
+  conclave-sim replay recordings/1800000000000000.rec --validator-dir net/validator-0";
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0 every promise held   2 bad scenario, or its fault did not happen   10 safety   11 liveness
+  0 every promise held   2 bad input, or the fault did not happen   10 safety   11 liveness
   12 an honest validator stopped, or the code panicked   13 nondeterminism
   14 out of time or memory, nothing decided";
 
@@ -54,9 +57,15 @@ enum Command {
     /// List the built-in scenarios, or print one.
     #[command(after_help = list::EXAMPLES)]
     List(list::List),
+    /// Tell the core what a validator was told, and compare what it does.
+    #[command(after_help = help(replay::EXAMPLES))]
+    Replay(replay::Replay),
     /// Measure how fast the simulator is on this machine, and throughput against latency.
     #[command(after_help = help(bench::EXAMPLES))]
     Bench(bench::Bench),
+    /// Fit the simulated machine to a measured devnet, and compare what it then predicts.
+    #[command(after_help = help(calibrate::EXAMPLES))]
+    Calibrate(calibrate::Calibrate),
 }
 
 fn help(examples: &str) -> String {
@@ -123,7 +132,9 @@ pub(crate) fn main(cli: &Cli) -> ExitCode {
         Command::Run(run) => run.execute(),
         Command::Sweep(sweep) => sweep.execute(),
         Command::List(list) => list.execute(),
+        Command::Replay(replay) => replay.execute(),
         Command::Bench(bench) => bench.execute(),
+        Command::Calibrate(calibrate) => calibrate.execute(),
     };
     match result {
         Ok(code) => ExitCode::from(code),

@@ -17,6 +17,14 @@ pub struct ClockModel {
     pub drift_ppm: u64,
 }
 
+impl ClockModel {
+    /// How wrong a clock may be after `ms`.
+    pub(crate) fn wrong_max(&self, ms: u64) -> Duration {
+        let drift = ms.saturating_mul(self.drift_ppm) / 1_000_000;
+        Duration::from_millis(self.skew_ms.saturating_add(drift).saturating_add(1))
+    }
+}
+
 /// One validator's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Clock {

@@ -5,11 +5,15 @@
 //! Between two measured sizes the cost is interpolated, beyond the largest it grows as between the
 //! last two.
 
+mod processor;
+
 use std::{sync::OnceLock, time::Duration};
 
 use conclave_sequencer::Job;
 use conclave_types::Time;
 use serde::Deserialize;
+
+pub(crate) use processor::Processor;
 
 const TABLE: &str = include_str!("../data/costs.toml");
 
@@ -40,6 +44,8 @@ struct Table {
     signature_ns: u64,
     /// One step of the core, signatures apart.
     step_ns: u64,
+    /// A message of a sharing: dealing, checking or receiving it, for each party.
+    sharing_party_ns: u64,
     /// Hashing a thousand bytes.
     hash_kilobyte_ns: u64,
     rows: Vec<Row>,
@@ -78,6 +84,11 @@ pub(crate) fn job_cost(job: &Job, validators: u16) -> Duration {
             cost(|row| row.parse_ns, count).saturating_add(shares)
         }
         Job::Combine(_) => cost(|row| row.combine_ns.saturating_add(row.check_ns), count),
+        Job::CheckSharing(_) | Job::Deal(_) | Job::Receive(_) => {
+            table.sharing_party_ns.saturating_mul(u64::from(validators)).saturating_mul(count)
+        }
+        // Every dealing is looked at.
+        Job::Inspect(_) => table.sharing_party_ns.saturating_mul(u64::from(validators).pow(2)) / 2,
         Job::Open(job) => {
             let unchecked = job.unchecked.iter().flat_map(|(_, ranges)| ranges.clone());
             let openings: usize =

@@ -25,14 +25,14 @@ mod memory;
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
-use conclave_encryption::SealedBlock;
+use conclave_encryption::{Checked, SealedBlock};
 use conclave_mempool::admission::{AdmissionError, Verified};
 use conclave_sequencer::{
-    CombineFailure, CombineJob, CombinedPart, Job, JobOutput, OpenJob, OpenedBlock, ShareJob,
-    ShareMessage, SharedBlock, Source, VerifyJob, WrongOpenings,
+    BadSharing, CombineFailure, CombineJob, CombinedPart, Job, JobOutput, OpenJob, OpenedBlock,
+    ShareJob, ShareMessage, SharedBlock, SharingCheckJob, Source, VerifyJob, WrongOpenings,
 };
 use conclave_types::{
-    BlockId, BundleId, G1Bytes, Height, HeightDelta, Leg, Outcome, UndecryptableReason,
+    BlockId, BundleId, Digest, G1Bytes, Height, HeightDelta, Leg, Outcome, UndecryptableReason,
     ValidatorIndex,
 };
 use serde::{Deserialize, Serialize};
@@ -78,6 +78,8 @@ pub(crate) struct Workshop {
     opened: BTreeMap<Place, OpenedBlock>,
     /// What users sealed, for as long as the run lasts: the users remember it too.
     inside: BTreeMap<BundleId, Vec<Leg>>,
+    /// What messages of a sharing are worth at a height.
+    sharing: BTreeMap<(Height, Digest), Option<Result<Checked, BadSharing>>>,
     /// Jobs whose answer was known.
     pub(crate) remembered: u64,
 }
@@ -95,6 +97,7 @@ impl Workshop {
             combined: BTreeMap::new(),
             opened: BTreeMap::new(),
             inside: BTreeMap::new(),
+            sharing: BTreeMap::new(),
             remembered: 0,
         }
     }
@@ -114,6 +117,8 @@ impl Workshop {
             (_, Job::Share(job)) => self.share(job),
             (_, Job::Combine(job)) => self.combine(job),
             (_, Job::Open(job)) => self.open(job),
+            (_, Job::CheckSharing(job)) => self.check_sharing(job),
+            (_, job @ (Job::Deal(_) | Job::Inspect(_) | Job::Receive(_))) => job.run(),
         }
     }
 
@@ -143,6 +148,24 @@ impl Workshop {
             self.verdicts.get(id).map(|verdict| (Arc::clone(bundle), verdict.clone()))
         });
         JobOutput::Verified(known.collect())
+    }
+
+    /// All validators judge a message in the same state of the chain, so what one found holds for all.
+    fn check_sharing(&mut self, job: SharingCheckJob) -> JobOutput {
+        let at = job.at;
+        if self.sharing.len() > VERDICTS_MAX {
+            self.sharing.clear();
+        }
+        let verdicts = job.items.into_iter().map(|(leaf, dkg, message)| {
+            let verdict = self.sharing.entry((at, leaf)).or_insert_with(|| {
+                let job = SharingCheckJob { at, items: vec![(leaf, dkg, message)] };
+                let found = Job::CheckSharing(job).run();
+                let JobOutput::SharingChecked { verdicts, .. } = found else { return None };
+                verdicts.into_iter().next().map(|(_, verdict)| verdict)
+            });
+            verdict.clone().map(|verdict| (leaf, verdict))
+        });
+        JobOutput::SharingChecked { at, verdicts: verdicts.flatten().collect() }
     }
 
     fn share(&mut self, job: ShareJob) -> JobOutput {

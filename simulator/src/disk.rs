@@ -19,7 +19,7 @@ mod shelf;
 use std::collections::{BTreeMap, BTreeSet};
 
 use conclave_consensus::{HighWater, SigningPosition, Step};
-use conclave_sequencer::{Entry, Store, Table, Write};
+use conclave_sequencer::{Entry, SecretBytes, SecretName, Store, Table, Write};
 use conclave_types::{Height, Round};
 
 pub(crate) use shelf::Shelf;
@@ -51,6 +51,7 @@ pub(crate) enum DiskError {
 pub(crate) struct Disk {
     tables: Tables,
     high_water: Option<HighWater>,
+    secrets: BTreeMap<SecretName, SecretBytes>,
     earlier: Option<(Tables, Option<HighWater>)>,
     rotten: BTreeSet<(Table, Vec<u8>)>,
     /// What becomes of the next commit.
@@ -66,6 +67,29 @@ impl Disk {
     pub(crate) fn new_validator() -> Self {
         let at = SigningPosition { height: Height::ZERO, round: Round::ZERO, step: Step::Propose };
         Self { high_water: Some(HighWater { at, wal_entries: 0 }), ..Self::default() }
+    }
+
+    /// A disk with this mark on it, or without one.
+    #[must_use]
+    pub(crate) fn found(high_water: Option<HighWater>) -> Self {
+        Self { high_water, ..Self::default() }
+    }
+
+    /// The signer's mark.
+    #[must_use]
+    pub(crate) const fn mark(&self) -> Option<HighWater> {
+        self.high_water
+    }
+
+    /// Keeps a secret.
+    pub(crate) fn put_secret(&mut self, name: SecretName, value: SecretBytes) {
+        self.secrets.insert(name, value);
+    }
+
+    /// Sets a key.
+    pub(crate) fn put(&mut self, table: Table, key: Vec<u8>, value: &[u8]) {
+        let value = self.shelf.keep(table, &key, value);
+        self.tables.entry(table).or_default().insert(key, value);
     }
 
     /// The same disk, which keeps on `shelf` what others hold too.
@@ -100,6 +124,7 @@ impl Disk {
             Loss::Database => self.tables.clear(),
             Loss::Disk => {
                 self.tables.clear();
+                self.secrets.clear();
                 self.high_water = None;
             }
             Loss::RecentDatabase => self.tables = tables,
@@ -163,6 +188,12 @@ impl Disk {
                 rows.append(&mut tail.split_off(to));
             }
             Write::HighWater(mark) => self.high_water = Some(*mark),
+            Write::PutSecret { name, value } => {
+                self.secrets.insert(*name, value.clone());
+            }
+            Write::EraseSecret { name } => {
+                self.secrets.remove(name);
+            }
         }
     }
 }
@@ -210,6 +241,10 @@ impl Store for Disk {
 
     fn high_water(&self) -> Result<Option<HighWater>, DiskError> {
         Ok(self.high_water)
+    }
+
+    fn secrets(&self) -> Result<Vec<(SecretName, SecretBytes)>, DiskError> {
+        Ok(self.secrets.iter().map(|(name, value)| (*name, value.clone())).collect())
     }
 }
 

@@ -12,30 +12,40 @@
 
 mod adversary;
 mod builtin;
+mod calibrate;
 mod clock;
 mod cpu;
 mod crypto;
 mod disk;
+mod keyring;
+mod l1;
 mod load;
 mod measure;
 mod network;
 mod oracle;
 mod random;
+mod replay;
 mod report;
 mod scenario;
 mod shrink;
+mod tape;
 mod world;
 
 pub use builtin::{BUILTINS, Builtin, builtin};
+pub use calibrate::{
+    BenchError, BenchRun, Calibration, CalibrationError, Comparison, PointFigures, calibrate,
+};
 pub use clock::ClockModel;
 pub use cpu::cost_source;
 pub use crypto::Crypto;
+pub use l1::{L1Model, L1Outage};
 pub use load::{Earnings, MarketFigures, MarketModel};
 pub use measure::{
     ALL_REGIONS, Figures, HeightFigures, LatencyFigures, Level, NodeFigures, Traffic, Work,
 };
 pub use network::{Churn, NetworkModel, Partition, region_names, region_source};
 pub use oracle::Violation;
+pub use replay::{Departure, KeyError, Keys, Replay, ReplayError, replay};
 pub use report::{
     CurvePoint, FaultKind, FaultSpan, MarketTable, PlotError, Report, Timeline, Verdict,
     curve_page, market_table, report_page, sweep_page,
@@ -45,6 +55,7 @@ pub use scenario::{
     ScenarioError, Tail,
 };
 pub use shrink::{Effort, Shrunk, can_shrink, shrink};
+pub use tape::{Tape, TapeError};
 pub use world::{CutShort, Outcome, Stop, World, guarded};
 
 /// Runs a scenario from a seed and judges it; none if no world can be built from it, which
@@ -58,5 +69,18 @@ pub fn run(name: &str, scenario: &Scenario, seed: u64) -> Option<Report> {
 #[must_use]
 pub fn run_until(name: &str, scenario: &Scenario, seed: u64, stop: Stop) -> Option<Report> {
     let outcome = World::new(scenario, seed)?.until(stop).run();
+    Some(Report::new(name, scenario, seed, outcome))
+}
+
+/// [`run_until`], while one validator is recorded.
+#[must_use]
+pub fn run_recorded(
+    name: &str,
+    scenario: &Scenario,
+    seed: u64,
+    stop: Stop,
+    tape: &Tape,
+) -> Option<Report> {
+    let outcome = World::new(scenario, seed)?.until(stop).recorded(tape).run();
     Some(Report::new(name, scenario, seed, outcome))
 }

@@ -232,7 +232,7 @@ impl Load {
 fn header(genesis: &Genesis, payer: PayerAddress, nonce: BundleNonce, now: Height) -> BundleHeader {
     BundleHeader {
         network: genesis.network_id(),
-        suite: genesis.encryption_key.suite,
+        suite: genesis.params.sharing.suite,
         key_id: KeyId::ZERO,
         payer,
         nonce,

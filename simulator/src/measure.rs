@@ -40,6 +40,19 @@ pub struct Work {
     pub busy_us: u64,
     /// Time that it waited for a free core, all together.
     pub waited_us: u64,
+    /// Time that it left its core to others which share it, all together.
+    pub shared_us: u64,
+}
+
+/// The work of the thread that owns a core; other kinds are jobs.
+pub(crate) const DRIVER: &str = "driver";
+
+/// What one piece of work took, as [`Work`] counts it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Spent {
+    pub(crate) busy: Duration,
+    pub(crate) waited: Duration,
+    pub(crate) shared: Duration,
 }
 
 /// What one validator did.
@@ -63,6 +76,8 @@ pub struct NodeFigures {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
+    /// From a user's sending a bundle to its receipt's leaving the validator it was handed to.
+    BundleReceived,
     /// From a user's sending a bundle to its place being fixed, at the validator it was handed to.
     BundleOrdered,
     /// From a user's sending a bundle to its being opened, at the validator it was handed to.
@@ -137,6 +152,7 @@ struct Pending {
     since: Time,
     node: u16,
     bytes: u64,
+    has_receipt: bool,
 }
 
 /// Takes the measurements of a run.
@@ -181,16 +197,16 @@ impl Measure {
     }
 
     /// A validator worked.
-    pub(crate) fn worked(&mut self, node: u16, kind: &'static str, busy: Duration, wait: Duration) {
+    pub(crate) fn worked(&mut self, node: u16, kind: &'static str, spent: Spent) {
         if let Some(node) = self.nodes.get_mut(usize::from(node)) {
-            add_work(node.work.entry(kind).or_default(), busy, wait);
+            add_work(node.work.entry(kind).or_default(), spent);
         }
     }
 
     /// A validator made something durable.
     pub(crate) fn committed(&mut self, node: u16, took: Duration) {
         if let Some(node) = self.nodes.get_mut(usize::from(node)) {
-            add_work(&mut node.disk, took, Duration::ZERO);
+            add_work(&mut node.disk, Spent { busy: took, ..Spent::default() });
         }
     }
 
@@ -220,8 +236,16 @@ impl Measure {
     /// A user sends a bundle to a validator. Whoever sends it again has waited since the first time.
     pub(crate) fn submitted(&mut self, now: Time, node: u16, bundle: BundleId, bytes: usize) {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        let pending = self.pending.entry(bundle).or_insert(Pending { since: now, node, bytes });
-        pending.node = node;
+        let first = Pending { since: now, node, bytes, has_receipt: false };
+        self.pending.entry(bundle).or_insert(first).node = node;
+    }
+
+    /// A validator sends a user the receipt for a bundle.
+    pub(crate) fn acknowledged(&mut self, now: Time, node: u16, bundle: &BundleId) {
+        let Some(pending) = self.pending.get_mut(bundle) else { return };
+        if !std::mem::replace(&mut pending.has_receipt, true) {
+            self.bundles(now, node, Level::BundleReceived, [bundle].into_iter());
+        }
     }
 
     /// A validator tells its subscribers something.
@@ -334,11 +358,12 @@ fn of_kind<'a>(list: &'a mut Vec<(&'static str, Traffic)>, kind: &'static str) -
     &mut list[place].1
 }
 
-fn add_work(work: &mut Work, busy: Duration, wait: Duration) {
+fn add_work(work: &mut Work, Spent { busy, waited, shared }: Spent) {
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     work.count = work.count.saturating_add(1);
     work.busy_us = work.busy_us.saturating_add(micros(busy));
-    work.waited_us = work.waited_us.saturating_add(micros(wait));
+    work.waited_us = work.waited_us.saturating_add(micros(waited));
+    work.shared_us = work.shared_us.saturating_add(micros(shared));
 }
 
 /// Percentiles by rank: the smallest sample that at least so many are no larger than.

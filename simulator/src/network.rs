@@ -36,6 +36,8 @@ pub struct NetworkModel {
     pub latency_max_ms: u64,
     /// Delay that is added to each message: anything up to this.
     pub jitter_us: u64,
+    /// One-way delay between a user and a validator.
+    pub user_us: u64,
     /// Messages lost, in a thousand.
     pub loss_permille: u64,
     /// Messages delivered twice, in a thousand.
@@ -59,6 +61,7 @@ impl Default for NetworkModel {
             latency_min_ms: 5,
             latency_max_ms: 40,
             jitter_us: 0,
+            user_us: 5_000,
             loss_permille: 0,
             duplicate_permille: 0,
             regions: Vec::new(),

@@ -4,13 +4,14 @@
 //! after a crash, what is on the disk; never a validator's state. It calls none of the code it judges.
 //!
 //! ```text
-//! sent, heard, told, handed in, on disk ─▶ votes · shares · chain · order · payers · inclusion ·
+//! sent, heard, told, handed in, on disk ─▶ votes · shares · chain · order · payers · inclusion · l1 ·
 //!                                         accountability ─▶ first violation; liveness ─▶ too late
 //! ```
 
 mod accountability;
 mod chain;
 mod inclusion;
+mod l1;
 mod liveness;
 mod order;
 mod payers;
@@ -20,28 +21,35 @@ mod votes;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use conclave_consensus::ConsensusMessage;
-use conclave_sequencer::{Event, Message, Peer, Penalty, archive};
+use conclave_sequencer::{
+    Event, KeyChange, L1Block, Message, Peer, Penalty, SharingOffence, archive,
+};
 use conclave_types::{
-    Batch, BlockId, BundleId, Digest, Genesis, Gwei, Height, PayerAddress, RevealedBlock, Time,
+    Batch, BlockId, BundleId, Digest, Epoch, Genesis, Gwei, Height, KeyId, PayerAddress,
+    RevealedBlock, Time,
 };
 use sha3::{Digest as _, Keccak256};
 
 use crate::{disk::Disk, load::Handed, scenario::Loss};
 
 use self::{
-    accountability::Accountability, chain::Chain, inclusion::Inclusion, liveness::Liveness,
-    payers::Payers, shares::Shares, votes::Votes,
+    accountability::Accountability, chain::Chain, inclusion::Inclusion, l1::Queue,
+    liveness::Liveness, payers::Payers, shares::Shares, votes::Votes,
 };
 
 /// Every promise that an oracle watches over.
-pub(crate) const PROMISES: [&str; 17] = [
+pub(crate) const PROMISES: [&str; 21] = [
     AGREEMENT,
     BLIND,
     CONSISTENT,
     LOCKED,
+    POLKA,
     BLAMED,
     SLASHED,
     ACCOUNTABLE,
@@ -53,7 +61,10 @@ pub(crate) const PROMISES: [&str; 17] = [
     PAID,
     FORGED,
     INCLUSION,
+    TIMELY,
     DURABLE,
+    QUEUE,
+    CREDITED,
     RUNS,
 ];
 
@@ -61,6 +72,7 @@ const AGREEMENT: &str = "agreement";
 const BLIND: &str = "blind ordering";
 const CONSISTENT: &str = "an honest validator never contradicts itself";
 const LOCKED: &str = "an honest validator keeps its lock";
+const POLKA: &str = "an honest validator precommits what a quorum has prevoted";
 const BLAMED: &str = "nobody honest is blamed";
 const SLASHED: &str = "nobody honest can be slashed";
 const ACCOUNTABLE: &str = "whoever contradicts itself can be convicted";
@@ -72,7 +84,10 @@ const WHOLE: &str = "all or nothing";
 const PAID: &str = "every bundle pays once";
 const FORGED: &str = "what nobody paid for is not included";
 const INCLUSION: &str = "no censorship for long";
+const TIMELY: &str = "no block is from the future";
 const DURABLE: &str = "durable before visible";
+const QUEUE: &str = "what L1 asks for is carried whole, in order and first";
+const CREDITED: &str = "every deposit is credited once";
 /// An honest validator stopped by itself, or grew without bound.
 pub(crate) const RUNS: &str = "an honest validator keeps running";
 
@@ -104,7 +119,12 @@ pub(crate) struct Oracle {
     inclusion: Inclusion,
     accountability: Accountability,
     liveness: Liveness,
+    keys: BTreeMap<Height, Vec<KeyChange>>,
+    epochs: BTreeMap<Epoch, (Height, KeyId)>,
+    queue: Queue,
     counters: BTreeMap<&'static str, u64>,
+    /// How far a block's time may be ahead of the time.
+    ahead_max: Duration,
 }
 
 impl Oracle {
@@ -124,9 +144,20 @@ impl Oracle {
             inclusion: Inclusion::new(genesis),
             accountability: Accountability::default(),
             liveness: Liveness::default(),
+            keys: BTreeMap::new(),
+            epochs: BTreeMap::new(),
+            queue: Queue::new(genesis),
             counters: BTreeMap::new(),
+            ahead_max: Duration::from_millis(genesis.params.timing.clock_drift_max_ms),
             honest,
         }
+    }
+
+    /// For a world in which clocks are wrong by up to this much.
+    #[must_use]
+    pub(crate) fn with_clocks(mut self, wrong: Duration) -> Self {
+        self.ahead_max = self.ahead_max.saturating_add(wrong);
+        self
     }
 
     /// The first promise that was broken.
@@ -159,7 +190,23 @@ impl Oracle {
     pub(crate) fn counters(&self) -> BTreeMap<&'static str, u64> {
         let mut counters = self.counters.clone();
         counters.insert("nobody_saw", self.chain.unseen());
+        counters.extend(self.queue.counters());
         counters
+    }
+
+    /// L1 has finalized another block.
+    pub(crate) fn l1_final(&mut self, block: &L1Block) {
+        self.queue.finalized(block);
+    }
+
+    /// The newest final L1 block.
+    pub(crate) fn l1_newest(&self) -> u64 {
+        self.queue.newest()
+    }
+
+    /// The L1 block up to which every honest validator has revealed what L1 asks for.
+    pub(crate) fn l1_revealed_by_all(&self) -> u64 {
+        self.queue.origin_at(self.revealed_by_all())
     }
 
     /// A user handed in a bundle.
@@ -204,7 +251,9 @@ impl Oracle {
             let Ok(Some(stored)) = archive::block(disk, height) else { continue };
             let round = stored.certificate.round.as_u32();
             let (header, ids) = (&stored.block.header, &stored.block.body.bundles);
-            self.payers.decided(header, ids)?;
+            let entries = &stored.block.body.l1_entries;
+            self.queue.decided(header, entries)?;
+            self.payers.decided(header, entries, ids)?;
             self.chain.builds_on(header)?;
             self.chain.decided(node, header.height, stored.block.id(), ids)?;
             self.inclusion.decided(header, ids, round, &self.payers)?;
@@ -249,10 +298,12 @@ impl Oracle {
         }
     }
 
-    /// An honest validator sends a message.
+    /// An honest validator sends a message to some others. What it promises by that it promises once.
     #[expect(clippy::wildcard_enum_match_arm, reason = "the others promise nothing")]
-    pub(crate) fn sent(&mut self, now: Time, from: u16, to: u16, message: &Message) {
-        self.trace_event(now, from, message.kind(), &to.to_be_bytes());
+    pub(crate) fn sent(&mut self, now: Time, from: u16, to: &[u16], message: &Message) {
+        let names: Vec<u8> = to.iter().flat_map(|to| to.to_be_bytes()).collect();
+        self.trace_event(now, from, message.kind(), &names);
+        let copies = u64::try_from(to.len()).unwrap_or(u64::MAX);
         let check = match message {
             Message::Consensus(ConsensusMessage::Vote(vote)) if vote.voter.as_u16() == from => {
                 self.inclusion.voted(from, vote);
@@ -264,11 +315,11 @@ impl Oracle {
                 self.votes.proposal(from, proposal)
             }
             Message::Shares(message) if message.validator.as_u16() == from => {
-                *self.counters.entry("shares_sent").or_default() += 1;
+                self.count_more("shares_sent", copies);
                 self.shares.sent(from, message, &self.chain)
             }
             Message::Part(_) => {
-                self.count("parts_sent");
+                self.count_more("parts_sent", copies);
                 Ok(())
             }
             _ => Ok(()),
@@ -285,10 +336,9 @@ impl Oracle {
 
     /// A message reaches a validator. Only what a liar says for itself is looked at here.
     pub(crate) fn heard(&mut self, node: u16, from: u16, message: &Message) {
-        let Message::Consensus(ConsensusMessage::Vote(vote)) = message else { return };
-        let liar = vote.voter.as_u16() == from && !self.honest.contains(&from);
-        if liar && self.honest.contains(&node) {
-            self.accountability.heard(node, vote, self.chain.decided_at(node));
+        let Message::Consensus(message) = message else { return };
+        if self.honest.contains(&node) && !self.honest.contains(&from) {
+            self.accountability.heard(node, from, message, self.chain.decided_at(node));
         }
     }
 
@@ -327,9 +377,13 @@ impl Oracle {
 
     fn told(&mut self, now: Time, node: u16, event: &Event) -> Check {
         match event {
-            Event::Decided { header, block, bundles, certificate } => {
+            Event::Decided { header, block, l1_entries, bundles, certificate } => {
                 self.trace_event(now, node, "decided", block.as_bytes());
-                self.payers.decided(header, bundles)?;
+                self.queue.decided(header, l1_entries)?;
+                self.payers.decided(header, l1_entries, bundles)?;
+                ensure(header.time <= now.after(self.ahead_max), TIMELY, || {
+                    format!("height {}: a block of {} at {now}", header.height, header.time)
+                })?;
                 self.chain.builds_on(header)?;
                 self.chain.decided(node, header.height, *block, bundles)?;
                 let round = certificate.round.as_u32();
@@ -352,6 +406,15 @@ impl Oracle {
                     format!("validator {node}: honest validator {validator} at height {height}")
                 })
             }
+            Event::Keys { height, change } => self.keys_changed(now, node, *height, change),
+            Event::L1Contradicted { .. } => {
+                self.count("l1_contradicted");
+                Ok(())
+            }
+            Event::L1Refused { .. } => {
+                self.count("l1_refused");
+                Ok(())
+            }
             Event::Anomaly { height, detail } => {
                 self.count("anomalies");
                 self.trace_event(now, node, detail, &height.as_u64().to_be_bytes());
@@ -373,6 +436,45 @@ impl Oracle {
         }
     }
 
+    /// The key goes on: everyone says the same of it, and nobody honest is found guilty.
+    fn keys_changed(&mut self, now: Time, node: u16, height: Height, change: &KeyChange) -> Check {
+        self.trace_event(now, node, &format!("{change:?}"), &height.as_u64().to_be_bytes());
+        let first = self.keys.entry(height).or_default();
+        if !first.contains(change) {
+            first.push(change.clone());
+            match change {
+                KeyChange::Epoch { .. } => self.count("epochs"),
+                KeyChange::Failed { .. } => self.count("failed_sharings"),
+                KeyChange::Offence { offence: SharingOffence::BadDealing, .. } => {
+                    self.count("bad_dealings");
+                }
+                KeyChange::Offence { offence: SharingOffence::FalseComplaint, .. } => {
+                    self.count("false_complaints");
+                }
+                KeyChange::Attempt { .. } | KeyChange::Phase(_) => {}
+            }
+        }
+        match change {
+            KeyChange::Offence { validator, offence } => {
+                ensure(!self.honest.contains(&validator.as_u16()), SLASHED, || {
+                    format!(
+                        "validator {validator} is honest, and {offence:?} is laid to its charge"
+                    )
+                })
+            }
+            KeyChange::Epoch { epoch, first, key } => {
+                let known = *self.epochs.entry(*epoch).or_insert((*first, *key));
+                ensure(known == (*first, *key), DETERMINISM, || {
+                    format!(
+                        "epoch {epoch} begins at {} under {}, and at {first} under {key}",
+                        known.0, known.1
+                    )
+                })
+            }
+            KeyChange::Attempt { .. } | KeyChange::Phase(_) | KeyChange::Failed { .. } => Ok(()),
+        }
+    }
+
     fn revealed(
         &mut self,
         now: Time,
@@ -386,6 +488,7 @@ impl Oracle {
             let opened = u64::try_from(block.bundles.len()).unwrap_or(u64::MAX);
             *self.counters.entry("revealed_bundles").or_default() += opened;
             self.payers.opened(block)?;
+            self.queue.revealed(block)?;
             order::drawn(block, &self.payers)?;
         }
         self.chain.revealed(node, block, digest)?;
@@ -426,7 +529,11 @@ impl Oracle {
     }
 
     fn count(&mut self, what: &'static str) {
+        self.count_more(what, 1);
+    }
+
+    fn count_more(&mut self, what: &'static str, more: u64) {
         let counter = self.counters.entry(what).or_default();
-        *counter = counter.saturating_add(1);
+        *counter = counter.saturating_add(more);
     }
 }

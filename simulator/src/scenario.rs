@@ -7,19 +7,23 @@
 mod chaos;
 mod check;
 mod check_world;
+mod machine;
 mod place;
 mod text;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 pub use check::{Replaced, ScenarioError};
+pub use machine::Machine;
 pub use place::Place;
 
 use crate::{
     clock::ClockModel,
     crypto::Crypto,
+    keyring::KeyModel,
+    l1::L1Model,
     load::MarketModel,
     network::{NetworkModel, Partition},
     random::Random,
@@ -90,37 +94,6 @@ pub struct FullDisk {
     pub spread_ms: u64,
 }
 
-/// What a validator runs on.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Machine {
-    /// Cores that take jobs, beside the one of the driver.
-    pub cores: u16,
-    /// How long a commit takes to be durable, however small it is.
-    pub fsync_us: u64,
-    /// Megabytes that the disk writes in a second, on top of that.
-    pub disk_mb_per_s: u64,
-    /// Whether work takes time: see `data/costs.toml`.
-    pub costs: bool,
-}
-
-impl Default for Machine {
-    fn default() -> Self {
-        Self { cores: 4, fsync_us: 1_000, disk_mb_per_s: 500, costs: true }
-    }
-}
-
-impl Machine {
-    /// How long a commit of so many bytes takes to be durable.
-    #[must_use]
-    pub fn sync(&self, bytes: usize) -> Duration {
-        // A megabyte a second is a byte a microsecond.
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        let writing = bytes.checked_div(self.disk_mb_per_s).unwrap_or(0);
-        Duration::from_micros(self.fsync_us.saturating_add(writing))
-    }
-}
-
 /// What an entry of a list leaves out when it is written.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
@@ -181,6 +154,10 @@ pub enum Behaviour {
     Parrot,
     /// Runs on two machines with one key.
     Twins,
+    /// Signs two proposals for each of its rounds and shows everyone both.
+    TwinProposals,
+    /// Makes up certificates: of prevotes for its blocks, and of votes in the next round.
+    FalseCertificates,
     /// Proposes two blocks in each of its rounds and shows them to different halves.
     TwinBlocks,
     /// Proposes blocks that name another ledger digest.
@@ -197,8 +174,22 @@ pub enum Behaviour {
     Disorder,
     /// Proposes blocks with a bundle of an earlier block in them.
     Replay,
+    /// Proposes blocks with one of their bundles in them twice.
+    TwinBundles,
     /// Proposes blocks on an L1 origin that nobody has seen.
     UnknownOrigin,
+    /// Proposes blocks without the first entry that L1 asks for.
+    OmitEntry,
+    /// Proposes blocks with a deposit that nobody has made.
+    InventEntry,
+    /// Proposes blocks with what L1 asks for in reverse.
+    ReorderEntries,
+    /// Proposes blocks with an entry of L1 that was carried before.
+    RepeatEntry,
+    /// Proposes blocks on its parent's L1 origin, whatever has become final.
+    StaleOrigin,
+    /// Proposes blocks on the L1 origin of the genesis.
+    OldOrigin,
     /// Announces proposals and never hands out their blocks.
     HiddenBlock,
     /// Leaves the first payer's bundles out of its blocks.
@@ -227,6 +218,12 @@ pub enum Behaviour {
     Forge,
     /// Keeps to the protocol, and tells a searcher of every bundle that it sees.
     FrontRun,
+    /// Deals something else, well proved, to two validators when a key is made.
+    BadDealer,
+    /// Complains about a dealing that is right.
+    FalseComplaint,
+    /// Registers for a sharing, and says nothing more.
+    MuteDealer,
 }
 
 /// A Byzantine validator.
@@ -276,12 +273,16 @@ pub struct Scenario {
     pub spam_per_s: u64,
     /// D of the inclusion rule.
     pub inclusion_delay_ms: u64,
+    /// The validator to which all users hand their bundles first; at random if none is given.
+    pub entry: Option<u16>,
     /// Bytes of transactions in a bundle; a few dozen if it is 0.
     pub bundle_bytes: u32,
     /// Bytes of ciphertext that fit in a block.
     pub block_bytes_max: u32,
     /// How cryptographic work is done.
     pub crypto: Crypto,
+    /// How validators come to their key.
+    pub key: KeyModel,
     /// What validators run on.
     pub machine: Machine,
     /// How wrong their clocks are.
@@ -290,6 +291,8 @@ pub struct Scenario {
     pub full_disks: Vec<FullDisk>,
     /// What users trade, if they do: then a searcher tries to profit from it.
     pub market: Option<MarketModel>,
+    /// The L1 that validators follow, if there is one.
+    pub l1: Option<L1Model>,
     /// Links.
     pub network: NetworkModel,
     /// Partitions.
@@ -320,13 +323,16 @@ impl Default for Scenario {
             bundles_per_s: 10,
             spam_per_s: 0,
             inclusion_delay_ms: 4_000,
+            entry: None,
             bundle_bytes: 0,
             block_bytes_max: 4 << 20,
             crypto: Crypto::default(),
+            key: KeyModel::default(),
             machine: Machine::default(),
             clocks: ClockModel::default(),
             full_disks: Vec::new(),
             market: None,
+            l1: None,
             network: NetworkModel::default(),
             partitions: Vec::new(),
             crashes: Vec::new(),
@@ -371,6 +377,11 @@ impl Scenario {
             full.from_ms = full.from_ms.saturating_add(shift);
             full.until_ms = full.until_ms.saturating_add(shift);
         }
+        for outage in self.l1.iter_mut().flat_map(|l1| &mut l1.outages) {
+            let shift = random.below(std::mem::take(&mut outage.spread_ms).saturating_add(1));
+            outage.from_ms = outage.from_ms.saturating_add(shift);
+            outage.until_ms = outage.until_ms.saturating_add(shift);
+        }
         self.draw_chaos(&mut random);
         self.chaos = Chaos::default();
         self
@@ -386,6 +397,7 @@ impl Scenario {
         let disks = self.full_disks.iter().map(|full| full.until_ms);
         let churn = self.network.churn.iter().map(|churn| churn.until_ms);
         let partitions = self.partitions.iter().map(|partition| partition.until_ms);
-        crashes.chain(partitions).chain(disks).chain(churn).max().unwrap_or(0)
+        let outages = self.l1.iter().flat_map(|l1| &l1.outages).map(|outage| outage.until_ms);
+        crashes.chain(partitions).chain(disks).chain(churn).chain(outages).max().unwrap_or(0)
     }
 }

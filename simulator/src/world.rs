@@ -5,12 +5,14 @@
 mod build;
 mod faults;
 mod guard;
+mod l1;
 mod node;
 mod queue;
 mod shell;
 mod turn;
 mod users;
 mod wire;
+mod work;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,8 +20,7 @@ use std::{
     time::Duration,
 };
 
-use conclave_encryption::PublicKey;
-use conclave_sequencer::{JobOutput, Peer};
+use conclave_sequencer::{JobNumber, JobOutput, Peer};
 use conclave_types::{BundleId, EncryptedBundle, Genesis, Height, Time, ValidatorIndex};
 
 pub use guard::{CutShort, Stop, guarded};
@@ -27,9 +28,12 @@ pub use guard::{CutShort, Stop, guarded};
 use self::{
     node::{Flight, News, Node, Packet},
     queue::Queue,
+    work::Shared,
 };
 use crate::{
     crypto::{Judge, Workshop},
+    keyring::Keyring,
+    l1::L1,
     load::{Load, MarketFigures},
     measure::{Figures, Measure},
     network::Network,
@@ -37,6 +41,7 @@ use crate::{
     random::Random,
     report::Timeline,
     scenario::{Loss, Scenario, Tail},
+    tape::Tape,
 };
 
 /// When the world begins: any instant will do.
@@ -59,9 +64,11 @@ enum Happening {
         way: usize,
         number: u64,
     },
-    Job(Box<JobOutput>),
+    Job(JobNumber, Box<JobOutput>),
     /// A driver's turn has had its time on processor and disk.
     Turned,
+    /// The cores that all validators share may be done with something.
+    Processed(u64),
     Submit(Box<EncryptedBundle>),
     Snapshot,
     Crash {
@@ -74,6 +81,14 @@ enum Happening {
     Restart,
     Load,
     Spam,
+    /// L1 has another block.
+    L1Block,
+    /// A validator hears how far L1 is final.
+    L1Heard {
+        newest: u64,
+    },
+    /// A validator looks for what its core has not seen of L1.
+    L1Feed,
     Healed,
 }
 
@@ -117,16 +132,21 @@ pub struct Outcome {
 pub struct World {
     scenario: Scenario,
     genesis: Arc<Genesis>,
-    key: PublicKey,
+    keyring: Keyring,
     now: Time,
     queue: Queue<Scheduled>,
     nodes: Vec<Node>,
+    /// The cores that all validators share, if they do.
+    shared: Option<Shared>,
     network: Network,
     load: Load,
     /// Bundles that users wait for, and when they last handed them in.
     outstanding: BTreeMap<BundleId, (Time, EncryptedBundle)>,
     /// By when everyone must have revealed what, after the last fault.
     heal: Option<(Time, Height)>,
+    /// Which L1 block they must have got to by then.
+    heal_origin: u64,
+    l1: Option<L1>,
     random: Random,
     seed: u64,
     oracle: Oracle,
@@ -145,6 +165,8 @@ pub struct World {
     pipe_waits: u64,
     timeline: Timeline,
     stop: Stop,
+    /// Records one validator, if somebody asked for it.
+    tape: Option<Tape>,
 }
 
 impl World {
@@ -152,6 +174,16 @@ impl World {
     #[must_use]
     pub fn until(mut self, stop: Stop) -> Self {
         self.stop = stop;
+        self
+    }
+
+    /// The same world, which records one of its validators. Nothing else is different.
+    #[must_use]
+    pub fn recorded(mut self, tape: &Tape) -> Self {
+        if let Some(node) = self.nodes.get(usize::from(tape.validator())) {
+            tape.keep_keys(&node.identity);
+        }
+        self.tape = Some(tape.clone());
         self
     }
 
@@ -181,6 +213,9 @@ impl World {
         if self.scenario.spam_per_s > 0 {
             self.schedule(at(200), 0, Happening::Spam);
         }
+        if let Some(l1) = &self.scenario.l1 {
+            self.schedule(at(l1.block_ms), 0, Happening::L1Block);
+        }
     }
 
     /// Runs until every honest validator has revealed the wanted heights and has got over every fault, a
@@ -206,6 +241,7 @@ impl World {
             cut_short = guarded(|| {
                 self.handle(event);
                 self.settle_pipes();
+                self.settle_cores();
             })
             .err();
             if cut_short.is_some() {
@@ -233,7 +269,8 @@ impl World {
     }
 
     fn lags(&self, least: Height) -> bool {
-        self.oracle.revealed_by_all() < least
+        let lacks_l1 = self.oracle.l1_revealed_by_all() < self.heal_origin;
+        lacks_l1 || self.oracle.revealed_by_all() < least
     }
 
     fn is_done(&self) -> bool {
@@ -245,7 +282,7 @@ impl World {
         let status = |(index, node): (u16, &Node)| match &node.core {
             None => format!("validator {index}: down"),
             Some(core) => {
-                let status = core.status();
+                let status = core.core().status();
                 let (decided, revealed) = (status.decided, status.revealed);
                 let signs = status.not_signing.map_or_else(String::new, |why| format!(", {why}"));
                 format!(
@@ -263,6 +300,7 @@ impl World {
             self.oracle.settle();
             self.compare_ledgers();
         }
+        self.stop_recording();
         let mut counters = self.oracle.counters();
         counters.extend(self.faults.iter().map(|(name, count)| (*name, *count)));
         counters.insert("messages_lost", self.network.lost);
@@ -276,6 +314,7 @@ impl World {
         counters.insert("inbox_drops", self.inbox_drops);
         counters.insert("pipe_waits", self.pipe_waits);
         counters.insert("queue_drops", self.measure.dropped_messages());
+        counters.insert("l1_reorgs", self.l1.as_ref().map_or(0, L1::reorgs));
         counters.insert("regions", self.network.region_count());
         counters.insert("sessions_lost", self.sessions_lost);
         let skews = self.nodes.iter().map(|node| node.clock.skew_us());
@@ -300,11 +339,20 @@ impl World {
         }
     }
 
+    fn stop_recording(&mut self) {
+        let Some(tape) = &self.tape else { return };
+        let node = self.nodes.get_mut(usize::from(tape.validator()));
+        if let Some(core) = node.and_then(|node| node.core.take()) {
+            tape.note(core.finish());
+        }
+    }
+
     /// What every honest validator's ledger says in the end.
     fn compare_ledgers(&mut self) {
         let payers = self.oracle.all_payers();
         for (index, node) in (0_u16..).zip(&self.nodes) {
             let Some(core) = node.core.as_ref().filter(|_| node.is_honest()) else { continue };
+            let core = core.core();
             let at = core.status().decided;
             for payer in &payers {
                 self.oracle.balance(index, at, payer, core.account(payer, 0).balance);
@@ -328,9 +376,10 @@ impl World {
             Happening::Arrived(packet) => self.arrived(packet),
             Happening::Landed(flight) => self.landed(flight),
             Happening::Departed { way, number } => self.departed(node, way, number),
-            Happening::Job(output) if !is_void => self.tell(node, News::Job(output)),
+            Happening::Job(job, output) if !is_void => self.tell(node, News::Job(job, output)),
             Happening::Turned if !is_void => self.end_turn(node),
-            Happening::Job(_) | Happening::Turned => {}
+            Happening::Job(..) | Happening::Turned => {}
+            Happening::Processed(number) => self.processed(number),
             Happening::Submit(bundle) => self.tell(node, News::Submit(bundle)),
             Happening::Snapshot => state.disk.take_snapshot(),
             Happening::Crash { loss, tail } => self.crash(node, loss, tail),
@@ -338,9 +387,13 @@ impl World {
             Happening::Restart => self.restart(node),
             Happening::Load => self.users(),
             Happening::Spam => self.spammers(),
+            Happening::L1Block => self.l1_block(),
+            Happening::L1Heard { newest } => self.l1_heard(node, newest),
+            Happening::L1Feed => self.feed_l1(node),
             Happening::Healed => {
                 let by = self.now.after(Duration::from_millis(self.scenario.heal_ms));
                 self.heal = Some((by, self.oracle.decided_by_any().next()));
+                self.heal_origin = self.oracle.l1_newest();
                 if self.scenario.network.is_calm() {
                     self.oracle.healed();
                 }

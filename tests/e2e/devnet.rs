@@ -83,7 +83,10 @@ async fn the_story_is_told_and_ctrl_c_stops_every_process() {
     })
     .await;
     let children = children_of(directory.path());
-    assert_eq!(children.len(), 6, "four validators and two rollups: {children:?}");
+    assert_eq!(children.len(), 7, "four validators, two rollups and an L1: {children:?}");
+    let told = devnet.output();
+    assert_eq!(told.matches(": 32 ether, elected with power 32000000000").count(), 4, "{told}");
+    assert!(told.contains("is entry 0 of the queue, in L1 block"), "{told}");
     let network = directory.path().join("net");
     let second =
         ["devnet", "--blocks", "1", "--data-dir", &network.to_string_lossy()].map(str::to_owned);

@@ -6,29 +6,21 @@ use conclave_types::{Height, ValidatorIndex};
 
 use crate::harness::{
     load::Load,
-    network::{Network, PATIENCE, VALIDATORS},
+    network::{Network, VALIDATORS},
     oracle,
     process::{complaint, conclave},
-    wait::until,
 };
-
-/// Waits until the load was acknowledged `more` further bundles.
-async fn wait_load(load: &Load, more: usize) {
-    let target = load.count() + more;
-    let what = format!("{more} more bundles to be acknowledged");
-    until(&what, PATIENCE, async || (load.count() >= target).then_some(())).await;
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_four_killed_under_load_halts_nothing_and_catches_up() {
     let mut network = Network::start().await;
     let load = Load::start(&network.client);
-    wait_load(&load, 30).await;
+    load.wait(30).await;
     for _ in 0..2 {
         network.kill(3);
         let height = network.height(0).await;
         network.wait_height(0, height + 8).await;
-        wait_load(&load, 30).await;
+        load.wait(30).await;
         network.launch(3);
         let height = network.height(0).await;
         network.wait_height(3, height).await;
@@ -44,7 +36,7 @@ async fn one_of_four_killed_under_load_halts_nothing_and_catches_up() {
 async fn all_killed_at_once_go_on_from_where_they_were() {
     let mut network = Network::start().await;
     let load = Load::start(&network.client);
-    wait_load(&load, 60).await;
+    load.wait(60).await;
     let before = network.height(0).await;
     let mut ids = BTreeMap::new();
     for height in 1..=before {
@@ -56,7 +48,7 @@ async fn all_killed_at_once_go_on_from_where_they_were() {
         network.wait_height(index, before + 10).await;
         network.wait_status(index, "it signs again", |status| status.signing).await;
     }
-    wait_load(&load, 30).await;
+    load.wait(30).await;
     // What was only in pools is gone with them; the users' wallets hand it in again.
     let settled = load.settle().await;
     for (height, id) in ids {
@@ -94,7 +86,7 @@ fn verify_archives(network: &mut Network) {
 async fn a_validator_with_an_emptied_disk_follows_and_does_not_sign() {
     let mut network = Network::start().await;
     let load = Load::start(&network.client);
-    wait_load(&load, 30).await;
+    load.wait(30).await;
     network.kill(2);
     std::fs::remove_dir_all(network.data_dir(2)).expect("a disk can be emptied");
     std::fs::create_dir(network.data_dir(2)).expect("a new disk");
@@ -105,7 +97,7 @@ async fn a_validator_with_an_emptied_disk_follows_and_does_not_sign() {
     assert!(!status.signing, "a validator that may have signed anything signs nothing");
     assert!(!status.not_signing_reason.is_empty(), "it says why");
     let from = network.height(0).await + 1;
-    wait_load(&load, 30).await;
+    load.wait(30).await;
     network.wait_height(0, from + 10).await;
     load.stop().await;
     oracle::check(&network).await;
@@ -124,7 +116,7 @@ async fn a_validator_with_an_emptied_disk_follows_and_does_not_sign() {
 async fn a_validator_with_lost_state_signs_again_only_where_it_cannot_have_signed() {
     let mut network = Network::start().await;
     let load = Load::start(&network.client);
-    wait_load(&load, 30).await;
+    load.wait(30).await;
     network.kill(2);
     // It may have signed up to two heights above what was decided when it died.
     let died = network.height(0).await;

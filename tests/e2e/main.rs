@@ -8,7 +8,10 @@
 //! | [`adapter`]  | a rollup node dies and ends with the state of one that never did |
 //! | [`bundles`]  | stolen, re-priced, replayed and malformed bundles get their exact refusal |
 //! | [`ports`]    | garbage on every port is answered or ignored, and the network goes on |
+//! | [`keys`]     | the validators make the key and hand it on, through crashes; secrets are encrypted and erased |
 //! | [`operator`] | what an operator can get wrong is refused by name, with the remedy |
+//! | [`replay`]   | what a recorded validator did, the simulator does again, step for step |
+//! | [`stake`]    | what operators, delegators, users and witnesses do on Ethereum does what it says, at a known cost |
 //! | [`verify`]   | a tampered archive is found out by its height, one that cannot be read is not called invalid |
 //! | [`wallet`]   | what validators lose before it is ordered is handed in again by the SDK |
 //!
@@ -21,7 +24,10 @@ mod bundles;
 mod devnet;
 mod faults;
 mod harness;
+mod keys;
 mod operator;
 mod ports;
+mod replay;
+mod stake;
 mod verify;
 mod wallet;

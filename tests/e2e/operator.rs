@@ -34,8 +34,8 @@ fn a_bad_configuration_is_refused_as_a_whole_and_by_name() {
         ("nothing", String::new(), vec!["data_dir"]),
         (
             "two problems at once",
-            good.replace("streams_max = 1024", "streams_max = 0").replace("share.key", "lost.key"),
-            vec!["grpc.streams_max", "keys.share", "restore it from your backup"],
+            good.replace("streams_max = 1024", "streams_max = 0").replace("storage.key", "lost.key"),
+            vec!["grpc.streams_max", "keys.storage", "restore it from your backup"],
         ),
     ];
     for (what, text, words) in cases {
@@ -191,8 +191,35 @@ async fn logs_are_json_on_request() {
 
 #[test]
 fn every_subcommand_explains_itself_with_examples() {
-    for command in ["genesis", "node", "devnet", "submit", "status", "verify", "bench"] {
-        let help = conclave(&[command, "--help"]);
+    let commands = [
+        "genesis",
+        "node",
+        "devnet",
+        "submit",
+        "status",
+        "verify",
+        "bench",
+        "force",
+        "deposit",
+        "l1 deploy",
+        "l1 register-rollup",
+        "l1 show",
+        "evidence export",
+        "evidence submit",
+        "stake new-key",
+        "stake register",
+        "stake deposit",
+        "stake delegate",
+        "stake unbond",
+        "stake claim",
+        "stake rotate",
+        "stake exit",
+        "stake unjail",
+        "stake status",
+    ];
+    for command in commands {
+        let words: Vec<_> = command.split(' ').chain(["--help"]).collect();
+        let help = conclave(&words);
         assert!(help.status.success(), "{command}");
         let text = String::from_utf8_lossy(&help.stdout).into_owned();
         assert!(text.contains("Examples:"), "{command} --help has no examples");
@@ -202,7 +229,7 @@ fn every_subcommand_explains_itself_with_examples() {
         String::from_utf8_lossy(&help).into_owned()
     };
     assert!(told("verify").contains("Exits with 0 if everything is as it must be"));
-    assert!(told("genesis").contains("whoever runs it could keep the secret"));
+    assert!(told("genesis").contains("nobody ever holds it"));
     let wrong = conclave(&["devnett"]);
     assert_eq!(wrong.status.code(), Some(2));
     assert!(complaint(&wrong).contains("devnet"), "{}", complaint(&wrong));
@@ -243,7 +270,7 @@ async fn a_full_node_follows_without_keys_and_takes_no_bundles() {
     let config = fs::read_to_string(validator.join("config.toml")).expect("a configuration");
     let config: String = config
         .lines()
-        .filter(|line| !line.starts_with("consensus =") && !line.starts_with("share ="))
+        .filter(|line| !line.starts_with("consensus =") && !line.starts_with("storage ="))
         .map(|line| format!("{line}\n"))
         .collect();
     fs::write(validator.join("config.toml"), config).expect("writes");

@@ -12,10 +12,12 @@ mod frames;
 mod json_rpc;
 mod messages;
 mod mutate;
+mod recording;
 mod regressions;
 mod requests;
 mod samples;
 mod sealed;
+mod sharing;
 mod text;
 
 use mutate::Mutator;

@@ -70,6 +70,7 @@ fn messages() -> Vec<Message> {
     let mut messages: Vec<_> = consensus_messages().into_iter().map(Message::Consensus).collect();
     messages.extend([
         Message::Block(Arc::new(samples::block())),
+        Message::Sharing(Arc::new(samples::sharing_message())),
         Message::Bundles(vec![Arc::new(samples::bundle(272)), Arc::new(samples::bundle(16))]),
         Message::Shares(Arc::new(shares)),
         Message::Status { decided: height, revealed: height },

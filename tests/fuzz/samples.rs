@@ -2,10 +2,12 @@
 
 use conclave_types::{
     Batch, BatchItem, Block, BlockBody, BlockHeader, BlockId, BundleHeader, BundleId, BundleNonce,
-    Certificate, ConsensusKey, Digest, EncryptedBundle, EncryptionKey, Epoch, Era, G1Bytes,
-    G2Bytes, Genesis, GenesisAccount, Gwei, Height, KeyId, L1Origin, Leg, LegRef, Member,
-    NetworkId, Outcome, Params, PayerAddress, PayerSignature, RevealedBlock, RevealedBundle,
-    RollupId, RollupRegistration, Round, SignatureBytes, Time, UndecryptableReason, ValidatorIndex,
+    Certificate, ConsensusKey, Deposit, Digest, EncryptedBundle, EncryptionKey, Epoch, Era,
+    ForcedRef, ForcedTransaction, G1Bytes, G2Bytes, Genesis, GenesisAccount, Gwei, Height,
+    ItemSource, KeyId, L1Content, L1Entry, L1Origin, Leg, LegRef, Member, NetworkId, Outcome,
+    Params, PayerAddress, PayerSignature, RevealedBlock, RevealedBundle, RevealedForced, RollupId,
+    RollupRegistration, Round, SharingMessage, SignatureBytes, Time, UndecryptableReason,
+    ValidatorIndex,
 };
 
 /// A bundle with a body of `bytes` bytes.
@@ -41,10 +43,23 @@ pub(crate) fn certificate(signatures: u16) -> Certificate {
     }
 }
 
+/// A message of a sharing: an acknowledgement.
+pub(crate) fn sharing_message() -> SharingMessage {
+    SharingMessage {
+        epoch: Epoch::new(1),
+        round: Round::new(0),
+        from: ValidatorIndex::new(2),
+        content: conclave_encryption::Message::Acknowledge(Digest::new([13; 32])).encode(),
+        signature: SignatureBytes::new([14; 64]),
+    }
+}
+
 /// A block of two bundles.
 pub(crate) fn block() -> Block {
     let body = BlockBody {
         parent_certificate: Some(certificate(3)),
+        l1_entries: l1_entries(),
+        sharing: vec![sharing_message()],
         bundles: vec![BundleId::new([14; 32]), BundleId::new([15; 32])],
     };
     let header = BlockHeader {
@@ -56,6 +71,9 @@ pub(crate) fn block() -> Block {
         time: Time::from_micros(1_700_000_000_000_000),
         epoch: Epoch::new(1),
         l1_origin: L1Origin { number: 17, hash: Digest::new([16; 32]) },
+        l1_entries_root: body.l1_entries_root(),
+        key_id: KeyId::new([17; 32]),
+        sharing_root: body.sharing_root(),
         bundle_root: body.bundle_root(),
         bundle_count: 2,
         revealed_height: Height::new(40),
@@ -82,14 +100,36 @@ pub(crate) fn revealed() -> RevealedBlock {
         time: Time::from_micros(1_700_000_000_000_000),
         epoch: Epoch::new(1),
         l1_origin: L1Origin { number: 17, hash: Digest::new([16; 32]) },
+        forced_cursor: 3,
         beacon: Digest::new([22; 32]),
+        forced: vec![RevealedForced {
+            index: 2,
+            entry_hash: Digest::new([23; 32]),
+            forced: forced(),
+            carried: true,
+        }],
         bundles: bundles.collect(),
     }
 }
 
-/// A batch of one transaction.
+/// A forced transaction.
+fn forced() -> ForcedTransaction {
+    let transaction = vec![2, 0xf8, 0x71];
+    ForcedTransaction { rollup: RollupId::new(901), gas_limit: 50_000, transaction }
+}
+
+/// What one L1 block adds to the queue.
+fn l1_entries() -> Vec<L1Entry> {
+    let deposit = Deposit { payer: PayerAddress::new([3; 20]), amount: Gwei::new(7) };
+    let contents = [L1Content::Forced(forced()), L1Content::Deposit(deposit)];
+    let entry = |(index, content)| L1Entry { index, l1_block: 17, content };
+    (2..).zip(contents).map(entry).collect()
+}
+
+/// A batch of a forced transaction and a leg.
 pub(crate) fn batch() -> Batch {
     let leg = LegRef { bundle: BundleId::new([14; 32]), leg: 0, legs: 2 };
+    let entry = ForcedRef { index: 2, gas_limit: 50_000 };
     Batch {
         rollup: RollupId::new(901),
         sequence: 3,
@@ -99,7 +139,10 @@ pub(crate) fn batch() -> Batch {
         time: Time::from_micros(1_700_000_000_000_000),
         l1_origin: L1Origin { number: 17, hash: Digest::new([16; 32]) },
         randomness: Digest::new([22; 32]),
-        items: vec![BatchItem { transaction: vec![2, 0xf8, 0x70], leg }],
+        items: vec![
+            BatchItem { transaction: vec![2, 0xf8, 0x71], source: ItemSource::Forced(entry) },
+            BatchItem { transaction: vec![2, 0xf8, 0x70], source: ItemSource::Leg(leg) },
+        ],
     }
 }
 
@@ -119,7 +162,7 @@ pub(crate) fn genesis() -> Genesis {
         l1_origin: L1Origin { number: 0, hash: Digest::ZERO },
         params: Params::default(),
         members: (1..=4).map(member).collect(),
-        encryption_key: EncryptionKey {
+        encryption_key: Some(EncryptionKey {
             suite: 1,
             era: Era::new(0),
             secrecy: 2,
@@ -127,7 +170,7 @@ pub(crate) fn genesis() -> Genesis {
             public_key: G1Bytes::new([0xc0; 48]),
             public_key_g2: G2Bytes::new([0xc0; 96]),
             verification_keys: vec![G2Bytes::new([0xc0; 96]); 4],
-        },
+        }),
         rollups: vec![RollupRegistration {
             id: RollupId::new(901),
             name: "one".into(),

@@ -32,6 +32,8 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
     // Generated gRPC stubs: the edge's counterpart of types, for the client and the shells.
     ("conclave-grpc", 2, &["conclave-types"]),
     ("conclave-client", 2, &["conclave-types", "conclave-encryption", "conclave-grpc"]),
+    // Short-lived secrets on disk, for the shells.
+    ("conclave-secrets", 2, &["conclave-types"]),
     // Bindings of the L1 contracts, through an L1 client.
     ("conclave-contracts", 2, &[]),
     (
@@ -50,7 +52,9 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
             "conclave-derivation",
             "conclave-sequencer",
             "conclave-grpc",
+            "conclave-secrets",
             "conclave-client",
+            "conclave-contracts",
         ],
     ),
     (
@@ -63,6 +67,7 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
             "conclave-consensus",
             "conclave-derivation",
             "conclave-sequencer",
+            "conclave-secrets",
         ],
     ),
     (
@@ -77,6 +82,7 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
             "conclave-sequencer",
             "conclave-grpc",
             "conclave-client",
+            "conclave-contracts",
             "conclave-evm",
             "conclave-node",
             "conclave-simulator",
@@ -126,7 +132,7 @@ const LET_THROUGH: [(&str, &str); 1] = [("arc-malachitebft-core-consensus", "tok
 /// Binaries that may exist, by package. What misbehaves on purpose lives in the last two packages.
 const BINARIES: [(&str, &[&str]); 4] = [
     ("conclave-node", &["conclave"]),
-    ("conclave-evm", &["conclave-evm"]),
+    ("conclave-evm", &["conclave-evm", "conclave-l1"]),
     ("conclave-simulator", &["conclave-sim", "conclave-byzantine"]),
     ("conclave-tests", &["conclave-byzantine", "conclave-mutants"]),
 ];

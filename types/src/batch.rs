@@ -20,13 +20,42 @@ pub struct LegRef {
     pub legs: u16,
 }
 
+/// Which entry of the forced queue on L1 an item is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ForcedRef {
+    /// Its place in the queue.
+    pub index: u64,
+    /// Gas of the rollup that was paid for on L1.
+    pub gas_limit: u64,
+}
+
+/// Where an item came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum ItemSource {
+    /// From a bundle.
+    Leg(LegRef),
+    /// From the forced queue. These items come before all others of their height.
+    Forced(ForcedRef),
+}
+
+impl ItemSource {
+    /// The leg, if it is one.
+    #[must_use]
+    pub const fn leg(&self) -> Option<&LegRef> {
+        match self {
+            Self::Leg(leg) => Some(leg),
+            Self::Forced(_) => None,
+        }
+    }
+}
+
 /// One transaction of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct BatchItem {
     /// The rollup's own transaction bytes.
     pub transaction: Vec<u8>,
     /// Where it came from.
-    pub leg: LegRef,
+    pub source: ItemSource,
 }
 
 /// One rollup's items of one height, in order. Only heights with items have a batch.

@@ -8,8 +8,10 @@ use crate::{
     certificate::Certificate,
     digest::Hasher,
     height::{Epoch, Height},
-    ids::{BlockId, BundleId, Digest, NetworkId, ValidatorIndex},
+    ids::{BlockId, BundleId, Digest, KeyId, NetworkId, ValidatorIndex},
+    l1::{L1Entry, l1_entries_root},
     merkle,
+    sharing::SharingMessage,
     time::Time,
 };
 
@@ -53,6 +55,13 @@ pub struct BlockHeader {
     pub epoch: Epoch,
     /// The parent's, or a later finalized L1 block.
     pub l1_origin: L1Origin,
+    /// Root over what L1 asks for between the parent's origin and this one; zero if that is nothing.
+    pub l1_entries_root: Digest,
+    /// The threshold key that opens this block; zero in an epoch that has none, whose blocks carry no
+    /// bundles. So a quorum's signatures on a block vouch for the key too.
+    pub key_id: KeyId,
+    /// Root over the messages that make or hand on the key, in block order.
+    pub sharing_root: Digest,
     /// Root over the bundle ids, in block order.
     pub bundle_root: Digest,
     /// Number of bundles.
@@ -61,7 +70,7 @@ pub struct BlockHeader {
     pub revealed_height: Height,
     /// The reveal digest at R.
     pub reveal_digest: Digest,
-    /// The ledger digest after the parent's charges.
+    /// The ledger digest after the parent's charges and the deposits up to its origin.
     pub ledger_digest: Digest,
 }
 
@@ -79,6 +88,9 @@ impl BlockHeader {
             .u64(self.epoch.as_u64())
             .u64(self.l1_origin.number)
             .fixed(self.l1_origin.hash.as_bytes())
+            .fixed(self.l1_entries_root.as_bytes())
+            .fixed(self.key_id.as_bytes())
+            .fixed(self.sharing_root.as_bytes())
             .fixed(self.bundle_root.as_bytes())
             .u32(self.bundle_count)
             .u64(self.revealed_height.as_u64())
@@ -94,6 +106,10 @@ impl BlockHeader {
 pub struct BlockBody {
     /// The certificate that decided the parent; none for the first block.
     pub parent_certificate: Option<Certificate>,
+    /// All entries of the L1 blocks after the parent's origin up to this block's, in the order of the queue.
+    pub l1_entries: Vec<L1Entry>,
+    /// What validators contribute to making or handing on the threshold key.
+    pub sharing: Vec<SharingMessage>,
     /// The bundles, in block order (which is not the order of execution).
     pub bundles: Vec<BundleId>,
 }
@@ -104,6 +120,20 @@ impl BlockBody {
     pub fn bundle_root(&self) -> Digest {
         let leaves: Vec<_> = self.bundles.iter().map(|id| merkle::leaf(id.as_bytes())).collect();
         merkle::root(&leaves)
+    }
+
+    /// The root over the messages that make or hand on the key; zero if there is none.
+    #[must_use]
+    pub fn sharing_root(&self) -> Digest {
+        let leaves: Vec<_> =
+            self.sharing.iter().map(|m| merkle::leaf(m.leaf().as_bytes())).collect();
+        merkle::root(&leaves)
+    }
+
+    /// The root over the L1 entries; zero if there are none.
+    #[must_use]
+    pub fn l1_entries_root(&self) -> Digest {
+        l1_entries_root(&self.l1_entries)
     }
 
     /// Digest of the parent certificate; zero if there is none.

@@ -39,7 +39,8 @@ pub struct BlockCommitment {
     pub rollup_count: u32,
     /// The L1 block up to which this block has seen L1.
     pub l1_origin: L1Origin,
-    /// Entries of the forced queue up to that origin, all of them carried.
+    /// Entries of the forced queue, transactions and deposits, up to that origin: all of them carried. A
+    /// function of the origin, which L1 compares with its own count ([`crate::RevealedBlock::forced_cursor`]).
     pub forced_cursor: u64,
     /// Root over the balances that can be withdrawn on L1.
     pub withdrawals_root: Digest,

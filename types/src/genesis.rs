@@ -92,6 +92,14 @@ pub enum GenesisError {
         /// What the genesis says.
         found: u32,
     },
+    /// The key of the first epoch is sealed by another suite than the parameters name.
+    #[error("the encryption key is of suite {found}, the parameters say {expected}")]
+    Suite {
+        /// As the parameters say.
+        expected: u8,
+        /// The key's.
+        found: u8,
+    },
     /// The key has another number of verification keys than there are members.
     #[error(
         "the encryption key has {found} verification keys, expected one for each of {expected} members"
@@ -122,8 +130,9 @@ pub struct Genesis {
     pub params: Params,
     /// The first committee.
     pub members: Vec<Member>,
-    /// The first threshold key.
-    pub encryption_key: EncryptionKey,
+    /// The threshold key of epoch 0, if the network begins with one that an earlier key generation made.
+    /// Usually there is none: epoch 0 makes the key, and bundles begin with epoch 1.
+    pub encryption_key: Option<EncryptionKey>,
     /// Registered rollups.
     pub rollups: Vec<RollupRegistration>,
     /// Fee balances.
@@ -157,9 +166,15 @@ impl Genesis {
     /// Says what contradicts what.
     pub fn validate(&self) -> Result<Committee, GenesisError> {
         let committee = Committee::new(self.members.clone())?;
-        let found = self.encryption_key.verification_keys.len();
-        if found != committee.count() {
-            return Err(GenesisError::VerificationKeys { expected: committee.count(), found });
+        if let Some(key) = &self.encryption_key {
+            let (expected, found) = (committee.count(), key.verification_keys.len());
+            if found != expected {
+                return Err(GenesisError::VerificationKeys { expected, found });
+            }
+            let (expected, found) = (self.params.sharing.suite, key.suite);
+            if found != expected {
+                return Err(GenesisError::Suite { expected, found });
+            }
         }
         let limits = &self.params.limits;
         for (what, found, max) in [

@@ -22,19 +22,22 @@ mod certificate;
 mod commitment;
 mod committee;
 pub mod digest;
+mod epochs;
 mod genesis;
 mod height;
 mod ids;
+mod l1;
 pub mod merkle;
 pub mod mmr;
 mod params;
 pub mod proto;
 mod reveal;
+mod sharing;
 mod time;
 mod verifier;
 pub mod wire;
 
-pub use batch::{Batch, BatchItem, LegRef};
+pub use batch::{Batch, BatchItem, ForcedRef, ItemSource, LegRef};
 pub use block::{Block, BlockBody, BlockHeader, L1Origin};
 pub use bundle::{
     BUNDLE_TYPE, BundleHeader, BundleNonce, DOMAIN_TYPE, EncryptedBundle, Leg, PayerSignature,
@@ -46,13 +49,20 @@ pub use commitment::{
     settlement_committee,
 };
 pub use committee::{Committee, CommitteeError, ConsensusKey, Member};
+pub use epochs::Epochs;
 pub use genesis::{EncryptionKey, Genesis, GenesisAccount, GenesisError, RollupRegistration};
 pub use height::{Epoch, Era, Height, HeightDelta, Round};
 pub use ids::{
     BlockId, BundleId, Digest, G1Bytes, G2Bytes, IdError, KeyId, NetworkId, PayerAddress, RollupId,
     ValidatorIndex,
 };
-pub use params::{FeeParams, Gwei, LimitParams, Params, TimingParams};
-pub use reveal::{Outcome, RevealedBlock, RevealedBundle, UndecryptableReason};
+pub use l1::{
+    Deposit, ForcedTransaction, L1_BLOCK_ENTRIES_MAX, L1_BLOCK_TRANSACTION_BYTES_MAX, L1Content,
+    L1Entry, L1EntryError, ORIGIN_ADVANCE_MAX, RESERVE_BYTES, RESERVE_ENTRIES, check_l1_entries,
+    l1_entries_root, queue_hash,
+};
+pub use params::{FeeParams, Gwei, LimitParams, Params, SharingParams, TimingParams};
+pub use reveal::{Outcome, RevealedBlock, RevealedBundle, RevealedForced, UndecryptableReason};
+pub use sharing::SharingMessage;
 pub use time::Time;
 pub use verifier::{StrictVerifier, Verifier, Whole};

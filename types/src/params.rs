@@ -137,6 +137,30 @@ impl TimingParams {
     }
 }
 
+/// How the threshold key is made and handed on.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SharingParams {
+    /// The encryption suite.
+    pub suite: u8,
+    /// c: how many validators may collude and learn nothing; 0 for half of them, rounded up.
+    pub secrecy: u16,
+    /// Heights within which validators register, and then deal. Either ends as soon as all have.
+    pub stage_heights: HeightDelta,
+    /// Heights within which a wrong dealing can be complained about before the result stands. Long enough
+    /// for several honest proposers in turn; a complaint that is later leads to a repair.
+    pub complaint_heights: HeightDelta,
+    /// Heights of an epoch in which late complaints about its sharing are still taken.
+    pub repair_heights: HeightDelta,
+    /// Heights of an epoch after which the key is handed on to the next; 0 for never.
+    pub epoch_heights: HeightDelta,
+}
+
+impl SharingParams {
+    /// Bytes of these messages in one block. The largest fits several times.
+    pub const BLOCK_BYTES_MAX: usize = 1 << 20;
+}
+
 /// All parameters of an epoch.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -147,6 +171,8 @@ pub struct Params {
     pub limits: LimitParams,
     /// Waits.
     pub timing: TimingParams,
+    /// The threshold key.
+    pub sharing: SharingParams,
 }
 
 impl Default for Params {
@@ -167,6 +193,14 @@ impl Default for Params {
                 timeout_step_ms: 500,
                 inclusion_delay_ms: 4_000,
                 clock_drift_max_ms: 500,
+            },
+            sharing: SharingParams {
+                suite: 1,
+                secrecy: 0,
+                stage_heights: HeightDelta::new(100),
+                complaint_heights: HeightDelta::new(20),
+                repair_heights: HeightDelta::new(1_000),
+                epoch_heights: HeightDelta::new(100_000),
             },
         }
     }

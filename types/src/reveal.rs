@@ -10,6 +10,7 @@ use crate::{
     digest::{Hasher, keccak},
     height::{Epoch, Height},
     ids::{BlockId, BundleId, Digest, PayerAddress},
+    l1::ForcedTransaction,
     time::Time,
 };
 
@@ -96,6 +97,19 @@ pub struct RevealedBundle {
     pub outcome: Outcome,
 }
 
+/// A forced transaction in its place.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct RevealedForced {
+    /// Its place in the queue.
+    pub index: u64,
+    /// The queue's hash of the entry.
+    pub entry_hash: Digest,
+    /// The transaction.
+    pub forced: ForcedTransaction,
+    /// Whether its rollup is known. If not, it is in no batch, and the cursor counts it all the same.
+    pub carried: bool,
+}
+
 /// A decided block, opened and ordered.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct RevealedBlock {
@@ -109,8 +123,12 @@ pub struct RevealedBlock {
     pub epoch: Epoch,
     /// The decided block's L1 origin.
     pub l1_origin: L1Origin,
+    /// Entries of the queue up to that origin, forced transactions and deposits alike: all of them carried.
+    pub forced_cursor: u64,
     /// A random value that nobody knew when the block was proposed.
     pub beacon: Digest,
+    /// The forced transactions, in the order of the queue: they come before all bundles.
+    pub forced: Vec<RevealedForced>,
     /// The bundles, in the order that the beacon drew.
     pub bundles: Vec<RevealedBundle>,
 }
@@ -126,7 +144,12 @@ impl RevealedBlock {
             .u64(self.height.as_u64())
             .fixed(self.block.as_bytes())
             .fixed(self.beacon.as_bytes())
-            .u64(self.bundles.len() as u64);
+            .u64(self.forced_cursor)
+            .u64(self.forced.len() as u64);
+        for forced in &self.forced {
+            hasher.fixed(forced.entry_hash.as_bytes()).u8(u8::from(forced.carried));
+        }
+        hasher.u64(self.bundles.len() as u64);
         for bundle in &self.bundles {
             hasher.fixed(bundle.id.as_bytes()).fixed(bundle.outcome.digest().as_bytes());
         }

@@ -2,12 +2,12 @@
 //! a missing message is an error that names the field.
 
 use crate::{
-    batch::{Batch, BatchItem, LegRef},
+    batch::{Batch, BatchItem, ForcedRef, ItemSource, LegRef},
     block::{BlockHeader, L1Origin},
     bundle::Leg,
     certificate::{Certificate, SignatureBytes},
     height::{Epoch, Height, Round},
-    ids::{BlockId, BundleId, Digest, IdError, NetworkId, RollupId, ValidatorIndex},
+    ids::{BlockId, BundleId, Digest, IdError, KeyId, NetworkId, RollupId, ValidatorIndex},
     proto::v1,
     time::Time,
 };
@@ -84,6 +84,9 @@ impl From<&BlockHeader> for v1::BlockHeader {
             revealed_height: header.revealed_height.as_u64(),
             reveal_digest: header.reveal_digest.as_bytes().to_vec(),
             ledger_digest: header.ledger_digest.as_bytes().to_vec(),
+            l1_entries_root: header.l1_entries_root.as_bytes().to_vec(),
+            key_id: header.key_id.as_bytes().to_vec(),
+            sharing_root: header.sharing_root.as_bytes().to_vec(),
         }
     }
 }
@@ -106,6 +109,9 @@ impl TryFrom<&v1::BlockHeader> for BlockHeader {
             time: Time::from_micros(header.time_micros),
             epoch: Epoch::new(header.epoch),
             l1_origin: origin.try_into()?,
+            l1_entries_root: id(&header.l1_entries_root, "l1_entries_root", Digest::from_slice)?,
+            key_id: id(&header.key_id, "key_id", KeyId::from_slice)?,
+            sharing_root: id(&header.sharing_root, "sharing_root", Digest::from_slice)?,
             bundle_root: id(&header.bundle_root, "bundle_root", Digest::from_slice)?,
             bundle_count: header.bundle_count,
             revealed_height: Height::new(header.revealed_height),
@@ -172,15 +178,43 @@ impl From<v1::Leg> for Leg {
     }
 }
 
+impl From<&ItemSource> for v1::batch_item::Source {
+    fn from(source: &ItemSource) -> Self {
+        match *source {
+            ItemSource::Leg(LegRef { bundle, leg, legs }) => Self::Leg(v1::LegRef {
+                bundle_id: bundle.as_bytes().to_vec(),
+                leg: u32::from(leg),
+                legs: u32::from(legs),
+            }),
+            ItemSource::Forced(ForcedRef { index, gas_limit }) => {
+                Self::Forced(v1::ForcedRef { index, gas_limit })
+            }
+        }
+    }
+}
+
+impl TryFrom<v1::batch_item::Source> for ItemSource {
+    type Error = WireError;
+
+    fn try_from(source: v1::batch_item::Source) -> Result<Self, WireError> {
+        Ok(match source {
+            v1::batch_item::Source::Leg(leg) => Self::Leg(LegRef {
+                bundle: id(&leg.bundle_id, "bundle_id", BundleId::from_slice)?,
+                leg: small(leg.leg, "leg")?,
+                legs: small(leg.legs, "legs")?,
+            }),
+            v1::batch_item::Source::Forced(v1::ForcedRef { index, gas_limit }) => {
+                Self::Forced(ForcedRef { index, gas_limit })
+            }
+        })
+    }
+}
+
 impl From<&Batch> for v1::Batch {
     fn from(batch: &Batch) -> Self {
         let items = batch.items.iter().map(|item| v1::BatchItem {
             transaction: item.transaction.clone(),
-            leg: Some(v1::LegRef {
-                bundle_id: item.leg.bundle.as_bytes().to_vec(),
-                leg: u32::from(item.leg.leg),
-                legs: u32::from(item.leg.legs),
-            }),
+            source: Some((&item.source).into()),
         });
         Self {
             rollup_id: batch.rollup.as_u64(),
@@ -202,15 +236,8 @@ impl TryFrom<v1::Batch> for Batch {
     fn try_from(batch: v1::Batch) -> Result<Self, WireError> {
         let origin = batch.l1_origin.as_ref().ok_or(WireError::Missing("l1_origin"))?;
         let items = batch.items.into_iter().map(|item| {
-            let leg = item.leg.ok_or(WireError::Missing("leg"))?;
-            Ok(BatchItem {
-                transaction: item.transaction,
-                leg: LegRef {
-                    bundle: id(&leg.bundle_id, "bundle_id", BundleId::from_slice)?,
-                    leg: small(leg.leg, "leg")?,
-                    legs: small(leg.legs, "legs")?,
-                },
-            })
+            let source = item.source.ok_or(WireError::Missing("source"))?;
+            Ok(BatchItem { transaction: item.transaction, source: source.try_into()? })
         });
         Ok(Self {
             rollup: RollupId::new(batch.rollup_id),

@@ -1,6 +1,7 @@
 //! The bytes that are hashed and signed, pinned in `tests/vectors/types-v1.json` for Rust and Solidity
-//! alike. The file was computed apart from this code, the typed-data digest and its signature by
-//! eth-account 0.14. Changing it is a protocol change.
+//! alike. The file was computed apart from this code: the typed-data digest and its signature by
+//! eth-account 0.14, the block's id and the sharing message by the TypeScript client. Changing it is a
+//! protocol change.
 
 #![expect(
     clippy::unwrap_used,
@@ -9,9 +10,9 @@
 )]
 
 use conclave_types::{
-    BlockHeader, BlockId, BundleHeader, BundleId, BundleNonce, Certificate, Digest,
+    BlockBody, BlockHeader, BlockId, BundleHeader, BundleId, BundleNonce, Certificate, Digest,
     EncryptedBundle, Epoch, Gwei, Height, L1Origin, NetworkId, PayerAddress, PayerSignature, Round,
-    SignatureBytes, Time, ValidatorIndex, VoteKind,
+    SharingMessage, SignatureBytes, Time, ValidatorIndex, VoteKind,
     digest::{Position, SigningDomain},
 };
 use serde_json::Value;
@@ -96,6 +97,9 @@ fn a_block_has_the_pinned_id() {
         time: Time::from_micros(number(&row["time_micros"])),
         epoch: at.epoch,
         l1_origin: L1Origin { number: number(&row["l1_number"]), hash: read(&row["l1_hash"]) },
+        l1_entries_root: read(&row["l1_entries_root"]),
+        key_id: read(&row["key_id"]),
+        sharing_root: read(&row["sharing_root"]),
         bundle_root: read(&row["bundle_root"]),
         bundle_count: u32::try_from(number(&row["bundle_count"])).unwrap(),
         revealed_height: Height::new(number(&row["revealed_height"])),
@@ -103,6 +107,23 @@ fn a_block_has_the_pinned_id() {
         ledger_digest: read(&row["ledger_digest"]),
     };
     assert_eq!(header.id(), read(&row["id"]));
+}
+
+#[test]
+fn a_sharing_message_has_the_pinned_digest_and_leaf_and_blocks_commit_to_it() {
+    let all = vectors();
+    let row = &all["sharing_message"];
+    let message = SharingMessage {
+        epoch: Epoch::new(number(&row["epoch"])),
+        round: Round::new(u32::try_from(number(&row["round"])).unwrap()),
+        from: ValidatorIndex::new(u16::try_from(number(&row["from"])).unwrap()),
+        content: bytes(&row["content"]),
+        signature: SignatureBytes::new(bytes(&row["signature"]).try_into().unwrap()),
+    };
+    assert_eq!(message.digest(&domain(&all)), read(&row["digest"]));
+    assert_eq!(message.leaf(), read(&row["leaf"]));
+    let body = BlockBody { sharing: vec![message], ..BlockBody::default() };
+    assert_eq!(body.sharing_root(), read(&row["root"]));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use conclave_encryption::{Packing, deal};
 use conclave_types::{
-    BlockId, CertificateError, ConsensusKey, Epoch, Era, Gwei, L1Origin, Member, Params,
+    BlockId, CertificateError, ConsensusKey, Epoch, Era, Gwei, KeyId, L1Origin, Member, Params,
     PayerAddress, RollupId, RollupRegistration, Round, SignatureBytes, Time, VoteKind,
     digest::Position,
 };
@@ -31,7 +31,7 @@ pub(crate) fn genesis() -> Genesis {
         l1_origin: L1Origin::default(),
         params: Params::default(),
         members: (0..4).map(member).collect(),
-        encryption_key,
+        encryption_key: Some(encryption_key),
         rollups: vec![RollupRegistration {
             id: RollupId::new(901),
             name: "one".to_owned(),
@@ -51,7 +51,7 @@ fn served(genesis: &Genesis) -> v1::GetNetworkInfoResponse {
 
 fn decided(network: &Network, signers: &[u8]) -> v1::GetBlockResponse {
     let bundles = vec![BundleId::new([1; 32]), BundleId::new([2; 32])];
-    let body = BlockBody { parent_certificate: None, bundles };
+    let body = BlockBody { bundles, ..BlockBody::default() };
     let header = BlockHeader {
         network: network.id(),
         height: Height::new(5),
@@ -61,6 +61,9 @@ fn decided(network: &Network, signers: &[u8]) -> v1::GetBlockResponse {
         time: Time::from_micros(9),
         epoch: Epoch::ZERO,
         l1_origin: L1Origin::default(),
+        l1_entries_root: Digest::ZERO,
+        key_id: KeyId::ZERO,
+        sharing_root: Digest::ZERO,
         bundle_root: body.bundle_root(),
         bundle_count: 2,
         revealed_height: Height::new(4),
@@ -184,9 +187,11 @@ fn what_is_sealed_is_signed_by_the_payer_and_padded_to_a_bucket() {
     let legs = [conclave_types::Leg { rollup: RollupId::new(901), transaction: vec![2; 300] }];
     let nonce = conclave_types::BundleNonce { lane: 1, sequence: 2 };
     let terms = crate::Terms::default();
-    let bundle = crate::seal(&network, &payer, nonce, Height::new(50), &legs, &terms).unwrap();
+    let key = network.genesis_key().unwrap().unwrap();
+    let until = crate::SealingTerms { key: key.clone(), valid_until: Height::new(50) };
+    let bundle = crate::seal(&network, &until, &payer, nonce, &legs, &terms).unwrap();
     assert_eq!(bundle.header.payer, payer.address());
-    assert_eq!(bundle.header.key_id, network.key_id());
+    assert_eq!(bundle.header.key_id, key.id());
     assert_eq!(bundle.header.body_bytes, 512 + 16);
     assert_eq!(Some(bundle.header.body_bytes), crate::body_bytes(&legs));
     let digest = alloy::primitives::B256::new(*bundle.signing_digest().as_bytes());
@@ -200,11 +205,13 @@ fn what_is_sealed_is_signed_by_the_payer_and_padded_to_a_bucket() {
 fn a_bundle_that_could_only_lose_money_is_not_sealed() {
     let network = Network::new(genesis()).unwrap();
     let payer = crate::Payer::from_hex(&"11".repeat(32)).unwrap();
+    let key = network.genesis_key().unwrap().unwrap();
     let seal = |rollup: u64, terms: &crate::Terms| {
         let legs =
             [conclave_types::Leg { rollup: RollupId::new(rollup), transaction: vec![2; 10] }];
         let nonce = conclave_types::BundleNonce::default();
-        crate::seal(&network, &payer, nonce, Height::new(50), &legs, terms)
+        let until = crate::SealingTerms { key: key.clone(), valid_until: Height::new(50) };
+        crate::seal(&network, &until, &payer, nonce, &legs, terms)
     };
     let default = crate::Terms::default();
     let error = seal(999, &default).unwrap_err();

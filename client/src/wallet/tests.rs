@@ -52,9 +52,13 @@ impl SubmitService for Validator {
         &self,
         _: Request<v1::GetEncryptionKeyRequest>,
     ) -> Result<Response<v1::GetEncryptionKeyResponse>, Status> {
+        let key = self.network.genesis().encryption_key.as_ref().unwrap();
         Ok(Response::new(v1::GetEncryptionKeyResponse {
             network_id: self.network.id().as_bytes().to_vec(),
-            key_id: self.network.key_id().as_bytes().to_vec(),
+            key_id: key.id(&self.network.id()).as_bytes().to_vec(),
+            suite: u32::from(key.suite),
+            public_key: key.public_key.as_bytes().to_vec(),
+            public_key_g2: key.public_key_g2.as_bytes().to_vec(),
             ..Default::default()
         }))
     }

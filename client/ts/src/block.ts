@@ -16,6 +16,8 @@ export interface DecidedBlock {
   readonly proposer: number;
   /** Microseconds since the Unix epoch. */
   readonly timeMicros: bigint;
+  /** The threshold key that opens it; zero in an epoch that has none yet, whose blocks have no bundles. */
+  readonly keyId: Hex;
   /** Ids of its bundles, in block order (which is not the order of execution). */
   readonly bundles: readonly Hex[];
   /** Validators whose precommits were checked. */
@@ -43,6 +45,9 @@ export function blockId(header: BlockHeader): Uint8Array {
     be(header.epoch, 8),
     be(origin.number, 8),
     sized(origin.hash, 'l1_origin.hash'),
+    sized(header.l1EntriesRoot, 'l1_entries_root'),
+    sized(header.keyId, 'key_id'),
+    sized(header.sharingRoot, 'sharing_root'),
     sized(header.bundleRoot, 'bundle_root'),
     be(header.bundleCount, 4),
     be(header.revealedHeight, 8),
@@ -83,6 +88,25 @@ export function precommitDigest(network: Network, certificate: Certificate): Uin
 }
 
 /**
+ * Checks that a quorum of the network decided the block with this header; returns its id and the signers.
+ * Throws {@link EncodingError} or {@link VerificationError}.
+ */
+export function verifyHeader(
+  network: Network,
+  header: BlockHeader,
+  certificate: Certificate,
+): { id: Uint8Array; signers: number[] } {
+  const id = blockId(header);
+  assertAll([
+    [equalBytes(header.networkId, network.idBytes), 'the block is of another network'],
+    [equalBytes(id, certificate.blockId), 'the certificate is for another header'],
+    [header.height === certificate.height, 'the certificate is for another height'],
+    [header.epoch === certificate.epoch, 'the certificate is of another epoch'],
+  ]);
+  return { id, signers: verifyCertificate(network, certificate) };
+}
+
+/**
  * Checks that a quorum of the network decided the block that a node serves.
  * Throws {@link EncodingError} or {@link VerificationError}.
  */
@@ -91,19 +115,11 @@ export function verifyDecided(network: Network, response: GetBlockResponse): Dec
   if (header === undefined || certificate === undefined) {
     throw new EncodingError('the answer lacks the header or the certificate');
   }
-  const id = blockId(header);
-  const claims: [boolean, string][] = [
-    [equalBytes(header.networkId, network.idBytes), 'the block is of another network'],
-    [equalBytes(id, certificate.blockId), 'the certificate is for another header'],
-    [header.height === certificate.height, 'the certificate is for another height'],
-    [header.epoch === certificate.epoch, 'the certificate is of another epoch'],
+  const { id, signers } = verifyHeader(network, header, certificate);
+  assertAll([
     [header.bundleCount === bundleIds.length, 'the header commits to another number of bundles'],
     [equalBytes(header.bundleRoot, bundleRoot(bundleIds)), 'the header commits to other bundles'],
-  ];
-  const broken = claims.find(([holds]) => !holds);
-  if (broken !== undefined) {
-    throw new VerificationError(broken[1]);
-  }
+  ]);
   return {
     id: toHex(id),
     height: header.height,
@@ -111,10 +127,18 @@ export function verifyDecided(network: Network, response: GetBlockResponse): Dec
     epoch: header.epoch,
     proposer: header.proposer,
     timeMicros: header.timeMicros,
+    keyId: toHex(header.keyId),
     bundles: bundleIds.map((bytes) => toHex(sized(bytes, 'bundle_ids'))),
-    signers: verifyCertificate(network, certificate),
+    signers,
     reveal: response.reveal,
   };
+}
+
+function assertAll(claims: readonly [boolean, string][]): void {
+  const broken = claims.find(([holds]) => !holds);
+  if (broken !== undefined) {
+    throw new VerificationError(broken[1]);
+  }
 }
 
 function verifyCertificate(network: Network, certificate: Certificate): number[] {

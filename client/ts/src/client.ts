@@ -5,9 +5,17 @@
 
 import { verifyDecided, type DecidedBlock } from './block.js';
 import { SealedBundle } from './bundle.js';
-import { fromHex, hexOf, toHex, u64, type Hex } from './bytes.js';
-import { DEFAULT_RETRY, Endpoints, type CallOptions, type Retry } from './endpoints.js';
-import { InputError, NetworkError, RefusedError, VerificationError } from './errors.js';
+import { equalBytes, fromHex, hexOf, toHex, u64, type Hex } from './bytes.js';
+import { verifyServedKey } from './discovery.js';
+import { DEFAULT_RETRY, Endpoints, isNotReady, type CallOptions, type Retry } from './endpoints.js';
+import {
+  InputError,
+  NetworkError,
+  RefusedError,
+  UnavailableError,
+  VerificationError,
+} from './errors.js';
+import type { GetEncryptionKeyResponse } from './gen/conclave/v1/submit_pb.js';
 import type { SealingKey } from './key.js';
 import { encodedBytes, readLegs, type Leg, type LegInput } from './legs.js';
 import { Network } from './network.js';
@@ -33,6 +41,8 @@ export interface ClientOptions {
   readonly retry?: Partial<Retry>;
   /** No answer takes longer. 10 seconds by default. */
   readonly timeoutMs?: number;
+  /** How long to wait for the key of a network whose validators are still making it. A minute by default. */
+  readonly keyTimeoutMs?: number;
 }
 
 /** What a submission ended with. */
@@ -68,11 +78,16 @@ export type ClientTerms = Omit<SealTerms, 'network' | 'validUntil' | 'key'> & {
 /** Talks to a network. */
 export class ConclaveClient {
   readonly #endpoints: Endpoints;
+  readonly #keyTimeoutMs: number;
+  /** The key that was checked last: nodes serve the same one for a long time. */
+  #key: SealingKey | undefined;
   /** The network, checked against its id. */
   readonly network: Network;
 
-  private constructor(endpoints: Endpoints, network: Network) {
+  private constructor(endpoints: Endpoints, network: Network, keyTimeoutMs: number) {
     this.#endpoints = endpoints;
+    this.#keyTimeoutMs = keyTimeoutMs;
+    this.#key = network.genesisKey;
     this.network = network;
   }
 
@@ -81,7 +96,8 @@ export class ConclaveClient {
    * `KeyError` or `UnavailableError`.
    */
   static async connect(options: ClientOptions, call: CallOptions = {}): Promise<ConclaveClient> {
-    const { network, transport = grpcWeb, timeoutMs = 10_000 } = options;
+    const { network, transport = grpcWeb } = options;
+    const { timeoutMs = 10_000, keyTimeoutMs = 60_000 } = options;
     if (options.endpoints.length === 0) {
       throw new InputError('endpoints', 'name at least one node');
     }
@@ -96,7 +112,7 @@ export class ConclaveClient {
       }
       return checked;
     }, call);
-    return new ConclaveClient(endpoints, found);
+    return new ConclaveClient(endpoints, found, keyTimeoutMs);
   }
 
   /** How many nodes there are to talk to. */
@@ -104,19 +120,56 @@ export class ConclaveClient {
     return this.#endpoints.count;
   }
 
-  /** The key to seal to, checked to be the genesis', and the height that validity counts from. */
+  /**
+   * The key to seal to, checked to be the genesis' or one that a quorum vouches for, and the height that
+   * validity counts from. Waits for a key that validators are still making.
+   *
+   * Throws `KeyError`, `VerificationError` or `EncodingError` if no node serves such a key,
+   * `UnavailableError` if none serves any.
+   */
   async encryptionKey(call: CallOptions = {}): Promise<EncryptionKey> {
-    return this.#endpoints.call(async ({ submit }, to) => {
-      const served = await submit.getEncryptionKey({}, to);
-      const { suite, era, publicKey, publicKeyG2, networkId, keyId } = served;
-      const key = { suite, era, publicKey, publicKeyG2 };
-      this.network.key.assertServed({ network: networkId, keyId, key });
-      return {
-        key: this.network.key,
-        decidedHeight: served.decidedHeight,
-        bundleLifetimeMax: this.network.genesis.bundleLifetimeMax,
-      };
-    }, call);
+    const patienceMs = this.#key === undefined ? this.#keyTimeoutMs : 0;
+    try {
+      return await this.#endpoints.call(
+        async ({ submit }, to) => {
+          const served = await submit.getEncryptionKey({}, to);
+          this.#key = this.#check(served);
+          return {
+            key: this.#key,
+            decidedHeight: served.decidedHeight,
+            bundleLifetimeMax: this.network.genesis.bundleLifetimeMax,
+          };
+        },
+        { ...call, patienceMs },
+      );
+    } catch (error) {
+      const wasNotReady =
+        error instanceof UnavailableError &&
+        error.attempts.slice(-this.endpointCount).some(isNotReady);
+      if (patienceMs > 0 && wasNotReady) {
+        throw new UnavailableError(
+          `the network has no encryption key after ${patienceMs / 1_000} s of waiting: its validators have not made one`,
+          error.attempts,
+        );
+      }
+      throw error;
+    }
+  }
+
+  /** The key that a node serves; what was checked before is not checked again. */
+  #check(served: GetEncryptionKeyResponse): SealingKey {
+    const known = this.#key;
+    const isKnown =
+      known !== undefined &&
+      equalBytes(served.networkId, known.network) &&
+      equalBytes(served.keyId, known.id);
+    return isKnown ? known : verifyServedKey(this.network, served);
+  }
+
+  /** The key that opens `block`, unless the network has had another since. */
+  async #keyOf(block: DecidedBlock, call: CallOptions): Promise<SealingKey> {
+    const known = this.#key;
+    return known?.idHex === block.keyId ? known : (await this.encryptionKey(call)).key;
   }
 
   /** A payer's balance and the next sequence of a lane; `from` names the endpoint to ask first. */
@@ -220,7 +273,7 @@ export class ConclaveClient {
    * Checks what `status` says of `bundle` against the chain: that a quorum decided its block, and, from
    * `revealed` on, that its opening, contents and place follow. No node is believed for it.
    *
-   * Throws `VerificationError` if it does not hold.
+   * Throws `VerificationError` if it does not hold, `KeyError` if the network has had another key since.
    */
   async verify(
     bundle: SealedBundle,
@@ -241,7 +294,8 @@ export class ConclaveClient {
     if (!reaches(status.level, 'revealed') || revealed === undefined) {
       return { block, opened: undefined };
     }
-    const opened = verifyOpened(this.network, block, bundle);
+    const key = await this.#keyOf(block, call);
+    const opened = verifyOpened(this.network, key, block, bundle);
     const isAsTold =
       opened.position === revealed.position &&
       opened.draw === revealed.draw &&

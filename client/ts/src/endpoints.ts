@@ -55,6 +55,13 @@ export function refusal(error: unknown): RefusedError | undefined {
   return reason && new RefusedError(reason, rawMessage, { cause: error });
 }
 
+/** Whether a node answered that it cannot do it yet. Who was not reached at all is an error with a cause. */
+export function isNotReady(error: unknown): boolean {
+  return (
+    error instanceof ConnectError && error.code === Code.Unavailable && error.cause === undefined
+  );
+}
+
 /** The nodes that a client talks to. */
 export class Endpoints {
   readonly #endpoints: readonly Endpoint[];
@@ -105,17 +112,21 @@ export class Endpoints {
 
   /**
    * Calls `what` on one endpoint after the other until one answers, or refuses for good. An endpoint whose
-   * answer `what` finds to be wrong, such as a receipt that does not verify, is not asked again.
+   * answer `what` finds to be wrong, such as a receipt that does not verify, is not asked again. While
+   * nodes answer that they are not ready, more rounds than usual are made, for `patienceMs`.
    */
   async call<T>(
     what: (endpoint: Endpoint, options: { signal?: AbortSignal; timeoutMs: number }) => Promise<T>,
-    { signal, from }: CallOptions & { from?: number } = {},
+    { signal, from, patienceMs = 0 }: CallOptions & { from?: number; patienceMs?: number } = {},
   ): Promise<T> {
     const failures: unknown[] = [];
+    const patientUntil = Date.now() + patienceMs;
+    const isPatient = () =>
+      Date.now() < patientUntil && failures.slice(-this.count).some(isNotReady);
     const liars = new Set<number>();
     const first = from ?? this.#preferred;
     const options = { timeoutMs: this.#timeoutMs, ...(signal && { signal }) };
-    for (let attempt = 0; attempt < this.attemptsMax; attempt += 1) {
+    for (let attempt = 0; attempt < this.attemptsMax || isPatient(); attempt += 1) {
       await this.pause(attempt, signal);
       signal?.throwIfAborted();
       const index = (first + attempt) % this.count;

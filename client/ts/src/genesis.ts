@@ -17,8 +17,8 @@ export interface Member {
   readonly power: bigint;
 }
 
-/** The threshold key as the genesis has it, unchecked. */
-export interface GenesisKey {
+/** A threshold key as a genesis or a node writes it, unchecked. */
+export interface EncodedKey {
   readonly suite: number;
   readonly era: number;
   readonly publicKey: Uint8Array;
@@ -42,8 +42,11 @@ export interface Genesis {
   readonly bundleFeeGwei: bigint;
   readonly byteFeeGwei: bigint;
   readonly bundleLifetimeMax: bigint;
+  /** The suite of the network's keys. */
+  readonly suite: number;
   readonly members: readonly Member[];
-  readonly encryptionKey: GenesisKey;
+  /** Usually there is none: the validators make the key once the network runs. */
+  readonly encryptionKey: EncodedKey | undefined;
   readonly rollups: readonly Rollup[];
 }
 
@@ -92,13 +95,19 @@ function read(root: Node): Genesis {
   for (const wait of WAITS) {
     timing.field(wait).integer(8);
   }
+  const sharing = params.field('sharing');
+  const suite = Number(sharing.field('suite').integer(1));
+  sharing.field('secrecy').integer(2);
+  for (const span of SPANS) {
+    sharing.field(span).integer(8);
+  }
   const members = root.field('members').list((member) => ({
     name: member.field('name').string(),
     consensusKey: member.field('consensus_key').bytes(32),
     networkKey: member.field('network_key').bytes(32),
     power: member.field('power').integer(8),
   }));
-  const encryptionKey = readKey(root.field('encryption_key'));
+  const encryptionKey = root.optional('encryption_key', readKey);
   const rollups = root.field('rollups').list((rollup) => ({
     id: rollup.field('id').integer(8),
     name: rollup.field('name').string(),
@@ -116,6 +125,7 @@ function read(root: Node): Genesis {
     bundleFeeGwei,
     byteFeeGwei,
     bundleLifetimeMax,
+    suite,
     members,
     encryptionKey,
     rollups,
@@ -132,7 +142,9 @@ const WAITS = [
   'clock_drift_max_ms',
 ];
 
-function readKey(key: Node): GenesisKey {
+const SPANS = ['stage_heights', 'complaint_heights', 'repair_heights', 'epoch_heights'];
+
+function readKey(key: Node): EncodedKey {
   const suite = Number(key.field('suite').integer(1));
   const era = Number(key.field('era').integer(4));
   key.field('secrecy').integer(2);
@@ -191,6 +203,17 @@ class Node {
     }
     const found = (value as Record<string, unknown>)[name];
     return new Node(found, `${this.path}.${name}`, this.encoder);
+  }
+
+  /** A field that may be null or left out, which are the same. */
+  optional<T>(name: string, read: (value: Node) => T): T | undefined {
+    const { value } = this;
+    const isThere =
+      typeof value === 'object' &&
+      value !== null &&
+      ((value as Record<string, unknown>)[name] ?? null) !== null;
+    this.encoder.push(Uint8Array.of(isThere ? 1 : 0));
+    return isThere ? read(this.field(name)) : undefined;
   }
 
   list<T>(read: (element: Node) => T): T[] {

@@ -29,7 +29,7 @@ export {
   type ErrorCode,
   type RefusalReason,
 } from './errors.js';
-export { type Genesis, type GenesisKey, type Member, type Rollup } from './genesis.js';
+export { type EncodedKey, type Genesis, type Member, type Rollup } from './genesis.js';
 export { type BundleHeader } from './header.js';
 export { SealingKey, SUITE } from './key.js';
 export { SIZE_BUCKETS, type Leg, type LegInput, type UndecryptableReason } from './legs.js';

@@ -1,10 +1,9 @@
 /** The key to seal to, checked before anything is sealed to it. */
 
-import { be, concat, toHex, type Hex } from './bytes.js';
+import { be, concat, toHex, utf8, type Hex } from './bytes.js';
 import { KeyError } from './errors.js';
-import type { GenesisKey } from './genesis.js';
+import type { EncodedKey } from './genesis.js';
 import { hashToScalar, tagged } from './hashing.js';
-import { utf8 } from './bytes.js';
 import {
   GENERATOR,
   GENERATOR_G2,
@@ -39,7 +38,7 @@ export class SealingKey {
   constructor(
     /** The network that the key belongs to. */
     readonly network: Uint8Array,
-    key: GenesisKey,
+    key: EncodedKey,
   ) {
     if (key.suite !== SUITE) {
       throw new KeyError(`the key is of suite ${key.suite}, this client knows suite ${SUITE}`);
@@ -73,21 +72,6 @@ export class SealingKey {
     return pairingsAgree([multiple, GENERATOR_G2], [point, this.pointG2]);
   }
 
-  /** Checks what a node serves as its key against this one. Throws {@link KeyError}. */
-  assertServed(served: { network: Uint8Array; keyId: Uint8Array; key: GenesisKey }): void {
-    const [expected, found] = [toHex(this.id), toHex(served.keyId)];
-    const derived = toHex(keyId(served.network, served.key));
-    if (toHex(served.network) !== toHex(this.network)) {
-      throw new KeyError(`the node serves a key of network ${toHex(served.network)}`);
-    }
-    if (found !== derived) {
-      throw new KeyError(`the node serves a key under the id ${found}; its id is ${derived}`);
-    }
-    if (found !== expected) {
-      throw new KeyError(`the node serves key ${found}, the network's is ${expected}`);
-    }
-  }
-
   /** The id in hexadecimal. */
   get idHex(): Hex {
     return toHex(this.id);
@@ -95,6 +79,6 @@ export class SealingKey {
 }
 
 /** A key's id in `network`. */
-export function keyId(network: Uint8Array, key: GenesisKey): Uint8Array {
+export function keyId(network: Uint8Array, key: EncodedKey): Uint8Array {
   return tagged('conclave/key/v1', network, be(key.era, 4), key.publicKey, key.publicKeyG2);
 }

@@ -12,15 +12,18 @@ export class Network {
   readonly genesis: Genesis;
   /** The network id. @internal */
   readonly idBytes: Uint8Array;
-  /** The key to seal to. */
-  readonly key: SealingKey;
+  /**
+   * The key that the genesis brings. Usually there is none: the validators make it once the network runs,
+   * and `ConclaveClient.encryptionKey` learns it.
+   */
+  readonly genesisKey: SealingKey | undefined;
   readonly #domain: Uint8Array;
 
   /**
    * Reads a genesis, from a node or a file. `expected` is the network id that you know; without it you
    * trust whoever gave you the genesis.
    *
-   * Throws {@link NetworkError}, or `KeyError` if its encryption key cannot be used.
+   * Throws {@link NetworkError}, or `KeyError` if it brings an encryption key that cannot be used.
    */
   constructor(genesisJson: string, expected?: Hex) {
     const { genesis, network } = readGenesis(genesisJson);
@@ -33,9 +36,15 @@ export class Network {
     if (genesis.members.length === 0) {
       throw new NetworkError('the genesis has no validators');
     }
+    const { suite, encryptionKey } = genesis;
+    if (encryptionKey !== undefined && encryptionKey.suite !== suite) {
+      throw new NetworkError(
+        `the genesis brings a key of suite ${encryptionKey.suite}, its parameters say ${suite}`,
+      );
+    }
     this.genesis = genesis;
     this.idBytes = network;
-    this.key = new SealingKey(network, genesis.encryptionKey);
+    this.genesisKey = encryptionKey && new SealingKey(network, encryptionKey);
     this.#domain = concat(network, be(genesis.l1ChainId, 8), genesis.l1Contract);
   }
 

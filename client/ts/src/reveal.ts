@@ -7,7 +7,7 @@ import { be, concat, equalBytes, toHex, type Hex } from './bytes.js';
 import type { DecidedBlock } from './block.js';
 import type { SealedBundle } from './bundle.js';
 import { cipher } from './capsule.js';
-import { EncodingError, VerificationError } from './errors.js';
+import { EncodingError, KeyError, VerificationError } from './errors.js';
 import type { Reveal } from './gen/conclave/v1/node_pb.js';
 import { tagged } from './hashing.js';
 import type { SealingKey } from './key.js';
@@ -30,17 +30,25 @@ export interface Opened {
 }
 
 /**
- * Checks the opening of `bundle`, the beacon, and that the order follows from it; returns the bundle's
- * place and contents. The order among bundles of one lane of *other* payers is not checked: their lanes
+ * Checks the opening of `bundle` under the block's key, the beacon, and that the order follows from it;
+ * returns the bundle's place and contents. The order among bundles of one lane of *other* payers is not checked: their lanes
  * are not known here.
  *
- * Throws {@link EncodingError} or {@link VerificationError}.
+ * Throws {@link EncodingError}, {@link KeyError} if `key` is not the block's, or {@link VerificationError}.
  */
-export function verifyOpened(network: Network, block: DecidedBlock, bundle: SealedBundle): Opened {
+export function verifyOpened(
+  network: Network,
+  key: SealingKey,
+  block: DecidedBlock,
+  bundle: SealedBundle,
+): Opened {
   const index = block.bundles.indexOf(bundle.id);
   const { reveal } = block;
   if (index < 0) {
     throw new VerificationError(`bundle ${bundle.id} is not in block ${block.id}`);
+  }
+  if (block.keyId !== key.idHex) {
+    throw new KeyError(`block ${block.id} is opened by key ${block.keyId}, not by ${key.idHex}`);
   }
   if (reveal === undefined) {
     throw new VerificationError(`block ${block.id} is not revealed yet`);
@@ -48,7 +56,6 @@ export function verifyOpened(network: Network, block: DecidedBlock, bundle: Seal
   if (reveal.openings.length !== block.bundles.length + 1) {
     throw new EncodingError('a reveal has one opening for the beacon and one for each bundle');
   }
-  const { key } = network;
   const beacon = verifyBeacon(key, block, reveal);
   const { position, draw } = verifyOrder(beacon, block, reveal, bundle.id);
   const outcome = openBundle(key, bundle, reveal.openings[index + 1] ?? new Uint8Array());

@@ -36,7 +36,7 @@ export interface SealTerms {
   readonly maxFeeGwei?: bigint | number;
   /** Paid on top, for a better chance of inclusion; it buys no position. None by default. */
   readonly priorityFeeGwei?: bigint | number;
-  /** The key to seal to. The genesis' by default. */
+  /** The key to seal to, of `ConclaveClient.encryptionKey`. By default the genesis', if it brings one. */
   readonly key?: SealingKey;
   /**
    * Seal for rollups that the genesis does not name, too. Such a bundle is charged and has no effect,
@@ -63,7 +63,10 @@ export async function sealWithSeed(
 ): Promise<SealedBundle> {
   assertSeed(seed);
   const parsed = readLegs(legs);
-  const key = terms.key ?? terms.network.key;
+  const key = terms.key ?? terms.network.genesisKey;
+  if (key === undefined) {
+    throw new InputError('key', 'the genesis brings none; give that of client.encryptionKey()');
+  }
   assertSameNetwork(terms.network, key);
   if (terms.allowUnknownRollups !== true) {
     assertKnownRollups(terms.network, parsed);

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 
 import vectors from '../../../tests/vectors/sealed-bundle-v1.json' with { type: 'json' };
 import { verifyDecided } from '../src/block.js';
+import { toHex } from '../src/bytes.js';
 import { NodeService, type GetBlockResponse } from '../src/gen/conclave/v1/node_pb.js';
 import { SequenceService } from '../src/gen/conclave/v1/sequence_pb.js';
 import { SubmitService } from '../src/gen/conclave/v1/submit_pb.js';
@@ -14,6 +15,7 @@ import {
   EncodingError,
   InputError,
   KeyError,
+  Network,
   Payer,
   privateKeySigner,
   RefusedError,
@@ -21,9 +23,19 @@ import {
   UnavailableError,
   VerificationError,
   type BundleStatus,
+  type ClientOptions,
   type Hex,
 } from '../src/index.js';
-import { blockResponse, bytes, network, receiptOf } from './messages.js';
+import {
+  blockResponse,
+  blockUnder,
+  bytes,
+  key,
+  keyless,
+  keyResponseOf,
+  network,
+  receiptOf,
+} from './messages.js';
 
 const row = vectors.bundles[0];
 if (row === undefined) {
@@ -36,8 +48,12 @@ type Submit = Parameters<Parameters<typeof createRouterTransport>[0]>[0];
 type Handlers = Parameters<Submit['service']>[1];
 
 /** A node that knows its genesis and answers as it is told to. */
-function node(submit: object = {}, chain: object = {}): Transport {
-  const info = { networkId: network.idBytes, genesisJson: vectors.network.genesis };
+function node(
+  submit: object = {},
+  chain: object = {},
+  genesisJson = vectors.network.genesis,
+): Transport {
+  const info = { networkId: new Network(genesisJson).idBytes, genesisJson };
   return createRouterTransport(({ service }) => {
     service(SequenceService, { getNetworkInfo: () => info });
     service(SubmitService, submit as Handlers);
@@ -49,12 +65,18 @@ const away = (code = Code.Unavailable) => {
   throw new ConnectError('no', code);
 };
 
-async function connect(...nodes: Transport[]): Promise<ConclaveClient> {
+async function connectTo(
+  to: Network,
+  nodes: Transport[],
+  options: Partial<ClientOptions> = {},
+): Promise<ConclaveClient> {
   const endpoints = nodes.map((_, index) => `http://node-${index}.example`);
   const transport = (url: string) => nodes[endpoints.indexOf(url)] ?? away();
   const retry = { rounds: 2, pauseFirstMs: 1, pauseMaxMs: 1 };
-  return ConclaveClient.connect({ endpoints, network: network.id, transport, retry });
+  return ConclaveClient.connect({ endpoints, network: to.id, transport, retry, ...options });
 }
+
+const connect = (...nodes: Transport[]) => connectTo(network, nodes);
 
 describe('submission', () => {
   test('a receipt that verifies is returned', async () => {
@@ -140,14 +162,13 @@ describe('submission', () => {
 });
 
 describe('the key', () => {
-  const { publicKey, publicKeyG2 } = network.genesis.encryptionKey;
   const served = {
     networkId: network.idBytes,
-    keyId: network.key.id,
+    keyId: key.id,
     suite: 1,
     era: 0,
-    publicKey,
-    publicKeyG2,
+    publicKey: key.point.toBytes(true),
+    publicKeyG2: key.pointG2.toBytes(true),
     decidedHeight: 40n,
     bundleLifetimeMax: 10_000n,
   };
@@ -168,6 +189,80 @@ describe('the key', () => {
     const own = { ...served, keyId: new Uint8Array(32).fill(1) };
     const client = await connect(node({ getEncryptionKey: () => own }));
     await expect(client.seal(legs, terms)).rejects.toBeInstanceOf(KeyError);
+  });
+
+  const [made, , , later] = vectors.key_responses.map((answer) => keyResponseOf(answer).served);
+  const making = (getEncryptionKey: () => object) =>
+    node({ getEncryptionKey }, {}, vectors.keyless_network.genesis);
+
+  test('a key that validators are still making is waited for', async () => {
+    let asked = 0;
+    const late = making(() => ((asked += 1) < 10 ? away() : (made ?? away())));
+    const client = await connectTo(keyless, [late]);
+    const sealed = await client.seal(legs, terms);
+    expect(sealed.header).toMatchObject({ keyId: toHex(made?.keyId ?? bytes('0x')) });
+    expect(sealed.header.validUntil).toBe(1_050n);
+    expect(asked).toBe(10);
+  });
+
+  test('a key that never comes is said to be missing', async () => {
+    const client = await connectTo(keyless, [making(() => away())], { keyTimeoutMs: 20 });
+    const sealing = client.seal(legs, terms);
+    await expect(sealing).rejects.toBeInstanceOf(UnavailableError);
+    await expect(sealing).rejects.toThrow(/no encryption key after 0\.02 s .* have not made one/);
+  });
+
+  test('waiting for a key ends with the signal', async () => {
+    const client = await connectTo(keyless, [making(() => away())]);
+    const reason = new Error('the page was left');
+    const controller = new AbortController();
+    const sealing = client.seal(legs, terms, { signal: controller.signal });
+    controller.abort(reason);
+    await expect(sealing).rejects.toBe(reason);
+  });
+
+  test('a node that is not there is not waited for as one that makes a key', async () => {
+    let asked = 0;
+    const there = making(() => away());
+    const gone: Transport = {
+      stream: there.stream.bind(there),
+      unary: (method, ...rest) => {
+        if (method.name !== 'GetEncryptionKey') {
+          return there.unary(method, ...rest);
+        }
+        asked += 1;
+        const cause = new Error('connect ECONNREFUSED');
+        throw new ConnectError('refused', Code.Unavailable, undefined, undefined, cause);
+      },
+    };
+    const client = await connectTo(keyless, [gone]);
+    await expect(client.seal(legs, terms)).rejects.toThrow(/no endpoint answered/);
+    expect(asked).toBe(2);
+  });
+
+  test('a node without the key that the genesis brings is passed over, not waited for', async () => {
+    let asked = 0;
+    const client = await connect(node({ getEncryptionKey: () => (asked += 1) && away() }));
+    await expect(client.seal(legs, terms)).rejects.toThrow(/no endpoint answered/);
+    expect(asked).toBe(2);
+  });
+
+  test('a key is checked once, and a further one when its id is another', async () => {
+    const bare = { header: undefined, certificate: undefined };
+    const answers = [made, { ...made, ...bare }, later, { ...made, ...bare }];
+    const client = await connectTo(keyless, [making(() => answers.shift() ?? away())]);
+    const first = await client.encryptionKey();
+    expect((await client.encryptionKey()).key).toBe(first.key);
+    expect((await client.encryptionKey()).key.era).toBe(3);
+    await expect(client.encryptionKey()).rejects.toBeInstanceOf(EncodingError);
+  });
+
+  test('a node that serves a key that nobody vouches for is passed over', async () => {
+    const liar = making(() => ({ ...made, certificate: undefined }));
+    const client = await connectTo(keyless, [liar, making(() => made ?? away())]);
+    expect((await client.encryptionKey()).key.idHex).toBe(toHex(made?.keyId ?? bytes('0x')));
+    const alone = await connectTo(keyless, [liar]);
+    await expect(alone.encryptionKey()).rejects.toThrow(/lacks the block that vouches/);
   });
 
   test('a payer asks for the sequence again after a refusal of its nonce', async () => {
@@ -305,6 +400,31 @@ describe('checking a status', () => {
     await expect(client.verify(bundle, lie)).rejects.toBeInstanceOf(VerificationError);
   });
 
+  test('a block is opened by the key that it names, which is asked for if it is not known', async () => {
+    const [made, , , later] = vectors.key_responses.map((answer) => keyResponseOf(answer).served);
+    const block = blockUnder(keyless, made?.keyId ?? new Uint8Array());
+    const told = {
+      ...status,
+      ordered: { ...ordered, blockId: toHex(block.certificate?.blockId ?? new Uint8Array()) },
+    };
+    const check = async (served: typeof made, before?: typeof made) => {
+      const answers = [before, served].filter((answer) => answer !== undefined);
+      const submit = { getEncryptionKey: () => answers.shift() ?? away() };
+      const chain = { getBlock: () => block };
+      const nodes = [node(submit, chain, vectors.keyless_network.genesis)];
+      const client = await connectTo(keyless, nodes, { keyTimeoutMs: 0 });
+      if (before !== undefined) {
+        await client.encryptionKey();
+      }
+      return client.verify(bundle, told);
+    };
+    // It is the beacon of another network's block: that it is looked at shows that the key was found.
+    await expect(check(made)).rejects.toThrow(/opening of the beacon does not verify/);
+    await expect(check(later)).rejects.toThrow(KeyError);
+    await expect(check(undefined)).rejects.toThrow(UnavailableError);
+    await expect(check(made, later)).rejects.toThrow(/opening of the beacon does not verify/);
+  });
+
   test('a status without a block, or of another bundle, is nothing to check', async () => {
     const client = await serving(blockResponse());
     const unordered = { ...status, level: 'received' as const, ordered: undefined };
@@ -345,6 +465,9 @@ describe('checking a status', () => {
     'networkId',
     'parent',
     'parentCertificate',
+    'l1EntriesRoot',
+    'keyId',
+    'sharingRoot',
     'bundleRoot',
     'revealDigest',
     'ledgerDigest',

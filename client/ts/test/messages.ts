@@ -1,15 +1,31 @@
-/** The vectors' blocks and receipts as a node would send them. */
+/** The vectors' blocks, receipts and keys as a node would send them. */
 
 import { create } from '@bufbuild/protobuf';
+import { ed25519 } from '@noble/curves/ed25519.js';
 
 import vectors from '../../../tests/vectors/sealed-bundle-v1.json' with { type: 'json' };
+import { blockId, precommitDigest } from '../src/block.js';
 import { fromHex } from '../src/bytes.js';
 import { GetBlockResponseSchema, type GetBlockResponse } from '../src/gen/conclave/v1/node_pb.js';
-import { ReceiptSchema, type Receipt } from '../src/gen/conclave/v1/submit_pb.js';
-import { CertificateSchema, type Certificate } from '../src/gen/conclave/v1/types_pb.js';
+import {
+  GetEncryptionKeyResponseSchema,
+  ReceiptSchema,
+  type GetEncryptionKeyResponse,
+  type Receipt,
+} from '../src/gen/conclave/v1/submit_pb.js';
+import {
+  BlockHeaderSchema,
+  CertificateSchema,
+  type BlockHeader,
+  type Certificate,
+} from '../src/gen/conclave/v1/types_pb.js';
+import type { SealingKey } from '../src/key.js';
 import { Network } from '../src/network.js';
 
+/** The network whose genesis brings the key, and the one whose validators make it. */
 export const network = new Network(vectors.network.genesis);
+export const keyless = new Network(vectors.keyless_network.genesis);
+export const key = genesisKey(network);
 export const bytes = (hex: string) => fromHex(hex, 'vector');
 
 export function receiptOf(row: Omit<(typeof vectors)['receipt'], 'digest'>): Receipt {
@@ -35,27 +51,73 @@ export function certificateOf(row: (typeof vectors)['block']['certificate']): Ce
   });
 }
 
+export function genesisKey({ genesisKey: key }: Network): SealingKey {
+  if (key === undefined) {
+    throw new Error('this genesis brings a key');
+  }
+  return key;
+}
+
+export function headerOf(header: (typeof vectors)['block']['header']): BlockHeader {
+  return create(BlockHeaderSchema, {
+    networkId: bytes(header.network),
+    height: BigInt(header.height),
+    parent: bytes(header.parent),
+    parentCertificate: bytes(header.parent_certificate),
+    proposer: header.proposer,
+    timeMicros: BigInt(header.time_micros),
+    epoch: BigInt(header.epoch),
+    l1Origin: { number: BigInt(header.l1_number), hash: bytes(header.l1_hash) },
+    l1EntriesRoot: bytes(header.l1_entries_root),
+    keyId: bytes(header.key_id),
+    sharingRoot: bytes(header.sharing_root),
+    bundleRoot: bytes(header.bundle_root),
+    bundleCount: header.bundle_count,
+    revealedHeight: BigInt(header.revealed_height),
+    revealDigest: bytes(header.reveal_digest),
+    ledgerDigest: bytes(header.ledger_digest),
+  });
+}
+
+/** A row of `key_responses`, accepted or refused. */
+interface KeyRow {
+  readonly network: string;
+  readonly response: Omit<
+    (typeof vectors)['key_responses'][number]['response'],
+    'header' | 'certificate'
+  > & {
+    readonly header: (typeof vectors)['block']['header'] | null;
+    readonly certificate: (typeof vectors)['block']['certificate'] | null;
+  };
+}
+
+/** Of which network a row of keys is, and what a node of it answers. */
+export function keyResponseOf({ network: of, response }: KeyRow): {
+  of: Network;
+  served: GetEncryptionKeyResponse;
+} {
+  const { header, certificate } = response;
+  const served = create(GetEncryptionKeyResponseSchema, {
+    networkId: bytes(response.network_id),
+    keyId: bytes(response.key_id),
+    suite: response.suite,
+    era: response.era,
+    publicKey: bytes(response.public_key),
+    publicKeyG2: bytes(response.public_key_g2),
+    decidedHeight: 50n,
+    bundleLifetimeMax: 10_000n,
+    ...(header && { header: headerOf(header) }),
+    ...(certificate && { certificate: certificateOf(certificate) }),
+  });
+  return { of: of === 'network' ? network : keyless, served };
+}
+
 /** A fresh answer for every test, which may change it. */
 export function blockResponse(): GetBlockResponse {
   const { block, reveal, bundles } = vectors;
-  const { header } = block;
   return create(GetBlockResponseSchema, {
     blockId: bytes(block.id),
-    header: {
-      networkId: bytes(header.network),
-      height: BigInt(header.height),
-      parent: bytes(header.parent),
-      parentCertificate: bytes(header.parent_certificate),
-      proposer: header.proposer,
-      timeMicros: BigInt(header.time_micros),
-      epoch: BigInt(header.epoch),
-      l1Origin: { number: BigInt(header.l1_number), hash: bytes(header.l1_hash) },
-      bundleRoot: bytes(header.bundle_root),
-      bundleCount: header.bundle_count,
-      revealedHeight: BigInt(header.revealed_height),
-      revealDigest: bytes(header.reveal_digest),
-      ledgerDigest: bytes(header.ledger_digest),
-    },
+    header: headerOf(block.header),
     certificate: certificateOf(block.certificate),
     bundleIds: block.bundle_ids.map(bytes),
     reveal: {
@@ -68,4 +130,21 @@ export function blockResponse(): GetBlockResponse {
       })),
     },
   });
+}
+
+/** The vectors' block as if the validators of `of` had decided it under the key `keyId`. */
+export function blockUnder(of: Network, keyId: Uint8Array): GetBlockResponse {
+  const response = blockResponse();
+  const { header, certificate } = response;
+  if (header === undefined || certificate === undefined) {
+    throw new Error('the vectors hold a block');
+  }
+  Object.assign(header, { networkId: of.idBytes, keyId });
+  certificate.blockId = blockId(header);
+  const digest = precommitDigest(of, certificate);
+  for (const signature of certificate.signatures) {
+    const secret = vectors.network.consensus_secrets[signature.validator] ?? '0x';
+    signature.signature = ed25519.sign(digest, bytes(secret));
+  }
+  return response;
 }

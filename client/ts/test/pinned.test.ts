@@ -1,14 +1,21 @@
-/** The vectors that other implementations wrote: this package did not compute them. */
+/**
+ * The vectors that are not this package's own. Of `types-v1` the block's id and the message that makes the
+ * key were computed here, all else apart from it.
+ */
 
 import { describe, expect, test } from 'vitest';
 
 import encryption from '../../../tests/vectors/encryption-v1.json' with { type: 'json' };
 import types from '../../../tests/vectors/types-v1.json' with { type: 'json' };
+import { create } from '@bufbuild/protobuf';
+
+import { blockId } from '../src/block.js';
 import { SealedBundle } from '../src/bundle.js';
 import { be, concat, fromHex, Reader, toHex, type Hex } from '../src/bytes.js';
 import { sealPadded, verifyCapsule } from '../src/capsule.js';
+import { BlockHeaderSchema } from '../src/gen/conclave/v1/types_pb.js';
 import { decodeHeader, encodeHeader, label } from '../src/header.js';
-import { tagged } from '../src/hashing.js';
+import { keccak, tagged } from '../src/hashing.js';
 import { SealingKey } from '../src/key.js';
 import { decodeLegs, encodeLegs, pad } from '../src/legs.js';
 import { openBundle } from '../src/reveal.js';
@@ -67,7 +74,12 @@ describe('encryption-v1', () => {
 });
 
 describe('types-v1', () => {
-  const { bundle, domain, receipt } = types;
+  const { bundle, domain, receipt, position } = types;
+  const signingDomain = concat(
+    fromHex(domain.network, 'network'),
+    be(domain.l1_chain_id, 8),
+    fromHex(domain.l1_contract, 'contract'),
+  );
   const body = fromHex(bundle.body, 'body');
   const parts = { capsule: fromHex(bundle.capsule, 'capsule'), body };
   const header = {
@@ -102,12 +114,50 @@ describe('types-v1', () => {
   test('a receipt signs the pinned digest', () => {
     const digest = tagged(
       'conclave/receipt/v1',
-      concat(fromHex(domain.network, 'n'), be(domain.l1_chain_id, 8)),
-      fromHex(domain.l1_contract, 'c'),
+      signingDomain,
       fromHex(receipt.bundle, 'b'),
       be(receipt.received_micros, 8),
       be(receipt.deadline, 8),
     );
     expect(toHex(digest)).toBe(receipt.digest);
+  });
+
+  test('a block has the pinned id', () => {
+    const row = types.header;
+    const header = create(BlockHeaderSchema, {
+      networkId: fromHex(domain.network, 'network'),
+      height: BigInt(position.height),
+      parent: fromHex(row.parent, 'parent'),
+      parentCertificate: fromHex(row.parent_certificate, 'parent_certificate'),
+      proposer: row.proposer,
+      timeMicros: BigInt(row.time_micros),
+      epoch: BigInt(position.epoch),
+      l1Origin: { number: BigInt(row.l1_number), hash: fromHex(row.l1_hash, 'l1_hash') },
+      l1EntriesRoot: fromHex(row.l1_entries_root, 'l1_entries_root'),
+      keyId: fromHex(row.key_id, 'key_id'),
+      sharingRoot: fromHex(row.sharing_root, 'sharing_root'),
+      bundleRoot: fromHex(row.bundle_root, 'bundle_root'),
+      bundleCount: row.bundle_count,
+      revealedHeight: BigInt(row.revealed_height),
+      revealDigest: fromHex(row.reveal_digest, 'reveal_digest'),
+      ledgerDigest: fromHex(row.ledger_digest, 'ledger_digest'),
+    });
+    expect(toHex(blockId(header))).toBe(row.id);
+  });
+
+  test('a message that makes the key has the pinned digest, leaf and root', () => {
+    const row = types.sharing_message;
+    const content = fromHex(row.content, 'content');
+    const place = concat(be(row.epoch, 8), be(row.round, 4), be(row.from, 2));
+    const digest = tagged('conclave/sharing-message/v1', signingDomain, place, keccak(content));
+    const leaf = tagged(
+      'conclave/sharing-leaf/v1',
+      place,
+      be(content.length, 8),
+      content,
+      fromHex(row.signature, 'signature'),
+    );
+    expect([digest, leaf].map(toHex)).toEqual([row.digest, row.leaf]);
+    expect(toHex(keccak(Uint8Array.of(0), leaf))).toBe(row.root);
   });
 });

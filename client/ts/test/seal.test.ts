@@ -21,7 +21,7 @@ import {
   type SealTerms,
 } from '../src/index.js';
 import { sealWithSeed } from '../src/seal.js';
-import { network } from './messages.js';
+import { genesisKey, key, keyless, network } from './messages.js';
 
 const KEY: Hex = `0x${'01'.repeat(32)}`;
 const account = privateKeyToAccount(KEY);
@@ -60,7 +60,7 @@ describe('signers', () => {
   test.each(signers)('%s signs what a key in memory signs', async (_, make) => {
     const bundle = await sealWithSeed(legs, { ...terms, signer: await make() }, seed);
     expect(bundle.bytes).toEqual((await expected).bytes);
-    bundle.verify(network.key);
+    bundle.verify(key);
   });
 
   const answers: [string, (signature: Hex) => Hex][] = [
@@ -114,7 +114,7 @@ test('two seals of the same legs share nothing but the header', async () => {
   expect(one.body).not.toEqual(other.body);
   expect(one.capsule).not.toEqual(other.capsule);
   expect(one.id).not.toBe(other.id);
-  one.verify(network.key);
+  one.verify(key);
 });
 
 test('legs of any size in one bucket look alike', async () => {
@@ -168,7 +168,7 @@ test.each(refused)('%s is refused, with the argument at fault', async (_, given,
 test('a rollup that is not registered may be insisted on', async () => {
   const unknown = [{ rollup: 4711, transaction: '0x' as Hex }];
   const bundle = await seal(unknown, { ...terms, allowUnknownRollups: true });
-  bundle.verify(network.key);
+  bundle.verify(key);
 });
 
 test('the largest bucket can be filled to the last byte', async () => {
@@ -178,8 +178,13 @@ test('the largest bucket can be filled to the last byte', async () => {
 
 test('a key of another network is refused', async () => {
   const genesis = vectors.network.genesis.replace('"time":1700000000000000', '"time":1');
-  const { key } = new Network(genesis);
-  await expect(seal(legs, { ...terms, key })).rejects.toBeInstanceOf(KeyError);
+  const other = genesisKey(new Network(genesis));
+  await expect(seal(legs, { ...terms, key: other })).rejects.toBeInstanceOf(KeyError);
+});
+
+test('without a key in the genesis, the key to seal to must be given', async () => {
+  const sealing = seal(legs, { ...terms, network: keyless });
+  await expect(sealing).rejects.toMatchObject({ code: 'input', field: 'key' });
 });
 
 const damaged: [string, (genesis: string) => string, RegExp][] = [
@@ -197,7 +202,17 @@ const damaged: [string, (genesis: string) => string, RegExp][] = [
   [
     'a number does not fit',
     (json) => json.replace('"secrecy":2', '"secrecy":65536'),
-    /secrecy: expected an integer of 16 bits, found 65536/,
+    /sharing\.secrecy: expected an integer of 16 bits, found 65536/,
+  ],
+  [
+    'the key is no key',
+    (json) => json.replace(/"encryption_key":\{.*?\}/, '"encryption_key":false'),
+    /encryption_key\.suite is missing/,
+  ],
+  [
+    'its key is of another suite than its parameters say',
+    (json) => json.replace('"sharing":{"suite":1', '"sharing":{"suite":2'),
+    /brings a key of suite 1, its parameters say 2/,
   ],
   ['a fraction', (json) => json.replace('"era":0', '"era":0.5'), /era: expected an integer/],
   [

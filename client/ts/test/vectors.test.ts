@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import vectors from '../../../tests/vectors/sealed-bundle-v1.json' with { type: 'json' };
 import { blockId, bundleRoot, precommitDigest, verifyDecided } from '../src/block.js';
 import { SealedBundle } from '../src/bundle.js';
-import { be, fromHex, toHex, type Hex } from '../src/bytes.js';
+import { be, toHex, type Hex } from '../src/bytes.js';
 import { sealSteps } from '../src/capsule.js';
 import { EncodingError, KeyError, VerificationError } from '../src/errors.js';
 import { encodeHeader, label } from '../src/header.js';
@@ -17,7 +17,15 @@ import { openBundle, verifyOpened } from '../src/reveal.js';
 import { sealWithSeed } from '../src/seal.js';
 import { privateKeySigner } from '../src/signer.js';
 import { typedData, typedDataDigest } from '../src/typed-data.js';
-import { blockResponse, bytes, certificateOf, network, receiptOf } from './messages.js';
+import {
+  blockResponse,
+  bytes,
+  certificateOf,
+  key,
+  keyless,
+  network,
+  receiptOf,
+} from './messages.js';
 
 const bundleOf = (row: { bytes: string }) => SealedBundle.decode(bytes(row.bytes));
 const first = vectors.bundles[0];
@@ -27,10 +35,19 @@ if (first === undefined) {
 
 test('the network has the pinned id, key and quorum', () => {
   expect(network.id).toBe(vectors.network.id);
-  expect(network.key.idHex).toBe(vectors.network.key_id);
-  expect(toHex(network.key.proofBase.toBytes(true))).toBe(vectors.network.proof_base);
+  expect(key.idHex).toBe(vectors.network.key_id);
+  expect(toHex(key.proofBase.toBytes(true))).toBe(vectors.network.proof_base);
   expect(network.quorumPower).toBe(BigInt(vectors.network.quorum_power));
   expect(new Network(vectors.network.genesis, network.id).id).toBe(network.id);
+});
+
+test('a network that makes its key itself has the pinned id, and no key in its genesis', () => {
+  const { genesis, id } = vectors.keyless_network;
+  expect(keyless.id).toBe(id);
+  expect(keyless.genesisKey).toBeUndefined();
+  // Leaving the field out is the same as null.
+  expect(genesis).toContain('"encryption_key":null,');
+  expect(new Network(genesis.replace('"encryption_key":null,', '')).id).toBe(id);
 });
 
 describe.each(vectors.bundles)('bundle: $about', (row) => {
@@ -49,17 +66,12 @@ describe.each(vectors.bundles)('bundle: $about', (row) => {
   });
 
   test('it is admitted, and signed over the pinned digest', () => {
-    bundle.verify(network.key);
+    bundle.verify(key);
     expect(toHex(typedDataDigest(typedData(bundle.header, bundle)))).toBe(row.typed_data_digest);
   });
 
   test('the seed gives the pinned exponents and, unless garbled, capsule and body', () => {
-    const steps = sealSteps(
-      network.key,
-      label(bundle.header),
-      bytes(row.plaintext),
-      bytes(row.seed),
-    );
+    const steps = sealSteps(key, label(bundle.header), bytes(row.plaintext), bytes(row.seed));
     expect([be(steps.r, 32), be(steps.n, 32), steps.k].map(toHex)).toEqual([row.r, row.n, row.k]);
     if (row.outcome !== 'BadCiphertext') {
       expect([steps.capsule, steps.body].map(toHex)).toEqual([row.capsule, row.body]);
@@ -67,7 +79,7 @@ describe.each(vectors.bundles)('bundle: $about', (row) => {
   });
 
   test('its opening opens it to the pinned outcome', () => {
-    const found = openBundle(network.key, bundle, bytes(row.opening));
+    const found = openBundle(key, bundle, bytes(row.opening));
     const isLegs = typeof found !== 'string';
     const judgedLater = ['UnknownRollup', 'DuplicateRollup'].includes(row.outcome);
     expect(isLegs ? 'opened' : found).toBe(judgedLater ? 'opened' : row.outcome);
@@ -128,7 +140,7 @@ test('the block has the pinned id and root, and is decided', () => {
 
 test.each(vectors.bundles)('the revealed block shows the outcome and place of: $about', (row) => {
   const block = verifyDecided(network, blockResponse());
-  const opened = verifyOpened(network, block, bundleOf(row));
+  const opened = verifyOpened(network, key, block, bundleOf(row));
   const index = vectors.bundles.indexOf(row);
   const place = vectors.reveal.order.findIndex(({ bundle }) => bundle === index);
   expect(opened.undecryptable ?? 'opened').toBe(row.outcome);
@@ -136,17 +148,31 @@ test.each(vectors.bundles)('the revealed block shows the outcome and place of: $
   expect(opened.draw).toBe(vectors.reveal.order[place]?.draw);
 });
 
+test('a revealed block is opened by the key that it names, and by no other', () => {
+  const { idBytes } = keyless;
+  const block = verifyDecided(network, blockResponse());
+  const [made] = vectors.key_responses;
+  const other = new SealingKey(idBytes, {
+    suite: 1,
+    era: 0,
+    publicKey: bytes(made?.response.public_key ?? '0x'),
+    publicKeyG2: bytes(made?.response.public_key_g2 ?? '0x'),
+  });
+  expect(block.keyId).toBe(key.idHex);
+  expect(() => verifyOpened(network, other, block, bundleOf(first))).toThrow(KeyError);
+});
+
 describe('refused', () => {
   const { refused } = vectors;
 
   test.each(refused.keys)('key: $about', (row) => {
-    const key = {
+    const wrong = {
       suite: row.suite,
       era: row.era,
       publicKey: bytes(row.public_key),
       publicKeyG2: bytes(row.public_key_g2),
     };
-    expect(() => new SealingKey(network.idBytes, key)).toThrow(KeyError);
+    expect(() => new SealingKey(network.idBytes, wrong)).toThrow(KeyError);
   });
 
   test.each(refused.bundles.undecodable)('bytes: $about', (row) => {
@@ -157,7 +183,7 @@ describe('refused', () => {
     // A part that is malformed is one error, a claim that does not hold the other.
     const isMalformed = /infinity|outside|curve|order|mark|byte (?:less|more)/.test(row.about);
     expect(() => {
-      bundleOf(row).verify(network.key);
+      bundleOf(row).verify(key);
     }).toThrow(isMalformed ? EncodingError : VerificationError);
   });
 
@@ -174,9 +200,7 @@ describe('refused', () => {
   });
 
   test.each(refused.openings)('opening: $about', (row) => {
-    expect(() => openBundle(network.key, bundleOf(first), bytes(row.opening))).toThrow(
-      VerificationError,
-    );
+    expect(() => openBundle(key, bundleOf(first), bytes(row.opening))).toThrow(VerificationError);
   });
 });
 
@@ -184,6 +208,12 @@ test('a genesis of which one field is another has another id', () => {
   const changes: [string, string][] = [
     ['"time":1700000000000000', '"time":1700000000000001'],
     ['"bundle_fee_gwei":1000', '"bundle_fee_gwei":1001'],
+    ['"sharing":{"suite":1,"secrecy":2', '"sharing":{"suite":1,"secrecy":3'],
+    ['"stage_heights":100', '"stage_heights":101'],
+    ['"complaint_heights":20', '"complaint_heights":21'],
+    ['"repair_heights":1000', '"repair_heights":1001'],
+    ['"epoch_heights":100000', '"epoch_heights":0'],
+    [/"encryption_key":\{.*?\}/.exec(vectors.network.genesis)?.[0] ?? '', '"encryption_key":null'],
     ['"power":13', '"power":14'],
     ['18446744073709551615', '18446744073709551614'],
     ['naïve', 'naive'],
@@ -192,22 +222,5 @@ test('a genesis of which one field is another has another id', () => {
     expect(vectors.network.genesis).toContain(from);
     const other = vectors.network.genesis.replace(from, to);
     expect(() => new Network(other, network.id)).toThrow(/expected 0x/);
-  }
-});
-
-test('a key that a node serves must be the network’s, under its own id', () => {
-  const { publicKey, publicKeyG2 } = network.genesis.encryptionKey;
-  const key = { suite: 1, era: 0, publicKey, publicKeyG2 };
-  const served = { network: network.idBytes, keyId: network.key.id, key };
-  network.key.assertServed(served);
-  const wrong = [
-    { ...served, network: new Uint8Array(32) },
-    { ...served, keyId: fromHex(`0x${'77'.repeat(32)}`, 'id') },
-    { ...served, key: { ...key, era: 1 } },
-  ];
-  for (const change of wrong) {
-    expect(() => {
-      network.key.assertServed(change);
-    }).toThrow(KeyError);
   }
 });

@@ -14,8 +14,9 @@ use conclave_consensus::{
     Recovered, SignedProposal, SignedRecord, SignedVote, SigningPosition, WalEntry,
 };
 use conclave_types::{
-    BlockId, Certificate, Committee, ConsensusKey, Digest, Epoch, Height, Member, NetworkId, Round,
-    SignatureBytes, Time, TimingParams, ValidatorIndex, digest::Hasher, digest::SigningDomain,
+    BlockId, Certificate, Committee, ConsensusKey, Digest, Epoch, Epochs, Height, Member,
+    NetworkId, Round, SignatureBytes, Time, TimingParams, ValidatorIndex, digest::Hasher,
+    digest::SigningDomain,
 };
 use ed25519_dalek::{Signer as _, SigningKey};
 
@@ -57,7 +58,7 @@ pub(crate) fn config(committee: &Committee, own: Option<usize>) -> Config {
     Config {
         domain: domain(),
         committee: committee.clone(),
-        epoch: EPOCH,
+        epochs: Epochs::always(EPOCH),
         own: own.map(|index| (ValidatorIndex::new(index as u16), key(index))),
         timing: timing(),
     }

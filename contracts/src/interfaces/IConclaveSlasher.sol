@@ -156,7 +156,8 @@ interface IConclaveSlasher {
         bytes32[] calldata path
     ) external returns (bytes32 offence);
 
-    /// @notice A share that is not the member's secret times what it had to multiply.
+    /// @notice A share that is not the member's secret times what it had to multiply, for a block that names the key
+    /// of its epoch's sharing.
     function reportWrongShare(SignedShares calldata shares, SealedShare.Claim calldata claim)
         external
         returns (bytes32 offence);

@@ -24,6 +24,9 @@ library SealedShare {
         uint64 epoch;
         uint64 originNumber;
         bytes32 originHash;
+        bytes32 l1EntriesRoot;
+        bytes32 keyId;
+        bytes32 sharingRoot;
         bytes32 bundleRoot;
         uint32 bundleCount;
         uint64 revealedHeight;
@@ -71,6 +74,7 @@ library SealedShare {
     error AnotherBlock(bytes32 expected, bytes32 found);
     error AnotherPosition(uint64 epoch, uint64 height);
     error NotTheKey(bytes32 root);
+    error AnotherKey(bytes32 expected, bytes32 found);
     error NotTheVerificationKey(uint16 member);
     error UnknownSuite(uint8 found);
     error NoSuchSubBatch(uint32 subBatch);
@@ -114,13 +118,16 @@ library SealedShare {
         bytes memory first = abi.encodePacked(
             "conclave/block/v1", network, h.height, h.parent, h.parentCertificate, h.proposer, h.timeMicros
         );
-        bytes memory second =
-            abi.encodePacked(h.epoch, h.originNumber, h.originHash, h.bundleRoot, h.bundleCount);
-        return keccak256(
-            bytes.concat(first, second, abi.encodePacked(h.revealedHeight, h.revealDigest, h.ledgerDigest))
+        bytes memory second = abi.encodePacked(
+            h.epoch, h.originNumber, h.originHash, h.l1EntriesRoot, h.keyId, h.sharingRoot
         );
+        bytes memory third =
+            abi.encodePacked(h.bundleRoot, h.bundleCount, h.revealedHeight, h.revealDigest, h.ledgerDigest);
+        return keccak256(bytes.concat(first, second, third));
     }
 
+    /// The key is that of the epoch's sharing and the one that the block names, so that nobody is judged by a
+    /// V_j that is not of the key which opens the block. A block without a key names zero, which no key has.
     function checkKey(Context memory context, Claim calldata claim) private pure {
         Key calldata key = claim.key;
         if (key.suite != SUITE) revert UnknownSuite(key.suite);
@@ -137,6 +144,10 @@ library SealedShare {
         if (!Merkle.verify(context.dkgResult, Merkle.leaf(head), 0, key.path)) {
             revert NotTheKey(context.dkgResult);
         }
+        bytes32 keyId = keccak256(
+            abi.encodePacked("conclave/key/v1", context.network, key.era, key.publicKey, key.publicKeyG2)
+        );
+        if (keyId != claim.header.keyId) revert AnotherKey(claim.header.keyId, keyId);
         bytes32 leaf = Merkle.leaf(Bls12381.compressG2(claim.verificationKey));
         uint256 index = 1 + uint256(context.member);
         if (!Merkle.verify(context.dkgResult, leaf, index, claim.verificationPath)) {
@@ -161,7 +172,7 @@ library SealedShare {
         }
         G1Point[] memory points = new G1Point[](count);
         uint256[] memory scalars = new uint256[](count);
-        if (beacons == 1) points[0] = beacon(context, claim.key);
+        if (beacons == 1) points[0] = beacon(context, claim.header.keyId);
         for (uint256 slot = beacons; slot < count; ++slot) {
             points[slot] =
                 bundlePoint(claim.header.bundleRoot, from + slot - 1, claim.bundles[slot - beacons]);
@@ -173,10 +184,7 @@ library SealedShare {
     }
 
     /// The first entry of every block.
-    function beacon(Context memory context, Key calldata key) private view returns (G1Point memory) {
-        bytes32 keyId = keccak256(
-            abi.encodePacked("conclave/key/v1", context.network, key.era, key.publicKey, key.publicKeyG2)
-        );
+    function beacon(Context memory context, bytes32 keyId) private view returns (G1Point memory) {
         return Bls12381.hashToG1(
             BEACON_DST, abi.encodePacked(context.network, keyId, context.height, context.blockId)
         );

@@ -74,7 +74,7 @@ contract SharesTest is SlasherFixture {
     /// Whoever is framed had only to be shown wrong in one part that he does not control.
     function test_parts_that_do_not_belong_together_convict_nobody() public {
         bytes memory wrong = vm.parseJsonBytesArray(json, ".sealed_share.shares")[0];
-        for (uint256 field = 0; field < 34; ++field) {
+        for (uint256 field = 0; field < 37; ++field) {
             (SealedShare.Claim memory c, bytes32 root) = replaced(1, wrong);
             bytes4 expected = alter(c, field);
             IConclaveSlasher.SignedShares memory shares = signedShares(root);
@@ -98,6 +98,29 @@ contract SharesTest is SlasherFixture {
         slasher.reportWrongShare(shares, claim);
     }
 
+    /// The sharing is the epoch's and the share is wrong under it, but the block is not opened by its key.
+    function test_a_share_is_judged_by_the_key_that_its_block_names_alone() public {
+        bytes memory wrong = vm.parseJsonBytesArray(json, ".sealed_share.shares")[0];
+        bytes32 found = word(".header.key_id");
+        bytes32[2] memory named = [bytes32(0), keccak256("another key")];
+        for (uint32 subBatch = 0; subBatch < 2; ++subBatch) {
+            for (uint256 i = 0; i < 2; ++i) {
+                (SealedShare.Claim memory claim, bytes32 root) = replaced(subBatch, wrong);
+                claim.header.keyId = named[i];
+                bytes32 blockId = this.idOf(claim.header);
+                IConclaveSlasher.SignedShares memory shares = signedShares(blockId, root);
+                vm.expectRevert(abi.encodeWithSelector(SealedShare.AnotherKey.selector, named[i], found));
+                slasher.reportWrongShare(shares, claim);
+            }
+        }
+        vm.assertEq(stake.seizureCount(), 0, "nothing was seized");
+    }
+
+    /// The library takes headers from calldata only.
+    function idOf(SealedShare.Header calldata header) external view returns (bytes32) {
+        return SealedShare.headerId(stake.network(), header);
+    }
+
     function test_a_sub_batch_beyond_the_block_is_none() public {
         SealedShare.Claim memory claim = claimOf(2);
         bytes32[] memory leaves = new bytes32[](4);
@@ -113,7 +136,7 @@ contract SharesTest is SlasherFixture {
 
     /// Changes one part; returns the error that names it.
     function alter(SealedShare.Claim memory c, uint256 field) private pure returns (bytes4) {
-        if (field < 13) {
+        if (field < 13 || field > 33) {
             SealedShare.Header memory h = c.header;
             if (field == 0) ++h.height;
             if (field == 1) h.parent = 0;
@@ -128,6 +151,9 @@ contract SharesTest is SlasherFixture {
             if (field == 10) ++h.revealedHeight;
             if (field == 11) h.revealDigest = 0;
             if (field == 12) h.ledgerDigest = 0;
+            if (field == 34) h.l1EntriesRoot = 0;
+            if (field == 35) h.keyId = 0;
+            if (field == 36) h.sharingRoot = 0;
             return SealedShare.AnotherBlock.selector;
         }
         if (field < 22) {
@@ -192,7 +218,14 @@ contract SharesTest is SlasherFixture {
     }
 
     function signedShares(bytes32 root) private view returns (IConclaveSlasher.SignedShares memory) {
-        bytes32 blockId = word(".header.id");
+        return signedShares(word(".header.id"), root);
+    }
+
+    function signedShares(bytes32 blockId, bytes32 root)
+        private
+        view
+        returns (IConclaveSlasher.SignedShares memory)
+    {
         bytes32 message = SignBytes.shares(domain(), EPOCH, HEIGHT, blockId, root);
         return IConclaveSlasher.SignedShares(
             EPOCH, MEMBER, HEIGHT, blockId, root, signed(uint256(MEMBER) + 1, message)
@@ -209,6 +242,9 @@ contract SharesTest is SlasherFixture {
             epoch: uint64(number(".header.epoch")),
             originNumber: uint64(number(".header.l1_number")),
             originHash: word(".header.l1_hash"),
+            l1EntriesRoot: word(".header.l1_entries_root"),
+            keyId: word(".header.key_id"),
+            sharingRoot: word(".header.sharing_root"),
             bundleRoot: word(".header.bundle_root"),
             bundleCount: uint32(number(".header.bundle_count")),
             revealedHeight: uint64(number(".header.revealed_height")),

@@ -199,6 +199,14 @@ impl Session {
         }
     }
 
+    /// How many dealings there can be.
+    pub(crate) fn dealer_count(&self) -> usize {
+        match self.old() {
+            Some(old) => old.dealers.point_count().into(),
+            None => self.0.holders.iter().filter(|(_, points)| !points.is_empty()).count(),
+        }
+    }
+
     /// What a dealing counts: the dealer's tickets, or the one old point.
     pub(crate) fn weight(&self, dealer: u16) -> u16 {
         match self.old() {

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Why nothing is dealt. A dealing that is made in spite of it would be refused, or do harm.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum DealError {
     /// The attempt takes no dealings at this stage.
     #[error("the sharing is {stage}, which takes no dealing")]
@@ -45,7 +45,7 @@ pub enum DealError {
 }
 
 /// Why a holder cannot compute its share.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ShareUnavailable {
     /// There is no result.
     #[error("the sharing is {stage}")]

@@ -27,13 +27,37 @@ fn a_block_charges_its_bundles_in_order() {
         charge(a, 3, 0, 1_000),
     ];
     assert_eq!(charges, expected);
-    let changed = ledger.apply(Height::new(1), &charges).unwrap();
+    let changed = ledger.apply(Height::new(1), &charges, &[]).unwrap();
     let account = |balance, lanes: &[(u64, u64)]| Account {
         balance: Gwei::new(balance),
         lanes: lanes.iter().copied().collect(),
     };
     assert_eq!(changed, vec![(a, account(1_995, &[(0, 2), (3, 1)])), (b, account(0, &[(9, 1)]))]);
     assert_eq!(ledger.account(&a), &account(1_995, &[(0, 2), (3, 1)]));
+}
+
+#[test]
+fn a_deposit_is_credited_once_behind_the_charges() {
+    let (a, b) = (payer(1), payer(2));
+    let mut ledger = ledger(&[(a, 1_500)]);
+    let deposit = |payer, amount| Deposit { payer, amount: Gwei::new(amount) };
+    let twice = [charge(a, 0, 0, 1_000), charge(a, 0, 1, 1_000)];
+    let before = ledger.clone();
+    let short =
+        LedgerError::Balance { payer: a, expected: Gwei::new(1_000), found: Gwei::new(500) };
+    assert_eq!(ledger.apply(Height::new(1), &twice, &[deposit(a, 900)]), Err(short));
+    assert_eq!(ledger, before, "a deposit does not pay for its own block");
+    let deposits = [deposit(b, 3), deposit(a, 900), deposit(b, 4)];
+    let changed = ledger.apply(Height::new(1), &twice[..1], &deposits).unwrap();
+    let account = |balance, lanes: &[(u64, u64)]| Account {
+        balance: Gwei::new(balance),
+        lanes: lanes.iter().copied().collect(),
+    };
+    assert_eq!(changed, vec![(a, account(1_400, &[(0, 1)])), (b, account(7, &[]))]);
+    ledger.apply(Height::new(2), &twice[1..], &[]).unwrap();
+    assert_eq!(ledger.account(&a).balance, Gwei::new(400));
+    ledger.apply(Height::new(3), &[], &[deposit(b, u64::MAX)]).unwrap();
+    assert_eq!(ledger.account(&b).balance, Gwei::new(u64::MAX), "a balance can be full");
 }
 
 #[test]
@@ -91,11 +115,11 @@ fn a_nonce_is_charged_once_over_blocks() {
     let a = payer(1);
     let mut ledger = ledger(&[(a, 10_000)]);
     let charges = check(&ledger, &[header(a, 4, 0, 0)]).unwrap();
-    ledger.apply(Height::new(1), &charges).unwrap();
+    ledger.apply(Height::new(1), &charges, &[]).unwrap();
     let again = LedgerError::Nonce { payer: a, lane: 4, expected: 1, found: 0 };
     assert_eq!(check(&ledger, &[header(a, 4, 0, 0)]), Err(again.clone()));
     let before = ledger.clone();
-    assert_eq!(ledger.apply(Height::new(2), &charges), Err(again));
+    assert_eq!(ledger.apply(Height::new(2), &charges, &[]), Err(again));
     assert_eq!(ledger, before, "charges that do not fit change nothing");
 }
 
@@ -106,7 +130,7 @@ fn an_account_has_no_more_lanes_than_allowed() {
     let lanes = LANES_MAX as u64;
     let all: Vec<_> = (0..lanes).map(|lane| header(a, lane, 0, 0)).collect();
     let charges = check(&ledger, &all).unwrap();
-    ledger.apply(Height::new(1), &charges).unwrap();
+    ledger.apply(Height::new(1), &charges, &[]).unwrap();
     let beyond = LedgerError::Lanes { payer: a, lane: lanes };
     assert_eq!(check(&ledger, &[header(a, lanes, 0, 0)]), Err(beyond));
     assert_eq!(check(&ledger, &[header(a, 0, 1, 0)]), Ok(vec![charge(a, 0, 1, BASE_FEE)]));
@@ -120,12 +144,14 @@ fn the_digest_chains_every_height() {
     let tag = b"conclave/ledger-genesis/v1".as_slice();
     let first = keccak(&[tag, genesis.network_id().as_bytes()].concat());
     assert_eq!(ledger.digest(), first);
-    ledger.apply(Height::new(1), &[]).unwrap();
+    ledger.apply(Height::new(1), &[], &[]).unwrap();
     let tag = b"conclave/ledger/v1".as_slice();
     let number = |number: u64| number.to_be_bytes();
-    let second = keccak(&[tag, first.as_bytes(), &number(1), &number(0)].concat());
+    let second = keccak(&[tag, first.as_bytes(), &number(1), &number(0), &number(0)].concat());
     assert_eq!(ledger.digest(), second);
-    ledger.apply(Height::new(2), &[charge(a, 7, 0, 1_234)]).unwrap();
+    let deposit = Deposit { payer: payer(7), amount: Gwei::new(9) };
+    ledger.apply(Height::new(2), &[charge(a, 7, 0, 1_234)], &[deposit]).unwrap();
+    let depositor = payer(7);
     let parts = [
         tag,
         second.as_bytes(),
@@ -135,6 +161,9 @@ fn the_digest_chains_every_height() {
         &number(7),
         &number(0),
         &number(1_234),
+        &number(1),
+        depositor.as_bytes(),
+        &number(9),
     ];
     assert_eq!(ledger.digest(), keccak(&parts.concat()));
 }
@@ -146,7 +175,7 @@ fn a_stored_ledger_is_the_same_ledger() {
     let mut stored: BTreeMap<_, _> = ledger.accounts().map(|(k, v)| (*k, v.clone())).collect();
     for height in 1..4 {
         let charges = check(&ledger, &[header(a, height, 0, 0)]).unwrap();
-        let changed = ledger.apply(Height::new(height), &charges).unwrap();
+        let changed = ledger.apply(Height::new(height), &charges, &[]).unwrap();
         let bytes = borsh::to_vec(&changed).unwrap();
         stored.extend(borsh::from_slice::<Vec<(PayerAddress, Account)>>(&bytes).unwrap());
     }
@@ -181,7 +210,7 @@ proptest! {
                 prop_assert!(used.insert((charge.payer, charge.nonce)), "a nonce was charged twice");
                 charged += charge.amount.as_u64();
             }
-            ledger.apply(height, &charges).unwrap();
+            ledger.apply(height, &charges, &[]).unwrap();
             let left: u64 = ledger.accounts().map(|(_, account)| account.balance.as_u64()).sum();
             prop_assert_eq!(left + charged, balances.iter().sum::<u64>());
         }

@@ -1,12 +1,13 @@
 //! Why the pool turns a bundle away. Not the bundle's fault alone: most of these change with the
 //! pool and the ledger.
 
+use borsh::BorshSerialize;
 use conclave_types::{BundleId, Gwei, PayerAddress};
 
 use crate::ledger::LedgerError;
 
 /// Why the pool does not take a bundle.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq, BorshSerialize)]
 pub enum PoolError {
     /// It is here already.
     #[error("bundle {0} is in the pool already")]

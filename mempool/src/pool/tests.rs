@@ -132,7 +132,7 @@ fn a_used_nonce_and_one_too_far_ahead_are_refused() {
     let mut pool = pool(10, 4);
     let first = header(payer(0), 0, 0, 0);
     let charges = ledger.check_block(&[&first], &params()).unwrap();
-    ledger.apply(Height::new(1), &charges).unwrap();
+    ledger.apply(Height::new(1), &charges, &[]).unwrap();
     let used = PoolError::Used { payer: payer(0), lane: 0, expected: 1, found: 0 };
     assert!(used.is_permanent());
     assert_eq!(put(&mut pool, &ledger, &first), Err(used));
@@ -382,7 +382,7 @@ fn a_decided_block_takes_what_it_made_stale() {
     variant.priority_fee = Gwei::new(1_500);
     variant.max_fee = Gwei::new(2_500);
     let charges = ledger.check_block(&[&lane[0], &variant], &params()).unwrap();
-    ledger.apply(NEXT, &charges).unwrap();
+    ledger.apply(NEXT, &charges, &[]).unwrap();
     let dropped = pool.remove_included(&charges, &ledger);
     check_invariants(&pool);
     assert_eq!(dropped, vec![id(&lane[1]), id(&lane[3])], "stale, and beyond the balance");
@@ -505,7 +505,7 @@ proptest! {
                 let charges = ledger.check_block(&headers, &params());
                 prop_assert!(charges.is_ok(), "a selection is a valid block: {:?}", charges);
                 let charges = charges.unwrap();
-                ledger.apply(height, &charges).unwrap();
+                ledger.apply(height, &charges, &[]).unwrap();
                 pool.remove_included(&charges, &ledger);
                 prop_assert!(selected.iter().all(|id| !pool.contains(id)));
                 height = height.next();

@@ -73,6 +73,8 @@ async fn bench(arguments: Arguments) -> Result<ExitCode, DevnetError> {
     let setup = Setup {
         data_dir: None,
         validators: arguments.validators,
+        // It settles nothing yet, so it would only be noise in the figures.
+        l1: super::devnet::l1::Choice::None,
         payers: users.iter().map(load::User::payer).collect(),
         alloc: Some(load::alloc(&users)),
     };

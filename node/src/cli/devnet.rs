@@ -1,16 +1,18 @@
 //! `conclave devnet`: a whole network on this machine, in one command.
 //!
-//! Four validators and two EVM rollups as processes of their own, real sockets, real disks, real
-//! transactions. Interactive, it tells the life of a bundle and keeps running; with `--blocks` it
+//! Four validators, two EVM rollups and the Ethereum under them as processes of their own, real sockets,
+//! real disks, real transactions. Interactive, it tells the life of a bundle and keeps running; with `--blocks` it
 //! loads itself, looks everything up again and says whether every promise was kept.
 
 mod audit;
 mod closing;
 pub(crate) mod error;
 pub(crate) mod ethereum;
+pub(crate) mod l1;
 mod load;
 pub(crate) mod network;
 pub(crate) mod processes;
+mod rollups;
 pub(crate) mod screen;
 mod story;
 pub(crate) mod tracker;
@@ -27,6 +29,7 @@ use tokio::{
 };
 
 use error::{DevnetError, at};
+use l1::Choice;
 use load::Journal;
 use network::{Devnet, Setup};
 use screen::Screen;
@@ -41,7 +44,7 @@ const TICKER_WINDOW: Duration = Duration::from_secs(10);
 /// A run of `--blocks` whose chain does not grow for this long has failed.
 const STALL_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Start a whole network on this machine: validators, two EVM rollups, users.
+/// Start a whole network on this machine: validators, two EVM rollups, the Ethereum under them, users.
 ///
 /// Interactive, it tells the life of a sealed bundle and keeps running under a light load until
 /// Ctrl-C. With --blocks it runs under its own load for that many blocks, checks that every bundle was
@@ -52,6 +55,7 @@ const STALL_PATIENCE: Duration = Duration::from_secs(60);
 #[command(after_help = "Examples:
   conclave devnet
   conclave devnet --data-dir ./devnet          (run it again to go on where it stopped)
+  conclave devnet --l1 http://127.0.0.1:8545 --l1-account-key rich.key
   conclave devnet --blocks 50 --json | jq .latency_ms")]
 pub(crate) struct Arguments {
     /// Run for this many blocks under its own load, then report and exit.
@@ -66,6 +70,25 @@ pub(crate) struct Arguments {
     /// How many validators.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=16))]
     validators: u16,
+    /// JSON-RPC of an Ethereum to settle on, instead of one of its own; repeat it for others to compare with.
+    #[arg(long = "l1", value_name = "URL", requires = "l1_account_key")]
+    l1: Vec<String>,
+    /// File with the key of an account there that pays for the contracts and the stake: 33 ether a validator.
+    #[arg(long, value_name = "FILE", requires = "l1")]
+    l1_account_key: Option<PathBuf>,
+    /// Settle on nothing: no contracts, no stake.
+    #[arg(long, conflicts_with = "l1")]
+    no_l1: bool,
+}
+
+impl Arguments {
+    fn l1(&self) -> Choice {
+        match &self.l1_account_key {
+            _ if self.no_l1 => Choice::None,
+            Some(key) => Choice::At { urls: self.l1.clone(), key: key.clone() },
+            None => Choice::Embedded,
+        }
+    }
 }
 
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -81,13 +104,19 @@ async fn devnet(arguments: Arguments) -> Result<ExitCode, DevnetError> {
     let setup = Setup {
         data_dir: arguments.data_dir.clone(),
         validators: arguments.validators,
+        l1: arguments.l1(),
         payers,
         alloc: None,
     };
     screen.line(format!(
-        "conclave devnet: starting {} validators and {} rollups",
+        "conclave devnet: starting {} validators and {} rollups{}",
         setup.validators,
-        network::ROLLUPS.len()
+        network::ROLLUPS.len(),
+        match setup.l1 {
+            Choice::None => ", and no L1",
+            Choice::Embedded => ", and an L1",
+            Choice::At { .. } => ", and deploying to an L1",
+        },
     ));
     let started = tokio::select! {
         started = Devnet::start(&setup) => started?,
@@ -95,9 +124,14 @@ async fn devnet(arguments: Arguments) -> Result<ExitCode, DevnetError> {
     };
     let mut devnet = started;
     screen.line(format!(
-        "network {}, first block decided {} after the first process started",
+        "network {}, first block decided {} after the first validator started",
         devnet.client.network().id(),
         closing::millis(devnet.first_block_after),
+    ));
+    screen.line(format!(
+        "key {}, made by the validators on the chain, held by nobody: {} after the first process started",
+        devnet.key,
+        closing::millis(devnet.key_after),
     ));
     let work = async {
         match arguments.blocks {

@@ -11,14 +11,15 @@ use super::{note, print};
 
 /// Make a network: keys, genesis, one directory for each validator.
 ///
-/// The threshold key is dealt by this command, which is therefore trusted: whoever runs it could keep the
-/// secret and open every bundle before its time.
+/// There is no threshold key among them. The validators make it themselves in the first blocks of the
+/// network, and nobody ever holds it; bundles are taken from then on.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   conclave genesis --out net --rollup 901 --rollup 902
   conclave genesis --out net --validators 7 --rollup 901 \\
       --account 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266=1000000000
   conclave genesis --out net --base-port 0 --rollup 901 --json
+  conclave genesis --out net --rollup 901 --l1-chain-id 31337 --l1-contract 0x…   # see `conclave l1 deploy`
 
 Then, for each validator:
   conclave node --config net/validator-0/config.toml")]
@@ -42,6 +43,12 @@ pub(crate) struct Arguments {
     /// their peers from OUT/peers.json.
     #[arg(long, default_value_t = 26_600)]
     base_port: u16,
+    /// Chain id of the L1 that the network settles on.
+    #[arg(long, value_name = "ID", requires = "l1_contract", value_parser = clap::value_parser!(u64).range(1..))]
+    l1_chain_id: Option<u64>,
+    /// The network's ConclaveStake contract there, as `conclave l1 deploy` prints it.
+    #[arg(long, value_name = "ADDRESS", requires = "l1_chain_id")]
+    l1_contract: Option<PayerAddress>,
     /// Protocol parameters as JSON, like `params` in genesis.json; the defaults if absent.
     #[arg(long, value_name = "FILE")]
     params: Option<PathBuf>,
@@ -79,6 +86,10 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         validators: arguments.validators,
         rollups: arguments.rollups.into_iter().map(RollupId::new).collect(),
         accounts: arguments.accounts.into_iter().map(|account| account.0).collect(),
+        l1: genesis::L1 {
+            chain_id: arguments.l1_chain_id.unwrap_or_default(),
+            contract: arguments.l1_contract.unwrap_or(PayerAddress::ZERO),
+        },
         params,
         base_port: arguments.base_port,
         web_origins: Vec::new(),
@@ -97,7 +108,6 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         print(json!({
             "network_id": made.network,
             "genesis": made.genesis,
-            "trusted_dealer": true,
             "validators": validators.collect::<Vec<_>>(),
         }))?;
         return Ok(ExitCode::SUCCESS);
@@ -109,8 +119,8 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         print(format_args!("{}  {}  {config}", validator.name, validator.peer_id))?;
     }
     note(
-        "The threshold key came from a TRUSTED DEALER: this command knew the secret. Use such a network for \
-          development, or among people who trust whoever ran this.",
+        "This command has made the keys of all validators, which suits development. For a network of several \
+          operators, let each make its own and put only public keys into the genesis.",
     )?;
     Ok(ExitCode::SUCCESS)
 }

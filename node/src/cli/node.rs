@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
-use conclave_node::{config::Config, errors, logging, node::Node};
+use conclave_node::{config::Config, driver::RecordTo, errors, logging, node::Node};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -18,7 +18,8 @@ const STOP_PATIENCE: Duration = Duration::from_secs(3);
 #[command(after_help = "Examples:
   conclave node --config net/validator-0/config.toml
   conclave node --config net/validator-0/config.toml --check
-  conclave node --config net/validator-0/config.toml --lost-state   # after the disk was lost")]
+  conclave node --config net/validator-0/config.toml --lost-state   # after the disk was lost
+  conclave node --config net/validator-0/config.toml --record recordings   # for conclave-sim replay")]
 pub(crate) struct Arguments {
     /// The configuration; `conclave genesis` writes one with comments.
     #[arg(long)]
@@ -30,6 +31,14 @@ pub(crate) struct Arguments {
     /// sign again, two heights above what a quorum had decided. Has no effect while signer.state is there.
     #[arg(long)]
     lost_state: bool,
+    /// For whoever looks into an incident: write what the core is told and a digest of what it does into a new
+    /// file in this directory, for `conclave-sim replay`. Holds no key; keep it to yourself while the node
+    /// runs. A recording that cannot be written is given up with a warning, and the node goes on.
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
+    /// Mebibytes that a recording may have; then it ends and the node goes on.
+    #[arg(long, value_name = "N", default_value_t = 1_024, requires = "record")]
+    record_mb_max: u64,
     /// Stop when standard input ends, as it does when a supervisor that holds its other end dies.
     #[arg(long)]
     exit_with_parent: bool,
@@ -45,7 +54,12 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     raise_files_max();
     warn_of_lost_state(arguments.lost_state);
     let runtime = super::runtime()?;
-    let result = runtime.block_on(serve(&config, arguments.lost_state, arguments.exit_with_parent));
+    let record = arguments.record.map(|directory| RecordTo {
+        directory,
+        bytes_max: arguments.record_mb_max.saturating_mul(1 << 20),
+    });
+    let serve = serve(&config, arguments.lost_state, record.as_ref(), arguments.exit_with_parent);
+    let result = runtime.block_on(serve);
     runtime.shutdown_timeout(STOP_PATIENCE);
     match result {
         Ok(()) => tracing::info!("stopped"),
@@ -88,10 +102,15 @@ fn raise_files_max() {
     }
 }
 
-async fn serve(config: &Config, lost_state: bool, exit_with_parent: bool) -> anyhow::Result<()> {
+async fn serve(
+    config: &Config,
+    lost_state: bool,
+    record: Option<&RecordTo>,
+    exit_with_parent: bool,
+) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let node = Node::start(config, lost_state).await?;
+    let node = Node::start_recorded(config, lost_state, record).await?;
     let stop = async {
         tokio::select! {
             _ = interrupt.recv() => {}

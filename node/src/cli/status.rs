@@ -94,6 +94,8 @@ fn as_json(node: &str, status: &v1::GetStatusResponse) -> serde_json::Value {
         "pool_bundles": status.pool_bundles,
         "pool_bytes": status.pool_bytes,
         "evidence_count": status.evidence_count,
+        "epoch": status.epoch,
+        "key_id": (!status.key_id.is_empty()).then(|| hex(&status.key_id)),
         "version": status.version,
         "peers": peers.collect::<Vec<_>>(),
     })
@@ -115,6 +117,11 @@ fn print_table(node: &str, status: &v1::GetStatusResponse) -> anyhow::Result<()>
         "  pool          {} bundles, {} bytes",
         status.pool_bundles, status.pool_bytes
     ))?;
+    let key = match status.key_id.as_slice() {
+        [] => "none yet: validators are making it".to_owned(),
+        key => hex(key),
+    };
+    print(format_args!("  epoch         {}, key {key}", status.epoch))?;
     print(format_args!("  evidence      {}", status.evidence_count))?;
     print(format_args!("  version       {}", status.version))?;
     print(format_args!("  {:<16} {:<10} {:>14} {:>14}", "peer", "connected", "sent", "received"))?;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use conclave_sequencer::{
-    Effects, Input, Job, Peer, Rejection,
+    Effects, Input, Job, JobNumber, Peer, Rejection,
     archive::{self, ArchiveRequest},
 };
 use conclave_types::EncryptedBundle;
@@ -85,8 +85,8 @@ impl Carrier {
         for (peer, message) in &effects.send {
             self.network.send(*peer, message);
         }
-        for job in effects.jobs {
-            self.run(job);
+        for (number, job) in effects.jobs {
+            self.run(number, job);
         }
         for (peer, request) in effects.serve {
             self.serve(peer, request);
@@ -101,14 +101,14 @@ impl Carrier {
         }
     }
 
-    fn run(&self, job: Job) {
+    fn run(&self, number: JobNumber, job: Job) {
         let (control, metrics) = (self.control.clone(), Arc::clone(&self.metrics));
         self.pool.spawn(move || {
             let kind = job.kind();
             let started = std::time::Instant::now();
             let output = job.run();
             metrics.job(kind, started.elapsed());
-            let done = Control::Input(Box::new(Input::JobDone(output)));
+            let done = Control::Input(Box::new(Input::JobDone { job: number, output }));
             if control.blocking_send(done).is_err() {
                 tracing::debug!("a job finished after the driver");
             }

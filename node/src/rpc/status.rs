@@ -51,6 +51,8 @@ impl NodeService for Node {
             peers: peers.collect(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             evidence_count: status.evidence_count,
+            epoch: status.epoch.as_u64(),
+            key_id: status.key.map(|key| key.as_bytes().to_vec()).unwrap_or_default(),
         }))
     }
 

@@ -4,9 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use conclave_grpc::v1::submit_service_server::SubmitService;
 use conclave_mempool::{LedgerError, PoolError};
-use conclave_sequencer::{Rejection, archive};
+use conclave_sequencer::{
+    Rejection,
+    archive::{self, StoredBlock},
+};
 use conclave_types::{
-    BundleId, Gwei, SIZE_BUCKETS,
+    BundleId, EncryptionKey, Gwei, Height, SIZE_BUCKETS,
     proto::v1::{self, Level},
 };
 use tokio::time::Instant;
@@ -41,7 +44,8 @@ impl SubmitService for Submit {
     ) -> Result<Response<v1::GetEncryptionKeyResponse>, Status> {
         let context = &self.0;
         context.metrics.request("get_encryption_key");
-        let key = &context.genesis.encryption_key;
+        let (decided, key) = context.key_in_force().await?;
+        let KeyInForce { key, certified } = key.ok_or_else(no_key)?;
         Ok(Response::new(v1::GetEncryptionKeyResponse {
             network_id: context.network_id.as_bytes().to_vec(),
             key_id: key.id(&context.network_id).as_bytes().to_vec(),
@@ -49,9 +53,11 @@ impl SubmitService for Submit {
             era: key.era.as_u32(),
             public_key: key.public_key.as_bytes().to_vec(),
             public_key_g2: key.public_key_g2.as_bytes().to_vec(),
-            decided_height: context.driver.snapshot().status.decided.as_u64(),
+            decided_height: decided.as_u64(),
             bundle_lifetime_max: context.genesis.params.limits.bundle_lifetime_max.as_u64(),
             size_buckets: SIZE_BUCKETS.to_vec(),
+            header: certified.as_ref().map(|stored| (&stored.block.header).into()),
+            certificate: certified.as_ref().map(|stored| (&stored.certificate).into()),
         }))
     }
 
@@ -246,10 +252,37 @@ async fn look(
     context.bundle_status(id).await.map(Some)
 }
 
+/// The key that opens the newest block, and that block, which names it.
+struct KeyInForce {
+    key: EncryptionKey,
+    certified: Option<StoredBlock>,
+}
+
+impl Context {
+    async fn key_in_force(&self) -> Result<(Height, Option<KeyInForce>), Status> {
+        let ask = self.driver.ask(|core| {
+            let decided = core.status().decided;
+            // Before the first block, the genesis alone speaks for a key.
+            let key = core.keys().at(decided.max(Height::ZERO.next()));
+            (decided, key.map(|key| (key.first, key.key.encryption_key().clone())))
+        });
+        let (decided, key) = ask.await.map_err(unanswered)?;
+        let Some((first, key)) = key else { return Ok((decided, None)) };
+        let certified = self.read(move |store| archive::block(store, first)).await?;
+        Ok((decided, Some(KeyInForce { key, certified })))
+    }
+}
+
+fn no_key() -> Status {
+    Status::unavailable(Rejection::NoKey.to_string())
+}
+
 /// A rejection as the proto documents it.
 fn refusal(error: &SubmitError) -> Status {
     let code = match error {
-        SubmitError::Ask(AskError::Stopping) => Code::Unavailable,
+        SubmitError::Ask(AskError::Stopping) | SubmitError::Rejected(Rejection::NoKey) => {
+            Code::Unavailable
+        }
         SubmitError::Ask(AskError::Busy) | SubmitError::Rejected(Rejection::Busy { .. }) => {
             Code::ResourceExhausted
         }

@@ -43,6 +43,7 @@ impl Network {
             validators: 1,
             rollups: vec![ROLLUP],
             accounts: vec![account],
+            l1: crate::genesis::L1::default(),
             params,
             base_port: 0,
             web_origins: Vec::new(),
@@ -152,7 +153,7 @@ async fn a_bundle_is_ordered_revealed_and_delivered_from_any_cursor_after_a_rest
         };
         assert_eq!(batch.sequence, u64::from(byte));
         assert_eq!(batch.items[0].transaction, [byte; 100]);
-        assert_eq!(batch.items[0].leg.bundle, sent.id);
+        assert_eq!(batch.items[0].source.leg().unwrap().bundle, sent.id);
         heights.push(batch.height);
     }
     running.stop().await;

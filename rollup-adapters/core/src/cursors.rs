@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_types::{
-    Batch, BatchItem, Height, LegRef, Outcome, RevealedBlock, RevealedBundle, RollupId,
+    Batch, BatchItem, ForcedRef, Height, ItemSource, LegRef, Outcome, RevealedBlock,
+    RevealedBundle, RevealedForced, RollupId,
 };
 
 /// Where one rollup's stream stands.
@@ -17,7 +18,8 @@ pub struct Cursor {
 }
 
 /// Where all streams stand after some revealed block. Bounded by the number of registered rollups,
-/// because legs for others never get past [`crate::judge_legs`].
+/// because legs for others never get past [`crate::judge_legs`], and forced transactions for others are not
+/// carried.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Cursors {
     rollups: BTreeMap<RollupId, Cursor>,
@@ -40,6 +42,9 @@ impl Cursors {
     #[must_use]
     pub fn batches(&mut self, block: &RevealedBlock) -> Vec<Batch> {
         let mut slices: BTreeMap<RollupId, Vec<BatchItem>> = BTreeMap::new();
+        for forced in block.forced.iter().filter(|forced| forced.carried) {
+            slices.entry(forced.forced.rollup).or_default().push(forced_item(forced));
+        }
         for bundle in &block.bundles {
             for (rollup, item) in items(bundle) {
                 slices.entry(rollup).or_default().push(item);
@@ -66,6 +71,11 @@ impl Cursors {
     }
 }
 
+fn forced_item(RevealedForced { index, forced, .. }: &RevealedForced) -> BatchItem {
+    let place = ForcedRef { index: *index, gas_limit: forced.gas_limit };
+    BatchItem { transaction: forced.transaction.clone(), source: ItemSource::Forced(place) }
+}
+
 fn items(bundle: &RevealedBundle) -> impl Iterator<Item = (RollupId, BatchItem)> {
     let legs = match &bundle.outcome {
         Outcome::Opened(legs) => legs.as_slice(),
@@ -75,7 +85,10 @@ fn items(bundle: &RevealedBundle) -> impl Iterator<Item = (RollupId, BatchItem)>
     let count = u16::try_from(legs.len()).unwrap_or(u16::MAX);
     (0_u16..).zip(legs).map(move |(index, leg)| {
         let place = LegRef { bundle: bundle.id, leg: index, legs: count };
-        (leg.rollup, BatchItem { transaction: leg.transaction.clone(), leg: place })
+        (
+            leg.rollup,
+            BatchItem { transaction: leg.transaction.clone(), source: ItemSource::Leg(place) },
+        )
     })
 }
 
@@ -84,8 +97,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     use conclave_types::{
-        BlockId, BundleId, Digest, Epoch, L1Origin, Leg, PayerAddress, Time, UndecryptableReason,
-        digest::keccak,
+        BlockId, BundleId, Digest, Epoch, ForcedTransaction, L1Origin, Leg, PayerAddress, Time,
+        UndecryptableReason, digest::keccak,
     };
     use proptest::prelude::*;
 
@@ -100,7 +113,9 @@ mod tests {
             time: Time::from_micros(height * 1_000),
             epoch: Epoch::ZERO,
             l1_origin: L1Origin { number: height, hash: Digest::new([4; 32]) },
+            forced_cursor: 0,
             beacon: Digest::new([8; 32]),
+            forced: vec![],
             bundles,
         }
     }
@@ -136,7 +151,7 @@ mod tests {
             randomness: block.beacon,
             items: vec![BatchItem {
                 transaction: vec![0, 0, 0, 0, 0, 0, 0, 1, 0],
-                leg: LegRef { bundle: block.bundles[0].id, leg: 0, legs: 1 },
+                source: ItemSource::Leg(LegRef { bundle: block.bundles[0].id, leg: 0, legs: 1 }),
             }],
         };
         assert_eq!(batches, vec![expected]);
@@ -159,9 +174,32 @@ mod tests {
     fn both_legs_of_a_bundle_are_in_the_same_block() {
         let id = bundle(1, &[902, 901]).id;
         let batches = Cursors::default().batches(&block(1, vec![bundle(1, &[902, 901])]));
-        let legs: Vec<_> = batches.iter().map(|b| (b.rollup.as_u64(), b.items[0].leg)).collect();
-        let leg = |leg| LegRef { bundle: id, leg, legs: 2 };
+        let legs: Vec<_> = batches.iter().map(|b| (b.rollup.as_u64(), b.items[0].source)).collect();
+        let leg = |leg| ItemSource::Leg(LegRef { bundle: id, leg, legs: 2 });
         assert_eq!(legs, vec![(901, leg(1)), (902, leg(0))]);
+    }
+
+    #[test]
+    fn forced_transactions_come_first_in_the_order_of_the_queue() {
+        let forced = |index: u64, rollup, carried| RevealedForced {
+            index,
+            entry_hash: Digest::ZERO,
+            forced: ForcedTransaction {
+                rollup: RollupId::new(rollup),
+                gas_limit: 7,
+                transaction: vec![u8::try_from(index).unwrap()],
+            },
+            carried,
+        };
+        let mut block = block(1, vec![bundle(1, &[901, 902])]);
+        block.forced = vec![forced(4, 902, true), forced(5, 999, false), forced(8, 902, true)];
+        let batches = Cursors::default().batches(&block);
+        let sources: Vec<Vec<_>> =
+            batches.iter().map(|batch| batch.items.iter().map(|i| i.source).collect()).collect();
+        let leg = |leg| ItemSource::Leg(LegRef { bundle: block.bundles[0].id, leg, legs: 2 });
+        let entry = |index| ItemSource::Forced(ForcedRef { index, gas_limit: 7 });
+        assert_eq!(sources, vec![vec![leg(0)], vec![entry(4), entry(8), leg(1)]]);
+        assert_eq!(batches[1].items[1].transaction, vec![8]);
     }
 
     #[test]
@@ -221,8 +259,9 @@ mod tests {
                     let found: BTreeSet<_> = batches
                         .iter()
                         .flat_map(|batch| batch.items.iter().map(move |item| (batch.rollup, item)))
-                        .filter(|(_, item)| item.leg.bundle == bundle.id)
-                        .map(|(rollup, item)| (rollup.as_u64(), item.leg.leg, item.leg.legs))
+                        .filter_map(|(rollup, item)| Some((rollup, item.source.leg()?)))
+                        .filter(|(_, leg)| leg.bundle == bundle.id)
+                        .map(|(rollup, leg)| (rollup.as_u64(), leg.leg, leg.legs))
                         .collect();
                     let distinct: BTreeSet<_> = rollups.iter().collect();
                     let good = distinct.len() == rollups.len()

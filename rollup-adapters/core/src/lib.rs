@@ -21,8 +21,8 @@ mod outcome;
 
 pub use cursors::{Cursor, Cursors};
 pub use namespace::{
-    AbsenceProof, NamespaceError, NamespaceLeaf, NamespaceProof, RevealRoot, RevealTree,
-    atomic_leaf, batch_leaf, reveal_root, transaction_leaf,
+    AbsenceProof, NamespaceError, NamespaceLeaf, NamespaceProof, RevealRoot, RevealTree, Sources,
+    atomic_leaf, batch_leaf, forced_leaf, reveal_root, transaction_leaf,
 };
 pub use order::{Drawable, Drawn, order};
 pub use outcome::judge_legs;

@@ -9,6 +9,7 @@
 //!                           ‖ sequence u64 ‖ previous height u64 ‖ tx root ‖ atomic root)
 //! transaction leaf = keccak(0x00 ‖ keccak(transaction))
 //! atomic leaf      = keccak(0x00 ‖ "conclave/atom/v1" ‖ bundle id ‖ leg u16 ‖ legs u16 ‖ legs digest)
+//!                  | keccak(0x00 ‖ "conclave/force/v1" ‖ entry hash), for an item of the forced queue
 //! node             = keccak(0x01 ‖ left ‖ right), padded with zero digests to a power of two
 //! ```
 //!
@@ -16,12 +17,14 @@
 //! neighbours prove that nothing lies between them. Transaction `i` and atomic leaf `i` are the same
 //! item. The legs digest ([`conclave_types::Outcome::digest`]) covers every leg's rollup and
 //! transaction, so one leg's proof names its siblings, and each sibling's own proof under the same
-//! root shows that it is in the block. This proves co-ordering, not co-execution.
+//! root shows that it is in the block. This proves co-ordering, not co-execution. The queue's hash of an
+//! entry holds its index, so L1 can be shown which item carries it; no leg can pass for one.
 
 use std::collections::BTreeMap;
 
 use conclave_types::{
-    Batch, BundleId, Digest, Height, LegRef, RevealedBlock, RollupId, digest::keccak, merkle,
+    Batch, BundleId, Digest, Height, ItemSource, LegRef, RevealedBlock, RollupId, digest::keccak,
+    merkle,
 };
 
 /// Why batches have no tree.
@@ -36,6 +39,14 @@ pub enum NamespaceError {
         rollup: RollupId,
         /// The bundle.
         bundle: BundleId,
+    },
+    /// An item comes from an entry of the forced queue that the block does not carry.
+    #[error("the batch of rollup {rollup} has entry {index} of L1, which is not in the block")]
+    ForeignEntry {
+        /// The batch.
+        rollup: RollupId,
+        /// The entry.
+        index: u64,
     },
     /// Batches do not strictly ascend by rollup.
     #[error("the batch of rollup {0} is out of order or appears twice")]
@@ -165,11 +176,10 @@ impl RevealTree {
         if let Some(rollup) = batches.windows(2).find_map(pair) {
             return Err(NamespaceError::Order(rollup));
         }
-        let bundles = block.bundles.iter();
-        let legs: BTreeMap<_, _> = bundles.map(|b| (b.id, b.outcome.digest())).collect();
+        let sources = Sources::of(block);
         let leaves: Vec<_> = (0_u32..)
             .zip(batches)
-            .map(|(index, batch)| batch_leaf(batch, index, &legs))
+            .map(|(index, batch)| batch_leaf(batch, index, &sources))
             .collect::<Result<_, _>>()?;
         let digests = leaves.iter().map(NamespaceLeaf::digest).collect();
         Ok(Self { leaves, digests })
@@ -212,26 +222,55 @@ pub fn reveal_root(block: &RevealedBlock, batches: &[Batch]) -> Result<RevealRoo
     RevealTree::new(block, batches).map(|tree| tree.root())
 }
 
-/// What is committed to for `batch` at `index`; `legs` are the outcome digests of the block's bundles.
+/// What the items of a block's batches come from.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// Each bundle's outcome digest.
+    pub legs: BTreeMap<BundleId, Digest>,
+    /// The queue's hash of each forced transaction, by its index.
+    pub forced: BTreeMap<u64, Digest>,
+}
+
+impl Sources {
+    /// Those of `block`.
+    #[must_use]
+    pub fn of(block: &RevealedBlock) -> Self {
+        Self {
+            legs: block.bundles.iter().map(|b| (b.id, b.outcome.digest())).collect(),
+            forced: block.forced.iter().map(|f| (f.index, f.entry_hash)).collect(),
+        }
+    }
+
+    fn leaf(&self, rollup: RollupId, source: &ItemSource) -> Result<Digest, NamespaceError> {
+        match source {
+            ItemSource::Leg(leg) => {
+                let foreign = NamespaceError::ForeignItem { rollup, bundle: leg.bundle };
+                self.legs.get(&leg.bundle).map(|digest| atomic_leaf(leg, digest)).ok_or(foreign)
+            }
+            ItemSource::Forced(forced) => {
+                let foreign = NamespaceError::ForeignEntry { rollup, index: forced.index };
+                self.forced.get(&forced.index).map(forced_leaf).ok_or(foreign)
+            }
+        }
+    }
+}
+
+/// What is committed to for `batch` at `index`, whose items come from `sources`.
 ///
 /// # Errors
 ///
-/// [`NamespaceError::ForeignItem`] if an item's bundle is not among them.
+/// If an item comes from elsewhere.
 pub fn batch_leaf(
     batch: &Batch,
     index: u32,
-    legs: &BTreeMap<BundleId, Digest>,
+    sources: &Sources,
 ) -> Result<NamespaceLeaf, NamespaceError> {
     let transactions: Vec<_> =
         batch.items.iter().map(|item| transaction_leaf(&item.transaction)).collect();
     let places: Vec<_> = batch
         .items
         .iter()
-        .map(|item| {
-            let bundle = item.leg.bundle;
-            let foreign = NamespaceError::ForeignItem { rollup: batch.rollup, bundle };
-            legs.get(&bundle).map(|digest| atomic_leaf(&item.leg, digest)).ok_or(foreign)
-        })
+        .map(|item| sources.leaf(batch.rollup, &item.source))
         .collect::<Result<_, _>>()?;
     Ok(NamespaceLeaf {
         rollup: batch.rollup,
@@ -265,10 +304,17 @@ pub fn atomic_leaf(place: &LegRef, legs: &Digest) -> Digest {
     merkle::leaf(&layout.concat())
 }
 
+/// The leaf of a place in the atomic tree that an entry of the forced queue takes.
+#[must_use]
+pub fn forced_leaf(entry_hash: &Digest) -> Digest {
+    merkle::leaf(&[b"conclave/force/v1".as_slice(), entry_hash.as_bytes()].concat())
+}
+
 #[cfg(test)]
 mod tests {
     use conclave_types::{
-        BlockId, Epoch, L1Origin, Leg, Outcome, PayerAddress, RevealedBundle, Time,
+        BlockId, Epoch, ForcedTransaction, L1Origin, Leg, Outcome, PayerAddress, RevealedBundle,
+        RevealedForced, Time,
     };
 
     use super::*;
@@ -284,7 +330,9 @@ mod tests {
             time: Time::ZERO,
             epoch: Epoch::ZERO,
             l1_origin: L1Origin::default(),
+            forced_cursor: 0,
             beacon: Digest::ZERO,
+            forced: vec![],
             bundles: vec![RevealedBundle {
                 id: BundleId::new([2; 32]),
                 payer: PayerAddress::ZERO,
@@ -390,9 +438,32 @@ mod tests {
     }
 
     #[test]
+    fn a_forced_transaction_takes_the_place_of_its_entry() {
+        let (mut block, _) = block(&[10]);
+        let forced = ForcedTransaction {
+            rollup: RollupId::new(10),
+            gas_limit: 7,
+            transaction: vec![1, 2, 3],
+        };
+        let entry_hash = Digest::new([6; 32]);
+        block.forced = vec![RevealedForced { index: 4, entry_hash, forced, carried: true }];
+        let batches = Cursors::default().batches(&block);
+        let leaf = batch_leaf(&batches[0], 0, &Sources::of(&block)).unwrap();
+        let place = keccak(&[&[0], b"conclave/force/v1".as_slice(), &[6; 32]].concat());
+        let ItemSource::Leg(leg) = &batches[0].items[1].source else { panic!() };
+        let second = atomic_leaf(leg, &block.bundles[0].outcome.digest());
+        assert_eq!(leaf.atomic_root, merkle::node(&place, &second));
+        assert_eq!((leaf.items, leaf.bytes), (2, 3 + 8));
+        block.forced.clear();
+        let foreign = NamespaceError::ForeignEntry { rollup: RollupId::new(10), index: 4 };
+        assert_eq!(reveal_root(&block, &batches), Err(foreign));
+    }
+
+    #[test]
     fn batches_of_another_block_have_no_tree() {
         let (block, mut batches) = block(&[10, 20]);
-        batches[1].items[0].leg.bundle = BundleId::new([9; 32]);
+        let ItemSource::Leg(leg) = &mut batches[1].items[0].source else { panic!() };
+        leg.bundle = BundleId::new([9; 32]);
         let foreign = NamespaceError::ForeignItem {
             rollup: RollupId::new(20),
             bundle: BundleId::new([9; 32]),

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use conclave_derivation::{RevealRoot, RevealTree};
 use conclave_types::{
-    Batch, BatchItem, BlockId, BundleId, Digest, Epoch, Height, L1Origin, Leg, LegRef, Outcome,
-    PayerAddress, RevealedBlock, RevealedBundle, RollupId, Time,
+    Batch, BatchItem, BlockId, BundleId, Digest, Epoch, Height, ItemSource, L1Origin, Leg, LegRef,
+    Outcome, PayerAddress, RevealedBlock, RevealedBundle, RollupId, Time,
 };
 use serde_json::Value;
 
@@ -42,7 +42,8 @@ fn revealed(row: &Value) -> (RevealedBlock, BTreeMap<RollupId, Vec<BatchItem>>) 
         let count = u16::try_from(legs.len()).unwrap();
         for (leg, index) in legs.iter().zip(0..) {
             let place = LegRef { bundle: id, leg: index, legs: count };
-            let item = BatchItem { leg: place, transaction: leg.transaction.clone() };
+            let source = ItemSource::Leg(place);
+            let item = BatchItem { source, transaction: leg.transaction.clone() };
             items.entry(leg.rollup).or_default().push(item);
         }
         let outcome = Outcome::Opened(legs);
@@ -56,7 +57,9 @@ fn revealed(row: &Value) -> (RevealedBlock, BTreeMap<RollupId, Vec<BatchItem>>) 
         time: Time::ZERO,
         epoch: Epoch::ZERO,
         l1_origin: L1Origin::default(),
+        forced_cursor: 0,
         beacon: Digest::ZERO,
+        forced: vec![],
         bundles,
     };
     (block, items)

@@ -8,6 +8,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
+use conclave_types::ItemSource;
 use ethrex_blockchain::{
     Blockchain,
     error::ChainError,
@@ -168,6 +169,11 @@ impl Executor<'_> {
         let raw = item.transaction.as_deref().ok_or(SkipReason::SlotFull)?;
         let parsed = parse(raw, self.rules.rollup.as_u64())?;
         let (wanted, left) = (parsed.transaction.gas_limit(), context.remaining_gas);
+        if let ItemSource::Forced(forced) = item.source
+            && wanted > forced.gas_limit
+        {
+            return Err(SkipReason::UnpaidGas { wanted, paid: forced.gas_limit }.into());
+        }
         if wanted > left {
             return Err(SkipReason::BlockGas { wanted, left }.into());
         }

@@ -128,57 +128,73 @@ pub fn parse_alloc(text: &str) -> Result<Alloc, GenesisError> {
     serde_json::from_value(alloc).map_err(GenesisError::Alloc)
 }
 
+/// A genesis with every fork up to Osaka from the first block on, the system contracts, and `alloc`.
+///
+/// # Errors
+///
+/// [`GenesisError`] if the accounts are malformed.
+pub(crate) fn osaka(chain_id: u64, gas_limit: u64, alloc: &Alloc) -> Result<Genesis, GenesisError> {
+    let system = SYSTEM_CONTRACTS.iter().map(|(address, code)| {
+        let code = format!("0x{code}");
+        ((*address).to_owned(), json!({"balance": "0x0", "nonce": "0x1", "code": code}))
+    });
+    let system: Alloc = serde_json::from_value(system.collect()).map_err(GenesisError::Build)?;
+    let mut genesis: Genesis = serde_json::from_value(json!({
+        "config": {
+            "chainId": chain_id,
+            "homesteadBlock": 0, "eip150Block": 0, "eip155Block": 0, "eip158Block": 0,
+            "byzantiumBlock": 0, "constantinopleBlock": 0, "petersburgBlock": 0,
+            "istanbulBlock": 0, "berlinBlock": 0, "londonBlock": 0, "mergeNetsplitBlock": 0,
+            "terminalTotalDifficulty": "0x0", "terminalTotalDifficultyPassed": true,
+            "shanghaiTime": 0, "cancunTime": 0, "pragueTime": 0, "osakaTime": 0,
+            "depositContractAddress": "0x00000000219ab540356cbb839cbe05303d7705fa",
+        },
+        "alloc": {},
+        "nonce": "0x0",
+        "timestamp": "0x0",
+        "extraData": "0x",
+        "gasLimit": format!("{gas_limit:#x}"),
+        "difficulty": "0x0",
+        "mixHash": H256::zero(),
+        "coinbase": Address::zero(),
+        "baseFeePerGas": "0x3b9aca00",
+    }))
+    .map_err(GenesisError::Build)?;
+    genesis.alloc.extend(alloc.clone());
+    genesis.alloc.extend(system);
+    Ok(genesis)
+}
+
+/// Accounts as one line, for a description of rules.
+pub(crate) fn describe(alloc: &Alloc) -> String {
+    let accounts = serde_json::to_vec(alloc).unwrap_or_default();
+    let digest = ethrex_crypto::keccak::keccak_hash(accounts);
+    format!("accounts = {} ({})\n", alloc.len(), hex::encode(digest))
+}
+
 impl Rules {
-    /// The EVM genesis: every fork up to Osaka from the first block on.
+    /// The EVM genesis.
     ///
     /// # Errors
     ///
     /// [`GenesisError`] if the accounts are malformed.
     pub fn genesis(&self) -> Result<Genesis, GenesisError> {
-        let system = SYSTEM_CONTRACTS.iter().map(|(address, code)| {
-            let code = format!("0x{code}");
-            ((*address).to_owned(), json!({"balance": "0x0", "nonce": "0x1", "code": code}))
-        });
-        let system: Alloc =
-            serde_json::from_value(system.collect()).map_err(GenesisError::Build)?;
-        let mut genesis: Genesis = serde_json::from_value(json!({
-            "config": {
-                "chainId": self.rollup.as_u64(),
-                "homesteadBlock": 0, "eip150Block": 0, "eip155Block": 0, "eip158Block": 0,
-                "byzantiumBlock": 0, "constantinopleBlock": 0, "petersburgBlock": 0,
-                "istanbulBlock": 0, "berlinBlock": 0, "londonBlock": 0, "mergeNetsplitBlock": 0,
-                "terminalTotalDifficulty": "0x0", "terminalTotalDifficultyPassed": true,
-                "shanghaiTime": 0, "cancunTime": 0, "pragueTime": 0, "osakaTime": 0,
-                "depositContractAddress": "0x00000000219ab540356cbb839cbe05303d7705fa",
-            },
-            "alloc": {},
-            "nonce": "0x0",
-            "timestamp": "0x0",
-            "extraData": self.network.to_string(),
-            "gasLimit": format!("{:#x}", self.gas_limit),
-            "difficulty": "0x0",
-            "mixHash": H256::from_low_u64_be(self.period.get()),
-            "coinbase": Address::zero(),
-            "baseFeePerGas": "0x3b9aca00",
-        }))
-        .map_err(GenesisError::Build)?;
-        genesis.alloc.extend(self.alloc.clone());
-        genesis.alloc.extend(system);
+        let mut genesis = osaka(self.rollup.as_u64(), self.gas_limit, &self.alloc)?;
+        genesis.extra_data = self.network.as_bytes().to_vec().into();
+        genesis.mix_hash = H256::from_low_u64_be(self.period.get());
         Ok(genesis)
     }
 
     /// The rules as text, one field a line, to be kept beside the data and compared with.
     #[must_use]
     pub fn describe(&self) -> String {
-        let accounts = serde_json::to_vec(&self.alloc).unwrap_or_default();
         format!(
-            "network = {}\nchain-id = {}\nslot-seconds = {}\ngas-limit = {}\naccounts = {} ({})\n",
+            "network = {}\nchain-id = {}\nslot-seconds = {}\ngas-limit = {}\n{}",
             self.network,
             self.rollup,
             self.period,
             self.gas_limit,
-            self.alloc.len(),
-            hex::encode(ethrex_crypto::keccak::keccak_hash(accounts)),
+            describe(&self.alloc),
         )
     }
 }

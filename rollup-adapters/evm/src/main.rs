@@ -1,12 +1,6 @@
 //! `conclave-evm`: an EVM rollup node on Conclave's ordered stream.
 
-use std::{
-    io::{self, Write as _},
-    net::SocketAddr,
-    num::NonZeroU64,
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{net::SocketAddr, num::NonZeroU64, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -14,11 +8,9 @@ use conclave_evm::{
     follow::slot_seconds,
     genesis::{Alloc, dev_alloc, parse_alloc},
     node::{self, Config},
+    process,
 };
 use conclave_types::RollupId;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -109,64 +101,15 @@ impl Arguments {
             alloc,
         })
     }
-
-    fn start_logs(&self) -> anyhow::Result<()> {
-        let filter = EnvFilter::try_new(&self.log).context("--log")?;
-        let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-        let started = if self.json { logs.json().try_init() } else { logs.try_init() };
-        started.map_err(|error| anyhow::anyhow!(error))
-    }
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            // Where nothing is logged, be it by choice or because logging cannot start, it is said plainly.
-            // If standard error is gone too, the exit code still says it.
-            if !tracing::enabled!(tracing::Level::ERROR)
-                && writeln!(io::stderr(), "error: {error:#}").is_err()
-            {
-                return ExitCode::from(2);
-            }
-            ExitCode::FAILURE
-        }
-    }
+    process::exit(run(Arguments::parse()))
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
-    arguments.start_logs()?;
+    process::start_logs(&arguments.log, arguments.json)?;
     let exit_with_parent = arguments.exit_with_parent;
     let config = arguments.config()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        // The RPC's own bound is far below; this is for the client and the executor.
-        .max_blocking_threads(64)
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let stop = CancellationToken::new();
-        let (mut interrupt, mut terminate) =
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        let running = Box::pin(node::run(config, stop.clone()));
-        tokio::pin!(running);
-        tokio::select! {
-            ended = &mut running => return Ok(ended?),
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            () = parent_gone(), if exit_with_parent => {}
-        }
-        tracing::info!("stopping");
-        stop.cancel();
-        Ok(running.await?)
-    })
-}
-
-/// Waits until standard input ends. What comes before is of no interest.
-async fn parent_gone() {
-    let mut ignored = tokio::io::sink();
-    if let Err(error) = tokio::io::copy(&mut tokio::io::stdin(), &mut ignored).await {
-        tracing::warn!(%error, "standard input cannot be read, so the parent is taken for gone");
-    }
+    process::run(exit_with_parent, |stop| node::run(config, stop))
 }

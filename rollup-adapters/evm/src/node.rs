@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    chain::{Chain, OpenError, RULES_FILE, write_atomically},
+    chain::{Chain, OpenError},
+    database::{RULES_FILE, write_atomically},
     follow::{FollowError, Follower, Registration, Sequencers},
     genesis::{Alloc, Rules, parse_description},
     rpc::{self, Rpc, RpcError},

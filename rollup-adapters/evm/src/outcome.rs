@@ -5,7 +5,7 @@
 //! so every node gives the same outcome for the same bytes.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use conclave_types::{BundleId, Digest};
+use conclave_types::{Digest, ItemSource};
 use serde_json::{Value, json};
 
 use crate::slots::SlotItem;
@@ -55,6 +55,14 @@ pub enum SkipReason {
     /// The block cannot be sealed with it in.
     #[error("no valid block contains it: {0}")]
     Unsealable(String),
+    /// A forced transaction may spend what was paid for on L1, no more.
+    #[error("its gas limit {wanted} is above the {paid} gas that was paid for on L1")]
+    UnpaidGas {
+        /// The transaction's gas limit.
+        wanted: u64,
+        /// What was paid for.
+        paid: u64,
+    },
 }
 
 impl SkipReason {
@@ -74,6 +82,7 @@ impl SkipReason {
             Self::Refused(text) if text.contains("max fee per gas") => "fee_too_low",
             Self::Refused(_) => "refused",
             Self::Unsealable(_) => "unsealable",
+            Self::UnpaidGas { .. } => "unpaid_gas",
         }
     }
 }
@@ -99,10 +108,8 @@ pub struct Record {
     pub hash: Digest,
     /// The batch that it came in.
     pub sequence: u64,
-    /// The bundle that it came in.
-    pub bundle: BundleId,
-    /// Its leg there.
-    pub leg: u16,
+    /// Where it came from.
+    pub source: ItemSource,
     /// What became of it.
     pub outcome: Outcome,
 }
@@ -111,8 +118,8 @@ impl Record {
     /// The record of `item`.
     #[must_use]
     pub fn new(item: &SlotItem, outcome: Outcome) -> Self {
-        let SlotItem { sequence, leg, hash, .. } = item;
-        Self { hash: *hash, sequence: *sequence, bundle: leg.bundle, leg: leg.leg, outcome }
+        let SlotItem { sequence, source, hash, .. } = item;
+        Self { hash: *hash, sequence: *sequence, source: *source, outcome }
     }
 
     /// The record as JSON-RPC shows it. `block` is the number of the block whose slot it was in.
@@ -121,10 +128,12 @@ impl Record {
         let mut json = json!({
             "transactionHash": self.hash.to_string(),
             "sequence": self.sequence,
-            "bundleId": self.bundle.to_string(),
-            "leg": self.leg,
             "blockNumber": format!("{block:#x}"),
         });
+        let from = match self.source {
+            ItemSource::Leg(leg) => json!({ "bundleId": leg.bundle.to_string(), "leg": leg.leg }),
+            ItemSource::Forced(forced) => json!({ "forcedIndex": forced.index }),
+        };
         let more = match &self.outcome {
             Outcome::Included { index, succeeded } => json!({
                 "status": if *succeeded { "executed" } else { "reverted" },
@@ -136,8 +145,10 @@ impl Record {
                 "message": reason.to_string(),
             }),
         };
-        if let (Some(json), Value::Object(more)) = (json.as_object_mut(), more) {
-            json.extend(more);
+        for fields in [from, more] {
+            if let (Some(json), Value::Object(fields)) = (json.as_object_mut(), fields) {
+                json.extend(fields);
+            }
         }
         json
     }

@@ -14,7 +14,7 @@
 
 use std::path::Path;
 
-use conclave_types::{BundleId, Digest};
+use conclave_types::{BundleId, Digest, ItemSource};
 use rocksdb::{DB, Direction, IteratorMode, Options, WriteBatch, WriteOptions};
 
 use crate::outcome::{Outcome, Record};
@@ -87,8 +87,9 @@ impl Outcomes {
             let place = place(block, index);
             batch.put(key(b'n', &[&place]), value);
             batch.put(key(b'h', &[record.hash.as_bytes(), &place]), []);
-            let leg = record.leg.to_be_bytes();
-            batch.put(key(b'b', &[record.bundle.as_bytes(), &leg]), place);
+            if let ItemSource::Leg(leg) = record.source {
+                batch.put(leg_key(&leg.bundle, leg.leg), place);
+            }
         }
         self.prune(&mut batch, block.saturating_sub(self.keep))?;
         let mut options = WriteOptions::default();
@@ -130,7 +131,7 @@ impl Outcomes {
         leg: u16,
         head: u64,
     ) -> Result<Option<Located>, OutcomesError> {
-        match self.db.get(key(b'b', &[bundle.as_bytes(), &leg.to_be_bytes()]))? {
+        match self.db.get(leg_key(bundle, leg))? {
             Some(place) => self.at(&place, head),
             None => Ok(None),
         }
@@ -164,7 +165,9 @@ impl Outcomes {
             }
             let record: Record = borsh::from_slice(&value).map_err(OutcomesError::Corrupt)?;
             batch.delete(key(b'h', &[record.hash.as_bytes(), place]));
-            batch.delete(key(b'b', &[record.bundle.as_bytes(), &record.leg.to_be_bytes()]));
+            if let ItemSource::Leg(leg) = record.source {
+                batch.delete(leg_key(&leg.bundle, leg.leg));
+            }
             batch.delete(&entry_key);
         }
         Ok(())
@@ -177,6 +180,10 @@ fn key(table: u8, parts: &[&[u8]]) -> Vec<u8> {
         key.extend_from_slice(part);
     }
     key
+}
+
+fn leg_key(bundle: &BundleId, leg: u16) -> Vec<u8> {
+    key(b'b', &[bundle.as_bytes(), &leg.to_be_bytes()])
 }
 
 fn place(block: u64, index: u32) -> [u8; 12] {
@@ -197,15 +204,20 @@ fn block_of(place: &[u8]) -> Result<u64, OutcomesError> {
 
 #[cfg(test)]
 mod tests {
+    use conclave_types::LegRef;
+
     use super::*;
     use crate::outcome::SkipReason;
+
+    fn bundle_id(byte: u8) -> BundleId {
+        BundleId::new([byte; 32])
+    }
 
     fn record(hash: u8, bundle: u8, outcome: Outcome) -> Record {
         Record {
             hash: Digest::new([hash; 32]),
             sequence: 0,
-            bundle: BundleId::new([bundle; 32]),
-            leg: 0,
+            source: ItemSource::Leg(LegRef { bundle: bundle_id(bundle), leg: 0, legs: 1 }),
             outcome,
         }
     }
@@ -222,9 +234,9 @@ mod tests {
         let hash = Digest::new([1; 32]);
         assert_eq!(outcomes.by_hash(&hash, 6).unwrap(), None);
         assert_eq!(outcomes.by_hash(&hash, 7).unwrap(), Some((7, record.clone())));
-        assert_eq!(outcomes.by_leg(&record.bundle, 0, 6).unwrap(), None);
-        assert_eq!(outcomes.by_leg(&record.bundle, 0, 7).unwrap(), Some((7, record.clone())));
-        assert_eq!(outcomes.by_leg(&record.bundle, 1, 7).unwrap(), None);
+        assert_eq!(outcomes.by_leg(&bundle_id(1), 0, 6).unwrap(), None);
+        assert_eq!(outcomes.by_leg(&bundle_id(1), 0, 7).unwrap(), Some((7, record)));
+        assert_eq!(outcomes.by_leg(&bundle_id(1), 1, 7).unwrap(), None);
     }
 
     #[test]

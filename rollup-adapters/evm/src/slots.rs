@@ -18,7 +18,7 @@
 
 use std::num::NonZeroU64;
 
-use conclave_types::{Batch, BlockId, Digest, Height, LegRef, RollupId, Time};
+use conclave_types::{Batch, BlockId, Digest, Height, ItemSource, RollupId, Time};
 use ethrex_crypto::keccak::keccak_hash;
 
 /// Raw transaction bytes of one slot that are kept for execution; what comes behind is skipped with
@@ -76,8 +76,8 @@ impl Cursor {
 pub struct SlotItem {
     /// The batch that it came in.
     pub sequence: u64,
-    /// Which leg of which bundle it is.
-    pub leg: LegRef,
+    /// Which leg of which bundle it is, or which entry of the forced queue.
+    pub source: ItemSource,
     /// keccak256 of its bytes: the transaction hash, if it is a transaction.
     pub hash: Digest,
     /// Its bytes; none if it came behind [`SLOT_BYTES_MAX`].
@@ -111,7 +111,7 @@ impl Slot {
             let transaction = (self.bytes <= SLOT_BYTES_MAX).then_some(item.transaction);
             self.items.push(SlotItem {
                 sequence: batch.sequence,
-                leg: item.leg,
+                source: item.source,
                 hash,
                 transaction,
             });

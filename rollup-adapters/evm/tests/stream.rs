@@ -7,7 +7,9 @@ mod common;
 #[cfg(test)]
 mod tests {
     use alloy::primitives::{Address, Bytes};
-    use conclave_evm::{chain::OpenError, follow::FollowError, node::NodeError};
+    use conclave_evm::{
+        chain::OpenError, database::DatabaseError, follow::FollowError, node::NodeError,
+    };
     use tokio_util::sync::CancellationToken;
 
     use super::common::{
@@ -144,13 +146,14 @@ mod tests {
         let other = Sequencer::start_as(genesis("another"), script()).await;
         let refused = config(vec![other.url.clone()], dir.path());
         let error = conclave_evm::node::run(refused, CancellationToken::new()).await.unwrap_err();
-        assert!(matches!(error, NodeError::Open(OpenError::OtherRules { .. })), "{error:?}");
+        let NodeError::Open(OpenError::Database(error)) = error else { panic!("{error:?}") };
+        assert!(matches!(error, DatabaseError::OtherRules { .. }), "{error:?}");
 
         // The same with the process: a message for people, and a failing exit code.
         let output = command(&other.url, dir.path()).output().unwrap();
         assert!(!output.status.success());
         let message = String::from_utf8(output.stderr).unwrap();
-        assert!(message.contains("belongs to another rollup or network"), "{message}");
+        assert!(message.contains("belongs to another chain"), "{message}");
     }
 
     #[tokio::test(flavor = "multi_thread")]

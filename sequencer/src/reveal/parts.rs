@@ -26,6 +26,7 @@ use std::{
     ops::Range,
 };
 
+use borsh::BorshSerialize;
 use conclave_encryption::Packing;
 use conclave_types::G1Bytes;
 
@@ -91,7 +92,7 @@ impl Cut {
 }
 
 /// Where a part comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize)]
 pub enum Source {
     /// Combined and checked here.
     Own,

@@ -6,8 +6,7 @@ use conclave_encryption::SealedBlock;
 use conclave_types::{BlockId, G1Bytes, Height, ValidatorIndex, VoteKind};
 
 use crate::{
-    Event, Input, Job, Message, PartialOpening, Peer, capsule_point, reveal::parts::Cut,
-    testing::Solo,
+    Event, Input, Message, PartialOpening, Peer, capsule_point, reveal::parts::Cut, testing::Solo,
 };
 
 const HEIGHT: Height = Height::new(1);
@@ -146,7 +145,7 @@ fn strangers_do_not_disturb_a_quorum_at_work() {
         let message = Message::Openings { height, block, openings };
         decided.solo.input(Input::Message { from: Peer::Full(stranger), message });
     }
-    let held: Vec<_> = decided.solo.held.iter().flatten().map(Job::kind).collect();
+    let held: Vec<_> = decided.solo.held.iter().flatten().map(|(_, job)| job.kind()).collect();
     assert_eq!(held, ["combine"], "what strangers say is not even looked at");
     decided.solo.work();
     assert_eq!(decided.revealed(), HEIGHT);

@@ -4,9 +4,12 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use conclave_consensus::ConsensusMessage;
 use conclave_sequencer::Message;
-use conclave_types::{Block, BlockId, BundleId, Digest, L1Origin};
+use conclave_types::{Block, BlockId, BundleId, Digest, L1Entry};
 
-use super::{Letter, Means, Misbehaviour};
+use super::{
+    Letter, Means, Misbehaviour,
+    forced::{self, L1Forgery},
+};
 
 /// What is wrong with its blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +36,10 @@ pub(super) enum Forgery {
     Disorder,
     /// A bundle of an earlier block once more.
     Replay,
+    /// Something else than L1 asks for.
+    L1(L1Forgery),
+    /// A bundle of the block itself once more.
+    TwinBundles,
 }
 
 /// A little more than half a second, by which a block's time may be ahead of a clock: on its way, a block
@@ -43,11 +50,13 @@ const CLOCK_DRIFT_MAX: Duration = Duration::from_millis(520);
 pub(super) struct Forger {
     forgery: Forgery,
     forged: BTreeMap<BlockId, Arc<Block>>,
+    /// An entry of L1 that was carried before.
+    earlier: Option<L1Entry>,
 }
 
 impl Forger {
     pub(super) const fn new(forgery: Forgery) -> Self {
-        Self { forgery, forged: BTreeMap::new() }
+        Self { forgery, forged: BTreeMap::new(), earlier: None }
     }
 
     fn shows_to(&self, to: u16) -> bool {
@@ -60,7 +69,13 @@ impl Forger {
             return Arc::clone(forged);
         }
         let mut forged = (**block).clone();
-        change(self.forgery, means, &mut forged);
+        match self.forgery {
+            Forgery::L1(forgery) => {
+                forced::change(forgery, means, &mut self.earlier, &mut forged);
+            }
+            forgery => change(forgery, means, &mut forged),
+        }
+        commit(&mut forged);
         if forged.header != block.header {
             means.count("forged_blocks");
         }
@@ -83,13 +98,18 @@ fn change(forgery: Forgery, means: &Means, block: &mut Block) {
         Forgery::EdgeTime => header.time = header.time.after(CLOCK_DRIFT_MAX),
         Forgery::FutureTime => header.time = header.time.after(Duration::from_secs(10)),
         Forgery::UnknownOrigin => {
-            header.l1_origin = L1Origin { number: 1_000, hash: Digest::new([6; 32]) };
+            header.l1_origin = forced::beside(header.l1_origin);
         }
+        Forgery::L1(_) => {}
         Forgery::Empty => block.body.bundles.clear(),
         Forgery::Disorder => block.body.bundles.reverse(),
         Forgery::Replay => {
             let here = &mut block.body.bundles;
             here.extend(means.decided_bundle().filter(|id| !here.contains(id)));
+        }
+        Forgery::TwinBundles => {
+            let first = block.body.bundles.first().copied();
+            block.body.bundles.extend(first);
         }
         Forgery::UnknownBundle => block.body.bundles.push(BundleId::new([8; 32])),
         Forgery::Censor => {
@@ -97,7 +117,12 @@ fn change(forgery: Forgery, means: &Means, block: &mut Block) {
             block.body.bundles.retain(|id| payer(id).is_none() || payer(id) != means.victim);
         }
     }
+}
+
+/// Makes the header fit the body again.
+fn commit(block: &mut Block) {
     let header = &mut block.header;
+    header.l1_entries_root = block.body.l1_entries_root();
     header.bundle_root = block.body.bundle_root();
     header.bundle_count = u32::try_from(block.body.bundles.len()).unwrap_or(u32::MAX);
 }

@@ -51,7 +51,7 @@ impl Collude {
         let Some(pool) = self.pools.get(&id) else { return };
         means.count("attempts_to_open");
         let guess = vec![generator(); pool.sealed.share_count()];
-        let quorum = usize::from(means.packing().quorum());
+        let Some(quorum) = means.packing().map(|packing| packing.quorum().into()) else { return };
         let missing = (0..means.validators).filter(|party| !pool.shares.contains_key(party));
         let known = pool.shares.iter().map(|(party, shares)| (*party, shares.as_slice()));
         let guessed = missing.map(|party| (party, guess.as_slice()));

@@ -3,15 +3,15 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use conclave_consensus::{SignedProposal, SignedVote};
-use conclave_encryption::{Packing, PublicKey, SealedBlock};
+use conclave_encryption::{Dkg, Message as Content, Packing, PublicKey, SealedBlock};
 use conclave_sequencer::{Identity, Message, ShareMessage, capsule_point};
 use conclave_types::{
-    Block, BlockId, BundleId, EncryptedBundle, Epoch, G1Bytes, Genesis, Height, PayerAddress,
-    SignatureBytes, Time, ValidatorIndex, digest::SigningDomain,
+    Block, BlockId, BundleId, EncryptedBundle, G1Bytes, Genesis, Height, PayerAddress,
+    SharingMessage, SignatureBytes, Time, ValidatorIndex, digest::SigningDomain,
 };
 use ed25519_dalek::Signer as _;
 
-use crate::{load::Sighting, random::Random};
+use crate::{keyring::Keyring, load::Sighting, random::Random};
 
 /// Bundles and blocks that it remembers; the oldest ids go first.
 const MEMORY: usize = 4_096;
@@ -41,7 +41,10 @@ pub(crate) struct Means {
     /// What it has to tell a searcher; the world takes it after each step.
     pub(super) sighted: Vec<Sighting>,
     domain: SigningDomain,
-    key: PublicKey,
+    pub(crate) keyring: Keyring,
+    /// The making of a key that is under way.
+    pub(super) attempt: Option<Dkg>,
+    pub(super) holder_seed: Option<[u8; 32]>,
     bundles: BTreeMap<BundleId, Arc<EncryptedBundle>>,
     blocks: BTreeMap<BlockId, Arc<Block>>,
     decided_bundle: Option<BundleId>,
@@ -54,7 +57,7 @@ impl Means {
         index: u16,
         genesis: &Genesis,
         identity: &Identity,
-        key: &PublicKey,
+        keyring: Keyring,
         random: Random,
     ) -> Self {
         Self {
@@ -70,7 +73,9 @@ impl Means {
             counters: BTreeMap::new(),
             sighted: Vec::new(),
             domain: SigningDomain::of(genesis),
-            key: key.clone(),
+            keyring,
+            attempt: None,
+            holder_seed: None,
             bundles: BTreeMap::new(),
             blocks: BTreeMap::new(),
             decided_bundle: None,
@@ -159,7 +164,8 @@ impl Means {
     pub(crate) fn vote(&self, vote: &SignedVote, block: Option<BlockId>) -> SignedVote {
         let voter = ValidatorIndex::new(self.index);
         let mut other = SignedVote { block, voter, ..vote.clone() };
-        let signature = self.sign(other.digest(&self.domain, Epoch::ZERO).as_bytes());
+        let signature = self
+            .sign(other.digest(&self.domain, self.keyring.epochs().at(other.height)).as_bytes());
         other.signature = signature;
         other
     }
@@ -168,7 +174,8 @@ impl Means {
     #[must_use]
     pub(crate) fn proposal(&self, proposal: &SignedProposal, block: BlockId) -> SignedProposal {
         let mut other = SignedProposal { block, ..proposal.clone() };
-        other.signature = self.sign(other.digest(&self.domain, Epoch::ZERO).as_bytes());
+        other.signature = self
+            .sign(other.digest(&self.domain, self.keyring.epochs().at(other.height)).as_bytes());
         other
     }
 
@@ -181,13 +188,13 @@ impl Means {
             .iter()
             .map(|id| self.bundle(id).and_then(|bundle| capsule_point(bundle)))
             .collect();
-        SealedBlock::new(&self.key, block.header.height, block.id(), &points?).ok()
+        SealedBlock::new(self.keyring.key()?, block.header.height, block.id(), &points?).ok()
     }
 
     /// How the key is shared.
     #[must_use]
-    pub(crate) fn packing(&self) -> Packing {
-        self.key.packing()
+    pub(crate) fn packing(&self) -> Option<Packing> {
+        self.keyring.key().map(PublicKey::packing)
     }
 
     /// Its real shares for a block whose bundles it knows.
@@ -213,6 +220,14 @@ impl Means {
         let digest = ShareMessage::digest(&self.domain, epoch, height, block, &shares);
         let signature = self.sign(digest.as_bytes());
         Message::Shares(Arc::new(ShareMessage { shares, signature, ..message.clone() }))
+    }
+
+    /// A message of a sharing that says something else, signed.
+    #[must_use]
+    pub(super) fn say(&self, message: &SharingMessage, content: &Content) -> Message {
+        let mut message = SharingMessage { content: content.encode(), ..message.clone() };
+        message.signature = self.sign(message.digest(&self.domain).as_bytes());
+        Message::Sharing(Arc::new(message))
     }
 
     fn sign(&self, bytes: &[u8]) -> SignatureBytes {

@@ -68,8 +68,8 @@ impl Twins {
             }
         }
         letters.iter().for_each(|_| means.count("twin_messages"));
-        for job in jobs {
-            letters.extend(self.step(means, Input::JobDone(job.run())));
+        for (job, work) in jobs {
+            letters.extend(self.step(means, Input::JobDone { job, output: work.run() }));
         }
         letters
     }

@@ -1,4 +1,4 @@
-//! Two votes for one height, round and step.
+//! Two votes for one height, round and step, or two proposals for one height and round.
 
 use std::time::Duration;
 
@@ -48,6 +48,27 @@ impl Misbehaviour for EquivocateLate {
         means.count("false_votes");
         opposite.delay = opposite.delay.saturating_add(LATE);
         vec![letter, opposite]
+    }
+}
+
+/// Each proposal is followed by one of another block, at once or when the height is over.
+pub(super) struct TwinProposals;
+
+impl Misbehaviour for TwinProposals {
+    fn outgoing(&mut self, means: &mut Means, letter: Letter) -> Vec<Letter> {
+        let Message::Consensus(ConsensusMessage::Proposal(proposal)) = &letter.message else {
+            return vec![letter];
+        };
+        if proposal.proposer.as_u16() != means.index {
+            return vec![letter];
+        }
+        means.count("false_proposals");
+        let other = means.proposal(proposal, BlockId::new([7; 32]));
+        let mut other = letter.with(Message::Consensus(ConsensusMessage::Proposal(other.into())));
+        if !letter.to.is_multiple_of(2) {
+            other.delay = other.delay.saturating_add(LATE);
+        }
+        vec![letter, other]
     }
 }
 

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use conclave_simulator::{Report, Verdict, report_page};
+use conclave_simulator::{Crypto, Report, Scenario, Tape, Verdict, report_page};
 
 use super::{
     Chosen,
     output::{self, say},
-    supervise::{Limits, supervised},
+    supervise::{Limits, supervised, supervised_recorded},
 };
 
 pub(super) const EXAMPLES: &str = "\
@@ -17,6 +17,7 @@ Examples:
   conclave-sim run crash-storm --seed 7 --twice --json
   conclave-sim run my-scenario.toml --validators 7 --heights 100
   conclave-sim run front-runner --report reports
+  conclave-sim run crash-one --record recordings --record-validator 1
   conclave-sim run chaos --seed 3 --max-seconds 60 --max-memory-mb 2048";
 
 /// Run one scenario from one seed.
@@ -34,8 +35,15 @@ pub(super) struct Run {
     #[arg(long)]
     json: bool,
     /// Run twice and compare.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "record")]
     twice: bool,
+    /// Record one validator into new files in this directory, one for each time that it starts, with its
+    /// keys beside them, for `replay`.
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
+    /// Which validator to record.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "record")]
+    record_validator: u16,
     #[command(flatten)]
     limits: Limits,
 }
@@ -43,8 +51,14 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn execute(&self) -> anyhow::Result<u8> {
         let scenario = self.chosen.load()?;
-        let once = || supervised(&self.chosen.scenario, &scenario, self.seed, self.limits);
+        let tape = self.tape(&scenario)?;
+        let name = &self.chosen.scenario;
+        let once = || match &tape {
+            None => supervised(name, &scenario, self.seed, self.limits),
+            Some(tape) => supervised_recorded(name, &scenario, self.seed, self.limits, tape),
+        };
         let mut report = once()?;
+        let recordings = tape.as_ref().map(Tape::files).transpose()?.unwrap_or_default();
         if self.twice && report.verdict != Verdict::Unfinished {
             let again = once()?;
             if again.verdict != Verdict::Unfinished && again != report {
@@ -65,7 +79,28 @@ impl Run {
                 say(format!("  report {}", path.display()))?;
             }
         }
+        if !self.json {
+            for path in recordings {
+                say(format!("  recording {}", path.display()))?;
+            }
+        }
         Ok(report.verdict.exit_code())
+    }
+
+    fn tape(&self, scenario: &Scenario) -> anyhow::Result<Option<Tape>> {
+        let Some(directory) = &self.record else { return Ok(None) };
+        let (validators, chosen) = (scenario.validators, self.record_validator);
+        anyhow::ensure!(
+            chosen < validators,
+            "--record-validator {chosen}: the scenario has validators 0 to {}",
+            validators.saturating_sub(1)
+        );
+        anyhow::ensure!(
+            scenario.crypto != Crypto::Modelled,
+            "a recording is replayed with real cryptography, and this scenario's is modelled; \
+             set crypto = \"memoised\""
+        );
+        Ok(Some(Tape::new(directory, chosen)))
     }
 }
 

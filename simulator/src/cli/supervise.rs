@@ -9,7 +9,9 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
-use conclave_simulator::{CutShort, Report, Scenario, Stop, Verdict, guarded, run_until};
+use conclave_simulator::{
+    CutShort, Report, Scenario, Stop, Tape, Verdict, guarded, run_recorded, run_until,
+};
 
 /// How often the limits are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -51,7 +53,31 @@ pub(super) fn supervised(
 ) -> anyhow::Result<Report> {
     let (own_name, own_scenario) = (name.to_owned(), scenario.clone());
     let work = move |stop| run_until(&own_name, &own_scenario, seed, stop);
-    match supervise(limits, work)? {
+    let result = supervise(limits, work)?;
+    reported(result, name, scenario, seed)
+}
+
+/// Runs a scenario from a seed under limits, and records one of its validators.
+pub(super) fn supervised_recorded(
+    name: &str,
+    scenario: &Scenario,
+    seed: u64,
+    limits: Limits,
+    tape: &Tape,
+) -> anyhow::Result<Report> {
+    let (own_name, own_scenario, own_tape) = (name.to_owned(), scenario.clone(), tape.clone());
+    let work = move |stop| run_recorded(&own_name, &own_scenario, seed, stop, &own_tape);
+    let result = supervise(limits, work)?;
+    reported(result, name, scenario, seed)
+}
+
+fn reported(
+    result: Result<Option<Report>, (Verdict, String)>,
+    name: &str,
+    scenario: &Scenario,
+    seed: u64,
+) -> anyhow::Result<Report> {
+    match result {
         Ok(Some(report)) => Ok(report),
         Ok(None) => anyhow::bail!("no world can be built from {name}"),
         Err(ended) => Ok(Report::ended(name, scenario, seed, ended)),

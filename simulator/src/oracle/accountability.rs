@@ -1,48 +1,71 @@
-//! Everybody guilty can be convicted: whoever hears two votes of one validator for one position, not too
-//! far apart, has evidence that convicts it, without the help of the others.
+//! Everybody guilty can be convicted: whoever hears two votes or proposals of one validator for one position,
+//! not too far apart, has evidence that convicts it, without the help of the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use conclave_consensus::{Evidence, SignedVote};
-use conclave_types::{BlockId, Height, HeightDelta};
+use conclave_consensus::{ConsensusMessage, Evidence, SignedProposal, SignedVote};
+use conclave_types::{BlockId, Height, HeightDelta, Round};
 
 use super::{ACCOUNTABLE, Check, ensure};
 
-/// How far below a validator's newest decision a second vote must still convict: somewhat less than the
-/// archive keeps, since a vote may be overtaken by decisions on its way in.
+/// How far below a validator's newest decision a second message must still convict: somewhat less than the
+/// archive keeps, since a message may be overtaken by decisions on its way in.
 const BEHIND: HeightDelta = HeightDelta::new(50);
 /// How far above it.
 const AHEAD: HeightDelta = HeightDelta::new(2);
 /// Rounds up to here are remembered wherever a validator stands.
 const ROUND_MAX: u32 = 10;
 
-/// Author, height, round, and which of the two votes.
+/// Author, height, round, and which of the two votes or the proposal.
 type Position = (u16, Height, u32, u8);
+
+/// What it says: block, and round of the polka.
+type Saying = (Option<BlockId>, Option<u32>);
+
+/// The code of a proposal, beside those of votes.
+const PROPOSAL: u8 = u8::MAX;
 
 /// What each honest validator has heard of the others, and whom it has evidence against.
 #[derive(Debug, Default)]
 pub(super) struct Accountability {
-    heard: BTreeMap<u16, BTreeMap<Position, BTreeSet<Option<BlockId>>>>,
+    heard: BTreeMap<u16, BTreeMap<Position, BTreeSet<Saying>>>,
     owed: BTreeMap<u16, BTreeSet<(u16, Height, u32)>>,
     given: BTreeMap<u16, BTreeSet<(u16, Height, u32)>>,
 }
 
 impl Accountability {
-    /// An honest validator that has decided up to `decided` hears a liar's own vote.
-    pub(super) fn heard(&mut self, node: u16, vote: &SignedVote, decided: Height) {
-        let SignedVote { height, round, block, .. } = *vote;
+    /// An honest validator that has decided up to `decided` hears something of the liar `from`. Only what that
+    /// one says for itself is looked at.
+    pub(super) fn heard(
+        &mut self,
+        node: u16,
+        from: u16,
+        message: &ConsensusMessage,
+        decided: Height,
+    ) {
+        let (author, height, round, code, saying) = match message {
+            ConsensusMessage::Vote(vote) => {
+                let SignedVote { kind, height, round, block, voter, .. } = **vote;
+                (voter, height, round, kind.code(), (block, None))
+            }
+            ConsensusMessage::Proposal(proposal) => {
+                let SignedProposal { height, round, block, pol_round, proposer, .. } = **proposal;
+                let polka = pol_round.map(Round::as_u32);
+                (proposer, height, round, PROPOSAL, (Some(block), polka))
+            }
+            ConsensusMessage::Polka(_) | ConsensusMessage::Round(_) => return,
+        };
         let near = height.saturating_add(BEHIND) > decided
             && height <= decided.saturating_add(AHEAD)
             && round.as_u32() <= ROUND_MAX;
-        if !near {
+        if !near || author.as_u16() != from {
             return;
         }
-        let author = vote.voter.as_u16();
-        let position = (author, height, round.as_u32(), vote.kind.code());
+        let position = (from, height, round.as_u32(), code);
         let sayings = self.heard.entry(node).or_default().entry(position).or_default();
-        sayings.insert(block);
+        sayings.insert(saying);
         if sayings.len() > 1 {
-            self.owed.entry(node).or_default().insert((author, height, round.as_u32()));
+            self.owed.entry(node).or_default().insert((from, height, round.as_u32()));
         }
     }
 
@@ -80,7 +103,7 @@ impl Accountability {
             ensure(free.is_none(), ACCOUNTABLE, || {
                 let (author, height, round) = free.copied().unwrap_or_default();
                 format!(
-                    "validator {node} heard two votes of {author} at height {height}, round {round}, \
+                    "validator {node} heard {author} contradict itself at height {height}, round {round}, \
                      and has no evidence"
                 )
             })?;

@@ -1,15 +1,15 @@
 //! What users handed in and what became of it: nonces without a gap, every fee once, nothing that
 //! nobody paid for, and inside what was sealed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use conclave_types::{
-    BlockHeader, BundleId, Digest, FeeParams, Genesis, Gwei, Height, Outcome, PayerAddress,
-    RevealedBlock,
+    BlockHeader, BundleId, Digest, FeeParams, Genesis, Gwei, Height, L1Content, L1Entry, Outcome,
+    PayerAddress, RevealedBlock,
 };
 use sha3::{Digest as _, Keccak256};
 
-use super::{Check, DETERMINISM, FORGED, PAID, WHOLE, ensure};
+use super::{CREDITED, Check, DETERMINISM, FORGED, PAID, WHOLE, ensure};
 use crate::load::{Handed, Standing};
 
 /// A bundle as its user knows it.
@@ -32,7 +32,9 @@ pub(super) struct Payers {
     included: BTreeMap<BundleId, Height>,
     next: BTreeMap<(PayerAddress, u64), u64>,
     decided: Height,
-    /// The hash chain over all charges so far.
+    /// What was credited, and at which height.
+    deposits: Vec<(Height, PayerAddress, u64)>,
+    /// The hash chain over all charges and deposits so far.
     ledger: Digest,
 }
 
@@ -47,6 +49,7 @@ impl Payers {
             included: BTreeMap::new(),
             next: BTreeMap::new(),
             decided: Height::ZERO,
+            deposits: Vec::new(),
             ledger: hash(&[b"conclave/ledger-genesis/v1", genesis.network_id().as_bytes()]),
         }
     }
@@ -96,7 +99,12 @@ impl Payers {
     }
 
     /// A height was decided; what it includes is looked at once.
-    pub(super) fn decided(&mut self, header: &BlockHeader, bundles: &[BundleId]) -> Check {
+    pub(super) fn decided(
+        &mut self,
+        header: &BlockHeader,
+        entries: &[L1Entry],
+        bundles: &[BundleId],
+    ) -> Check {
         let height = header.height;
         if height != self.decided.next() {
             return Ok(());
@@ -131,11 +139,28 @@ impl Payers {
         let count = u64::try_from(bundles.len()).unwrap_or(u64::MAX).to_be_bytes();
         let at = height.as_u64().to_be_bytes();
         let before = self.ledger;
-        self.ledger = hash(&[b"conclave/ledger/v1", before.as_bytes(), &at, &count, &charges]);
+        let deposits = self.deposited(height, entries);
+        let tag = b"conclave/ledger/v1".as_slice();
+        let parts = [tag, before.as_bytes(), &at, &count, &charges, &deposits];
+        self.ledger = hash(&parts);
         let found = header.ledger_digest;
         ensure(found == before, DETERMINISM, || {
             format!("height {height} names ledger digest {found} where {before} follows")
         })
+    }
+
+    /// Notes what a block credits; returns how the ledger's hash chain covers it.
+    fn deposited(&mut self, height: Height, entries: &[L1Entry]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut count = 0_u64;
+        for entry in entries {
+            let L1Content::Deposit(deposit) = &entry.content else { continue };
+            count = count.saturating_add(1);
+            bytes.extend_from_slice(deposit.payer.as_bytes());
+            bytes.extend_from_slice(&deposit.amount.as_u64().to_be_bytes());
+            self.deposits.push((height, deposit.payer, deposit.amount.as_u64()));
+        }
+        [count.to_be_bytes().as_slice(), &bytes].concat()
     }
 
     /// What is inside is what was sealed.
@@ -165,10 +190,11 @@ impl Payers {
     }
 
     pub(super) fn all(&self) -> Vec<PayerAddress> {
-        self.funds.keys().copied().collect()
+        let given = self.deposits.iter().map(|(_, payer, _)| *payer);
+        self.funds.keys().copied().chain(given).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// Balances are the genesis's less one fee for each bundle up to a height.
+    /// Balances are the genesis's and the deposits less one fee for each bundle, up to a height.
     pub(super) fn balance(
         &self,
         node: u16,
@@ -180,8 +206,12 @@ impl Payers {
         let paid = paid.filter_map(|(id, _)| self.known.get(id)).filter(|k| k.payer == *payer);
         let paid = paid.fold(0_u64, |sum, known| sum.saturating_add(known.charge));
         let funds = self.funds.get(payer).copied().unwrap_or(0);
+        let given = self.deposits.iter().filter(|(height, to, _)| *height <= at && to == payer);
+        let funds = given.fold(funds, |sum, (_, _, amount)| sum.saturating_add(*amount));
         let expected = Gwei::new(funds.saturating_sub(paid));
-        ensure(expected == found, PAID, || {
+        let has_deposits = self.deposits.iter().any(|(_, to, _)| to == payer);
+        let promise = if has_deposits { CREDITED } else { PAID };
+        ensure(expected == found, promise, || {
             format!("validator {node}, height {at}: payer {payer} has {found}, expected {expected}")
         })
     }

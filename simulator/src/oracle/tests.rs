@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use conclave_consensus::{Evidence, SignedVote};
+use conclave_consensus::{Evidence, SignedProposal, SignedVote};
 use conclave_encryption::{Packing, deal};
 use conclave_sequencer::ShareMessage;
 use conclave_types::{
@@ -33,7 +33,7 @@ fn genesis() -> Genesis {
         l1_origin: L1Origin::default(),
         params: Params::default(),
         members: (0..4).map(member).collect(),
-        encryption_key,
+        encryption_key: Some(encryption_key),
         rollups: Vec::new(),
         accounts: vec![GenesisAccount { address: PAYER, balance: Gwei::new(1_000_000) }],
     }
@@ -57,6 +57,9 @@ fn header(height: u64, salt: u64) -> BlockHeader {
         time: Time::from_micros(salt),
         epoch: Epoch::ZERO,
         l1_origin: L1Origin::default(),
+        l1_entries_root: Digest::ZERO,
+        key_id: KeyId::ZERO,
+        sharing_root: Digest::ZERO,
         bundle_root: Digest::ZERO,
         bundle_count: 0,
         revealed_height: Height::new(height - 1),
@@ -81,7 +84,8 @@ fn decided(header: &BlockHeader, bundles: &[BundleId]) -> Event {
         signatures: Vec::new(),
     };
     let bundles = bundles.to_vec();
-    Event::Decided { header: header.clone(), block: header.id(), bundles, certificate }
+    let (header, block) = (header.clone(), header.id());
+    Event::Decided { header, block, l1_entries: Vec::new(), bundles, certificate }
 }
 
 fn handed(sequence: u64) -> Handed {
@@ -118,7 +122,7 @@ fn vote(kind: VoteKind, voter: u16, block: Option<BlockId>) -> SignedVote {
 
 fn send_vote(oracle: &mut Oracle, now: Time, vote: SignedVote) {
     let from = vote.voter.as_u16();
-    oracle.sent(now, from, 3, &Message::Consensus(ConsensusMessage::Vote(vote.into())));
+    oracle.sent(now, from, &[3], &Message::Consensus(ConsensusMessage::Vote(vote.into())));
 }
 
 fn send_share(oracle: &mut Oracle, from: u16, header: &BlockHeader) {
@@ -130,7 +134,7 @@ fn send_share(oracle: &mut Oracle, from: u16, header: &BlockHeader) {
         shares: Vec::new(),
         signature: SignatureBytes::new([0; 64]),
     };
-    oracle.sent(START, from, 3, &Message::Shares(Arc::new(message)));
+    oracle.sent(START, from, &[3], &Message::Shares(Arc::new(message)));
 }
 
 /// A block with bundles in the order in which a fair beacon draws them.
@@ -154,12 +158,18 @@ fn revealed(header: &BlockHeader, bundles: &[BundleId]) -> (RevealedBlock, Vec<B
         time: header.time,
         epoch: Epoch::ZERO,
         l1_origin: L1Origin::default(),
+        forced_cursor: 0,
         beacon,
+        forced: Vec::new(),
         bundles: opened.collect(),
     };
     let item = |id: &BundleId| conclave_types::BatchItem {
         transaction: vec![1, 2, 3],
-        leg: conclave_types::LegRef { bundle: *id, leg: 0, legs: 1 },
+        source: conclave_types::ItemSource::Leg(conclave_types::LegRef {
+            bundle: *id,
+            leg: 0,
+            legs: 1,
+        }),
     };
     let batch = Batch {
         rollup: ROLLUP,
@@ -362,7 +372,7 @@ fn a_block_that_omits_what_its_voters_held_too_long_is_seen() {
         oracle.handed_in(&bundle);
         let block = header(1, 5);
         let voted = START.after(delay).after(beyond);
-        let body = conclave_types::BlockBody { parent_certificate: None, bundles: Vec::new() };
+        let body = conclave_types::BlockBody::default();
         let shown = conclave_types::Block { header: block.clone(), body };
         oracle.shown(voted, &Message::Block(Arc::new(shown)));
         for node in 0..3 {
@@ -378,12 +388,44 @@ fn in_round(vote: SignedVote, round: u32) -> SignedVote {
     SignedVote { round: Round::new(round), ..vote }
 }
 
+/// Validator 0 precommits what it and two others prevote.
+fn lock(oracle: &mut Oracle, block: Option<BlockId>) {
+    for voter in 1..3 {
+        send_vote(oracle, START, vote(VoteKind::Prevote, voter, block));
+    }
+    send_vote(oracle, START, vote(VoteKind::Precommit, 0, block));
+    send_vote(oracle, START, vote(VoteKind::Prevote, 0, block));
+}
+
+#[test]
+fn a_precommit_without_a_quorum_of_prevotes_is_seen() {
+    let block = Some(BlockId::new([1; 32]));
+    let mut oracle = oracle();
+    lock(&mut oracle, block);
+    assert_eq!(promise(&oracle), None, "its own prevote counts, whenever it leaves");
+    send_vote(&mut oracle, START, in_round(vote(VoteKind::Precommit, 1, block), 1));
+    assert_eq!(promise(&oracle), Some(POLKA), "the quorum was in another round");
+}
+
+#[test]
+fn a_block_from_the_future_is_seen() {
+    let drift = Duration::from_millis(Params::default().timing.clock_drift_max_ms);
+    let wrong = Duration::from_millis(20);
+    for (beyond, expected) in [(0, None), (1, Some(TIMELY))] {
+        let mut oracle = oracle().with_clocks(wrong);
+        let now = header(1, 5).time;
+        let time = now.after(drift).after(wrong).after(Duration::from_micros(beyond));
+        oracle.event(now, 0, &decided(&BlockHeader { time, ..header(1, 5) }, &[]));
+        assert_eq!(promise(&oracle), expected);
+    }
+}
+
 #[test]
 fn a_prevote_against_ones_own_lock_is_seen_unless_a_later_quorum_frees_it() {
     let (first, second) = (Some(BlockId::new([1; 32])), Some(BlockId::new([2; 32])));
-    let (prevote, precommit) = (VoteKind::Prevote, VoteKind::Precommit);
+    let prevote = VoteKind::Prevote;
     let mut oracle = oracle();
-    send_vote(&mut oracle, START, vote(precommit, 0, first));
+    lock(&mut oracle, first);
     send_vote(&mut oracle, START, in_round(vote(prevote, 0, first), 1));
     send_vote(&mut oracle, START, in_round(vote(prevote, 0, None), 2));
     assert_eq!(promise(&oracle), None, "it votes for its lock, or for nothing");
@@ -394,7 +436,7 @@ fn a_prevote_against_ones_own_lock_is_seen_unless_a_later_quorum_frees_it() {
     assert_eq!(promise(&oracle), None, "a quorum in round 2 frees it");
 
     let mut oracle = self::oracle();
-    send_vote(&mut oracle, START, vote(precommit, 0, first));
+    lock(&mut oracle, first);
     for voter in 1..3 {
         send_vote(&mut oracle, START, in_round(vote(prevote, voter, second), 1));
     }
@@ -447,6 +489,34 @@ fn an_equivocator_that_gets_away_is_seen() {
     let (mut oracle, _) = with_an_equivocator(90);
     oracle.settle();
     assert_eq!(promise(&oracle), None, "nobody keeps what is so far ahead");
+}
+
+#[test]
+fn a_proposer_that_gets_away_with_two_proposals_is_seen() {
+    let proposal = |salt: u8, pol_round: Option<u32>| SignedProposal {
+        height: Height::new(1),
+        round: Round::new(3),
+        block: BlockId::new([salt; 32]),
+        pol_round: pol_round.map(Round::new),
+        proposer: ValidatorIndex::new(3),
+        signature: SignatureBytes::new([0; 64]),
+    };
+    let cases = [
+        (proposal(1, None), 3, None),
+        (proposal(2, None), 3, Some(ACCOUNTABLE)),
+        (proposal(1, Some(2)), 3, Some(ACCOUNTABLE)),
+        // Somebody else passes it on: the validator need not have looked at it.
+        (proposal(2, None), 2, None),
+    ];
+    for (second, from, expected) in cases {
+        let mut oracle = Oracle::new(&genesis(), 2, (0..2).collect());
+        for (from, proposal) in [(3, proposal(1, None)), (from, second)] {
+            let message = ConsensusMessage::Proposal(proposal.into());
+            oracle.heard(0, from, &Message::Consensus(message));
+        }
+        oracle.settle();
+        assert_eq!(promise(&oracle), expected);
+    }
 }
 
 #[test]

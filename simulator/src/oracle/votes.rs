@@ -1,12 +1,13 @@
 //! An honest validator never signs two statements for one position, whatever happens to it in between;
-//! and once it has precommitted to a block, it prevotes for another only after a later quorum did.
+//! it precommits only to what a quorum has prevoted for; and once it has precommitted to a block, it prevotes
+//! for another only after a later quorum did.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use conclave_consensus::{SignedProposal, SignedVote};
 use conclave_types::{BlockId, Height, Round, VoteKind};
 
-use super::{CONSISTENT, Check, LOCKED, ensure};
+use super::{CONSISTENT, Check, LOCKED, POLKA, ensure};
 
 /// What a vote or proposal says at its position: block, and round of the polka.
 type Saying = (Option<BlockId>, Option<u32>);
@@ -50,11 +51,25 @@ impl Votes {
                 self.prevoters.entry((height, round, block)).or_default().insert(from);
             }
             VoteKind::Precommit => {
+                self.follows_polka(from, height, round, block)?;
                 let lock = self.locks.entry(from).or_insert((height, round, block));
                 *lock = (*lock).max((height, round, block));
             }
         }
         Ok(())
+    }
+
+    /// Its own prevote counts, although it may leave after the precommit, in the same turn.
+    fn follows_polka(&self, from: u16, height: Height, round: u32, block: BlockId) -> Check {
+        let voters = self.prevoters.get(&(height, round, block));
+        let others = voters.map_or(0, |voters| voters.iter().filter(|who| **who != from).count());
+        let most = others.saturating_add(self.liars).saturating_add(1);
+        ensure(most >= self.quorum, POLKA, || {
+            format!(
+                "validator {from} precommits {block} at {height}, round {round}, for which at most \
+                 {most} have prevoted"
+            )
+        })
     }
 
     fn keeps_lock(&self, from: u16, height: Height, round: u32, block: BlockId) -> Check {
@@ -65,16 +80,19 @@ impl Votes {
         if *locked_in >= round || *locked == block {
             return Ok(());
         }
-        let unlocks = |polka: u32| {
-            let voters = self.prevoters.get(&(height, polka, block));
-            voters.map_or(0, BTreeSet::len).saturating_add(self.liars) >= self.quorum
-        };
-        ensure((*locked_in..round).any(unlocks), LOCKED, || {
+        let unlocks = (*locked_in..round).any(|polka| self.is_polka(height, polka, block));
+        ensure(unlocks, LOCKED, || {
             format!(
                 "validator {from}, height {height}: precommits {locked} in round {locked_in} and \
                  prevotes {block} in round {round}"
             )
         })
+    }
+
+    /// Whether a quorum may have prevoted, if every liar did.
+    fn is_polka(&self, height: Height, round: u32, block: BlockId) -> bool {
+        let voters = self.prevoters.get(&(height, round, block));
+        voters.map_or(0, BTreeSet::len).saturating_add(self.liars) >= self.quorum
     }
 
     pub(super) fn proposal(&mut self, from: u16, proposal: &SignedProposal) -> Check {

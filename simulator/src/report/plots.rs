@@ -72,14 +72,20 @@ fn up_to(most: u64) -> Range<u64> {
 }
 
 /// Kinds of faults, the one that hides none of the others first.
-const FAULT_KINDS: [FaultKind; 4] =
-    [FaultKind::Crash, FaultKind::FullDisk, FaultKind::Partition, FaultKind::Byzantine];
+const FAULT_KINDS: [FaultKind; 5] = [
+    FaultKind::L1Outage,
+    FaultKind::Crash,
+    FaultKind::FullDisk,
+    FaultKind::Partition,
+    FaultKind::Byzantine,
+];
 
 const fn fault_color(kind: FaultKind) -> RGBColor {
     match kind {
         FaultKind::Crash => RGBColor(213, 94, 0),
         FaultKind::Partition => RGBColor(230, 159, 0),
         FaultKind::FullDisk => RGBColor(86, 180, 233),
+        FaultKind::L1Outage => RGBColor(148, 132, 0),
         FaultKind::Byzantine => RGBColor(204, 121, 167),
     }
 }
@@ -89,6 +95,7 @@ const fn fault_name(kind: FaultKind) -> &'static str {
         FaultKind::Crash => "down",
         FaultKind::Partition => "cut off",
         FaultKind::FullDisk => "disk full",
+        FaultKind::L1Outage => "no L1",
         FaultKind::Byzantine => "misbehaves",
     }
 }
@@ -208,6 +215,7 @@ fn legend(canvas: &Canvas<'_>, entries: &[(String, RGBColor)]) -> Drawn {
 /// What a level is called.
 pub(super) const fn level_name(level: Level) -> &'static str {
     match level {
+        Level::BundleReceived => "bundle received",
         Level::BundleOrdered => "bundle ordered",
         Level::BundleRevealed => "bundle revealed",
         Level::BlockDecided => "block decided",

@@ -32,6 +32,8 @@ pub enum FaultKind {
     Partition,
     /// A validator's disk has no room.
     FullDisk,
+    /// Validators do not reach L1.
+    L1Outage,
     /// A validator misbehaves.
     Byzantine,
 }
@@ -80,6 +82,17 @@ impl Timeline {
             until_ms: Some(full.until_ms),
             label: format!("validator {}'s disk is full", full.validator),
         });
+        let everyone: Vec<u16> = (0..drawn.validators).collect();
+        let outages = drawn.l1.iter().flat_map(|l1| &l1.outages).map(|outage| FaultSpan {
+            kind: FaultKind::L1Outage,
+            validators: everyone.iter().copied().filter(|v| outage.hits(*v)).collect(),
+            from_ms: outage.from_ms,
+            until_ms: Some(outage.until_ms),
+            label: match outage.validators.as_slice() {
+                [] => "nobody reaches L1".to_owned(),
+                some => format!("{some:?} do not reach L1"),
+            },
+        });
         let liars = drawn.byzantine.iter().map(|liar| FaultSpan {
             kind: FaultKind::Byzantine,
             validators: vec![liar.validator],
@@ -87,7 +100,7 @@ impl Timeline {
             until_ms: None,
             label: format!("validator {}: {:?}", liar.validator, liar.behaviours),
         });
-        let mut faults: Vec<_> = crashes.chain(partitions).chain(full).collect();
+        let mut faults: Vec<_> = crashes.chain(partitions).chain(full).chain(outages).collect();
         faults.sort_by_key(|fault| (fault.from_ms, fault.until_ms));
         Self {
             decided: vec![Vec::new(); usize::from(drawn.validators)],

@@ -21,12 +21,23 @@ const DRIFT_PPM_MAX: u64 = 1_000;
 const CORES_MAX: u16 = 256;
 /// A disk that takes longer to sync is broken.
 const FSYNC_US_MAX: u64 = 1_000_000;
+/// A thousandth and a thousand times of what was measured.
+const WORK_PERMILLE: (u64, u64) = (1, 1_000_000);
+/// Beyond, nothing gets on.
+const BACKGROUND_PERMILLE_MAX: u64 = 950;
+/// What a bundle or a user's way to a validator takes at most: a second.
+const OVERHEAD_US_MAX: u64 = 1_000_000;
 /// Transactions that fit the largest bucket with the framing of their legs.
 const BUNDLE_BYTES_MAX: u32 = 130_000;
 /// A block that holds the largest bundle.
 const BLOCK_BYTES_MIN: u32 = 131_088;
 /// The most that any genesis allows.
 const BLOCK_BYTES_MAX: u32 = 8 << 20;
+
+/// More blocks than that are hours, even where they come every second.
+const L1_FINALITY_MAX: u64 = 1_024;
+/// What one L1 block can add of either kind.
+const L1_ENTRIES_MAX: u64 = 255;
 
 /// A rule that is broken: which entry, what was expected and found, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +72,7 @@ impl Scenario {
         self.check_machines()?;
         self.check_sizes()?;
         self.check_full_disks()?;
+        self.check_l1()?;
         self.check_tails()?;
         self.check_crypto()
     }
@@ -134,6 +146,26 @@ impl Scenario {
         let most = u64::from(CORES_MAX);
         let cores = u64::from(machine.cores);
         within("machine.cores", cores, 1, most, "jobs need a core")?;
+        let shared = u64::from(machine.shared_cores);
+        let remedy = "give the cores that all validators share, or 0 if each has its own";
+        within("machine.shared_cores", shared, 0, most, remedy)?;
+        let (least, most) = WORK_PERMILLE;
+        let remedy = "1000 is what was measured, 2000 is a machine half as fast";
+        within("machine.work_permille", machine.work_permille, least, most, remedy)?;
+        for (path, found) in
+            [("machine.bundle_us", machine.bundle_us), ("network.user_us", self.network.user_us)]
+        {
+            within(path, found, 0, OVERHEAD_US_MAX, "give it in microseconds")?;
+        }
+        let (bundle, background) = (machine.bundle_us, machine.background_permille);
+        let remedy = "leave some of the cores to validators";
+        within("machine.background_permille", background, 0, BACKGROUND_PERMILLE_MAX, remedy)?;
+        for (key, found) in [("bundle_us", bundle), ("background_permille", background)] {
+            ensure(found == 0 || shared > 0, &format!("machine.{key}"), || {
+                let expected = format!("expected shared_cores beside {key}, found none");
+                (expected, "on a machine of its own a validator has cores to spare for that".into())
+            })?;
+        }
         within("machine.fsync_us", machine.fsync_us, 0, FSYNC_US_MAX, "give it in microseconds")?;
         let remedy = "give what the disk writes in megabytes a second";
         within("machine.disk_mb_per_s", machine.disk_mb_per_s, 1, 1_000_000, remedy)?;
@@ -143,6 +175,10 @@ impl Scenario {
     }
 
     fn check_sizes(&self) -> Checked {
+        if let Some(entry) = self.entry {
+            let last = u64::from(self.validators.saturating_sub(1));
+            within("entry", u64::from(entry), 0, last, "choose one that there is")?;
+        }
         let most = u64::from(BUNDLE_BYTES_MAX);
         let remedy = "a bundle holds no more; hand in more of them";
         within("bundle_bytes", u64::from(self.bundle_bytes), 0, most, remedy)?;
@@ -189,6 +225,52 @@ impl Scenario {
         Ok(())
     }
 
+    fn check_l1(&self) -> Checked {
+        let Some(l1) = &self.l1 else { return Ok(()) };
+        let remedy = "L1 has a block every so many milliseconds";
+        within("l1.block_ms", l1.block_ms, 1, self.limit_ms, remedy)?;
+        let remedy = "a block is final when so many are on top of it";
+        within("l1.finality_blocks", l1.finality_blocks, 1, L1_FINALITY_MAX, remedy)?;
+        let remedy = "leave some blocks where they are";
+        within("l1.reorg_permille", l1.reorg_permille, 0, 999, remedy)?;
+        let remedy = "whoever never hears of L1 has an outage";
+        within("l1.lag_ms", l1.lag_ms, 0, self.limit_ms, remedy)?;
+        let remedy = "the contract counts them in a byte";
+        within("l1.forced_max", l1.forced_max, 0, L1_ENTRIES_MAX, remedy)?;
+        within("l1.deposits_max", l1.deposits_max, 0, L1_ENTRIES_MAX, remedy)?;
+        let strangers = l1.false_views.iter().filter(|v| **v >= self.validators).count();
+        let (most, found) = (usize::from(self.faulty_max()), l1.false_views.len());
+        ensure(strangers == 0 && found <= most, "l1.false_views", || {
+            let all = self.validators;
+            let expected =
+                format!("expected at most f = {most} of {all} validators, found {found}");
+            (expected, "with more, what L1 asks for comes to a stop; drop some".into())
+        })?;
+        for (index, outage) in l1.outages.iter().enumerate() {
+            let path = format!("l1.outages.{index}");
+            let stranger = outage.validators.iter().find(|v| **v >= self.validators);
+            ensure(stranger.is_none(), &path, || {
+                let (last, found) = (self.validators.saturating_sub(1), stranger);
+                let found = found.copied().unwrap_or_default();
+                let expected = format!("expected validators from 0 to {last}, found {found}");
+                (expected, "choose some that there are, or none for all".into())
+            })?;
+            ensure(outage.from_ms < outage.until_ms, &path, || {
+                let (from, until) = (outage.from_ms, outage.until_ms);
+                let expected = format!("expected from_ms < until_ms, found {from} and {until}");
+                (expected, "let L1 be reached again after it was not".into())
+            })?;
+            let end = outage.until_ms.saturating_add(outage.spread_ms);
+            ensure(end < self.limit_ms, &path, || {
+                let limit = self.limit_ms;
+                let expected =
+                    format!("expected L1 to be reached before limit_ms = {limit}, found {end}");
+                (expected, "raise limit_ms, or let it end earlier".into())
+            })?;
+        }
+        Ok(())
+    }
+
     fn check_tails(&self) -> Checked {
         for (index, crash) in self.crashes.iter().enumerate() {
             ensure(!crash.unseen || crash.tail.is_none(), &format!("crashes.{index}"), || {
@@ -225,6 +307,16 @@ mod tests {
         toml::from_str::<Scenario>(text).unwrap().check_world().unwrap_err()
     }
 
+    /// Each text, and words of what is expected and of what to do.
+    fn refused(rows: Vec<(String, &str, &str)>) {
+        for (text, expected, remedy) in rows {
+            let fault = fault(&text);
+            assert!(fault.expected.contains(expected), "{text}: {fault:?}");
+            assert!(fault.remedy.contains(remedy), "{text}: {fault:?}");
+            assert!(!fault.path.is_empty());
+        }
+    }
+
     #[test]
     fn a_world_that_cannot_be_is_refused_with_what_to_do() {
         let full = "[[full_disks]]\nvalidator = 1\nfrom_ms = 1\nuntil_ms = 9\n";
@@ -257,6 +349,17 @@ mod tests {
             ("clocks.skew_ms = 1001".into(), "expected skew_ms from 0 to 1000", "nobody votes"),
             ("clocks.drift_ppm = 1001".into(), "expected drift_ppm from 0 to 1000", "that bad"),
             ("machine.cores = 0".into(), "expected cores from 1 to 256, found 0", "need a core"),
+            ("machine.shared_cores = 257".into(), "expected shared_cores from 0 to 256", "share"),
+            ("machine.work_permille = 0".into(), "expected work_permille from 1", "half as fast"),
+            ("machine.bundle_us = 1000001".into(), "expected bundle_us from 0", "microseconds"),
+            (
+                "machine = { shared_cores = 2, background_permille = 951 }".into(),
+                "expected background_permille from 0 to 950",
+                "leave some",
+            ),
+            ("machine.bundle_us = 5".into(), "expected shared_cores beside bundle_us", "to spare"),
+            ("network.user_us = 1000001".into(), "expected user_us", "microseconds"),
+            ("entry = 4".into(), "expected entry from 0 to 3, found 4", "that there is"),
             ("machine.fsync_us = 1000001".into(), "expected fsync_us", "microseconds"),
             ("machine.disk_mb_per_s = 0".into(), "expected disk_mb_per_s from 1", "megabytes"),
             ("bundle_bytes = 130001".into(), "from 0 to 130000, found 130001", "holds no more"),
@@ -276,12 +379,24 @@ mod tests {
                 "exact",
             ),
         ];
-        for (text, expected, remedy) in rows {
-            let fault = fault(&text);
-            assert!(fault.expected.contains(expected), "{text}: {fault:?}");
-            assert!(fault.remedy.contains(remedy), "{text}: {fault:?}");
-            assert!(!fault.path.is_empty());
-        }
+        refused(rows);
+    }
+
+    #[test]
+    fn an_l1_that_cannot_be_is_refused_with_what_to_do() {
+        let outage = "[[l1.outages]]\nfrom_ms = 1\nuntil_ms = 9\n";
+        refused(vec![
+            ("l1.block_ms = 0".into(), "expected block_ms from 1", "every so many"),
+            ("l1.finality_blocks = 0".into(), "expected finality_blocks from 1", "on top"),
+            ("l1.reorg_permille = 1000".into(), "from 0 to 999, found 1000", "leave some"),
+            ("l1.lag_ms = 120001".into(), "expected lag_ms", "has an outage"),
+            ("l1.forced_max = 256".into(), "from 0 to 255, found 256", "in a byte"),
+            ("l1.deposits_max = 256".into(), "expected deposits_max", "in a byte"),
+            ("l1.false_views = [0, 1]".into(), "at most f = 1 of 4 validators, found 2", "drop"),
+            (format!("{outage}validators = [4]"), "from 0 to 3, found 4", "none for all"),
+            (outage.replace('9', "1"), "expected from_ms < until_ms", "reached again"),
+            (outage.replace('9', "120000"), "before limit_ms = 120000", "raise limit_ms"),
+        ]);
     }
 
     #[test]

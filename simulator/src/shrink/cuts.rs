@@ -53,6 +53,16 @@ fn faults(scenario: &Scenario) -> Vec<Scenario> {
         let full_disks = without(&scenario.full_disks, &piece);
         cuts.push(Scenario { full_disks, ..scenario.clone() });
     }
+    for piece in pieces(scenario.l1.as_ref().map_or(0, |l1| l1.outages.len())) {
+        let mut cut = scenario.clone();
+        if let Some(l1) = &mut cut.l1 {
+            l1.outages = without(&l1.outages, &piece);
+        }
+        cuts.push(cut);
+    }
+    if scenario.l1.is_some() {
+        cuts.push(Scenario { l1: None, ..scenario.clone() });
+    }
     for piece in pieces(scenario.byzantine.len()) {
         let byzantine = without(&scenario.byzantine, &piece);
         cuts.push(Scenario { byzantine, ..scenario.clone() });
@@ -97,6 +107,12 @@ fn committee(scenario: &Scenario, count: u16) -> Scenario {
     cut.crashes.retain_mut(|crash| relabel(&mut crash.validator, place));
     cut.byzantine.retain_mut(|liar| relabel(&mut liar.validator, place));
     cut.full_disks.retain_mut(|full| relabel(&mut full.validator, place));
+    if let Some(l1) = &mut cut.l1 {
+        l1.false_views.retain_mut(|validator| relabel(validator, place));
+    }
+    for outage in cut.l1.iter_mut().flat_map(|l1| &mut l1.outages) {
+        outage.validators.retain_mut(|validator| relabel(validator, place));
+    }
     // Counts would no longer add up; everyone is in one place then.
     cut.network.region_counts.clear();
     cut.partitions.retain_mut(|partition: &mut Partition| {

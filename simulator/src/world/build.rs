@@ -13,24 +13,22 @@ use conclave_types::{
 };
 use ed25519_dalek::SigningKey;
 
-use super::{
-    BEGIN, Stop, World,
-    node::{Inbox, Node},
-    queue::Queue,
-};
+use super::{BEGIN, Stop, World, node::Node, queue::Queue, work::Shared};
 use crate::{
     adversary::{Adversary, Means},
     clock::Clock,
     cpu::Pool,
     crypto::{Crypto, Judge, Workshop},
     disk::{Disk, Shelf},
+    keyring::Keyring,
+    l1::L1,
     load::Load,
     measure::Measure,
     network::Network,
     oracle::Oracle,
     random::Random,
     report::Timeline,
-    scenario::{Loss, Scenario},
+    scenario::Scenario,
 };
 
 /// The rollups of every world.
@@ -45,7 +43,8 @@ impl World {
         let mut random = Random::new(seed, 1);
         let load = Load::of(&scenario, seed, ROLLUPS.to_vec());
         let (genesis, identities) = genesis(&scenario, &load, &mut random)?;
-        let key = PublicKey::new(genesis.network_id(), &genesis.encryption_key).ok()?;
+        let keyring = keyring(&genesis)?;
+        let packing = Packing::for_parties(usize::from(scenario.validators)).ok()?;
         let validators = scenario.validators;
         let (model, partitions) = (scenario.network.clone(), scenario.partitions.clone());
         let network = Network::new(model, partitions, validators, BEGIN, seed);
@@ -53,41 +52,36 @@ impl World {
         let mut clocks = Random::new(seed, 5);
         let nodes: Vec<Node> = (0_u16..)
             .zip(identities)
-            .map(|(index, identity)| Node {
-                disk: Disk::new_validator().sharing(shelf.clone()),
-                core: None,
-                adversary: scenario.byzantine.iter().find(|b| b.validator == index).map(|b| {
+            .map(|(index, identity)| {
+                let liar = scenario.byzantine.iter().find(|b| b.validator == index);
+                let adversary = liar.map(|b| {
                     let dice = Random::new(seed, 1_000_u64.saturating_add(u64::from(index)));
-                    let means = Means::new(index, &genesis, &identity, &key, dice);
+                    let means = Means::new(index, &genesis, &identity, keyring.clone(), dice);
                     let means = means.against(load.first_payer()).with(scenario.colluders());
                     Adversary::new(&b.behaviours, b.masked, means)
-                }),
-                identity,
-                life: 0,
-                tick_at: None,
-                ticks: 0,
-                inbox: Inbox::default(),
-                turn: None,
-                pool: Pool::new(scenario.machine.cores),
-                clock: Clock::draw(&scenario.clocks, BEGIN, &mut clocks),
-                pipes: network.pipes(),
-                pipe_at: [(None, 0), (None, 0)],
-                dying: false,
-                loss: Loss::Nothing,
+                });
+                let disk = Disk::new_validator().sharing(shelf.clone());
+                let clock = Clock::draw(&scenario.clocks, BEGIN, &mut clocks);
+                let pool = Pool::new(scenario.machine.cores);
+                Node::new(identity, adversary, disk, pool, clock, network.pipes())
             })
             .collect();
         let regions = (0..validators).map(|index| network.region(index).to_owned());
         let measure = Measure::new(BEGIN, regions.collect());
         let judge = Arc::new(Judge::new(scenario.crypto != Crypto::Real));
         let workshop = Workshop::new(scenario.crypto);
-        let honest = (0_u16..).zip(&nodes).filter(|(_, node)| node.is_honest());
-        let honest = honest.map(|(index, _)| index).collect();
-        let oracle = Oracle::new(&genesis, key.packing().secrecy(), honest);
+        let l1 = scenario
+            .l1
+            .clone()
+            .map(|model| L1::new(model, ROLLUPS.to_vec(), load.first_payer(), validators, seed));
+        let oracle = Oracle::new(&genesis, packing.secrecy(), honest(&nodes));
         let mut world = Self {
             timeline: Timeline::new(&scenario, seed),
+            shared: Shared::new(&scenario.machine),
+            oracle: oracle.with_clocks(scenario.clocks.wrong_max(scenario.limit_ms)),
             scenario,
             genesis: Arc::new(genesis),
-            key,
+            keyring,
             now: BEGIN,
             queue: Queue::new(),
             nodes,
@@ -95,9 +89,10 @@ impl World {
             load,
             outstanding: BTreeMap::new(),
             heal: None,
+            heal_origin: 0,
+            l1,
             random,
             seed,
-            oracle,
             measure,
             judge,
             workshop,
@@ -108,10 +103,22 @@ impl World {
             sessions_lost: 0,
             pipe_waits: 0,
             stop: Stop::default(),
+            tape: None,
         };
         world.prepare();
         Some(world)
     }
+}
+
+/// What everyone knows of the key at the start; none if the genesis's is not one.
+fn keyring(genesis: &Genesis) -> Option<Keyring> {
+    let (id, key) = (genesis.network_id(), genesis.encryption_key.as_ref());
+    key.map(|key| PublicKey::new(id, key)).transpose().ok().map(Keyring::new)
+}
+
+fn honest(nodes: &[Node]) -> BTreeSet<u16> {
+    let honest = (0_u16..).zip(nodes).filter(|(_, node)| node.is_honest());
+    honest.map(|(index, _)| index).collect()
 }
 
 fn genesis(
@@ -120,12 +127,17 @@ fn genesis(
     random: &mut Random,
 ) -> Option<(Genesis, Vec<Identity>)> {
     let packing = Packing::for_parties(usize::from(scenario.validators)).ok()?;
-    let (encryption_key, shares) = deal(packing, Era::ZERO, random.rng());
+    let (encryption_key, shares) = if scenario.key.on_chain {
+        (None, (0..scenario.validators).map(|_| None).collect())
+    } else {
+        let (key, shares) = deal(packing, Era::ZERO, random.rng());
+        (Some(key), shares.into_iter().map(Some).collect::<Vec<Option<SecretShare>>>())
+    };
     let identities: Vec<Identity> = shares
         .into_iter()
-        .map(|share: SecretShare| Identity {
+        .map(|share| Identity {
             signing_key: SigningKey::from_bytes(&random.bytes()),
-            secret_share: Some(Arc::new(share)),
+            secret_share: share.map(Arc::new),
             lost_state: false,
         })
         .collect();
@@ -143,6 +155,7 @@ fn genesis(
     let mut params = Params::default();
     params.timing.inclusion_delay_ms = scenario.inclusion_delay_ms;
     params.limits.block_bytes_max = scenario.block_bytes_max;
+    scenario.key.apply(&mut params.sharing);
     let genesis = Genesis {
         name: "simulation".into(),
         time: BEGIN,

@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use conclave_sequencer::{Config, RecoverError, Sequencer, Shared, archive::ArchiveError};
-use conclave_types::Verifier;
+use conclave_sequencer::{Config, RecoverError, Shared, archive::ArchiveError};
 
 use super::{Happening, World, node::News};
 use crate::{
     disk::DiskError,
     random::Random,
     scenario::{Loss, OPERATOR_MS, Tail},
+    tape,
 };
 
 impl World {
@@ -53,7 +53,6 @@ impl World {
         state.core = None;
         state.turn = None;
         state.inbox = super::node::Inbox::default();
-        state.pool.reset();
         state.dying = false;
         state.life = state.life.saturating_add(1);
         state.tick_at = None;
@@ -62,9 +61,13 @@ impl World {
             pipe.clear(None);
         }
         self.touched.extend([(node, 0), (node, 1)]);
+        let lost = u64::from(state.loss != Loss::Nothing);
         let (seed, life) = (self.seed, u64::from(state.life));
         let mut random = Random::new(seed, 10_000_u64.saturating_add(u64::from(node)) ^ life << 32);
         state.disk.lose(state.loss, &mut random);
+        let losses = self.faults.entry("disk_losses").or_default();
+        *losses = losses.saturating_add(lost);
+        self.stop_working(node);
         self.oracle.crashed(node);
         for other in (0..self.scenario.validators).filter(|other| *other != node) {
             self.tell(other, News::PeerDown(node));
@@ -79,19 +82,20 @@ impl World {
         }
         let genesis = Arc::clone(&self.genesis);
         let seed = Random::new(self.seed, 100_u64.saturating_add(u64::from(node))).bytes();
-        let verifier: Arc<dyn Verifier> = Arc::clone(&self.judge) as Arc<dyn Verifier>;
-        let shared = Shared { verifier, key: Some(self.key.clone()) };
         let Some(state) = self.nodes.get_mut(usize::from(node)) else { return };
         if state.core.is_some() {
             return;
         }
         let config = Config { genesis, identity: Some(state.identity.clone()), seed };
         let shown = state.clock.shows(self.now);
-        match Sequencer::recover_with(config, shared, &state.disk, shown) {
+        let shared = Shared { verifier: self.judge.clone(), key: self.keyring.key().cloned() };
+        let tape = self.tape.as_ref().filter(|tape| tape.validator() == node);
+        match tape::recover(tape, (config, shared), &mut state.disk, shown) {
             Ok((core, ready)) => {
                 self.oracle.recovers(self.now, node, &state.disk, state.loss);
                 state.core = Some(core);
                 self.take_turn(node, ready, Duration::ZERO);
+                self.schedule(self.now, node, Happening::L1Feed);
                 for other in (0..self.scenario.validators).filter(|other| *other != node) {
                     self.tell(other, News::PeerUp(node));
                     self.tell(node, News::PeerUp(other));

@@ -2,11 +2,13 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use conclave_sequencer::{Identity, Input, JobOutput, Message, Ready, Sequencer};
+use conclave_sequencer::{Identity, Input, JobNumber, JobOutput, L1Block, Message, Ready};
 use conclave_types::{EncryptedBundle, Time};
 
+use super::work::Threads;
 use crate::{
     adversary::Adversary, clock::Clock, cpu::Pool, disk::Disk, network::Pipe, scenario::Loss,
+    tape::Core,
 };
 
 /// Inputs of a kind that one turn takes, as in the node: what one sync serves.
@@ -43,7 +45,8 @@ pub(super) enum News {
     PeerUp(u16),
     /// A peer cannot be reached any more.
     PeerDown(u16),
-    Job(Box<JobOutput>),
+    Job(JobNumber, Box<JobOutput>),
+    L1(Box<L1Block>),
     Submit(Box<EncryptedBundle>),
     Message(Packet),
 }
@@ -65,7 +68,10 @@ impl Inbox {
             News::Tick => self.tick = true,
             News::PeerUp(other) => self.control.push_back(Input::PeerUp(super::peer(other))),
             News::PeerDown(other) => self.control.push_back(Input::PeerDown(super::peer(other))),
-            News::Job(output) => self.control.push_back(Input::JobDone(*output)),
+            News::Job(job, output) => {
+                self.control.push_back(Input::JobDone { job, output: *output });
+            }
+            News::L1(block) => self.control.push_back(Input::L1(*block)),
             News::Submit(bundle) => self.public.push_back(bundle),
             News::Message(packet) => {
                 let bulk = packet.message.is_bulk();
@@ -119,7 +125,7 @@ pub(super) struct Turn {
 /// One validator.
 pub(super) struct Node {
     pub(super) disk: Disk,
-    pub(super) core: Option<Sequencer>,
+    pub(super) core: Option<Core>,
     pub(super) identity: Identity,
     pub(super) adversary: Option<Adversary>,
     pub(super) life: u32,
@@ -129,6 +135,8 @@ pub(super) struct Node {
     /// The turn in progress: the driver is busy until it is durable.
     pub(super) turn: Option<Turn>,
     pub(super) pool: Pool,
+    /// Its threads for jobs, if it shares its cores.
+    pub(super) threads: Threads,
     pub(super) clock: Clock,
     /// The uplink and the downlink, if they are limited.
     pub(super) pipes: [Option<Pipe<Packet>>; 2],
@@ -138,9 +146,41 @@ pub(super) struct Node {
     pub(super) dying: bool,
     /// What its last crash took.
     pub(super) loss: Loss,
+    /// Number of the newest final L1 block that its provider has told it of.
+    pub(super) l1_newest: u64,
 }
 
 impl Node {
+    /// A validator that has not been started.
+    pub(super) fn new(
+        identity: Identity,
+        adversary: Option<Adversary>,
+        disk: Disk,
+        pool: Pool,
+        clock: Clock,
+        pipes: [Option<Pipe<Packet>>; 2],
+    ) -> Self {
+        Self {
+            disk,
+            core: None,
+            identity,
+            adversary,
+            life: 0,
+            tick_at: None,
+            ticks: 0,
+            inbox: Inbox::default(),
+            turn: None,
+            pool,
+            threads: Threads::default(),
+            clock,
+            pipes,
+            pipe_at: [(None, 0), (None, 0)],
+            dying: false,
+            loss: Loss::Nothing,
+            l1_newest: 0,
+        }
+    }
+
     /// Whether the oracles take it for honest.
     pub(super) fn is_honest(&self) -> bool {
         self.adversary.as_ref().is_none_or(Adversary::is_masked)

@@ -1,14 +1,15 @@
 //! What a shell does with the effects of a core: sends, runs jobs, serves history, tells the oracles.
 
-use std::time::Duration;
+use std::sync::Arc;
 
+use conclave_encryption::SecretShare;
 use conclave_sequencer::{
-    Effects, Event, Job, Message, Peer, Table,
+    Effects, Event, KeyChange, Message, Peer, SecretName, Store as _, Table,
     archive::{self, ArchiveRequest},
 };
 
 use super::{BEGIN, Happening, World, node::Node};
-use crate::{adversary::Letter, cpu};
+use crate::adversary::Letter;
 
 /// Bundles that an honest validator's pool may hold, whatever is thrown at it.
 const POOL_MAX: usize = 16_384;
@@ -18,7 +19,7 @@ const LOG_ROWS_EACH: usize = 150;
 
 impl World {
     pub(super) fn carry_out(&mut self, node: u16, effects: Effects) {
-        let Effects { send, broadcast, jobs, serve, answers: _, events, penalties, halt } = effects;
+        let Effects { send, broadcast, jobs, serve, answers, events, penalties, halt } = effects;
         self.progressed |= !events.is_empty();
         for event in events {
             self.oracle.event(self.now, node, &event);
@@ -26,6 +27,17 @@ impl World {
             self.timeline.event(BEGIN, self.now, node, &event);
             if let Event::Revealed { block, .. } = &event {
                 self.load.revealed(block);
+            }
+            if let Event::Keys { change, .. } = &event {
+                self.see_attempt(node);
+                if matches!(change, KeyChange::Epoch { .. }) {
+                    self.learn_key(node);
+                }
+            }
+        }
+        for (_, receipt) in answers {
+            if let Ok(receipt) = receipt {
+                self.measure.acknowledged(self.now, node, &receipt.bundle);
             }
         }
         if let Some(why) = halt {
@@ -43,23 +55,9 @@ impl World {
         for (to, request) in serve {
             self.serve(node, to, &request);
         }
-        for job in jobs {
-            self.start_job(node, job);
+        for (number, job) in jobs {
+            self.start_job(node, number, job);
         }
-    }
-
-    fn start_job(&mut self, node: u16, job: Job) {
-        let kind = job.kind();
-        let cost = if self.scenario.machine.costs {
-            cpu::job_cost(&job, self.scenario.validators)
-        } else {
-            Duration::ZERO
-        };
-        let Some(state) = self.nodes.get_mut(usize::from(node)) else { return };
-        let (waits, done) = state.pool.take(self.now, cost);
-        self.measure.worked(node, kind, cost, waits);
-        let output = self.workshop.run(job);
-        self.schedule(done, node, Happening::Job(Box::new(output)));
     }
 
     /// Whether what a validator holds is bounded.
@@ -71,7 +69,8 @@ impl World {
         self.oracle.holds(node, "rows of its consensus log", log, most);
         self.oracle.holds(node, "candidate blocks", candidates, most);
         if let Some(core) = &state.core {
-            self.oracle.holds(node, "bundles", core.status().pool.bundles, POOL_MAX);
+            let pooled = core.core().status().pool.bundles;
+            self.oracle.holds(node, "bundles", pooled, POOL_MAX);
         }
     }
 
@@ -86,7 +85,7 @@ impl World {
     /// Everyone else gets the same message, kept once.
     fn broadcast(&mut self, from: u16, message: Message) {
         let is_honest = |node: &Node| node.adversary.is_none();
-        let others = (0..self.scenario.validators).filter(|to| *to != from);
+        let others: Vec<u16> = (0..self.scenario.validators).filter(|to| *to != from).collect();
         if !self.nodes.get(usize::from(from)).is_some_and(is_honest) {
             for to in others {
                 self.transmit(from, to, message.clone());
@@ -94,13 +93,15 @@ impl World {
             return;
         }
         let first = Self::packet(from, from, message);
-        for to in others {
-            self.oracle.sent(self.now, from, to, &first.message);
-        }
+        self.oracle.shown(self.now, &first.message);
+        self.oracle.sent(self.now, from, &others, &first.message);
         self.post_to_all(&first);
     }
 
     fn transmit(&mut self, from: u16, to: u16, message: Message) {
+        if matches!(message, Message::Sharing(_)) {
+            self.see_attempt(from);
+        }
         let adversary =
             self.nodes.get_mut(usize::from(from)).and_then(|node| node.adversary.as_mut());
         let letters = match adversary {
@@ -116,13 +117,53 @@ impl World {
         for Letter { to, message, delay } in letters {
             self.oracle.shown(self.now, &message);
             if seen {
-                self.oracle.sent(self.now, from, to, &message);
+                self.oracle.sent(self.now, from, &[to], &message);
             }
             let packet = Self::packet(from, to, message);
             if delay.is_zero() {
                 self.post(packet);
             } else {
                 self.schedule(self.now.after(delay), from, Happening::Posted(packet));
+            }
+        }
+    }
+
+    /// Who misbehaves knows what its own core knows.
+    fn see_attempt(&mut self, node: u16) {
+        let Some(Node { adversary: Some(adversary), core: Some(core), disk, .. }) =
+            self.nodes.get_mut(usize::from(node))
+        else {
+            return;
+        };
+        let attempt = core.core().keys().attempt().cloned();
+        let of = |name: &SecretName| {
+            let id = attempt.as_ref()?.session().id();
+            (*name == SecretName::HolderSeed { epoch: id.epoch, round: id.round }).then_some(())
+        };
+        let secrets = disk.secrets().unwrap_or_default();
+        let seed = secrets.iter().find(|(name, _)| of(name).is_some());
+        let seed = seed.map(|(_, bytes)| *bytes.expose());
+        adversary.see_attempt(attempt, seed);
+    }
+
+    /// A validator has a new key: everyone knows it, and who misbehaves has its share of it too.
+    fn learn_key(&mut self, node: u16) {
+        let Some(state) = self.nodes.get(usize::from(node)) else { return };
+        let Some(core) = &state.core else { return };
+        self.keyring.learn(core.core().keys());
+        for state in &mut self.nodes {
+            let Some(adversary) = &mut state.adversary else { continue };
+            adversary.learn_key(self.keyring.clone());
+            let secrets = state.disk.secrets().unwrap_or_default().into_iter();
+            let shares = secrets.filter_map(|(name, bytes)| match name {
+                SecretName::Share { epoch } => Some((epoch, bytes)),
+                SecretName::HolderSeed { .. } => None,
+            });
+            let newest = shares.max_by_key(|(epoch, _)| *epoch);
+            if let Some(Ok(share)) =
+                newest.map(|(_, bytes)| SecretShare::from_bytes(bytes.expose()))
+            {
+                adversary.learn_share(Arc::new(share));
             }
         }
     }

@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use conclave_sequencer::{Ready, Sequencer};
+use conclave_sequencer::Ready;
 
 use super::{
     Happening, World,
@@ -46,28 +46,22 @@ impl World {
             return;
         }
         let judged = self.judge.asked().saturating_sub(judged);
-        self.take_turn(node, ready, cpu::turn_cost(steps, judged, bytes));
+        let work = cpu::turn_cost(steps, judged, bytes);
+        self.take_turn(node, ready, self.scenario.machine.takes(work));
     }
 
     /// What a core asks for becomes durable once the processor and the disk have had their time.
     pub(super) fn take_turn(&mut self, node: u16, ready: Ready, work: Duration) {
-        let machine = &self.scenario.machine;
-        let work = if machine.costs { work } else { Duration::ZERO };
         let has_writes = ready.has_writes();
+        let machine = &self.scenario.machine;
         let sync = if has_writes { machine.sync(ready.write_bytes()) } else { Duration::ZERO };
-        if machine.costs {
-            self.measure.worked(node, "driver", work, Duration::ZERO);
-        }
         if has_writes {
             self.measure.committed(node, sync);
         }
         let Some(state) = self.nodes.get_mut(usize::from(node)) else { return };
         state.turn = Some(Turn { ready, has_writes });
-        let takes = work.saturating_add(sync);
-        if takes.is_zero() {
+        if !self.start_turn(node, work, sync) {
             self.end_turn(node);
-        } else {
-            self.schedule(self.now.after(takes), node, Happening::Turned);
         }
     }
 
@@ -90,7 +84,7 @@ impl World {
 
     fn schedule_tick(&mut self, node: u16) {
         let Some(state) = self.nodes.get_mut(usize::from(node)) else { return };
-        let wake = state.core.as_ref().and_then(Sequencer::wake_at);
+        let wake = state.core.as_ref().and_then(|core| core.core().wake_at());
         let Some(wake) = wake.map(|at| state.clock.when(at)) else { return };
         // A wake-up that is due must come a little later, or time would stand still.
         let wake = wake.max(self.now.after(Duration::from_micros(10)));

@@ -9,13 +9,12 @@ use crate::load::{Handed, Standing};
 
 /// How long a user waits before handing an undecided bundle to another validator.
 const RESUBMIT: Duration = Duration::from_secs(2);
-/// The users' own delay to a validator.
-const SUBMIT_DELAY: Duration = Duration::from_millis(5);
 
 impl World {
     pub(super) fn users(&mut self) {
         let height = self.oracle.decided_by_any();
-        if let Some(handed) = self.load.next(&self.genesis, &self.key, height) {
+        let handed = self.keyring.key().and_then(|key| self.load.next(&self.genesis, key, height));
+        if let Some(handed) = handed {
             self.hand_in(handed);
         }
         self.hand_in_again();
@@ -24,7 +23,8 @@ impl World {
 
     pub(super) fn spammers(&mut self) {
         let height = self.oracle.decided_by_any();
-        for handed in self.load.spam(&self.genesis, &self.key, height) {
+        let spam = self.keyring.key().map(|key| self.load.spam(&self.genesis, key, height));
+        for handed in spam.unwrap_or_default() {
             self.oracle.spammed();
             self.hand_in(handed);
         }
@@ -49,7 +49,10 @@ impl World {
         if matches!(handed.standing, Standing::Rival(_)) {
             return self.submit_everywhere(&handed.bundle);
         }
-        self.submit(handed.bundle);
+        match self.scenario.entry {
+            Some(entry) => self.submit_to(entry, handed.bundle),
+            None => self.submit(handed.bundle),
+        }
     }
 
     /// Each validator gets it at another time: some before, some after they have voted for its rival.
@@ -71,7 +74,8 @@ impl World {
             self.load.sighted(&sighting);
         }
         let height = self.oracle.decided_by_any();
-        for handed in self.load.searched(&self.genesis, &self.key, height) {
+        let searched = self.keyring.key().map(|key| self.load.searched(&self.genesis, key, height));
+        for handed in searched.unwrap_or_default() {
             self.oracle.handed_in(&handed);
             if let Standing::Good(legs) = &handed.standing {
                 self.workshop.sealed(handed.id, legs);
@@ -79,8 +83,7 @@ impl World {
             self.oracle.searched();
             self.outstanding.insert(handed.id, (self.now, handed.bundle.clone()));
             for to in 0..self.scenario.validators {
-                let at = self.now.after(SUBMIT_DELAY);
-                self.schedule(at, to, Happening::Submit(Box::new(handed.bundle.clone())));
+                self.send_in(to, handed.bundle.clone());
             }
         }
     }
@@ -102,7 +105,11 @@ impl World {
     fn submit(&mut self, bundle: EncryptedBundle) {
         let count = u64::from(self.scenario.validators);
         let to = u16::try_from(self.random.below(count)).unwrap_or(0);
+        self.submit_to(to, bundle);
+    }
+
+    fn submit_to(&mut self, to: u16, bundle: EncryptedBundle) {
         self.measure.submitted(self.now, to, bundle.id(), bundle.size_bytes());
-        self.schedule(self.now.after(SUBMIT_DELAY), to, Happening::Submit(Box::new(bundle)));
+        self.send_in(to, bundle);
     }
 }

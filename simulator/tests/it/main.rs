@@ -4,4 +4,5 @@
 mod cli;
 mod determinism;
 mod manual;
+mod replay;
 mod scenarios;

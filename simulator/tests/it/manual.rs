@@ -23,6 +23,8 @@ fn every_key_and_every_behaviour_is_in_the_manual() {
         "[[full_disks]]\nnonsense = 1",
         "crypto = \"nonsense\"",
         "[market]\nnonsense = 1",
+        "[l1]\nnonsense = 1",
+        "[[l1.outages]]\nnonsense = 1",
         "[[crashes]]\nnonsense = 1",
         "[[partitions]]\nnonsense = 1",
         "[[byzantine]]\nnonsense = 1",

@@ -1,6 +1,6 @@
 //! Each built-in scenario over a seed or a few, and the core ones over more.
 
-use conclave_simulator::{BUILTINS, Verdict, builtin, run};
+use conclave_simulator::{BUILTINS, Behaviour, Crash, Loss, Scenario, Verdict, builtin, run};
 
 fn holds(name: &str, seeds: std::ops::Range<u64>) {
     let scenario = builtin(name).unwrap().scenario().unwrap();
@@ -19,12 +19,36 @@ macro_rules! scenarios {
 
         #[test]
         fn no_scenario_is_left_out() {
-            let tested = [$($name),*];
+            let tested = [$($name,)* "wan-100-1mb", "peers-25mbit"];
             for builtin in BUILTINS {
                 assert!(tested.contains(&builtin.name), "{} has no test", builtin.name);
             }
         }
     };
+}
+
+#[test]
+fn a_block_is_held_back_by_those_only_who_had_waited_when_it_was_first_shown() {
+    // A broadcast shows a block too. The oracle took it for shown when somebody asked for it, seconds later.
+    holds("delay", 5_003..5_005);
+    holds("crash-locked", 5_001..5_002);
+}
+
+/// A height of these takes seconds; `conclave-sim sweep` runs all fifty.
+fn begins(name: &str, heights: u64) {
+    let scenario = Scenario { heights, ..builtin(name).unwrap().scenario().unwrap() };
+    let report = run(name, &scenario, 0).unwrap();
+    assert_eq!(report.verdict, Verdict::Held, "{name}: {}", report.detail);
+}
+
+#[test]
+fn wan_100_1mb_slow() {
+    begins("wan-100-1mb", 8);
+}
+
+#[test]
+fn peers_25mbit_slow() {
+    begins("peers-25mbit", 4);
 }
 
 #[test]
@@ -35,6 +59,95 @@ fn each_scenario_says_what_it_shows_and_runs_for_fifty_heights() {
         assert!(scenario.heights >= 50, "{} is too short", builtin.name);
         let shown = !scenario.expect.is_empty() || scenario.breaks.is_some();
         assert!(shown, "{} does not say how to see that its fault happened", builtin.name);
+    }
+}
+
+/// The counters that show that a behaviour was really one; one of them is enough.
+fn shows(behaviour: Behaviour) -> &'static [&'static str] {
+    match behaviour {
+        Behaviour::Silent | Behaviour::Partial => &["withheld_messages"],
+        Behaviour::Abstain => &["withheld_votes"],
+        Behaviour::Dawdle => &["late_messages"],
+        Behaviour::Brink => &["late_proposals"],
+        Behaviour::Amnesia => &["forgotten_locks"],
+        Behaviour::Impersonate => &["forged_votes"],
+        Behaviour::Equivocate | Behaviour::EquivocateLate | Behaviour::Parrot => &["false_votes"],
+        Behaviour::TwinProposals => &["false_proposals"],
+        Behaviour::FalseCertificates => &["false_certificates"],
+        Behaviour::Twins => &["twin_messages"],
+        Behaviour::TwinBlocks
+        | Behaviour::WrongLedger
+        | Behaviour::WrongReveal
+        | Behaviour::UnknownBundle
+        | Behaviour::FutureTime
+        | Behaviour::EdgeTime
+        | Behaviour::Disorder
+        | Behaviour::Replay
+        | Behaviour::TwinBundles
+        | Behaviour::UnknownOrigin
+        | Behaviour::OmitEntry
+        | Behaviour::InventEntry
+        | Behaviour::ReorderEntries
+        | Behaviour::RepeatEntry
+        | Behaviour::StaleOrigin
+        | Behaviour::OldOrigin
+        | Behaviour::Censor
+        | Behaviour::EmptyBlocks => &["forged_blocks"],
+        Behaviour::HiddenBlock => &["hidden_blocks"],
+        Behaviour::WithholdShares => &["withheld_shares"],
+        Behaviour::LateShares => &["late_shares"],
+        Behaviour::WrongShares => &["false_shares"],
+        Behaviour::PrematureShares => &["premature_shares"],
+        Behaviour::Collude => &["attempts_to_open"],
+        Behaviour::FalseOpenings => &["false_openings", "false_parts"],
+        Behaviour::FalseHistory => &["false_histories"],
+        Behaviour::Boast => &["boasts"],
+        Behaviour::Flood => &["floods"],
+        Behaviour::Forge => &["forged_bundles"],
+        Behaviour::FrontRun => &["sighted_bundles"],
+        Behaviour::BadDealer => &["wrong_dealings"],
+        Behaviour::FalseComplaint => &["unfounded_complaints"],
+        Behaviour::MuteDealer => &["withheld_dealings"],
+    }
+}
+
+/// For each kind of fault in a scenario, the counters of which one must be expected.
+fn owed(scenario: &Scenario) -> Vec<&'static [&'static str]> {
+    let Scenario { network, crashes, chaos, .. } = scenario;
+    let churn = network.churn.as_ref();
+    let loses = |crash: &Crash| crash.lose != Loss::Nothing;
+    let faults: [(bool, &[&str]); 11] = [
+        (!crashes.is_empty() || chaos.crashes > 0, &["crashes"]),
+        (crashes.iter().any(loses), &["disk_losses", "starts_refused"]),
+        (!scenario.full_disks.is_empty(), &["disk_full"]),
+        (!scenario.partitions.is_empty(), &["messages_blocked"]),
+        (network.loss_permille > 0, &["messages_lost"]),
+        (network.duplicate_permille > 0, &["messages_duplicated"]),
+        (churn.is_some_and(|churn| churn.down_permille > 0), &["messages_churned"]),
+        (churn.is_some_and(|churn| churn.detour_permille > 0), &["messages_detoured"]),
+        (network.up_mbit.is_some_and(|mbit| mbit <= 25), &["pipe_waits"]),
+        (scenario.clocks.skew_ms > 0, &["skew_us_max"]),
+        (scenario.spam_per_s > 0, &["spam"]),
+    ];
+    let faults = faults.into_iter().filter(|(is_there, _)| *is_there).map(|(_, owed)| owed);
+    let behaviours = scenario.byzantine.iter().flat_map(|byzantine| &byzantine.behaviours);
+    faults.chain(behaviours.map(|behaviour| shows(*behaviour))).collect()
+}
+
+#[test]
+fn each_fault_of_a_scenario_must_be_seen_to_happen() {
+    for builtin in BUILTINS {
+        let scenario = builtin.scenario().unwrap();
+        // A control's fault is seen by what it breaks.
+        if scenario.breaks.is_some() {
+            continue;
+        }
+        for owed in owed(&scenario) {
+            let is_expected =
+                |counter: &&str| scenario.expect.get(*counter).is_some_and(|least| *least > 0);
+            let name = builtin.name;
+            assert!(owed.iter().any(is_expected), "{name} does not expect one of {owed:?}");
+        }
     }
 }
 
@@ -58,7 +171,29 @@ sweeps! {
 scenarios! {
     happy_4 "happy-4" 0..3;
     happy_16 "happy-16" 0..1;
+    key_made "key-made" 0..3;
+    key_made_16_slow "key-made-16" 0..1;
+    key_handed_on "key-handed-on" 0..2;
+    key_and_crashes "key-and-crashes" 0..3;
+    key_without_quorum "key-without-quorum" 0..3;
+    bad_dealer "bad-dealer" 0..3;
+    false_complaint "false-complaint" 0..3;
+    mute_dealers "mute-dealers" 0..3;
+    l1_happy "l1-happy" 0..2;
+    l1_reorgs "l1-reorgs" 0..2;
+    l1_outage "l1-outage" 0..2;
+    l1_crashes "l1-crashes" 0..2;
+    l1_false_view "l1-false-view" 0..2;
+    forced_through_censors "forced-through-censors" 0..2;
+    entry_omitted "entry-omitted" 0..2;
+    entry_invented "entry-invented" 0..2;
+    entries_reordered "entries-reordered" 0..2;
+    entry_repeated "entry-repeated" 0..2;
+    stale_origin "stale-origin" 0..2;
+    old_origin "old-origin" 0..2;
+    one_sided_origin "one-sided-origin" 0..2;
     happy_100_slow "happy-100" 0..1;
+    devnet "devnet" 0..1;
     idle "idle" 0..1;
     loss "loss" 0..1;
     heavy_loss "heavy-loss" 0..1;
@@ -80,7 +215,9 @@ scenarios! {
     late_equivocator "late-equivocator" 0..1;
     twins "twins" 0..1;
     twin_blocks "twin-blocks" 0..1;
+    twin_proposals "twin-proposals" 0..1;
     parrot "parrot" 0..1;
+    false_certificates "false-certificates" 0..1;
     amnesiac "amnesiac" 0..1;
     impersonator "impersonator" 0..1;
     coalition "coalition" 0..1;
@@ -104,6 +241,7 @@ scenarios! {
     unknown_bundle "unknown-bundle" 0..1;
     disorder "disorder" 0..1;
     replay "replay" 0..1;
+    twin_bundles "twin-bundles" 0..1;
     future_time "future-time" 0..1;
     edge_time "edge-time" 0..1;
     unknown_origin "unknown-origin" 0..1;

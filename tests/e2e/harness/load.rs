@@ -15,7 +15,10 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::network::{PATIENCE, ROLLUPS, payers};
+use super::{
+    network::{PATIENCE, ROLLUPS, payers},
+    wait::until,
+};
 
 /// Each user's pace: enough to fill every block, little enough to look everything up again.
 const PACE: Duration = Duration::from_millis(40);
@@ -79,6 +82,13 @@ impl Load {
     /// How many bundles were acknowledged so far.
     pub(crate) fn count(&self) -> usize {
         self.acknowledged.lock().expect("no user panics").len()
+    }
+
+    /// Waits until `more` further bundles were acknowledged.
+    pub(crate) async fn wait(&self, more: usize) {
+        let target = self.count() + more;
+        let what = format!("{more} more bundles to be acknowledged");
+        until(&what, PATIENCE, async || (self.count() >= target).then_some(())).await;
     }
 
     /// Ends the load and says what was acknowledged.

@@ -1,6 +1,7 @@
 //! Starting, watching, killing and judging networks of real processes.
 
 pub(crate) mod http;
+pub(crate) mod l1;
 pub(crate) mod load;
 pub(crate) mod network;
 pub(crate) mod oracle;

@@ -41,11 +41,19 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// Makes a network, starts its validators and waits for the first block.
+    /// Makes a network, starts its validators and waits until they have made its key.
     pub(crate) async fn start() -> Self {
+        let network = Self::start_with(&[]).await;
+        network.client.wait_for_key(PATIENCE).await.expect("the validators make a key");
+        network
+    }
+
+    /// Makes a network with further options of `conclave genesis`, starts its validators and waits for the
+    /// first block.
+    pub(crate) async fn start_with(options: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let base_port = free_ports();
-        make(&directory.path().join("net"), base_port);
+        make_with(&directory.path().join("net"), base_port, options);
         let endpoints: Vec<_> = (0..VALIDATORS)
             .map(|index| format!("http://127.0.0.1:{}", port(base_port, index) + 1))
             .collect();
@@ -182,6 +190,10 @@ pub(crate) fn payers() -> Vec<Payer> {
 
 /// Runs `conclave genesis` for a network in `root`.
 pub(crate) fn make(root: &Path, base_port: u16) {
+    make_with(root, base_port, &[]);
+}
+
+fn make_with(root: &Path, base_port: u16, options: &[&str]) {
     let base_port = base_port.to_string();
     let root = root.to_string_lossy();
     let mut arguments = vec!["genesis", "--out", &root, "--base-port", &base_port, "--json"];
@@ -190,6 +202,7 @@ pub(crate) fn make(root: &Path, base_port: u16) {
         payers().iter().map(|payer| format!("{}={BALANCE_GWEI}", payer.address())).collect();
     arguments.extend(rollups.iter().flat_map(|id| ["--rollup", id]));
     arguments.extend(accounts.iter().flat_map(|account| ["--account", account]));
+    arguments.extend(options);
     let made = conclave(&arguments);
     assert!(made.status.success(), "{}", complaint(&made));
 }

@@ -126,9 +126,10 @@ async fn delivered_items(client: &Client, rollup: RollupId, up_to: u64) -> Vec<I
                 assert!(!batch.items.is_empty(), "rollup {rollup}: batch {next} is empty");
                 (next, previous) = (next + 1, batch.height);
                 let place = |item: conclave_types::BatchItem| {
-                    (item.leg.bundle, item.leg.leg, item.transaction)
+                    let leg = item.source.leg()?;
+                    Some((leg.bundle, leg.leg, item.transaction))
                 };
-                items.extend(batch.items.into_iter().map(place));
+                items.extend(batch.items.into_iter().filter_map(place));
             }
         }
     }

@@ -64,6 +64,18 @@ describe.each(transports)('over %s', (name, load) => {
       network: known,
       transport,
     });
+    // A devnet has just begun: its validators make the key, on the chain.
+    await client.encryptionKey();
+  });
+
+  test('the key is the validators’, vouched for by a quorum', async () => {
+    expect(client.network.genesisKey).toBeUndefined();
+    const { key, decidedHeight } = await client.encryptionKey();
+    expect(key.era).toBe(0);
+    const block = await client.block(decidedHeight);
+    expect(block.keyId).toBe(key.idHex);
+    const first = await client.block(1);
+    expect([first.keyId, first.bundles]).toEqual([`0x${'00'.repeat(32)}`, []]);
   });
 
   test('a transfer is sealed, submitted, watched to REVEALED, checked, and executed', async () => {
@@ -112,7 +124,9 @@ describe.each(transports)('over %s', (name, load) => {
   });
 
   test('a bundle that can never be admitted is refused as such', async () => {
-    const terms = { network: client.network, signer: rollup.account, nonce: { lane, sequence: 0 } };
+    const { key } = await client.encryptionKey();
+    const nonce = { lane, sequence: 0 };
+    const terms = { network: client.network, key, signer: rollup.account, nonce };
     const expired = await seal([{ rollup: 901, transaction: '0x00' }], { ...terms, validUntil: 0 });
     await expect(client.submit(expired)).rejects.toMatchObject({
       code: 'refused',

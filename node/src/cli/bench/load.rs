@@ -197,7 +197,8 @@ impl Load {
             let now = Instant::now();
             for item in batch.items {
                 let bytes = u64::try_from(item.transaction.len()).unwrap_or(u64::MAX);
-                if self.tracker.delivered(item.leg.bundle, now) {
+                let bundle = item.source.leg().map(|leg| leg.bundle);
+                if bundle.is_some_and(|bundle| self.tracker.delivered(bundle, now)) {
                     self.counters.bundles.fetch_add(1, Ordering::Relaxed);
                     self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
                     self.room.add_permits(1);

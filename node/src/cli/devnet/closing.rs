@@ -87,11 +87,21 @@ pub(crate) fn print_addresses(devnet: &Devnet, screen: &Screen) {
             format!("{}   (Ethereum JSON-RPC)", rollup.url),
         );
     }
+    if let Some(l1) = &devnet.l1 {
+        let contract = l1.contracts.stake;
+        screen.step("L1", format!("{}   (Ethereum JSON-RPC; ConclaveStake {contract})", l1.url));
+    }
     screen.step("logs", devnet.logs.display());
     if let (Some(validator), Some(rollup)) = (devnet.validators.first(), devnet.rollups.first()) {
         screen.line("");
         screen.line(format!("   conclave status --node {}", validator.grpc));
         screen.line(format!("   cast block latest --rpc-url {}", rollup.url));
+    }
+    if let (Some(l1), [first, ..]) = (&devnet.l1, devnet.staked.as_slice()) {
+        let (url, contract) = (&l1.url, l1.contracts.stake);
+        screen.line(format!(
+            "   conclave stake status --l1 {url} --contract {contract} --validator {first}"
+        ));
     }
 }
 

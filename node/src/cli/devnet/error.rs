@@ -23,9 +23,7 @@ pub(crate) enum DevnetError {
         path: PathBuf,
     },
     /// A program is not where it should be.
-    #[error(
-        "{path} is not there; build it beside this program: cargo build --release -p conclave-evm"
-    )]
+    #[error("{path} is not there; build it beside this program: make build")]
     MissingProgram {
         /// Where it was looked for.
         path: PathBuf,
@@ -96,6 +94,22 @@ pub(crate) enum DevnetError {
         /// Why.
         #[source]
         source: Box<alloy::transports::TransportError>,
+    },
+    /// Ethereum did not do what was asked.
+    #[error(transparent)]
+    L1(#[from] conclave_node::l1::L1Error),
+    /// A key cannot be used.
+    #[error(transparent)]
+    Key(#[from] conclave_node::keys::KeyFileError),
+    /// The network in the directory settles elsewhere, or nowhere.
+    #[error(
+        "the network in {path} was made {found}; run with the same options, or choose another --data-dir"
+    )]
+    OtherL1 {
+        /// The directory.
+        path: PathBuf,
+        /// How.
+        found: &'static str,
     },
     /// A transaction cannot be signed.
     #[error("cannot sign a transaction")]

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! DIR/network/genesis.json, peers.json, validator-i/{config.toml, data/addresses.json, …}
+//! DIR/l1/rpc.addr, …             DIR/operators/… ([`super::l1`])
 //! DIR/rollup-901/rpc.addr, …      DIR/rollup-902/…      DIR/logs/*.log      DIR/devnet.lock
 //! ```
 //!
@@ -18,7 +19,7 @@ use std::{
 use conclave_client::{Client, Retry};
 use conclave_node::genesis::{Plan, make};
 use conclave_types::{
-    ConsensusKey, Genesis, GenesisAccount, Gwei, Params, PayerAddress, RollupId, Time,
+    ConsensusKey, Genesis, GenesisAccount, Gwei, KeyId, Params, PayerAddress, RollupId, Time,
 };
 use libp2p::{Multiaddr, PeerId, identity, multiaddr::Protocol};
 use serde::Deserialize;
@@ -27,11 +28,16 @@ use tokio::time::Instant;
 use super::{
     error::{DevnetError, at},
     ethereum::Rollup,
+    l1::{self, Choice, DevnetL1},
     processes::{Process, stop},
+    rollups,
 };
 
 /// The rollups of a devnet.
 pub(crate) const ROLLUPS: [u64; 2] = [901, 902];
+
+/// How long validators may take to make the key.
+const KEY_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A process that does not come up within this does not come up.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -49,6 +55,8 @@ pub(crate) struct Setup {
     pub(crate) data_dir: Option<PathBuf>,
     /// How many validators.
     pub(crate) validators: u16,
+    /// What it settles on.
+    pub(crate) l1: Choice,
     /// Who can pay for bundles.
     pub(crate) payers: Vec<PayerAddress>,
     /// Accounts of the rollups, funded: a JSON file that the rollups read; the well-known ones if
@@ -78,18 +86,27 @@ pub(crate) struct Devnet {
     pub(crate) validators: Vec<Validator>,
     /// In the order of [`ROLLUPS`].
     pub(crate) rollups: Vec<Rollup>,
+    /// What it settles on.
+    pub(crate) l1: Option<DevnetL1>,
+    /// The validators' numbers there.
+    pub(crate) staked: Vec<u32>,
     /// All processes: validators first.
     pub(crate) processes: Vec<Process>,
     /// Logs of all processes.
     pub(crate) logs: PathBuf,
     /// From the start of the first process to the first block decided since.
     pub(crate) first_block_after: Duration,
-    /// The height before that.
+    /// The threshold key.
+    pub(crate) key: KeyId,
+    /// From the start of the first process until it could be sealed to.
+    pub(crate) key_after: Duration,
+    /// The height before the first block since.
     pub(crate) start_height: u64,
     /// Removed when the network is dropped.
     temporary: Option<tempfile::TempDir>,
     /// Says that a devnet runs here.
-    _lock: File,
+    #[expect(dead_code, reason = "held for as long as the network runs")]
+    lock: Option<File>,
 }
 
 #[derive(Deserialize)]
@@ -118,27 +135,52 @@ impl Devnet {
         let logs = root.join("logs");
         std::fs::create_dir_all(&logs).map_err(at(&logs))?;
         let network = root.join("network");
-        let genesis = prepare(setup, &network)?;
+        let l1 = Box::pin(open_l1(setup, root, &logs)).await?;
+        let genesis = prepare(setup, &network, l1.as_ref())?;
+        let registering = async {
+            match &l1 {
+                Some(l1) => l1.register(&genesis, &network).await,
+                None => Ok(Vec::new()),
+            }
+        };
+        let starting = Self::start_network(setup, root, &logs, &genesis);
+        let (devnet, staked) = tokio::try_join!(Box::pin(starting), Box::pin(registering))?;
+        Ok(Self { l1, staked, lock: Some(lock), ..devnet })
+    }
+
+    async fn start_network(
+        setup: &Setup,
+        root: &Path,
+        logs: &Path,
+        genesis: &Genesis,
+    ) -> Result<Self, DevnetError> {
+        let network = root.join("network");
         let started = Instant::now();
-        let mut processes = start_validators(&genesis, &network, &logs)?;
-        let validators = connect_validators(&genesis, &network, &logs, &mut processes).await?;
+        let mut processes = start_validators(genesis, &network, logs)?;
+        let validators = connect_validators(genesis, &network, logs, &mut processes).await?;
         let endpoints: Vec<_> = validators.iter().map(|v| v.grpc.clone()).collect();
         let client = Client::connect(endpoints.iter().cloned()).await?;
         let start_height = client.progression().await?.decided.as_u64();
-        processes.extend(start_rollups(setup, root, &logs, &endpoints)?);
-        first_block(&client, start_height, &logs, &mut processes).await?;
+        processes.extend(rollups::start(setup, root, logs, &endpoints)?);
+        first_block(&client, start_height, logs, &mut processes).await?;
         let first_block_after = started.elapsed();
-        let rollups = connect_rollups(root, &logs, &mut processes).await?;
+        let key = client.wait_for_key(KEY_PATIENCE).await?.id();
+        let key_after = started.elapsed();
+        let rollups = rollups::connect(root, logs, &mut processes).await?;
         Ok(Self {
             client,
             validators,
             rollups,
+            l1: None,
+            staked: Vec::new(),
             processes,
-            logs,
+            logs: logs.to_owned(),
             first_block_after,
+            key,
+            key_after,
             start_height,
             temporary: None,
-            _lock: lock,
+            lock: None,
         })
     }
 
@@ -149,7 +191,8 @@ impl Devnet {
 
     /// An error if any process has ended by itself.
     pub(crate) fn check(&mut self) -> Result<(), DevnetError> {
-        self.processes.iter_mut().try_for_each(Process::check)
+        let l1 = self.l1.iter_mut().flat_map(|l1| &mut l1.process);
+        self.processes.iter_mut().chain(l1).try_for_each(Process::check)
     }
 
     /// Stops every process; says which had to be killed.
@@ -159,6 +202,7 @@ impl Devnet {
         let rollups = processes.split_off(self.validators.len().min(processes.len()));
         let mut killed = stop(rollups).await;
         killed.extend(stop(processes).await);
+        killed.extend(stop(self.l1.take().and_then(|l1| l1.process).into_iter().collect()).await);
         killed
     }
 }
@@ -189,10 +233,49 @@ fn lock(root: &Path) -> Result<File, DevnetError> {
     }
 }
 
-/// The genesis in `network`; a new one if there is none.
-fn prepare(setup: &Setup, network: &Path) -> Result<Genesis, DevnetError> {
+/// What the network settles on, with its contracts: those that its genesis names, or new ones.
+async fn open_l1(setup: &Setup, root: &Path, logs: &Path) -> Result<Option<DevnetL1>, DevnetError> {
+    let genesis = read_genesis(&root.join("network"))?;
+    let settles = genesis.as_ref().map(|genesis| genesis.l1_chain_id != 0);
+    let path = || root.to_owned();
+    if matches!(setup.l1, Choice::None) {
+        return match settles {
+            Some(true) => Err(DevnetError::OtherL1 { path: path(), found: "with an L1" }),
+            Some(false) | None => Ok(None),
+        };
+    }
+    if settles == Some(false) {
+        return Err(DevnetError::OtherL1 { path: path(), found: "with --no-l1" });
+    }
+    let validators = setup.validators;
+    let open = |urls, signer| DevnetL1::open(root, (urls, signer), genesis.as_ref(), validators);
+    match &setup.l1 {
+        Choice::None => Ok(None),
+        Choice::At { urls, key } => Ok(Some(open(urls.clone(), l1::account(key)?).await?)),
+        Choice::Embedded => {
+            let mut ours = l1::start(root, logs)?;
+            let address = ours.directory.join("rpc.addr");
+            let text = written(&address, logs, std::slice::from_mut(&mut ours.process)).await?;
+            let mut opened = open(vec![format!("http://{text}")], l1::rich()?).await?;
+            opened.process = Some(ours.process);
+            Ok(Some(opened))
+        }
+    }
+}
+
+fn read_genesis(network: &Path) -> Result<Option<Genesis>, DevnetError> {
     let file = network.join("genesis.json");
     if !file.exists() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(&file).map_err(at(&file))?;
+    let genesis = serde_json::from_str(&text);
+    genesis.map(Some).map_err(|source| DevnetError::BadGenesis { path: file, source })
+}
+
+/// The genesis in `network`; a new one if there is none.
+fn prepare(setup: &Setup, network: &Path, l1: Option<&DevnetL1>) -> Result<Genesis, DevnetError> {
+    if read_genesis(network)?.is_none() {
         let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_micros();
         let balance =
             |address: &PayerAddress| GenesisAccount { address: *address, balance: PAYER_BALANCE };
@@ -201,6 +284,7 @@ fn prepare(setup: &Setup, network: &Path) -> Result<Genesis, DevnetError> {
             validators: setup.validators,
             rollups: ROLLUPS.map(RollupId::new).to_vec(),
             accounts: setup.payers.iter().map(balance).collect(),
+            l1: l1.map(DevnetL1::plan).unwrap_or_default(),
             params: Params::default(),
             base_port: 0,
             // Whoever develops a page serves it from this machine.
@@ -209,9 +293,8 @@ fn prepare(setup: &Setup, network: &Path) -> Result<Genesis, DevnetError> {
         };
         make(&plan, network)?;
     }
-    let text = std::fs::read_to_string(&file).map_err(at(&file))?;
-    let genesis: Genesis = serde_json::from_str(&text)
-        .map_err(|source| DevnetError::BadGenesis { path: file.clone(), source })?;
+    let missing = || DevnetError::Broken("a genesis that was just made is gone".to_owned());
+    let genesis = read_genesis(network)?.ok_or_else(missing)?;
     if genesis.members.len() != usize::from(setup.validators) {
         let path = network.to_owned();
         return Err(DevnetError::OtherShape { path, found: genesis.members.len() });
@@ -243,7 +326,7 @@ fn start_validators(
     genesis.members.iter().map(start).collect()
 }
 
-fn forget(path: &Path) -> Result<(), DevnetError> {
+pub(super) fn forget(path: &Path) -> Result<(), DevnetError> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(at(path)(error)),
         _ => Ok(()),
@@ -306,7 +389,7 @@ fn peer_id(key: &ConsensusKey) -> Option<PeerId> {
 }
 
 /// Waits until a process has written `path`.
-async fn written(
+pub(super) async fn written(
     path: &Path,
     logs: &Path,
     processes: &mut [Process],
@@ -321,60 +404,6 @@ async fn written(
     }
     let what = format!("{} to be written", path.display());
     Err(DevnetError::Late { what, patience: START_PATIENCE, logs: logs.to_owned() })
-}
-
-fn start_rollups(
-    setup: &Setup,
-    root: &Path,
-    logs: &Path,
-    endpoints: &[String],
-) -> Result<Vec<Process>, DevnetError> {
-    let program = std::env::current_exe().map_err(at("/proc/self/exe"))?;
-    let program = program.with_file_name("conclave-evm");
-    if !program.exists() {
-        return Err(DevnetError::MissingProgram { path: program });
-    }
-    let accounts = match &setup.alloc {
-        None => vec!["--dev-accounts".to_owned()],
-        Some(alloc) => {
-            let path = root.join("alloc.json");
-            std::fs::write(&path, alloc.to_string()).map_err(at(&path))?;
-            vec!["--genesis".to_owned(), path.display().to_string()]
-        }
-    };
-    let start = |(index, id): (usize, u64)| {
-        let directory = root.join(format!("rollup-{id}"));
-        forget(&directory.join("rpc.addr"))?;
-        let mut arguments: Vec<_> =
-            ["--chain-id", &id.to_string(), "--rpc", "127.0.0.1:0"].map(str::to_owned).to_vec();
-        arguments.extend(["--data-dir".to_owned(), directory.display().to_string()]);
-        // Each rollup prefers another validator.
-        let (later, first) = endpoints.split_at(index.min(endpoints.len()));
-        for endpoint in first.iter().chain(later) {
-            arguments.extend(["--sequencer".to_owned(), endpoint.clone()]);
-        }
-        arguments.push("--exit-with-parent".to_owned());
-        arguments.extend(accounts.iter().cloned());
-        Process::start(&format!("rollup-{id}"), &program, &arguments, logs)
-    };
-    ROLLUPS.into_iter().enumerate().map(start).collect()
-}
-
-async fn connect_rollups(
-    root: &Path,
-    logs: &Path,
-    processes: &mut [Process],
-) -> Result<Vec<Rollup>, DevnetError> {
-    let mut rollups = Vec::new();
-    for id in ROLLUPS {
-        let path = root.join(format!("rollup-{id}")).join("rpc.addr");
-        let text = written(&path, logs, processes).await?;
-        let url = format!("http://{text}");
-        let rollup = Rollup::new(id, &url)
-            .ok_or_else(|| DevnetError::BadAddress { path, found: text.clone() })?;
-        rollups.push(rollup);
-    }
-    Ok(rollups)
 }
 
 async fn first_block(

@@ -1,5 +1,8 @@
-//! The story that a devnet tells: the life of a sealed bundle, then what rollups get out of it. Every
-//! number comes from a public API: gRPC of the validators, Ethereum JSON-RPC of the rollups.
+//! The story that a devnet tells: the life of a sealed bundle, what rollups get out of it, and what stands on
+//! Ethereum. Every number comes from a public API: gRPC of the validators, Ethereum JSON-RPC of the rollups and
+//! of L1.
+
+mod settling;
 
 use std::time::Duration;
 
@@ -11,7 +14,7 @@ use conclave_client::{
     Admission, BatchEvent, Block, BundleStatus, ClientError, Level, Payer, Start, Submission,
     Terms, Wallet,
 };
-use conclave_types::{Batch, BundleId, EncryptedBundle, Height, Leg, RollupId};
+use conclave_types::{Batch, BatchItem, BundleId, EncryptedBundle, Height, Leg, RollupId};
 use tokio::time::Instant;
 
 use super::{
@@ -73,7 +76,11 @@ impl<'a> Story<'a> {
         self.transfer().await?;
         self.contract().await?;
         self.across().await?;
-        self.mistakes().await
+        self.mistakes().await?;
+        match &self.devnet.l1 {
+            Some(l1) => self.ethereum(l1).await,
+            None => Ok(()),
+        }
     }
 
     fn at(&mut self, index: usize) -> Result<(&'a Rollup, &mut Account), DevnetError> {
@@ -160,7 +167,8 @@ impl<'a> Story<'a> {
         let told = self.follow(&bundle).await?;
         for (rollup, raw) in &legs {
             let batch = self.batch(rollup, told.height).await?;
-            let Some(place) = batch.items.iter().position(|item| item.leg.bundle == told.id) else {
+            let is_told = |item: &BatchItem| item.source.leg().is_some_and(|l| l.bundle == told.id);
+            let Some(place) = batch.items.iter().position(is_told) else {
                 let (id, rollup) = (told.id, rollup.id);
                 return Err(DevnetError::Broken(format!(
                     "the batch of rollup {rollup} at height {} has no leg of {id}",

@@ -48,6 +48,8 @@ pub(crate) struct Tracker {
 pub(crate) struct Percentiles {
     /// Half are faster.
     pub(crate) p50: f64,
+    /// Nine in ten are faster.
+    pub(crate) p90: f64,
     /// 95 of 100 are faster.
     pub(crate) p95: f64,
     /// 99 of 100 are faster.
@@ -160,7 +162,7 @@ pub(crate) fn percentiles(latencies: impl Iterator<Item = Duration>) -> Percenti
         let micros = u32::try_from(histogram.value_at_quantile(quantile)).unwrap_or(u32::MAX);
         f64::from(micros) / 1_000.0
     };
-    Percentiles { p50: at(0.50), p95: at(0.95), p99: at(0.99) }
+    Percentiles { p50: at(0.50), p90: at(0.90), p95: at(0.95), p99: at(0.99) }
 }
 
 #[cfg(test)]
@@ -171,7 +173,8 @@ mod tests {
     fn percentiles_are_in_milliseconds() {
         let figures = percentiles((1..=100).map(Duration::from_millis));
         let near = |found: f64, expected: f64| (found - expected).abs() < 0.2;
-        assert!(near(figures.p50, 50.0) && near(figures.p95, 95.0) && near(figures.p99, 99.0));
+        assert!(near(figures.p50, 50.0) && near(figures.p90, 90.0));
+        assert!(near(figures.p95, 95.0) && near(figures.p99, 99.0));
         assert_eq!(percentiles(std::iter::empty()).p99, 0.0);
     }
 

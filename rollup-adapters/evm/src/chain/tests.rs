@@ -1,7 +1,7 @@
 //! A process that is killed between any two steps of a slot. What a kill leaves behind is the directory
 //! as it stands at that moment, so each test works on a copy taken while the chain is still open.
 
-use std::num::NonZeroU64;
+use std::{fs, num::NonZeroU64};
 
 use alloy::{
     consensus::{SignableTransaction as _, TxEip1559, TxEnvelope},
@@ -10,7 +10,7 @@ use alloy::{
     signers::{SignerSync as _, local::PrivateKeySigner},
 };
 use conclave_types::{
-    Batch, BatchItem, BundleId, Digest, L1Origin, LegRef, NetworkId, RollupId, Time,
+    Batch, BatchItem, BundleId, Digest, ItemSource, L1Origin, LegRef, NetworkId, RollupId, Time,
 };
 
 use super::*;
@@ -55,7 +55,7 @@ fn slots() -> Vec<Slot> {
     let mut slots = Slots::new(ROLLUP, NonZeroU64::MIN, Cursor::GENESIS, 0);
     let mut closed = Vec::new();
     for sequence in 0..4_u64 {
-        let leg = |leg| LegRef { bundle: BundleId::new([9; 32]), leg, legs: 2 };
+        let leg = |leg| ItemSource::Leg(LegRef { bundle: BundleId::new([9; 32]), leg, legs: 2 });
         let batch = Batch {
             rollup: ROLLUP,
             sequence,
@@ -66,8 +66,8 @@ fn slots() -> Vec<Slot> {
             l1_origin: L1Origin { number: 0, hash: Digest::ZERO },
             randomness: Digest::new([1; 32]),
             items: vec![
-                BatchItem { transaction: transfer(sequence), leg: leg(0) },
-                BatchItem { transaction: vec![0xff; 3], leg: leg(1) },
+                BatchItem { transaction: transfer(sequence), source: leg(0) },
+                BatchItem { transaction: vec![0xff; 3], source: leg(1) },
             ],
         };
         closed.extend(slots.push(Event::Batch(batch)).unwrap());
@@ -152,7 +152,7 @@ async fn a_process_killed_after_any_step_of_a_slot_ends_where_one_that_was_not_d
         assert_eq!((head.hash, head.state_root), (expected.hash, expected.state_root), "{name}");
         for item in slots.iter().flat_map(|slot| &slot.items) {
             let outcome = chain.outcomes().by_hash(&item.hash, head.number).unwrap();
-            assert!(outcome.is_some(), "{name}: the outcome of item {:?} is gone", item.leg);
+            assert!(outcome.is_some(), "{name}: the outcome of item {:?} is gone", item.source);
         }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! - States older than about 128 blocks are gone. The client then answers balances, nonces, code and
 //!   storage from the *wrong* state; we refuse.
-//! - `safe` and `finalized` mean settled and final on L1. Nothing is settled yet, so both are the
-//!   genesis. Nothing is pending either: `pending` is `latest`.
+//! - On a rollup `safe` and `finalized` mean settled and final on L1. Nothing is settled yet, so both
+//!   are the genesis. Nothing is pending either: `pending` is `latest`.
 //! - `eth_getLogs` beyond the head is an error in the client; elsewhere it ends at the head.
 //! - State overrides would be ignored silently; we refuse them.
 
@@ -17,6 +17,15 @@ const LOG_BLOCKS_MAX: u64 = 10_000;
 
 /// Filters that may exist at once; they expire when nobody asks for five minutes.
 const FILTERS_MAX: usize = 1_024;
+
+/// What `safe` and `finalized` stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tags {
+    /// The genesis: a rollup's blocks settle on L1, and none has.
+    NothingSettled,
+    /// What the chain says itself.
+    OfTheChain,
+}
 
 /// Where a method has its block parameter, and whether it reads the state there.
 fn block_parameter(method: &str) -> Option<(usize, bool)> {
@@ -42,8 +51,9 @@ fn block_parameter(method: &str) -> Option<(usize, bool)> {
 /// # Errors
 ///
 /// What to answer instead of the client's wrong answer.
-pub(super) async fn check(
+pub(crate) async fn check(
     context: &RpcApiContext,
+    tags: Tags,
     method: &str,
     params: &mut Vec<Value>,
 ) -> Result<Option<Value>, RpcErrorMetadata> {
@@ -52,7 +62,7 @@ pub(super) async fn check(
             params.push(json!("latest"));
         }
         if let Some(block) = params.get_mut(position) {
-            adapt_tag(block);
+            adapt_tag(tags, block);
             if reads_state {
                 check_state(context, block.clone()).await?;
             }
@@ -60,22 +70,29 @@ pub(super) async fn check(
     }
     match method {
         "eth_call" | "eth_estimateGas" => check_overrides(params).map(|()| None),
-        "eth_getLogs" => clamp_logs(context, params).await,
+        "eth_getLogs" => clamp_logs(context, tags, params).await,
         "eth_newFilter" => {
             let filter = params.first_mut().and_then(Value::as_object_mut);
-            filter.into_iter().flat_map(serde_json::Map::values_mut).for_each(adapt_tag);
+            let values = filter.into_iter().flat_map(serde_json::Map::values_mut);
+            values.for_each(|value| adapt_tag(tags, value));
             check_filters(context).map(|()| None)
         }
         _ => Ok(None),
     }
 }
 
-fn adapt_tag(block: &mut Value) {
+fn adapt_tag(tags: Tags, block: &mut Value) {
     match block {
         Value::Null => *block = json!("latest"),
         Value::String(tag) if tag == "pending" => *block = json!("latest"),
-        Value::String(tag) if tag == "safe" || tag == "finalized" => *block = json!("0x0"),
-        Value::Object(fields) => fields.get_mut("blockNumber").into_iter().for_each(adapt_tag),
+        Value::String(tag)
+            if tags == Tags::NothingSettled && (tag == "safe" || tag == "finalized") =>
+        {
+            *block = json!("0x0");
+        }
+        Value::Object(fields) => {
+            fields.get_mut("blockNumber").into_iter().for_each(|block| adapt_tag(tags, block));
+        }
         Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {}
     }
 }
@@ -115,6 +132,7 @@ fn check_filters(context: &RpcApiContext) -> Result<(), RpcErrorMetadata> {
 
 async fn clamp_logs(
     context: &RpcApiContext,
+    tags: Tags,
     params: &mut [Value],
 ) -> Result<Option<Value>, RpcErrorMetadata> {
     let Some(filter) = params.first_mut().and_then(Value::as_object_mut) else { return Ok(None) };
@@ -125,7 +143,7 @@ async fn clamp_logs(
     let head = context.storage.get_latest_block_number().await.map_err(internal)?;
     let mut bound = async |name: &str| {
         let mut block = filter.get(name).cloned().unwrap_or(json!("latest"));
-        adapt_tag(&mut block);
+        adapt_tag(tags, &mut block);
         let block = block_identifier::BlockIdentifier::parse(block, 0)?;
         let number = block.resolve_block_number(&context.storage).await.map_err(internal)?;
         let number = number.unwrap_or(head);
@@ -161,9 +179,21 @@ mod tests {
             (json!({"blockHash": "0x00"}), json!({"blockHash": "0x00"})),
         ];
         for (mut given, expected) in cases {
-            adapt_tag(&mut given);
+            adapt_tag(Tags::NothingSettled, &mut given);
             assert_eq!(given, expected);
         }
+    }
+
+    #[test]
+    fn the_tags_of_a_chain_with_finality_are_left_to_it() {
+        for tag in ["safe", "finalized"] {
+            let mut block = json!({ "blockNumber": tag });
+            adapt_tag(Tags::OfTheChain, &mut block);
+            assert_eq!(block, json!({ "blockNumber": tag }));
+        }
+        let mut pending = json!("pending");
+        adapt_tag(Tags::OfTheChain, &mut pending);
+        assert_eq!(pending, json!("latest"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use conclave_types::{BatchItem, BundleId, L1Origin};
+use conclave_types::{BatchItem, BundleId, L1Origin, LegRef};
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn batch(sequence: u64, time_ms: u64) -> Batch {
         randomness: Digest::new([byte ^ 0xff; 32]),
         items: vec![BatchItem {
             transaction: vec![byte; 3],
-            leg: LegRef { bundle: BundleId::new([byte; 32]), leg: 0, legs: 1 },
+            source: ItemSource::Leg(LegRef { bundle: BundleId::new([byte; 32]), leg: 0, legs: 1 }),
         }],
     }
 }

@@ -138,6 +138,60 @@ pub struct Process {
     pub rollup: Rollup,
 }
 
+/// An L1 as its own process, driven by hand; killed when dropped.
+#[derive(Debug)]
+pub struct L1 {
+    child: Child,
+    pub at: Rollup,
+}
+
+impl L1 {
+    /// Starts the L1 in `dir`, driven by hand: it produces no block by itself.
+    pub async fn start(dir: &Path, options: &[&str]) -> Self {
+        let mut command = l1_command(dir);
+        command.arg("--control").args(options);
+        let l1 = Self::run(command, dir).await;
+        l1.at.rpc("l1_pause", serde_json::json!([true])).await.unwrap();
+        l1
+    }
+
+    /// Runs a command that starts an L1 in `dir`.
+    pub async fn run(mut command: Command, dir: &Path) -> Self {
+        // As with a rollup: a killed process leaves its address behind.
+        let _absent = std::fs::remove_file(dir.join(ADDRESS_FILE)).is_err();
+        let child = command.spawn().unwrap();
+        Self { child, at: Rollup::at(&address(dir).await) }
+    }
+
+    /// Makes blocks.
+    pub async fn mine(&self, blocks: u64) {
+        self.at.rpc("l1_mine", serde_json::json!([blocks])).await.unwrap();
+    }
+
+    /// As `kill -9`.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for L1 {
+    fn drop(&mut self) {
+        let _gone = self.child.kill().is_err();
+        let _reaped = self.child.wait().is_ok();
+    }
+}
+
+pub fn l1_command(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_conclave-l1"));
+    command
+        .args(["--log", "warn", "--rpc", "127.0.0.1:0", "--data-dir"])
+        .arg(dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    command
+}
+
 pub fn command(sequencer: &str, dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_conclave-evm"));
     command

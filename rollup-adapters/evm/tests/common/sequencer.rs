@@ -18,7 +18,7 @@ use conclave_grpc::{
 };
 use conclave_types::{
     Batch, BatchItem, BlockId, BundleId, Digest, EncryptionKey, Era, G1Bytes, G2Bytes, Genesis,
-    Height, L1Origin, LegRef, Params, PayerAddress, RollupId, RollupRegistration, Time,
+    Height, ItemSource, L1Origin, LegRef, Params, PayerAddress, RollupId, RollupRegistration, Time,
 };
 use tokio::{net::TcpListener, sync::watch};
 use tokio_stream::{Stream, StreamExt as _, wrappers::TcpListenerStream};
@@ -58,7 +58,7 @@ pub fn genesis(name: &str) -> Genesis {
         l1_origin: L1Origin { number: 0, hash: Digest::ZERO },
         params: Params::default(),
         members: Vec::new(),
-        encryption_key: EncryptionKey {
+        encryption_key: Some(EncryptionKey {
             suite: 1,
             era: Era::ZERO,
             secrecy: 1,
@@ -66,7 +66,7 @@ pub fn genesis(name: &str) -> Genesis {
             public_key: G1Bytes::ZERO,
             public_key_g2: G2Bytes::ZERO,
             verification_keys: Vec::new(),
-        },
+        }),
         rollups: vec![rollup],
         accounts: Vec::new(),
     }
@@ -141,7 +141,7 @@ pub fn push(script: &mut Script, after_ms: u64, transactions: Vec<Vec<u8>>) {
     script.time_micros = script.time_micros.max(START * 1_000_000) + after_ms * 1_000;
     let items = transactions.into_iter().enumerate().map(|(index, transaction)| BatchItem {
         transaction,
-        leg: LegRef { bundle: bundle_id(sequence, index), leg: 0, legs: 1 },
+        source: ItemSource::Leg(LegRef { bundle: bundle_id(sequence, index), leg: 0, legs: 1 }),
     });
     let previous = script.batches.last().map_or(Height::ZERO, |batch| batch.height);
     script.batches.push(Batch {

@@ -1,0 +1,168 @@
+/** The bundles of the vectors: what is sealed in them, and what is wrong with some. */
+
+import { bls12_381 } from '@noble/curves/bls12-381.js';
+
+import { SealedBundle } from '../../src/bundle.js';
+import { be, concat, le } from '../../src/bytes.js';
+import { sealSteps } from '../../src/capsule.js';
+import { label, type BundleHeader } from '../../src/header.js';
+import { keccak } from '../../src/hashing.js';
+import { encodeLegs, pad, TAG_BYTES, type Leg } from '../../src/legs.js';
+import { ORDER } from '../../src/points.js';
+import { privateKeySigner, signBundle } from '../../src/signer.js';
+import { typedData } from '../../src/typed-data.js';
+import { fixed, key, network, PAYERS } from './networks.js';
+
+const { G1 } = bls12_381;
+
+interface Case {
+  readonly about: string;
+  readonly plaintext: Uint8Array;
+  readonly legs?: Leg[];
+  readonly outcome: string;
+  readonly terms?: Partial<BundleHeader>;
+  readonly payer?: number;
+  /** What is sent instead of the ciphertext that opens. */
+  readonly garble?: boolean;
+}
+
+const leg = (rollup: bigint, length: number, byte = 0xab): Leg => ({
+  rollup,
+  transaction: fixed(byte, length),
+});
+
+function ofLegs(about: string, legs: Leg[], terms?: Partial<BundleHeader>, payer = 0): Case {
+  return {
+    about,
+    legs,
+    plaintext: encodeLegs(legs),
+    outcome: 'opened',
+    payer,
+    ...(terms && { terms }),
+  };
+}
+
+const WIDE = 2n ** 64n - 1n;
+const CASES: Case[] = [
+  ofLegs('one leg', [leg(901n, 120)]),
+  ofLegs('an empty transaction', [leg(901n, 0)], { sequence: 1n }),
+  ofLegs(
+    'two legs that fill their bucket to the last byte',
+    [leg(901n, 100), leg(2n ** 53n + 1n, 128)],
+    { sequence: 2n },
+  ),
+  ofLegs(
+    'one byte more than a bucket, every number at its widest',
+    [leg(2n ** 53n + 1n, 241)],
+    { lane: WIDE, sequence: WIDE, maxFeeGwei: WIDE, priorityFeeGwei: WIDE, validUntil: WIDE },
+    1,
+  ),
+  {
+    about: 'a body that does not decrypt',
+    plaintext: encodeLegs([leg(901n, 9)]),
+    outcome: 'BadCiphertext',
+    garble: true,
+    terms: { sequence: 3n },
+  },
+  {
+    about: 'a byte in the padding',
+    plaintext: concat(encodeLegs([leg(901n, 9)]), fixed(0, 7), fixed(1, 1)),
+    outcome: 'BadEncoding',
+    terms: { sequence: 4n },
+  },
+  {
+    about: 'more legs than the plaintext holds',
+    plaintext: concat(le(0xffffffff, 4), encodeLegs([leg(901n, 9)]).slice(4)),
+    outcome: 'BadEncoding',
+    terms: { sequence: 5n },
+  },
+  {
+    about: 'a second leg that is made of the padding: rollup 0, no bytes',
+    plaintext: concat(le(2, 4), encodeLegs([leg(901n, 9)]).slice(4)),
+    outcome: 'UnknownRollup',
+    terms: { sequence: 10n },
+  },
+  {
+    about: 'a transaction longer than the plaintext',
+    plaintext: concat(le(1, 4), le(901, 8), le(0xffffffff, 4)),
+    outcome: 'BadEncoding',
+    terms: { sequence: 6n },
+  },
+  { about: 'no legs', plaintext: le(0, 4), outcome: 'NoLegs', terms: { sequence: 7n } },
+  {
+    about: 'a rollup that is not registered',
+    plaintext: encodeLegs([leg(4_711n, 9)]),
+    outcome: 'UnknownRollup',
+    terms: { sequence: 8n },
+  },
+  {
+    about: 'two legs for one rollup',
+    plaintext: encodeLegs([leg(901n, 9), leg(901n, 9)]),
+    outcome: 'DuplicateRollup',
+    terms: { sequence: 9n },
+  },
+];
+
+function headerOf({ terms = {}, payer = 0 }: Case, padded: Uint8Array): BundleHeader {
+  return {
+    network: network.id,
+    suite: 1,
+    keyId: key.idHex,
+    payer: privateKeySigner(PAYERS[payer] ?? '0x').address,
+    lane: 7n,
+    sequence: 0n,
+    maxFeeGwei: 50_000n,
+    priorityFeeGwei: 9n,
+    validUntil: 1_000n,
+    bodyBytes: padded.length + TAG_BYTES,
+    ...terms,
+  };
+}
+
+/** A capsule's proof for any body, made with r for exponents that need not be r. */
+export function prove(
+  header: BundleHeader,
+  { r, n }: { r: bigint; n: bigint },
+  body: Uint8Array,
+  [ofU, ofUBar] = [r, r],
+): Uint8Array {
+  const multiples: [typeof key.proofBase, bigint][] = [
+    [G1.Point.BASE, ofU],
+    [key.proofBase, ofUBar],
+    [G1.Point.BASE, n],
+    [key.proofBase, n],
+  ];
+  const points = concat(...multiples.map(([base, by]) => base.multiply(by).toBytes(true)));
+  const e = key.scalar('conclave/capsule-proof/v1', label(header), keccak(body), points);
+  return concat(points, be((n + e * r) % ORDER, 32));
+}
+
+export async function sign(
+  header: BundleHeader,
+  parts: { capsule: Uint8Array; body: Uint8Array },
+  payer = 0,
+) {
+  const signature = await signBundle(
+    privateKeySigner(PAYERS[payer] ?? '0x'),
+    typedData(header, parts),
+  );
+  return SealedBundle.of(header, parts, signature);
+}
+
+async function bundleOf(row: Case, index: number) {
+  const seed = keccak(fixed(0xc0 + index));
+  const padded = pad(row.plaintext);
+  const header = headerOf(row, padded);
+  const steps = sealSteps(key, label(header), padded, seed);
+  let parts = { capsule: steps.capsule, body: steps.body };
+  if (row.garble === true) {
+    const body = steps.body.map((byte, at) => (at === 0 ? byte ^ 1 : byte));
+    parts = { capsule: prove(header, steps, body), body };
+  }
+  const bundle = await sign(header, parts, row.payer);
+  return { row, seed, padded, header, steps, bundle };
+}
+
+export const bundles = await Promise.all(CASES.map(bundleOf));
+export type Bundled = (typeof bundles)[number];
+export const [first] = bundles as [Bundled, ...Bundled[]];

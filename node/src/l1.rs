@@ -1,0 +1,35 @@
+//! Ethereum, as a node, its operator and its users talk to it.
+//!
+//! ```text
+//!  commands ─▶ deploy · stake · queue · evidence      what is asked of the contracts, and what it did
+//!             observe                                final blocks, with what each added to the queue
+//!                  │            │
+//!               sender       contracts                one account's transactions; where the contracts are
+//!                  └──── endpoints ────▶ JSON-RPC     several, each with a deadline, none trusted alone
+//! ```
+//!
+//! **Invariants.** A question is asked of one endpoint after the other until one answers. What is final is what
+//! a majority of the endpoints call final, with one hash; endpoints that contradict each other about it are an
+//! error and not a choice. A transaction never costs more in fees than its account's owner said, is never sent
+//! under a nonce that may be used already, and is replaced only by itself. A contract that refuses is quoted by
+//! the name of its error, with what can be done.
+
+pub mod contracts;
+pub mod deploy;
+pub mod endpoints;
+mod error;
+pub mod evidence;
+pub mod observe;
+mod prepare;
+pub mod queue;
+mod revert;
+pub mod sender;
+pub mod settlement;
+pub mod stake;
+
+pub use self::{
+    contracts::Contracts,
+    endpoints::{BlockRef, Endpoints, Patience},
+    error::{Contradiction, L1Error},
+    sender::{Call, Fees, Sender, Sent},
+};

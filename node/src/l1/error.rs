@@ -1,0 +1,189 @@
+//! What goes wrong with Ethereum, and what to do about it.
+
+use std::time::Duration;
+
+use alloy::{
+    primitives::{Address, B256},
+    transports::TransportError,
+};
+use conclave_contracts::deployment::DeploymentError;
+
+/// Two endpoints that call different blocks of one number final.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "L1 endpoints contradict each other about final block {number}: {one} says {one_hash}, {other} says {other_hash}; one of them lies or is broken, take it out"
+)]
+pub struct Contradiction {
+    /// The block.
+    pub number: u64,
+    /// One endpoint.
+    pub one: String,
+    /// What it says.
+    pub one_hash: B256,
+    /// Another.
+    pub other: String,
+    /// What that one says.
+    pub other_hash: B256,
+}
+
+/// Why something cannot be asked of, or done on, L1.
+#[derive(Debug, thiserror::Error)]
+pub enum L1Error {
+    /// The address of an endpoint is none.
+    #[error("{0:?} is no address of an L1 endpoint; expected http://HOST:PORT")]
+    Url(String),
+    /// The endpoint would need TLS.
+    #[error(
+        "{0} needs TLS, which this program does not speak; run a node or a proxy of your own and name its http:// address"
+    )]
+    Tls(String),
+    /// Nobody to ask.
+    #[error("no L1 endpoint is named; give --l1 URL")]
+    NoEndpoint,
+    /// Nobody answers.
+    #[error("no L1 endpoint answered {what}: {}; check that one of them runs", .failures.join("; "))]
+    NoAnswer {
+        /// The method.
+        what: &'static str,
+        /// What each said.
+        failures: Vec<String>,
+    },
+    /// The endpoint serves another chain.
+    #[error("{url} serves chain {found}, expected {expected}; name an endpoint of that chain")]
+    WrongChain {
+        /// The endpoint.
+        url: String,
+        /// Our chain.
+        expected: u64,
+        /// Its chain.
+        found: u64,
+    },
+    /// Endpoints disagree about what is final.
+    #[error(transparent)]
+    Contradiction(Box<Contradiction>),
+    /// An endpoint answers with an error.
+    #[error("{url} refuses {what}")]
+    Refused {
+        /// The endpoint.
+        url: String,
+        /// The method.
+        what: &'static str,
+        /// What it says.
+        #[source]
+        source: Box<TransportError>,
+    },
+    /// A contract refuses.
+    #[error("the contract refuses: {0}")]
+    Reverted(String),
+    /// A transaction was included and undone.
+    #[error("transaction {hash} is in block {block} and was undone: {reason}")]
+    Undone {
+        /// The transaction.
+        hash: B256,
+        /// Its block.
+        block: u64,
+        /// Why.
+        reason: String,
+    },
+    /// Something that L1 must have is not there.
+    #[error("{what} is not there")]
+    Missing {
+        /// What.
+        what: String,
+    },
+    /// There is no contract.
+    #[error(
+        "there is no contract at {address} on chain {chain_id}; check --contract, --genesis and --l1"
+    )]
+    NoContract {
+        /// Where.
+        address: Address,
+        /// On which chain.
+        chain_id: u64,
+    },
+    /// The contract is something else.
+    #[error("the contract at {0} is no ConclaveStake; check --contract")]
+    OtherContract(Address),
+    /// An answer of a contract is not what its ABI says.
+    #[error("an answer of contract {address} is not what it should be")]
+    Abi {
+        /// The contract.
+        address: Address,
+        /// Why.
+        #[source]
+        source: alloy::sol_types::Error,
+    },
+    /// The account is too poor.
+    #[error("account {account} has {found} wei, and this takes up to {expected}; send it ether")]
+    Funds {
+        /// The account.
+        account: Address,
+        /// What this could cost, value and fees.
+        expected: String,
+        /// What it has.
+        found: String,
+    },
+    /// Fees are above the cap.
+    #[error(
+        "fees on L1 are at {found} wei a gas, and {gas} gas may cost {cap} wei in all; wait, or raise --max-cost"
+    )]
+    TooDear {
+        /// The gas.
+        gas: u64,
+        /// The least price that a block would take.
+        found: u128,
+        /// The cap.
+        cap: String,
+    },
+    /// A transaction is not included.
+    #[error(
+        "transaction {hash} (nonce {nonce}) is in no block after {after:?}; it may still be: look it up before sending anything again"
+    )]
+    NotIncluded {
+        /// The newest of its versions.
+        hash: B256,
+        /// Its nonce.
+        nonce: u64,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// Another transaction has the nonce.
+    #[error(
+        "another transaction of {account} took nonce {nonce}; whatever else uses this account must stop, then run this again"
+    )]
+    NonceTaken {
+        /// The account.
+        account: Address,
+        /// The nonce.
+        nonce: u64,
+    },
+    /// It did not become final.
+    #[error("transaction {hash} is in block {block}, which is not final after {after:?}")]
+    NotFinal {
+        /// The transaction.
+        hash: B256,
+        /// Its block.
+        block: u64,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// A contract is not where it was foretold.
+    #[error("{contract} was created at {found:?}, foretold was {expected}: deploy anew")]
+    Elsewhere {
+        /// The contract.
+        contract: &'static str,
+        /// Where it should be.
+        expected: Address,
+        /// Where it is.
+        found: Option<Address>,
+    },
+    /// Nothing can be deployed.
+    #[error(transparent)]
+    Deployment(#[from] DeploymentError),
+    /// A transaction cannot be signed.
+    #[error("cannot sign the transaction")]
+    Sign(#[from] alloy::signers::Error),
+    /// The file holds no evidence.
+    #[error("{0}")]
+    Evidence(String),
+}

@@ -1,0 +1,231 @@
+//! Finalized L1 blocks, one after the other from a given origin on, with what each added to the forced queue:
+//! what the core takes as an input.
+//!
+//! A block is passed on when most of the endpoints call it final and give the same entries for it, nobody says
+//! otherwise, it builds on the one before, its entries go on where those before ended, each has the hash that the
+//! contract gave it, and there are as many as the contract counts. Anything else ends the observation with an
+//! error: what is final does not change, so either an endpoint lies or the observer was given another chain's
+//! origin. An endpoint that merely lags is waited for.
+
+use alloy::{
+    eips::{BlockId, BlockNumberOrTag},
+    primitives::{Address, B256, Log},
+    providers::{DynProvider, Provider as _},
+    rpc::types::{Filter, TransactionRequest},
+    sol_types::{SolCall, SolEvent as _},
+    transports::{TransportError, TransportResult},
+};
+use conclave_contracts::ForcedInclusion::{DepositQueued, TransactionForced, entriesUpToCall};
+use conclave_sequencer::L1Block;
+use conclave_types::{
+    Deposit, Digest, ForcedTransaction, Gwei, L1Content, L1Entry, L1EntryError, L1Origin,
+    PayerAddress, RollupId, check_l1_entries,
+};
+
+use super::{Endpoints, L1Error, endpoints::block};
+
+/// Why the observation cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ObserveError {
+    /// L1 cannot be asked.
+    #[error(transparent)]
+    L1(#[from] L1Error),
+    /// Endpoints give different blocks or entries.
+    #[error(
+        "L1 endpoints contradict each other about final block {number}: {one} and {other} differ in its hash or its entries; one of them lies or is broken, take it out"
+    )]
+    Contradiction {
+        /// The block.
+        number: u64,
+        /// One endpoint.
+        one: String,
+        /// Another.
+        other: String,
+    },
+    /// The block builds on another one.
+    #[error(
+        "final L1 block {number} builds on {found}, observed was {expected}: the L1 changed what was final, or is another one"
+    )]
+    Parent {
+        /// The block.
+        number: u64,
+        /// What was observed below it.
+        expected: Digest,
+        /// What it builds on.
+        found: Digest,
+    },
+    /// The entries are not those that come next.
+    #[error("the entries of final L1 block {number} do not go on where those before ended")]
+    Entries {
+        /// The block.
+        number: u64,
+        /// What is wrong with them.
+        #[source]
+        source: L1EntryError,
+    },
+    /// An event is none of the queue's.
+    #[error(
+        "final L1 block {number} has an event that is no entry, or whose hash is not that of its content"
+    )]
+    Event {
+        /// The block.
+        number: u64,
+    },
+    /// Entries are missing.
+    #[error(
+        "the queue has {expected} entries up to final L1 block {number}, its events make {found}"
+    )]
+    Incomplete {
+        /// The block.
+        number: u64,
+        /// What the contract counts.
+        expected: u64,
+        /// What was observed.
+        found: u64,
+    },
+}
+
+/// Events that are entries.
+const ENTRIES: [B256; 2] = [TransactionForced::SIGNATURE_HASH, DepositQueued::SIGNATURE_HASH];
+
+/// What an endpoint says about a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    hash: Digest,
+    parent: Digest,
+    entries: Vec<L1Entry>,
+    /// Entries of the queue up to and with this block, as the contract counts.
+    count: u64,
+}
+
+/// Follows L1 from an origin on.
+#[derive(Clone, Debug)]
+pub struct Observer {
+    endpoints: Endpoints,
+    forced: Address,
+    origin: L1Origin,
+    cursor: u64,
+}
+
+impl Observer {
+    /// An observer of the queue at `forced` that goes on after the L1 block `origin`, up to which the queue had
+    /// `cursor` entries.
+    #[must_use]
+    pub const fn new(endpoints: Endpoints, forced: Address, origin: L1Origin, cursor: u64) -> Self {
+        Self { endpoints, forced, origin, cursor }
+    }
+
+    /// The block that was observed last, and the entries of the queue up to it.
+    #[must_use]
+    pub const fn position(&self) -> (L1Origin, u64) {
+        (self.origin, self.cursor)
+    }
+
+    /// The next block, if most endpoints call it final by now.
+    ///
+    /// # Errors
+    ///
+    /// [`ObserveError`]; the position stays where it was.
+    pub async fn next(&mut self) -> Result<Option<L1Block>, ObserveError> {
+        let number = self.origin.number.saturating_add(1);
+        let forced = self.forced;
+        let answers = self
+            .endpoints
+            .ask_all("eth_getLogs", |provider| async move { look(provider, forced, number).await })
+            .await?;
+        let mut seen = Vec::new();
+        for (url, answer) in answers {
+            if let Some(raw) = answer {
+                seen.push((url, raw.read(number)?));
+            }
+        }
+        let Some((one, block)) = seen.first() else { return Ok(None) };
+        if let Some((other, _)) = seen.iter().find(|(_, other)| other != block) {
+            let (one, other) = (one.clone(), other.clone());
+            return Err(ObserveError::Contradiction { number, one, other });
+        }
+        if !self.endpoints.is_majority(seen.len()) {
+            return Ok(None);
+        }
+        let cursor = self.check(number, block)?;
+        let Seen { hash, parent, entries, .. } = block.clone();
+        self.origin = L1Origin { number, hash };
+        self.cursor = cursor;
+        Ok(Some(L1Block { origin: self.origin, parent, entries }))
+    }
+
+    fn check(&self, number: u64, block: &Seen) -> Result<u64, ObserveError> {
+        if block.parent != self.origin.hash {
+            let (expected, found) = (self.origin.hash, block.parent);
+            return Err(ObserveError::Parent { number, expected, found });
+        }
+        let cursor = check_l1_entries(&block.entries, self.cursor, number, number)
+            .map_err(|source| ObserveError::Entries { number, source })?;
+        if cursor != block.count {
+            let (expected, found) = (block.count, cursor);
+            return Err(ObserveError::Incomplete { number, expected, found });
+        }
+        Ok(cursor)
+    }
+}
+
+/// What an endpoint sends about a block.
+struct Raw {
+    hash: B256,
+    parent: B256,
+    logs: Vec<Log>,
+    count: u64,
+}
+
+/// Asks an endpoint for a block, unless it does not call it final.
+async fn look(provider: DynProvider, forced: Address, number: u64) -> TransportResult<Option<Raw>> {
+    let finalized = block(provider.clone(), BlockNumberOrTag::Finalized).await?;
+    if finalized.is_none_or(|finalized| finalized.number < number) {
+        return Ok(None);
+    }
+    let Some(found) = block(provider.clone(), number.into()).await? else { return Ok(None) };
+    let filter = Filter::new().at_block_hash(found.hash).address(forced);
+    let logs = provider.get_logs(&filter).await?;
+    let question = entriesUpToCall { number }.abi_encode();
+    let question = TransactionRequest::default().to(forced).input(question.into());
+    // The contract remembers the count of every block, so no old state is needed.
+    let answer = provider.call(question).block(BlockId::finalized()).await?;
+    let count =
+        entriesUpToCall::abi_decode_returns(&answer).map_err(TransportError::local_usage)?;
+    let logs = logs.into_iter().map(|log| log.inner).collect();
+    Ok(Some(Raw { hash: found.hash, parent: found.parent, logs, count }))
+}
+
+impl Raw {
+    fn read(self, number: u64) -> Result<Seen, ObserveError> {
+        let mut entries = Vec::new();
+        for log in &self.logs {
+            let is_entry = log.topics().first().is_some_and(|topic| ENTRIES.contains(topic));
+            // The queue tells of other things too: escape, return, parameters.
+            if is_entry {
+                entries.push(entry(log, number).ok_or(ObserveError::Event { number })?);
+            }
+        }
+        let (hash, parent) = (Digest::new(self.hash.0), Digest::new(self.parent.0));
+        Ok(Seen { hash, parent, entries, count: self.count })
+    }
+}
+
+/// The entry that an event of the queue tells of, if its hash is that of its content.
+fn entry(log: &Log, l1_block: u64) -> Option<L1Entry> {
+    let (index, content, hash) = if let Ok(log) = TransactionForced::decode_log(log) {
+        let forced = ForcedTransaction {
+            rollup: RollupId::new(log.rollup),
+            gas_limit: log.gasLimit,
+            transaction: log.transaction.to_vec(),
+        };
+        (log.index, L1Content::Forced(forced), log.entryHash)
+    } else {
+        let log = DepositQueued::decode_log(log).ok()?;
+        let payer = PayerAddress::new(log.payer.into_array());
+        let deposit = Deposit { payer, amount: Gwei::new(log.amountGwei) };
+        (log.index, L1Content::Deposit(deposit), log.entryHash)
+    };
+    let entry = L1Entry { index, l1_block, content };
+    (entry.hash().as_bytes() == &hash.0).then_some(entry)
+}

@@ -1,0 +1,390 @@
+//! One account's transactions: each is included once, costs no more than it may, and is watched until it is final.
+//!
+//! A transaction waits with its price raised now and then, never under a second nonce: so whatever happens it is
+//! executed at most once. Every version of it that was ever sent is looked for, since any of them may be the
+//! one that a block takes.
+
+use alloy::{
+    eips::BlockId,
+    primitives::{Address, B256, Bytes, U256},
+    providers::Provider as _,
+    rpc::types::TransactionReceipt,
+    signers::local::PrivateKeySigner,
+    sol_types::SolCall,
+};
+use tokio::time::{Duration, Instant};
+
+use super::{
+    Endpoints, L1Error,
+    prepare::{self, Prices, Signed},
+    revert,
+};
+
+/// How often a nonce that somebody else took meanwhile is asked for anew.
+const NONCE_ATTEMPTS: u32 = 3;
+
+/// Versions of one transaction, at most: the price has risen sixteenfold by then.
+const VERSIONS_MAX: usize = 24;
+
+/// What a transaction may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fees {
+    /// In fees, in wei, whatever becomes of it.
+    pub cost_max: U256,
+    /// A transaction that waits for this long offers more.
+    pub raise_every: Duration,
+}
+
+impl Default for Fees {
+    /// A twentieth of an ether, and two blocks of patience.
+    fn default() -> Self {
+        Self {
+            cost_max: U256::from(50_000_000_000_000_000_u64),
+            raise_every: Duration::from_secs(24),
+        }
+    }
+}
+
+/// What a transaction does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Whom it calls; none creates a contract.
+    pub to: Option<Address>,
+    /// What it sends, in wei.
+    pub value: U256,
+    /// With what input.
+    pub data: Bytes,
+    /// The gas that it is given; estimated if none.
+    pub gas: Option<u64>,
+}
+
+impl Call {
+    /// A call of a contract.
+    #[must_use]
+    pub fn new<C: SolCall>(to: Address, call: &C) -> Self {
+        let data = call.abi_encode().into();
+        Self { to: Some(to), value: U256::ZERO, data, gas: None }
+    }
+
+    /// The same with ether.
+    #[must_use]
+    pub fn with_gwei(self, gwei: u64) -> Self {
+        Self { value: U256::from(gwei).saturating_mul(U256::from(1_000_000_000_u64)), ..self }
+    }
+}
+
+/// A transaction in a block.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// What it did.
+    pub receipt: TransactionReceipt,
+    /// Its nonce.
+    pub nonce: u64,
+    raw: Vec<u8>,
+}
+
+impl Sent {
+    /// Its hash.
+    #[must_use]
+    pub const fn hash(&self) -> B256 {
+        self.receipt.transaction_hash
+    }
+
+    /// The number of its block.
+    #[must_use]
+    pub fn block(&self) -> u64 {
+        self.receipt.block_number.unwrap_or_default()
+    }
+
+    /// What it cost in fees, in wei.
+    #[must_use]
+    pub fn fee(&self) -> U256 {
+        U256::from(self.receipt.gas_used)
+            .saturating_mul(U256::from(self.receipt.effective_gas_price))
+    }
+
+    /// What it told of the kind `E`.
+    ///
+    /// # Errors
+    ///
+    /// If it told nothing of the kind.
+    pub fn event<E: alloy::sol_types::SolEvent>(&self) -> Result<E, L1Error> {
+        let found = self.receipt.decoded_log::<E>();
+        found.map(|log| log.data).ok_or_else(|| L1Error::Missing {
+            what: format!("{} of transaction {}", E::SIGNATURE, self.hash()),
+        })
+    }
+}
+
+/// A transaction on its way.
+struct Flight {
+    call: Call,
+    nonce: u64,
+    gas: u64,
+    cap: u128,
+    versions: Vec<Signed>,
+}
+
+/// An account that sends.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    endpoints: Endpoints,
+    signer: PrivateKeySigner,
+    fees: Fees,
+}
+
+impl Sender {
+    /// The account of a key.
+    #[must_use]
+    pub const fn new(endpoints: Endpoints, signer: PrivateKeySigner, fees: Fees) -> Self {
+        Self { endpoints, signer, fees }
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        self.signer.address()
+    }
+
+    /// What it talks to.
+    #[must_use]
+    pub const fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// The nonce of its next transaction.
+    ///
+    /// # Errors
+    ///
+    /// If nobody answers.
+    pub async fn nonce(&self) -> Result<u64, L1Error> {
+        let of = self.address();
+        let count = |at| {
+            self.endpoints.ask("eth_getTransactionCount", move |provider| async move {
+                provider.get_transaction_count(of).block_id(at).await
+            })
+        };
+        // A pool may have forgotten what the chain has taken since.
+        Ok(count(BlockId::pending()).await?.max(count(BlockId::latest()).await?))
+    }
+
+    /// Sends a transaction and waits until it is in a block.
+    ///
+    /// # Errors
+    ///
+    /// If the contract refuses, it would cost too much, or no block takes it.
+    pub async fn send(&self, call: Call) -> Result<Sent, L1Error> {
+        // Without its value nothing can even be estimated.
+        self.check_funds(&call, U256::ZERO).await?;
+        let gas = prepare::gas(&self.endpoints, &self.signer, &call).await?;
+        for _ in 0..NONCE_ATTEMPTS {
+            let mut flight = self.prepare(call.clone(), self.nonce().await?, gas).await?;
+            match self.launch(&mut flight).await {
+                Err(L1Error::NonceTaken { nonce, .. }) => {
+                    tracing::debug!(nonce, "the nonce was taken meanwhile");
+                }
+                Err(error) => return Err(error),
+                Ok(()) => return self.land(flight).await,
+            }
+        }
+        Err(L1Error::NonceTaken { account: self.address(), nonce: self.nonce().await? })
+    }
+
+    /// Sends transactions with consecutive nonces from `nonce` on, without waiting for one before the next, and
+    /// waits until all are in blocks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send`]; those before the one that fails stay sent.
+    pub async fn send_all(&self, calls: Vec<Call>, nonce: u64) -> Result<Vec<Sent>, L1Error> {
+        let mut flights = Vec::new();
+        for (nonce, call) in (nonce..).zip(calls) {
+            let gas = prepare::gas(&self.endpoints, &self.signer, &call).await?;
+            let mut flight = self.prepare(call, nonce, gas).await?;
+            self.launch(&mut flight).await?;
+            flights.push(flight);
+        }
+        let mut sent = Vec::new();
+        for flight in flights {
+            sent.push(self.land(flight).await?);
+        }
+        Ok(sent)
+    }
+
+    /// Waits until a transaction is final. One that a reorganization took out of its block is sent again.
+    ///
+    /// # Errors
+    ///
+    /// If it does not become final in time, or endpoints contradict each other.
+    pub async fn wait_final(&self, sent: &Sent) -> Result<Sent, L1Error> {
+        let patience = self.endpoints.patience();
+        let (started, mut sent) = (Instant::now(), sent.clone());
+        loop {
+            match self.receipt(sent.hash()).await? {
+                Some(receipt) => sent.receipt = receipt,
+                None => self.again(&sent.raw).await,
+            }
+            if let Some(hash) = sent.receipt.block_hash
+                && self.endpoints.is_final(sent.block(), hash).await?
+            {
+                self.check(&sent).await?;
+                return Ok(sent);
+            }
+            if started.elapsed() > patience.finality {
+                let (hash, block) = (sent.hash(), sent.block());
+                return Err(L1Error::NotFinal { hash, block, after: patience.finality });
+            }
+            tokio::time::sleep(patience.look_every).await;
+        }
+    }
+
+    async fn prepare(&self, call: Call, nonce: u64, gas: u64) -> Result<Flight, L1Error> {
+        let cap = prepare::price_cap(self.fees.cost_max, gas);
+        let Some(prices) = Prices::now(&self.endpoints, cap).await? else {
+            let latest = self.endpoints.block(alloy::eips::BlockNumberOrTag::Latest).await?;
+            return Err(L1Error::TooDear {
+                gas,
+                found: u128::from(latest.map_or(0, |block| block.base_fee)),
+                cap: self.fees.cost_max.to_string(),
+            });
+        };
+        let fees = U256::from(gas).saturating_mul(U256::from(prices.max));
+        self.check_funds(&call, fees).await?;
+        let terms = (nonce, gas, prices);
+        let signed = prepare::sign(&self.signer, self.endpoints.chain_id(), terms, &call)?;
+        Ok(Flight { call, nonce, gas, cap, versions: vec![signed] })
+    }
+
+    async fn check_funds(&self, call: &Call, fees: U256) -> Result<(), L1Error> {
+        let account = self.address();
+        let balance = self
+            .endpoints
+            .ask("eth_getBalance", |provider| async move { provider.get_balance(account).await });
+        let (found, expected) = (balance.await?, fees.saturating_add(call.value));
+        if found >= expected {
+            return Ok(());
+        }
+        let (expected, found) = (expected.to_string(), found.to_string());
+        Err(L1Error::Funds { account, expected, found })
+    }
+
+    /// Hands the newest version of a transaction to the endpoints.
+    async fn launch(&self, flight: &mut Flight) -> Result<(), L1Error> {
+        let Some(newest) = flight.versions.last() else { return Ok(()) };
+        let error = match self.endpoints.broadcast(&newest.raw).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        let L1Error::Refused { source, .. } = &error else { return Err(error) };
+        let said = source.to_string().to_lowercase();
+        if said.contains("already known") || said.contains("already imported") {
+            return Ok(());
+        }
+        if said.contains("nonce too low") || said.contains("nonce is too low") {
+            return Err(L1Error::NonceTaken { account: self.address(), nonce: flight.nonce });
+        }
+        if said.contains("underpriced") && flight.versions.len() < VERSIONS_MAX {
+            self.raise(flight)?;
+            return Box::pin(self.launch(flight)).await;
+        }
+        Err(error)
+    }
+
+    /// Adds a version that offers more, if the cap allows one.
+    fn raise(&self, flight: &mut Flight) -> Result<bool, L1Error> {
+        let prices = flight.versions.last().and_then(|newest| newest.prices.raised(flight.cap));
+        let Some(prices) = prices.filter(|_| flight.versions.len() < VERSIONS_MAX) else {
+            return Ok(false);
+        };
+        let terms = (flight.nonce, flight.gas, prices);
+        let chain_id = self.endpoints.chain_id();
+        flight.versions.push(prepare::sign(&self.signer, chain_id, terms, &flight.call)?);
+        Ok(true)
+    }
+
+    /// Waits until some version of a transaction is in a block.
+    async fn land(&self, mut flight: Flight) -> Result<Sent, L1Error> {
+        let patience = self.endpoints.patience();
+        let (started, mut raised) = (Instant::now(), Instant::now());
+        loop {
+            if let Some(sent) = self.find(&flight).await? {
+                self.check(&sent).await?;
+                return Ok(sent);
+            }
+            if started.elapsed() > patience.inclusion {
+                let hash = flight.versions.last().map(|newest| newest.hash).unwrap_or_default();
+                let nonce = flight.nonce;
+                return Err(L1Error::NotIncluded { hash, nonce, after: patience.inclusion });
+            }
+            if raised.elapsed() > self.fees.raise_every {
+                raised = Instant::now();
+                self.nudge(&mut flight).await?;
+            }
+            tokio::time::sleep(patience.look_every).await;
+        }
+    }
+
+    /// Offers more for a transaction that waits, or tells the endpoints of it again.
+    async fn nudge(&self, flight: &mut Flight) -> Result<(), L1Error> {
+        let is_raised = self.raise(flight)?;
+        tracing::debug!(nonce = flight.nonce, is_raised, "a transaction waits");
+        match self.launch(flight).await {
+            // A block may have taken it since: that is found out by looking for all of its versions.
+            Err(taken @ L1Error::NonceTaken { .. }) => match self.find(flight).await? {
+                Some(_) => Ok(()),
+                None => Err(taken),
+            },
+            // Nobody in reach: there is time left to wait for somebody.
+            Err(L1Error::NoAnswer { .. }) | Ok(()) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn find(&self, flight: &Flight) -> Result<Option<Sent>, L1Error> {
+        for version in flight.versions.iter().rev() {
+            if let Some(receipt) = self.receipt(version.hash).await? {
+                let raw = version.raw.clone();
+                return Ok(Some(Sent { receipt, nonce: flight.nonce, raw }));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn receipt(&self, hash: B256) -> Result<Option<TransactionReceipt>, L1Error> {
+        let asked = self.endpoints.ask("eth_getTransactionReceipt", |provider| async move {
+            provider.get_transaction_receipt(hash).await
+        });
+        asked.await
+    }
+
+    async fn again(&self, raw: &[u8]) {
+        if let Err(error) = self.endpoints.broadcast(raw).await {
+            tracing::debug!(error = crate::errors::chain(&error), "cannot be sent again yet");
+        }
+    }
+
+    /// An error if the transaction was undone, with what the contract said.
+    async fn check(&self, sent: &Sent) -> Result<(), L1Error> {
+        if sent.receipt.status() {
+            return Ok(());
+        }
+        let (hash, block) = (sent.hash(), sent.block());
+        let reason = self.reason(sent).await;
+        Err(L1Error::Undone { hash, block, reason })
+    }
+
+    /// Why a transaction was undone: what the call says on top of the block before.
+    async fn reason(&self, sent: &Sent) -> String {
+        let hash = sent.hash();
+        let asked = self.endpoints.ask("eth_getTransactionByHash", |provider| async move {
+            provider.get_transaction_by_hash(hash).await
+        });
+        let Ok(Some(transaction)) = asked.await else { return "it does not say why".to_owned() };
+        let before = BlockId::number(sent.block().saturating_sub(1));
+        let request = transaction.into_request();
+        match self.endpoints.eth_call(&request, before).await.map_err(revert::named) {
+            Err(L1Error::Reverted(reason)) => reason,
+            Ok(_) | Err(_) => "out of gas, or something in its block came before it".to_owned(),
+        }
+    }
+}

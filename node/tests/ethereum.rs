@@ -1,0 +1,461 @@
+//! Endpoints that are silent, lie, lag or contradict each other, and an account whose transactions wait. Each
+//! endpoint is a server that answers by a script.
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::BTreeMap,
+        sync::{Arc, Mutex},
+        time::Duration,
+    };
+
+    use alloy::{
+        consensus::{Transaction as _, TxEnvelope},
+        eips::{BlockNumberOrTag, eip2718::Decodable2718 as _},
+        primitives::{Address, B256, U256, hex, keccak256},
+        signers::local::PrivateKeySigner,
+        sol_types::SolEvent as _,
+    };
+    use axum::{Json, Router, extract::State, routing::post};
+    use conclave_contracts::ForcedInclusion::DepositQueued;
+    use serde_json::{Value, json};
+
+    use conclave_node::l1::{
+        Call, Endpoints, Fees, L1Error, Patience, Sender,
+        observe::{ObserveError, Observer},
+    };
+    use conclave_types::{
+        Deposit, Digest, Gwei, L1Content, L1Entry, L1EntryError, L1Origin, PayerAddress,
+    };
+
+    const CHAIN_ID: u64 = 31_337;
+
+    /// What a server answers, by method; it may look at what was sent to it.
+    type Answer = Arc<dyn Fn(&Value, &[TxEnvelope]) -> Result<Value, Value> + Send + Sync>;
+
+    #[derive(Clone, Default)]
+    struct Script {
+        answers: BTreeMap<&'static str, Answer>,
+        sent: Arc<Mutex<Vec<TxEnvelope>>>,
+    }
+
+    impl Script {
+        fn new() -> Self {
+            let quiet = block(10, 0xa0);
+            Self::default()
+                .says("eth_chainId", json!(format!("{CHAIN_ID:#x}")))
+                .says("eth_getBlockByNumber", quiet)
+                .says("eth_maxPriorityFeePerGas", json!("0x3b9aca00"))
+                .says("eth_getBalance", json!("0xde0b6b3a7640000"))
+                .says("eth_getTransactionCount", json!("0x7"))
+                .says("eth_estimateGas", json!("0x5208"))
+                .says("eth_getTransactionReceipt", Value::Null)
+        }
+
+        fn says(self, method: &'static str, answer: Value) -> Self {
+            self.does(method, move |_, _| Ok(answer.clone()))
+        }
+
+        fn does(
+            mut self,
+            method: &'static str,
+            answer: impl Fn(&Value, &[TxEnvelope]) -> Result<Value, Value> + Send + Sync + 'static,
+        ) -> Self {
+            self.answers.insert(method, Arc::new(answer));
+            self
+        }
+
+        fn answer(&self, request: &Value) -> Value {
+            let (method, params) = (request["method"].as_str().unwrap(), &request["params"]);
+            let mut sent = self.sent.lock().unwrap();
+            let answer = match self.answers.get(method) {
+                Some(answer) => answer(params, &sent),
+                None => Ok(Value::Null),
+            };
+            if method == "eth_sendRawTransaction" && answer.is_ok() {
+                let raw = hex::decode(params[0].as_str().unwrap()).unwrap();
+                sent.push(TxEnvelope::decode_2718_exact(&raw).unwrap());
+                let hash = keccak256(&raw);
+                return json!({"jsonrpc": "2.0", "id": request["id"], "result": hash});
+            }
+            match answer {
+                Ok(result) => json!({"jsonrpc": "2.0", "id": request["id"], "result": result}),
+                Err(error) => json!({"jsonrpc": "2.0", "id": request["id"], "error": error}),
+            }
+        }
+
+        /// Serves the script; where.
+        async fn serve(self) -> String {
+            let handle = async |State(script): State<Self>, Json(request): Json<Value>| {
+                Json(script.answer(&request))
+            };
+            let router = Router::new().route("/", post(handle)).with_state(self);
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            tokio::spawn(async move { axum::serve(listener, router).await });
+            url
+        }
+    }
+
+    /// A block of that number whose hash ends in `mark`.
+    fn block(number: u64, mark: u8) -> Value {
+        let zero = B256::ZERO;
+        let parent = hash(number.saturating_sub(1), mark);
+        json!({
+            "number": format!("{number:#x}"), "hash": hash(number, mark), "parentHash": parent,
+            "sha3Uncles": zero, "miner": Address::ZERO, "stateRoot": zero, "transactionsRoot": zero,
+            "receiptsRoot": zero, "logsBloom": format!("0x{}", "00".repeat(256)), "difficulty": "0x0",
+            "gasLimit": "0x3938700", "gasUsed": "0x0", "timestamp": "0x0", "extraData": "0x",
+            "mixHash": zero, "nonce": "0x0000000000000000", "baseFeePerGas": "0x3b9aca00",
+            "uncles": [], "transactions": [],
+        })
+    }
+
+    fn hash(number: u64, mark: u8) -> B256 {
+        let mut hash = B256::ZERO;
+        hash[23..31].copy_from_slice(&number.to_be_bytes());
+        hash[31] = mark;
+        hash
+    }
+
+    /// Answers for blocks, `finalized` being the newest final one.
+    fn chain(finalized: u64, mark: u8) -> impl Fn(&Value, &[TxEnvelope]) -> Result<Value, Value> {
+        move |params, _| {
+            let asked = params[0].as_str().unwrap();
+            let number =
+                asked.strip_prefix("0x").map(|digits| u64::from_str_radix(digits, 16).unwrap());
+            Ok(block(number.unwrap_or(if asked == "finalized" { finalized } else { 100 }), mark))
+        }
+    }
+
+    fn receipt(hash: B256) -> Value {
+        json!({
+            "transactionHash": hash, "transactionIndex": "0x0", "blockHash": self::hash(11, 0xa0),
+            "blockNumber": "0xb", "from": Address::ZERO, "to": Address::ZERO, "status": "0x1",
+            "cumulativeGasUsed": "0x5208", "gasUsed": "0x5208", "effectiveGasPrice": "0x3b9aca07",
+            "logs": [], "logsBloom": format!("0x{}", "00".repeat(256)), "type": "0x2",
+            "contractAddress": null,
+        })
+    }
+
+    fn impatient() -> Patience {
+        Patience {
+            request: Duration::from_millis(500),
+            look_every: Duration::from_millis(5),
+            inclusion: Duration::from_millis(1_500),
+            finality: Duration::from_millis(1_500),
+        }
+    }
+
+    async fn connect(urls: &[String]) -> Result<Endpoints, L1Error> {
+        Endpoints::connect(urls, Some(CHAIN_ID), impatient()).await
+    }
+
+    async fn sender(script: Script, cost_max: u64) -> Sender {
+        let endpoints = connect(&[script.serve().await]).await.unwrap();
+        let signer = PrivateKeySigner::from_bytes(&B256::repeat_byte(7)).unwrap();
+        let fees = Fees { cost_max: U256::from(cost_max), raise_every: Duration::from_millis(20) };
+        Sender::new(endpoints, signer, fees)
+    }
+
+    fn transfer() -> Call {
+        let to = Some(Address::repeat_byte(0xaa));
+        Call { to, value: U256::from(1), data: Vec::new().into(), gas: None }
+    }
+
+    const ETHER: u64 = 1_000_000_000_000_000_000;
+
+    #[tokio::test]
+    async fn an_endpoint_that_is_gone_or_silent_is_passed_over() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let silent = (format!("http://{}", silent.local_addr().unwrap()), silent);
+        let urls = ["http://127.0.0.1:1".to_owned(), silent.0, Script::new().serve().await];
+        let endpoints = connect(&urls).await.unwrap();
+        let found = endpoints.block(BlockNumberOrTag::Latest).await.unwrap().unwrap();
+        assert_eq!((found.number, found.hash), (10, hash(10, 0xa0)));
+        let Err(L1Error::NoAnswer { failures, .. }) = connect(&urls[..2]).await else {
+            panic!("nobody answers");
+        };
+        assert_eq!(failures.len(), 2);
+        assert!(failures[1].contains("is silent for"), "{failures:?}");
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_of_another_chain_is_named() {
+        let other = Script::new().says("eth_chainId", json!("0x1")).serve().await;
+        let urls = [Script::new().serve().await, other.clone()];
+        let Err(L1Error::WrongChain { url, expected, found }) = connect(&urls).await else {
+            panic!("one serves another chain");
+        };
+        assert_eq!((url, expected, found), (other, CHAIN_ID, 1));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_address_and_what_needs_tls_is_said_at_once() {
+        let refused = |url: &str| {
+            let url = url.to_owned();
+            async move { connect(&[url]).await.unwrap_err().to_string() }
+        };
+        assert!(refused("localhost").await.contains("expected http://HOST:PORT"));
+        assert!(refused("ws://localhost:1").await.contains("expected http://HOST:PORT"));
+        assert!(refused("https://localhost:1").await.contains("does not speak"));
+        assert!(matches!(connect(&[]).await, Err(L1Error::NoEndpoint)));
+    }
+
+    #[tokio::test]
+    async fn a_block_is_final_when_most_endpoints_say_so() {
+        let serve =
+            |finalized| Script::new().does("eth_getBlockByNumber", chain(finalized, 0xa0)).serve();
+        let (ahead, level, behind) = (serve(90).await, serve(50).await, serve(49).await);
+        let wanted = hash(50, 0xa0);
+        let two = connect(&[ahead.clone(), level, behind.clone()]).await.unwrap();
+        assert!(two.is_final(50, wanted).await.unwrap(), "two of three");
+        assert!(!two.is_final(51, hash(51, 0xa0)).await.unwrap(), "one of three");
+        let half = connect(&[ahead, behind]).await.unwrap();
+        assert!(!half.is_final(50, wanted).await.unwrap(), "half is not most");
+        assert!(!two.is_final(50, hash(50, 0xb0)).await.unwrap(), "another block");
+    }
+
+    #[tokio::test]
+    async fn endpoints_that_call_different_blocks_final_are_an_error() {
+        let serve = |mark| Script::new().does("eth_getBlockByNumber", chain(90, mark)).serve();
+        let urls = [serve(0xa0).await, serve(0xa0).await, serve(0xb0).await];
+        let endpoints = connect(&urls).await.unwrap();
+        let error = endpoints.is_final(50, hash(50, 0xa0)).await.unwrap_err();
+        let L1Error::Contradiction(found) = error else { panic!("{error}") };
+        assert_eq!((found.number, &found.one, &found.other), (50, &urls[0], &urls[2]));
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_waits_offers_more_under_the_same_nonce() {
+        // The third version is the one that is taken.
+        let taken = |params: &Value, sent: &[TxEnvelope]| {
+            let found = sent.get(2).filter(|third| json!(third.hash()) == params[0]);
+            Ok(found.map_or(Value::Null, |third| receipt(*third.hash())))
+        };
+        let script = Script::new().does("eth_getTransactionReceipt", taken);
+        let versions = Arc::clone(&script.sent);
+        let sent = sender(script, ETHER).await.send(transfer()).await.unwrap();
+        let versions = versions.lock().unwrap();
+        assert_eq!(sent.hash(), *versions[2].hash());
+        assert!(versions.iter().all(|version| version.nonce() == 7), "{versions:?}");
+        let prices: Vec<_> = versions.iter().map(|version| version.max_fee_per_gas()).collect();
+        assert!(prices.windows(2).all(|pair| pair[1] * 8 > pair[0] * 9), "{prices:?}");
+    }
+
+    #[tokio::test]
+    async fn no_version_costs_more_than_the_cap() {
+        // 86,250 gas at 4 gwei, where the first version offers 3.
+        let cap = 86_250 * 4_000_000_000;
+        let script = Script::new();
+        let versions = Arc::clone(&script.sent);
+        let sender = sender(script, cap).await;
+        let late = sender.send(transfer()).await.unwrap_err();
+        assert!(matches!(late, L1Error::NotIncluded { nonce: 7, .. }), "{late}");
+        let versions = versions.lock().unwrap();
+        let dearest = versions.iter().map(|version| version.max_fee_per_gas()).max().unwrap();
+        assert!((3_000_000_000..=4_000_000_000).contains(&dearest), "{dearest}");
+        assert!(versions.len() > 3, "at the cap it is told of again");
+    }
+
+    #[tokio::test]
+    async fn what_the_account_cannot_or_may_not_pay_is_not_sent() {
+        let script = Script::new();
+        let sent = Arc::clone(&script.sent);
+        let dear = sender(script.clone(), 1_000).await.send(transfer()).await.unwrap_err();
+        assert!(matches!(dear, L1Error::TooDear { found: 1_000_000_000, .. }), "{dear}");
+        let poor = sender(script.says("eth_getBalance", json!("0x1")), ETHER).await;
+        let poor = poor.send(transfer()).await.unwrap_err();
+        assert!(matches!(poor, L1Error::Funds { .. }), "{poor}");
+        assert_eq!(sent.lock().unwrap().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_nonce_that_was_taken_meanwhile_is_asked_for_anew() {
+        let counted = Arc::new(Mutex::new(0_u64));
+        let (counts, refusals) = (Arc::clone(&counted), counted);
+        let script = Script::new()
+            .does("eth_getTransactionCount", move |_, _| {
+                Ok(json!(format!("{:#x}", 7 + *counts.lock().unwrap())))
+            })
+            .does("eth_sendRawTransaction", move |_, _| {
+                let mut refused = refusals.lock().unwrap();
+                if *refused < 2 {
+                    *refused += 1;
+                    return Err(json!({"code": -32000, "message": "nonce too low"}));
+                }
+                Ok(Value::Null)
+            })
+            .does("eth_getTransactionReceipt", |_, sent| {
+                Ok(sent.first().map_or(Value::Null, |first| receipt(*first.hash())))
+            });
+        let sent = sender(script, ETHER).await.send(transfer()).await.unwrap();
+        assert_eq!(sent.nonce, 9);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_told_before_anything_is_sent() {
+        let reverted = json!({"code": 3, "message": "execution reverted", "data": "0x11223344"});
+        let script = Script::new().does("eth_estimateGas", move |_, _| Err(reverted.clone()));
+        let sent = Arc::clone(&script.sent);
+        let refused = sender(script, ETHER).await.send(transfer()).await.unwrap_err();
+        let said = "the contract refuses: an error unknown to this version, 0x11223344";
+        assert_eq!(refused.to_string(), said);
+        assert_eq!(sent.lock().unwrap().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_a_reorganization_took_away_is_sent_again_until_it_is_final() {
+        // In block 11, then in none, then in block 11 of the final chain.
+        let looks = Arc::new(Mutex::new(0_u32));
+        let script = Script::new()
+            .does("eth_getTransactionReceipt", move |_, sent| {
+                let mut looks = looks.lock().unwrap();
+                *looks += 1;
+                let is_there = *looks == 1 || sent.len() > 1;
+                let found = sent.first().filter(|_| is_there);
+                Ok(found.map_or(Value::Null, |first| receipt(*first.hash())))
+            })
+            .does("eth_getBlockByNumber", move |params, sent| {
+                chain(if sent.len() > 1 { 11 } else { 10 }, 0xa0)(params, sent)
+            });
+        let versions = Arc::clone(&script.sent);
+        let sender = sender(script, ETHER).await;
+        let sent = sender.send(transfer()).await.unwrap();
+        let is_final = sender.wait_final(&sent).await.unwrap();
+        assert_eq!((is_final.hash(), is_final.block()), (sent.hash(), 11));
+        let versions = versions.lock().unwrap();
+        assert!(versions.len() > 1, "it was sent again");
+        assert!(versions.iter().all(|version| version.hash() == versions[0].hash()), "as it was");
+    }
+
+    /// The contract whose events are entries.
+    const FORCED: Address = Address::repeat_byte(0xf0);
+
+    /// A deposit in the queue.
+    fn deposit(index: u64, l1_block: u64, gwei: u64) -> L1Entry {
+        let payer = PayerAddress::new([0xaa; 20]);
+        let content = L1Content::Deposit(Deposit { payer, amount: Gwei::new(gwei) });
+        L1Entry { index, l1_block, content }
+    }
+
+    /// The event that tells of it, with its hash or another one.
+    fn event(entry: &L1Entry, hash: Option<B256>) -> Value {
+        let gwei = entry.deposit().unwrap().amount.as_u64();
+        let told = DepositQueued {
+            index: entry.index,
+            payer: Address::repeat_byte(0xaa),
+            amountGwei: gwei,
+            entryHash: hash.unwrap_or_else(|| B256::from(*entry.hash().as_bytes())),
+        };
+        let data = told.encode_log_data();
+        json!({
+            "address": FORCED, "topics": data.topics(), "data": data.data,
+            "blockNumber": format!("{:#x}", entry.l1_block), "blockHash": B256::ZERO,
+            "transactionHash": B256::ZERO, "transactionIndex": "0x0", "logIndex": "0x0",
+            "removed": false,
+        })
+    }
+
+    /// A server of a chain with a queue; `told` are the events, `count` what the contract counts up to a block.
+    async fn queue(
+        finalized: u64,
+        told: Vec<(u64, Value)>,
+        count: impl Fn(u64) -> u64 + Send + Sync + 'static,
+    ) -> String {
+        let number = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().unwrap());
+        Script::new()
+            .does("eth_getBlockByNumber", chain(finalized, 0xa0))
+            .does("eth_getLogs", move |params, _| {
+                let hash: B256 = serde_json::from_value(params[0]["blockHash"].clone()).unwrap();
+                let asked = number(&hash[23..31]);
+                let here = told.iter().filter(|(block, _)| *block == asked);
+                Ok(here.map(|(_, event)| event.clone()).collect())
+            })
+            .does("eth_call", move |params, _| {
+                let input = hex::decode(params[0]["input"].as_str().unwrap()).unwrap();
+                let counted = count(number(&input[28..36]));
+                Ok(json!(B256::from(U256::from(counted))))
+            })
+            .serve()
+            .await
+    }
+
+    /// Two entries: in blocks 51 and 53.
+    fn entries() -> [L1Entry; 2] {
+        [deposit(7, 51, 1), deposit(8, 53, 2)]
+    }
+
+    async fn honest(finalized: u64) -> String {
+        let told = entries().map(|entry| (entry.l1_block, event(&entry, None)));
+        queue(finalized, told.into(), |block| 7 + u64::from(block >= 51) + u64::from(block >= 53))
+            .await
+    }
+
+    /// An observer that stands at block 50, with 7 entries behind it.
+    async fn observer(urls: &[String]) -> Observer {
+        let hash = Digest::new(hash(50, 0xa0).0);
+        let origin = L1Origin { number: 50, hash };
+        Observer::new(connect(urls).await.unwrap(), FORCED, origin, 7)
+    }
+
+    #[tokio::test]
+    async fn final_blocks_are_observed_in_order_with_their_entries_and_no_others() {
+        let urls = [honest(53).await, honest(60).await, "http://127.0.0.1:1".to_owned()];
+        let mut observer = observer(&urls).await;
+        let mut seen = Vec::new();
+        while let Some(block) = observer.next().await.unwrap() {
+            assert_eq!(block.parent, Digest::new(hash(block.origin.number - 1, 0xa0).0));
+            seen.push((block.origin.number, block.entries));
+        }
+        let [first, second] = entries();
+        assert_eq!(seen, [(51, vec![first]), (52, vec![]), (53, vec![second])]);
+        assert_eq!(observer.position().1, 9);
+        // Only one of three calls block 54 final.
+        assert!(observer.next().await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn endpoints_that_differ_in_a_blocks_entries_end_the_observation() {
+        let forged = vec![(51, event(&deposit(7, 51, 1_000), None))];
+        let urls = [honest(60).await, honest(60).await, queue(60, forged, |_| 8).await];
+        let error = observer(&urls).await.next().await.unwrap_err();
+        let ObserveError::Contradiction { number: 51, one, other } = error else {
+            panic!("{error}")
+        };
+        assert_eq!((one, other), (urls[0].clone(), urls[2].clone()));
+    }
+
+    #[tokio::test]
+    async fn entries_that_are_missing_forged_or_out_of_place_are_refused() {
+        let good = deposit(7, 51, 1);
+        let refused = |told: Vec<Value>, count: u64| async move {
+            let told = told.into_iter().map(|event| (51, event)).collect();
+            let url = queue(60, told, move |_| count).await;
+            let mut observer = observer(&[url]).await;
+            let before = observer.position();
+            let error = observer.next().await.unwrap_err();
+            assert_eq!(observer.position(), before, "nothing was taken");
+            error
+        };
+        let missing = refused(vec![], 8).await;
+        assert!(matches!(missing, ObserveError::Incomplete { number: 51, expected: 8, found: 7 }));
+        let invented = refused(vec![event(&good, None)], 7).await;
+        assert!(matches!(invented, ObserveError::Incomplete { number: 51, expected: 7, found: 8 }));
+        let forged = refused(vec![event(&good, Some(B256::repeat_byte(1)))], 8).await;
+        assert!(matches!(forged, ObserveError::Event { number: 51 }));
+        let gap = refused(vec![event(&deposit(8, 51, 1), None)], 8).await;
+        let ObserveError::Entries { number: 51, source } = gap else { panic!("{gap}") };
+        assert_eq!(source, L1EntryError::Index { expected: 7, found: 8 });
+    }
+
+    #[tokio::test]
+    async fn a_block_that_does_not_build_on_the_observed_one_is_refused() {
+        let endpoints = connect(&[honest(60).await]).await.unwrap();
+        let other = Digest::new(hash(50, 0xb0).0);
+        let origin = L1Origin { number: 50, hash: other };
+        let error = Observer::new(endpoints, FORCED, origin, 7).next().await.unwrap_err();
+        let ObserveError::Parent { number: 51, expected, found } = error else { panic!("{error}") };
+        assert_eq!((expected, found), (other, Digest::new(hash(50, 0xa0).0)));
+    }
+}

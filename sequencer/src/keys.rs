@@ -1,0 +1,400 @@
+//! Which threshold key opens which block, and how the next one comes about.
+//!
+//! ```text
+//!  epoch e                                                                      epoch e + 1
+//!  ├ ... ─▶ attempt: register ─▶ deal ─▶ complain ─▶ acknowledge ─▶ drain ─▶ notice ─┤
+//!                 ▲                          │ too few dealings                      │ late complaints
+//!                 └──────── next round ◀─────┘                                       ▼ and disclosures
+//! ```
+//!
+//! Blocks carry the messages, so everything here is a function of the blocks so far: nodes, auditors and
+//! late joiners get the same key. Epoch 0 of most networks has no key and makes one; its blocks carry no
+//! bundles. An attempt that fails extends the epoch, and ordering goes on.
+//!
+//! Once a quorum's points are acknowledged, blocks carry no bundles until all that were carried are
+//! opened; then the epoch's end is fixed [`NOTICE`] heights ahead, so that whoever may be sent a message
+//! for a height knows what it must be signed for.
+//!
+//! **Invariants.** One sharing for each block, never mixed. A public key changes only where there was
+//! none. What a block's messages do depends on its parent's state alone.
+//! **Bounds.** One attempt, one sharing that is still repaired, and as many keys as have blocks to open.
+
+mod gossip;
+mod messages;
+mod own;
+mod restore;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use borsh::BorshSerialize;
+use conclave_encryption::{
+    Checked, Dkg, Event as SharingEvent, Holders, Packing, PackingError, Phase, PublicKey, Refusal,
+    SealingKey, Session, SessionId,
+};
+use conclave_types::{
+    Epoch, Epochs, Era, Genesis, Height, HeightDelta, KeyId, NetworkId, Round, SharingMessage,
+    SharingParams, ValidatorIndex,
+};
+
+pub(crate) use self::{
+    gossip::{Gossip, Known},
+    messages::{Verdicts, check_message},
+    own::OwnSharing,
+    restore::KeysCheckpoint,
+};
+pub use self::{messages::BadSharing, restore::KeysError};
+
+/// From the block that ends an epoch to the first of the next. More than the heights ahead for which votes
+/// and shares are taken.
+pub(crate) const NOTICE: HeightDelta = HeightDelta::new(8);
+
+/// Heights for which a key is kept after its last block was opened: late messages must be told from forged
+/// ones.
+const KEPT: HeightDelta = HeightDelta::new(64);
+
+/// The key of an epoch.
+#[derive(Clone, Debug)]
+pub struct EpochKey {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Its first height.
+    pub first: Height,
+    /// The key.
+    pub key: Arc<PublicKey>,
+    /// What sealing to it needs.
+    pub sealing: Arc<SealingKey>,
+}
+
+impl EpochKey {
+    fn new(epoch: Epoch, first: Height, key: PublicKey) -> Self {
+        let sealing = Arc::new(key.sealing_key().clone());
+        Self { epoch, first, key: Arc::new(key), sealing }
+    }
+}
+
+/// A key in the making.
+#[derive(Clone, Debug)]
+struct Attempt {
+    dkg: Dkg,
+    /// The block after which the phase began.
+    since: Height,
+    /// The time to register was over, and too few had.
+    extended: bool,
+    /// A quorum's points are acknowledged.
+    acknowledged: bool,
+}
+
+/// A sharing in use, about which it may still be complained.
+#[derive(Clone, Debug)]
+struct Settled {
+    dkg: Dkg,
+    until: Height,
+}
+
+/// What a block has changed.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
+pub enum KeyChange {
+    /// An attempt begins: its epoch and round.
+    Attempt {
+        /// The epoch that it is for.
+        epoch: Epoch,
+        /// The attempt, from 0.
+        round: Round,
+    },
+    /// The phase of an attempt has changed.
+    Phase(Phase),
+    /// An attempt came to nothing.
+    Failed {
+        /// The epoch that it was for.
+        epoch: Epoch,
+        /// The attempt.
+        round: Round,
+        /// Why.
+        reason: String,
+    },
+    /// An epoch begins with this height, under this key.
+    Epoch {
+        /// The epoch.
+        epoch: Epoch,
+        /// Its first height.
+        first: Height,
+        /// The key.
+        key: KeyId,
+    },
+    /// A validator is proved to have dealt or complained wrongly.
+    Offence {
+        /// Who.
+        validator: ValidatorIndex,
+        /// What it did.
+        offence: SharingOffence,
+    },
+}
+
+/// What a validator can do wrong in a sharing that the chain itself proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize)]
+pub enum SharingOffence {
+    /// It dealt somebody a wrong evaluation.
+    BadDealing,
+    /// It complained about a right one.
+    FalseComplaint,
+}
+
+/// The keys of the chain as the blocks so far make them.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    network: NetworkId,
+    params: SharingParams,
+    holders: Holders,
+    packing: Packing,
+    epochs: Epochs,
+    /// Ascending; the last may not be in force yet.
+    keys: Vec<EpochKey>,
+    attempt: Option<Attempt>,
+    settled: Option<Settled>,
+    /// The newest height with bundles.
+    last_bundles: Height,
+}
+
+impl Keys {
+    /// The keys before the first block. `key` is the genesis's, parsed, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// If the parameters are no sharing among the members.
+    pub fn new(genesis: &Genesis, key: Option<PublicKey>) -> Result<Self, PackingError> {
+        let count = genesis.members.len();
+        let holders = Holders::one_each(count)?;
+        let params = genesis.params.sharing.clone();
+        let packing = match params.secrecy {
+            0 => Packing::for_parties(count)?,
+            secrecy => Packing::new(count, secrecy)?,
+        };
+        let mut keys = Self {
+            network: genesis.network_id(),
+            params,
+            holders,
+            packing,
+            epochs: Epochs::always(Epoch::ZERO),
+            keys: Vec::new(),
+            attempt: None,
+            settled: None,
+            last_bundles: Height::ZERO,
+        };
+        match key {
+            Some(key) => keys.keys.push(EpochKey::new(Epoch::ZERO, Height::ZERO.next(), key)),
+            None => keys.begin(Height::ZERO, Epoch::new(1), Round::ZERO),
+        }
+        Ok(keys)
+    }
+
+    /// Which epoch a height belongs to.
+    #[must_use]
+    pub const fn epochs(&self) -> &Epochs {
+        &self.epochs
+    }
+
+    /// The key that opens the block at `height`; none if its epoch has none.
+    #[must_use]
+    pub fn at(&self, height: Height) -> Option<&EpochKey> {
+        self.keys.iter().rev().find(|key| key.first <= height)
+    }
+
+    /// Its id, as headers have it.
+    #[must_use]
+    pub fn id_at(&self, height: Height) -> KeyId {
+        self.at(height).map_or(KeyId::ZERO, |key| key.key.id())
+    }
+
+    /// The newest key: what to seal to. In force, or about to be.
+    #[must_use]
+    pub fn newest(&self) -> Option<&EpochKey> {
+        self.keys.last()
+    }
+
+    /// Whether the block at `height` may carry bundles: there is a key, and no epoch is about to end.
+    #[must_use]
+    pub fn takes_bundles(&self, height: Height) -> bool {
+        let drains = self.attempt.as_ref().is_some_and(|attempt| attempt.acknowledged);
+        let ends = self.newest().is_some_and(|key| key.first > height);
+        self.at(height).is_some() && !drains && !ends
+    }
+
+    /// Whether something is under way that more blocks bring forward by themselves. What waits for messages
+    /// of validators that may be away does not hurry.
+    #[must_use]
+    pub fn is_busy(&self, height: Height) -> bool {
+        let waits = self.attempt.as_ref().is_some_and(|attempt| match attempt.dkg.phase() {
+            Phase::Registering => !attempt.extended,
+            Phase::Dealing | Phase::Complaining => true,
+            Phase::Finished => attempt.acknowledged,
+        });
+        waits || self.newest().is_some_and(|key| key.first > height)
+    }
+
+    /// The attempt under way.
+    #[must_use]
+    pub fn attempt(&self) -> Option<&Dkg> {
+        self.attempt.as_ref().map(|attempt| &attempt.dkg)
+    }
+
+    /// The sharing in use, as long as it can be complained about.
+    #[must_use]
+    pub fn settled(&self) -> Option<&Dkg> {
+        self.settled.as_ref().map(|settled| &settled.dkg)
+    }
+
+    /// The sharing that a message for this epoch and round is about.
+    fn sharing(&self, epoch: Epoch, round: Round) -> Option<&Dkg> {
+        let is_it = |dkg: &&Dkg| {
+            let id = dkg.session().id();
+            (id.epoch, id.round) == (epoch, round)
+        };
+        self.attempt().filter(is_it).or_else(|| self.settled().filter(is_it))
+    }
+
+    /// Takes a message of a block.
+    ///
+    /// # Errors
+    ///
+    /// If the state does not take it: the block is invalid.
+    pub(crate) fn take(
+        &mut self,
+        message: &SharingMessage,
+        checked: Checked,
+    ) -> Result<Option<KeyChange>, Refusal> {
+        let attempt = self.attempt.as_mut().map(|attempt| &mut attempt.dkg);
+        let settled = self.settled.as_mut().map(|settled| &mut settled.dkg);
+        let is_it = |dkg: &&mut Dkg| {
+            let id = dkg.session().id();
+            (id.epoch, id.round) == (message.epoch, message.round)
+        };
+        let dkg = attempt.into_iter().chain(settled).find(is_it).ok_or(Refusal::OtherAttempt)?;
+        let change = |validator, offence| Some(KeyChange::Offence { validator, offence });
+        Ok(match dkg.record(checked)? {
+            SharingEvent::Disqualified { validator, .. }
+            | SharingEvent::ProvedLate { validator, .. } => {
+                change(validator, SharingOffence::BadDealing)
+            }
+            SharingEvent::FalseComplaint { holder, .. } => {
+                change(holder, SharingOffence::FalseComplaint)
+            }
+            SharingEvent::Registered { .. }
+            | SharingEvent::Dealt { .. }
+            | SharingEvent::Disclosed { .. }
+            | SharingEvent::Acknowledged { .. } => None,
+        })
+    }
+
+    /// Ends the block at `height`, whose messages were taken: time has passed.
+    pub(crate) fn end_block(
+        &mut self,
+        height: Height,
+        revealed_height: Height,
+        has_bundles: bool,
+    ) -> Vec<KeyChange> {
+        if has_bundles {
+            self.last_bundles = height;
+        }
+        self.settled.take_if(|settled| settled.until <= height);
+        let Some(attempt) = &mut self.attempt else {
+            return self.begin_if_due(height).into_iter().collect();
+        };
+        let waited = height.above(attempt.since);
+        let complete = attempt.dkg.is_complete();
+        match attempt.dkg.phase() {
+            Phase::Registering if complete || waited >= self.params.stage_heights => {
+                attempt.since = height;
+                // Too few: they get as long again.
+                match attempt.dkg.close_registration() {
+                    Ok(()) => vec![KeyChange::Phase(Phase::Dealing)],
+                    Err(_too_few) => {
+                        attempt.extended = true;
+                        Vec::new()
+                    }
+                }
+            }
+            Phase::Dealing if complete || waited >= self.params.stage_heights => {
+                attempt.since = height;
+                let closed = attempt.dkg.close_dealing();
+                closed.map_or_else(|_| Vec::new(), |()| vec![KeyChange::Phase(Phase::Complaining)])
+            }
+            Phase::Complaining if waited >= self.params.complaint_heights => self.finish(height),
+            Phase::Finished => self.switch_if_due(height, revealed_height),
+            Phase::Registering | Phase::Dealing | Phase::Complaining => Vec::new(),
+        }
+    }
+
+    /// Forgets keys whose blocks are all opened: `revealed` is this node's newest revealed height. Returns
+    /// the epochs that are over.
+    pub(crate) fn forget(&mut self, revealed: Height) -> Vec<Epoch> {
+        let is_over = |pair: &[EpochKey]| matches!(pair, [_, next] if next.first.saturating_add(KEPT) <= revealed);
+        let over = self.keys.windows(2).take_while(|pair| is_over(pair)).count();
+        self.keys.drain(..over).map(|key| key.epoch).collect()
+    }
+
+    fn begin_if_due(&mut self, height: Height) -> Option<KeyChange> {
+        let newest = self.newest()?;
+        let after = self.params.epoch_heights;
+        if after == HeightDelta::new(0) || height.above(newest.first) < after {
+            return None;
+        }
+        let (epoch, round) = (newest.epoch.next(), Round::ZERO);
+        self.begin(height, epoch, round);
+        self.attempt.is_some().then_some(KeyChange::Attempt { epoch, round })
+    }
+
+    fn begin(&mut self, height: Height, epoch: Epoch, round: Round) {
+        self.settled = None;
+        self.attempt = self.session(epoch, round).map(|session| Attempt {
+            dkg: Dkg::new(session),
+            since: height,
+            extended: false,
+            acknowledged: false,
+        });
+    }
+
+    /// The next attempt. The parts fit one another since the same holders have all keys.
+    fn session(&self, epoch: Epoch, round: Round) -> Option<Session> {
+        let id = SessionId { network: self.network, era: Era::ZERO, epoch, round };
+        let holders = self.holders.clone();
+        let session = match self.newest() {
+            None => Session::fresh(id, holders, self.packing),
+            Some(old) => Session::reshare(id, (&old.key, holders.clone()), holders, self.packing),
+        };
+        session.ok()
+    }
+
+    fn finish(&mut self, height: Height) -> Vec<KeyChange> {
+        let Some(attempt) = &mut self.attempt else { return Vec::new() };
+        attempt.since = height;
+        let reason = match attempt.dkg.finish() {
+            Ok(_) => return vec![KeyChange::Phase(Phase::Finished)],
+            Err(error) => error.to_string(),
+        };
+        let SessionId { epoch, round, .. } = attempt.dkg.session().id();
+        let next = round.next();
+        self.begin(height, epoch, next);
+        vec![KeyChange::Failed { epoch, round, reason }, KeyChange::Attempt { epoch, round: next }]
+    }
+
+    fn switch_if_due(&mut self, height: Height, revealed_height: Height) -> Vec<KeyChange> {
+        let Some(attempt) = &mut self.attempt else { return Vec::new() };
+        let quorum = attempt.dkg.session().packing().quorum();
+        attempt.acknowledged = attempt.dkg.acknowledged_points() >= quorum;
+        if !attempt.acknowledged || revealed_height < self.last_bundles {
+            return Vec::new();
+        }
+        let Some(Attempt { dkg, .. }) = self.attempt.take() else { return Vec::new() };
+        let Some(outcome) = dkg.outcome() else { return Vec::new() };
+        let (epoch, first) = (dkg.session().id().epoch, height.saturating_add(NOTICE));
+        let key = EpochKey::new(epoch, first, outcome.key().clone());
+        let id = key.key.id();
+        self.keys.push(key);
+        self.epochs.change(first, epoch);
+        let until = first.saturating_add(self.params.repair_heights);
+        self.settled = Some(Settled { dkg, until });
+        vec![KeyChange::Epoch { epoch, first, key: id }]
+    }
+}

@@ -1,0 +1,368 @@
+use std::sync::Arc;
+
+use conclave_types::{
+    Deposit, ForcedRef, ForcedTransaction, Gwei, ItemSource, L1Content, PayerAddress, VoteKind,
+};
+
+use super::*;
+use crate::{
+    Input, archive,
+    audit::{AuditError, Auditor},
+    testing::Solo,
+};
+
+const HASH: Digest = Digest::new([0xaa; 32]);
+
+fn hash(number: u64) -> Digest {
+    Digest::new([u8::try_from(number % 251).unwrap(); 32])
+}
+
+fn entry(index: u64, l1_block: u64) -> L1Entry {
+    let deposit = Deposit { payer: PayerAddress::new([1; 20]), amount: Gwei::new(7) };
+    L1Entry { index, l1_block, content: L1Content::Deposit(deposit) }
+}
+
+/// Block `number` with the entries `from..to` of the queue, on the chain that starts at block 10.
+fn block(number: u64, from: u64, to: u64) -> L1Block {
+    let parent = if number == 11 { HASH } else { hash(number - 1) };
+    let entries = (from..to).map(|index| entry(index, number)).collect();
+    L1Block { origin: L1Origin { number, hash: hash(number) }, parent, entries }
+}
+
+fn view() -> L1View {
+    L1View::new(L1Origin { number: 10, hash: HASH }, 3)
+}
+
+#[test]
+fn observations_are_taken_in_order_and_once() {
+    let mut view = view();
+    assert_eq!(view.observe(Time::ZERO, block(11, 3, 5)), Ok(()));
+    assert_eq!(view.observe(Time::ZERO, block(12, 5, 5)), Ok(()));
+    assert_eq!(view.observe(Time::ZERO, block(11, 3, 5)), Ok(()), "again, and it changes nothing");
+    assert_eq!(view.observe(Time::ZERO, block(13, 5, 6)), Ok(()));
+    let expected = L1Position {
+        origin: L1Origin { number: 10, hash: HASH },
+        forced_cursor: 3,
+        observed: L1Origin { number: 13, hash: hash(13) },
+        has_room: true,
+    };
+    assert_eq!(view.position(), expected);
+    assert_eq!(view.bytes, 3 * 48);
+}
+
+#[test]
+fn what_does_not_follow_is_refused_and_says_why() {
+    let index = |expected, found| L1Refusal::Entries(L1EntryError::Index { expected, found });
+    let mut foreign = block(11, 3, 3);
+    foreign.origin.number = 12;
+    foreign.parent = hash(77);
+    let mut strange = block(12, 5, 6);
+    strange.entries[0].l1_block = 11;
+    let of_another = L1EntryError::Block { index: 5, least: 12, most: 12, found: 11 };
+    let cases = [
+        (block(13, 5, 5), L1Refusal::NotNext { expected: 12, found: 13 }),
+        (foreign, L1Refusal::Parent { number: 12, expected: hash(11), found: hash(77) }),
+        (block(12, 6, 7), index(5, 6)),
+        (block(12, 4, 5), index(5, 4)),
+        (strange, L1Refusal::Entries(of_another)),
+        (block(11, 3, 4), L1Refusal::Changed { number: 11, expected: hash(11), found: hash(11) }),
+        (block(10, 0, 0), L1Refusal::Changed { number: 10, expected: HASH, found: hash(10) }),
+    ];
+    for (block, refusal) in cases {
+        let mut view = view();
+        assert_eq!(view.observe(Time::ZERO, self::block(11, 3, 5)), Ok(()));
+        let before = view.position();
+        assert_eq!(view.observe(Time::ZERO, block), Err(refusal));
+        assert_eq!(view.position(), before);
+    }
+    assert_eq!(
+        view().observe(Time::ZERO, block(9, 0, 9)),
+        Ok(()),
+        "what is behind the chain is old news"
+    );
+}
+
+#[test]
+fn only_so_much_is_held() {
+    let mut view = view();
+    for number in 11..11 + 1_024 {
+        assert!(view.position().has_room);
+        assert_eq!(view.observe(Time::ZERO, block(number, 3, 3)), Ok(()));
+    }
+    assert!(!view.position().has_room);
+    assert_eq!(
+        view.observe(Time::ZERO, block(1_035, 3, 3)),
+        Err(L1Refusal::Full { blocks: 1_024 })
+    );
+}
+
+/// A decided block with this origin and these entries.
+fn decided(origin: L1Origin, entries: Vec<L1Entry>) -> Block {
+    let mut block = crate::testing::empty_block(Height::new(1));
+    block.header.l1_origin = origin;
+    block.body.l1_entries = entries;
+    block
+}
+
+fn at(number: u64) -> L1Origin {
+    L1Origin { number, hash: hash(number) }
+}
+
+const LATER: Time = Time::from_micros(10_000_000);
+
+fn seen() -> L1View {
+    let mut view = view();
+    for block in [block(11, 3, 5), block(12, 5, 5), block(13, 5, 6)] {
+        assert_eq!(view.observe(Time::ZERO, block), Ok(()));
+    }
+    view
+}
+
+fn entries(rows: &[(u64, u64)]) -> Vec<L1Entry> {
+    rows.iter().map(|(index, l1_block)| entry(*index, *l1_block)).collect()
+}
+
+#[test]
+fn a_block_is_confirmed_with_exactly_what_was_observed() {
+    let view = seen();
+    let origin = L1Origin { number: 10, hash: HASH };
+    let all = [(3, 11), (4, 11), (5, 13)];
+    let other = L1Origin { number: 13, hash: hash(99) };
+    let cases = [
+        ("the parent's origin", origin, entries(&[]), true),
+        ("all of it", at(13), entries(&all), true),
+        ("part of the blocks, whole", at(12), entries(&all[..2]), true),
+        ("one entry left out", at(13), entries(&all[..2]), false),
+        ("another order", at(13), entries(&[(4, 11), (3, 11), (5, 13)]), false),
+        ("one too many", at(12), entries(&all), false),
+        ("an origin that is not seen", at(14), entries(&all), false),
+        ("another block at its number", other, entries(&all), false),
+    ];
+    for (what, origin, entries, confirmed) in cases {
+        assert_eq!(view.confirms(&decided(origin, entries)), confirmed, "{what}");
+    }
+}
+
+#[test]
+fn a_proposer_names_what_the_others_can_have_seen() {
+    let mut view = seen();
+    let late = block(14, 6, 7);
+    let just_before = Time::from_micros(9_500_000);
+    assert_eq!(view.observe(just_before, late), Ok(()));
+    let (height, all) = (Height::new(1), entries(&[(3, 11), (4, 11), (5, 13)]));
+    assert_eq!(view.propose(LATER, height, Round::ZERO), (at(13), all));
+    view.tried = None;
+    let more = entries(&[(3, 11), (4, 11), (5, 13), (6, 14)]);
+    let second_later = LATER.after(Duration::from_secs(1));
+    assert_eq!(view.propose(second_later, height, Round::ZERO), (at(14), more));
+    view.tried = None;
+    let none = (L1Origin { number: 10, hash: HASH }, vec![]);
+    assert_eq!(view.propose(LATER, height, Round::new(4)), none, "seen for less than 16 s");
+}
+
+#[test]
+fn what_was_not_decided_is_not_tried_again_at_once() {
+    let mut view = seen();
+    let none = (L1Origin { number: 10, hash: HASH }, vec![]);
+    let (first, second) = (Height::new(1), Height::new(2));
+    assert_ne!(view.propose(LATER, first, Round::ZERO), none);
+    assert_eq!(view.propose(LATER, first, Round::new(1)), none, "once a height");
+    assert_eq!(view.decided(LATER, &decided(none.0, vec![]), 3), None);
+    assert_eq!(view.propose(LATER, second, Round::ZERO), none);
+    let retry = LATER.after(Duration::from_secs(1));
+    assert_ne!(view.propose(retry, second, Round::ZERO), none);
+}
+
+#[test]
+fn what_fits_the_reserve_is_proposed_and_no_l1_block_is_cut() {
+    let mut view = L1View::new(L1Origin { number: 10, hash: HASH }, 0);
+    for (number, from) in (11..14).zip((0..).step_by(500)) {
+        assert_eq!(view.observe(Time::ZERO, block(number, from, from + 500)), Ok(()));
+    }
+    let (origin, entries) = view.propose(LATER, Height::new(1), Round::ZERO);
+    assert_eq!((origin, entries.len()), (at(12), 1_000));
+}
+
+#[test]
+fn what_a_quorum_decides_goes_before_what_was_seen() {
+    let mut view = seen();
+    assert_eq!(view.decided(LATER, &decided(at(11), entries(&[(3, 11), (4, 11)])), 5), None);
+    assert_eq!(view.position().origin, at(11));
+    assert_eq!(view.position().observed, at(13), "what comes after is still there");
+    assert_eq!(view.bytes, 48);
+
+    let mut view = seen();
+    let other = L1Origin { number: 12, hash: hash(99) };
+    assert_eq!(view.decided(LATER, &decided(other, vec![]), 3), Some(at(12)));
+    let expected = L1Position { origin: other, forced_cursor: 3, observed: other, has_room: true };
+    assert_eq!(view.position(), expected, "it observes anew");
+
+    let mut view = seen();
+    assert_eq!(view.decided(LATER, &decided(at(20), vec![]), 9), None, "further than it saw");
+    assert_eq!(view.position().observed, at(20));
+    assert_eq!(view.observe(LATER, block(21, 9, 9)), Ok(()));
+}
+
+/// A network of one that has seen an L1 block with a deposit, two forced transactions for rollup 901 and one
+/// for a rollup that nobody knows; and a bundle for 901 besides.
+fn carried() -> (Solo, L1Block) {
+    let forced = |(index, rollup)| {
+        let transaction = vec![u8::try_from(index).unwrap(); 3];
+        let rollup = RollupId::new(rollup);
+        let forced = ForcedTransaction { rollup, gas_limit: 50_000, transaction };
+        L1Entry { index, l1_block: 1, content: L1Content::Forced(forced) }
+    };
+    let later = [(1, 901), (2, 777), (3, 901)].map(forced);
+    let entries = std::iter::once(entry(0, 1)).chain(later).collect();
+    let l1 = L1Block { origin: at(1), parent: Digest::ZERO, entries };
+    let mut solo = Solo::new();
+    // Blocks come every half second; the third one, with the bundle, is the first that may name the origin.
+    solo.now = solo.now.after(Duration::from_millis(300));
+    solo.input(Input::L1(l1.clone()));
+    solo.run_to(2);
+    solo.now = solo.now.after(Duration::from_millis(400));
+    let bundle = solo.bundle(0);
+    assert_eq!(solo.submit(bundle).map(|receipt| receipt.deadline > Height::ZERO), Ok(true));
+    solo.run_to(4);
+    (solo, l1)
+}
+
+#[test]
+fn forced_transactions_are_carried_first_and_deposits_credited() {
+    let (solo, l1) = carried();
+    let reveals = solo.events.iter().filter_map(|event| {
+        let Event::Revealed { block, batches, .. } = event else { return None };
+        (!block.forced.is_empty()).then(|| (block.clone(), batches.clone()))
+    });
+    let reveals: Vec<_> = reveals.collect();
+    let [(block, batches)] = reveals.as_slice() else { panic!("carried once: {reveals:?}") };
+    assert_eq!((block.l1_origin, block.forced_cursor), (at(1), 4));
+    let outcomes: Vec<_> = block.forced.iter().map(|f| (f.index, f.carried)).collect();
+    assert_eq!(outcomes, vec![(1, true), (2, false), (3, true)]);
+    assert_eq!(block.forced[1].entry_hash, l1.entries[2].hash());
+    let rollups: Vec<_> = batches.iter().map(|batch| batch.rollup.as_u64()).collect();
+    assert_eq!(rollups, vec![901, 902], "and none for a rollup that nobody knows");
+    let place = |index| ItemSource::Forced(ForcedRef { index, gas_limit: 50_000 });
+    let items = &batches[0].items;
+    assert_eq!(items.len(), 3, "two forced ones and a leg");
+    assert_eq!((items[0].source, items[1].source), (place(1), place(3)));
+    assert_eq!(items[0].transaction, vec![1; 3]);
+    assert!(items[2].source.leg().is_some());
+    let account = solo.core.account(&PayerAddress::new([1; 20]), 0);
+    assert_eq!(account.balance, Gwei::new(7));
+}
+
+#[test]
+fn a_restart_goes_on_from_the_chains_origin() {
+    let (mut solo, l1) = carried();
+    let expected = L1Position { origin: at(1), forced_cursor: 4, observed: at(1), has_room: true };
+    assert_eq!(solo.core.l1_position(), expected);
+    solo.restart();
+    assert_eq!(solo.core.l1_position(), expected);
+    let stale = L1Block { origin: at(2), parent: at(1).hash, entries: vec![entry(3, 2)] };
+    solo.input(Input::L1(stale));
+    let refused =
+        |event: &Event| matches!(event, Event::L1Refused { origin, .. } if *origin == at(2));
+    assert!(solo.events.iter().any(refused));
+    solo.input(Input::L1(l1));
+    solo.input(Input::L1(L1Block { origin: at(2), parent: at(1).hash, entries: vec![] }));
+    let next = L1Block { origin: at(3), parent: at(2).hash, entries: vec![entry(4, 3)] };
+    solo.input(Input::L1(next));
+    let height = solo.core.status().revealed.as_u64();
+    solo.run_to(height + 4);
+    assert_eq!(solo.core.l1_position().origin, at(3));
+    assert_eq!(solo.core.l1_position().forced_cursor, 5);
+    assert_eq!(solo.core.account(&PayerAddress::new([1; 20]), 0).balance, Gwei::new(14));
+}
+
+#[test]
+fn a_block_that_is_decided_and_sealed_carries_after_a_restart() {
+    let (mut solo, _) = carried();
+    let l1 = L1Block { origin: at(2), parent: at(1).hash, entries: vec![entry(4, 2)] };
+    solo.input(Input::L1(l1));
+    let height = solo.core.status().decided;
+    solo.held = Some(vec![]);
+    while solo.core.l1_position().origin != at(2) {
+        let wake = solo.core.wake_at().unwrap_or(solo.now);
+        solo.now = wake.max(solo.now.after(Duration::from_micros(10)));
+        solo.input(Input::Tick);
+    }
+    assert!(solo.core.status().revealed <= height, "what carries it is sealed");
+    solo.held = None;
+    solo.restart();
+    solo.run_to(solo.core.status().decided.as_u64());
+    let cursors = solo.events.iter().filter_map(|event| {
+        let Event::Revealed { block, .. } = event else { return None };
+        Some((block.l1_origin.number, block.forced_cursor))
+    });
+    let last: Vec<_> = cursors.filter(|(origin, _)| *origin > 0).collect();
+    assert!(last.contains(&(1, 4)) && last.contains(&(2, 5)), "{last:?}");
+    assert!(last.iter().all(|(origin, cursor)| *cursor == origin + 3), "{last:?}");
+}
+
+#[test]
+fn an_audit_covers_what_l1_asked_for() {
+    let (solo, _) = carried();
+    let mut auditor = Auditor::new(Arc::clone(&solo.genesis), Height::ZERO).unwrap();
+    let tip = archive::tip(&solo.store).unwrap().unwrap();
+    assert_eq!(tip.forced_cursor, 4);
+    while auditor.next() <= tip.decided {
+        auditor.advance(&solo.store).unwrap();
+    }
+    auditor.check_state(&solo.store, &tip).unwrap();
+    let wrong = archive::Tip { forced_cursor: 3, ..tip };
+    let error = auditor.check_state(&solo.store, &wrong);
+    assert!(matches!(error, Err(AuditError::State("the tip"))));
+}
+
+/// A validator of four that is not the first proposer, and a block of whoever is: it names L1 block 1.
+fn proposed() -> (Solo, Arc<Block>) {
+    let first = |solo: &Solo| solo.core.engine.proposer(Height::new(1), Round::ZERO);
+    let mut solo = Solo::of(4, 1);
+    if solo.core.context.own_index() == Some(first(&solo)) {
+        solo = Solo::of(4, 2);
+    }
+    let mut block = crate::testing::empty_block(Height::new(1));
+    block.header.network = solo.genesis.network_id();
+    block.header.parent = solo.genesis.block_id();
+    block.header.proposer = first(&solo);
+    block.header.time = solo.genesis.time.after(Duration::from_micros(1));
+    block.header.ledger_digest = solo.core.chain.ledger.digest();
+    block.header.key_id = solo.core.keys().id_at(Height::new(1));
+    block.header.l1_origin = at(1);
+    block.body.l1_entries = vec![entry(0, 1)];
+    block.header.l1_entries_root = block.body.l1_entries_root();
+    let block = Arc::new(block);
+    solo.propose(&block);
+    (solo, block)
+}
+
+#[test]
+fn a_block_is_withheld_until_its_origin_is_seen_with_its_entries() {
+    let l1 = |entries| Input::L1(L1Block { origin: at(1), parent: Digest::ZERO, entries });
+    let (mut solo, block) = proposed();
+    assert_eq!(solo.votes, vec![]);
+    solo.input(l1(vec![entry(0, 1)]));
+    assert_eq!(solo.votes, vec![(VoteKind::Prevote, Some(block.id()))]);
+
+    let (mut solo, _) = proposed();
+    solo.input(l1(vec![]));
+    assert_eq!(solo.votes, vec![], "its L1 says something else");
+    assert_eq!(solo.penalties, 0, "and nobody is to blame for that");
+}
+
+#[test]
+fn a_quorum_of_prevotes_goes_before_what_was_not_seen() {
+    let (mut solo, block) = proposed();
+    let own = solo.core.context.own_index().unwrap().as_u16();
+    for voter in (0..4).filter(|voter| *voter != own) {
+        assert_eq!(solo.votes, vec![]);
+        solo.vote(VoteKind::Prevote, voter, block.id());
+    }
+    assert!(solo.votes.contains(&(VoteKind::Precommit, Some(block.id()))), "{:?}", solo.votes);
+    for voter in (0..4).filter(|voter| *voter != own) {
+        solo.vote(VoteKind::Precommit, voter, block.id());
+    }
+    assert_eq!(solo.core.l1_position().observed, at(1), "it goes on from there");
+    assert_eq!(solo.core.account(&PayerAddress::new([1; 20]), 0).balance, Gwei::new(7));
+}

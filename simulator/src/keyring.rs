@@ -1,0 +1,62 @@
+//! The threshold key of a world: dealt at the start, or made and handed on by the validators themselves.
+
+use conclave_encryption::PublicKey;
+use conclave_sequencer::Keys;
+use conclave_types::{Epochs, HeightDelta, SharingParams};
+use serde::{Deserialize, Serialize};
+
+/// How validators come to their key.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeyModel {
+    /// Epoch 0 makes the key. Otherwise the genesis brings one, which saves the first blocks.
+    pub on_chain: bool,
+    /// Heights within which validators register, and then deal.
+    pub stage_heights: u64,
+    /// Heights in which dealings are complained about.
+    pub complaint_heights: u64,
+    /// Heights after which the key is handed on; 0 for never.
+    pub epoch_heights: u64,
+}
+
+impl Default for KeyModel {
+    fn default() -> Self {
+        Self { on_chain: false, stage_heights: 100, complaint_heights: 10, epoch_heights: 0 }
+    }
+}
+
+impl KeyModel {
+    pub(crate) fn apply(&self, params: &mut SharingParams) {
+        params.stage_heights = HeightDelta::new(self.stage_heights);
+        params.complaint_heights = HeightDelta::new(self.complaint_heights);
+        params.epoch_heights = HeightDelta::new(self.epoch_heights);
+    }
+}
+
+/// What everyone may know of the keys.
+#[derive(Clone, Debug)]
+pub(crate) struct Keyring {
+    key: Option<PublicKey>,
+    epochs: Epochs,
+}
+
+impl Keyring {
+    pub(crate) fn new(key: Option<PublicKey>) -> Self {
+        Self { key, epochs: Epochs::always(conclave_types::Epoch::ZERO) }
+    }
+
+    /// What a validator tells after a block that has changed them.
+    pub(crate) fn learn(&mut self, keys: &Keys) {
+        self.key = keys.newest().map(|key| (*key.key).clone()).or(self.key.take());
+        self.epochs = keys.epochs().clone();
+    }
+
+    /// What to seal to; none before there is one.
+    pub(crate) const fn key(&self) -> Option<&PublicKey> {
+        self.key.as_ref()
+    }
+
+    pub(crate) const fn epochs(&self) -> &Epochs {
+        &self.epochs
+    }
+}

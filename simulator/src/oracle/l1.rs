@@ -1,0 +1,249 @@
+//! What L1 asks for is carried: from each origin to the next, everything that L1 has finalized in between, in
+//! the queue's order and nothing else; forced transactions stand first.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use conclave_sequencer::L1Block;
+use conclave_types::{BlockHeader, Genesis, Height, L1Content, L1Entry, RevealedBlock, RollupId};
+
+use super::{Check, QUEUE, ensure};
+
+/// L1 as it is, and how far the chain has carried it.
+#[derive(Debug)]
+pub(super) struct Queue {
+    rollups: BTreeSet<RollupId>,
+    /// Final blocks, from number 1 on.
+    finalized: Vec<L1Block>,
+    origin: u64,
+    decided: Height,
+    /// Each height's origin, entries of the queue up to it, and what it carries.
+    carried: BTreeMap<Height, (u64, u64, Vec<L1Entry>)>,
+    forced: u64,
+    deposits: u64,
+    advances: u64,
+}
+
+impl Queue {
+    pub(super) fn new(genesis: &Genesis) -> Self {
+        Self {
+            rollups: genesis.rollups.iter().map(|rollup| rollup.id).collect(),
+            finalized: Vec::new(),
+            origin: genesis.l1_origin.number,
+            decided: Height::ZERO,
+            carried: BTreeMap::new(),
+            forced: 0,
+            deposits: 0,
+            advances: 0,
+        }
+    }
+
+    pub(super) fn finalized(&mut self, block: &L1Block) {
+        self.finalized.push(block.clone());
+    }
+
+    /// Number of the newest final block.
+    pub(super) fn newest(&self) -> u64 {
+        u64::try_from(self.finalized.len()).unwrap_or(u64::MAX)
+    }
+
+    /// The origin of a decided height.
+    pub(super) fn origin_at(&self, height: Height) -> u64 {
+        self.carried.get(&height).map_or(0, |(origin, _, _)| *origin)
+    }
+
+    pub(super) const fn counters(&self) -> [(&'static str, u64); 3] {
+        [
+            ("forced_carried", self.forced),
+            ("deposits_carried", self.deposits),
+            ("origin_advances", self.advances),
+        ]
+    }
+
+    /// A height was decided; what it carries is looked at once.
+    pub(super) fn decided(&mut self, header: &BlockHeader, entries: &[L1Entry]) -> Check {
+        let (height, number) = (header.height, header.l1_origin.number);
+        if height != self.decided.next() {
+            return Ok(());
+        }
+        self.decided = height;
+        let before = self.origin;
+        ensure(number >= before, QUEUE, || {
+            format!("height {height} goes back from L1 block {before} to {number}")
+        })?;
+        let index = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        let hash = match number.checked_sub(1) {
+            Some(place) => self.finalized.get(index(place)).map(|block| block.origin.hash),
+            None => Some(conclave_types::Digest::ZERO),
+        };
+        ensure(hash == Some(header.l1_origin.hash), QUEUE, || {
+            format!("height {height} builds on L1 block {number}, which is not final or another")
+        })?;
+        let between = self.finalized.get(index(before)..index(number)).unwrap_or_default();
+        let asked: Vec<_> = between.iter().flat_map(|block| &block.entries).collect();
+        ensure(asked.iter().copied().eq(entries), QUEUE, || {
+            format!("height {height}: L1 asks for {asked:?}, carried is {entries:?}")
+        })?;
+        self.origin = number;
+        self.advances = self.advances.saturating_add(u64::from(number > before));
+        let deposits =
+            entries.iter().filter(|e| matches!(e.content, L1Content::Deposit(_))).count();
+        let deposits = u64::try_from(deposits).unwrap_or(0);
+        let all = u64::try_from(entries.len()).unwrap_or(0);
+        self.deposits = self.deposits.saturating_add(deposits);
+        self.forced = self.forced.saturating_add(all.saturating_sub(deposits));
+        let cursor = self.deposits.saturating_add(self.forced);
+        self.carried.insert(height, (number, cursor, entries.to_vec()));
+        Ok(())
+    }
+
+    /// A block was revealed: its forced transactions are those that it carries, for rollups that there are.
+    pub(super) fn revealed(&self, block: &RevealedBlock) -> Check {
+        let height = block.height;
+        let Some((_, cursor, entries)) = self.carried.get(&height) else { return Ok(()) };
+        ensure(block.forced_cursor == *cursor, QUEUE, || {
+            format!("height {height} names cursor {}, {cursor} entries came", block.forced_cursor)
+        })?;
+        let asked = entries.iter().filter_map(|entry| match &entry.content {
+            L1Content::Forced(forced) => {
+                Some((entry.index, forced, self.rollups.contains(&forced.rollup)))
+            }
+            L1Content::Deposit(_) => None,
+        });
+        let found = block.forced.iter().map(|f| (f.index, &f.forced, f.carried));
+        ensure(asked.eq(found), QUEUE, || {
+            format!("height {height}: of {entries:?}, {:?} came out", block.forced)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use conclave_types::{
+        BlockId, Deposit, Digest, Epoch, ForcedTransaction, Gwei, L1Origin, NetworkId,
+        PayerAddress, RevealedForced, Time, ValidatorIndex,
+    };
+
+    use super::*;
+
+    fn queue() -> Queue {
+        let forced = |index, rollup| {
+            let rollup = RollupId::new(rollup);
+            let forced = ForcedTransaction { rollup, gas_limit: 7, transaction: vec![1] };
+            L1Entry { index, l1_block: 1, content: L1Content::Forced(forced) }
+        };
+        let deposit = Deposit { payer: PayerAddress::ZERO, amount: Gwei::new(3) };
+        let deposit = L1Entry { index: 2, l1_block: 2, content: L1Content::Deposit(deposit) };
+        let blocks = [vec![forced(0, 901), forced(1, 777)], vec![deposit], vec![]];
+        let block =
+            |(number, entries)| L1Block { origin: origin(number), parent: Digest::ZERO, entries };
+        let mut queue = Queue {
+            rollups: [RollupId::new(901)].into(),
+            finalized: vec![],
+            origin: 0,
+            decided: Height::ZERO,
+            carried: BTreeMap::new(),
+            forced: 0,
+            deposits: 0,
+            advances: 0,
+        };
+        (1..).zip(blocks).map(block).for_each(|block| queue.finalized(&block));
+        queue
+    }
+
+    const fn origin(number: u64) -> L1Origin {
+        let byte = if number == 0 { 0 } else { 9 };
+        L1Origin { number, hash: Digest::new([byte; 32]) }
+    }
+
+    fn header(height: u64, l1_origin: L1Origin) -> BlockHeader {
+        BlockHeader {
+            network: NetworkId::ZERO,
+            height: Height::new(height),
+            parent: BlockId::ZERO,
+            parent_certificate: Digest::ZERO,
+            proposer: ValidatorIndex::new(0),
+            time: Time::ZERO,
+            epoch: Epoch::ZERO,
+            l1_origin,
+            l1_entries_root: Digest::ZERO,
+            key_id: conclave_types::KeyId::ZERO,
+            sharing_root: Digest::ZERO,
+            bundle_root: Digest::ZERO,
+            bundle_count: 0,
+            revealed_height: Height::ZERO,
+            reveal_digest: Digest::ZERO,
+            ledger_digest: Digest::ZERO,
+        }
+    }
+
+    fn broken(check: Check) -> Option<&'static str> {
+        check.err().map(|violation| violation.promise)
+    }
+
+    #[test]
+    fn whoever_carries_something_else_than_l1_asks_for_is_seen() {
+        let asked = |queue: &Queue, blocks| {
+            let between = queue.finalized.iter().take(blocks);
+            between.flat_map(|block| block.entries.clone()).collect::<Vec<_>>()
+        };
+        let good = asked(&queue(), 2);
+        let mut reordered = good.clone();
+        reordered.swap(0, 1);
+        let cases = [
+            (origin(2), good.clone(), None),
+            (origin(0), vec![], None),
+            (origin(2), good[..2].to_vec(), Some(QUEUE)),
+            (origin(2), reordered, Some(QUEUE)),
+            (origin(1), good.clone(), Some(QUEUE)),
+            (origin(4), good.clone(), Some(QUEUE)),
+            (L1Origin { number: 2, hash: Digest::ZERO }, good.clone(), Some(QUEUE)),
+        ];
+        for (origin, entries, promise) in cases {
+            let found = broken(queue().decided(&header(1, origin), &entries));
+            assert_eq!(found, promise, "{origin:?}, {entries:?}");
+        }
+        let mut queue = queue();
+        assert_eq!(broken(queue.decided(&header(1, origin(2)), &good)), None);
+        assert_eq!(broken(queue.decided(&header(2, origin(2)), &good[2..])), Some(QUEUE), "twice");
+        let mut queue = self::queue();
+        assert_eq!(broken(queue.decided(&header(1, origin(2)), &good)), None);
+        assert_eq!(broken(queue.decided(&header(2, origin(1)), &[])), Some(QUEUE), "back");
+    }
+
+    #[test]
+    fn a_reveal_that_drops_or_moves_a_forced_transaction_is_seen() {
+        let mut queue = queue();
+        let entries: Vec<_> = queue.finalized[0].entries.clone();
+        assert_eq!(broken(queue.decided(&header(1, origin(1)), &entries)), None);
+        let forced = |(entry, carried): (&L1Entry, bool)| RevealedForced {
+            index: entry.index,
+            entry_hash: entry.hash(),
+            forced: entry.forced().unwrap().clone(),
+            carried,
+        };
+        let block = RevealedBlock {
+            height: Height::new(1),
+            block: BlockId::ZERO,
+            time: Time::ZERO,
+            epoch: Epoch::ZERO,
+            l1_origin: origin(1),
+            forced_cursor: 2,
+            beacon: Digest::ZERO,
+            forced: entries.iter().zip([true, false]).map(forced).collect(),
+            bundles: vec![],
+        };
+        assert_eq!(broken(queue.revealed(&block)), None);
+        type Break = fn(&mut RevealedBlock);
+        let breaks: [Break; 4] = [
+            |block| block.forced_cursor = 1,
+            |block| block.forced.reverse(),
+            |block| block.forced[1].carried = true,
+            |block| block.forced.truncate(1),
+        ];
+        for (number, change) in breaks.iter().enumerate() {
+            let mut other = block.clone();
+            change(&mut other);
+            assert_eq!(broken(queue.revealed(&other)), Some(QUEUE), "break {number}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! An Ethereum beside a test: the embedded one, or anvil where it is installed.
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::{Value, json};
+
+use super::{
+    http,
+    network::PATIENCE,
+    process::{Process, binary, complaint, conclave},
+    transactions::DEV_KEYS,
+    wait::until,
+};
+
+/// An L1; its process goes away with it.
+pub(crate) struct L1 {
+    /// Host and port.
+    pub(crate) address: String,
+    directory: PathBuf,
+    process: Process,
+}
+
+impl L1 {
+    /// Starts the embedded L1 in `directory`.
+    pub(crate) async fn start(directory: &Path) -> Self {
+        let (data, log) = (directory.join("l1"), directory.join("l1.log"));
+        let mut command = Command::new(binary("conclave-l1"));
+        command.args(["--rpc", "127.0.0.1:0", "--control", "--finality-depth", "2", "--data-dir"]);
+        command.arg(&data);
+        let process = Process::start("l1", &mut command, &log);
+        let address = until("the L1 to serve", PATIENCE, async || {
+            std::fs::read_to_string(data.join("rpc.addr")).ok()
+        });
+        Self { address: address.await, directory: directory.to_owned(), process }
+    }
+
+    /// Starts anvil, if the contracts' toolchain is installed.
+    pub(crate) async fn anvil(directory: &Path) -> Option<Self> {
+        let root = conclave_tests::workspace_root();
+        let program = root.join("contracts/node_modules/.bin/anvil");
+        if !program.exists() {
+            return None;
+        }
+        let free = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr();
+        let address = free.expect("an address").to_string();
+        let (_, port) = address.split_once(':').expect("host and port");
+        let mut command = Command::new(program);
+        // Final two epochs below the head, which are of 32 blocks unless told otherwise.
+        command.args([
+            "--port",
+            port,
+            "--block-time",
+            "1",
+            "--hardfork",
+            "osaka",
+            "--slots-in-an-epoch",
+            "1",
+        ]);
+        let process = Process::start("anvil", &mut command, &directory.join("anvil.log"));
+        until("anvil to serve", PATIENCE, async || http::call(&address, "eth_chainId", json!([])))
+            .await;
+        Some(Self { address, directory: directory.to_owned(), process })
+    }
+
+    /// Where its JSON-RPC is.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Whether it runs.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.process.ended().is_none()
+    }
+
+    /// A file with the key of one of the accounts that have ether.
+    pub(crate) fn key(&self, index: usize) -> String {
+        self.key_file(&format!("account-{index}.key"), DEV_KEYS[index])
+    }
+
+    /// A file that only its owner can read.
+    pub(crate) fn key_file(&self, name: &str, digits: &str) -> String {
+        use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
+        let path = self.directory.join(name);
+        let mut options = std::fs::File::options();
+        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&path);
+        file.expect("a key file opens").write_all(digits.as_bytes()).expect("a key is written");
+        path.to_string_lossy().into_owned()
+    }
+
+    /// Deploys the contracts; where ConclaveStake is.
+    pub(crate) fn deploy(&self) -> String {
+        let key = self.key(0);
+        let done = self.run(&["l1", "deploy", "--first-rollup", "901", "--account-key", &key]);
+        done["l1_contract"].as_str().expect("an address").to_owned()
+    }
+
+    /// Calls a method.
+    pub(crate) fn call(&self, method: &str, params: Value) -> Value {
+        let answer = http::call(&self.address, method, params);
+        answer.unwrap_or_else(|| panic!("the L1 does not answer {method}"))
+    }
+
+    /// Runs a command on this L1 that must succeed; what it prints.
+    pub(crate) fn run(&self, command: &[&str]) -> Value {
+        let url = self.url();
+        let run = conclave(&[command, &["--l1", &url, "--json"]].concat());
+        assert!(run.status.success(), "{command:?}: {}", complaint(&run));
+        serde_json::from_slice(&run.stdout).expect("one JSON object on stdout")
+    }
+
+    /// Runs a command on this L1 that must fail; what it says.
+    pub(crate) fn refusal(&self, command: &[&str]) -> String {
+        let url = self.url();
+        let run = conclave(&[command, &["--l1", &url]].concat());
+        assert_eq!(run.status.code(), Some(1), "{command:?}: {}", complaint(&run));
+        complaint(&run)
+    }
+}

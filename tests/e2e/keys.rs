@@ -1,0 +1,110 @@
+//! The threshold key: made by the validators, handed on, and nowhere else.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use conclave_types::{KeyId, Params};
+
+use crate::harness::{
+    load::Load,
+    network::{Network, PATIENCE, VALIDATORS},
+    oracle,
+    process::{complaint, conclave},
+};
+
+/// Writes parameters under which a key is handed on every `epoch_heights` heights.
+fn params(directory: &Path, epoch_heights: u64) -> String {
+    let mut params = Params::default();
+    params.sharing.complaint_heights = conclave_types::HeightDelta::new(10);
+    params.sharing.epoch_heights = conclave_types::HeightDelta::new(epoch_heights);
+    let path = directory.join("params.json");
+    let text = serde_json::to_vec(&params).expect("parameters are JSON");
+    fs::write(&path, text).expect("a file can be written");
+    path.to_string_lossy().into_owned()
+}
+
+/// A validator's secrets, by name.
+fn secrets(network: &Network, index: usize) -> BTreeMap<String, Vec<u8>> {
+    let directory = network.data_dir(index).join("secrets");
+    let entries = fs::read_dir(directory).expect("a validator keeps secrets");
+    entries
+        .map(|entry| {
+            let entry = entry.expect("a directory reads");
+            let name = entry.file_name().to_string_lossy().into_owned();
+            (name, fs::read(entry.path()).expect("a secret reads"))
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_made_through_crashes_and_no_genesis_has_it() {
+    let mut network = Network::start_with(&[]).await;
+    // In the middle of it, two validators die, one after the other, and come back.
+    for index in [1, 2] {
+        network.kill(index);
+        network.launch(index);
+        network.wait_status(index, "an answer", |_| true).await;
+    }
+    let key = network.client.wait_for_key(PATIENCE).await.expect("the validators make a key").id();
+    for index in 0..VALIDATORS {
+        let status = network.wait_status(index, "epoch 1", |status| status.epoch == 1).await;
+        assert_eq!(KeyId::from_slice(&status.key_id), Ok(key));
+    }
+    let genesis = fs::read_to_string(network.genesis_file()).expect("the genesis reads");
+    assert!(genesis.contains("\"encryption_key\": null"), "nobody dealt a key");
+    let load = Load::start(&network.client);
+    load.wait(30).await;
+    let promises = load.stop().await;
+    oracle::drained(&network).await;
+    oracle::assert_kept(&oracle::check(&network).await, &promises, &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_handed_on_with_bundles_in_flight_and_old_shares_are_gone() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let params = params(directory.path(), 60);
+    let mut network = Network::start_with(&["--params", &params]).await;
+    let key = network.client.wait_for_key(PATIENCE).await.expect("the validators make a key").id();
+    let load = Load::start(&network.client);
+    for index in 0..VALIDATORS {
+        network.wait_status(index, "epoch 2", |status| status.epoch >= 2).await;
+    }
+    network.kill(3);
+    network.launch(3);
+    let mut decided = 0;
+    for index in 0..VALIDATORS {
+        let status = network.wait_status(index, "epoch 3", |status| status.epoch >= 3).await;
+        assert_eq!(KeyId::from_slice(&status.key_id), Ok(key), "the key stays the same");
+        decided = decided.max(status.decided_height);
+    }
+    // A share is kept for a while after its epoch, for those who are behind.
+    for index in 0..VALIDATORS {
+        network.wait_height(index, decided + 70).await;
+    }
+    let promises = load.stop().await;
+    for index in 0..VALIDATORS {
+        let secrets = secrets(&network, index);
+        assert!(!secrets.contains_key("share-1"), "validator {index} has {:?}", secrets.keys());
+        assert!(secrets.keys().any(|name| name.starts_with("share-")), "{:?}", secrets.keys());
+        assert!(secrets.values().all(|bytes| bytes.len() == 24 + 32 + 16), "encrypted, each alone");
+    }
+    oracle::drained(&network).await;
+    oracle::assert_kept(&oracle::check(&network).await, &promises, &[3]);
+    network.kill(0);
+    let data = network.data_dir(0);
+    let verified = conclave(&["verify", "--data-dir", &data.to_string_lossy()]);
+    assert!(verified.status.success(), "{}", complaint(&verified));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_under_another_storage_key_are_refused_by_name() {
+    let mut network = Network::start().await;
+    network.wait_status(2, "epoch 1", |status| status.epoch == 1).await;
+    network.kill(2);
+    let file = network.validator_dir(2).join("storage.key");
+    let other = network.validator_dir(1).join("storage.key");
+    fs::copy(other, file).expect("a key can be mixed up");
+    network.launch(2);
+    assert!(!network.ended(2).await.success());
+    let log = network.log(2);
+    assert!(log.contains("does not open with this keys.storage"), "{log}");
+}
