@@ -1,7 +1,7 @@
 //! What is where in the store: the only place that knows a key or a value's encoding.
 //!
 //! Writers make [`Write`]s; readers take any [`Store`]. Shells read history through this module alone:
-//! to answer peers ([`answer`]), clients and auditors.
+//! to answer peers ([`answer`](fn@answer)), clients and auditors.
 
 mod answer;
 

@@ -34,7 +34,8 @@ fn a_bad_configuration_is_refused_as_a_whole_and_by_name() {
         ("nothing", String::new(), vec!["data_dir"]),
         (
             "two problems at once",
-            good.replace("streams_max = 1024", "streams_max = 0").replace("storage.key", "lost.key"),
+            good.replace("streams_max = 1024", "streams_max = 0")
+                .replace("storage.key", "lost.key"),
             vec!["grpc.streams_max", "keys.storage", "restore it from your backup"],
         ),
     ];

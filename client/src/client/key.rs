@@ -30,7 +30,7 @@ pub(super) struct Seen {
 impl Client {
     /// The key to seal to, and the last height at which a bundle under `terms` may be included. Asks a
     /// validator, unless one said so just now. While validators are still making the key, the call is
-    /// tried again as the [`Retry`] allows.
+    /// tried again as the [`Retry`](crate::Retry) allows.
     ///
     /// # Errors
     ///
