@@ -27,6 +27,7 @@ use std::{
 };
 
 use conclave_consensus::ConsensusMessage;
+use conclave_encryption::Phase;
 use conclave_sequencer::{
     Event, KeyChange, L1Block, Message, Peer, Penalty, SharingOffence, archive,
 };
@@ -443,7 +444,11 @@ impl Oracle {
         if !first.contains(change) {
             first.push(change.clone());
             match change {
-                KeyChange::Epoch { .. } => self.count("epochs"),
+                KeyChange::Epoch { first, .. } => {
+                    self.inclusion.epoch_begins(*first);
+                    self.count("epochs");
+                }
+                KeyChange::Phase(Phase::Finished) => self.inclusion.epoch_ends(height),
                 KeyChange::Failed { .. } => self.count("failed_sharings"),
                 KeyChange::Offence { offence: SharingOffence::BadDealing, .. } => {
                     self.count("bad_dealings");

@@ -11,13 +11,14 @@ use std::{
 use conclave_tests::mutation::{Edit, Mutant, package_directory};
 
 /// The simulator and what it stands on.
-const MEMBERS: [&str; 7] = [
+const MEMBERS: [&str; 8] = [
     "types",
     "encryption",
     "mempool",
     "consensus",
     "rollup-adapters/core",
     "sequencer",
+    "node/secrets",
     "simulator",
 ];
 

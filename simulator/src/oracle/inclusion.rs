@@ -27,6 +27,9 @@ pub(super) struct Inclusion {
     shown: BTreeMap<(Height, BlockId), Time>,
     prevoted: BTreeMap<(Height, BlockId), BTreeSet<u16>>,
     checked: BTreeSet<Height>,
+    /// After the first of these and before the second, if it is known yet, an epoch ends, and blocks carry
+    /// no bundles.
+    ending: Option<(Height, Option<Height>)>,
 }
 
 impl Inclusion {
@@ -42,11 +45,24 @@ impl Inclusion {
             shown: BTreeMap::new(),
             prevoted: BTreeMap::new(),
             checked: BTreeSet::new(),
+            ending: None,
         }
     }
 
     pub(super) fn admitted(&mut self, now: Time, node: u16, bundle: BundleId) {
         self.held.entry(node).or_default().insert(bundle, now);
+    }
+
+    /// The next epoch's key is there after `height`.
+    pub(super) fn epoch_ends(&mut self, height: Height) {
+        self.ending = Some((height, None));
+    }
+
+    /// The next epoch begins with `first`.
+    pub(super) fn epoch_begins(&mut self, first: Height) {
+        if let Some((_, until)) = &mut self.ending {
+            *until = Some(first);
+        }
     }
 
     /// A pool does not outlive its process.
@@ -82,7 +98,10 @@ impl Inclusion {
         let bytes: u64 = bundles.iter().map(|id| payers.bytes(id)).sum();
         let has_room = bundles.len() < self.bundles_max / 2 && bytes < self.bytes_max / 2;
         let lags = header.height.above(header.revealed_height).as_u64() > self.lag_max;
-        if !first || round != 0 || !has_room || lags {
+        let ends = self.ending.is_some_and(|(from, until)| {
+            header.height > from && until.is_none_or(|until| header.height < until)
+        });
+        if !first || round != 0 || !has_room || lags || ends {
             return Ok(());
         }
         let key = (header.height, header.id());
