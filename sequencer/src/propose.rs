@@ -97,15 +97,18 @@ impl Sequencer {
             self.proposer.wake_at = Some(busy_at);
             return None;
         }
-        // A key in the making is waited for: heights are its clock.
-        let hurries = self.chain.keys.is_busy(self.chain.next());
+        // A key in the making is waited for: heights are its clock. But a network that has just been started
+        // has not found itself yet, and a proposal that few get costs a round.
+        let has_begun = self.chain.decided() > Height::ZERO;
+        let hurries = has_begun && self.chain.keys.is_busy(self.chain.next());
         self.proposer.wake_at = Some(idle_at);
         if now < idle_at && !self.proposer.pool_changed && !hurries {
             return None;
         }
         self.proposer.pool_changed = false;
         let (sharing, bundles) = (self.choose_sharing(), self.choose_bundles(now));
-        let is_due = now >= idle_at || hurries || !bundles.is_empty() || !sharing.is_empty();
+        let waits = !bundles.is_empty() || has_begun && !sharing.is_empty();
+        let is_due = now >= idle_at || hurries || waits;
         is_due.then_some((sharing, bundles))
     }
 
