@@ -201,6 +201,13 @@ impl Keys {
         self.keys.iter().rev().find(|key| key.first <= height)
     }
 
+    /// The key of an epoch that has begun, or whose key is made.
+    pub(crate) fn of_epoch(&self, epoch: Epoch) -> Option<&PublicKey> {
+        let begun = self.keys.iter().find(|key| key.epoch == epoch).map(|key| &*key.key);
+        let made = self.attempt().filter(|dkg| dkg.session().id().epoch == epoch);
+        begun.or_else(|| made.and_then(Dkg::outcome).map(|outcome| outcome.key()))
+    }
+
     /// Its id, as headers have it.
     #[must_use]
     pub fn id_at(&self, height: Height) -> KeyId {

@@ -91,7 +91,7 @@ impl Sequencer {
         if let Some(newest) = chain.keys.newest() {
             context.rules.key_id = newest.key.id();
         }
-        let own_sharing = recover_own_sharing(&context, store)?;
+        let own_sharing = recover_own_sharing(&context, &chain.keys, store)?;
         let engine = recover_engine(&context, &chain, store)?;
         let params = &context.genesis.params;
         let mut sequencer = Self {
@@ -200,11 +200,18 @@ fn recover_keys<S: Store>(context: &Context, store: &S) -> Recovery<Keys, S> {
     Ok(keys)
 }
 
-fn recover_own_sharing<S: Store>(context: &Context, store: &S) -> Recovery<OwnSharing, S> {
+fn recover_own_sharing<S: Store>(
+    context: &Context,
+    keys: &Keys,
+    store: &S,
+) -> Recovery<OwnSharing, S> {
     let mut own = OwnSharing::new(store.secrets().map_err(ArchiveError::Store)?);
     let brought = context.own.as_ref().and_then(|(_, own)| own.secret_share.as_ref());
     if let Some(share) = brought {
         own.insert_share(Epoch::ZERO, Arc::clone(share));
+    }
+    if let Some(index) = context.own_index() {
+        own.keep_right(keys, index);
     }
     Ok(own)
 }

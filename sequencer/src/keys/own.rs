@@ -15,7 +15,7 @@ use ed25519_dalek::Signer as _;
 use crate::{
     input::Event,
     job::{DealJob, InspectJob, Job, ReceiveJob},
-    keys::KeyChange,
+    keys::{KeyChange, Keys},
     sequencer::Sequencer,
     store::{SecretBytes, SecretName, Write},
 };
@@ -64,6 +64,14 @@ impl OwnSharing {
     /// A share that the configuration brings, of a key that the genesis brings.
     pub(crate) fn insert_share(&mut self, epoch: Epoch, share: Arc<SecretShare>) {
         self.shares.insert(epoch, share);
+    }
+
+    /// Drops shares that are not those of validator `own` under the keys that the chain has: one that is stale
+    /// or damaged stays silent.
+    pub(crate) fn keep_right(&mut self, keys: &Keys, own: ValidatorIndex) {
+        self.shares.retain(|epoch, share| {
+            keys.of_epoch(*epoch).is_none_or(|key| share.matches(key, own.as_u16()))
+        });
     }
 
     /// The share of an epoch's key; none if there is none, or it was erased.

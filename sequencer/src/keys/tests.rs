@@ -11,7 +11,7 @@ use conclave_types::{
 
 use super::{KeyChange, Keys, NOTICE, SharingOffence, check_message};
 use crate::{
-    Input, Message as Said, Peer, Rejection, SecretName, Store as _,
+    Input, Message as Said, Peer, Rejection, SecretBytes, SecretName, Store as _,
     keys::BadSharing,
     testing::{Solo, network},
 };
@@ -388,6 +388,14 @@ fn a_validator_alone_makes_its_key_through_crashes_and_opens_what_is_sealed_to_i
     let key = solo.core.keys().newest().unwrap().clone();
     let share = SecretName::Share { epoch: Epoch::new(1) };
     assert!(solo.store.secrets().unwrap().iter().any(|(name, _)| *name == share));
+    // A share that is not this key's stays silent.
+    let epoch = Epoch::new(1);
+    let right = solo.store.secrets.insert(share, SecretBytes::new([3; 32])).unwrap();
+    solo.restart();
+    assert!(solo.core.own_sharing.share(epoch).is_none());
+    solo.store.secrets.insert(share, right);
+    solo.restart();
+    assert!(solo.core.own_sharing.share(epoch).is_some());
     solo.key = (*key.key).clone();
     let bundle = solo.bundle(0);
     let id = bundle.id();
