@@ -95,6 +95,9 @@ pub struct KeyFiles {
     /// The ed25519 key that votes. Absent on a full node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consensus: Option<PathBuf>,
+    /// The BLS12-381 key that signs commitments for L1. Without it a validator attests nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settlement: Option<PathBuf>,
     /// The key under which this validator's shares of the threshold key are stored. Absent on a full node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<PathBuf>,
@@ -214,7 +217,12 @@ impl Config {
     fn resolve(&mut self, base: &Path) {
         let keys = &mut self.keys;
         let paths = [&mut self.data_dir, &mut self.genesis, &mut keys.network];
-        let optional = [&mut keys.consensus, &mut keys.storage, &mut self.p2p.peers_file];
+        let optional = [
+            &mut keys.consensus,
+            &mut keys.settlement,
+            &mut keys.storage,
+            &mut self.p2p.peers_file,
+        ];
         for path in paths.into_iter().chain(optional.into_iter().flatten()) {
             *path = base.join(&*path);
         }
@@ -231,16 +239,7 @@ impl Config {
                 "give both, or neither for a full node",
             );
         }
-        let mut files = vec![
-            ("genesis", &self.genesis, "copy the network's genesis.json there"),
-            ("keys.network", &self.keys.network, "restore it from your backup"),
-        ];
-        let secret =
-            [("keys.consensus", &self.keys.consensus), ("keys.storage", &self.keys.storage)];
-        for (key, path) in secret {
-            files.extend(path.as_ref().map(|path| (key, path, "restore it from your backup")));
-        }
-        for (key, path, remedy) in files {
+        for (key, path, remedy) in self.files() {
             if !path.is_file() {
                 add(key, format!("there is no file {}", path.display()), remedy);
             }
@@ -291,6 +290,23 @@ impl Config {
             add("log.level", error.to_string(), "write it like info or conclave_node=debug,info");
         }
         problems
+    }
+
+    /// The files that must be there, each with its key here and what to do if it is not.
+    fn files(&self) -> Vec<(&'static str, &Path, &'static str)> {
+        let keys = &self.keys;
+        let secrets = [
+            ("keys.consensus", keys.consensus.as_deref()),
+            ("keys.settlement", keys.settlement.as_deref()),
+            ("keys.storage", keys.storage.as_deref()),
+        ];
+        let backup = "restore it from your backup";
+        let mut files = vec![
+            ("genesis", &*self.genesis, "copy the network's genesis.json there"),
+            ("keys.network", &*keys.network, backup),
+        ];
+        files.extend(secrets.into_iter().filter_map(|(key, path)| Some((key, path?, backup))));
+        files
     }
 
     /// The database's directory.

@@ -3,7 +3,7 @@
 //! ```text
 //! out/genesis.json                  the same for everybody; its digest is the network id
 //! out/validator-0/config.toml       commented; paths relative to it
-//! out/validator-0/{consensus,network,storage}.key
+//! out/validator-0/{consensus,network,settlement,storage}.key
 //! out/validator-0/data/signer.state says that this validator has signed nothing yet
 //! ```
 //!
@@ -16,7 +16,7 @@ use conclave_consensus::{HighWater, SigningPosition, Step};
 use conclave_encryption::{Packing, PackingError};
 use conclave_types::{
     ConsensusKey, Genesis, GenesisAccount, GenesisError, Height, L1Origin, Member, NetworkId,
-    Params, PayerAddress, RollupId, RollupRegistration, Round, Time,
+    Params, PayerAddress, RollupId, RollupRegistration, Round, SettlementSecret, Time,
 };
 use ed25519_dalek::SigningKey;
 use libp2p::{Multiaddr, PeerId, identity::Keypair};
@@ -136,6 +136,8 @@ struct Seeds {
     name: String,
     consensus: Zeroizing<[u8; 32]>,
     network: Zeroizing<[u8; 32]>,
+    /// Signs commitments for L1.
+    settlement: SettlementSecret,
     /// Encrypts shares of the threshold key on disk.
     storage: Zeroizing<[u8; 32]>,
 }
@@ -146,6 +148,7 @@ impl Seeds {
             name: format!("validator-{index}"),
             consensus: Zeroizing::new([0; 32]),
             network: Zeroizing::new([0; 32]),
+            settlement: keys::new_settlement_key(),
             storage: Zeroizing::new([0; 32]),
         };
         OsRng.fill_bytes(&mut *seeds.consensus);
@@ -160,6 +163,8 @@ impl Seeds {
             name: self.name.clone(),
             consensus_key: ConsensusKey::new(public(&self.consensus)),
             network_key: ConsensusKey::new(public(&self.network)),
+            settlement_key: self.settlement.key(),
+            validator: 0,
             power: 1,
         }
     }
@@ -245,6 +250,7 @@ fn write_keys(directory: &Path, seeds: &Seeds, network: &NetworkId) -> Result<()
     std::fs::create_dir_all(&data).map_err(|source| io(&data, source))?;
     keys::write(&directory.join("consensus.key"), &seeds.consensus)?;
     keys::write(&directory.join("network.key"), &seeds.network)?;
+    keys::write_settlement_key(&directory.join("settlement.key"), &seeds.settlement)?;
     keys::write(&directory.join("storage.key"), &seeds.storage)?;
     SignerState::create(&data.join("signer.state"), network, &nothing_signed())?;
     Ok(())
@@ -285,11 +291,13 @@ data_dir = "data"
 # The same file for every node of the network.
 genesis = "../genesis.json"
 
-# 32 bytes of hexadecimal each, mode 0600. A full node has a network key only. `storage` encrypts this
+# 32 bytes of hexadecimal each, mode 0600. A full node has a network key only. `consensus` signs votes,
+# `settlement` signs commitments for L1: never run either on two machines. `storage` encrypts this
 # validator's shares of the threshold key in data/secrets: keep the two apart in backups.
 [keys]
 network = "network.key"
 consensus = "consensus.key"
+settlement = "settlement.key"
 storage = "storage.key"
 
 # Where other nodes connect. Port 0 takes any free port; see data/addresses.json for the one in use.
@@ -369,6 +377,10 @@ mod tests {
                     keys::read_signing_key(config.keys.consensus.as_ref().unwrap()).unwrap();
                 let public = ConsensusKey::new(signing.verifying_key().to_bytes());
                 assert_eq!(committee.index_of(&public).map(|i| i.as_u16()), Some(index));
+                let settlement =
+                    keys::read_settlement_key(config.keys.settlement.as_ref().unwrap()).unwrap();
+                let member = &committee.members()[usize::from(index)];
+                assert_eq!(member.settlement_key, settlement.key());
                 keys::read_storage_key(config.keys.storage.as_ref().unwrap()).unwrap();
                 let state = SignerState::open(&config.signer_state(), &made.network).unwrap();
                 assert_eq!(state.mark(), Some(nothing_signed()));

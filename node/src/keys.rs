@@ -7,8 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use conclave_types::SettlementSecret;
 use ed25519_dalek::SigningKey;
 use libp2p::identity::Keypair;
+use rand_core::{OsRng, RngCore as _};
 use zeroize::{Zeroize as _, Zeroizing};
 
 /// A key file is 64 digits and a line end.
@@ -62,6 +64,33 @@ pub fn read_network_key(path: &Path) -> Result<Keypair, KeyFileError> {
     let mut seed = read(path)?;
     let keypair = Keypair::ed25519_from_bytes(&mut *seed);
     keypair.or(Err(KeyFileError::Malformed { path: path.to_owned() }))
+}
+
+/// Reads the key that signs commitments for L1: a scalar, big-endian.
+///
+/// # Errors
+///
+/// Says what is wrong with the file.
+pub fn read_settlement_key(path: &Path) -> Result<SettlementSecret, KeyFileError> {
+    let secret = SettlementSecret::from_bytes(&*read(path)?);
+    secret.ok_or_else(|| KeyFileError::Malformed { path: path.to_owned() })
+}
+
+/// Writes such a key into a new file that only its owner can read.
+///
+/// # Errors
+///
+/// If there is a file already, or the disk fails.
+pub fn write_settlement_key(path: &Path, secret: &SettlementSecret) -> Result<(), KeyFileError> {
+    write(path, &Zeroizing::new(secret.expose()))
+}
+
+/// A new settlement key, from the operating system's randomness.
+#[must_use]
+pub fn new_settlement_key() -> SettlementSecret {
+    let mut seed = Zeroizing::new([0; 32]);
+    OsRng.fill_bytes(&mut *seed);
+    SettlementSecret::from_seed(&seed)
 }
 
 /// Reads the key under which shares of the threshold key are stored.

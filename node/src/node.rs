@@ -307,7 +307,9 @@ pub fn read_genesis(path: &Path) -> Result<Genesis, NodeError> {
 fn read_identity(config: &Config, lost_state: bool) -> Result<Option<Identity>, NodeError> {
     let Some(consensus) = &config.keys.consensus else { return Ok(None) };
     let signing_key = keys::read_signing_key(consensus)?;
-    Ok(Some(Identity { signing_key, secret_share: None, lost_state }))
+    let settlement =
+        config.keys.settlement.as_deref().map(keys::read_settlement_key).transpose()?;
+    Ok(Some(Identity { signing_key, secret_share: None, settlement, lost_state }))
 }
 
 /// None if the key is no member's, which the core refuses with a better message.

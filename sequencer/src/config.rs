@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use conclave_encryption::{KeyError, PackingError, PublicKey, SecretShare};
 use conclave_mempool::admission::Rules;
 use conclave_types::{
-    Committee, Genesis, GenesisError, NetworkId, RollupId, StrictVerifier, ValidatorIndex,
-    Verifier, digest::SigningDomain,
+    Committee, Genesis, GenesisError, NetworkId, RollupId, SettlementSecret, StrictVerifier,
+    ValidatorIndex, Verifier, digest::SigningDomain,
 };
 use ed25519_dalek::SigningKey;
 use zeroize::Zeroizing;
@@ -20,6 +20,8 @@ pub struct Identity {
     pub signing_key: SigningKey,
     /// Its share of the key that the genesis brings, if it brings one. Other shares are in the store.
     pub secret_share: Option<Arc<SecretShare>>,
+    /// Signs commitments for L1; none if it has no settlement key, and then it attests nothing.
+    pub settlement: Option<SettlementSecret>,
     /// The operator says that the signing history of these keys is lost and no other machine uses them:
     /// sign again, above what a quorum has reached by a safe margin.
     pub lost_state: bool,
@@ -71,6 +73,11 @@ pub enum ConfigError {
         "the key share of validator {0} does not match its verification key; check the key file"
     )]
     WrongShare(ValidatorIndex),
+    /// The settlement key is not the one that the genesis names.
+    #[error(
+        "the settlement key of this node is not validator {0}'s in the genesis; check the key file"
+    )]
+    WrongSettlementKey(ValidatorIndex),
 }
 
 /// A configuration after every part was checked against the others.
@@ -115,6 +122,11 @@ impl Context {
                 };
                 if !identity.secret_share.iter().all(fits) {
                     return Err(ConfigError::WrongShare(index));
+                }
+                let named = committee.get(index).map(|member| member.settlement_key);
+                let fits = |secret: &SettlementSecret| Some(secret.key()) == named;
+                if !identity.settlement.iter().all(fits) {
+                    return Err(ConfigError::WrongSettlementKey(index));
                 }
                 Some((index, identity))
             }

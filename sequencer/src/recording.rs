@@ -58,6 +58,8 @@ pub struct Start {
     pub validator: Option<ValidatorIndex>,
     /// Whether it had a share of the threshold key.
     pub has_share: bool,
+    /// Whether it had a settlement key.
+    pub attests: bool,
     /// Whether its operator vouched that its signing history is lost.
     pub lost_state: bool,
     /// The seed of its batch checks.
@@ -90,6 +92,7 @@ impl Start {
             genesis: (**genesis).clone(),
             validator,
             has_share: identity.as_ref().is_some_and(|identity| identity.secret_share.is_some()),
+            attests: identity.as_ref().is_some_and(|identity| identity.settlement.is_some()),
             lost_state: identity.as_ref().is_some_and(|identity| identity.lost_state),
             seed: *seed,
             now,

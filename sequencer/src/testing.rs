@@ -10,8 +10,8 @@ use conclave_types::{
     Block, BlockBody, BlockHeader, BlockId, BundleHeader, BundleNonce, ConsensusKey, Digest,
     EncryptedBundle, Epoch, Era, Genesis, GenesisAccount, Gwei, Height, KeyId, L1Origin, Leg,
     Member, NetworkId, Params, PayerAddress, PayerSignature, RollupId, RollupRegistration, Round,
-    SharingMessage, SignatureBytes, Time, ValidatorIndex, VoteKind, digest::SigningDomain,
-    digest::keccak,
+    SettlementSecret, SharingMessage, SignatureBytes, Time, ValidatorIndex, VoteKind,
+    digest::SigningDomain, digest::keccak,
 };
 use ed25519_dalek::{Signer as _, SigningKey};
 use rand_chacha::ChaCha12Rng;
@@ -149,6 +149,7 @@ pub(crate) fn network(count: usize) -> (Genesis, Vec<Identity>) {
     let identity = |(index, share): (usize, SecretShare)| Identity {
         signing_key: SigningKey::from_bytes(&[u8::try_from(index).unwrap() + 1; 32]),
         secret_share: Some(Arc::new(share)),
+        settlement: Some(SettlementSecret::from_seed(&[u8::try_from(index).unwrap() + 1; 32])),
         lost_state: false,
     };
     let identities: Vec<_> = shares.into_iter().enumerate().map(identity).collect();
@@ -156,6 +157,8 @@ pub(crate) fn network(count: usize) -> (Genesis, Vec<Identity>) {
         name: format!("v{index}"),
         consensus_key: ConsensusKey::new(identity.signing_key.verifying_key().to_bytes()),
         network_key: ConsensusKey::new([u8::try_from(index).unwrap(); 32]),
+        settlement_key: identity.settlement.as_ref().unwrap().key(),
+        validator: 0,
         power: 1,
     };
     let rollup =

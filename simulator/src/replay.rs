@@ -21,7 +21,7 @@ use conclave_sequencer::{
     SecretName, Sequencer, Shared, Store, Table, Write,
     recording::{Difference, Ending, Entry, Outputs, ReadError, Reader, Start, Step, Stored},
 };
-use conclave_types::{ConsensusKey, Time, ValidatorIndex};
+use conclave_types::{ConsensusKey, SettlementSecret, Time, ValidatorIndex};
 use ed25519_dalek::SigningKey;
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -35,6 +35,7 @@ use crate::{
 
 /// Names of the key files in a validator's directory, as the node has them.
 pub(crate) const CONSENSUS_KEY: &str = "consensus.key";
+pub(crate) const SETTLEMENT_KEY: &str = "settlement.key";
 pub(crate) const SHARE_KEY: &str = "share.key";
 pub(crate) const STORAGE_KEY: &str = "storage.key";
 /// Where a validator's directory has its secrets.
@@ -77,6 +78,7 @@ pub enum KeyError {
 pub struct Keys {
     signing_key: SigningKey,
     secret_share: Option<Arc<SecretShare>>,
+    settlement: Option<SettlementSecret>,
     /// Where the secrets are, and what they are encrypted under; none if there is no such key.
     secrets: Option<(PathBuf, Zeroizing<[u8; 32]>)>,
 }
@@ -92,13 +94,18 @@ impl Keys {
         let storage = directory.join(STORAGE_KEY);
         let storage = storage.exists().then(|| read_key(&storage)).transpose()?;
         let secrets = storage.map(|key| (directory.join(SECRETS), key));
+        let path = directory.join(SETTLEMENT_KEY);
+        let settlement = path.exists().then(|| read_key(&path)).transpose()?;
+        let settlement = settlement
+            .map(|key| SettlementSecret::from_bytes(&key).ok_or(KeyError::Malformed { path }))
+            .transpose()?;
         let path = directory.join(SHARE_KEY);
         if !path.exists() {
-            return Ok(Self { signing_key, secret_share: None, secrets });
+            return Ok(Self { signing_key, secret_share: None, settlement, secrets });
         }
         let share = SecretShare::from_bytes(&*read_key(&path)?)
             .map_err(|source| KeyError::Share { path, source })?;
-        Ok(Self { signing_key, secret_share: Some(Arc::new(share)), secrets })
+        Ok(Self { signing_key, secret_share: Some(Arc::new(share)), settlement, secrets })
     }
 }
 
@@ -158,6 +165,11 @@ pub enum ReplayError {
         /// The network.
         id: conclave_types::NetworkId,
     },
+    /// The settlement key is missing.
+    #[error(
+        "the recorded validator {0} had a settlement key, and there is no settlement.key beside its other keys"
+    )]
+    NoSettlementKey(ValidatorIndex),
     /// The share of the threshold key is missing.
     #[error(
         "the recorded validator {0} had a share of the threshold key, and there is no share.key"
@@ -417,7 +429,7 @@ fn put_secrets(start: &Start, keys: Option<&Keys>, disk: &mut Disk) -> Result<()
 fn identity(start: &Start, keys: Option<Keys>) -> Result<Option<Identity>, ReplayError> {
     let Some(validator) = start.validator else { return Ok(None) };
     let network = start.genesis.name.clone();
-    let Some(Keys { signing_key, secret_share, secrets: _ }) = keys else {
+    let Some(Keys { signing_key, secret_share, settlement, secrets: _ }) = keys else {
         return Err(ReplayError::NoKeys { validator, network });
     };
     let public = ConsensusKey::new(signing_key.verifying_key().to_bytes());
@@ -429,8 +441,12 @@ fn identity(start: &Start, keys: Option<Keys>) -> Result<Option<Identity>, Repla
     if start.has_share && secret_share.is_none() {
         return Err(ReplayError::NoShare(validator));
     }
+    if start.attests && settlement.is_none() {
+        return Err(ReplayError::NoSettlementKey(validator));
+    }
     let secret_share = secret_share.filter(|_| start.has_share);
-    Ok(Some(Identity { signing_key, secret_share, lost_state: start.lost_state }))
+    let settlement = settlement.filter(|_| start.attests);
+    Ok(Some(Identity { signing_key, secret_share, settlement, lost_state: start.lost_state }))
 }
 
 /// Where a replay's writes go. A core reads its store while it recovers, and never again, so a replay takes

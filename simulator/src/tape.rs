@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     disk::{Disk, DiskError},
-    replay::{CONSENSUS_KEY, SECRETS, SHARE_KEY, STORAGE_KEY},
+    replay::{CONSENSUS_KEY, SECRETS, SETTLEMENT_KEY, SHARE_KEY, STORAGE_KEY},
 };
 
 /// The core as a world holds it.
@@ -98,8 +98,10 @@ impl Tape {
 
     pub(crate) fn keep_keys(&self, identity: &Identity) {
         let share = identity.secret_share.as_ref().map(|share| share.to_bytes());
+        let settlement = identity.settlement.as_ref();
         let keys = [
             (CONSENSUS_KEY, Some(hex::encode(identity.signing_key.to_bytes()))),
+            (SETTLEMENT_KEY, settlement.map(|settlement| hex::encode(settlement.expose()))),
             (SHARE_KEY, share.map(|share| hex::encode(*share))),
             (STORAGE_KEY, Some(hex::encode(STORAGE))),
         ];

@@ -10,9 +10,8 @@ use conclave_contracts::{
 use conclave_node::{
     keys,
     l1::{
-        Call, Contracts, Endpoints, Fees, Patience, Sender,
-        observe::Observer,
-        settlement::{SettlementSecret, ValidatorSecrets},
+        Call, Contracts, Endpoints, Fees, Patience, Sender, observe::Observer,
+        settlement::ValidatorSecrets,
     },
 };
 use conclave_types::{
@@ -45,11 +44,6 @@ fn genesis(root: &Path, contract: &str) -> String {
         contract,
     ]);
     assert!(made.status.success(), "{}", complaint(&made));
-    for index in 0..4 {
-        let key = format!("{net}/validator-{index}/settlement.key");
-        let made = conclave(&["stake", "new-key", "--out", &key]);
-        assert!(made.status.success(), "{}", complaint(&made));
-    }
     net
 }
 
@@ -330,7 +324,7 @@ async fn evidence_of_a_double_vote_takes_the_stake_of_who_signed_it() {
     let keys_of = Path::new(&net).join("validator-0");
     let secrets = ValidatorSecrets {
         consensus: keys::read_signing_key(&keys_of.join("consensus.key")).expect("a key"),
-        settlement: SettlementSecret::read(&keys_of.join("settlement.key")).expect("a key"),
+        settlement: keys::read_settlement_key(&keys_of.join("settlement.key")).expect("a key"),
         network: genesis.members[0].network_key,
     };
     let (operator, witness) = (l1.key(1), l1.key(2));

@@ -15,6 +15,7 @@ fn entries() -> Vec<Entry> {
     let start = Start {
         genesis: samples::genesis(),
         validator: Some(ValidatorIndex::new(1)),
+        attests: true,
         has_share: true,
         lost_state: false,
         seed: [9; 32],

@@ -6,8 +6,8 @@ use conclave_types::{
     ForcedRef, ForcedTransaction, G1Bytes, G2Bytes, Genesis, GenesisAccount, Gwei, Height,
     ItemSource, KeyId, L1Content, L1Entry, L1Origin, Leg, LegRef, Member, NetworkId, Outcome,
     Params, PayerAddress, PayerSignature, RevealedBlock, RevealedBundle, RevealedForced, RollupId,
-    RollupRegistration, Round, SharingMessage, SignatureBytes, Time, UndecryptableReason,
-    ValidatorIndex,
+    RollupRegistration, Round, SettlementKey, SharingMessage, SignatureBytes, Time,
+    UndecryptableReason, ValidatorIndex,
 };
 
 /// A bundle with a body of `bytes` bytes.
@@ -152,6 +152,8 @@ pub(crate) fn genesis() -> Genesis {
         name: format!("validator-{index}"),
         consensus_key: ConsensusKey::new([index; 32]),
         network_key: ConsensusKey::new([index + 100; 32]),
+        settlement_key: SettlementKey::new([index; 96]),
+        validator: u32::from(index),
         power: 1,
     };
     Genesis {

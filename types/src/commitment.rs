@@ -11,6 +11,7 @@ use crate::{
     height::{Epoch, Height},
     ids::{BlockId, Digest, PayerAddress},
     merkle,
+    settlement_key::SettlementKey,
 };
 
 /// What the last commitment of an epoch adds: who comes next.
@@ -87,25 +88,6 @@ impl SigningDomain {
             .fixed(owner.as_bytes())
             .fixed(key.as_bytes())
             .finish()
-    }
-}
-
-/// A BLS12-381 key that signs commitments: a point of G1 as x ‖ y, 48 bytes each, which is what L1 computes
-/// with. Not checked to be a point.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
-pub struct SettlementKey([u8; 96]);
-
-impl SettlementKey {
-    /// Wraps raw bytes.
-    #[must_use]
-    pub const fn new(bytes: [u8; 96]) -> Self {
-        Self(bytes)
-    }
-
-    /// x ‖ y.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 96] {
-        &self.0
     }
 }
 

@@ -5,8 +5,10 @@ use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    commitment::{SettlementMember, settlement_committee},
     digest,
     ids::{Digest, ValidatorIndex},
+    settlement_key::{ParsedSettlementKey, SettlementKey},
 };
 
 /// An ed25519 public key, as raw bytes. Checked to be a point when a [`Committee`] is made.
@@ -51,6 +53,10 @@ pub struct Member {
     pub consensus_key: ConsensusKey,
     /// The ed25519 identity of its libp2p host.
     pub network_key: ConsensusKey,
+    /// Signs commitments for L1.
+    pub settlement_key: SettlementKey,
+    /// Its number in the stake contract; 0 in a network that settles nowhere.
+    pub validator: u32,
     /// Voting power. At least 1.
     pub power: u64,
 }
@@ -76,6 +82,9 @@ pub enum CommitteeError {
     /// A consensus key is not a point, or is one of small order.
     #[error("member {0} has a consensus key that is not a valid ed25519 key")]
     BadKey(ValidatorIndex),
+    /// A settlement key is not a point, or is infinity.
+    #[error("member {0} has a settlement key that is not a valid BLS12-381 key in G1")]
+    BadSettlementKey(ValidatorIndex),
 }
 
 /// The members of an epoch, in index order. Valid by construction: at least one member, each with
@@ -85,6 +94,8 @@ pub struct Committee {
     members: Vec<Member>,
     /// The members' consensus keys, parsed once.
     keys: Vec<VerifyingKey>,
+    /// Likewise their settlement keys.
+    settlement_keys: Vec<ParsedSettlementKey>,
     total_power: u64,
 }
 
@@ -103,7 +114,9 @@ impl Committee {
         }
         let mut total_power = 0_u64;
         let mut distinct = std::collections::BTreeSet::new();
+        let mut settlement_distinct = std::collections::BTreeSet::new();
         let mut keys = Vec::with_capacity(members.len());
+        let mut settlement_keys = Vec::with_capacity(members.len());
         for (index, member) in (0_u16..).map(ValidatorIndex::new).zip(&members) {
             if member.power == 0 {
                 return Err(CommitteeError::NoPower(index));
@@ -112,14 +125,19 @@ impl Committee {
                 .checked_add(member.power)
                 .filter(|total| *total <= i64::MAX.unsigned_abs())
                 .ok_or(CommitteeError::TotalPower)?;
-            if !distinct.insert(member.consensus_key) || !distinct.insert(member.network_key) {
+            let is_new = distinct.insert(member.consensus_key)
+                && distinct.insert(member.network_key)
+                && settlement_distinct.insert(member.settlement_key);
+            if !is_new {
                 return Err(CommitteeError::DuplicateKey(index));
             }
             let key = VerifyingKey::from_bytes(member.consensus_key.as_bytes());
             let usable = key.ok().filter(|key| !key.is_weak());
             keys.push(usable.ok_or(CommitteeError::BadKey(index))?);
+            let key = member.settlement_key.parse();
+            settlement_keys.push(key.ok_or(CommitteeError::BadSettlementKey(index))?);
         }
-        Ok(Self { members, keys, total_power })
+        Ok(Self { members, keys, settlement_keys, total_power })
     }
 
     /// The members, in index order.
@@ -143,6 +161,36 @@ impl Committee {
     #[must_use]
     pub fn key(&self, index: ValidatorIndex) -> Option<&VerifyingKey> {
         self.keys.get(index.as_usize())
+    }
+
+    /// The settlement key of the member at `index`, if there is one.
+    #[must_use]
+    pub fn settlement_key(&self, index: ValidatorIndex) -> Option<&ParsedSettlementKey> {
+        self.settlement_keys.get(index.as_usize())
+    }
+
+    /// The members as L1 lists them: ascending by their numbers there. Bit i of a certificate's bitmap is row i.
+    #[must_use]
+    pub fn rows(&self) -> Vec<(ValidatorIndex, SettlementMember)> {
+        let mut rows: Vec<_> = self
+            .iter()
+            .map(|(index, member)| {
+                let Member { consensus_key, settlement_key, validator, power, .. } = member;
+                let (consensus_key, settlement_key) = (*consensus_key, *settlement_key);
+                let (validator, power) = (*validator, *power);
+                let row = SettlementMember { consensus_key, validator, power, settlement_key };
+                (index, row)
+            })
+            .collect();
+        rows.sort_by_key(|(index, row)| (row.validator, *index));
+        rows
+    }
+
+    /// The digest by which L1 knows the committee.
+    #[must_use]
+    pub fn settlement_digest(&self) -> Digest {
+        let rows: Vec<_> = self.rows().into_iter().map(|(_, row)| row).collect();
+        settlement_committee(&rows)
     }
 
     /// The index of the member with this consensus key.

@@ -8,7 +8,7 @@ use crate::{
     committee::{Committee, CommitteeError, Member},
     digest::Hasher,
     height::Era,
-    ids::{BlockId, G1Bytes, G2Bytes, KeyId, NetworkId, PayerAddress, RollupId},
+    ids::{BlockId, G1Bytes, G2Bytes, KeyId, NetworkId, PayerAddress, RollupId, ValidatorIndex},
     params::{Gwei, LimitParams, Params},
     time::Time,
 };
@@ -92,6 +92,9 @@ pub enum GenesisError {
         /// What the genesis says.
         found: u32,
     },
+    /// Two members have one number on L1.
+    #[error("member {0} has a number in the stake contract that another member has too")]
+    ValidatorNumber(ValidatorIndex),
     /// The key of the first epoch is sealed by another suite than the parameters name.
     #[error("the encryption key is of suite {found}, the parameters say {expected}")]
     Suite {
@@ -166,6 +169,12 @@ impl Genesis {
     /// Says what contradicts what.
     pub fn validate(&self) -> Result<Committee, GenesisError> {
         let committee = Committee::new(self.members.clone())?;
+        let mut numbers = std::collections::BTreeSet::new();
+        for (index, member) in committee.iter() {
+            if member.validator != 0 && !numbers.insert(member.validator) {
+                return Err(GenesisError::ValidatorNumber(index));
+            }
+        }
         if let Some(key) = &self.encryption_key {
             let (expected, found) = (committee.count(), key.verification_keys.len());
             if found != expected {

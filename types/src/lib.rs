@@ -15,6 +15,7 @@
 //! (one encoding for each value) and refuses trailing bytes; the public gRPC API is protobuf
 //! (docs/adr/003).
 
+mod attestation;
 mod batch;
 mod block;
 mod bundle;
@@ -32,11 +33,13 @@ pub mod mmr;
 mod params;
 pub mod proto;
 mod reveal;
+mod settlement_key;
 mod sharing;
 mod time;
 mod verifier;
 pub mod wire;
 
+pub use attestation::{Attestation, SettlementCertificate, SettlementError};
 pub use batch::{Batch, BatchItem, ForcedRef, ItemSource, LegRef};
 pub use block::{Block, BlockBody, BlockHeader, L1Origin};
 pub use bundle::{
@@ -45,8 +48,7 @@ pub use bundle::{
 };
 pub use certificate::{Certificate, CertificateError, SignatureBytes, Statement, VoteKind};
 pub use commitment::{
-    BlockCommitment, EpochEnd, SettlementKey, SettlementMember, dkg_result_root,
-    settlement_committee,
+    BlockCommitment, EpochEnd, SettlementMember, dkg_result_root, settlement_committee,
 };
 pub use committee::{Committee, CommitteeError, ConsensusKey, Member};
 pub use epochs::Epochs;
@@ -63,6 +65,9 @@ pub use l1::{
 };
 pub use params::{FeeParams, Gwei, LimitParams, Params, SharingParams, TimingParams};
 pub use reveal::{Outcome, RevealedBlock, RevealedBundle, RevealedForced, UndecryptableReason};
+pub use settlement_key::{
+    ParsedSettlementKey, SettlementKey, SettlementSecret, add_signatures, eip2537_signature,
+};
 pub use sharing::SharingMessage;
 pub use time::Time;
 pub use verifier::{StrictVerifier, Verifier, Whole};

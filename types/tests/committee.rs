@@ -4,7 +4,8 @@
 
 use conclave_types::{
     BlockId, Certificate, CertificateError, Committee, CommitteeError, ConsensusKey, Epoch, Height,
-    Member, NetworkId, Round, SignatureBytes, Statement, ValidatorIndex, VoteKind,
+    Member, NetworkId, Round, SettlementSecret, SignatureBytes, Statement, ValidatorIndex,
+    VoteKind,
     digest::{Position, SigningDomain},
 };
 use ed25519_dalek::{Signer as _, SigningKey};
@@ -17,6 +18,12 @@ fn key(index: u16) -> SigningKey {
     SigningKey::from_bytes(&seed)
 }
 
+fn settlement(index: u16) -> SettlementSecret {
+    let mut seed = [2; 32];
+    seed[..2].copy_from_slice(&index.to_be_bytes());
+    SettlementSecret::from_seed(&seed)
+}
+
 fn member(index: u16, power: u64) -> Member {
     let [high, low] = index.to_be_bytes();
     let mut network_key = [0xee; 32];
@@ -25,6 +32,8 @@ fn member(index: u16, power: u64) -> Member {
         name: format!("validator {index}"),
         consensus_key: ConsensusKey::new(key(index).verifying_key().to_bytes()),
         network_key: ConsensusKey::new(network_key),
+        settlement_key: settlement(index).key(),
+        validator: 0,
         power,
     }
 }

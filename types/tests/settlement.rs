@@ -4,9 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "tests are free to panic; this lets their helpers too")]
 
 use conclave_types::{
-    BlockCommitment, ConsensusKey, Digest, EncryptionKey, Epoch, EpochEnd, Era, Height, L1Origin,
-    PayerAddress, SettlementKey, SettlementMember, digest::SigningDomain, dkg_result_root, mmr,
-    settlement_committee,
+    BlockCommitment, Committee, ConsensusKey, Digest, EncryptionKey, Epoch, EpochEnd, Era, G2Bytes,
+    Height, L1Origin, Member, PayerAddress, SettlementCertificate, SettlementError, SettlementKey,
+    SettlementMember, SettlementSecret, ValidatorIndex, add_signatures, digest::SigningDomain,
+    dkg_result_root, eip2537_signature, mmr, settlement_committee,
 };
 use serde_json::Value;
 
@@ -41,30 +42,34 @@ fn domain(all: &Value) -> SigningDomain {
     }
 }
 
+fn commitment(row: &Value) -> BlockCommitment {
+    let end = EpochEnd {
+        next_committee: read(&row["next_committee"]),
+        dkg_result: read(&row["dkg_result"]),
+    };
+    BlockCommitment {
+        epoch: Epoch::new(number(&row["epoch"])),
+        height: Height::new(number(&row["height"])),
+        block: read(&row["block"]),
+        history_root: read(&row["history_root"]),
+        reveal_root: read(&row["reveal_root"]),
+        rollup_count: number(&row["rollup_count"]),
+        l1_origin: L1Origin {
+            number: number(&row["origin_number"]),
+            hash: read(&row["origin_hash"]),
+        },
+        forced_cursor: number(&row["forced_cursor"]),
+        withdrawals_root: read(&row["withdrawals_root"]),
+        epoch_end: Some(end).filter(|end| end.next_committee != Digest::ZERO),
+    }
+}
+
 #[test]
 fn commitments_have_the_pinned_digests() {
     let all = vectors();
     let rows = all["commitments"].as_array().unwrap();
     for row in rows {
-        let end = EpochEnd {
-            next_committee: read(&row["next_committee"]),
-            dkg_result: read(&row["dkg_result"]),
-        };
-        let commitment = BlockCommitment {
-            epoch: Epoch::new(number(&row["epoch"])),
-            height: Height::new(number(&row["height"])),
-            block: read(&row["block"]),
-            history_root: read(&row["history_root"]),
-            reveal_root: read(&row["reveal_root"]),
-            rollup_count: number(&row["rollup_count"]),
-            l1_origin: L1Origin {
-                number: number(&row["origin_number"]),
-                hash: read(&row["origin_hash"]),
-            },
-            forced_cursor: number(&row["forced_cursor"]),
-            withdrawals_root: read(&row["withdrawals_root"]),
-            epoch_end: Some(end).filter(|end| end.next_committee != Digest::ZERO),
-        };
+        let commitment = commitment(row);
         assert_eq!(domain(&all).commitment(&commitment), read(&row["digest"]));
     }
     assert_eq!(rows.len(), 2, "one inside an epoch, one at its end");
@@ -89,6 +94,113 @@ fn a_committee_and_its_proofs_of_possession_have_the_pinned_digests() {
         members.push(member);
     }
     assert_eq!(settlement_committee(&members), read(&all["committee"]["hash"]));
+}
+
+/// What the contract is given, as validators send it: compressed.
+fn compressed(eip2537: &Value) -> G2Bytes {
+    let bytes: [u8; 256] = bytes(eip2537);
+    let word = |i: usize| &bytes[64 * i + 16..64 * (i + 1)];
+    let usual = [word(1), word(0), word(3), word(2)].concat();
+    let point = blst::min_pk::Signature::deserialize(&usual).unwrap();
+    G2Bytes::new(point.compress())
+}
+
+/// The pinned committee, with the members in another order than L1 lists them in.
+fn committee(all: &Value) -> Committee {
+    let rows = all["committee"]["members"].as_array().unwrap();
+    let member = |(index, row): (u8, &Value)| Member {
+        name: index.to_string(),
+        // The file's are no points; those of a committee are.
+        consensus_key: ConsensusKey::new(
+            ed25519_dalek::SigningKey::from_bytes(&[index; 32]).verifying_key().to_bytes(),
+        ),
+        network_key: ConsensusKey::new([index; 32]),
+        settlement_key: SettlementKey::new(bytes(&row["settlement_key"])),
+        validator: number(&row["validator"]),
+        power: number(&row["power"]),
+    };
+    Committee::new((0..).zip(rows).rev().map(member).collect()).unwrap()
+}
+
+#[test]
+fn the_pinned_certificate_is_one_and_no_change_of_it_is() {
+    let all = vectors();
+    let committee = committee(&all);
+    let row = &all["certificate"];
+    let rows: Vec<_> = committee.rows().into_iter().map(|(index, _)| index).collect();
+    let signers = row["signers"].as_array().unwrap().iter().map(number::<usize>);
+    let mut signers: Vec<_> = signers.map(|at| rows[at]).collect();
+    signers.sort();
+    let commitment = commitment(&all["commitments"][0]);
+    let signature = compressed(&row["signature"]);
+    let eip2537 = eip2537_signature(&signature).unwrap();
+    assert_eq!(eip2537, bytes(&row["signature"]));
+    let good = SettlementCertificate { commitment, signers, signature };
+    assert_eq!(good.verify(&committee, &domain(&all)), Ok(()));
+    let last = *good.signers.last().unwrap();
+    let wrong = Err(SettlementError::BadSignature);
+    let with = |change: &dyn Fn(&mut SettlementCertificate)| {
+        let mut changed = good.clone();
+        change(&mut changed);
+        changed.verify(&committee, &domain(&all))
+    };
+    let stranger = ValidatorIndex::new(4);
+    let absent = rows.iter().find(|index| !good.signers.contains(index)).copied().unwrap();
+    assert_eq!(with(&|c| c.commitment.height = Height::new(1)), wrong);
+    assert_eq!(with(&|c| c.signature = G2Bytes::new([0xc0; 96])), wrong, "no point");
+    let mut infinity = [0; 96];
+    infinity[0] = 0xc0;
+    assert_eq!(with(&|c| c.signature = G2Bytes::new(infinity)), wrong, "infinity");
+    assert_eq!(with(&|c| c.signers.push(stranger)), Err(SettlementError::UnknownSigner(stranger)));
+    assert_eq!(with(&|c| c.signers.push(last)), Err(SettlementError::Order(last)));
+    let more = |c: &mut SettlementCertificate| {
+        c.signers.push(absent);
+        c.signers.sort();
+    };
+    assert_eq!(with(&more), wrong, "who did not sign is named");
+    let expected = committee.quorum_power();
+    assert_eq!(with(&|c| c.signers.clear()), Err(SettlementError::NoQuorum { expected, found: 0 }));
+    let other = SigningDomain { l1_chain_id: 1, ..domain(&all) };
+    assert_eq!(good.verify(&committee, &other), wrong);
+}
+
+#[test]
+fn possession_and_attestation_are_signed_apart_and_add_up() {
+    let secrets = [1, 2, 3].map(|seed| SettlementSecret::from_seed(&[seed; 32]));
+    let digest = Digest::new([9; 32]);
+    let signed = secrets.each_ref().map(|secret| secret.sign(&digest));
+    for (secret, signature) in secrets.iter().zip(&signed) {
+        let key = secret.key().parse().unwrap();
+        assert!(key.has_signed(&digest, signature));
+        assert!(!key.has_signed(&digest, &secret.possess(&digest)));
+        assert!(!key.has_signed(&Digest::new([8; 32]), signature));
+        let again = SettlementSecret::from_bytes(&secret.expose()).unwrap();
+        assert_eq!(again.key(), secret.key());
+    }
+    let sum = add_signatures(&signed).unwrap();
+    assert!(!signed.contains(&sum));
+    assert_eq!(add_signatures(&[]), None);
+    assert_eq!(add_signatures(&[sum, G2Bytes::ZERO]), None);
+    assert_eq!(format!("{:?}", secrets[0]), "SettlementSecret(…)");
+    for scalar in [[0; 32], [0xff; 32]] {
+        assert!(SettlementSecret::from_bytes(&scalar).is_none());
+    }
+}
+
+#[test]
+fn what_is_no_settlement_key_is_refused() {
+    let good = *SettlementSecret::from_seed(&[1; 32]).key().as_bytes();
+    assert!(SettlementKey::new(good).parse().is_some());
+    let mut infinity = [0; 96];
+    infinity[0] = 0x40;
+    let mut compressed = [0; 96];
+    let point = blst::min_pk::PublicKey::deserialize(&good).unwrap().compress();
+    compressed[..48].copy_from_slice(&point);
+    let mut off = good;
+    off[95] ^= 1;
+    for bytes in [[0; 96], infinity, compressed, off] {
+        assert!(SettlementKey::new(bytes).parse().is_none(), "{bytes:?}");
+    }
 }
 
 #[test]

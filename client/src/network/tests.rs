@@ -21,6 +21,8 @@ pub(crate) fn genesis() -> Genesis {
         name: format!("validator-{index}"),
         consensus_key: ConsensusKey::new(signing_key(index).verifying_key().to_bytes()),
         network_key: ConsensusKey::new(signing_key(index + 100).verifying_key().to_bytes()),
+        settlement_key: conclave_types::SettlementSecret::from_seed(&[index + 1; 32]).key(),
+        validator: 0,
         power: 1,
     };
     Genesis {

@@ -13,6 +13,10 @@ export interface Member {
   /** ed25519: signs receipts and votes. */
   readonly consensusKey: Uint8Array;
   readonly networkKey: Uint8Array;
+  /** BLS12-381, x ‖ y in G1: signs commitments for L1. */
+  readonly settlementKey: Uint8Array;
+  /** Its number in the stake contract; 0 if there is none. */
+  readonly validator: number;
   /** Voting power. */
   readonly power: bigint;
 }
@@ -105,6 +109,8 @@ function read(root: Node): Genesis {
     name: member.field('name').string(),
     consensusKey: member.field('consensus_key').bytes(32),
     networkKey: member.field('network_key').bytes(32),
+    settlementKey: member.field('settlement_key').bytes(96),
+    validator: Number(member.field('validator').integer(4)),
     power: member.field('power').integer(8),
   }));
   const encryptionKey = root.optional('encryption_key', readKey);

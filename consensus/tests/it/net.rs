@@ -15,8 +15,8 @@ use conclave_consensus::{
 };
 use conclave_types::{
     BlockId, Certificate, Committee, ConsensusKey, Digest, Epoch, Epochs, Height, Member,
-    NetworkId, Round, SignatureBytes, Time, TimingParams, ValidatorIndex, digest::Hasher,
-    digest::SigningDomain,
+    NetworkId, Round, SettlementSecret, SignatureBytes, Time, TimingParams, ValidatorIndex,
+    digest::Hasher, digest::SigningDomain,
 };
 use ed25519_dalek::{Signer as _, SigningKey};
 
@@ -37,6 +37,8 @@ pub(crate) fn committee_of(powers: &[u64]) -> Committee {
         network_key: ConsensusKey::new(
             SigningKey::from_bytes(&[index as u8 + 101; 32]).verifying_key().to_bytes(),
         ),
+        settlement_key: SettlementSecret::from_seed(&[index as u8 + 1; 32]).key(),
+        validator: 0,
         power: *power,
     };
     Committee::new(powers.iter().enumerate().map(member).collect()).unwrap()

@@ -10,7 +10,7 @@ use conclave_node::{
     keys,
     l1::{
         Call, Contracts, Patience, Sender,
-        settlement::{SettlementSecret, ValidatorSecrets},
+        settlement::ValidatorSecrets,
         stake::{self, Part, Terms},
     },
 };
@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let runtime = super::runtime()?;
     match arguments.command {
         Command::NewKey(arguments) => {
-            SettlementSecret::generate().write(&arguments.out)?;
+            keys::write_settlement_key(&arguments.out, &keys::new_settlement_key())?;
             print(arguments.out.display())?;
             Ok(ExitCode::SUCCESS)
         }
@@ -227,7 +227,7 @@ fn secrets(files: &KeyArguments) -> anyhow::Result<ValidatorSecrets> {
     let network = network.public().try_into_ed25519().context("the network key is ed25519")?;
     Ok(ValidatorSecrets {
         consensus: keys::read_signing_key(&file(&files.consensus_key, "consensus.key")?)?,
-        settlement: SettlementSecret::read(&settlement).context(
+        settlement: keys::read_settlement_key(&settlement).context(
             "the settlement key signs commitments for L1; make one with `conclave stake new-key`",
         )?,
         network: ConsensusKey::new(network.to_bytes()),

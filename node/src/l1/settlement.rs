@@ -1,82 +1,12 @@
-//! The key that signs commitments for L1 (BLS12-381, keys in G1), as its owner keeps it and as L1 takes it.
-//! `docs/spec/settlement.md` has the ciphersuite and the layouts.
-
-use std::path::Path;
+//! The keys that a validator registers, as L1 takes them. `docs/spec/settlement.md` has the layouts.
 
 use alloy::primitives::{B256, Bytes, U256};
-use blstrs::{G1Projective, G2Projective, Scalar};
 use conclave_contracts::ConclaveStake::{G1Point, Keys};
 use conclave_types::{
-    ConsensusKey, Digest, NetworkId, PayerAddress, SettlementKey, digest::SigningDomain,
+    ConsensusKey, NetworkId, PayerAddress, SettlementSecret, digest::SigningDomain,
+    eip2537_signature,
 };
 use ed25519_dalek::{Signer as _, SigningKey};
-use group::{Curve as _, Group as _, ff::Field as _};
-use rand_core::OsRng;
-use zeroize::Zeroizing;
-
-use crate::keys::{self, KeyFileError};
-
-/// Separates proofs of possession from attestations.
-const POSSESSION_SUITE: &[u8] = b"BLS_POP_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_";
-
-/// A settlement key's secret.
-pub struct SettlementSecret(Scalar);
-
-impl std::fmt::Debug for SettlementSecret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SettlementSecret")
-    }
-}
-
-impl SettlementSecret {
-    /// A new one, from the operating system's randomness.
-    #[must_use]
-    pub fn generate() -> Self {
-        // Zero, whose key is the point at infinity, is as likely as guessing somebody's key.
-        Self(Scalar::random(OsRng))
-    }
-
-    /// Reads the key file at `path`.
-    ///
-    /// # Errors
-    ///
-    /// Says what is wrong with the file.
-    pub fn read(path: &Path) -> Result<Self, KeyFileError> {
-        let bytes = keys::read(path)?;
-        let scalar = Option::<Scalar>::from(Scalar::from_bytes_be(&bytes));
-        let secret = scalar.filter(|scalar| !bool::from(scalar.is_zero())).map(Self);
-        secret.ok_or_else(|| KeyFileError::Malformed { path: path.to_owned() })
-    }
-
-    /// Writes it into a new file that only its owner can read.
-    ///
-    /// # Errors
-    ///
-    /// If there is a file already, or the disk fails.
-    pub fn write(&self, path: &Path) -> Result<(), KeyFileError> {
-        keys::write(path, &Zeroizing::new(self.0.to_bytes_be()))
-    }
-
-    /// The key.
-    #[must_use]
-    pub fn key(&self) -> SettlementKey {
-        SettlementKey::new((G1Projective::generator() * self.0).to_affine().to_uncompressed())
-    }
-
-    /// Its signature under the tag for proofs of possession, as EIP-2537 encodes a point.
-    #[must_use]
-    pub fn possess(&self, message: &Digest) -> Bytes {
-        let point = G2Projective::hash_to_curve(message.as_bytes(), POSSESSION_SUITE, &[]);
-        let bytes = (point * self.0).to_affine().to_uncompressed();
-        // x₁ ‖ x₀ ‖ y₁ ‖ y₀; L1 has the coefficients the other way round, each behind 16 zero bytes.
-        let (x, y) = bytes.split_at(96);
-        let halves = |coordinate: &[u8]| {
-            let (high, low) = coordinate.split_at(48);
-            [padded(low), padded(high)].concat()
-        };
-        [halves(x), halves(y)].concat().into()
-    }
-}
 
 /// The keys that a validator registers, with what shows that their owner has them.
 #[derive(Debug)]
@@ -105,10 +35,16 @@ impl ValidatorSecrets {
     }
 
     /// Shows on this deployment that `owner` has the settlement key.
+    ///
+    /// # Panics
+    ///
+    /// Never: what was just made is a point.
     #[must_use]
     pub fn settlement_proof(&self, at: Deployment, owner: &PayerAddress) -> Bytes {
         let message = at.domain().settlement_key_possession(owner, &self.settlement.key());
-        self.settlement.possess(&message)
+        let signature = eip2537_signature(&self.settlement.possess(&message));
+        #[expect(clippy::expect_used, reason = "what was just made is a point")]
+        Bytes::copy_from_slice(&signature.expect("a signature is a point"))
     }
 
     /// Shows on this deployment that `owner` has the consensus key: r and s of a signature.
@@ -152,31 +88,13 @@ fn words(coordinate: &[u8]) -> [U256; 2] {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
-
-    #[test]
-    fn a_secret_survives_its_file_and_garbage_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("settlement.key");
-        let secret = SettlementSecret::generate();
-        secret.write(&path).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(SettlementSecret::read(&path).unwrap().key(), secret.key());
-        for (name, bytes) in [("zero", [0; 32]), ("above the order", [0xff; 32])] {
-            let path = directory.path().join(name);
-            keys::write(&path, &bytes).unwrap();
-            let refused = SettlementSecret::read(&path);
-            assert!(matches!(refused, Err(KeyFileError::Malformed { .. })), "{name}");
-        }
-    }
 
     #[test]
     fn proofs_are_bound_to_chain_contract_and_owner() {
         let secrets = ValidatorSecrets {
             consensus: SigningKey::from_bytes(&[1; 32]),
-            settlement: SettlementSecret::generate(),
+            settlement: SettlementSecret::from_seed(&[9; 32]),
             network: ConsensusKey::new([2; 32]),
         };
         let (at, owner) =

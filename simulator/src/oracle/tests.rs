@@ -23,6 +23,8 @@ fn genesis() -> Genesis {
         name: index.to_string(),
         consensus_key: conclave_types::ConsensusKey::new([index; 32]),
         network_key: conclave_types::ConsensusKey::new([index; 32]),
+        settlement_key: conclave_types::SettlementKey::new([index; 96]),
+        validator: 0,
         power: 1,
     };
     Genesis {

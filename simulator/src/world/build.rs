@@ -9,7 +9,7 @@ use conclave_encryption::{Packing, PublicKey, SecretShare, deal};
 use conclave_sequencer::Identity;
 use conclave_types::{
     ConsensusKey, Era, Genesis, L1Origin, Member, Params, PayerAddress, RollupId,
-    RollupRegistration,
+    RollupRegistration, SettlementSecret,
 };
 use ed25519_dalek::SigningKey;
 
@@ -135,16 +135,22 @@ fn genesis(
     };
     let identities: Vec<Identity> = shares
         .into_iter()
-        .map(|share| Identity {
-            signing_key: SigningKey::from_bytes(&random.bytes()),
-            secret_share: share.map(Arc::new),
-            lost_state: false,
+        .map(|share| {
+            let seed = random.bytes();
+            Identity {
+                signing_key: SigningKey::from_bytes(&seed),
+                secret_share: share.map(Arc::new),
+                settlement: Some(SettlementSecret::from_seed(&seed)),
+                lost_state: false,
+            }
         })
         .collect();
     let member = |(index, identity): (usize, &Identity)| Member {
         name: format!("validator {index}"),
         consensus_key: ConsensusKey::new(identity.signing_key.verifying_key().to_bytes()),
         network_key: ConsensusKey::new([u8::try_from(index).unwrap_or(u8::MAX); 32]),
+        settlement_key: SettlementSecret::from_seed(identity.signing_key.as_bytes()).key(),
+        validator: u32::try_from(index).unwrap_or(u32::MAX).saturating_add(1),
         power: 1,
     };
     let registration = |id: &RollupId| RollupRegistration {

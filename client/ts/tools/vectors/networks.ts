@@ -74,6 +74,8 @@ function genesisJson(brings: boolean): string {
       name: `validator-${index}`,
       consensus_key: toHex(ed25519.getPublicKey(seed)),
       network_key: toHex(ed25519.getPublicKey(fixed(0x21 + index))),
+      settlement_key: toHex(G1.Point.BASE.multiply(BigInt(0x31 + index)).toBytes(false)),
+      validator: index + 1,
       power: 10 + index,
     })),
     encryption_key: brings ? encryptionKey() : null,

@@ -15,7 +15,7 @@ use conclave_node::{
     genesis, keys,
     l1::{
         Call, Contracts, Endpoints, Fees, L1Error, Patience, Sender, deploy,
-        settlement::{SettlementSecret, ValidatorSecrets},
+        settlement::ValidatorSecrets,
         stake::{self, Standing, Terms},
     },
 };
@@ -181,13 +181,9 @@ impl DevnetL1 {
 
     async fn stake(&self, member: &Member, network: &Path) -> Result<u32, DevnetError> {
         let directory = network.join(&member.name);
-        let settlement = directory.join("settlement.key");
-        if !settlement.exists() {
-            SettlementSecret::generate().write(&settlement)?;
-        }
         let secrets = ValidatorSecrets {
             consensus: keys::read_signing_key(&directory.join("consensus.key"))?,
-            settlement: SettlementSecret::read(&settlement)?,
+            settlement: keys::read_settlement_key(&directory.join("settlement.key"))?,
             network: member.network_key,
         };
         let operator = self.operator(&member.name)?;
