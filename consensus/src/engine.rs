@@ -1,5 +1,6 @@
 //! The engine: one validator's (or follower's) BFT, one height at a time.
 
+mod attest;
 mod blocks;
 
 use std::{

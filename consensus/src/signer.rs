@@ -207,6 +207,26 @@ impl Signer {
             && (self.records.contains_key(&position) || self.is_above_mark(position))
     }
 
+    /// Whether this validator may attest a decided block: not where it has, or may have, lost what it signed.
+    pub(crate) fn may_attest(&self, height: Height) -> bool {
+        self.own.is_some()
+            && self.permitted
+            && self.lost_until.is_none_or(|until| height > until)
+            && self.diverged.is_none_or(|at| height > at)
+    }
+
+    /// An attestation of a decided block is about to become durable. The mark covers it: should the database
+    /// go back to before the decision, this validator is silent up to there.
+    pub(crate) fn attested(&mut self, height: Height, out: &mut Vec<Record>) {
+        let at = SigningPosition { height, round: Round::new(u32::MAX), step: Step::Precommit };
+        if self.mark.is_none_or(|mark| mark.height() <= height && mark.at < at) {
+            // No log is ever as long as this says. The height is decided, so nobody misses it.
+            let mark = HighWater { at, wal_entries: u64::MAX };
+            self.mark = Some(mark);
+            out.push(Record::HighWater(mark));
+        }
+    }
+
     /// A message of ours came in from the network. One that is not on record was signed by a lost past
     /// or a second instance of this validator: never sign at or below it, nor at all at that height.
     pub(crate) fn observe(&mut self, record: &SignedRecord, out: &mut Vec<Record>) {

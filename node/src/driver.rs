@@ -385,6 +385,10 @@ impl Core {
             Event::Round { .. }
             | Event::Equivocation(_)
             | Event::WrongShares { .. }
+            | Event::Committed(_)
+            | Event::Certified(_)
+            | Event::Misattested { .. }
+            | Event::DoubleAttestation(_)
             | Event::Keys { .. }
             | Event::L1Refused { .. }
             | Event::L1Contradicted { .. }
@@ -435,7 +439,16 @@ fn log_progress(event: &Event) {
             "revealed"
         ),
         Event::Keys { height, change } => tracing::info!(%height, ?change, "keys"),
+        Event::Certified(certificate) => tracing::info!(
+            height = %certificate.commitment.height,
+            signers = certificate.signers.len(),
+            epoch_end = certificate.commitment.epoch_end.is_some(),
+            "certified"
+        ),
         Event::Admitted { .. }
+        | Event::Committed(_)
+        | Event::Misattested { .. }
+        | Event::DoubleAttestation(_)
         | Event::Equivocation(_)
         | Event::WrongShares { .. }
         | Event::L1Refused { .. }
@@ -453,6 +466,12 @@ fn log_fault(event: &Event) {
         Event::WrongShares { height, validator } => {
             tracing::warn!(%height, %validator, "a validator sent wrong shares");
         }
+        Event::Misattested { height, validator } => {
+            tracing::warn!(%height, %validator, "a validator attested another commitment than the chain's");
+        }
+        Event::DoubleAttestation(evidence) => {
+            tracing::warn!(?evidence, "validators attested two commitments; the evidence is kept");
+        }
         Event::L1Refused { origin, reason } => {
             tracing::warn!(number = origin.number, %reason, "an L1 block was not taken");
         }
@@ -467,6 +486,8 @@ fn log_fault(event: &Event) {
         | Event::Round { .. }
         | Event::Decided { .. }
         | Event::Keys { .. }
+        | Event::Committed(_)
+        | Event::Certified(_)
         | Event::Revealed { .. } => {}
     }
 }

@@ -4,6 +4,7 @@
 //! to answer peers ([`answer`](fn@answer)), clients and auditors.
 
 mod answer;
+mod settlement;
 
 use std::sync::Arc;
 
@@ -22,7 +23,14 @@ use crate::{
     store::{Store, Table, Write},
 };
 
-pub use self::answer::answer;
+pub(crate) use self::settlement::{
+    put_certificate, put_commitment, put_double_attestation, put_epoch_end, put_history,
+    put_own_attestation, put_settlement, settlement,
+};
+pub use self::{
+    answer::answer,
+    settlement::{Posting, certificate, commitment, epoch_end, history, own_attestation, posting},
+};
 
 /// Bytes after which an answer is cut: a block more cannot pass the message limit.
 pub(crate) const PAGE_BYTES: usize = 4 << 20;
@@ -122,11 +130,17 @@ pub enum ArchiveRequest {
         /// The height.
         height: Height,
     },
+    /// The certificate of a commitment.
+    Certificate {
+        /// The height.
+        height: Height,
+    },
 }
 
 const META_TIP: &[u8] = b"tip";
 const META_KEYS: &[u8] = b"keys";
 const META_NETWORK: &[u8] = b"network";
+const META_SETTLEMENT: &[u8] = b"settlement";
 
 fn height_key(height: Height) -> Vec<u8> {
     height.as_u64().to_be_bytes().to_vec()
@@ -284,9 +298,11 @@ pub(crate) fn put_wrong_shares(message: &ShareMessage) -> Write {
 
 const EQUIVOCATION: u8 = 0;
 const WRONG_SHARES: u8 = 1;
+const DOUBLE_ATTESTATION: u8 = 2;
 
 const SIGNED_VOTE: u8 = 0;
 const SIGNED_SHARES: u8 = 1;
+const SIGNED_ATTESTATION: u8 = 2;
 
 fn signed_key(height: Height, kind: u8, slot: &[u8]) -> Vec<u8> {
     [height.as_u64().to_be_bytes().as_slice(), &[kind], slot].concat()

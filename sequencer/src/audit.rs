@@ -7,8 +7,8 @@ use conclave_derivation::Cursors;
 use conclave_encryption::{PublicKey, SealedBlock};
 use conclave_mempool::{Ledger, admission};
 use conclave_types::{
-    Batch, Block, Committee, Digest, EncryptedBundle, Genesis, Height, NetworkId, RollupId,
-    SharingMessage, StrictVerifier, Verifier as _, digest::SigningDomain,
+    Batch, Block, Committee, Digest, EncryptedBundle, Genesis, Height, NetworkId, RevealedBlock,
+    RollupId, SharingMessage, StrictVerifier, Verifier as _, digest::SigningDomain, mmr::Peaks,
 };
 
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
     l1::{self, Carried},
     recover::{stored_cursors, stored_ledger},
     reveal::reveal,
+    settle,
     store::Store,
 };
 
@@ -39,6 +40,9 @@ pub enum AuditError<E: std::error::Error + 'static> {
     /// The certificate is of another block, or does not verify.
     #[error("the certificate does not certify this block")]
     Certificate(#[source] Option<conclave_types::CertificateError>),
+    /// The certificate of the commitment is no quorum's.
+    #[error("the certificate of the commitment does not hold")]
+    Settlement(#[source] conclave_types::SettlementError),
     /// The block breaks a rule.
     #[error("the block is not valid")]
     Invalid(#[from] InvalidBlock),
@@ -85,6 +89,8 @@ pub struct Auditor {
     ledger: Ledger,
     cursors: Cursors,
     digests: std::collections::BTreeMap<Height, Digest>,
+    /// Over the commitments of all revealed heights.
+    history: Peaks,
     /// The newest height that was revealed.
     revealed: Height,
     /// Heights below this are replayed for their effects, without the costly checks.
@@ -112,6 +118,7 @@ impl Auditor {
             ledger: Ledger::new(&genesis),
             cursors: Cursors::default(),
             digests: [(Height::ZERO, Digest::ZERO)].into(),
+            history: Peaks::default(),
             revealed: Height::ZERO,
             network,
             committee,
@@ -282,10 +289,43 @@ impl Auditor {
             return Err(AuditError::Derived("revealed block"));
         }
         check_batches(store, &batches)?;
+        self.check_commitment(store, &block, &batches)?;
         self.revealed = height;
         self.digests.insert(height, digest);
         self.digests = self.digests.split_off(&header.revealed_height);
         Ok(())
+    }
+}
+
+impl Auditor {
+    /// The commitment that follows is the stored one, a stored certificate is a quorum's, and the history on which
+    /// both stand is kept.
+    fn check_commitment<S: Store>(
+        &mut self,
+        store: &S,
+        block: &RevealedBlock,
+        batches: &[Batch],
+    ) -> Result<(), AuditError<S::Error>> {
+        let height = block.height;
+        let end = settle::epoch_end(&self.keys, self.committee.settlement_digest(), height);
+        let commitment = settle::commitment(block, batches, self.history.root(), end);
+        let stored = archive::commitment(store, height)?;
+        let found = commitment.filter(|commitment| stored.as_ref() == Some(commitment));
+        let commitment = found.ok_or(AuditError::Derived("commitment"))?;
+        for (subtree, root) in self.history.append(&self.domain.commitment(&commitment)) {
+            if archive::history(store, subtree)? != Some(root) {
+                return Err(AuditError::Derived("history of commitments"));
+            }
+        }
+        let end = commitment.epoch_end.is_some().then_some(height);
+        if end.is_some() && archive::epoch_end(store, commitment.epoch)? != end {
+            return Err(AuditError::Derived("end of an epoch"));
+        }
+        let Some(certificate) = archive::certificate(store, height)? else { return Ok(()) };
+        if certificate.commitment != commitment {
+            return Err(AuditError::Derived("certified commitment"));
+        }
+        certificate.verify(&self.committee, &self.domain).map_err(AuditError::Settlement)
     }
 }
 

@@ -95,6 +95,12 @@ impl CatchUp {
         self.followed.take_if(|(block, _, _)| block.id() == *id)
     }
 
+    /// Some peer, another one with every `turn`.
+    pub(crate) fn any_peer(&self, turn: usize) -> Option<Peer> {
+        let pick = turn.checked_rem(self.peers.len())?;
+        self.peers.keys().nth(pick).copied()
+    }
+
     /// A peer that claims to be ahead, another one each time; a validator, if there is one.
     fn ahead_of(&mut self, height: Height) -> Option<(Peer, Height)> {
         let ahead = |of: fn(&Peer) -> bool| -> Vec<(&Peer, &Height)> {
@@ -130,6 +136,7 @@ impl Sequencer {
         self.say_sharing_again(now);
         self.ask_for_blocks(now);
         self.ask_for_stuck_reveals(now);
+        self.settle_again(now);
     }
 
     /// Ends the silence of a validator that lost its history, a margin above M: the highest decided

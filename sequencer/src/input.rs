@@ -1,11 +1,14 @@
 //! The boundary between core and shell: what can happen to a sequencer, and what it asks for.
 
+use std::sync::Arc;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_consensus::Evidence;
 use conclave_mempool::{PoolError, PoolStats, admission::AdmissionError};
 use conclave_types::{
-    Batch, BlockHeader, BlockId, BundleId, Certificate, Digest, EncryptedBundle, Epoch, Gwei,
-    Height, KeyId, L1Entry, L1Origin, RevealedBlock, Round, Time, ValidatorIndex,
+    Batch, BlockCommitment, BlockHeader, BlockId, BundleId, Certificate, Digest, EncryptedBundle,
+    Epoch, Gwei, Height, KeyId, L1Entry, L1Origin, RevealedBlock, Round, SettlementCertificate,
+    Time, ValidatorIndex,
 };
 
 use crate::{
@@ -14,6 +17,7 @@ use crate::{
     keys::KeyChange,
     l1::{L1Block, L1Refusal},
     message::Message,
+    settle::DoubleAttestation,
     store::{Store, Write},
 };
 
@@ -157,6 +161,19 @@ pub enum Event {
         /// What has changed.
         change: KeyChange,
     },
+    /// This node has committed to a block that it is about to tell as revealed.
+    Committed(Box<BlockCommitment>),
+    /// A quorum has attested the commitment to a block: it and everything before it is certified.
+    Certified(Arc<SettlementCertificate>),
+    /// A validator attested another commitment than the one that follows from the chain.
+    Misattested {
+        /// The height.
+        height: Height,
+        /// Who.
+        validator: ValidatorIndex,
+    },
+    /// Validators attested two commitments for one height.
+    DoubleAttestation(Box<DoubleAttestation>),
     /// A validator contradicted itself.
     Equivocation(Box<Evidence>),
     /// An observation of L1 was not taken: the shell fed the wrong block, or its L1 contradicts itself.
@@ -272,6 +289,8 @@ pub struct Status {
     pub decided: Height,
     /// Newest revealed height.
     pub revealed: Height,
+    /// Newest height whose commitment a quorum has attested; everything up to it is certified.
+    pub certified: Height,
     /// The current round.
     pub round: Round,
     /// The chain digest at `revealed`.

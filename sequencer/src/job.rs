@@ -1,25 +1,28 @@
 //! CPU work that a step asks for. A job is a pure function of what it carries; the node runs jobs on a
 //! thread pool, the simulator in line with a modelled cost.
 
+mod settlement;
+mod sharing;
+
 use std::{collections::BTreeSet, fmt, ops::Range, sync::Arc};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_derivation::judge_legs;
 use conclave_encryption::{
-    Checked, CombineError, Complaint, DealError, Dealing, Dkg, HolderKey, PublicKey, SealedBlock,
-    SealingKey, SecretShare, ShareUnavailable, open_bundle,
+    Checked, CombineError, Complaint, DealError, Dealing, Dkg, PublicKey, SealedBlock, SealingKey,
+    SecretShare, ShareUnavailable, open_bundle,
 };
 use conclave_mempool::admission::{self, AdmissionError, Verified};
 use conclave_types::{
-    BlockId, BundleId, Digest, EncryptedBundle, G1Bytes, Height, Outcome, RollupId, SharingMessage,
-    UndecryptableReason, ValidatorIndex,
+    BlockId, BundleId, Digest, EncryptedBundle, G1Bytes, G2Bytes, Height, Outcome, RollupId,
+    SettlementCertificate, UndecryptableReason, ValidatorIndex,
 };
 
-use crate::{
-    keys::{BadSharing, check_message},
-    message::ShareMessage,
-    reveal::Source,
+pub use self::{
+    settlement::{AttestJob, CertifyJob, CheckCertificateJob},
+    sharing::{DealJob, InspectJob, ReceiveJob, SharingCheckJob},
 };
+use crate::{input::Peer, keys::BadSharing, message::ShareMessage, reveal::Source};
 
 /// The place of a job among all that a sequencer has asked for since it was recovered, from 0.
 #[derive(
@@ -59,6 +62,12 @@ pub enum Job {
     Inspect(InspectJob),
     /// Add up this validator's share of the new key.
     Receive(ReceiveJob),
+    /// Sign a commitment.
+    Attest(AttestJob),
+    /// Add up a quorum's attestations.
+    Certify(CertifyJob),
+    /// Check the certificate of a commitment that a peer has sent.
+    CheckCertificate(CheckCertificateJob),
 }
 
 /// What a job found.
@@ -114,6 +123,29 @@ pub enum JobOutput {
         /// The result.
         result: Result<Arc<SecretShare>, ShareUnavailable>,
     },
+    /// A commitment, signed.
+    Attested {
+        /// The height.
+        height: Height,
+        /// The signature.
+        signature: G2Bytes,
+    },
+    /// The sum of attestations with those who made it, or whose are wrong.
+    Certified {
+        /// The height.
+        height: Height,
+        /// The result.
+        result: Result<(Vec<ValidatorIndex>, G2Bytes), Vec<ValidatorIndex>>,
+    },
+    /// A peer's certificate, checked.
+    CertificateChecked {
+        /// Who sent it.
+        from: Peer,
+        /// The certificate.
+        certificate: Arc<SettlementCertificate>,
+        /// Whether it is a quorum's.
+        holds: bool,
+    },
 }
 
 impl Job {
@@ -129,6 +161,9 @@ impl Job {
             Self::Deal(job) => job.run(),
             Self::Inspect(job) => job.run(),
             Self::Receive(job) => job.run(),
+            Self::Attest(job) => job.run(),
+            Self::Certify(job) => job.run(),
+            Self::CheckCertificate(job) => job.run(),
         }
     }
 
@@ -144,10 +179,13 @@ impl Job {
             Self::Deal(_) => "deal",
             Self::Inspect(_) => "inspect",
             Self::Receive(_) => "receive",
+            Self::Attest(_) => "attest",
+            Self::Certify(_) => "certify",
+            Self::CheckCertificate(_) => "check_certificate",
         }
     }
 
-    /// How many bundles it works on; messages, for a job of a sharing.
+    /// How many bundles it works on; messages, for a job of a sharing; signers, for one of a commitment.
     #[must_use]
     pub fn bundle_count(&self) -> usize {
         match self {
@@ -156,7 +194,9 @@ impl Job {
             Self::Combine(job) => job.sealed.opening_range(job.sub_batches.clone()).len(),
             Self::Open(job) => job.bundles.len(),
             Self::CheckSharing(job) => job.items.len(),
-            Self::Deal(_) | Self::Inspect(_) | Self::Receive(_) => 1,
+            Self::Deal(_) | Self::Inspect(_) | Self::Receive(_) | Self::Attest(_) => 1,
+            Self::Certify(job) => job.signatures.len(),
+            Self::CheckCertificate(job) => job.certificate.signers.len(),
         }
     }
 }
@@ -359,83 +399,6 @@ impl OpenJob {
         };
         let given: Vec<_> = ranges.iter().map(given).collect();
         given.is_empty() || self.sealed.check_ranges(&given, &self.seed)
-    }
-}
-
-/// Check messages of a sharing.
-#[derive(Debug)]
-pub struct SharingCheckJob {
-    /// The newest decided height.
-    pub at: Height,
-    /// Each with the digest of all its bytes and the state that it is for.
-    pub items: Vec<(Digest, Dkg, Arc<SharingMessage>)>,
-}
-
-impl SharingCheckJob {
-    fn run(self) -> JobOutput {
-        let judge = |(leaf, dkg, message): (Digest, Dkg, Arc<SharingMessage>)| {
-            (leaf, check_message(&dkg, &message))
-        };
-        let verdicts = self.items.into_iter().map(judge).collect();
-        JobOutput::SharingChecked { at: self.at, verdicts }
-    }
-}
-
-/// Deal this validator's polynomial.
-#[derive(Debug)]
-pub struct DealJob {
-    /// The attempt.
-    pub dkg: Dkg,
-    /// Whose dealing: the validator's index, or its old point.
-    pub dealer: u16,
-    /// The old share, for a resharing.
-    pub share: Option<Arc<SecretShare>>,
-    /// Fresh and secret.
-    pub seed: [u8; 32],
-}
-
-impl DealJob {
-    fn run(self) -> JobOutput {
-        let Self { dkg, dealer, share, seed } = self;
-        let result = match share {
-            None => dkg.deal(ValidatorIndex::new(dealer), &seed),
-            Some(share) => dkg.reshare(dealer, &share, &seed),
-        };
-        JobOutput::Dealt { dkg: Box::new(dkg), result: result.map(Box::new) }
-    }
-}
-
-/// Look for wrong evaluations in the dealings.
-#[derive(Debug)]
-pub struct InspectJob {
-    /// The attempt.
-    pub dkg: Dkg,
-    /// The holder's key for it.
-    pub key: Arc<HolderKey>,
-}
-
-impl InspectJob {
-    fn run(self) -> JobOutput {
-        let complaints = self.dkg.complaints(&self.key);
-        JobOutput::Inspected { dkg: Box::new(self.dkg), complaints }
-    }
-}
-
-/// Add up a share of the new key.
-#[derive(Debug)]
-pub struct ReceiveJob {
-    /// The attempt.
-    pub dkg: Dkg,
-    /// The holder's key for it.
-    pub key: Arc<HolderKey>,
-    /// Its point.
-    pub point: u16,
-}
-
-impl ReceiveJob {
-    fn run(self) -> JobOutput {
-        let result = self.dkg.my_share(&self.key, self.point).map(Arc::new);
-        JobOutput::Received { dkg: Box::new(self.dkg), result }
     }
 }
 

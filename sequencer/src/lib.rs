@@ -7,7 +7,8 @@
 //!
 //!  Submit, Bundles ─▶ intake ─▶ pool ─▶ propose ─▶ candidates ─▶ engine (BFT) ─▶ decide
 //!                                                    judge                         │
-//!                                     batches ◀─ order ◀─ open ◀─ shares ◀─ reveal ┘
+//!                        settle ◀─ batches ◀─ order ◀─ open ◀─ shares ◀─ reveal ┘
+//!                        (commit, attest, certify)
 //! ```
 //!
 //! **Invariants.**
@@ -39,6 +40,7 @@ pub mod recording;
 mod recover;
 mod reveal;
 mod sequencer;
+mod settle;
 mod store;
 
 #[cfg(test)]
@@ -51,9 +53,9 @@ pub use input::{
     AccountView, Effects, Event, Input, Peer, Penalty, Ready, ReceiptBody, Rejection, Status,
 };
 pub use job::{
-    CombineFailure, CombineJob, CombinedPart, DealJob, InspectJob, Job, JobNumber, JobOutput,
-    OpenJob, OpenedBlock, ReceiveJob, ShareJob, SharedBlock, SharingCheckJob, VerifyJob,
-    WrongOpenings, capsule_point, decrypt,
+    AttestJob, CertifyJob, CheckCertificateJob, CombineFailure, CombineJob, CombinedPart, DealJob,
+    InspectJob, Job, JobNumber, JobOutput, OpenJob, OpenedBlock, ReceiveJob, ShareJob, SharedBlock,
+    SharingCheckJob, VerifyJob, WrongOpenings, capsule_point, decrypt,
 };
 pub use keys::{BadSharing, EpochKey, KeyChange, Keys, KeysError, SharingOffence};
 pub use l1::{Carried, L1Block, L1Position, L1Refusal};
@@ -64,4 +66,5 @@ pub use message::{
 pub use recover::RecoverError;
 pub use reveal::{Source, reveal};
 pub use sequencer::Sequencer;
+pub use settle::DoubleAttestation;
 pub use store::{Entry, HighWater, SecretBytes, SecretName, Store, Table, Write};

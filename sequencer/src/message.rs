@@ -5,8 +5,9 @@ use std::sync::Arc;
 use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_consensus::ConsensusMessage;
 use conclave_types::{
-    Block, BlockId, BundleId, Certificate, Digest, EncryptedBundle, Epoch, G1Bytes, Height,
-    SharingMessage, SignatureBytes, ValidatorIndex, digest::SigningDomain, merkle,
+    Attestation, Block, BlockId, BundleId, Certificate, Digest, EncryptedBundle, Epoch, G1Bytes,
+    Height, SettlementCertificate, SharingMessage, SignatureBytes, ValidatorIndex,
+    digest::SigningDomain, merkle,
 };
 
 /// No encoded message is longer: a page of decided blocks with their bundles is cut to half of it, and
@@ -137,6 +138,15 @@ pub enum Message {
     Part(Arc<PartialOpening>),
     /// A validator's contribution to making or handing on the key, on its way into a block.
     Sharing(Arc<SharingMessage>),
+    /// A validator's word on the commitment to a revealed block.
+    Attestation(Arc<Attestation>),
+    /// "Send me the certificate of this height's commitment."
+    WantCertificate {
+        /// The height.
+        height: Height,
+    },
+    /// A quorum's word on a commitment.
+    Certificate(Arc<SettlementCertificate>),
 }
 
 /// Bundles that one [`Message::WantBundles`] may ask for: a full block's.
@@ -176,6 +186,9 @@ impl Message {
             | Self::Shares(_)
             | Self::Part(_)
             | Self::Sharing(_)
+            | Self::Attestation(_)
+            | Self::WantCertificate { .. }
+            | Self::Certificate(_)
             | Self::Status { .. }
             | Self::WantBlock { .. }
             | Self::WantBundles(_)
@@ -201,6 +214,9 @@ impl Message {
             Self::Openings { .. } => "openings",
             Self::Part(_) => "part",
             Self::Sharing(_) => "sharing",
+            Self::Attestation(_) => "attestation",
+            Self::WantCertificate { .. } => "want_certificate",
+            Self::Certificate(_) => "certificate",
         }
     }
 }

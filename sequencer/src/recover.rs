@@ -21,6 +21,7 @@ use crate::{
     propose::Proposer,
     reveal::Reveals,
     sequencer::Sequencer,
+    settle::Settlement,
     store::Store,
 };
 
@@ -93,6 +94,7 @@ impl Sequencer {
         }
         let own_sharing = recover_own_sharing(&context, &chain.keys, store)?;
         let engine = recover_engine(&context, &chain, store)?;
+        let settlement = Settlement::recover(&context.domain, chain.revealed, store)?;
         let params = &context.genesis.params;
         let mut sequencer = Self {
             pool: Pool::new(PoolBounds::default(), params),
@@ -106,6 +108,7 @@ impl Sequencer {
             catch_up: CatchUp::default(),
             sharing: Gossip::default(),
             own_sharing,
+            settlement,
             evidence_count: 0,
             next_job: JobNumber::default(),
             ready: Ready::default(),
@@ -123,6 +126,7 @@ impl Sequencer {
         sequencer.catch_up.resume = vouched && !has_history;
         let outputs = sequencer.engine.start_height(now, sequencer.chain.next());
         sequencer.absorb(now, outputs);
+        sequencer.resume_settlement();
         let ready = std::mem::take(&mut sequencer.ready);
         Ok((sequencer, ready))
     }

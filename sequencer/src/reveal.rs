@@ -541,6 +541,7 @@ impl Sequencer {
             let cursor = self.chain.cursors.get(batch.rollup);
             self.write(archive::put_cursor(batch.rollup, &cursor));
         }
+        self.commit_to(&block, &batches);
         self.write(archive::put_tip(&self.chain.tip()));
         let over = self.chain.keys.forget(height);
         self.erase_epochs(&over);

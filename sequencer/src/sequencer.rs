@@ -20,6 +20,7 @@ use crate::{
     message::Message,
     propose::Proposer,
     reveal::Reveals,
+    settle::Settlement,
     store::Write,
 };
 
@@ -37,6 +38,7 @@ pub struct Sequencer {
     pub(crate) sharing: Gossip,
     pub(crate) own_sharing: OwnSharing,
     pub(crate) l1: L1View,
+    pub(crate) settlement: Settlement,
     pub(crate) evidence_count: u64,
     pub(crate) next_job: JobNumber,
     pub(crate) ready: Ready,
@@ -76,6 +78,7 @@ impl Sequencer {
         Status {
             decided: self.chain.decided(),
             revealed: self.chain.revealed,
+            certified: self.settlement.certified(),
             round: self.engine.round().unwrap_or_default(),
             chain_digest: self.chain.digest(),
             epoch: self.chain.keys.epochs().at(self.chain.decided()),
@@ -155,6 +158,9 @@ impl Sequencer {
             }
             Message::Part(part) => self.on_part(from, part),
             Message::Sharing(message) => self.on_sharing(from, message),
+            Message::Attestation(attestation) => self.on_attestation(from, attestation),
+            Message::WantCertificate { height } => self.on_want_certificate(from, height),
+            Message::Certificate(certificate) => self.on_certificate(from, certificate),
         }
     }
 
@@ -182,6 +188,11 @@ impl Sequencer {
             JobOutput::Dealt { dkg, result } => self.on_dealt(now, &dkg, result),
             JobOutput::Inspected { dkg, complaints } => self.on_inspected(now, &dkg, complaints),
             JobOutput::Received { dkg, result } => self.on_received(now, &dkg, result),
+            JobOutput::Attested { height, signature } => self.on_attested(now, height, signature),
+            JobOutput::Certified { height, result } => self.on_certified(height, result),
+            JobOutput::CertificateChecked { from, certificate, holds } => {
+                self.on_certificate_checked(from, certificate, holds);
+            }
         }
     }
 

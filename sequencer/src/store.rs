@@ -47,11 +47,19 @@ pub enum Table {
     Signed,
     /// Equivocations and wrong shares, as seen.
     Evidence,
+    /// height → commitment to its revealed block.
+    Commitments,
+    /// height → quorum's signature of its commitment.
+    Certificates,
+    /// level ‖ index → root of a full subtree over the commitments.
+    History,
+    /// epoch → its last height.
+    EpochEnds,
 }
 
 impl Table {
     /// All tables, for a store that must create them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::Meta,
         Self::Blocks,
         Self::Candidates,
@@ -65,6 +73,10 @@ impl Table {
         Self::Wal,
         Self::Signed,
         Self::Evidence,
+        Self::Commitments,
+        Self::Certificates,
+        Self::History,
+        Self::EpochEnds,
     ];
 
     /// The table's name on disk.
@@ -84,6 +96,10 @@ impl Table {
             Self::Wal => "wal",
             Self::Signed => "signed",
             Self::Evidence => "evidence",
+            Self::Commitments => "commitments",
+            Self::Certificates => "certificates",
+            Self::History => "history",
+            Self::EpochEnds => "epoch_ends",
         }
     }
 }

@@ -240,6 +240,21 @@ impl Solo {
         solo
     }
 
+    /// Whether this validator proposes at height 1.
+    pub(crate) fn is_first_proposer(&mut self) -> bool {
+        let own = self.identity.signing_key.verifying_key().to_bytes();
+        self.events.iter().any(|event| {
+            let Event::Round { proposer, .. } = event else { return false };
+            let member = self.genesis.members.get(proposer.as_usize());
+            member.is_some_and(|member| *member.consensus_key.as_bytes() == own)
+        })
+    }
+
+    /// The settlement key of a validator.
+    pub(crate) fn settlement_secret(&self, validator: u16) -> &SettlementSecret {
+        self.identities[usize::from(validator)].settlement.as_ref().unwrap()
+    }
+
     pub(crate) fn config(&self) -> Config {
         Config {
             genesis: Arc::clone(&self.genesis),

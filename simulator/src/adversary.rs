@@ -12,6 +12,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "what a behaviour does not distort, it passes")]
 
 mod amnesia;
+mod attestations;
 mod blocks;
 mod brink;
 mod bundles;
@@ -204,6 +205,8 @@ fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
         Behaviour::FrontRun => Box::new(front_runner::FrontRun),
         Behaviour::BadDealer => Box::new(sharing::BadDealer),
         Behaviour::FalseComplaint => Box::new(sharing::FalseComplainer::default()),
+        Behaviour::DoubleAttestations => Box::new(attestations::Contradict),
+        Behaviour::ForgedAttestations => Box::new(attestations::Forge),
         Behaviour::MuteDealer => Box::new(sharing::MuteDealer),
     }
 }

@@ -46,6 +46,12 @@ struct Table {
     step_ns: u64,
     /// A message of a sharing: dealing, checking or receiving it, for each party.
     sharing_party_ns: u64,
+    /// Signing a commitment.
+    attest_ns: u64,
+    /// Checking a sum of attestations.
+    attestation_check_ns: u64,
+    /// Adding one to a sum.
+    attestation_sum_ns: u64,
     /// Hashing a thousand bytes.
     hash_kilobyte_ns: u64,
     rows: Vec<Row>,
@@ -87,6 +93,10 @@ pub(crate) fn job_cost(job: &Job, validators: u16) -> Duration {
         Job::CheckSharing(_) | Job::Deal(_) | Job::Receive(_) => {
             table.sharing_party_ns.saturating_mul(u64::from(validators)).saturating_mul(count)
         }
+        Job::Attest(_) => table.attest_ns,
+        Job::Certify(_) | Job::CheckCertificate(_) => table
+            .attestation_check_ns
+            .saturating_add(table.attestation_sum_ns.saturating_mul(count)),
         // Every dealing is looked at.
         Job::Inspect(_) => table.sharing_party_ns.saturating_mul(u64::from(validators).pow(2)) / 2,
         Job::Open(job) => {

@@ -11,6 +11,9 @@
 //! right shares they come from. A share that its validator's own job did not compute is never taken for
 //! right: then the job is run as it is, and blames whom it blames.
 //!
+//! Attestations are signed by each who signs, and in the first two modes added up by each. Only `real` checks a sum of
+//! which every summand is known to be right; `modelled` has tokens here, too.
+//!
 //! **Modelled** leaves out the group operations of shares and openings. A share is a hash of its place,
 //! right if it is that hash; an opening likewise; and what is inside a bundle is what its user put in.
 //! So who shares when, what is missing, and who lies are simulated, and that the algebra works is not.
@@ -22,6 +25,7 @@
 //! worked out again.
 
 mod memory;
+mod settlement;
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
@@ -39,6 +43,7 @@ use serde::{Deserialize, Serialize};
 use sha3::{Digest as _, Keccak256};
 
 pub(crate) use memory::Judge;
+use settlement::Attestations;
 
 /// Heights for which a block's shares and openings are remembered.
 const HEIGHTS_KEPT: HeightDelta = HeightDelta::new(32);
@@ -80,6 +85,7 @@ pub(crate) struct Workshop {
     inside: BTreeMap<BundleId, Vec<Leg>>,
     /// What messages of a sharing are worth at a height.
     sharing: BTreeMap<(Height, Digest), Option<Result<Checked, BadSharing>>>,
+    attestations: Attestations,
     /// Jobs whose answer was known.
     pub(crate) remembered: u64,
 }
@@ -98,6 +104,7 @@ impl Workshop {
             opened: BTreeMap::new(),
             inside: BTreeMap::new(),
             sharing: BTreeMap::new(),
+            attestations: Attestations::new(),
             remembered: 0,
         }
     }
@@ -118,6 +125,9 @@ impl Workshop {
             (_, Job::Combine(job)) => self.combine(job),
             (_, Job::Open(job)) => self.open(job),
             (_, Job::CheckSharing(job)) => self.check_sharing(job),
+            (mode, Job::Attest(job)) => self.attestations.attest(mode, &job),
+            (mode, Job::Certify(job)) => self.attestations.certify(mode, job),
+            (mode, Job::CheckCertificate(job)) => self.attestations.check(mode, job),
             (_, job @ (Job::Deal(_) | Job::Inspect(_) | Job::Receive(_))) => job.run(),
         }
     }

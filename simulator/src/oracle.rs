@@ -11,10 +11,12 @@
 mod accountability;
 mod chain;
 mod inclusion;
+mod keys;
 mod l1;
 mod liveness;
 mod order;
 mod payers;
+mod settlement;
 mod shares;
 mod votes;
 
@@ -27,10 +29,7 @@ use std::{
 };
 
 use conclave_consensus::ConsensusMessage;
-use conclave_encryption::Phase;
-use conclave_sequencer::{
-    Event, KeyChange, L1Block, Message, Peer, Penalty, SharingOffence, archive,
-};
+use conclave_sequencer::{Event, KeyChange, L1Block, Message, Peer, Penalty, archive};
 use conclave_types::{
     Batch, BlockId, BundleId, Digest, Epoch, Genesis, Gwei, Height, KeyId, PayerAddress,
     RevealedBlock, Time,
@@ -41,11 +40,11 @@ use crate::{disk::Disk, load::Handed, scenario::Loss};
 
 use self::{
     accountability::Accountability, chain::Chain, inclusion::Inclusion, l1::Queue,
-    liveness::Liveness, payers::Payers, shares::Shares, votes::Votes,
+    liveness::Liveness, payers::Payers, settlement::Settlement, shares::Shares, votes::Votes,
 };
 
 /// Every promise that an oracle watches over.
-pub(crate) const PROMISES: [&str; 21] = [
+pub(crate) const PROMISES: [&str; 23] = [
     AGREEMENT,
     BLIND,
     CONSISTENT,
@@ -66,6 +65,8 @@ pub(crate) const PROMISES: [&str; 21] = [
     DURABLE,
     QUEUE,
     CREDITED,
+    CERTIFIED,
+    NAMED,
     RUNS,
 ];
 
@@ -89,6 +90,8 @@ const TIMELY: &str = "no block is from the future";
 const DURABLE: &str = "durable before visible";
 const QUEUE: &str = "what L1 asks for is carried whole, in order and first";
 const CREDITED: &str = "every deposit is credited once";
+const CERTIFIED: &str = "a certificate is a quorum's, and does not keep L1 waiting";
+const NAMED: &str = "the end of an epoch names who comes next";
 /// An honest validator stopped by itself, or grew without bound.
 pub(crate) const RUNS: &str = "an honest validator keeps running";
 
@@ -123,6 +126,7 @@ pub(crate) struct Oracle {
     keys: BTreeMap<Height, Vec<KeyChange>>,
     epochs: BTreeMap<Epoch, (Height, KeyId)>,
     queue: Queue,
+    settlement: Settlement,
     counters: BTreeMap<&'static str, u64>,
     /// How far a block's time may be ahead of the time.
     ahead_max: Duration,
@@ -148,6 +152,7 @@ impl Oracle {
             keys: BTreeMap::new(),
             epochs: BTreeMap::new(),
             queue: Queue::new(genesis),
+            settlement: Settlement::new(genesis),
             counters: BTreeMap::new(),
             ahead_max: Duration::from_millis(genesis.params.timing.clock_drift_max_ms),
             honest,
@@ -268,6 +273,9 @@ impl Oracle {
                 let found = archive::batches(disk, rollup, next, 1).unwrap_or_default();
                 batches.extend(found.into_iter().filter(|batch| batch.height == height));
             }
+            if let Ok(Some(commitment)) = archive::commitment(disk, height) {
+                self.settlement.committed(node, &commitment);
+            }
             self.revealed(now, node, &block, &batches, digest.unwrap_or_default())?;
             self.chain.saw_unseen();
         }
@@ -319,6 +327,9 @@ impl Oracle {
                 self.count_more("shares_sent", copies);
                 self.shares.sent(from, message, &self.chain)
             }
+            Message::Attestation(found) if found.validator.as_u16() == from => {
+                self.settlement.attested(from, found, &self.chain)
+            }
             Message::Part(_) => {
                 self.count_more("parts_sent", copies);
                 Ok(())
@@ -333,13 +344,19 @@ impl Oracle {
         if let Message::Block(block) = message {
             self.inclusion.shown(now, block);
         }
+        if let Message::Attestation(found) = message
+            && !self.honest.contains(&found.validator.as_u16())
+        {
+            self.settlement.claimed(found);
+        }
     }
 
     /// A message reaches a validator. Only what a liar says for itself is looked at here.
-    pub(crate) fn heard(&mut self, node: u16, from: u16, message: &Message) {
+    pub(crate) fn heard(&mut self, now: Time, node: u16, from: u16, message: &Message) {
         let Message::Consensus(message) = message else { return };
         if self.honest.contains(&node) && !self.honest.contains(&from) {
-            self.accountability.heard(node, from, message, self.chain.decided_at(node));
+            let decided = self.chain.decided_at(node);
+            self.accountability.heard(now, (node, from), message, decided);
         }
     }
 
@@ -363,9 +380,13 @@ impl Oracle {
     }
 
     /// The run is over.
-    pub(crate) fn settle(&mut self) {
-        let check = self.accountability.settle();
+    pub(crate) fn settle(&mut self, now: Time) {
+        let check = self.accountability.settle(now);
         self.note(check);
+        if self.liveness.is_owed() {
+            let check = self.settlement.settle(self.chain.revealed_by_all());
+            self.note(check);
+        }
     }
 
     /// A validator tells its subscribers something.
@@ -407,6 +428,10 @@ impl Oracle {
                     format!("validator {node}: honest validator {validator} at height {height}")
                 })
             }
+            Event::Committed(_)
+            | Event::Certified(_)
+            | Event::Misattested { .. }
+            | Event::DoubleAttestation(_) => self.settles(node, event),
             Event::Keys { height, change } => self.keys_changed(now, node, *height, change),
             Event::L1Contradicted { .. } => {
                 self.count("l1_contradicted");
@@ -437,49 +462,6 @@ impl Oracle {
         }
     }
 
-    /// The key goes on: everyone says the same of it, and nobody honest is found guilty.
-    fn keys_changed(&mut self, now: Time, node: u16, height: Height, change: &KeyChange) -> Check {
-        self.trace_event(now, node, &format!("{change:?}"), &height.as_u64().to_be_bytes());
-        let first = self.keys.entry(height).or_default();
-        if !first.contains(change) {
-            first.push(change.clone());
-            match change {
-                KeyChange::Epoch { first, .. } => {
-                    self.inclusion.epoch_begins(*first);
-                    self.count("epochs");
-                }
-                KeyChange::Phase(Phase::Finished) => self.inclusion.epoch_ends(height),
-                KeyChange::Failed { .. } => self.count("failed_sharings"),
-                KeyChange::Offence { offence: SharingOffence::BadDealing, .. } => {
-                    self.count("bad_dealings");
-                }
-                KeyChange::Offence { offence: SharingOffence::FalseComplaint, .. } => {
-                    self.count("false_complaints");
-                }
-                KeyChange::Attempt { .. } | KeyChange::Phase(_) => {}
-            }
-        }
-        match change {
-            KeyChange::Offence { validator, offence } => {
-                ensure(!self.honest.contains(&validator.as_u16()), SLASHED, || {
-                    format!(
-                        "validator {validator} is honest, and {offence:?} is laid to its charge"
-                    )
-                })
-            }
-            KeyChange::Epoch { epoch, first, key } => {
-                let known = *self.epochs.entry(*epoch).or_insert((*first, *key));
-                ensure(known == (*first, *key), DETERMINISM, || {
-                    format!(
-                        "epoch {epoch} begins at {} under {}, and at {first} under {key}",
-                        known.0, known.1
-                    )
-                })
-            }
-            KeyChange::Attempt { .. } | KeyChange::Phase(_) | KeyChange::Failed { .. } => Ok(()),
-        }
-    }
-
     fn revealed(
         &mut self,
         now: Time,
@@ -497,6 +479,8 @@ impl Oracle {
             order::drawn(block, &self.payers)?;
         }
         self.chain.revealed(node, block, digest)?;
+        let ends = self.epochs.values().any(|(first, _)| *first == block.height.next());
+        self.settlement.revealed(node, block, batches, ends)?;
         self.liveness.revealed(block.height);
         order::sliced(block, batches)?;
         batches.iter().try_for_each(|batch| self.chain.batch(node, batch))

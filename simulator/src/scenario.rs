@@ -204,6 +204,10 @@ pub enum Behaviour {
     WrongShares,
     /// Sends its shares for every block that is proposed, before anything is decided.
     PrematureShares,
+    /// Attests another history besides, at every height.
+    DoubleAttestations,
+    /// Sends attestations that it has not signed.
+    ForgedAttestations,
     /// Shares every proposed block with others who collude, and opens what they can together.
     Collude,
     /// Sends openings that open nothing, asked or not.

@@ -297,7 +297,7 @@ impl World {
 
     fn finish(mut self, missed: Option<String>, cut_short: Option<CutShort>) -> Outcome {
         if self.oracle.violation().is_none() && cut_short.is_none() {
-            self.oracle.settle();
+            self.oracle.settle(self.now);
             self.compare_ledgers();
         }
         self.stop_recording();

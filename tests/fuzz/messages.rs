@@ -71,6 +71,9 @@ fn messages() -> Vec<Message> {
     messages.extend([
         Message::Block(Arc::new(samples::block())),
         Message::Sharing(Arc::new(samples::sharing_message())),
+        Message::Attestation(Arc::new(samples::attestation())),
+        Message::Certificate(Arc::new(samples::settlement_certificate())),
+        Message::WantCertificate { height },
         Message::Bundles(vec![Arc::new(samples::bundle(272)), Arc::new(samples::bundle(16))]),
         Message::Shares(Arc::new(shares)),
         Message::Status { decided: height, revealed: height },

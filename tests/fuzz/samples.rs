@@ -1,12 +1,13 @@
 //! Valid values to start mutating from. Their contents need not verify: decoders come before that.
 
 use conclave_types::{
-    Batch, BatchItem, Block, BlockBody, BlockHeader, BlockId, BundleHeader, BundleId, BundleNonce,
-    Certificate, ConsensusKey, Deposit, Digest, EncryptedBundle, EncryptionKey, Epoch, Era,
-    ForcedRef, ForcedTransaction, G1Bytes, G2Bytes, Genesis, GenesisAccount, Gwei, Height,
-    ItemSource, KeyId, L1Content, L1Entry, L1Origin, Leg, LegRef, Member, NetworkId, Outcome,
-    Params, PayerAddress, PayerSignature, RevealedBlock, RevealedBundle, RevealedForced, RollupId,
-    RollupRegistration, Round, SettlementKey, SharingMessage, SignatureBytes, Time,
+    Attestation, Batch, BatchItem, Block, BlockBody, BlockCommitment, BlockHeader, BlockId,
+    BundleHeader, BundleId, BundleNonce, Certificate, ConsensusKey, Deposit, Digest,
+    EncryptedBundle, EncryptionKey, Epoch, EpochEnd, Era, ForcedRef, ForcedTransaction, G1Bytes,
+    G2Bytes, Genesis, GenesisAccount, Gwei, Height, ItemSource, KeyId, L1Content, L1Entry,
+    L1Origin, Leg, LegRef, Member, NetworkId, Outcome, Params, PayerAddress, PayerSignature,
+    RevealedBlock, RevealedBundle, RevealedForced, RollupId, RollupRegistration, Round,
+    SettlementCertificate, SettlementKey, SharingMessage, SignatureBytes, Time,
     UndecryptableReason, ValidatorIndex,
 };
 
@@ -144,6 +145,35 @@ pub(crate) fn batch() -> Batch {
             BatchItem { transaction: vec![2, 0xf8, 0x70], source: ItemSource::Leg(leg) },
         ],
     }
+}
+
+fn commitment() -> BlockCommitment {
+    BlockCommitment {
+        epoch: Epoch::new(1),
+        height: Height::new(42),
+        block: BlockId::new([21; 32]),
+        history_root: Digest::new([31; 32]),
+        reveal_root: Digest::new([32; 32]),
+        rollup_count: 2,
+        l1_origin: L1Origin { number: 17, hash: Digest::new([16; 32]) },
+        forced_cursor: 3,
+        withdrawals_root: Digest::ZERO,
+        epoch_end: Some(EpochEnd {
+            next_committee: Digest::new([33; 32]),
+            dkg_result: Digest::new([34; 32]),
+        }),
+    }
+}
+
+pub(crate) fn attestation() -> Attestation {
+    let (commitment, validator) = (commitment(), ValidatorIndex::new(2));
+    Attestation { commitment, validator, signature: G2Bytes::new([0xa0; 96]) }
+}
+
+pub(crate) fn settlement_certificate() -> SettlementCertificate {
+    let signers = [0, 2, 3].map(ValidatorIndex::new).to_vec();
+    let (commitment, signature) = (commitment(), G2Bytes::new([0xa0; 96]));
+    SettlementCertificate { commitment, signers, signature }
 }
 
 /// A genesis of four members. Its keys are bytes, not points.

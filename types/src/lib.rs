@@ -67,6 +67,7 @@ pub use params::{FeeParams, Gwei, LimitParams, Params, SharingParams, TimingPara
 pub use reveal::{Outcome, RevealedBlock, RevealedBundle, RevealedForced, UndecryptableReason};
 pub use settlement_key::{
     ParsedSettlementKey, SettlementKey, SettlementSecret, add_signatures, eip2537_signature,
+    sum_of_signatures,
 };
 pub use sharing::SharingMessage;
 pub use time::Time;

@@ -61,6 +61,22 @@ impl Range {
     }
 }
 
+/// The full subtrees that the leaves from `from` up to, not including, `to` consist of, in order: each the largest
+/// that begins where the one before ends.
+#[must_use]
+pub fn full_subtrees(from: u64, to: u64) -> Vec<Subtree> {
+    let mut subtrees = Vec::new();
+    let mut at = from;
+    // A place that is even at level k is the beginning of a subtree of that level; zero is one of any.
+    while let Some(largest) = to.checked_sub(at).and_then(u64::checked_ilog2) {
+        let level = at.trailing_zeros().min(largest);
+        let Ok(narrow) = u8::try_from(level) else { break };
+        subtrees.push(Subtree { level: narrow, index: at >> level });
+        at = at.saturating_add(1 << level);
+    }
+    subtrees
+}
+
 /// The digest of a leaf that stands for `digest`.
 #[must_use]
 pub fn leaf(digest: &Digest) -> Digest {

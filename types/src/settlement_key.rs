@@ -159,16 +159,26 @@ pub(crate) fn have_signed(
     })
 }
 
-/// The sum of signatures, none if one of them is no point of the subgroup or there are none.
+/// The sum of signatures; none if one of them is no point of the curve, or there are none. It says nothing about
+/// who signed what.
 #[must_use]
 pub fn add_signatures(signatures: &[G2Bytes]) -> Option<G2Bytes> {
-    let points: Option<Vec<Signature>> = signatures
-        .iter()
-        .map(|signature| Signature::sig_validate(signature.as_bytes(), true).ok())
-        .collect();
-    let points = points?;
+    let points =
+        signatures.iter().map(|signature| Signature::uncompress(signature.as_bytes()).ok());
+    let points = points.collect::<Option<Vec<_>>>()?;
     let sum = AggregateSignature::aggregate(&points.iter().collect::<Vec<_>>(), false).ok()?;
     Some(G2Bytes::new(sum.to_signature().compress()))
+}
+
+/// The sum of signatures of `digest`, if the sum of `keys` made it. The summands need not be of the subgroup one by
+/// one: the sum is, and that is all that anybody checks.
+#[must_use]
+pub fn sum_of_signatures(
+    keys: &[&ParsedSettlementKey],
+    digest: &Digest,
+    signatures: &[G2Bytes],
+) -> Option<G2Bytes> {
+    add_signatures(signatures).filter(|sum| have_signed(keys, digest, sum))
 }
 
 /// A signature as EIP-2537 encodes a point: x₀ ‖ x₁ ‖ y₀ ‖ y₁, each behind 16 zero bytes. None if it is no

@@ -1,13 +1,17 @@
 //! What L1 rebuilds, pinned in `tests/vectors/settlement-v1.json` for Rust and Solidity alike. The file was
 //! computed apart from this code, its points and signatures by py_ecc 8. Changing it is a protocol change.
 
-#![expect(clippy::unwrap_used, reason = "tests are free to panic; this lets their helpers too")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests are free to panic; this lets their helpers too"
+)]
 
 use conclave_types::{
     BlockCommitment, Committee, ConsensusKey, Digest, EncryptionKey, Epoch, EpochEnd, Era, G2Bytes,
     Height, L1Origin, Member, PayerAddress, SettlementCertificate, SettlementError, SettlementKey,
-    SettlementMember, SettlementSecret, ValidatorIndex, add_signatures, digest::SigningDomain,
-    dkg_result_root, eip2537_signature, mmr, settlement_committee,
+    SettlementMember, SettlementSecret, ValidatorIndex, digest::SigningDomain, dkg_result_root,
+    eip2537_signature, mmr, settlement_committee, sum_of_signatures,
 };
 use serde_json::Value;
 
@@ -119,7 +123,9 @@ fn committee(all: &Value) -> Committee {
         validator: number(&row["validator"]),
         power: number(&row["power"]),
     };
-    Committee::new((0..).zip(rows).rev().map(member).collect()).unwrap()
+    let mut members: Vec<_> = (0..).zip(rows).map(member).collect();
+    members.reverse();
+    Committee::new(members).unwrap()
 }
 
 #[test]
@@ -177,10 +183,17 @@ fn possession_and_attestation_are_signed_apart_and_add_up() {
         let again = SettlementSecret::from_bytes(&secret.expose()).unwrap();
         assert_eq!(again.key(), secret.key());
     }
-    let sum = add_signatures(&signed).unwrap();
+    let keys = secrets.each_ref().map(|secret| secret.key().parse().unwrap());
+    let [one, two, three] = keys.each_ref();
+    let sum = sum_of_signatures(&[one, two, three], &digest, &signed).unwrap();
     assert!(!signed.contains(&sum));
-    assert_eq!(add_signatures(&[]), None);
-    assert_eq!(add_signatures(&[sum, G2Bytes::ZERO]), None);
+    let [first, second, _] = signed;
+    let wrong = [(vec![], vec![]), (vec![one], vec![second]), (vec![one, two], vec![first])];
+    let no_point = (vec![one, two], vec![first, G2Bytes::ZERO]);
+    let twice = (vec![one, two, three], vec![first, second, second]);
+    for (keys, signatures) in wrong.into_iter().chain([no_point, twice]) {
+        assert_eq!(sum_of_signatures(&keys, &digest, &signatures), None);
+    }
     assert_eq!(format!("{:?}", secrets[0]), "SettlementSecret(…)");
     for scalar in [[0; 32], [0xff; 32]] {
         assert!(SettlementSecret::from_bytes(&scalar).is_none());

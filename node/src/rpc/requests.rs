@@ -35,7 +35,7 @@ pub enum RequestError {
     Level(i32),
     /// A level that needs settlement.
     #[error(
-        "this network does not settle yet: it comes as far as LEVEL_REVEALED, not {}", .0.as_str_name()
+        "this node does not tell what L1 has settled: it comes as far as LEVEL_CERTIFIED, not {}", .0.as_str_name()
     )]
     Unsettled(Level),
     /// No bundle holds that much.
@@ -121,7 +121,7 @@ impl TryFrom<v1::WatchBundleRequest> for Following {
         let id = bundle_id(&request.bundle_id)?;
         let until = match Level::try_from(request.until) {
             Ok(Level::Unspecified) => Level::Revealed,
-            Ok(level) if level <= Level::Revealed => level,
+            Ok(level) if level <= Level::Certified => level,
             Ok(level) => return Err(RequestError::Unsettled(level)),
             Err(_) => return Err(RequestError::Level(request.until)),
         };

@@ -232,10 +232,12 @@ impl Looked {
 fn may_have_risen(told: Option<Level>, before: &Snapshot, now: &Snapshot) -> bool {
     let decided = before.status.decided != now.status.decided;
     let revealed = before.revealed != now.revealed;
+    let certified = before.status.certified != now.status.certified;
     match told {
         None | Some(Level::Unspecified) => decided || before.status.pool != now.status.pool,
         Some(Level::Received) => decided,
-        Some(_) => revealed,
+        Some(Level::Ordered) => revealed,
+        Some(_) => certified,
     }
 }
 

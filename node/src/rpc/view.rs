@@ -58,14 +58,18 @@ impl Context {
             ..v1::BundleStatus::default()
         };
         // The snapshot rules, not the store: what it does not speak of yet is not public yet.
-        if self.driver.snapshot().revealed.height < place.height {
+        let snapshot = self.driver.snapshot();
+        if snapshot.revealed.height < place.height {
             return Ok(Some(status));
         }
         let revealed = self.recent.revealed(store, place.height).map_err(|e| damaged(&e))?;
         let Some(revealed) = revealed else { return Ok(Some(status)) };
         let found = (0_u32..).zip(&revealed.bundles).find(|(_, bundle)| bundle.id == id);
         if let Some((position, bundle)) = found {
-            status.level = Level::Revealed.into();
+            // A certificate covers everything before it.
+            let certified = snapshot.status.certified >= place.height;
+            let level = if certified { Level::Certified } else { Level::Revealed };
+            status.level = level.into();
             status.position = position;
             status.draw = bundle.draw.as_bytes().to_vec();
             match &bundle.outcome {

@@ -6,7 +6,7 @@ use conclave_types::{BundleId, EncryptedBundle, Height};
 
 use super::{
     ArchiveRequest, PAGE_BLOCKS, PAGE_BYTES, Read, StoredReveal, block, block_bundles, bundle,
-    own_shares, reveal,
+    certificate, own_shares, reveal,
 };
 use crate::{
     message::{DecidedBlock, Message, WANT_BUNDLES_MAX},
@@ -39,6 +39,10 @@ pub fn answer<S: Store>(store: &S, request: &ArchiveRequest) -> Read<Option<Mess
                 return Ok(Some(Message::Openings { height: *height, block, openings }));
             }
             Ok(own_shares(store, *height)?.map(|shares| Message::Shares(Arc::new(shares))))
+        }
+        ArchiveRequest::Certificate { height } => {
+            let found = certificate(store, *height)?;
+            Ok(found.map(|certificate| Message::Certificate(Arc::new(certificate))))
         }
     }
 }

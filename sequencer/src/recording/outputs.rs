@@ -8,8 +8,9 @@ use conclave_types::{Digest, digest::keccak};
 use crate::{
     input::{Effects, Ready},
     job::{
-        CombineJob, DealJob, InspectJob, Job, JobNumber, JobOutput, OpenJob, ReceiveJob, ShareJob,
-        SharedBlock, SharingCheckJob, VerifyJob,
+        AttestJob, CertifyJob, CheckCertificateJob, CombineJob, DealJob, InspectJob, Job,
+        JobNumber, JobOutput, OpenJob, ReceiveJob, ShareJob, SharedBlock, SharingCheckJob,
+        VerifyJob,
     },
     store::SecretBytes,
 };
@@ -139,6 +140,11 @@ pub(super) fn of_job(output: &JobOutput) -> Digest {
             let result = result.as_ref().map(|share| SecretBytes::new(*share.to_bytes()));
             digest(&(7_u8, dkg.session().digest(), result.map_err(ToString::to_string)))
         }
+        JobOutput::Attested { height, signature } => digest(&(8_u8, height, signature)),
+        JobOutput::Certified { height, result } => digest(&(9_u8, height, result)),
+        JobOutput::CertificateChecked { from, certificate, holds } => {
+            digest(&(10_u8, from, certificate, holds))
+        }
     }
 }
 
@@ -195,6 +201,17 @@ fn work(number: JobNumber, job: &Job) -> Vec<u8> {
         }
         Job::Receive(ReceiveJob { dkg, key, point }) => {
             encode(&(number, 7_u8, dkg.session().digest(), key.validator(), point))
+        }
+        Job::Attest(AttestJob { height, digest, validator, secret: _ }) => {
+            encode(&(number, 8_u8, height, digest, validator))
+        }
+        Job::Certify(CertifyJob { height, digest, signatures }) => {
+            let signatures: Vec<_> =
+                signatures.iter().map(|(validator, _, signature)| (validator, signature)).collect();
+            encode(&(number, 9_u8, height, digest, signatures))
+        }
+        Job::CheckCertificate(CheckCertificateJob { from, certificate, committee, domain: _ }) => {
+            encode(&(number, 10_u8, from, certificate, committee.settlement_digest()))
         }
     }
 }

@@ -37,7 +37,11 @@ const fn may_be_shown(table: Table) -> bool {
         | Table::Accounts
         | Table::Wal
         | Table::Signed
-        | Table::Evidence => true,
+        | Table::Evidence
+        | Table::Commitments
+        | Table::Certificates
+        | Table::History
+        | Table::EpochEnds => true,
     }
 }
 

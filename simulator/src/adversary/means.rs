@@ -6,8 +6,8 @@ use conclave_consensus::{SignedProposal, SignedVote};
 use conclave_encryption::{Dkg, Message as Content, Packing, PublicKey, SealedBlock};
 use conclave_sequencer::{Identity, Message, ShareMessage, capsule_point};
 use conclave_types::{
-    Block, BlockId, BundleId, EncryptedBundle, G1Bytes, Genesis, Height, PayerAddress,
-    SharingMessage, SignatureBytes, Time, ValidatorIndex, digest::SigningDomain,
+    Block, BlockCommitment, BlockId, BundleId, EncryptedBundle, G1Bytes, G2Bytes, Genesis, Height,
+    PayerAddress, SharingMessage, SignatureBytes, Time, ValidatorIndex, digest::SigningDomain,
 };
 use ed25519_dalek::Signer as _;
 
@@ -100,6 +100,12 @@ impl Means {
     pub(crate) fn count(&mut self, what: &'static str) {
         let counter = self.counters.entry(what).or_default();
         *counter = counter.saturating_add(1);
+    }
+
+    /// Its signature of a commitment; none without a settlement key.
+    pub(super) fn attest(&self, commitment: &BlockCommitment) -> Option<G2Bytes> {
+        let digest = self.domain.commitment(commitment);
+        self.identity.settlement.as_ref().map(|secret| secret.sign(&digest))
     }
 
     /// Tells a searcher of a bundle.

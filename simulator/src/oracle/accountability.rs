@@ -1,10 +1,13 @@
 //! Everybody guilty can be convicted: whoever hears two votes or proposals of one validator for one position,
 //! not too far apart, has evidence that convicts it, without the help of the others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use conclave_consensus::{ConsensusMessage, Evidence, SignedProposal, SignedVote};
-use conclave_types::{BlockId, Height, HeightDelta, Round};
+use conclave_types::{BlockId, Height, HeightDelta, Round, Time};
 
 use super::{ACCOUNTABLE, Check, ensure};
 
@@ -15,6 +18,9 @@ const BEHIND: HeightDelta = HeightDelta::new(50);
 const AHEAD: HeightDelta = HeightDelta::new(2);
 /// Rounds up to here are remembered wherever a validator stands.
 const ROUND_MAX: u32 = 10;
+
+/// How long a validator may take from hearing something to evidence of it.
+const WITHIN: Duration = Duration::from_secs(1);
 
 /// Author, height, round, and which of the two votes or the proposal.
 type Position = (u16, Height, u32, u8);
@@ -29,7 +35,8 @@ const PROPOSAL: u8 = u8::MAX;
 #[derive(Debug, Default)]
 pub(super) struct Accountability {
     heard: BTreeMap<u16, BTreeMap<Position, BTreeSet<Saying>>>,
-    owed: BTreeMap<u16, BTreeSet<(u16, Height, u32)>>,
+    /// Since when.
+    owed: BTreeMap<u16, BTreeMap<(u16, Height, u32), Time>>,
     given: BTreeMap<u16, BTreeSet<(u16, Height, u32)>>,
 }
 
@@ -38,8 +45,8 @@ impl Accountability {
     /// one says for itself is looked at.
     pub(super) fn heard(
         &mut self,
-        node: u16,
-        from: u16,
+        now: Time,
+        (node, from): (u16, u16),
         message: &ConsensusMessage,
         decided: Height,
     ) {
@@ -65,7 +72,8 @@ impl Accountability {
         let sayings = self.heard.entry(node).or_default().entry(position).or_default();
         sayings.insert(saying);
         if sayings.len() > 1 {
-            self.owed.entry(node).or_default().insert((from, height, round.as_u32()));
+            let at = (from, height, round.as_u32());
+            self.owed.entry(node).or_default().entry(at).or_insert(now);
         }
     }
 
@@ -96,10 +104,12 @@ impl Accountability {
     }
 
     /// At the end: nobody got away.
-    pub(super) fn settle(&self) -> Check {
+    pub(super) fn settle(&self, now: Time) -> Check {
         for (node, owed) in &self.owed {
             let given = self.given.get(node);
-            let free = owed.iter().find(|at| given.is_none_or(|given| !given.contains(at)));
+            let due = owed.iter().filter(|(_, since)| since.after(WITHIN) <= now);
+            let mut due = due.map(|(at, _)| at);
+            let free = due.find(|at| given.is_none_or(|given| !given.contains(at)));
             ensure(free.is_none(), ACCOUNTABLE, || {
                 let (author, height, round) = free.copied().unwrap_or_default();
                 format!(

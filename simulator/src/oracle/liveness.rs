@@ -13,6 +13,7 @@ const HONEST_ROUNDS_MAX: usize = 10;
 pub(super) struct Liveness {
     /// The height that must be revealed; none before the faults have stopped, and after.
     awaited: Option<Height>,
+    healed: bool,
     led: BTreeSet<(Height, u32)>,
 }
 
@@ -20,7 +21,13 @@ impl Liveness {
     /// The faults have stopped, and `decided` is the newest decided height.
     pub(super) fn healed(&mut self, decided: Height) {
         self.awaited = Some(decided.next());
+        self.healed = true;
         self.led.clear();
+    }
+
+    /// Whether the faults have stopped, and everything is to be well.
+    pub(super) const fn is_owed(&self) -> bool {
+        self.healed
     }
 
     /// A round begins that an honest validator leads.

@@ -467,7 +467,7 @@ fn with_an_equivocator(height: u64) -> (Oracle, Evidence) {
     let sayings = [vote(prevote, 3, None), vote(prevote, 3, other)];
     let [first, second] = sayings.map(|vote| SignedVote { height: Height::new(height), ..vote });
     for vote in [&first, &second] {
-        oracle.heard(0, 3, &Message::Consensus(ConsensusMessage::Vote(vote.clone().into())));
+        oracle.heard(START, 0, 3, &Message::Consensus(ConsensusMessage::Vote(vote.clone().into())));
     }
     (oracle, Evidence::Votes(first, second))
 }
@@ -475,21 +475,21 @@ fn with_an_equivocator(height: u64) -> (Oracle, Evidence) {
 #[test]
 fn an_equivocator_that_gets_away_is_seen() {
     let (mut oracle, _) = with_an_equivocator(1);
-    oracle.settle();
+    oracle.settle(START.after(Duration::from_secs(2)));
     assert_eq!(promise(&oracle), Some(ACCOUNTABLE));
 
     let (mut oracle, evidence) = with_an_equivocator(1);
     oracle.event(START, 0, &Event::Equivocation(Box::new(evidence)));
-    oracle.settle();
+    oracle.settle(START.after(Duration::from_secs(2)));
     assert_eq!(promise(&oracle), None, "it is convicted");
 
     let (mut oracle, _) = with_an_equivocator(1);
     oracle.crashed(0);
-    oracle.settle();
+    oracle.settle(START.after(Duration::from_secs(2)));
     assert_eq!(promise(&oracle), None, "who heard it is gone");
 
     let (mut oracle, _) = with_an_equivocator(90);
-    oracle.settle();
+    oracle.settle(START.after(Duration::from_secs(2)));
     assert_eq!(promise(&oracle), None, "nobody keeps what is so far ahead");
 }
 
@@ -514,9 +514,9 @@ fn a_proposer_that_gets_away_with_two_proposals_is_seen() {
         let mut oracle = Oracle::new(&genesis(), 2, (0..2).collect());
         for (from, proposal) in [(3, proposal(1, None)), (from, second)] {
             let message = ConsensusMessage::Proposal(proposal.into());
-            oracle.heard(0, from, &Message::Consensus(message));
+            oracle.heard(START, 0, from, &Message::Consensus(message));
         }
-        oracle.settle();
+        oracle.settle(START.after(Duration::from_secs(2)));
         assert_eq!(promise(&oracle), expected);
     }
 }

@@ -289,11 +289,16 @@ impl Scenario {
                 "crypto = \"modelled\" knows what users sealed, and not what spammers did";
             (expected.into(), remedy())
         })?;
-        let shares = |behaviour: &Behaviour| *behaviour == Behaviour::PrematureShares;
-        let real = self.byzantine.iter().any(|other| other.behaviours.iter().any(shares));
-        ensure(!modelled || !real, "crypto", || {
+        let has =
+            |named: Behaviour| self.byzantine.iter().any(|other| other.behaviours.contains(&named));
+        ensure(!modelled || !has(Behaviour::PrematureShares), "crypto", || {
             let expected =
                 "crypto = \"modelled\" has no shares that premature-shares could compute";
+            (expected.into(), remedy())
+        })?;
+        ensure(!modelled || !has(Behaviour::DoubleAttestations), "crypto", || {
+            let expected =
+                "crypto = \"modelled\" has no signatures that double-attestations could show";
             (expected.into(), remedy())
         })
     }

@@ -161,7 +161,7 @@ impl World {
             return;
         }
         self.measure.received(to, packet.message.kind(), bytes);
-        self.oracle.heard(to, packet.from, &packet.message);
+        self.oracle.heard(self.now, to, packet.from, &packet.message);
         if let Some(adversary) = &mut state.adversary {
             let letters = adversary.incoming(self.now, packet.from, &packet.message);
             for (height, block) in adversary.opened() {

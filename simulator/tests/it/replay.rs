@@ -118,7 +118,7 @@ impl Store for NewDisk {
 
 #[test]
 fn a_full_node_is_replayed_without_keys() {
-    let recorded = Recorded::of("happy-4", 0, 8);
+    let recorded = Recorded::of("happy-4", 3, 16);
     let entries = recorded.entries();
     let Entry::Start(start) = &entries[0] else { panic!("a recording starts") };
     let genesis = Arc::new(start.genesis.clone());

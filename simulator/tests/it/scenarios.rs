@@ -107,6 +107,8 @@ fn shows(behaviour: Behaviour) -> &'static [&'static str] {
         Behaviour::FrontRun => &["sighted_bundles"],
         Behaviour::BadDealer => &["wrong_dealings"],
         Behaviour::FalseComplaint => &["unfounded_complaints"],
+        Behaviour::DoubleAttestations => &["contradicting_attestations"],
+        Behaviour::ForgedAttestations => &["forged_attestations"],
         Behaviour::MuteDealer => &["withheld_dealings"],
     }
 }
@@ -170,6 +172,8 @@ sweeps! {
 
 scenarios! {
     happy_4 "happy-4" 0..3;
+    double_attestations "double-attestations" 0..2;
+    forged_attestations "forged-attestations" 0..2;
     happy_16 "happy-16" 0..1;
     key_made "key-made" 0..3;
     key_made_16_slow "key-made-16" 0..1;
@@ -271,6 +275,7 @@ scenarios! {
     control_collusion "control-collusion" 0..1;
     control_early_shares "control-early-shares" 0..1;
     control_equivocator "control-equivocator" 0..1;
+    control_double_attestation "control-double-attestation" 0..1;
     control_framed "control-framed" 0..1;
     control_lying_disk "control-lying-disk" 0..1;
 }

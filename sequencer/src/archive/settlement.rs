@@ -1,0 +1,133 @@
+//! What L1 is told, and what shows it: commitments, their history, certificates.
+
+use conclave_types::{
+    Attestation, BlockCommitment, Digest, Epoch, Height, SettlementCertificate,
+    mmr::{self, Subtree},
+};
+
+use super::{
+    DOUBLE_ATTESTATION, META_SETTLEMENT, Read, SIGNED_ATTESTATION, get, height_key, put, signed_key,
+};
+use crate::{
+    settle::{DoubleAttestation, SettlementCheckpoint},
+    store::{Store, Table, Write},
+};
+
+pub(crate) fn put_commitment(commitment: &BlockCommitment) -> Write {
+    put(Table::Commitments, height_key(commitment.height), commitment)
+}
+
+pub(crate) fn put_certificate(certificate: &SettlementCertificate) -> Write {
+    put(Table::Certificates, height_key(certificate.commitment.height), certificate)
+}
+
+pub(crate) fn put_epoch_end(epoch: Epoch, last: Height) -> Write {
+    put(Table::EpochEnds, epoch.as_u64().to_be_bytes().to_vec(), &last)
+}
+
+pub(crate) fn put_history(subtree: Subtree, root: &Digest) -> Write {
+    put(Table::History, history_key(subtree), root)
+}
+
+pub(crate) fn put_settlement(checkpoint: &SettlementCheckpoint) -> Write {
+    put(Table::Meta, META_SETTLEMENT.to_vec(), checkpoint)
+}
+
+pub(crate) fn put_own_attestation(attestation: &Attestation) -> Write {
+    let height = attestation.commitment.height;
+    put(Table::Signed, signed_key(height, SIGNED_ATTESTATION, &[]), attestation)
+}
+
+pub(crate) fn put_double_attestation(evidence: &DoubleAttestation) -> Write {
+    let commitment = &evidence.second.commitment;
+    let signer = evidence.second.signers.first().copied().unwrap_or_default();
+    let (height, signer) = (height_key(commitment.height), signer.as_u16().to_be_bytes());
+    let key = [height.as_slice(), &[DOUBLE_ATTESTATION], &signer].concat();
+    put(Table::Evidence, key, evidence)
+}
+
+fn history_key(Subtree { level, index }: Subtree) -> Vec<u8> {
+    [[level].as_slice(), &index.to_be_bytes()].concat()
+}
+
+pub(crate) fn settlement<S: Store>(store: &S) -> Read<Option<SettlementCheckpoint>, S> {
+    get(store, Table::Meta, META_SETTLEMENT)
+}
+
+/// The commitment to a revealed block; none while it is sealed.
+///
+/// # Errors
+///
+/// If the store fails or is damaged.
+pub fn commitment<S: Store>(store: &S, height: Height) -> Read<Option<BlockCommitment>, S> {
+    get(store, Table::Commitments, &height_key(height))
+}
+
+/// The certificate of a commitment, if this node has seen a quorum's attestations of just that one. A later one
+/// covers it through its history root.
+///
+/// # Errors
+///
+/// If the store fails or is damaged.
+pub fn certificate<S: Store>(store: &S, height: Height) -> Read<Option<SettlementCertificate>, S> {
+    get(store, Table::Certificates, &height_key(height))
+}
+
+/// The last height of an epoch; none while it lasts, or while that height is sealed.
+///
+/// # Errors
+///
+/// If the store fails or is damaged.
+pub fn epoch_end<S: Store>(store: &S, epoch: Epoch) -> Read<Option<Height>, S> {
+    get(store, Table::EpochEnds, &epoch.as_u64().to_be_bytes())
+}
+
+/// The root of a full subtree over the commitments, entry i being that of height i + 1; none if it is not full.
+///
+/// # Errors
+///
+/// If the store fails or is damaged.
+pub fn history<S: Store>(store: &S, subtree: Subtree) -> Read<Option<Digest>, S> {
+    get(store, Table::History, &history_key(subtree))
+}
+
+/// The attestation that this validator has sent for a height; none if it has not.
+///
+/// # Errors
+///
+/// If the store fails or is damaged.
+pub fn own_attestation<S: Store>(store: &S, height: Height) -> Read<Option<Attestation>, S> {
+    get(store, Table::Signed, &signed_key(height, SIGNED_ATTESTATION, &[]))
+}
+
+/// A certificate as L1 takes it, on top of what has settled there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Posting {
+    /// The commitment and its signature.
+    pub certificate: SettlementCertificate,
+    /// Peaks of the mountain range over what has settled, the largest first.
+    pub peaks: Vec<Digest>,
+    /// Roots of the perfect trees over the commitments between that and this one, in order.
+    pub added: Vec<Digest>,
+}
+
+/// What to post for the certificate of `height` when everything up to `settled` has settled; none if there is no such
+/// certificate, or it is not above that.
+///
+/// # Errors
+///
+/// If the store fails or is damaged.
+pub fn posting<S: Store>(store: &S, settled: Height, height: Height) -> Read<Option<Posting>, S> {
+    let Some(certificate) = certificate(store, height)? else { return Ok(None) };
+    let (old, new) = (settled.as_u64(), height.as_u64().saturating_sub(1));
+    if old > new {
+        return Ok(None);
+    }
+    let roots = |from, to| {
+        let trees = mmr::full_subtrees(from, to).into_iter();
+        trees.map(|subtree| history(store, subtree)).collect::<Read<Option<Vec<_>>, S>>()
+    };
+    let (peaks, added) = (roots(0, old)?, roots(old, new)?);
+    let found = peaks.zip(added);
+    Ok(found.map(|(peaks, added)| Posting { certificate, peaks, added }))
+}

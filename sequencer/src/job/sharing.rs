@@ -1,0 +1,86 @@
+//! Work on the sharing of the key: dealing, checking, receiving.
+
+use std::sync::Arc;
+
+use conclave_encryption::{Dkg, HolderKey, SecretShare};
+use conclave_types::{Digest, Height, SharingMessage, ValidatorIndex};
+
+use super::JobOutput;
+use crate::keys::check_message;
+
+/// Check messages of a sharing.
+#[derive(Debug)]
+pub struct SharingCheckJob {
+    /// The newest decided height.
+    pub at: Height,
+    /// Each with the digest of all its bytes and the state that it is for.
+    pub items: Vec<(Digest, Dkg, Arc<SharingMessage>)>,
+}
+
+impl SharingCheckJob {
+    pub(super) fn run(self) -> JobOutput {
+        let judge = |(leaf, dkg, message): (Digest, Dkg, Arc<SharingMessage>)| {
+            (leaf, check_message(&dkg, &message))
+        };
+        let verdicts = self.items.into_iter().map(judge).collect();
+        JobOutput::SharingChecked { at: self.at, verdicts }
+    }
+}
+
+/// Deal this validator's polynomial.
+#[derive(Debug)]
+pub struct DealJob {
+    /// The attempt.
+    pub dkg: Dkg,
+    /// Whose dealing: the validator's index, or its old point.
+    pub dealer: u16,
+    /// The old share, for a resharing.
+    pub share: Option<Arc<SecretShare>>,
+    /// Fresh and secret.
+    pub seed: [u8; 32],
+}
+
+impl DealJob {
+    pub(super) fn run(self) -> JobOutput {
+        let Self { dkg, dealer, share, seed } = self;
+        let result = match share {
+            None => dkg.deal(ValidatorIndex::new(dealer), &seed),
+            Some(share) => dkg.reshare(dealer, &share, &seed),
+        };
+        JobOutput::Dealt { dkg: Box::new(dkg), result: result.map(Box::new) }
+    }
+}
+
+/// Look for wrong evaluations in the dealings.
+#[derive(Debug)]
+pub struct InspectJob {
+    /// The attempt.
+    pub dkg: Dkg,
+    /// The holder's key for it.
+    pub key: Arc<HolderKey>,
+}
+
+impl InspectJob {
+    pub(super) fn run(self) -> JobOutput {
+        let complaints = self.dkg.complaints(&self.key);
+        JobOutput::Inspected { dkg: Box::new(self.dkg), complaints }
+    }
+}
+
+/// Add up a share of the new key.
+#[derive(Debug)]
+pub struct ReceiveJob {
+    /// The attempt.
+    pub dkg: Dkg,
+    /// The holder's key for it.
+    pub key: Arc<HolderKey>,
+    /// Its point.
+    pub point: u16,
+}
+
+impl ReceiveJob {
+    pub(super) fn run(self) -> JobOutput {
+        let result = self.dkg.my_share(&self.key, self.point).map(Arc::new);
+        JobOutput::Received { dkg: Box::new(self.dkg), result }
+    }
+}

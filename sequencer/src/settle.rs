@@ -1,0 +1,200 @@
+//! From revealed blocks to what L1 accepts: a commitment for each, attested by its epoch's committee, and the
+//! sum of a quorum's attestations.
+//!
+//! ```text
+//!  revealed ─▶ commitment ─▶ attest ─▶ broadcast ─▶ collect ─▶ quorum? ─▶ certificate ─▶ shell posts it
+//!                   │           (job)                            (job)
+//!                   └─▶ history: a mountain range over all of them
+//! ```
+//!
+//! A commitment is a function of the revealed block and of those before, so honest validators attest the same.
+//! One that is lost is no loss: a later one covers it through its history root. Only the last of an epoch is
+//! needed by itself, because L1 changes its committee by it: those are asked for until they are certified.
+//!
+//! **Invariants.**
+//! - A validator attests one commitment for a height, whatever happens: it is durable, with the signer's mark
+//!   over its height, before it is sent, and where records may be lost the validator is silent.
+//! - An attestation counts only if its author sent it, and only for the commitment that this node derives.
+//!
+//! **Bounds.** [`HEIGHTS_KEPT`] heights, with an attestation of each member, besides epochs' ends that no quorum
+//! has certified; attestations that come before the reveal for [`EARLY_MAX`] heights.
+
+mod collect;
+mod restore;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use conclave_derivation::RevealTree;
+use conclave_types::{
+    Attestation, Batch, BlockCommitment, Digest, EpochEnd, G2Bytes, Height, HeightDelta,
+    RevealedBlock, SettlementCertificate, Time, ValidatorIndex, dkg_result_root, mmr::Peaks,
+};
+
+use crate::{archive, input::Event, keys::Keys, sequencer::Sequencer};
+
+pub(crate) use restore::SettlementCheckpoint;
+
+/// Heights for which attestations are held, certified or not: long enough for two that contradict each other to
+/// meet here.
+const HEIGHTS_KEPT: HeightDelta = HeightDelta::new(64);
+/// How far above the newest revealed height attestations are kept.
+const EARLY_MAX: HeightDelta = HeightDelta::new(8);
+/// How far behind the newest decided height a block is not worth attesting: the others have done so. An epoch's
+/// end always is.
+const STALE: HeightDelta = HeightDelta::new(8);
+/// How long a commitment may wait for its certificate before others are asked.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Two commitments for one height that have signers in common: they have contradicted themselves. An attestation
+/// alone is a certificate with one signer.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct DoubleAttestation {
+    /// One.
+    pub first: SettlementCertificate,
+    /// The other.
+    pub second: SettlementCertificate,
+}
+
+/// A revealed height on its way to a certificate.
+#[derive(Debug)]
+struct Collected {
+    commitment: BlockCommitment,
+    digest: Digest,
+    /// This validator's own attestation.
+    own: Option<Arc<Attestation>>,
+    signatures: BTreeMap<ValidatorIndex, G2Bytes>,
+    /// Whose attestation was wrong.
+    liars: BTreeSet<ValidatorIndex>,
+    /// A job is under way.
+    working: bool,
+    certificate: Option<Arc<SettlementCertificate>>,
+    /// When this node saw it first, or asked last.
+    since: Option<Time>,
+}
+
+impl Collected {
+    fn new(commitment: BlockCommitment, digest: Digest) -> Self {
+        Self {
+            commitment,
+            digest,
+            own: None,
+            signatures: BTreeMap::new(),
+            liars: BTreeSet::new(),
+            working: false,
+            certificate: None,
+            since: None,
+        }
+    }
+
+    const fn is_epoch_end(&self) -> bool {
+        self.commitment.epoch_end.is_some()
+    }
+}
+
+/// What is on its way to L1.
+#[derive(Debug, Default)]
+pub(crate) struct Settlement {
+    /// Over the commitments of all revealed heights.
+    history: Peaks,
+    collected: BTreeMap<Height, Collected>,
+    early: BTreeMap<(Height, ValidatorIndex), Arc<Attestation>>,
+    /// The newest height with a certificate here.
+    certified: Height,
+    /// Whom to ask next.
+    turn: usize,
+}
+
+impl Settlement {
+    /// The newest height with a certificate here; everything up to it is certified through its history root.
+    pub(crate) const fn certified(&self) -> Height {
+        self.certified
+    }
+
+    /// Drops what is too old, but for epochs' ends without a certificate.
+    fn forget(&mut self, revealed: Height) {
+        let Some(least) = revealed.checked_sub(HEIGHTS_KEPT) else { return };
+        self.collected.retain(|height, collected| {
+            *height > least || collected.is_epoch_end() && collected.certificate.is_none()
+        });
+    }
+}
+
+/// The commitment to a revealed block, `history_root` being that over all before. A pure function: every node and
+/// every auditor gets the same. None if the batches are not the block's.
+pub(crate) fn commitment(
+    block: &RevealedBlock,
+    batches: &[Batch],
+    history_root: Digest,
+    epoch_end: Option<EpochEnd>,
+) -> Option<BlockCommitment> {
+    let reveal = RevealTree::new(block, batches).ok()?.root();
+    Some(BlockCommitment {
+        epoch: block.epoch,
+        height: block.height,
+        block: block.block,
+        history_root,
+        reveal_root: reveal.root,
+        rollup_count: reveal.count,
+        l1_origin: block.l1_origin,
+        forced_cursor: block.forced_cursor,
+        // Nothing can be withdrawn: no balance is promised to anybody on L1.
+        withdrawals_root: Digest::ZERO,
+        epoch_end,
+    })
+}
+
+/// What the commitment at `height` adds if the epoch ends with it: the committee and the key of the next one.
+pub(crate) fn epoch_end(keys: &Keys, next_committee: Digest, height: Height) -> Option<EpochEnd> {
+    let next = keys.epochs().at(height.next());
+    if next == keys.epochs().at(height) {
+        return None;
+    }
+    let key = keys.of_epoch(next)?.encryption_key();
+    Some(EpochEnd { next_committee, dkg_result: dkg_result_root(key) })
+}
+
+impl Sequencer {
+    /// A block was revealed: commits to it.
+    pub(crate) fn commit_to(&mut self, block: &RevealedBlock, batches: &[Batch]) {
+        let height = block.height;
+        let next_committee = self.context.committee.settlement_digest();
+        let end = epoch_end(&self.chain.keys, next_committee, height);
+        let history_root = self.settlement.history.root();
+        let Some(commitment) = commitment(block, batches, history_root, end) else {
+            return self.halt(format!("height {height}: the batches are not those of the block"));
+        };
+        let digest = self.context.domain.commitment(&commitment);
+        for (subtree, root) in self.settlement.history.append(&digest) {
+            self.write(archive::put_history(subtree, &root));
+        }
+        self.write(archive::put_commitment(&commitment));
+        if commitment.epoch_end.is_some() {
+            self.write(archive::put_epoch_end(commitment.epoch, height));
+        }
+        self.event(Event::Committed(Box::new(commitment.clone())));
+        let mut collected = Collected::new(commitment, digest);
+        let later = self.settlement.early.split_off(&(height.next(), ValidatorIndex::default()));
+        for ((at, _), early) in std::mem::replace(&mut self.settlement.early, later) {
+            if at == height && early.commitment == collected.commitment {
+                collected.signatures.insert(early.validator, early.signature);
+            }
+        }
+        self.settlement.collected.insert(height, collected);
+        self.settlement.forget(height);
+        self.write(archive::put_settlement(&self.settlement.checkpoint()));
+        self.attest(height);
+        self.certify(height);
+    }
+}
+
+/// Whether a signer stands in both.
+fn have_common_signer(a: &SettlementCertificate, b: &SettlementCertificate) -> bool {
+    a.signers.iter().any(|signer| b.signers.contains(signer))
+}

@@ -1,0 +1,256 @@
+//! Attestations: this validator's own, those of others, and their sum.
+
+use std::sync::Arc;
+
+use conclave_types::{Attestation, G2Bytes, Height, SettlementCertificate, Time, ValidatorIndex};
+
+use super::{DoubleAttestation, EARLY_MAX, PATIENCE, STALE, have_common_signer};
+use crate::{
+    archive::{self, ArchiveRequest},
+    input::{Event, Peer, Penalty},
+    job::{AttestJob, CertifyJob, CheckCertificateJob, Job},
+    message::Message,
+    sequencer::Sequencer,
+};
+
+impl Sequencer {
+    /// Attests a revealed height, if this validator may and it is of use.
+    pub(super) fn attest(&mut self, height: Height) {
+        let Some(collected) = self.settlement.collected.get(&height) else { return };
+        let Some((index, identity)) = &self.context.own else { return };
+        let Some(secret) = identity.settlement.clone() else { return };
+        let stale = height.saturating_add(STALE) < self.chain.decided();
+        let is_member = self.context.committee.get(*index).is_some();
+        if stale && !collected.is_epoch_end() || !is_member || !self.engine.may_attest(height) {
+            return;
+        }
+        let (digest, validator) = (collected.digest, *index);
+        self.ask(Job::Attest(AttestJob { height, digest, validator, secret }));
+    }
+
+    pub(crate) fn on_attested(&mut self, now: Time, height: Height, signature: G2Bytes) {
+        let Some(validator) = self.context.own_index() else { return };
+        let Some(collected) = self.settlement.collected.get_mut(&height) else { return };
+        if collected.own.is_some() {
+            return;
+        }
+        let commitment = collected.commitment.clone();
+        let attestation = Arc::new(Attestation { commitment, validator, signature });
+        collected.own = Some(Arc::clone(&attestation));
+        collected.signatures.insert(validator, signature);
+        self.write(archive::put_own_attestation(&attestation));
+        let marks = self.engine.attested(height);
+        self.absorb(now, marks);
+        self.broadcast(Message::Attestation(attestation));
+        self.certify(height);
+    }
+
+    /// A validator attests. Nobody passes on the word of others, so who sent it is who said it; the signature is
+    /// checked in the sum.
+    pub(crate) fn on_attestation(&mut self, from: Peer, attestation: Arc<Attestation>) {
+        let (height, validator) = (attestation.commitment.height, attestation.validator);
+        if from != Peer::Validator(validator) {
+            return self.penalise(from, Penalty::Invalid("an attestation of somebody else"));
+        }
+        if self.context.committee.get(validator).is_none() {
+            return;
+        }
+        if height > self.chain.revealed {
+            if height <= self.chain.revealed.saturating_add(EARLY_MAX) {
+                self.settlement.early.entry((height, validator)).or_insert(attestation);
+            }
+            return;
+        }
+        let Some(collected) = self.settlement.collected.get_mut(&height) else { return };
+        if attestation.commitment != collected.commitment {
+            return self.on_other_commitment(&attestation);
+        }
+        let known = collected.signatures.contains_key(&validator);
+        if known || collected.liars.contains(&validator) {
+            return;
+        }
+        collected.signatures.insert(validator, attestation.signature);
+        self.certify(height);
+    }
+
+    /// Adds up what is there, if it is a quorum's.
+    pub(super) fn certify(&mut self, height: Height) {
+        let Some(collected) = self.settlement.collected.get_mut(&height) else { return };
+        let committee = &self.context.committee;
+        let power = committee.power_of(collected.signatures.keys().copied());
+        let is_due = power >= committee.quorum_power();
+        if collected.working || collected.certificate.is_some() || !is_due {
+            return;
+        }
+        collected.working = true;
+        let signatures = collected.signatures.iter().filter_map(|(validator, signature)| {
+            Some((*validator, *committee.settlement_key(*validator)?, *signature))
+        });
+        let job = CertifyJob { height, digest: collected.digest, signatures: signatures.collect() };
+        self.ask(Job::Certify(job));
+    }
+
+    pub(crate) fn on_certified(
+        &mut self,
+        height: Height,
+        result: Result<(Vec<ValidatorIndex>, G2Bytes), Vec<ValidatorIndex>>,
+    ) {
+        let Some(collected) = self.settlement.collected.get_mut(&height) else { return };
+        collected.working = false;
+        match result {
+            Ok((signers, signature)) => {
+                let commitment = collected.commitment.clone();
+                self.certified(SettlementCertificate { commitment, signers, signature });
+            }
+            Err(liars) => {
+                for liar in liars {
+                    collected.signatures.remove(&liar);
+                    collected.liars.insert(liar);
+                    let penalty = Penalty::Invalid("an attestation with a bad signature");
+                    self.ready.effects.penalties.push((Peer::Validator(liar), penalty));
+                }
+                self.certify(height);
+            }
+        }
+    }
+
+    /// A certificate for the commitment that this node has derived, checked.
+    fn certified(&mut self, certificate: SettlementCertificate) {
+        let height = certificate.commitment.height;
+        let Some(collected) = self.settlement.collected.get_mut(&height) else { return };
+        if collected.certificate.is_some() {
+            return;
+        }
+        let certificate = Arc::new(certificate);
+        collected.certificate = Some(Arc::clone(&certificate));
+        self.settlement.certified = self.settlement.certified.max(height);
+        self.write(archive::put_certificate(&certificate));
+        let checkpoint = self.settlement.checkpoint();
+        self.write(archive::put_settlement(&checkpoint));
+        self.event(Event::Certified(certificate));
+    }
+
+    /// A peer shows a certificate that this node asked for.
+    pub(crate) fn on_certificate(&mut self, from: Peer, certificate: Arc<SettlementCertificate>) {
+        let height = certificate.commitment.height;
+        let Some(collected) = self.settlement.collected.get_mut(&height) else { return };
+        let is_wanted = collected.since.is_some() && !collected.working;
+        if !is_wanted || collected.certificate.is_some() {
+            return;
+        }
+        if certificate.commitment != collected.commitment {
+            let is_quorums = certificate.verify(&self.context.committee, &self.context.domain);
+            return match is_quorums {
+                Ok(()) => self.contradicted(&certificate),
+                Err(_) => self.penalise(from, Penalty::Invalid("a certificate that is none")),
+            };
+        }
+        collected.working = true;
+        let committee = self.context.committee.clone();
+        let job = CheckCertificateJob { from, certificate, committee, domain: self.context.domain };
+        self.ask(Job::CheckCertificate(job));
+    }
+
+    pub(crate) fn on_certificate_checked(
+        &mut self,
+        from: Peer,
+        certificate: Arc<SettlementCertificate>,
+        holds: bool,
+    ) {
+        let height = certificate.commitment.height;
+        if let Some(collected) = self.settlement.collected.get_mut(&height) {
+            collected.working = false;
+        }
+        if holds {
+            self.certified(Arc::unwrap_or_clone(certificate));
+        } else {
+            self.penalise(from, Penalty::Invalid("a certificate that is none"));
+            self.certify(height);
+        }
+    }
+
+    pub(crate) fn on_want_certificate(&mut self, from: Peer, height: Height) {
+        if height <= self.settlement.certified {
+            self.ready.effects.serve.push((from, ArchiveRequest::Certificate { height }));
+        }
+    }
+
+    /// Says again what is not certified after a while, and asks others for the certificate: of every epoch's end,
+    /// and of the newest height that has waited so long, which covers the rest.
+    pub(crate) fn settle_again(&mut self, now: Time) {
+        let certified = self.settlement.certified;
+        let mut stuck: Vec<Height> = Vec::new();
+        for (height, collected) in self.settlement.collected.iter_mut().rev() {
+            let is_end = collected.is_epoch_end();
+            if collected.certificate.is_some() || !(is_end || *height > certified) {
+                continue;
+            }
+            let since = *collected.since.get_or_insert(now);
+            if since.after(PATIENCE) <= now && (is_end || stuck.is_empty()) {
+                collected.since = Some(now);
+                stuck.push(*height);
+            }
+        }
+        for height in stuck {
+            let collected = self.settlement.collected.get(&height);
+            if let Some(own) = collected.and_then(|collected| collected.own.clone()) {
+                self.broadcast(Message::Attestation(own));
+            }
+            self.settlement.turn = self.settlement.turn.wrapping_add(1);
+            if let Some(peer) = self.catch_up.any_peer(self.settlement.turn) {
+                self.send(peer, Message::WantCertificate { height });
+            }
+        }
+    }
+
+    /// A validator attests another commitment than this node has derived.
+    fn on_other_commitment(&mut self, attestation: &Attestation) {
+        let (height, validator) = (attestation.commitment.height, attestation.validator);
+        let Some(collected) = self.settlement.collected.get_mut(&height) else { return };
+        if !collected.liars.insert(validator) {
+            return;
+        }
+        let said_before = collected.signatures.remove(&validator);
+        let ours = collected.digest;
+        let theirs = self.context.domain.commitment(&attestation.commitment);
+        let key = self.context.committee.settlement_key(validator);
+        let is_signed = key.is_some_and(|key| key.has_signed(&theirs, &attestation.signature));
+        if !is_signed {
+            let penalty = Penalty::Invalid("an attestation with a bad signature");
+            return self.penalise(Peer::Validator(validator), penalty);
+        }
+        let alone = |commitment: &conclave_types::BlockCommitment, signature| {
+            let (commitment, signers) = (commitment.clone(), vec![validator]);
+            SettlementCertificate { commitment, signers, signature }
+        };
+        let second = alone(&attestation.commitment, attestation.signature);
+        let right = said_before
+            .filter(|signature| key.is_some_and(|key| key.has_signed(&ours, signature)))
+            .map(|signature| alone(&collected.commitment, signature));
+        let in_sum = || collected.certificate.as_deref().cloned();
+        let first = right.or_else(in_sum).filter(|first| have_common_signer(first, &second));
+        self.event(Event::Misattested { height, validator });
+        if let Some(first) = first {
+            self.keep_double_attestation(DoubleAttestation { first, second });
+        }
+    }
+
+    /// A quorum has certified another commitment than this node has derived: there are two chains, or this node
+    /// derives wrongly.
+    fn contradicted(&mut self, certificate: &SettlementCertificate) {
+        let height = certificate.commitment.height;
+        let Some(collected) = self.settlement.collected.get(&height) else { return };
+        let detail = format!(
+            "a quorum certifies commitment {} where this node has {}",
+            self.context.domain.commitment(&certificate.commitment),
+            collected.digest
+        );
+        self.event(Event::Anomaly { height, detail });
+    }
+
+    fn keep_double_attestation(&mut self, evidence: DoubleAttestation) {
+        self.evidence_count = self.evidence_count.saturating_add(1);
+        self.write(archive::put_double_attestation(&evidence));
+        self.event(Event::DoubleAttestation(Box::new(evidence)));
+    }
+}
