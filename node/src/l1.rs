@@ -1,7 +1,7 @@
 //! Ethereum, as a node, its operator and its users talk to it.
 //!
 //! ```text
-//!  commands ─▶ deploy · stake · queue · evidence      what is asked of the contracts, and what it did
+//!  commands ─▶ deploy · stake · election · queue · evidence      what is asked of the contracts, and what it did
 //!  node ─────▶ follow ─▶ observe · origin             final blocks, with what each added to the queue
 //!                  │            │
 //!               sender       contracts                one account's transactions; where the contracts are
@@ -16,6 +16,7 @@
 
 pub mod contracts;
 pub mod deploy;
+pub mod election;
 pub mod endpoints;
 mod error;
 pub mod evidence;

@@ -413,7 +413,7 @@ mod tests {
             validators: 1,
             rollups: Vec::new(),
             accounts: Vec::new(),
-            l1: crate::genesis::L1::default(),
+            l1: None,
             params: Params::default(),
             base_port: 0,
             web_origins: Vec::new(),
