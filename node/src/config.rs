@@ -7,12 +7,13 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use serde::{Deserialize, Serialize};
 
-use crate::rpc::web::WebOrigin;
+use crate::{l1::endpoints, rpc::web::WebOrigin};
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +79,9 @@ pub struct Config {
     pub grpc: GrpcConfig,
     /// Prometheus.
     pub metrics: MetricsConfig,
+    /// How the node follows the network's L1. Without it the node repeats what others see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub l1: Option<L1Config>,
     /// What is logged, and how.
     #[serde(default)]
     pub log: LogConfig,
@@ -168,6 +172,59 @@ pub struct MetricsConfig {
     pub listen: SocketAddr,
 }
 
+/// How a node follows L1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct L1Config {
+    /// JSON-RPC endpoints. What most of them agree on is believed; one that contradicts the others is an alarm.
+    pub endpoints: Vec<String>,
+    /// How often they are asked for a new final block, in milliseconds.
+    #[serde(default = "L1Config::default_poll_ms")]
+    pub poll_ms: u64,
+}
+
+impl L1Config {
+    const POLL_MS_MIN: u64 = 100;
+    const POLL_MS_MAX: u64 = 60_000;
+
+    /// These endpoints, asked as often as is usual.
+    #[must_use]
+    pub const fn new(endpoints: Vec<String>) -> Self {
+        Self { endpoints, poll_ms: Self::default_poll_ms() }
+    }
+
+    const fn default_poll_ms() -> u64 {
+        4_000
+    }
+
+    pub(crate) const fn poll(&self) -> Duration {
+        Duration::from_millis(self.poll_ms)
+    }
+
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut add = |key, problem, remedy| problems.push(Problem { key, problem, remedy });
+        let key = "l1.endpoints";
+        if self.endpoints.is_empty() {
+            let remedy = "name at least one, or take [l1] out: the node then sees nothing of L1";
+            add(key, "there is none".to_owned(), remedy);
+        }
+        for (index, url) in self.endpoints.iter().enumerate() {
+            if let Err(error) = endpoints::parse_url(url) {
+                add(key, error.to_string(), "write it like http://127.0.0.1:8545");
+            }
+            if self.endpoints.iter().take(index).any(|before| before == url) {
+                add(key, format!("{url} is there twice"), "name each once: most of them decide");
+            }
+        }
+        if !(Self::POLL_MS_MIN..=Self::POLL_MS_MAX).contains(&self.poll_ms) {
+            let problem = format!("{} ms is no sensible interval", self.poll_ms);
+            add("l1.poll_ms", problem, "choose 100 to 60000; a block of Ethereum takes 12000");
+        }
+        problems
+    }
+}
+
 /// What is logged, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -199,6 +256,15 @@ impl Config {
     ///
     /// Names the key at fault and the remedy; lists every problem at once.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_with(path, &[])
+    }
+
+    /// [`Config::load`], with these L1 endpoints, if there are any, in place of those in the file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`].
+    pub fn load_with(path: &Path, l1: &[String]) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let mut config: Self = toml::from_str(&text).map_err(|source| ConfigError::Parse {
@@ -206,7 +272,12 @@ impl Config {
             source: Box::new(source),
         })?;
         config.resolve(path.parent().unwrap_or(Path::new(".")));
-        let problems = config.problems();
+        if !l1.is_empty() {
+            let poll_ms = config.l1.map_or(L1Config::default_poll_ms(), |l1| l1.poll_ms);
+            config.l1 = Some(L1Config { endpoints: l1.to_vec(), poll_ms });
+        }
+        let mut problems = config.problems();
+        problems.extend(config.l1.iter().flat_map(L1Config::problems));
         if problems.is_empty() {
             Ok(config)
         } else {

@@ -24,11 +24,14 @@ mod carry;
 mod clock;
 mod inbox;
 mod latency;
+mod log;
 mod tape;
 
 use std::sync::Arc;
 
-use conclave_sequencer::{Effects, Event, Input, Ready, ReceiptBody, Rejection, Sequencer, Status};
+use conclave_sequencer::{
+    Effects, Event, Input, L1Block, L1Position, Ready, ReceiptBody, Rejection, Sequencer, Status,
+};
 use conclave_types::{BlockId, EncryptedBundle, Height, Time};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -118,6 +121,8 @@ pub struct Snapshot {
     pub status: Status,
     /// The newest revealed block.
     pub revealed: RevealedTip,
+    /// How far chain and node have come with L1.
+    pub l1: L1Position,
 }
 
 /// A handle on the running driver.
@@ -159,6 +164,19 @@ impl Driver {
             }
         };
         self.public.try_send(Public::Ask(Box::new(question)))?;
+        answer.await.or(Err(AskError::Stopping))
+    }
+
+    /// Hands in the next finalized L1 block. Returns how far chain and node have come with L1 then: if this block
+    /// is not the newest that is observed, the core did not take it.
+    ///
+    /// # Errors
+    ///
+    /// If the node is stopping.
+    pub async fn feed(&self, block: L1Block) -> Result<L1Position, AskError> {
+        let (reply, answer) = oneshot::channel();
+        let feed = Control::L1 { block, reply };
+        self.control.send(feed).await.or(Err(AskError::Stopping))?;
         answer.await.or(Err(AskError::Stopping))
     }
 
@@ -210,6 +228,7 @@ impl Channels {
         let Turn { controls, messages, .. } = self.inputs.next(None).await;
         let controls = controls.into_iter().filter_map(|control| match control {
             Control::Input(input) => Some(*input),
+            Control::L1 { block, .. } => Some(Input::L1(block)),
             Control::Stop => None,
         });
         let messages = messages
@@ -253,7 +272,9 @@ pub fn start(
     channels: Channels,
 ) -> Result<(Driver, oneshot::Receiver<Result<(), DriverError>>), DriverError> {
     let Channels { inputs, inbox } = channels;
-    let snapshot = Snapshot { status: parts.sequencer.core().status(), revealed: parts.revealed };
+    let core = parts.sequencer.core();
+    let snapshot =
+        Snapshot { status: core.status(), revealed: parts.revealed, l1: core.l1_position() };
     let (publish, snapshot) = watch::channel(Arc::new(snapshot));
     let driver = Driver { control: inbox.control(), public: inbox.public(), snapshot };
     let carrier = Carrier::new(
@@ -316,10 +337,14 @@ impl Core {
     /// Takes one turn; returns whether to go on.
     fn turn(&mut self, now: Time, turn: Turn) -> Result<bool, DriverError> {
         let Turn { controls, messages, publics } = turn;
-        let mut ready = Ready::default();
+        let (mut ready, mut fed) = (Ready::default(), Vec::new());
         for control in controls {
             match control {
                 Control::Input(input) => ready = ready.merge(self.sequencer.step(now, *input)),
+                Control::L1 { block, reply } => {
+                    ready = ready.merge(self.sequencer.step(now, Input::L1(block)));
+                    fed.push(reply);
+                }
                 Control::Stop => return Ok(false),
             }
         }
@@ -344,6 +369,12 @@ impl Core {
         // Only now does the core know nothing that the store does not.
         for question in questions {
             question(self.sequencer.core());
+        }
+        let position = self.sequencer.core().l1_position();
+        for reply in fed {
+            if reply.send(position).is_err() {
+                tracing::trace!("nobody waits to feed the next L1 block");
+            }
         }
         Ok(true)
     }
@@ -394,12 +425,14 @@ impl Core {
             | Event::L1Contradicted { .. }
             | Event::Anomaly { .. } => {}
         }
-        log_progress(event);
-        log_fault(event);
+        log::progress(event);
+        log::fault(event);
     }
 
     fn publish(&mut self) {
-        let next = Snapshot { status: self.sequencer.core().status(), revealed: self.revealed };
+        let core = self.sequencer.core();
+        let next =
+            Snapshot { status: core.status(), revealed: self.revealed, l1: core.l1_position() };
         self.publish.send_if_modified(|snapshot| {
             let changed = **snapshot != next;
             if changed {
@@ -413,82 +446,6 @@ impl Core {
             }
             changed
         });
-    }
-}
-
-#[expect(clippy::cognitive_complexity, reason = "what the macros of tracing expand to")]
-fn log_progress(event: &Event) {
-    match event {
-        Event::Round { height, round, proposer } => {
-            tracing::debug!(%height, %round, %proposer, "round");
-        }
-        Event::Decided { header, block, l1_entries, bundles, certificate } => tracing::info!(
-            height = %header.height,
-            block = %block.short(),
-            l1_entries = l1_entries.len(),
-            bundles = bundles.len(),
-            round = %certificate.round,
-            proposer = %header.proposer,
-            "decided"
-        ),
-        Event::Revealed { block, batches, digest } => tracing::info!(
-            height = %block.height,
-            bundles = block.bundles.len(),
-            batches = batches.len(),
-            digest = %digest.short(),
-            "revealed"
-        ),
-        Event::Keys { height, change } => tracing::info!(%height, ?change, "keys"),
-        Event::Certified(certificate) => tracing::info!(
-            height = %certificate.commitment.height,
-            signers = certificate.signers.len(),
-            epoch_end = certificate.commitment.epoch_end.is_some(),
-            "certified"
-        ),
-        Event::Admitted { .. }
-        | Event::Committed(_)
-        | Event::Misattested { .. }
-        | Event::DoubleAttestation(_)
-        | Event::Equivocation(_)
-        | Event::WrongShares { .. }
-        | Event::L1Refused { .. }
-        | Event::L1Contradicted { .. }
-        | Event::Anomaly { .. } => {}
-    }
-}
-
-#[expect(clippy::cognitive_complexity, reason = "what the macros of tracing expand to")]
-fn log_fault(event: &Event) {
-    match event {
-        Event::Equivocation(evidence) => {
-            tracing::warn!(?evidence, "a validator contradicted itself; the evidence is kept");
-        }
-        Event::WrongShares { height, validator } => {
-            tracing::warn!(%height, %validator, "a validator sent wrong shares");
-        }
-        Event::Misattested { height, validator } => {
-            tracing::warn!(%height, %validator, "a validator attested another commitment than the chain's");
-        }
-        Event::DoubleAttestation(evidence) => {
-            tracing::warn!(?evidence, "validators attested two commitments; the evidence is kept");
-        }
-        Event::L1Refused { origin, reason } => {
-            tracing::warn!(number = origin.number, %reason, "an L1 block was not taken");
-        }
-        Event::L1Contradicted { height, chain, observed } => {
-            let (decided, observed) = (chain.hash, observed.hash);
-            tracing::error!(%height, number = chain.number, %decided, %observed, "this node's L1 is not the chain's");
-        }
-        Event::Anomaly { height, detail } => {
-            tracing::warn!(%height, detail, "consensus reported an anomaly");
-        }
-        Event::Admitted { .. }
-        | Event::Round { .. }
-        | Event::Decided { .. }
-        | Event::Keys { .. }
-        | Event::Committed(_)
-        | Event::Certified(_)
-        | Event::Revealed { .. } => {}
     }
 }
 

@@ -3,30 +3,28 @@
 //! ```text
 //! out/genesis.json                  the same for everybody; its digest is the network id
 //! out/validator-0/config.toml       commented; paths relative to it
-//! out/validator-0/{consensus,network,settlement,storage}.key
+//! out/validator-0/{consensus,network,storage,settlement}.key
 //! out/validator-0/data/signer.state says that this validator has signed nothing yet
 //! ```
 //!
 //! There is no threshold key among them: the validators make it themselves, on the chain, and nobody ever
 //! holds it.
 
+mod candidate;
+mod config;
+
 use std::path::{Path, PathBuf};
 
 use conclave_consensus::{HighWater, SigningPosition, Step};
 use conclave_encryption::{Packing, PackingError};
 use conclave_types::{
-    ConsensusKey, Genesis, GenesisAccount, GenesisError, Height, L1Origin, Member, NetworkId,
-    Params, PayerAddress, RollupId, RollupRegistration, Round, SettlementSecret, Time,
+    Genesis, GenesisAccount, GenesisError, Height, L1Origin, NetworkId, Params, PayerAddress,
+    RollupId, RollupRegistration, Round, Time,
 };
-use ed25519_dalek::SigningKey;
-use libp2p::{Multiaddr, PeerId, identity::Keypair};
-use rand_core::{OsRng, RngCore as _};
-use zeroize::Zeroizing;
+use libp2p::PeerId;
 
-use crate::{
-    keys::{self, KeyFileError},
-    store::{SignerError, SignerState},
-};
+pub use self::candidate::{Candidate, Seat};
+use crate::{config::L1Config, keys::KeyFileError, store::SignerError};
 
 /// Ports that each validator gets: p2p, gRPC, metrics, and room for more.
 const PORTS_EACH: u16 = 10;
@@ -80,14 +78,14 @@ pub enum MakeError {
 pub struct Plan {
     /// A name for people.
     pub name: String,
-    /// How many validators, of equal power.
+    /// How many validators.
     pub validators: u16,
     /// Rollups that are registered from the start.
     pub rollups: Vec<RollupId>,
     /// Balances that exist from the start.
     pub accounts: Vec<GenesisAccount>,
-    /// What it settles on.
-    pub l1: L1,
+    /// What it settles on, if it does.
+    pub l1: Option<L1>,
     /// Parameters of the first epoch.
     pub params: Params,
     /// The first validator's first port; 0 takes any free ports, and peers find each other through
@@ -100,12 +98,16 @@ pub struct Plan {
 }
 
 /// The L1 of a network.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct L1 {
-    /// Its chain id; 0 if the network has none.
+    /// Its chain id.
     pub chain_id: u64,
-    /// The stake contract there; zero if there is none.
+    /// The stake contract there.
     pub contract: PayerAddress,
+    /// A final block up to which the forced queue is empty ([`crate::l1::origin`]).
+    pub origin: L1Origin,
+    /// How the validators follow it; none if each operator says so by himself.
+    pub follow: Option<L1Config>,
 }
 
 /// A network that was made.
@@ -132,57 +134,24 @@ pub struct MadeValidator {
     pub peer_id: PeerId,
 }
 
-struct Seeds {
-    name: String,
-    consensus: Zeroizing<[u8; 32]>,
-    network: Zeroizing<[u8; 32]>,
-    /// Signs commitments for L1.
-    settlement: SettlementSecret,
-    /// Encrypts shares of the threshold key on disk.
-    storage: Zeroizing<[u8; 32]>,
-}
-
-impl Seeds {
-    fn generate(index: u16) -> Self {
-        let mut seeds = Self {
-            name: format!("validator-{index}"),
-            consensus: Zeroizing::new([0; 32]),
-            network: Zeroizing::new([0; 32]),
-            settlement: keys::new_settlement_key(),
-            storage: Zeroizing::new([0; 32]),
-        };
-        OsRng.fill_bytes(&mut *seeds.consensus);
-        OsRng.fill_bytes(&mut *seeds.network);
-        OsRng.fill_bytes(&mut *seeds.storage);
-        seeds
-    }
-
-    fn member(&self) -> Member {
-        let public = |seed| SigningKey::from_bytes(seed).verifying_key().to_bytes();
-        Member {
-            name: self.name.clone(),
-            consensus_key: ConsensusKey::new(public(&self.consensus)),
-            network_key: ConsensusKey::new(public(&self.network)),
-            settlement_key: self.settlement.key(),
-            validator: 0,
-            power: 1,
-        }
-    }
-
-    fn peer_id(&self) -> PeerId {
-        let mut seed = self.network.clone();
-        #[expect(clippy::expect_used, reason = "any 32 bytes are an ed25519 seed")]
-        let keypair = Keypair::ed25519_from_bytes(&mut *seed).expect("32 bytes are a seed");
-        keypair.public().to_peer_id()
-    }
-}
-
-/// Makes keys and files under `out`, with the operating system's randomness.
+/// Makes keys and files under `out`, with the operating system's randomness, for validators of equal power. They
+/// have no numbers on L1: what settles there names its validators as L1 seats them ([`make_with`]).
 ///
 /// # Errors
 ///
 /// If `out` holds something already, the plan contradicts itself, or the disk fails.
 pub fn make(plan: &Plan, out: &Path) -> Result<Made, MakeError> {
+    let seat = Seat { validator: 0, power: 1 };
+    let seated: Vec<_> = (0..plan.validators).map(|_| (Candidate::generate(), seat)).collect();
+    make_with(plan, &seated, out)
+}
+
+/// Makes files under `out` for validators that have their keys, and their seats, already.
+///
+/// # Errors
+///
+/// As [`make`].
+pub fn make_with(plan: &Plan, seated: &[(Candidate, Seat)], out: &Path) -> Result<Made, MakeError> {
     let occupied = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
     if occupied {
         return Err(MakeError::NotEmpty { path: out.to_owned() });
@@ -191,43 +160,56 @@ pub fn make(plan: &Plan, out: &Path) -> Result<Made, MakeError> {
     if u32::from(plan.base_port).saturating_add(ports) > u32::from(u16::MAX) {
         return Err(MakeError::Ports { validators: plan.validators, base: plan.base_port });
     }
-    let seeds: Vec<_> = (0..plan.validators).map(Seeds::generate).collect();
     match plan.params.sharing.secrecy {
-        0 => Packing::for_parties(seeds.len())?,
-        secrecy => Packing::new(seeds.len(), secrecy)?,
+        0 => Packing::for_parties(seated.len())?,
+        secrecy => Packing::new(seated.len(), secrecy)?,
     };
-    let genesis = Genesis {
-        name: plan.name.clone(),
-        time: plan.time,
-        l1_chain_id: plan.l1.chain_id,
-        l1_contract: plan.l1.contract,
-        l1_origin: L1Origin::default(),
-        params: plan.params.clone(),
-        members: seeds.iter().map(Seeds::member).collect(),
-        encryption_key: None,
-        rollups: plan.rollups.iter().map(|id| registration(*id)).collect(),
-        accounts: plan.accounts.clone(),
-    };
+    let genesis = genesis(plan, seated);
     genesis.validate()?;
     let network = genesis.network_id();
     std::fs::create_dir_all(out).map_err(|source| io(out, source))?;
     let file = out.join("genesis.json");
     let json = serde_json::to_string_pretty(&genesis).map_err(|e| io(&file, e.into()))?;
     std::fs::write(&file, json).map_err(|source| io(&file, source))?;
-    let peers: Vec<_> = (0..).zip(&seeds).map(|(i, s)| address(plan, i, s)).collect();
+    let peers: Vec<_> = (0..)
+        .zip(seated)
+        .map(|(index, (keys, _))| config::address(plan, index, keys.peer_id()))
+        .collect();
     let validators = (0_u16..)
-        .zip(&seeds)
-        .map(|(index, seeds)| {
-            let directory = out.join(&seeds.name);
-            write_keys(&directory, seeds, &network)?;
+        .zip(seated)
+        .map(|(index, (keys, _))| {
+            let name = name(index);
+            let directory = out.join(&name);
+            keys.write(&directory, &network)?;
             let config = directory.join("config.toml");
-            let text = config_text(plan, index, &peers);
+            let text = config::text(plan, index, &peers);
             std::fs::write(&config, text).map_err(|source| io(&config, source))?;
-            let (name, peer_id) = (seeds.name.clone(), seeds.peer_id());
-            Ok(MadeValidator { name, directory, config, peer_id })
+            Ok(MadeValidator { name, directory, config, peer_id: keys.peer_id() })
         })
         .collect::<Result<_, MakeError>>()?;
     Ok(Made { network, genesis: file, validators })
+}
+
+fn genesis(plan: &Plan, seated: &[(Candidate, Seat)]) -> Genesis {
+    let members =
+        (0_u16..).zip(seated).map(|(index, (keys, seat))| keys.member(name(index), *seat));
+    let l1 = plan.l1.as_ref();
+    Genesis {
+        name: plan.name.clone(),
+        time: plan.time,
+        l1_chain_id: l1.map_or(0, |l1| l1.chain_id),
+        l1_contract: l1.map_or(PayerAddress::ZERO, |l1| l1.contract),
+        l1_origin: l1.map(|l1| l1.origin).unwrap_or_default(),
+        params: plan.params.clone(),
+        members: members.collect(),
+        encryption_key: None,
+        rollups: plan.rollups.iter().map(|id| registration(*id)).collect(),
+        accounts: plan.accounts.clone(),
+    }
+}
+
+fn name(index: u16) -> String {
+    format!("validator-{index}")
 }
 
 fn io(path: &Path, source: std::io::Error) -> MakeError {
@@ -245,106 +227,12 @@ pub const fn nothing_signed() -> HighWater {
     HighWater { at, wal_entries: 0 }
 }
 
-fn write_keys(directory: &Path, seeds: &Seeds, network: &NetworkId) -> Result<(), MakeError> {
-    let data = directory.join("data");
-    std::fs::create_dir_all(&data).map_err(|source| io(&data, source))?;
-    keys::write(&directory.join("consensus.key"), &seeds.consensus)?;
-    keys::write(&directory.join("network.key"), &seeds.network)?;
-    keys::write_settlement_key(&directory.join("settlement.key"), &seeds.settlement)?;
-    keys::write(&directory.join("storage.key"), &seeds.storage)?;
-    SignerState::create(&data.join("signer.state"), network, &nothing_signed())?;
-    Ok(())
-}
-
-fn port(plan: &Plan, index: u16, offset: u16) -> u16 {
-    if plan.base_port == 0 {
-        return 0;
-    }
-    // `make` has checked that the last one fits.
-    plan.base_port.saturating_add(index.saturating_mul(PORTS_EACH)).saturating_add(offset)
-}
-
-fn address(plan: &Plan, index: u16, seeds: &Seeds) -> Multiaddr {
-    Multiaddr::empty()
-        .with(libp2p::multiaddr::Protocol::Ip4(std::net::Ipv4Addr::LOCALHOST))
-        .with(libp2p::multiaddr::Protocol::Tcp(port(plan, index, 0)))
-        .with(libp2p::multiaddr::Protocol::P2p(seeds.peer_id()))
-}
-
-fn config_text(plan: &Plan, index: u16, peers: &[Multiaddr]) -> String {
-    let others = (0_u16..).zip(peers).filter(|(other, _)| *other != index && plan.base_port != 0);
-    let peers: String = others.map(|(_, address)| format!("\n  \"{address}\",")).collect();
-    let peers_file = if plan.base_port == 0 {
-        "peers_file = \"../peers.json\""
-    } else {
-        "# peers_file = \"../peers.json\""
-    };
-    let (p2p, grpc, metrics) = (port(plan, index, 0), port(plan, index, 1), port(plan, index, 2));
-    format!(
-        r#"# Conclave validator {index} of "{name}". Paths are relative to this file.
-# Unknown keys are refused, so a misspelt one cannot be overlooked.
-
-# Database, signer state and the addresses in use. Never run two nodes with the same keys, and never copy
-# or restore data/signer.state: an older one makes this validator sign twice, which costs its stake. If it
-# is lost, see `conclave node --lost-state`.
-data_dir = "data"
-# The same file for every node of the network.
-genesis = "../genesis.json"
-
-# 32 bytes of hexadecimal each, mode 0600. A full node has a network key only. `consensus` signs votes,
-# `settlement` signs commitments for L1: never run either on two machines. `storage` encrypts this
-# validator's shares of the threshold key in data/secrets: keep the two apart in backups.
-[keys]
-network = "network.key"
-consensus = "consensus.key"
-settlement = "settlement.key"
-storage = "storage.key"
-
-# Where other nodes connect. Port 0 takes any free port; see data/addresses.json for the one in use.
-[p2p]
-listen = "/ip4/127.0.0.1/tcp/{p2p}"
-# Whom to keep connected to: every other validator, with its peer id.
-peers = [{peers}
-]
-# A JSON array of such addresses, read again before each attempt: for ports not known in advance.
-{peers_file}
-# Nodes that are no validators, at most.
-full_peers_max = 16
-
-# The public API. It has no authentication of its own: keep it on loopback, or behind a proxy.
-[grpc]
-listen = "127.0.0.1:{grpc}"
-# Streams of blocks and of bundles' fates that may be open at once.
-streams_max = 1024
-# Streams of batches that may be open at once: one for each node of a rollup. Each may hold some MiB.
-batch_streams_max = 64
-# Origins of pages that may call from a browser, by gRPC-Web, such as "https://wallet.example"; "loopback"
-# stands for any page that this machine serves. Without any, no browser is served.
-web_origins = {web_origins:?}
-
-# Prometheus, at /metrics.
-[metrics]
-listen = "127.0.0.1:{metrics}"
-
-# level: error, warn, info, debug or trace of this program, or a filter such as "conclave_node=debug,info".
-[log]
-level = "info"
-json = false
-
-# Threads for cryptography; 0 takes one for each core.
-[jobs]
-threads = 0
-"#,
-        name = plan.name.escape_default(),
-        web_origins = plan.web_origins,
-        peers = if peers.is_empty() { String::new() } else { peers },
-    )
-}
-
 #[cfg(test)]
 mod tests {
+    use conclave_types::ConsensusKey;
+
     use super::*;
-    use crate::config::Config;
+    use crate::{config::Config, keys, store::SignerState};
 
     fn plan(base_port: u16) -> Plan {
         Plan {
@@ -352,7 +240,7 @@ mod tests {
             validators: 4,
             rollups: vec![RollupId::new(901), RollupId::new(902)],
             accounts: Vec::new(),
-            l1: L1::default(),
+            l1: None,
             params: Params::default(),
             base_port,
             web_origins: Vec::new(),

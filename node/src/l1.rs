@@ -1,8 +1,8 @@
 //! Ethereum, as a node, its operator and its users talk to it.
 //!
 //! ```text
-//!  commands ─▶ deploy · stake · queue · evidence      what is asked of the contracts, and what it did
-//!             observe                                final blocks, with what each added to the queue
+//!  commands ─▶ deploy · stake · election · queue · evidence      what is asked of the contracts, and what it did
+//!  node ─────▶ follow ─▶ observe · origin             final blocks, with what each added to the queue
 //!                  │            │
 //!               sender       contracts                one account's transactions; where the contracts are
 //!                  └──── endpoints ────▶ JSON-RPC     several, each with a deadline, none trusted alone
@@ -16,10 +16,14 @@
 
 pub mod contracts;
 pub mod deploy;
+pub mod election;
 pub mod endpoints;
 mod error;
 pub mod evidence;
+pub mod follow;
 pub mod observe;
+pub mod origin;
+mod panel;
 mod prepare;
 pub mod queue;
 mod revert;
@@ -31,5 +35,6 @@ pub use self::{
     contracts::Contracts,
     endpoints::{BlockRef, Endpoints, Patience},
     error::{Contradiction, L1Error},
+    panel::TooFew,
     sender::{Call, Fees, Sender, Sent},
 };

@@ -11,6 +11,7 @@ use std::{
 
 use axum::{Router, extract::State, http::header, response::IntoResponse, routing::get};
 use conclave_grpc::doors::{Bounds, Doors};
+use conclave_sequencer::L1Position;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{
@@ -21,11 +22,13 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     driver::{Driver, Snapshot},
     essential::Essentials,
+    l1::follow::{Sight, TroubleKind},
     network::{Network, PeerTraffic},
 };
 
@@ -87,6 +90,69 @@ pub struct Metrics {
     peer_dropped: Family<NameLabel, Number>,
     peer_connected: Family<NameLabel, Number>,
     requests: Family<KindLabel, Counter>,
+    l1: L1Figures,
+}
+
+/// What a node sees of L1, and what the chain has.
+#[derive(Debug, Default)]
+struct L1Figures {
+    origin: Number,
+    forced_cursor: Number,
+    observed: Number,
+    newest_final: Number,
+    lag: Number,
+    trouble: Family<KindLabel, Number>,
+    errors: Family<KindLabel, Counter>,
+}
+
+impl L1Figures {
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "l1_origin",
+            "L1 block up to which the chain has seen L1",
+            self.origin.clone(),
+        );
+        registry.register(
+            "l1_forced_cursor",
+            "Entries of the queue on L1 up to there, all of them carried",
+            self.forced_cursor.clone(),
+        );
+        registry.register(
+            "l1_observed",
+            "Newest final L1 block that this node has seen",
+            self.observed.clone(),
+        );
+        registry.register(
+            "l1_final",
+            "Newest L1 block that most of its endpoints call final",
+            self.newest_final.clone(),
+        );
+        registry.register(
+            "l1_lag",
+            "Final L1 blocks, as endpoints or the chain have it, that this node has not seen yet",
+            self.lag.clone(),
+        );
+        registry.register(
+            "l1_trouble",
+            "1 while L1 cannot be followed for this reason; anything but an outage is an alarm",
+            self.trouble.clone(),
+        );
+        registry.register("l1_errors", "Failed attempts to follow L1", self.errors.clone());
+    }
+
+    fn set(&self, position: &L1Position, sight: &Sight) {
+        self.origin.set(position.origin.number);
+        self.forced_cursor.set(position.forced_cursor);
+        self.observed.set(position.observed.number);
+        self.newest_final.set(sight.newest_final);
+        let known = sight.newest_final.max(position.origin.number);
+        self.lag.set(known.saturating_sub(position.observed.number));
+        for kind in TroubleKind::ALL {
+            let is_now = sight.trouble.as_ref().is_some_and(|trouble| trouble.kind == kind);
+            let label = KindLabel { kind: kind.name() };
+            self.trouble.get_or_create(&label).set(u64::from(is_now));
+        }
+    }
 }
 
 impl Metrics {
@@ -112,6 +178,7 @@ impl Metrics {
             peer_dropped: Family::default(),
             peer_connected: Family::default(),
             requests: Family::default(),
+            l1: L1Figures::default(),
         };
         metrics.registered()
     }
@@ -164,6 +231,7 @@ impl Metrics {
             self.peer_connected.clone(),
         );
         registry.register("grpc_requests", "Calls of the public API", self.requests.clone());
+        self.l1.register(registry);
         self
     }
 
@@ -193,9 +261,19 @@ impl Metrics {
         self.requests.get_or_create(&KindLabel { kind }).inc();
     }
 
-    /// Everything, in the OpenMetrics text format.
+    /// An attempt to follow L1 failed.
+    pub fn l1_trouble(&self, kind: &'static str) {
+        self.l1.errors.get_or_create(&KindLabel { kind }).inc();
+    }
+
+    /// Everything, in the OpenMetrics text format. A node that follows no L1 has no sight of it.
     #[must_use]
-    pub fn encode(&self, snapshot: &Snapshot, traffic: &[PeerTraffic]) -> String {
+    pub fn encode(
+        &self,
+        snapshot: &Snapshot,
+        traffic: &[PeerTraffic],
+        sight: Option<&Sight>,
+    ) -> String {
         let status = &snapshot.status;
         self.height.set(status.decided.as_u64());
         self.revealed_height.set(status.revealed.as_u64());
@@ -204,6 +282,7 @@ impl Metrics {
         self.pool_bundles.set(status.pool.bundles as u64);
         self.pool_bytes.set(status.pool.bytes as u64);
         self.evidence.set(status.evidence_count);
+        self.l1.set(&snapshot.l1, sight.unwrap_or(&Sight::default()));
         for row in traffic {
             let peer = if row.name.is_empty() { "others".to_owned() } else { row.name.clone() };
             let bytes = |direction| PeerLabel { peer: peer.clone(), direction };
@@ -236,6 +315,8 @@ pub struct Page {
     pub driver: Driver,
     /// Whom it talks to.
     pub network: Network,
+    /// What it sees of L1, if it follows one.
+    pub sight: Option<watch::Receiver<Sight>>,
 }
 
 /// Serves `/metrics` until `stop`; returns the address that it really listens on.
@@ -259,6 +340,8 @@ pub async fn serve(
 }
 
 async fn show(State(page): State<Page>) -> impl IntoResponse {
-    let text = page.metrics.encode(&page.driver.snapshot(), &page.network.traffic());
+    let sight = page.sight.as_ref().map(|sight| sight.borrow().clone());
+    let (snapshot, traffic) = (page.driver.snapshot(), page.network.traffic());
+    let text = page.metrics.encode(&snapshot, &traffic, sight.as_ref());
     ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
 }

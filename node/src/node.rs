@@ -14,7 +14,7 @@ use conclave_sequencer::{
 use conclave_types::{ConsensusKey, Genesis, Height, digest::SigningDomain};
 use rand_core::{OsRng, RngCore as _};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
     driver::{self, Channels, Driver, DriverError, RecordTo, RevealedTip, Tape},
     essential::{Essentials, TaskError},
     keys::{self, KeyFileError},
+    l1::follow::{Follower, Sight},
     metrics::{self, Metrics, MetricsError},
     network::{AddressBook, Network, NetworkConfig, NetworkError},
     rpc::{self, ReceiptSigner, RpcError},
@@ -165,10 +166,16 @@ impl Node {
         };
         let (driver, end) = driver::start(parts, channels)?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let sight = follow_l1(config, &genesis, &driver, &metrics).map(|(follower, sight)| {
+            let following = follower.run(stop.clone());
+            tasks.spawn(essentials.clone().watch("follower of L1", following));
+            sight
+        });
         let page = metrics::Page {
             metrics: Arc::clone(&metrics),
             driver: driver.clone(),
             network: network.clone(),
+            sight: sight.clone(),
         };
         let page = metrics::serve(config.metrics.listen, page, &essentials, stop.clone()).await?;
         let parts = rpc::Parts {
@@ -177,6 +184,7 @@ impl Node {
             reader,
             network: network.clone(),
             signer: receipts,
+            sight,
             metrics,
             streams_max: config.grpc.streams_max,
             batch_streams_max: config.grpc.batch_streams_max,
@@ -243,6 +251,33 @@ impl Node {
         }
         end.or(Err(DriverError::Gone))??;
         death.map_or(Ok(()), |death| Err(death.into()))
+    }
+}
+
+/// Who follows L1 for this node, if there is one to follow and its configuration says where; said once if not.
+fn follow_l1(
+    config: &Config,
+    genesis: &Genesis,
+    driver: &Driver,
+    metrics: &Arc<Metrics>,
+) -> Option<(Follower, watch::Receiver<Sight>)> {
+    match (&config.l1, genesis.l1_chain_id) {
+        (None, 0) => None,
+        (Some(_), 0) => {
+            tracing::warn!("[l1] is of no use: the genesis names no L1");
+            None
+        }
+        (None, _) => {
+            tracing::warn!(
+                "this node follows no L1: its blocks carry nothing from there, and it takes a quorum's word for \
+                 what others' do; name endpoints in [l1]"
+            );
+            None
+        }
+        (Some(l1), _) => {
+            let (driver, metrics) = (driver.clone(), Arc::clone(metrics));
+            Some(Follower::new(l1.clone(), genesis, driver, metrics))
+        }
     }
 }
 
@@ -378,7 +413,7 @@ mod tests {
             validators: 1,
             rollups: Vec::new(),
             accounts: Vec::new(),
-            l1: crate::genesis::L1::default(),
+            l1: None,
             params: Params::default(),
             base_port: 0,
             web_origins: Vec::new(),

@@ -27,7 +27,7 @@ use conclave_sequencer::archive::ArchiveError;
 use conclave_types::{EncryptedBundle, Genesis, NetworkId, ValidatorIndex, digest::SigningDomain};
 use ed25519_dalek::{Signer as _, SigningKey};
 use futures::Stream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Status, service::InterceptorLayer, transport::Server};
@@ -37,6 +37,7 @@ use self::{recent::Recent, web::WebOrigin};
 use crate::{
     driver::{AskError, Driver},
     essential::Essentials,
+    l1::follow::Sight,
     metrics::Metrics,
     network::Network,
     store::{RocksStore, StoreError},
@@ -106,6 +107,8 @@ pub struct Parts {
     pub network: Network,
     /// Signs receipts; none on a full node.
     pub signer: Option<ReceiptSigner>,
+    /// What the node sees of L1, if it follows one.
+    pub sight: Option<watch::Receiver<Sight>>,
     /// Where calls are counted.
     pub metrics: Arc<Metrics>,
     /// Streams of blocks and of bundles' fates that may be open at once.
@@ -130,6 +133,7 @@ pub(crate) struct Context {
     recent: Recent,
     network: Network,
     signer: Option<ReceiptSigner>,
+    sight: Option<watch::Receiver<Sight>>,
     metrics: Arc<Metrics>,
     /// Apart, so that whoever watches never keeps a rollup from its batches.
     streams: Arc<Semaphore>,
@@ -265,6 +269,7 @@ pub async fn serve(
         recent: Recent::default(),
         network: parts.network,
         signer: parts.signer,
+        sight: parts.sight,
         metrics: parts.metrics,
         streams: Arc::new(Semaphore::new(parts.streams_max as usize)),
         batch_streams: Arc::new(Semaphore::new(parts.batch_streams_max as usize)),

@@ -21,8 +21,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use conclave_node::l1::{
-        Call, Endpoints, Fees, L1Error, Patience, Sender,
+        Call, Endpoints, Fees, L1Error, Patience, Sender, TooFew,
         observe::{ObserveError, Observer},
+        origin::{OriginError, first_origin},
     };
     use conclave_types::{
         Deposit, Digest, Gwei, L1Content, L1Entry, L1EntryError, L1Origin, PayerAddress,
@@ -37,6 +38,8 @@ mod tests {
     struct Script {
         answers: BTreeMap<&'static str, Answer>,
         sent: Arc<Mutex<Vec<TxEnvelope>>>,
+        /// Methods and what they were asked with.
+        asked: Arc<Mutex<Vec<(String, Value)>>>,
     }
 
     impl Script {
@@ -67,6 +70,7 @@ mod tests {
 
         fn answer(&self, request: &Value) -> Value {
             let (method, params) = (request["method"].as_str().unwrap(), &request["params"]);
+            self.asked.lock().unwrap().push((method.to_owned(), params.clone()));
             let mut sent = self.sent.lock().unwrap();
             let answer = match self.answers.get(method) {
                 Some(answer) => answer(params, &sent),
@@ -136,6 +140,11 @@ mod tests {
             "logs": [], "logsBloom": format!("0x{}", "00".repeat(256)), "type": "0x2",
             "contractAddress": null,
         })
+    }
+
+    /// An endpoint that is not there.
+    fn nowhere() -> String {
+        "http://127.0.0.1:1".to_owned()
     }
 
     fn impatient() -> Patience {
@@ -358,11 +367,11 @@ mod tests {
     }
 
     /// A server of a chain with a queue; `told` are the events, `count` what the contract counts up to a block.
-    async fn queue(
+    fn queue(
         finalized: u64,
         told: Vec<(u64, Value)>,
         count: impl Fn(u64) -> u64 + Send + Sync + 'static,
-    ) -> String {
+    ) -> Script {
         let number = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().unwrap());
         Script::new()
             .does("eth_getBlockByNumber", chain(finalized, 0xa0))
@@ -377,8 +386,6 @@ mod tests {
                 let counted = count(number(&input[28..36]));
                 Ok(json!(B256::from(U256::from(counted))))
             })
-            .serve()
-            .await
     }
 
     /// Two entries: in blocks 51 and 53.
@@ -386,10 +393,15 @@ mod tests {
         [deposit(7, 51, 1), deposit(8, 53, 2)]
     }
 
-    async fn honest(finalized: u64) -> String {
+    fn honest(finalized: u64) -> Script {
         let told = entries().map(|entry| (entry.l1_block, event(&entry, None)));
         queue(finalized, told.into(), |block| 7 + u64::from(block >= 51) + u64::from(block >= 53))
-            .await
+    }
+
+    /// What was asked of a script under a method's name.
+    fn asked(log: &Mutex<Vec<(String, Value)>>, method: &str) -> Vec<Value> {
+        let log = log.lock().unwrap();
+        log.iter().filter(|(asked, _)| asked == method).map(|(_, params)| params.clone()).collect()
     }
 
     /// An observer that stands at block 50, with 7 entries behind it.
@@ -401,7 +413,7 @@ mod tests {
 
     #[tokio::test]
     async fn final_blocks_are_observed_in_order_with_their_entries_and_no_others() {
-        let urls = [honest(53).await, honest(60).await, "http://127.0.0.1:1".to_owned()];
+        let urls = [honest(53).serve().await, honest(60).serve().await, nowhere()];
         let mut observer = observer(&urls).await;
         let mut seen = Vec::new();
         while let Some(block) = observer.next().await.unwrap() {
@@ -416,14 +428,111 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn endpoints_that_differ_in_a_blocks_entries_end_the_observation() {
+    async fn whoever_differs_from_the_others_in_a_blocks_entries_is_named_and_nothing_is_observed()
+    {
         let forged = vec![(51, event(&deposit(7, 51, 1_000), None))];
-        let urls = [honest(60).await, honest(60).await, queue(60, forged, |_| 8).await];
+        let liar = queue(60, forged, |_| 8).serve().await;
+        let (one, other) = (honest(60).serve().await, honest(60).serve().await);
+        for urls in [[&liar, &one, &other], [&one, &liar, &other], [&one, &other, &liar]] {
+            let mut observer = observer(&urls.map(String::clone)).await;
+            let before = observer.position();
+            let error = observer.next().await.unwrap_err();
+            let ObserveError::Contradiction { number: 51, one: quoted, other: named } = error
+            else {
+                panic!("{error}")
+            };
+            assert_eq!((&quoted, &named), (&one, &liar));
+            assert_eq!(observer.position(), before);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_final_block_is_asked_for_once_and_only_finality_while_there_is_none() {
+        let script = honest(53);
+        let log = Arc::clone(&script.asked);
+        let mut observer = observer(&[script.serve().await]).await;
+        for _ in 0..3 {
+            observer.next().await.unwrap().unwrap();
+        }
+        let blocks = asked(&log, "eth_getBlockByNumber");
+        assert_eq!(blocks, ["finalized", "0x33", "0x34", "0x35"].map(|at| json!([at, false])));
+        assert_eq!(asked(&log, "eth_getLogs").len(), 3);
+        for looks in 1..4 {
+            assert_eq!(observer.next().await.unwrap(), None);
+            let blocks = asked(&log, "eth_getBlockByNumber");
+            assert_eq!(blocks[4..], vec![json!(["finalized", false]); looks]);
+            assert_eq!(asked(&log, "eth_getLogs").len(), 3);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_that_fails_is_left_alone_while_the_others_are_enough() {
+        let refusal = json!({"code": -32000, "message": "out of order"});
+        let broken = honest(60).does("eth_getBlockByNumber", move |_, _| Err(refusal.clone()));
+        let log = Arc::clone(&broken.asked);
+        let broken = broken.serve().await;
+        let urls = [honest(60).serve().await, broken.clone(), honest(60).serve().await];
+        let mut observer = observer(&urls).await;
+        for _ in 0..10 {
+            observer.next().await.unwrap().unwrap();
+        }
+        assert_eq!(observer.next().await.unwrap(), None);
+        assert_eq!(asked(&log, "eth_getBlockByNumber").len(), 1);
+        let failures: Vec<_> = observer.failures().collect();
+        let [(url, reason)] = failures[..] else { panic!("{failures:?}") };
+        assert_eq!(url, broken);
+        assert!(reason.contains("out of order"), "{reason}");
+    }
+
+    #[tokio::test]
+    async fn without_most_of_its_endpoints_nothing_is_observed_and_the_silent_ones_are_named() {
+        let urls = [honest(60).serve().await, nowhere()];
         let error = observer(&urls).await.next().await.unwrap_err();
-        let ObserveError::Contradiction { number: 51, one, other } = error else {
+        let ObserveError::TooFew(TooFew { answering: 1, of: 2, failures }) = error else {
             panic!("{error}")
         };
-        assert_eq!((one, other), (urls[0].clone(), urls[2].clone()));
+        assert!(failures[0].contains(&nowhere()), "{failures:?}");
+    }
+
+    #[tokio::test]
+    async fn before_the_contract_is_there_its_queue_is_empty() {
+        let early =
+            honest(60).says("eth_call", json!("0x")).does("eth_getLogs", |_, _| Ok(json!([])));
+        let endpoints = connect(&[early.serve().await]).await.unwrap();
+        let origin = L1Origin { number: 50, hash: Digest::new(hash(50, 0xa0).0) };
+        let mut observer = Observer::new(endpoints, FORCED, origin, 0);
+        assert_eq!(observer.next().await.unwrap().unwrap().entries, []);
+    }
+
+    #[tokio::test]
+    async fn a_network_begins_at_a_final_block_up_to_which_the_queue_is_empty() {
+        let filled_from =
+            |first: u64| queue(60, vec![], move |block| u64::from(block >= first)).serve();
+        let origin = |number: u64| L1Origin { number, hash: Digest::new(hash(number, 0xa0).0) };
+        let begin = async |first: u64, number| {
+            let endpoints = connect(&[filled_from(first).await]).await.unwrap();
+            first_origin(&endpoints, FORCED, number).await
+        };
+        assert_eq!(begin(61, None).await, Ok(origin(60)), "the newest final one");
+        assert_eq!(begin(60, None).await, Ok(origin(59)), "the last before the first entry");
+        assert_eq!(begin(23, None).await, Ok(origin(22)));
+        assert_eq!(begin(1, None).await, Ok(origin(0)));
+        assert_eq!(begin(23, Some(7)).await, Ok(origin(7)), "any before is as good");
+        let filled = OriginError::NotEmpty { number: 23, entries: 1 };
+        assert_eq!(begin(23, Some(23)).await, Err(filled));
+        let early = OriginError::NotFinal { number: 61, newest: 60 };
+        assert_eq!(begin(61, Some(61)).await, Err(early));
+    }
+
+    #[tokio::test]
+    async fn endpoints_that_differ_about_the_first_origin_are_an_error() {
+        let other = Script::new().does("eth_getBlockByNumber", chain(60, 0xb0));
+        let other = other.says("eth_call", json!(B256::ZERO)).serve().await;
+        let urls = [queue(60, vec![], |_| 0).serve().await, other];
+        let endpoints = connect(&urls).await.unwrap();
+        let error = first_origin(&endpoints, FORCED, None).await.unwrap_err();
+        let [one, other] = urls;
+        assert_eq!(error, OriginError::Contradiction { number: 60, one, other });
     }
 
     #[tokio::test]
@@ -431,7 +540,7 @@ mod tests {
         let good = deposit(7, 51, 1);
         let refused = |told: Vec<Value>, count: u64| async move {
             let told = told.into_iter().map(|event| (51, event)).collect();
-            let url = queue(60, told, move |_| count).await;
+            let url = queue(60, told, move |_| count).serve().await;
             let mut observer = observer(&[url]).await;
             let before = observer.position();
             let error = observer.next().await.unwrap_err();
@@ -443,7 +552,7 @@ mod tests {
         let invented = refused(vec![event(&good, None)], 7).await;
         assert!(matches!(invented, ObserveError::Incomplete { number: 51, expected: 7, found: 8 }));
         let forged = refused(vec![event(&good, Some(B256::repeat_byte(1)))], 8).await;
-        assert!(matches!(forged, ObserveError::Event { number: 51 }));
+        assert!(matches!(forged, ObserveError::Event { number: 51, .. }));
         let gap = refused(vec![event(&deposit(8, 51, 1), None)], 8).await;
         let ObserveError::Entries { number: 51, source } = gap else { panic!("{gap}") };
         assert_eq!(source, L1EntryError::Index { expected: 7, found: 8 });
@@ -451,7 +560,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_block_that_does_not_build_on_the_observed_one_is_refused() {
-        let endpoints = connect(&[honest(60).await]).await.unwrap();
+        let endpoints = connect(&[honest(60).serve().await]).await.unwrap();
         let other = Digest::new(hash(50, 0xb0).0);
         let origin = L1Origin { number: 50, hash: other };
         let error = Observer::new(endpoints, FORCED, origin, 7).next().await.unwrap_err();

@@ -67,7 +67,7 @@ fn configured(directory: &TempDir, web_origins: &[&str]) -> Result<Config, Confi
         validators: 1,
         rollups: Vec::new(),
         accounts: Vec::new(),
-        l1: conclave_node::genesis::L1::default(),
+        l1: None,
         params: Params::default(),
         base_port: 0,
         web_origins: web_origins.iter().map(ToString::to_string).collect(),

@@ -32,6 +32,12 @@ fn a_measured_run_ends_with_a_consistent_report() {
         "every ordered bundle is opened, or nobody can open it"
     );
     assert!(number("/transactions_executed/901") > 0 && number("/transactions_executed/902") > 0);
+    assert_eq!((number("/l1/forced/entry"), number("/l1/deposited/entry")), (0, 1));
+    assert_eq!(
+        (number("/l1/forced/item"), &report["l1"]["forced"]["succeeded"]),
+        (0, &true.into())
+    );
+    assert!(number("/l1/deposited/balance_gwei") < number("/l1/deposited/amount_gwei"));
     for level in ["ordered", "revealed"] {
         let quantile = |name| report["latency_ms"][level][name].as_f64().expect("a latency");
         let (p50, p95, p99) = (quantile("p50"), quantile("p95"), quantile("p99"));
@@ -86,7 +92,11 @@ async fn the_story_is_told_and_ctrl_c_stops_every_process() {
     assert_eq!(children.len(), 7, "four validators, two rollups and an L1: {children:?}");
     let told = devnet.output();
     assert_eq!(told.matches(": 32 ether, elected with power 32000000000").count(), 4, "{told}");
-    assert!(told.contains("is entry 0 of the queue, in L1 block"), "{told}");
+    let queued = ["is entry 0 of the queue, in L1 block", "who has nothing: entry 1 of the queue"];
+    let landed = ["item 1 of batch #", "0.1 ether paid for bundle"];
+    for words in queued.into_iter().chain(landed) {
+        assert!(told.contains(words), "{words}: {told}");
+    }
     let network = directory.path().join("net");
     let second =
         ["devnet", "--blocks", "1", "--data-dir", &network.to_string_lossy()].map(str::to_owned);

@@ -8,6 +8,7 @@
 //! | [`adapter`]  | a rollup node dies and ends with the state of one that never did |
 //! | [`bundles`]  | stolen, re-priced, replayed and malformed bundles get their exact refusal |
 //! | [`ports`]    | garbage on every port is answered or ignored, and the network goes on |
+//! | [`l1`]       | nodes follow L1: the queue is carried first and in order, whatever becomes of L1 and of endpoints |
 //! | [`keys`]     | the validators make the key and hand it on, through crashes; secrets are encrypted and erased |
 //! | [`operator`] | what an operator can get wrong is refused by name, with the remedy |
 //! | [`replay`]   | what a recorded validator did, the simulator does again, step for step |
@@ -25,6 +26,7 @@ mod devnet;
 mod faults;
 mod harness;
 mod keys;
+mod l1;
 mod operator;
 mod ports;
 mod replay;

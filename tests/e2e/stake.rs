@@ -28,7 +28,7 @@ use crate::harness::{
 };
 
 /// Makes a network that settles on a deployment, and settlement keys for its validators.
-fn genesis(root: &Path, contract: &str) -> String {
+fn genesis(root: &Path, l1: &L1, contract: &str) -> String {
     let net = root.join("net").to_string_lossy().into_owned();
     let made = conclave(&[
         "genesis",
@@ -38,6 +38,8 @@ fn genesis(root: &Path, contract: &str) -> String {
         "0",
         "--rollup",
         "901",
+        "--l1",
+        &l1.url(),
         "--l1-chain-id",
         "31337",
         "--l1-contract",
@@ -75,7 +77,7 @@ const VARIATION_GAS: u64 = 4_000;
 /// One operator's life on an L1, and a user's entries; what each step cost.
 fn life(l1: &L1, root: &Path) -> Vec<(&'static str, u64)> {
     let contract = l1.deploy();
-    let net = genesis(root, &contract);
+    let net = genesis(root, l1, &contract);
     let (operator, other) = (l1.key(1), l1.key(2));
     let genesis = format!("{net}/genesis.json");
     let on = |command: &[&str], key: &str| {
@@ -161,7 +163,7 @@ async fn what_a_contract_or_a_key_file_refuses_is_named_with_the_remedy() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let l1 = L1::start(directory.path()).await;
     let contract = l1.deploy();
-    let net = genesis(directory.path(), &contract);
+    let net = genesis(directory.path(), &l1, &contract);
     let (operator, stranger) = (l1.key(1), l1.key(2));
     let keys = format!("{net}/validator-0");
     let register = ["stake", "register", "--contract", &contract, "--keys", &keys];
@@ -317,7 +319,7 @@ async fn evidence_of_a_double_vote_takes_the_stake_of_who_signed_it() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let l1 = L1::start(directory.path()).await;
     let contract = l1.deploy();
-    let net = genesis(directory.path(), &contract);
+    let net = genesis(directory.path(), &l1, &contract);
     let file = format!("{net}/genesis.json");
     let genesis: Genesis =
         serde_json::from_slice(&std::fs::read(&file).expect("a genesis")).expect("a genesis");

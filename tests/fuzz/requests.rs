@@ -182,7 +182,7 @@ static NETWORK: LazyLock<Network> = LazyLock::new(|| {
         validators: 4,
         rollups: Vec::new(),
         accounts: Vec::new(),
-        l1: conclave_node::genesis::L1::default(),
+        l1: None,
         params: Params::default(),
         base_port: 0,
         web_origins: Vec::new(),

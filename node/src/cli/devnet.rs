@@ -8,10 +8,12 @@ mod audit;
 mod closing;
 pub(crate) mod error;
 pub(crate) mod ethereum;
+mod founding;
 pub(crate) mod l1;
 mod load;
 pub(crate) mod network;
 pub(crate) mod processes;
+mod queue;
 mod rollups;
 pub(crate) mod screen;
 mod story;
@@ -306,13 +308,14 @@ async fn measured(
             journal.entries().len()
         ));
     }
+    let queued = queue(devnet).await?;
     journal.stop();
     for _ in 0..users {
         if let Some(ended) = tasks.join_next().await {
             joined(ended)?;
         }
     }
-    let report = audit::audit(devnet, &journal.entries(), &tracker, since).await?;
+    let report = audit::audit(devnet, &journal.entries(), (&tracker, since), queued).await?;
     for complaint in &report.complaints {
         screen.line(format!("BROKEN: {complaint}"));
     }
@@ -323,6 +326,13 @@ async fn measured(
         print_report(&report, screen);
     }
     Ok(report.complaints.is_empty())
+}
+
+/// Goes past the validators, if there is an L1.
+async fn queue(devnet: &Devnet) -> Result<Option<queue::Report>, DevnetError> {
+    let Some(l1) = &devnet.l1 else { return Ok(None) };
+    let Some(waiting) = queue::Waiting::enqueue(devnet, l1).await? else { return Ok(None) };
+    waiting.landed().await.map(Some)
 }
 
 fn print_report(report: &audit::Report, screen: &Screen) {
@@ -338,6 +348,14 @@ fn print_report(report: &audit::Report, screen: &Screen) {
     );
     for (rollup, count) in &report.transactions_executed {
         screen.step(&format!("on {rollup}"), format!("{count} transactions executed"));
+    }
+    if let Some(queue::Report { forced, deposited }) = report.l1 {
+        screen
+            .step("forced", format!("entry {} carried at height {}", forced.entry, forced.height));
+        screen.step(
+            "deposited",
+            format!("entry {} pays at height {}", deposited.entry, deposited.height),
+        );
     }
     let levels = [("ordered", report.latency_ms.ordered), ("revealed", report.latency_ms.revealed)];
     for (level, latency) in levels {

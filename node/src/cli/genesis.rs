@@ -2,12 +2,18 @@
 
 use std::{path::PathBuf, process::ExitCode, str::FromStr};
 
+use alloy::primitives::Address;
 use anyhow::{Context as _, anyhow};
-use conclave_node::{driver, genesis};
+use conclave_node::{
+    config::L1Config,
+    driver,
+    genesis::{self, Candidate, Seat},
+    l1::{Contracts, Endpoints, Patience, origin::first_origin},
+};
 use conclave_types::{GenesisAccount, Gwei, Params, PayerAddress, RollupId};
 use serde_json::json;
 
-use super::{note, print};
+use super::{chain::parse_gwei, note, print};
 
 /// Make a network: keys, genesis, one directory for each validator.
 ///
@@ -19,7 +25,7 @@ use super::{note, print};
   conclave genesis --out net --validators 7 --rollup 901 \\
       --account 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266=1000000000
   conclave genesis --out net --base-port 0 --rollup 901 --json
-  conclave genesis --out net --rollup 901 --l1-chain-id 31337 --l1-contract 0x…   # see `conclave l1 deploy`
+  conclave genesis --out net --rollup 901 --l1 http://127.0.0.1:8545 --l1-contract 0x…   # see `conclave l1 deploy`
 
 Then, for each validator:
   conclave node --config net/validator-0/config.toml")]
@@ -43,18 +49,51 @@ pub(crate) struct Arguments {
     /// their peers from OUT/peers.json.
     #[arg(long, default_value_t = 26_600)]
     base_port: u16,
-    /// Chain id of the L1 that the network settles on.
-    #[arg(long, value_name = "ID", requires = "l1_contract", value_parser = clap::value_parser!(u64).range(1..))]
-    l1_chain_id: Option<u64>,
-    /// The network's ConclaveStake contract there, as `conclave l1 deploy` prints it.
-    #[arg(long, value_name = "ADDRESS", requires = "l1_chain_id")]
-    l1_contract: Option<PayerAddress>,
+    #[command(flatten)]
+    l1: L1Arguments,
     /// Protocol parameters as JSON, like `params` in genesis.json; the defaults if absent.
     #[arg(long, value_name = "FILE")]
     params: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+}
+
+/// What the network settles on.
+#[derive(Debug, clap::Args)]
+struct L1Arguments {
+    /// JSON-RPC of an L1 node, http://HOST:PORT, which the validators follow; repeat it for others to compare with.
+    #[arg(long = "l1", value_name = "URL", requires = "l1_contract")]
+    urls: Vec<String>,
+    /// The network's ConclaveStake contract there, as `conclave l1 deploy` prints it.
+    #[arg(long, value_name = "ADDRESS", requires = "urls")]
+    l1_contract: Option<Address>,
+    /// Its chain id, to refuse any other.
+    #[arg(long, value_name = "ID", requires = "urls", value_parser = clap::value_parser!(u64).range(1..))]
+    l1_chain_id: Option<u64>,
+    /// The L1 block that the first block builds on: final, and before the first entry of the forced queue. The newest
+    /// such block if absent.
+    #[arg(long, value_name = "NUMBER", requires = "urls")]
+    l1_origin: Option<u64>,
+    /// What each validator will have at stake, in ether: its power. The validators are numbered in the order in which
+    /// they register, `conclave stake register --keys OUT/validator-0 --stake …` first.
+    #[arg(long, value_name = "ETHER", default_value = "32", value_parser = parse_gwei)]
+    stake: u64,
+}
+
+impl L1Arguments {
+    /// What the genesis says of it.
+    async fn find(&self, contract: Address) -> anyhow::Result<genesis::L1> {
+        let patience = Patience::default();
+        let endpoints = Endpoints::connect(&self.urls, self.l1_chain_id, patience).await?;
+        let contracts = Contracts::find(&endpoints, contract).await?;
+        Ok(genesis::L1 {
+            chain_id: endpoints.chain_id(),
+            contract: PayerAddress::new(contract.into_array()),
+            origin: first_origin(&endpoints, contracts.forced, self.l1_origin).await?,
+            follow: Some(L1Config::new(self.urls.clone())),
+        })
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -86,16 +125,23 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         validators: arguments.validators,
         rollups: arguments.rollups.into_iter().map(RollupId::new).collect(),
         accounts: arguments.accounts.into_iter().map(|account| account.0).collect(),
-        l1: genesis::L1 {
-            chain_id: arguments.l1_chain_id.unwrap_or_default(),
-            contract: arguments.l1_contract.unwrap_or(PayerAddress::ZERO),
+        l1: match arguments.l1.l1_contract {
+            Some(contract) => Some(super::runtime()?.block_on(arguments.l1.find(contract))?),
+            None => None,
         },
         params,
         base_port: arguments.base_port,
         web_origins: Vec::new(),
         time: driver::now(),
     };
-    let made = genesis::make(&plan, &arguments.out)?;
+    let made = if plan.l1.is_some() {
+        let seats = (1..=u32::from(plan.validators)).map(|validator| {
+            (Candidate::generate(), Seat { validator, power: arguments.l1.stake })
+        });
+        genesis::make_with(&plan, &seats.collect::<Vec<_>>(), &arguments.out)?
+    } else {
+        genesis::make(&plan, &arguments.out)?
+    };
     if arguments.json {
         let validators = made.validators.iter().map(|validator| {
             json!({

@@ -1,12 +1,13 @@
 //! `conclave l1`: a network's contracts on Ethereum.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use alloy::primitives::{Address, B256};
 use conclave_contracts::deployment::DeploymentConfig;
 use conclave_node::l1::{
     Contracts,
     deploy::{self, RollupPlan},
+    election,
 };
 use serde_json::json;
 
@@ -25,6 +26,7 @@ pub(crate) struct Arguments {
 enum Command {
     Deploy(Box<DeployArguments>),
     RegisterRollup(RegisterArguments),
+    Open(OpenArguments),
     Show(ShowArguments),
 }
 
@@ -39,7 +41,7 @@ enum Command {
       --council 0x… --wait-final --json
 
 Then make the network with what this prints:
-  conclave genesis --out net --l1-chain-id 31337 --l1-contract 0x… --rollup 901")]
+  conclave genesis --out net --l1 http://127.0.0.1:8545 --l1-contract 0x… --rollup 901")]
 struct DeployArguments {
     #[command(flatten)]
     at: EndpointArguments,
@@ -82,6 +84,23 @@ struct RegisterArguments {
     configuration: B256,
 }
 
+/// Open a network on L1: put the committee of its genesis on offer and into office, for its launcher, once.
+///
+/// All of its validators must have registered, with the stake that the genesis says, and nobody else. Whatever was
+/// done before stays as it is; afterwards a committee for the next epoch is on offer, too.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  conclave l1 open --l1 http://127.0.0.1:8545 --genesis net/genesis.json --account-key deployer.key")]
+struct OpenArguments {
+    #[command(flatten)]
+    at: EndpointArguments,
+    #[command(flatten)]
+    account: AccountArguments,
+    /// The network's genesis.
+    #[arg(long, value_name = "FILE")]
+    genesis: PathBuf,
+}
+
 /// Print where the contracts of a network are.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -99,6 +118,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Deploy(arguments) => runtime.block_on(Box::pin(deploy(*arguments))),
         Command::RegisterRollup(arguments) => runtime.block_on(Box::pin(register(arguments))),
+        Command::Open(arguments) => runtime.block_on(Box::pin(open(arguments))),
         Command::Show(arguments) => runtime.block_on(show(arguments)),
     }
 }
@@ -113,7 +133,7 @@ async fn deploy(arguments: DeployArguments) -> anyhow::Result<ExitCode> {
     );
     config.first_rollup = arguments.first_rollup;
     config.stake.selfStakeMinGwei = arguments.self_stake_min;
-    let (deployed, sent) = deploy::deploy(&sender, &config).await?;
+    let (deployed, sent) = deploy::deploy(&sender, &config, Vec::new()).await?;
     let done =
         sent.into_iter().fold(Done::default(), |done, (contract, sent)| done.sent(contract, sent));
     let done = done
@@ -134,6 +154,17 @@ async fn register(arguments: RegisterArguments) -> anyhow::Result<ExitCode> {
     let done =
         done.effect("rollup", registered.rollup).effect("owner", sender.address().to_string());
     done.tell(&sender, &account, at.json).await
+}
+
+async fn open(arguments: OpenArguments) -> anyhow::Result<ExitCode> {
+    let OpenArguments { at, account, genesis } = arguments;
+    let of = ContractArguments::of_genesis(genesis);
+    let (endpoints, contracts) = of.find(&at, account.patience()).await?;
+    let sender = account.sender(endpoints)?;
+    let sent = election::launch(&sender, &contracts, &of.read_genesis()?, Vec::new()).await?;
+    let done = sent.into_iter().fold(Done::default(), |done, (what, sent)| done.sent(what, sent));
+    let epoch = election::next_epoch(sender.endpoints(), &contracts).await?;
+    done.effect("offered_epoch", epoch).tell(&sender, &account, at.json).await
 }
 
 async fn show(arguments: ShowArguments) -> anyhow::Result<ExitCode> {

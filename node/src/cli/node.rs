@@ -18,6 +18,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(3);
 #[command(after_help = "Examples:
   conclave node --config net/validator-0/config.toml
   conclave node --config net/validator-0/config.toml --check
+  conclave node --config net/validator-0/config.toml --l1 http://127.0.0.1:8545
   conclave node --config net/validator-0/config.toml --lost-state   # after the disk was lost
   conclave node --config net/validator-0/config.toml --record recordings   # for conclave-sim replay")]
 pub(crate) struct Arguments {
@@ -27,6 +28,9 @@ pub(crate) struct Arguments {
     /// Check the configuration and exit.
     #[arg(long)]
     check: bool,
+    /// JSON-RPC of an L1 node to follow, in place of l1.endpoints; repeat it for others to compare with.
+    #[arg(long = "l1", value_name = "URL")]
+    l1: Vec<String>,
     /// The disk was lost, signer.state with it, and no other machine signs with these keys: catch up, then
     /// sign again, two heights above what a quorum had decided. Has no effect while signer.state is there.
     #[arg(long)]
@@ -45,7 +49,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let config = Config::load(&arguments.config)?;
+    let config = Config::load_with(&arguments.config, &arguments.l1)?;
     if arguments.check {
         super::print("the configuration is valid")?;
         return Ok(ExitCode::SUCCESS);

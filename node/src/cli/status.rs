@@ -96,9 +96,38 @@ fn as_json(node: &str, status: &v1::GetStatusResponse) -> serde_json::Value {
         "evidence_count": status.evidence_count,
         "epoch": status.epoch,
         "key_id": (!status.key_id.is_empty()).then(|| hex(&status.key_id)),
+        "l1": status.l1.as_ref().map(l1_as_json),
         "version": status.version,
         "peers": peers.collect::<Vec<_>>(),
     })
+}
+
+fn l1_as_json(l1: &v1::L1Status) -> serde_json::Value {
+    json!({
+        "origin_number": l1.origin_number,
+        "origin_hash": hex(&l1.origin_hash),
+        "forced_cursor": l1.forced_cursor,
+        "followed": l1.followed,
+        "observed_number": l1.observed_number,
+        "final_number": l1.final_number,
+        "alarm": l1.alarm,
+        "trouble": l1.trouble,
+    })
+}
+
+/// One line for people.
+fn l1_as_text(l1: &v1::L1Status) -> String {
+    let chain =
+        format!("chain at {}, {} queue entries carried", l1.origin_number, l1.forced_cursor);
+    if !l1.followed {
+        return format!("{chain}; not followed by this node");
+    }
+    let seen = format!("{chain}; seen {}, final {}", l1.observed_number, l1.final_number);
+    match (l1.trouble.as_str(), l1.alarm) {
+        ("", _) => seen,
+        (trouble, true) => format!("{seen}; ALARM: {trouble}"),
+        (trouble, false) => format!("{seen}; {trouble}"),
+    }
 }
 
 fn print_table(node: &str, status: &v1::GetStatusResponse) -> anyhow::Result<()> {
@@ -122,6 +151,9 @@ fn print_table(node: &str, status: &v1::GetStatusResponse) -> anyhow::Result<()>
         key => hex(key),
     };
     print(format_args!("  epoch         {}, key {key}", status.epoch))?;
+    if let Some(l1) = &status.l1 {
+        print(format_args!("  L1            {}", l1_as_text(l1)))?;
+    }
     print(format_args!("  evidence      {}", status.evidence_count))?;
     print(format_args!("  version       {}", status.version))?;
     print(format_args!("  {:<16} {:<10} {:>14} {:>14}", "peer", "connected", "sent", "received"))?;

@@ -77,3 +77,24 @@ fn a_missing_file_says_how_to_make_one() {
     let error = Config::load(Path::new("/nonexistent/config.toml")).unwrap_err();
     assert!(error.to_string().contains("conclave genesis"), "{error}");
 }
+
+#[test]
+fn l1_is_followed_where_the_file_or_the_command_line_says() {
+    let with = |l1: &str| format!("{GOOD}[l1]\n{l1}\n");
+    assert_eq!(load(GOOD).unwrap().l1, None);
+    let l1 = load(&with("endpoints = [\"http://127.0.0.1:8545\"]")).unwrap().l1.unwrap();
+    assert_eq!(l1, L1Config::new(vec!["http://127.0.0.1:8545".to_owned()]));
+    let bad = with("endpoints = [\"https://a\", \"http://b\", \"http://b\"]\npoll_ms = 5");
+    assert_eq!(problems(&bad), ["l1.endpoints", "l1.endpoints", "l1.poll_ms"]);
+    assert_eq!(problems(&with("endpoints = []")), ["l1.endpoints"]);
+
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["genesis.json", "network.key"] {
+        std::fs::write(directory.path().join(name), "").unwrap();
+    }
+    let path = directory.path().join("config.toml");
+    std::fs::write(&path, with("endpoints = []\npoll_ms = 200")).unwrap();
+    let config = Config::load_with(&path, &["http://c".to_owned()]).unwrap();
+    let expected = L1Config { endpoints: vec!["http://c".to_owned()], poll_ms: 200 };
+    assert_eq!(config.l1, Some(expected));
+}

@@ -6,7 +6,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use conclave_sequencer::{Input, Message, Peer, ReceiptBody, Rejection, Sequencer};
+use conclave_sequencer::{
+    Input, L1Block, L1Position, Message, Peer, ReceiptBody, Rejection, Sequencer,
+};
 use conclave_types::EncryptedBundle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -38,6 +40,13 @@ pub(super) type Reply = oneshot::Sender<Result<ReceiptBody, Rejection>>;
 pub(super) enum Control {
     /// A finished job, or a peer that comes or goes.
     Input(Box<Input>),
+    /// A finalized L1 block.
+    L1 {
+        /// The block.
+        block: L1Block,
+        /// Where goes how far chain and node have come then.
+        reply: oneshot::Sender<L1Position>,
+    },
     /// Stop.
     Stop,
 }

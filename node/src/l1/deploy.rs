@@ -6,9 +6,10 @@ use conclave_contracts::{
     deployment::{Deployed, DeploymentConfig, creations, predict},
 };
 
-use super::{Call, Contracts, L1Error, Sender, Sent};
+use super::{Call, Contracts, Endpoints, L1Error, Sender, Sent};
 
-/// Deploys all contracts from the sender's account, which sends nothing else meanwhile.
+/// Deploys all contracts from the sender's account, which sends nothing else meanwhile, and sends `more` right
+/// behind them.
 ///
 /// # Errors
 ///
@@ -17,10 +18,11 @@ use super::{Call, Contracts, L1Error, Sender, Sent};
 pub async fn deploy(
     sender: &Sender,
     config: &DeploymentConfig,
+    more: Vec<Call>,
 ) -> Result<(Deployed, Vec<(&'static str, Sent)>), L1Error> {
     let nonce = sender.nonce().await?;
     let plan = creations(config, sender.address(), nonce)?;
-    let calls = plan.iter().map(|creation| create(&creation.data)).collect();
+    let calls = plan.iter().map(|creation| create(&creation.data)).chain(more).collect();
     let sent = sender.send_all(calls, nonce).await?;
     for (creation, sent) in plan.iter().zip(&sent) {
         let found = sent.receipt.contract_address;
@@ -67,10 +69,23 @@ pub async fn register_rollup(
     contracts: &Contracts,
     plan: &RollupPlan,
 ) -> Result<Registered, L1Error> {
-    let fee = sender.endpoints().call(contracts.registry, &RollupRegistry::feeCall {}).await?;
-    let settings = RollupSettings { inbox: plan.inbox, configuration: plan.configuration };
-    let call = RollupRegistry::registerCall { settings, genesisHeight: plan.genesis_height };
-    let sent = sender.send(Call::new(contracts.registry, &call).with_gwei(fee)).await?;
+    let sent = sender.send(registration(sender.endpoints(), contracts, plan).await?).await?;
     let rollup = sent.event::<RollupRegistry::Registered>()?.rollup;
     Ok(Registered { rollup, sent })
+}
+
+/// The call that does it.
+///
+/// # Errors
+///
+/// If the registry does not say what it costs.
+pub async fn registration(
+    endpoints: &Endpoints,
+    contracts: &Contracts,
+    plan: &RollupPlan,
+) -> Result<Call, L1Error> {
+    let fee = endpoints.call(contracts.registry, &RollupRegistry::feeCall {}).await?;
+    let settings = RollupSettings { inbox: plan.inbox, configuration: plan.configuration };
+    let call = RollupRegistry::registerCall { settings, genesisHeight: plan.genesis_height };
+    Ok(Call::new(contracts.registry, &call).with_gwei(fee))
 }

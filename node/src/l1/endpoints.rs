@@ -56,6 +56,14 @@ struct Endpoint {
     provider: DynProvider,
 }
 
+/// What endpoints said, each with its address.
+pub(super) struct Answers<T> {
+    /// What was answered.
+    pub(super) given: Vec<(String, T)>,
+    /// Why others did not answer.
+    pub(super) failed: Vec<(String, String)>,
+}
+
 /// The endpoints of one chain. Cheap to clone.
 #[derive(Clone)]
 pub struct Endpoints {
@@ -158,19 +166,40 @@ impl Endpoints {
     where
         F: Future<Output = TransportResult<T>>,
     {
-        let asked = self.list.iter().map(|endpoint| self.put(endpoint, &question));
-        let (mut answers, mut failures) = (Vec::new(), Vec::new());
-        for (endpoint, said) in self.list.iter().zip(futures::future::join_all(asked).await) {
-            match said {
-                Ok(Ok(answer)) => answers.push((endpoint.url.clone(), answer)),
-                Ok(Err(error)) => failures.push(failure(endpoint, &error)),
-                Err(late) => failures.push(late),
-            }
-        }
-        if answers.is_empty() {
+        let Answers { given, failed } = self.ask_each(|_| true, question).await;
+        if given.is_empty() {
+            let failures = failed.into_iter().map(|(_, reason)| reason).collect();
             return Err(L1Error::NoAnswer { what, failures });
         }
-        Ok(answers)
+        Ok(given)
+    }
+
+    /// What each of the endpoints that `is_asked` holds for says, refusals being no answers.
+    pub(super) async fn ask_each<T, F>(
+        &self,
+        is_asked: impl Fn(&str) -> bool,
+        question: impl Fn(DynProvider) -> F,
+    ) -> Answers<T>
+    where
+        F: Future<Output = TransportResult<T>>,
+    {
+        let list: Vec<_> = self.list.iter().filter(|endpoint| is_asked(&endpoint.url)).collect();
+        let asked = list.iter().map(|endpoint| self.put(endpoint, &question));
+        let mut answers = Answers { given: Vec::new(), failed: Vec::new() };
+        for (endpoint, said) in list.iter().zip(futures::future::join_all(asked).await) {
+            let url = endpoint.url.clone();
+            match said {
+                Ok(Ok(answer)) => answers.given.push((url, answer)),
+                Ok(Err(error)) => answers.failed.push((url, failure(endpoint, &error))),
+                Err(late) => answers.failed.push((url, late)),
+            }
+        }
+        answers
+    }
+
+    /// Where they are.
+    pub(super) fn urls(&self) -> impl Iterator<Item = &str> {
+        self.list.iter().map(|endpoint| endpoint.url.as_str())
     }
 
     /// Hands a transaction to all; one that takes it is enough.
@@ -300,14 +329,23 @@ pub(super) async fn block(
     }))
 }
 
-fn endpoint(url: &str) -> Result<Endpoint, L1Error> {
+/// The address of an endpoint, if it can be one.
+///
+/// # Errors
+///
+/// Says what is wrong with it.
+pub fn parse_url(url: &str) -> Result<Url, L1Error> {
     let parsed = url.parse().ok().filter(|_| url.contains("://"));
     let parsed: Url = parsed.ok_or_else(|| L1Error::Url(url.to_owned()))?;
     match parsed.scheme() {
-        "http" => {}
-        "https" => return Err(L1Error::Tls(url.to_owned())),
-        _ => return Err(L1Error::Url(url.to_owned())),
+        "http" => Ok(parsed),
+        "https" => Err(L1Error::Tls(url.to_owned())),
+        _ => Err(L1Error::Url(url.to_owned())),
     }
+}
+
+fn endpoint(url: &str) -> Result<Endpoint, L1Error> {
+    let parsed = parse_url(url)?;
     let provider = ProviderBuilder::default().connect_http(parsed).erased();
     Ok(Endpoint { url: url.to_owned(), provider })
 }

@@ -8,6 +8,8 @@ use alloy::{
 };
 use conclave_contracts::deployment::DeploymentError;
 
+use super::election::Elected;
+
 /// Two endpoints that call different blocks of one number final.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -104,6 +106,15 @@ pub enum L1Error {
     /// The contract is something else.
     #[error("the contract at {0} is no ConclaveStake; check --contract")]
     OtherContract(Address),
+    /// An election does not choose whom the genesis names.
+    #[error(
+        "L1 elects another committee than the genesis names: {}; have all of its validators registered, with the stake that the genesis says, and nobody else elected",
+        .elected.iter().map(|one| format!("{} with {}", one.validator, one.power)).collect::<Vec<_>>().join(", ")
+    )]
+    OtherCommittee {
+        /// Who is elected.
+        elected: Vec<Elected>,
+    },
     /// An answer of a contract is not what its ABI says.
     #[error("an answer of contract {address} is not what it should be")]
     Abi {

@@ -3,17 +3,20 @@
 //!
 //! A block is passed on when most of the endpoints call it final and give the same entries for it, nobody says
 //! otherwise, it builds on the one before, its entries go on where those before ended, each has the hash that the
-//! contract gave it, and there are as many as the contract counts. Anything else ends the observation with an
-//! error: what is final does not change, so either an endpoint lies or the observer was given another chain's
-//! origin. An endpoint that merely lags is waited for.
+//! contract gave it, and there are as many as the contract counts. Anything else is an error: what is final does
+//! not change, so either an endpoint lies or the observer was given another chain's origin. An endpoint that
+//! merely lags is waited for, and one that is silent is passed over, as long as most of them answer.
+//!
+//! Each block is asked for once, and only when it is known to be final; while there is none, all that is asked is
+//! what is final.
 
 use alloy::{
-    eips::{BlockId, BlockNumberOrTag},
+    eips::BlockId,
     primitives::{Address, B256, Log},
     providers::{DynProvider, Provider as _},
     rpc::types::{Filter, TransactionRequest},
     sol_types::{SolCall, SolEvent as _},
-    transports::{TransportError, TransportResult},
+    transports::{TransportError, TransportErrorKind, TransportResult},
 };
 use conclave_contracts::ForcedInclusion::{DepositQueued, TransactionForced, entriesUpToCall};
 use conclave_sequencer::L1Block;
@@ -22,24 +25,28 @@ use conclave_types::{
     PayerAddress, RollupId, check_l1_entries,
 };
 
-use super::{Endpoints, L1Error, endpoints::block};
+use super::{
+    Endpoints,
+    endpoints::block,
+    panel::{Panel, TooFew},
+};
 
 /// Why the observation cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum ObserveError {
     /// L1 cannot be asked.
     #[error(transparent)]
-    L1(#[from] L1Error),
+    TooFew(#[from] TooFew),
     /// Endpoints give different blocks or entries.
     #[error(
-        "L1 endpoints contradict each other about final block {number}: {one} and {other} differ in its hash or its entries; one of them lies or is broken, take it out"
+        "L1 endpoints contradict each other about final block {number}: {other} differs from {one} in its hash or its entries; one of them lies or is broken, take it out"
     )]
     Contradiction {
         /// The block.
         number: u64,
-        /// One endpoint.
+        /// One of those that agree with most others.
         one: String,
-        /// Another.
+        /// One that does not agree.
         other: String,
     },
     /// The block builds on another one.
@@ -65,9 +72,11 @@ pub enum ObserveError {
     },
     /// An event is none of the queue's.
     #[error(
-        "final L1 block {number} has an event that is no entry, or whose hash is not that of its content"
+        "{url} gives an event of final L1 block {number} that is no entry, or whose hash is not that of its content; it lies or is broken, take it out"
     )]
     Event {
+        /// Who gives it.
+        url: String,
         /// The block.
         number: u64,
     },
@@ -101,7 +110,7 @@ struct Seen {
 /// Follows L1 from an origin on.
 #[derive(Clone, Debug)]
 pub struct Observer {
-    endpoints: Endpoints,
+    panel: Panel,
     forced: Address,
     origin: L1Origin,
     cursor: u64,
@@ -111,14 +120,30 @@ impl Observer {
     /// An observer of the queue at `forced` that goes on after the L1 block `origin`, up to which the queue had
     /// `cursor` entries.
     #[must_use]
-    pub const fn new(endpoints: Endpoints, forced: Address, origin: L1Origin, cursor: u64) -> Self {
-        Self { endpoints, forced, origin, cursor }
+    pub fn new(endpoints: Endpoints, forced: Address, origin: L1Origin, cursor: u64) -> Self {
+        Self { panel: Panel::new(endpoints), forced, origin, cursor }
+    }
+
+    /// Goes on after another block than the last.
+    pub const fn restart(&mut self, origin: L1Origin, cursor: u64) {
+        (self.origin, self.cursor) = (origin, cursor);
     }
 
     /// The block that was observed last, and the entries of the queue up to it.
     #[must_use]
     pub const fn position(&self) -> (L1Origin, u64) {
         (self.origin, self.cursor)
+    }
+
+    /// The newest block that most endpoints were heard to call final.
+    #[must_use]
+    pub fn newest_final(&self) -> u64 {
+        self.panel.newest_final()
+    }
+
+    /// The endpoints that failed when they were asked last, and how.
+    pub fn failures(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.panel.failures()
     }
 
     /// The next block, if most endpoints call it final by now.
@@ -128,24 +153,28 @@ impl Observer {
     /// [`ObserveError`]; the position stays where it was.
     pub async fn next(&mut self) -> Result<Option<L1Block>, ObserveError> {
         let number = self.origin.number.saturating_add(1);
-        let forced = self.forced;
-        let answers = self
-            .endpoints
-            .ask_all("eth_getLogs", |provider| async move { look(provider, forced, number).await })
-            .await?;
-        let mut seen = Vec::new();
-        for (url, answer) in answers {
-            if let Some(raw) = answer {
-                seen.push((url, raw.read(number)?));
-            }
+        if self.newest_final() < number {
+            self.panel.look().await?;
         }
-        let Some((one, block)) = seen.first() else { return Ok(None) };
+        if self.newest_final() < number {
+            return Ok(None);
+        }
+        let forced = self.forced;
+        let answers = self.panel.ask(number, |provider| look(provider, forced, number)).await?;
+        let mut seen = Vec::new();
+        for (url, raw) in answers {
+            let Some(block) = raw.read(number) else {
+                return Err(ObserveError::Event { url, number });
+            };
+            seen.push((url, block));
+        }
+        let agreeing = |block: &Seen| seen.iter().filter(|(_, other)| other == block).count();
+        // Of as many on either side the first is quoted.
+        let most = seen.iter().rev().max_by_key(|(_, block)| agreeing(block));
+        let Some((one, block)) = most else { return Ok(None) };
         if let Some((other, _)) = seen.iter().find(|(_, other)| other != block) {
             let (one, other) = (one.clone(), other.clone());
             return Err(ObserveError::Contradiction { number, one, other });
-        }
-        if !self.endpoints.is_majority(seen.len()) {
-            return Ok(None);
         }
         let cursor = self.check(number, block)?;
         let Seen { hash, parent, entries, .. } = block.clone();
@@ -177,37 +206,48 @@ struct Raw {
     count: u64,
 }
 
-/// Asks an endpoint for a block, unless it does not call it final.
-async fn look(provider: DynProvider, forced: Address, number: u64) -> TransportResult<Option<Raw>> {
-    let finalized = block(provider.clone(), BlockNumberOrTag::Finalized).await?;
-    if finalized.is_none_or(|finalized| finalized.number < number) {
-        return Ok(None);
-    }
-    let Some(found) = block(provider.clone(), number.into()).await? else { return Ok(None) };
+/// Asks an endpoint for a block that it calls final.
+async fn look(provider: DynProvider, forced: Address, number: u64) -> TransportResult<Raw> {
+    let found = block(provider.clone(), number.into()).await?.ok_or_else(|| {
+        TransportErrorKind::custom_str("it calls a block final that it does not have")
+    })?;
     let filter = Filter::new().at_block_hash(found.hash).address(forced);
     let logs = provider.get_logs(&filter).await?;
+    let count = entries_up_to(&provider, forced, number).await?;
+    let logs = logs.into_iter().map(|log| log.inner).collect();
+    Ok(Raw { hash: found.hash, parent: found.parent, logs, count })
+}
+
+/// Entries of the queue at `forced` up to a final block, as the contract counts.
+pub(super) async fn entries_up_to(
+    provider: &DynProvider,
+    forced: Address,
+    number: u64,
+) -> TransportResult<u64> {
     let question = entriesUpToCall { number }.abi_encode();
     let question = TransactionRequest::default().to(forced).input(question.into());
     // The contract remembers the count of every block, so no old state is needed.
     let answer = provider.call(question).block(BlockId::finalized()).await?;
-    let count =
-        entriesUpToCall::abi_decode_returns(&answer).map_err(TransportError::local_usage)?;
-    let logs = logs.into_iter().map(|log| log.inner).collect();
-    Ok(Some(Raw { hash: found.hash, parent: found.parent, logs, count }))
+    if answer.is_empty() {
+        // Where the contract is yet to come its queue is empty.
+        return Ok(0);
+    }
+    entriesUpToCall::abi_decode_returns(&answer).map_err(TransportError::local_usage)
 }
 
 impl Raw {
-    fn read(self, number: u64) -> Result<Seen, ObserveError> {
+    /// None if an event is no entry.
+    fn read(self, number: u64) -> Option<Seen> {
         let mut entries = Vec::new();
         for log in &self.logs {
             let is_entry = log.topics().first().is_some_and(|topic| ENTRIES.contains(topic));
             // The queue tells of other things too: escape, return, parameters.
             if is_entry {
-                entries.push(entry(log, number).ok_or(ObserveError::Event { number })?);
+                entries.push(entry(log, number)?);
             }
         }
         let (hash, parent) = (Digest::new(self.hash.0), Digest::new(self.parent.0));
-        Ok(Seen { hash, parent, entries, count: self.count })
+        Some(Seen { hash, parent, entries, count: self.count })
     }
 }
 

@@ -10,6 +10,9 @@ use super::{
     settlement::{Deployment, ValidatorSecrets},
 };
 
+/// More than it takes to put a validator on a list that is full.
+const ENLIST_GAS: u64 = 400_000;
+
 /// What a validator starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
@@ -51,9 +54,18 @@ pub async fn prove(
     validator: u32,
     secrets: &ValidatorSecrets,
 ) -> Result<Sent, L1Error> {
+    sender.send(proving(sender, contracts, validator, secrets)).await
+}
+
+fn proving(
+    sender: &Sender,
+    contracts: &Contracts,
+    validator: u32,
+    secrets: &ValidatorSecrets,
+) -> Call {
     let (r, s) = secrets.consensus_proof(deployment(sender, contracts), &owner(sender));
     let call = ConclaveStake::proveConsensusKeyCall { validator, keys: secrets.keys(), r, s };
-    sender.send(Call::new(contracts.stake, &call)).await
+    Call::new(contracts.stake, &call)
 }
 
 /// Puts a validator on the list that elections read. If the list is full, the one with the least stake has to
@@ -67,9 +79,37 @@ pub async fn enlist(
     contracts: &Contracts,
     validator: u32,
 ) -> Result<Sent, L1Error> {
+    sender.send(enlisting(sender, contracts, validator).await?).await
+}
+
+async fn enlisting(
+    sender: &Sender,
+    contracts: &Contracts,
+    validator: u32,
+) -> Result<Call, L1Error> {
     let place = weakest(sender.endpoints(), contracts).await?;
     let call = ConclaveElection::enlistCall { validator, place };
-    sender.send(Call::new(contracts.election, &call)).await
+    Ok(Call::new(contracts.election, &call))
+}
+
+/// [`prove`] and [`enlist`], the second right behind the first: both may be in one block.
+///
+/// # Errors
+///
+/// If the contracts refuse.
+pub async fn stand(
+    sender: &Sender,
+    contracts: &Contracts,
+    validator: u32,
+    secrets: &ValidatorSecrets,
+) -> Result<(), L1Error> {
+    let proof = proving(sender, contracts, validator, secrets);
+    // Before the proof is in a block nobody can say what this takes.
+    let listing = enlisting(sender, contracts, validator).await?;
+    let listing = Call { gas: Some(ENLIST_GAS), ..listing };
+    let nonce = sender.nonce().await?;
+    sender.send_all(vec![proof, listing], nonce).await?;
+    Ok(())
 }
 
 async fn weakest(endpoints: &Endpoints, contracts: &Contracts) -> Result<U256, L1Error> {

@@ -35,7 +35,7 @@ impl World {
             validators: 4,
             rollups: Vec::new(),
             accounts: Vec::new(),
-            l1: crate::genesis::L1::default(),
+            l1: None,
             params: conclave_types::Params::default(),
             base_port: 0,
             web_origins: Vec::new(),

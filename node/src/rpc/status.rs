@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use conclave_grpc::v1::node_service_server::NodeService;
-use conclave_sequencer::archive::{self, StoredReveal};
+use conclave_sequencer::{
+    L1Position,
+    archive::{self, StoredReveal},
+};
 use conclave_types::{
     Height, Outcome, RevealedBlock, RevealedBundle,
     proto::v1::{self, Level},
@@ -11,6 +14,7 @@ use conclave_types::{
 use tonic::{Request, Response, Status};
 
 use super::{Answers, Context, Feed, damaged, malformed, requests::Named, unanswered};
+use crate::l1::follow::Sight;
 
 /// The service.
 pub(super) struct Node(pub(super) Arc<Context>);
@@ -53,6 +57,7 @@ impl NodeService for Node {
             evidence_count: status.evidence_count,
             epoch: status.epoch.as_u64(),
             key_id: status.key.map(|key| key.as_bytes().to_vec()).unwrap_or_default(),
+            l1: (context.genesis.l1_chain_id != 0).then(|| l1_status(context, &snapshot.l1)),
         }))
     }
 
@@ -184,6 +189,22 @@ fn read_block_message(
         time_micros: stored.block.header.time.as_micros(),
         chain_digest,
     })
+}
+
+fn l1_status(context: &Context, position: &L1Position) -> v1::L1Status {
+    let sight = context.sight.as_ref().map(|sight| sight.borrow().clone());
+    let is_followed = sight.is_some();
+    let Sight { newest_final, trouble } = sight.unwrap_or_default();
+    v1::L1Status {
+        origin_number: position.origin.number,
+        origin_hash: position.origin.hash.as_bytes().to_vec(),
+        forced_cursor: position.forced_cursor,
+        followed: is_followed,
+        observed_number: position.observed.number,
+        final_number: newest_final,
+        alarm: trouble.as_ref().is_some_and(|trouble| trouble.kind.is_alarm()),
+        trouble: trouble.map(|trouble| trouble.reason).unwrap_or_default(),
+    }
 }
 
 fn reveal_message(reveal: &StoredReveal, block: &RevealedBlock) -> v1::Reveal {

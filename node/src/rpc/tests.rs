@@ -43,7 +43,7 @@ impl Network {
             validators: 1,
             rollups: vec![ROLLUP],
             accounts: vec![account],
-            l1: crate::genesis::L1::default(),
+            l1: None,
             params,
             base_port: 0,
             web_origins: Vec::new(),

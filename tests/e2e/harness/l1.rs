@@ -16,6 +16,13 @@ use super::{
     wait::until,
 };
 
+fn embedded(directory: &Path, rpc: &str) -> Process {
+    let mut command = Command::new(binary("conclave-l1"));
+    command.args(["--rpc", rpc, "--control", "--finality-depth", "2", "--data-dir"]);
+    command.arg(directory.join("l1"));
+    Process::start("l1", &mut command, &directory.join("l1.log"))
+}
+
 /// An L1; its process goes away with it.
 pub(crate) struct L1 {
     /// Host and port.
@@ -27,15 +34,21 @@ pub(crate) struct L1 {
 impl L1 {
     /// Starts the embedded L1 in `directory`.
     pub(crate) async fn start(directory: &Path) -> Self {
-        let (data, log) = (directory.join("l1"), directory.join("l1.log"));
-        let mut command = Command::new(binary("conclave-l1"));
-        command.args(["--rpc", "127.0.0.1:0", "--control", "--finality-depth", "2", "--data-dir"]);
-        command.arg(&data);
-        let process = Process::start("l1", &mut command, &log);
+        let process = embedded(directory, "127.0.0.1:0");
         let address = until("the L1 to serve", PATIENCE, async || {
-            std::fs::read_to_string(data.join("rpc.addr")).ok()
+            std::fs::read_to_string(directory.join("l1/rpc.addr")).ok()
         });
         Self { address: address.await, directory: directory.to_owned(), process }
+    }
+
+    /// Kills the embedded L1 without a warning.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts the embedded L1 again, where it was.
+    pub(crate) fn relaunch(&mut self) {
+        self.process = embedded(&self.directory, &self.address);
     }
 
     /// Starts anvil, if the contracts' toolchain is installed.

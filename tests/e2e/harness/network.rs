@@ -7,10 +7,14 @@ use std::{
     time::Duration,
 };
 
-use conclave_client::{Client, Payer, Retry, messages::GetStatusResponse};
+use conclave_client::{
+    Client, Payer, Retry,
+    messages::{GetStatusResponse, L1Status},
+};
 use tempfile::TempDir;
 
 use super::{
+    l1::L1,
     process::{Process, binary, complaint, conclave},
     transactions::DEV_KEYS,
     wait::until,
@@ -51,9 +55,22 @@ impl Network {
     /// Makes a network with further options of `conclave genesis`, starts its validators and waits for the
     /// first block.
     pub(crate) async fn start_with(options: &[&str]) -> Self {
+        Self::start_edited(options, |_, config| config).await
+    }
+
+    /// [`Network::start_with`], with what `edit` makes of each validator's configuration.
+    pub(crate) async fn start_edited(
+        options: &[&str],
+        edit: impl Fn(usize, String) -> String,
+    ) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let base_port = free_ports();
         make_with(&directory.path().join("net"), base_port, options);
+        for index in 0..VALIDATORS {
+            let config = directory.path().join(format!("net/validator-{index}/config.toml"));
+            let text = std::fs::read_to_string(&config).expect("a configuration");
+            std::fs::write(&config, edit(index, text)).expect("a configuration is written");
+        }
         let endpoints: Vec<_> = (0..VALIDATORS)
             .map(|index| format!("http://127.0.0.1:{}", port(base_port, index) + 1))
             .collect();
@@ -69,6 +86,38 @@ impl Network {
         let network = Self { client, clients, endpoints, base_port, processes, directory };
         network.wait_height(0, 1).await;
         network
+    }
+
+    /// Makes a network that settles on a deployment, and starts it. Each validator that `follows` looks for final
+    /// blocks five times a second, the others see nothing of L1.
+    pub(crate) async fn start_on(l1: &L1, contract: &str, follows: &[usize]) -> Self {
+        let url = l1.url();
+        let options = ["--l1", &url, "--l1-contract", contract];
+        let network = Self::start_edited(&options, |index, config| {
+            if follows.contains(&index) {
+                config.replace("poll_ms = 4000", "poll_ms = 200")
+            } else {
+                let off = |line: &str| {
+                    line.starts_with("endpoints") || line.starts_with("poll_ms") || line == "[l1]"
+                };
+                config.lines().filter(|line| !off(line)).collect::<Vec<_>>().join("\n")
+            }
+        });
+        let network = network.await;
+        network.client.wait_for_key(PATIENCE).await.expect("the validators make a key");
+        network
+    }
+
+    /// What a validator says of L1, once it is what `accept` wants to hear.
+    pub(crate) async fn wait_l1(
+        &self,
+        index: usize,
+        what: &str,
+        accept: impl Fn(&L1Status) -> bool,
+    ) -> L1Status {
+        let accept = |status: &GetStatusResponse| status.l1.as_ref().is_some_and(&accept);
+        let status = self.wait_status(index, what, accept).await;
+        status.l1.expect("the network has an L1")
     }
 
     /// The network's files.

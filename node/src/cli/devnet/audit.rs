@@ -12,6 +12,7 @@ use super::{
     error::DevnetError,
     load::{Expected, Fate, Submitted},
     network::{Devnet, ROLLUPS},
+    queue,
     tracker::{Percentiles, Tracker},
 };
 
@@ -52,6 +53,8 @@ pub(crate) struct Report {
     pub(crate) transactions_executed: BTreeMap<String, u64>,
     /// Latencies since submission.
     pub(crate) latency_ms: Latency,
+    /// What the queue on L1 did, if there is an L1.
+    pub(crate) l1: Option<queue::Report>,
     /// Every validator at a common height.
     pub(crate) validators: Vec<Standing>,
     /// Whether all of them have the same chain.
@@ -65,10 +68,13 @@ pub(crate) struct Report {
 pub(crate) async fn audit(
     devnet: &mut Devnet,
     submitted: &[Submitted],
-    tracker: &Tracker,
-    since: Instant,
+    (tracker, since): (&Tracker, Instant),
+    l1: Option<queue::Report>,
 ) -> Result<Report, DevnetError> {
     let mut complaints = Vec::new();
+    if l1.is_some_and(|l1| !l1.forced.succeeded) {
+        complaints.push("the forced transaction failed on its rollup".to_owned());
+    }
     let (bundles, height) = look_up_bundles(devnet, submitted, &mut complaints).await?;
     let mut transactions_executed = BTreeMap::new();
     for id in ROLLUPS {
@@ -99,6 +105,7 @@ pub(crate) async fn audit(
             ordered: tracker.latency(since, |marks| marks.ordered),
             revealed: tracker.latency(since, |marks| marks.revealed),
         },
+        l1,
         validators,
         consistent,
         complaints,

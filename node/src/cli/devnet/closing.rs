@@ -89,7 +89,7 @@ pub(crate) fn print_addresses(devnet: &Devnet, screen: &Screen) {
     }
     if let Some(l1) = &devnet.l1 {
         let contract = l1.contracts.stake;
-        screen.step("L1", format!("{}   (Ethereum JSON-RPC; ConclaveStake {contract})", l1.url));
+        screen.step("L1", format!("{}   (Ethereum JSON-RPC; ConclaveStake {contract})", l1.url()));
     }
     screen.step("logs", devnet.logs.display());
     if let (Some(validator), Some(rollup)) = (devnet.validators.first(), devnet.rollups.first()) {
@@ -98,7 +98,7 @@ pub(crate) fn print_addresses(devnet: &Devnet, screen: &Screen) {
         screen.line(format!("   cast block latest --rpc-url {}", rollup.url));
     }
     if let (Some(l1), [first, ..]) = (&devnet.l1, devnet.staked.as_slice()) {
-        let (url, contract) = (&l1.url, l1.contracts.stake);
+        let (url, contract) = (l1.url(), l1.contracts.stake);
         screen.line(format!(
             "   conclave stake status --l1 {url} --contract {contract} --validator {first}"
         ));

@@ -98,6 +98,9 @@ pub(crate) enum DevnetError {
     /// Ethereum did not do what was asked.
     #[error(transparent)]
     L1(#[from] conclave_node::l1::L1Error),
+    /// Its newest final block is none to begin at.
+    #[error(transparent)]
+    Origin(#[from] conclave_node::l1::origin::OriginError),
     /// A key cannot be used.
     #[error(transparent)]
     Key(#[from] conclave_node::keys::KeyFileError),

@@ -1,25 +1,25 @@
-//! The Ethereum under a devnet: its contracts, and the stake of its validators.
+//! The Ethereum under a devnet: where it is, who has an account there, and the network's contracts.
 //!
 //! ```text
-//! DIR/l1/…                       the embedded chain, a process of its own (unless --l1 names another)
-//! DIR/operators/NAME.{key,json}  the account that operates a validator, and the number it has on L1
+//! DIR/l1/…                 the embedded chain, a process of its own (unless --l1 names another)
+//! DIR/operators/NAME.key   the account that operates a validator
 //! ```
-//!
-//! Whatever was done before a devnet was stopped or killed is found on L1 and not done again.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use alloy::{primitives::U256, signers::local::PrivateKeySigner};
-use conclave_contracts::{RollupRegistry, deployment::DeploymentConfig};
+use conclave_contracts::deployment::DeploymentConfig;
 use conclave_node::{
-    genesis, keys,
+    keys,
     l1::{
-        Call, Contracts, Endpoints, Fees, L1Error, Patience, Sender, deploy,
-        settlement::ValidatorSecrets,
-        stake::{self, Standing, Terms},
+        Call, Contracts, Endpoints, Fees, Patience, Sender, deploy,
+        stake::{self, Standing},
     },
 };
-use conclave_types::{Genesis, Member, PayerAddress};
+use conclave_types::Genesis;
 use futures::future::try_join_all;
 use rand_core::{OsRng, RngCore as _};
 use zeroize::Zeroizing;
@@ -31,14 +31,17 @@ use super::{
     transactions::DEV_KEYS,
 };
 
+/// How often is looked whether a transaction is in a block.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Blocks above the newest final one.
+const FINALITY_DEPTH: u64 = 2;
+
 /// What each validator of a devnet has at stake: 32 ether.
-const STAKE_GWEI: u64 = 32_000_000_000;
+pub(super) const STAKE_GWEI: u64 = 32_000_000_000;
 
 /// For the fees of an operator's transactions, besides its stake: an ether.
 const OPERATOR_FEES_GWEI: u64 = 1_000_000_000;
-
-/// A validator's commission, in ten-thousandths.
-const COMMISSION_BPS: u16 = 500;
 
 /// Which Ethereum a devnet settles on.
 #[derive(Clone, Debug, Default)]
@@ -60,8 +63,8 @@ pub(crate) enum Choice {
 /// The Ethereum of a devnet.
 #[derive(Debug)]
 pub(crate) struct DevnetL1 {
-    /// Where it is.
-    pub(crate) url: String,
+    /// Its JSON-RPC endpoints.
+    pub(crate) urls: Vec<String>,
     /// The account that deploys, and that pays for what the story does.
     pub(crate) funder: Sender,
     /// The network's contracts.
@@ -91,6 +94,8 @@ pub(crate) fn start(root: &Path, logs: &Path) -> Result<Embedded, DevnetError> {
         directory.display().to_string(),
         "--rpc".to_owned(),
         "127.0.0.1:0".to_owned(),
+        "--finality-depth".to_owned(),
+        FINALITY_DEPTH.to_string(),
         "--exit-with-parent".to_owned(),
     ];
     let process = Process::start("l1", &program, &arguments, logs)?;
@@ -102,12 +107,12 @@ impl DevnetL1 {
     /// `validators` operators, and gives these ether.
     pub(crate) async fn open(
         root: &Path,
-        (url, signer): (Vec<String>, PrivateKeySigner),
+        (urls, signer): (Vec<String>, PrivateKeySigner),
         genesis: Option<&Genesis>,
         validators: u16,
     ) -> Result<Self, DevnetError> {
         let chain_id = genesis.map(|genesis| genesis.l1_chain_id);
-        let endpoints = Endpoints::connect(&url, chain_id, Patience::default()).await?;
+        let endpoints = Endpoints::connect(&urls, chain_id, patience()).await?;
         let funder = Sender::new(endpoints, signer, fees());
         let contracts = match genesis {
             Some(genesis) => {
@@ -119,121 +124,23 @@ impl DevnetL1 {
                 let mut config = DeploymentConfig::defaults(own, own);
                 let [first, ..] = ROLLUPS;
                 config.first_rollup = first;
-                let (deployed, _) = deploy::deploy(&funder, &config).await?;
+                let gifts = gifts(root, validators)?;
+                let (deployed, _) = deploy::deploy(&funder, &config, gifts).await?;
                 deployed.into()
             }
         };
-        let url = url.into_iter().next().unwrap_or_default();
-        let l1 = Self { url, funder, contracts, process: None, root: root.to_owned() };
-        if genesis.is_none() {
-            l1.fund_operators(validators).await?;
-        }
-        Ok(l1)
+        Ok(Self { urls, funder, contracts, process: None, root: root.to_owned() })
     }
 
-    /// What the genesis says about it.
-    pub(crate) fn plan(&self) -> genesis::L1 {
-        genesis::L1 {
-            chain_id: self.funder.endpoints().chain_id(),
-            contract: PayerAddress::new(self.contracts.stake.into_array()),
-        }
+    /// Where it is.
+    pub(crate) fn url(&self) -> &str {
+        self.urls.first().map_or("", String::as_str)
     }
 
-    /// Gives each operator an account with its stake and some ether for fees.
-    async fn fund_operators(&self, validators: u16) -> Result<(), DevnetError> {
-        let directory = self.root.join("operators");
-        std::fs::create_dir_all(&directory).map_err(at(&directory))?;
-        let value = STAKE_GWEI.saturating_add(OPERATOR_FEES_GWEI);
-        let mut calls = Vec::new();
-        for index in 0..validators {
-            let operator = self.operator(&format!("validator-{index}"))?;
-            let to = Some(operator.address());
-            let call = Call { to, value: U256::ZERO, data: Vec::new().into(), gas: None };
-            calls.push(call.with_gwei(value));
-        }
-        let nonce = self.funder.nonce().await?;
-        self.funder.send_all(calls, nonce).await?;
-        Ok(())
-    }
-
-    /// The account that operates a validator; a new one if there is none.
-    fn operator(&self, name: &str) -> Result<Sender, DevnetError> {
-        let path = self.root.join("operators").join(format!("{name}.key"));
-        if !path.exists() {
-            let mut key = Zeroizing::new([0; 32]);
-            OsRng.fill_bytes(&mut *key);
-            keys::write(&path, &key)?;
-        }
-        Ok(Sender::new(self.funder.endpoints().clone(), account(&path)?, fees()))
-    }
-
-    /// Registers all validators of a network, and its rollups; whatever is registered already stays as it is.
-    /// Returns the validators' numbers on L1.
-    pub(crate) async fn register(
-        &self,
-        genesis: &Genesis,
-        network: &Path,
-    ) -> Result<Vec<u32>, DevnetError> {
-        let validators = genesis.members.iter().map(|member| self.stake(member, network));
-        let (numbers, ()) = tokio::try_join!(try_join_all(validators), self.register_rollups())?;
-        Ok(numbers)
-    }
-
-    async fn stake(&self, member: &Member, network: &Path) -> Result<u32, DevnetError> {
-        let directory = network.join(&member.name);
-        let secrets = ValidatorSecrets {
-            consensus: keys::read_signing_key(&directory.join("consensus.key"))?,
-            settlement: keys::read_settlement_key(&directory.join("settlement.key"))?,
-            network: member.network_key,
-        };
-        let operator = self.operator(&member.name)?;
-        let contracts = &self.contracts;
-        let record = self.root.join("operators").join(format!("{}.json", member.name));
-        let validator = match std::fs::read_to_string(&record) {
-            Ok(text) => text
-                .trim()
-                .parse()
-                .or(Err(DevnetError::BadAddress { path: record, found: text }))?,
-            Err(_) => {
-                let terms = Terms { stake_gwei: STAKE_GWEI, commission_bps: COMMISSION_BPS };
-                let (validator, _) = stake::register(&operator, contracts, &secrets, terms).await?;
-                std::fs::write(&record, validator.to_string()).map_err(at(&record))?;
-                validator
-            }
-        };
-        let standing = stake::standing(operator.endpoints(), contracts, validator).await?;
-        if !standing.proven {
-            stake::prove(&operator, contracts, validator, &secrets).await?;
-        }
-        if !standing.enlisted {
-            stake::enlist(&operator, contracts, validator).await?;
-        }
-        Ok(validator)
-    }
-
-    async fn register_rollups(&self) -> Result<(), DevnetError> {
-        for rollup in ROLLUPS {
-            let question = RollupRegistry::rollupOfCall { rollup };
-            let endpoints = self.funder.endpoints();
-            match endpoints.call(self.contracts.registry, &question).await {
-                Ok(_) => continue,
-                // The registry does not know it yet.
-                Err(L1Error::Reverted(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
-            let plan = deploy::RollupPlan {
-                genesis_height: 1,
-                inbox: alloy::primitives::Address::ZERO,
-                configuration: alloy::primitives::B256::ZERO,
-            };
-            let given = deploy::register_rollup(&self.funder, &self.contracts, &plan).await?.rollup;
-            if given != rollup {
-                return Err(DevnetError::Broken(format!(
-                    "the registry gave id {given} to rollup {rollup}"
-                )));
-            }
-        }
-        Ok(())
+    /// The account that operates the validator of that index.
+    pub(super) fn operator(&self, index: u16) -> Result<Sender, DevnetError> {
+        let signer = operator(&self.root, index)?;
+        Ok(Sender::new(self.funder.endpoints().clone(), signer, fees()))
     }
 
     /// What L1 says about validators.
@@ -243,6 +150,30 @@ impl DevnetL1 {
             numbers.iter().map(|validator| stake::standing(endpoints, &self.contracts, *validator));
         Ok(try_join_all(asked).await?)
     }
+}
+
+/// The account that operates the validator of that index; a new one if there is none.
+fn operator(root: &Path, index: u16) -> Result<PrivateKeySigner, DevnetError> {
+    let directory = root.join("operators");
+    let path = directory.join(format!("validator-{index}.key"));
+    if !path.exists() {
+        std::fs::create_dir_all(&directory).map_err(at(&directory))?;
+        let mut key = Zeroizing::new([0; 32]);
+        OsRng.fill_bytes(&mut *key);
+        keys::write(&path, &key)?;
+    }
+    account(&path)
+}
+
+/// What gives each operator its stake and some ether for fees.
+fn gifts(root: &Path, validators: u16) -> Result<Vec<Call>, DevnetError> {
+    let value = STAKE_GWEI.saturating_add(OPERATOR_FEES_GWEI);
+    let gift = |index| {
+        let to = Some(operator(root, index)?.address());
+        let call = Call { to, value: U256::ZERO, data: Vec::new().into(), gas: None };
+        Ok(call.with_gwei(value))
+    };
+    (0..validators).map(gift).collect()
 }
 
 /// The account that pays on the embedded chain.
@@ -257,6 +188,11 @@ pub(crate) fn account(path: &Path) -> Result<PrivateKeySigner, DevnetError> {
     PrivateKeySigner::from_slice(&*key).map_err(|error| {
         DevnetError::Options(format!("{} holds no secp256k1 key: {error}", path.display()))
     })
+}
+
+/// A devnet's blocks come each second.
+fn patience() -> Patience {
+    Patience { look_every: LOOK_EVERY, ..Patience::default() }
 }
 
 /// Each transaction of a devnet may cost a quarter of an ether.

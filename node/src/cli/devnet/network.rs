@@ -17,7 +17,7 @@ use std::{
 };
 
 use conclave_client::{Client, Retry};
-use conclave_node::genesis::{Plan, make};
+use conclave_node::genesis::{Plan, make, make_with};
 use conclave_types::{
     ConsensusKey, Genesis, GenesisAccount, Gwei, KeyId, Params, PayerAddress, RollupId, Time,
 };
@@ -136,15 +136,18 @@ impl Devnet {
         std::fs::create_dir_all(&logs).map_err(at(&logs))?;
         let network = root.join("network");
         let l1 = Box::pin(open_l1(setup, root, &logs)).await?;
-        let genesis = prepare(setup, &network, l1.as_ref())?;
-        let registering = async {
+        let genesis = prepare(setup, &network, l1.as_ref()).await?;
+        let launching = async {
             match &l1 {
-                Some(l1) => l1.register(&genesis, &network).await,
-                None => Ok(Vec::new()),
+                Some(l1) => l1.launch(&genesis).await,
+                None => Ok(()),
             }
         };
-        let starting = Self::start_network(setup, root, &logs, &genesis);
-        let (devnet, staked) = tokio::try_join!(Box::pin(starting), Box::pin(registering))?;
+        let urls = l1.as_ref().map(|l1| l1.urls.as_slice()).unwrap_or_default();
+        let starting = Self::start_network(setup, root, &logs, (&genesis, urls));
+        let (devnet, ()) = tokio::try_join!(Box::pin(starting), Box::pin(launching))?;
+        let staked = genesis.members.iter().map(|member| member.validator);
+        let staked = staked.filter(|validator| *validator != 0).collect();
         Ok(Self { l1, staked, lock: Some(lock), ..devnet })
     }
 
@@ -152,11 +155,11 @@ impl Devnet {
         setup: &Setup,
         root: &Path,
         logs: &Path,
-        genesis: &Genesis,
+        (genesis, l1): (&Genesis, &[String]),
     ) -> Result<Self, DevnetError> {
         let network = root.join("network");
         let started = Instant::now();
-        let mut processes = start_validators(genesis, &network, logs)?;
+        let mut processes = start_validators((genesis, l1), &network, logs)?;
         let validators = connect_validators(genesis, &network, logs, &mut processes).await?;
         let endpoints: Vec<_> = validators.iter().map(|v| v.grpc.clone()).collect();
         let client = Client::connect(endpoints.iter().cloned()).await?;
@@ -274,24 +277,35 @@ fn read_genesis(network: &Path) -> Result<Option<Genesis>, DevnetError> {
 }
 
 /// The genesis in `network`; a new one if there is none.
-fn prepare(setup: &Setup, network: &Path, l1: Option<&DevnetL1>) -> Result<Genesis, DevnetError> {
+async fn prepare(
+    setup: &Setup,
+    network: &Path,
+    l1: Option<&DevnetL1>,
+) -> Result<Genesis, DevnetError> {
     if read_genesis(network)?.is_none() {
         let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_micros();
         let balance =
             |address: &PayerAddress| GenesisAccount { address: *address, balance: PAYER_BALANCE };
-        let plan = Plan {
+        let mut plan = Plan {
             name: "devnet".to_owned(),
             validators: setup.validators,
             rollups: ROLLUPS.map(RollupId::new).to_vec(),
             accounts: setup.payers.iter().map(balance).collect(),
-            l1: l1.map(DevnetL1::plan).unwrap_or_default(),
+            l1: None,
             params: Params::default(),
             base_port: 0,
             // Whoever develops a page serves it from this machine.
             web_origins: vec!["loopback".to_owned()],
             time: Time::from_micros(u64::try_from(now).unwrap_or_default()),
         };
-        make(&plan, network)?;
+        match l1 {
+            Some(l1) => {
+                let seated = l1.seat(setup.validators).await?;
+                plan.l1 = Some(l1.plan().await?);
+                make_with(&plan, &seated, network)?;
+            }
+            None => drop(make(&plan, network)?),
+        }
     }
     let missing = || DevnetError::Broken("a genesis that was just made is gone".to_owned());
     let genesis = read_genesis(network)?.ok_or_else(missing)?;
@@ -303,7 +317,7 @@ fn prepare(setup: &Setup, network: &Path, l1: Option<&DevnetL1>) -> Result<Genes
 }
 
 fn start_validators(
-    genesis: &Genesis,
+    (genesis, l1): (&Genesis, &[String]),
     network: &Path,
     logs: &Path,
 ) -> Result<Vec<Process>, DevnetError> {
@@ -315,12 +329,14 @@ fn start_validators(
     }
     let start = |member: &conclave_types::Member| {
         let config = network.join(&member.name).join("config.toml");
-        let arguments = [
+        let mut arguments = vec![
             "node".to_owned(),
             "--config".to_owned(),
             config.display().to_string(),
             "--exit-with-parent".to_owned(),
         ];
+        // The embedded one has another port in each run.
+        arguments.extend(l1.iter().flat_map(|url| ["--l1".to_owned(), url.clone()]));
         Process::start(&member.name, &program, &arguments, logs)
     };
     genesis.members.iter().map(start).collect()

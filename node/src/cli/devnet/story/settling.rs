@@ -1,16 +1,67 @@
 //! What stands on Ethereum: the stake of the validators, and the queue that they cannot keep anything out of.
 
-use alloy::signers::local::PrivateKeySigner;
-use conclave_node::l1::queue;
-
 use super::{
-    super::{super::chain::ether, l1::DevnetL1},
-    Account, Call, DevnetError, Envelope, Story, dev_address, short,
+    super::{super::chain::ether, l1::DevnetL1, queue::Waiting},
+    DevnetError, Story, short,
 };
 
 impl Story<'_> {
     pub(super) async fn ethereum(&self, l1: &DevnetL1) -> Result<(), DevnetError> {
         self.screen.heading("5  on Ethereum: stake, and a way in past the validators");
+        self.stake(l1).await?;
+        let Some(waiting) = Waiting::enqueue(self.devnet, l1).await? else { return Ok(()) };
+        let (transaction, entry, block) = waiting.forced();
+        self.screen.step(
+            "forced",
+            format!(
+                "transaction {} is entry {entry} of the queue, in L1 block {block}",
+                short(transaction)
+            ),
+        );
+        let (payer, entry, block) = waiting.deposited();
+        self.screen.step(
+            "deposited",
+            format!(
+                "for payer {payer}, who has nothing: entry {entry} of the queue, in L1 block {block}"
+            ),
+        );
+        let report = waiting.landed().await?;
+        let forced = report.forced;
+        self.screen.step(
+            "carried",
+            format!(
+                "by the block at height {}, once L1 block {} was final: item {} of batch #{} for rollup {}",
+                forced.height,
+                forced.l1_block,
+                forced.item.saturating_add(1),
+                forced.batch,
+                forced.rollup,
+            ),
+        );
+        self.screen.step(
+            "executed",
+            format!(
+                "on rollup {} in EVM block {}, status {}",
+                forced.rollup,
+                forced.evm_block,
+                u8::from(forced.succeeded),
+            ),
+        );
+        let deposited = report.deposited;
+        self.screen.step(
+            "credited",
+            format!(
+                "{} paid for bundle {} at height {}; {} are left",
+                ether(deposited.amount_gwei),
+                deposited.bundle,
+                deposited.height,
+                ether(deposited.balance_gwei),
+            ),
+        );
+        Ok(())
+    }
+
+    async fn stake(&self, l1: &DevnetL1) -> Result<(), DevnetError> {
         let chain_id = l1.funder.endpoints().chain_id();
         let contracts = &l1.contracts;
         self.screen.step(
@@ -32,23 +83,6 @@ impl Story<'_> {
                 ),
             );
         }
-        let Some(rollup) = self.devnet.rollups.first() else { return Ok(()) };
-        // An account that does nothing else: what happens to its nonce disturbs nobody.
-        let mut account = Account::new(PrivateKeySigner::random(), rollup.id, 0);
-        let raw = account.sign(Envelope::Eip1559, Call::transfer(dev_address(1)?, 0))?;
-        let gas = queue::gas_floor(&raw.bytes);
-        let queued = queue::force(&l1.funder, contracts, rollup.id, &raw.bytes, gas).await?;
-        self.screen.step(
-            "forced",
-            format!(
-                "transaction {} for rollup {} is entry {} of the queue, in L1 block {}; nodes do not \
-                 follow L1 yet, so no block carries it",
-                short(raw.hash),
-                rollup.id,
-                queued.index,
-                queued.sent.block(),
-            ),
-        );
         Ok(())
     }
 }

@@ -1,0 +1,198 @@
+//! Committees on L1: who an election would choose, what is on offer, and how a network is opened.
+//!
+//! L1 only offers. An offer takes effect when the committee in office names it in the last commitment of its epoch;
+//! for epoch 0, when the launcher opens the network. Offers are for the next epoch alone, so each epoch needs one.
+
+use alloy::primitives::{B256, U256};
+use conclave_contracts::{
+    ConclaveElection::{self, Candidate, G1Point, Keys},
+    ConclaveInbox, ConclaveStake,
+};
+use conclave_types::{Digest, Genesis, Member, SettlementMember, settlement_committee};
+
+use super::{Call, Contracts, Endpoints, L1Error, Sender, Sent};
+
+/// The state of an inbox that waits for its launcher (`InboxState` in `contracts/src/interfaces/IConclaveInbox.sol`).
+const CLOSED: u8 = 0;
+
+/// A validator that an election chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elected {
+    /// Its number in the stake contract.
+    pub validator: u32,
+    /// The power that it gets.
+    pub power: u64,
+}
+
+/// Who an election at this moment would choose, ascending by number.
+///
+/// # Errors
+///
+/// If nobody answers.
+pub async fn elected(
+    endpoints: &Endpoints,
+    contracts: &Contracts,
+) -> Result<Vec<Elected>, L1Error> {
+    let found = endpoints.call(contracts.election, &ConclaveElection::electionNowCall {}).await?;
+    let rows = found.members.into_iter().zip(found.powers);
+    Ok(rows.map(|(validator, power)| Elected { validator, power }).collect())
+}
+
+/// The digest by which L1 knows a committee of these; none if `members` do not tell the keys of one of them.
+#[must_use]
+pub fn committee(elected: &[Elected], members: &[Member]) -> Option<Digest> {
+    let row = |elected: &Elected| {
+        let member = members.iter().find(|member| member.validator == elected.validator)?;
+        Some(SettlementMember {
+            consensus_key: member.consensus_key,
+            validator: elected.validator,
+            power: elected.power,
+            settlement_key: member.settlement_key,
+        })
+    };
+    let rows: Option<Vec<_>> = elected.iter().map(row).collect();
+    Some(settlement_committee(&rows?))
+}
+
+/// The epoch that offers are for: the first that has no committee yet.
+///
+/// # Errors
+///
+/// If nobody answers.
+pub async fn next_epoch(endpoints: &Endpoints, contracts: &Contracts) -> Result<u64, L1Error> {
+    endpoints.call(contracts.stake, &ConclaveStake::epochCountCall {}).await
+}
+
+/// Whether a committee is on offer for an epoch.
+///
+/// # Errors
+///
+/// If nobody answers.
+pub async fn is_offered(
+    endpoints: &Endpoints,
+    contracts: &Contracts,
+    epoch: u64,
+    committee: &Digest,
+) -> Result<bool, L1Error> {
+    let committee_hash = B256::from(*committee.as_bytes());
+    let question = ConclaveElection::offeredCall { epoch, committeeHash: committee_hash };
+    match endpoints.call(contracts.election, &question).await {
+        Ok(_) => Ok(true),
+        // That is how the contract says no.
+        Err(L1Error::Reverted(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The call that elects, and offers the committee for the next epoch. `members` are at least all who are elected.
+#[must_use]
+pub fn offer(contracts: &Contracts, members: &[Member]) -> Call {
+    let mut candidates: Vec<_> = members.iter().map(candidate).collect();
+    candidates.sort_by_key(|candidate| candidate.validator);
+    Call::new(contracts.election, &ConclaveElection::snapshotEpochCall { candidates })
+}
+
+fn candidate(member: &Member) -> Candidate {
+    let word = |half: &[u8]| U256::from_be_slice(half);
+    let [x_high, x_low, y_high, y_low] = {
+        let (x, y) = member.settlement_key.as_bytes().split_at(48);
+        let (x, y) = (x.split_at(16), y.split_at(16));
+        [x.0, x.1, y.0, y.1].map(word)
+    };
+    let keys = Keys {
+        consensusKey: B256::from(*member.consensus_key.as_bytes()),
+        settlementKey: G1Point { xHigh: x_high, xLow: x_low, yHigh: y_high, yLow: y_low },
+        networkKey: B256::from(*member.network_key.as_bytes()),
+    };
+    Candidate { validator: member.validator, keys }
+}
+
+/// What a launch did.
+pub type Launched = Vec<(&'static str, Sent)>;
+
+/// Opens the network of a genesis: puts its committee on offer and into office, and offers one for the next epoch.
+/// Whatever was done before stays as it is. `more` is sent along with the first offer. For the launcher.
+///
+/// # Errors
+///
+/// If a contract refuses, or L1 elects another committee than the genesis names.
+pub async fn launch(
+    sender: &Sender,
+    contracts: &Contracts,
+    genesis: &Genesis,
+    more: Vec<Call>,
+) -> Result<Launched, L1Error> {
+    let endpoints = sender.endpoints();
+    let named = named(&genesis.members);
+    let mut done = Vec::new();
+    let head = head(endpoints, contracts).await?;
+    if head.state == CLOSED {
+        let mut calls = more;
+        let is_new = !is_offered(endpoints, contracts, 0, &named).await?;
+        if is_new {
+            calls.insert(0, offer(contracts, &genesis.members));
+        }
+        let sent = sender.send_all(calls, sender.nonce().await?).await?;
+        done.extend(sent.into_iter().take(usize::from(is_new)).map(|sent| ("offered", sent)));
+        if !is_offered(endpoints, contracts, 0, &named).await? {
+            let elected = elected(endpoints, contracts).await?;
+            return Err(L1Error::OtherCommittee { elected });
+        }
+        done.push(("opened", open(sender, contracts, genesis, &named).await?));
+    }
+    done.extend(offer_next(sender, contracts, genesis).await?.map(|sent| ("offered", sent)));
+    Ok(done)
+}
+
+/// The digest by which L1 knows a committee of all these.
+fn named(members: &[Member]) -> Digest {
+    let mut all: Vec<_> = members
+        .iter()
+        .map(|member| Elected { validator: member.validator, power: member.power })
+        .collect();
+    all.sort_by_key(|elected| elected.validator);
+    committee(&all, members).unwrap_or_default()
+}
+
+async fn open(
+    sender: &Sender,
+    contracts: &Contracts,
+    genesis: &Genesis,
+    committee: &Digest,
+) -> Result<Sent, L1Error> {
+    let call = ConclaveInbox::openCall {
+        id: B256::from(*genesis.network_id().as_bytes()),
+        committeeHash: B256::from(*committee.as_bytes()),
+        // The key is made in epoch 0: its commitment comes with the first end of an epoch.
+        dkgResult: B256::ZERO,
+    };
+    sender.send(Call::new(contracts.inbox, &call)).await
+}
+
+async fn offer_next(
+    sender: &Sender,
+    contracts: &Contracts,
+    genesis: &Genesis,
+) -> Result<Option<Sent>, L1Error> {
+    let endpoints = sender.endpoints();
+    let epoch = next_epoch(endpoints, contracts).await?;
+    let elected = elected(endpoints, contracts).await?;
+    // Whoever joined since has keys that the genesis does not know, and sees to an offer himself.
+    let Some(committee) = committee(&elected, &genesis.members) else { return Ok(None) };
+    if is_offered(endpoints, contracts, epoch, &committee).await? {
+        return Ok(None);
+    }
+    sender.send(offer(contracts, &genesis.members)).await.map(Some)
+}
+
+/// Where settlement stands.
+///
+/// # Errors
+///
+/// If nobody answers.
+pub async fn head(
+    endpoints: &Endpoints,
+    contracts: &Contracts,
+) -> Result<ConclaveInbox::Head, L1Error> {
+    endpoints.call(contracts.inbox, &ConclaveInbox::headCall {}).await
+}

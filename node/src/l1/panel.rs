@@ -1,0 +1,125 @@
+//! The endpoints as a panel: what each was heard to call final, and which of them are of no use at the moment.
+//!
+//! What is final to us is what most of them call final, those that are silent included. One that fails is left
+//! alone for a while, unless the others are too few: it would make every question wait for its silence.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use alloy::{eips::BlockNumberOrTag, providers::DynProvider, transports::TransportResult};
+use tokio::time::Instant;
+
+use super::{
+    Endpoints,
+    endpoints::{Answers, block},
+};
+
+/// For so long an endpoint that failed is not asked again.
+const REST: Duration = Duration::from_secs(30);
+
+/// Too few endpoints answer to know anything.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{answering} of {of} L1 endpoints answer, most of them are needed: {}; check that they run, or name others",
+    .failures.join("; ")
+)]
+pub struct TooFew {
+    /// How many answer.
+    pub answering: usize,
+    /// Of how many.
+    pub of: usize,
+    /// What is wrong with those that do not.
+    pub failures: Vec<String>,
+}
+
+/// What is remembered of an endpoint.
+#[derive(Clone, Debug, Default)]
+struct Member {
+    newest_final: u64,
+    failure: Option<Failure>,
+}
+
+#[derive(Clone, Debug)]
+struct Failure {
+    reason: String,
+    rests_until: Instant,
+}
+
+/// Endpoints with what is remembered of each.
+#[derive(Clone, Debug)]
+pub(super) struct Panel {
+    endpoints: Endpoints,
+    members: BTreeMap<String, Member>,
+}
+
+impl Panel {
+    pub(super) fn new(endpoints: Endpoints) -> Self {
+        let members = endpoints.urls().map(|url| (url.to_owned(), Member::default())).collect();
+        Self { endpoints, members }
+    }
+
+    /// The newest block that most endpoints have called final.
+    pub(super) fn newest_final(&self) -> u64 {
+        let mut finals: Vec<_> = self.members.values().map(|known| known.newest_final).collect();
+        finals.sort_unstable_by(|one, other| other.cmp(one));
+        finals.get(finals.len() / 2).copied().unwrap_or_default()
+    }
+
+    /// The endpoints that failed when they were asked last, and how.
+    pub(super) fn failures(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.members.iter().filter_map(|(url, known)| {
+            known.failure.as_ref().map(|failure| (url.as_str(), failure.reason.as_str()))
+        })
+    }
+
+    /// Asks what is final.
+    pub(super) async fn look(&mut self) -> Result<(), TooFew> {
+        let finalized = |provider| block(provider, BlockNumberOrTag::Finalized);
+        let answers = self.ask(0, finalized).await?;
+        for (url, found) in answers {
+            if let (Some(known), Some(found)) = (self.members.get_mut(&url), found) {
+                known.newest_final = known.newest_final.max(found.number);
+            }
+        }
+        Ok(())
+    }
+
+    /// What most of the endpoints say, of those that call block `number` final.
+    pub(super) async fn ask<T, F>(
+        &mut self,
+        number: u64,
+        question: impl Fn(DynProvider) -> F,
+    ) -> Result<Vec<(String, T)>, TooFew>
+    where
+        F: Future<Output = TransportResult<T>>,
+    {
+        let now = Instant::now();
+        let is_rested = |known: &Member| {
+            known.failure.as_ref().is_none_or(|failure| failure.rests_until <= now)
+        };
+        let knows = |known: &&Member| known.newest_final >= number;
+        let rested = self.members.values().filter(knows).filter(|known| is_rested(known)).count();
+        let all = !self.endpoints.is_majority(rested);
+        let is_asked = |url: &str| {
+            self.members.get(url).filter(knows).is_some_and(|known| all || is_rested(known))
+        };
+        let Answers { given, failed } = self.endpoints.ask_each(is_asked, question).await;
+        for (url, _) in &given {
+            self.note(url, None);
+        }
+        for (url, reason) in failed {
+            let failure = Failure { reason, rests_until: Instant::now() + REST };
+            self.note(&url, Some(failure));
+        }
+        if self.endpoints.is_majority(given.len()) {
+            return Ok(given);
+        }
+        let failures = self.failures().map(|(_, reason)| reason.to_owned()).collect();
+        Err(TooFew { answering: given.len(), of: self.members.len(), failures })
+    }
+
+    fn note(&mut self, url: &str, failure: Option<Failure>) {
+        if let Some(known) = self.members.get_mut(url) {
+            known.failure = failure;
+        }
+    }
+}

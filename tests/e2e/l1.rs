@@ -1,0 +1,254 @@
+//! Nodes that follow Ethereum: what its queue holds gets onto the chain and into rollups, whatever becomes of L1, of
+//! the endpoints that tell of it, and of the nodes.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+};
+
+use alloy::primitives::{U256, keccak256};
+use conclave_client::{BatchEvent, Level, Payer, Start, Terms};
+use conclave_types::{Height, ItemSource, Leg, RollupId, ValidatorIndex};
+use serde_json::{Value, json};
+
+use crate::harness::{
+    http,
+    l1::L1,
+    load::Load,
+    network::{Network, PATIENCE},
+    oracle,
+    rollup::Rollup,
+    transactions::{DEV_KEYS, SINK, transfer},
+    wait::until,
+};
+
+/// Who follows L1, if not all do.
+const MOST: [usize; 3] = [0, 1, 2];
+const ALL: [usize; 4] = [0, 1, 2, 3];
+
+/// An L1 with the contracts, where rollup 901 is registered.
+async fn deployed(directory: &std::path::Path) -> (L1, String) {
+    let l1 = L1::start(directory).await;
+    let contract = l1.deploy();
+    let key = l1.key(0);
+    l1.run(&["l1", "register-rollup", "--contract", &contract, "--account-key", &key]);
+    (l1, contract)
+}
+
+fn number(done: &Value, name: &str) -> u64 {
+    done[name].as_u64().unwrap_or_else(|| panic!("{name} is no number in {done}"))
+}
+
+/// Forces bytes into rollup 901; their place in the queue.
+fn force(l1: &L1, contract: &str, transaction: &[u8]) -> u64 {
+    let (key, hex) = (l1.key(1), format!("0x{}", alloy::hex::encode(transaction)));
+    let forced = ["force", "--contract", contract, "--account-key", &key, "--rollup", "901", &hex];
+    number(&l1.run(&forced), "entry")
+}
+
+/// What rollup 901 gets of the queue, up to so many entries; in each batch they come before all else.
+async fn forced(network: &Network, count: usize) -> Vec<(u64, Vec<u8>)> {
+    let mut batches = network.client.batches(RollupId::new(901), Start::Sequence(0));
+    let mut found = Vec::new();
+    while found.len() < count {
+        let event = tokio::time::timeout(PATIENCE, batches.next()).await;
+        let event = event.expect("a stream is never silent for long").expect("a stream goes on");
+        let BatchEvent::Batch(batch) = event else { continue };
+        let mut legs = 0;
+        for item in batch.items {
+            match item.source {
+                ItemSource::Leg(_) => legs += 1,
+                ItemSource::Forced(forced) => {
+                    assert_eq!(legs, 0, "height {}: a bundle comes first", batch.height);
+                    found.push((forced.index, item.transaction));
+                }
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_queue_is_carried_first_and_in_order_and_a_deposit_pays_for_who_had_nothing() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (l1, contract) = deployed(directory.path()).await;
+    let network = Network::start_on(&l1, &contract, &MOST).await;
+    let rollup = Rollup::start(&network, 901, "rollup-901").await;
+    let load = Load::start(&network.client);
+
+    let raw = [0, 1].map(|nonce| transfer(DEV_KEYS[0], 901, nonce, 1 + nonce));
+    let queued = raw.each_ref().map(|raw| force(&l1, &contract, raw));
+    assert_eq!(queued, [0, 1]);
+    let payer = Payer::random();
+    let (key, address) = (l1.key(2), payer.address().to_string());
+    let paid = l1.run(&[
+        "deposit",
+        "--contract",
+        &contract,
+        "--account-key",
+        &key,
+        "--amount",
+        "0.1",
+        "--payer",
+        &address,
+    ]);
+    assert_eq!(number(&paid, "entry"), 2);
+
+    let [first, second] = raw;
+    let hash = keccak256(&second);
+    assert_eq!(forced(&network, 2).await, [(0, first), (1, second)]);
+    until("the forced transfers to be executed", PATIENCE, async || {
+        let balance = rollup.call("eth_getBalance", json!([SINK, "latest"]));
+        (balance == json!(U256::from(3))).then_some(())
+    })
+    .await;
+    let receipt = rollup.call("eth_getTransactionReceipt", json!([hash]));
+    assert_eq!(receipt["status"], "0x1");
+
+    until("the deposit to be credited", PATIENCE, async || {
+        let account = network.client.account(payer.address(), 0).await.ok()?;
+        (account.balance.as_u64() == 100_000_000).then_some(())
+    })
+    .await;
+    let leg = Leg { rollup: RollupId::new(902), transaction: b"paid by L1".to_vec() };
+    let address = payer.address();
+    let submission = network.client.wallet(payer).submit(&[leg], &Terms::default()).await;
+    let id = submission.expect("it can pay").id;
+    network.client.wait(id, Level::Revealed, PATIENCE).await.expect("the bundle is opened");
+    let left = network.client.account(address, 0).await.expect("an answer").balance.as_u64();
+    assert!((1..100_000_000).contains(&left), "{left}");
+
+    load.settle().await;
+    who_sees_no_l1_repeats_its_parents_origins(&network).await;
+    oracle::check(&network).await;
+}
+
+/// The last validator follows nothing: it decides like the others, and names no origin of its own.
+async fn who_sees_no_l1_repeats_its_parents_origins(network: &Network) {
+    let seen = network.wait_l1(0, "the queue is carried", |l1| l1.forced_cursor == 3).await;
+    assert!(seen.followed && seen.trouble.is_empty(), "{seen:?}");
+    let blind = network.wait_l1(3, "the queue is carried", |l1| l1.forced_cursor == 3).await;
+    assert!(!blind.followed && blind.origin_number > 0, "{blind:?}");
+    assert!(network.log(3).contains("this node follows no L1"), "it says so");
+    let mut origin = None;
+    for height in 1..=network.height(0).await {
+        let block = network.clients[0].block(Height::new(height)).await.expect("a decided block");
+        let header = &block.decided.header;
+        if header.proposer == ValidatorIndex::new(3) {
+            assert!(origin.is_none_or(|before| before == header.l1_origin), "height {height}");
+        }
+        origin = Some(header.l1_origin);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ordering_goes_on_without_l1_and_nodes_catch_up_when_it_is_back() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (mut l1, contract) = deployed(directory.path()).await;
+    let mut network = Network::start_on(&l1, &contract, &ALL).await;
+    let load = Load::start(&network.client);
+    assert_eq!(force(&l1, &contract, b"before the outage"), 0);
+    for index in ALL {
+        network.wait_l1(index, "it is carried", |l1| l1.forced_cursor == 1).await;
+    }
+
+    l1.kill();
+    for index in ALL {
+        let is_outage = |l1: &conclave_client::messages::L1Status| !l1.trouble.is_empty();
+        let told = network.wait_l1(index, "it says so", is_outage).await;
+        assert!(!told.alarm && told.trouble.contains("check that they run"), "{told:?}");
+    }
+    network.kill(3);
+    let height = network.height(0).await;
+    network.wait_height(0, height + 8).await;
+    load.wait(20).await;
+    network.launch(3);
+    network.wait_height(3, height + 8).await;
+
+    l1.relaunch();
+    until("the L1 to serve", PATIENCE, async || http::call(&l1.address, "eth_chainId", json!([])))
+        .await;
+    assert_eq!(force(&l1, &contract, b"after the outage"), 1);
+    for index in ALL {
+        let told = network.wait_l1(index, "it is carried", |l1| l1.forced_cursor == 2).await;
+        assert!(told.followed && told.trouble.is_empty(), "{told:?}");
+    }
+    load.settle().await;
+    oracle::check(&network).await;
+    let log = network.log(0);
+    assert_eq!(log.matches("L1 cannot be followed").count(), 1, "once for each change");
+    assert_eq!(log.matches("L1 is followed again").count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_hides_an_entry_is_named_and_the_node_goes_on() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (l1, contract) = deployed(directory.path()).await;
+    let mut network = Network::start_on(&l1, &contract, &ALL).await;
+    let liar = hiding(&l1.address);
+    network.kill(0);
+    let (_, port) = l1.address.split_once(':').expect("host and port");
+    let twin = format!("http://localhost:{port}");
+    network.launch_with(0, &["--l1", &l1.url(), "--l1", &liar, "--l1", &twin]);
+    assert_eq!(force(&l1, &contract, b"to be hidden"), 0);
+    for index in 1..4 {
+        network.wait_l1(index, "it is carried", |l1| l1.forced_cursor == 1).await;
+    }
+    // It takes a quorum's word, and says that somebody lies.
+    let told = network.wait_l1(0, "an alarm", |l1| l1.alarm && l1.forced_cursor == 1).await;
+    let named = format!("{liar} differs from {}", l1.url());
+    assert!(told.trouble.contains(&named), "{told:?}");
+    assert!(network.log(0).contains(&named));
+    let height = network.height(0).await;
+    network.wait_height(0, height + 3).await;
+
+    network.kill(0);
+    network.launch(0);
+    assert_eq!(force(&l1, &contract, b"to be seen"), 1);
+    let told = network.wait_l1(0, "it is seen", |l1| l1.forced_cursor == 2).await;
+    assert!(told.trouble.is_empty(), "{told:?}");
+}
+
+/// An endpoint that passes on what the L1 at `address` says, except that no queue ever has an entry.
+fn hiding(address: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let address = address.to_owned();
+    // It ends with the test's process.
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let address = address.clone();
+            std::thread::spawn(move || lie(stream, &address));
+        }
+    });
+    url
+}
+
+/// Answers what comes in on a connection, until its other end hangs up.
+fn lie(stream: TcpStream, address: &str) -> Option<()> {
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    let mut stream = stream;
+    loop {
+        let (mut length, mut line) = (0, String::new());
+        while reader.read_line(&mut line).ok()? > 0 && line != "\r\n" {
+            let (name, value) = line.split_once(':').unwrap_or_default();
+            if name.eq_ignore_ascii_case("content-length") {
+                length = value.trim().parse().ok()?;
+            }
+            line.clear();
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).ok()?;
+        let request: Value = serde_json::from_slice(&body).ok()?;
+        let answer = if request["method"] == "eth_getLogs" {
+            json!({"jsonrpc": "2.0", "id": request["id"], "result": []}).to_string()
+        } else {
+            http::post(address, &body).ok()?.1
+        };
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            answer.len()
+        );
+        stream.write_all(&[head.as_bytes(), answer.as_bytes()].concat()).ok()?;
+    }
+}
