@@ -138,9 +138,9 @@ impl Adversary {
         self.means.holder_seed = holder_seed;
     }
 
-    /// Its core has a share of it.
-    pub(crate) fn learn_share(&mut self, share: Arc<SecretShare>) {
-        self.means.identity.secret_share = Some(share);
+    /// Its core has shares of it, by point.
+    pub(crate) fn learn_shares(&mut self, shares: Vec<(u16, Arc<SecretShare>)>) {
+        self.means.secrets = shares;
     }
 
     /// What it saw since it was last asked, for whoever it tells.
