@@ -48,7 +48,7 @@ pub(crate) use self::{
     restore::KeysCheckpoint,
 };
 pub use self::{
-    members::{Members, SharingError},
+    members::{KnownValidator, Members, SharingError},
     messages::BadSharing,
     restore::KeysError,
 };
@@ -237,6 +237,16 @@ impl Keys {
     #[must_use]
     pub fn committee_at(&self, height: Height) -> &Arc<Committee> {
         &self.committees.at(height).committee
+    }
+
+    /// Validators that others may hear of: the members of the committees in force, and of the one for which
+    /// a key is being made. Changes with [`KeyChange::Attempt`] and [`KeyChange::Epoch`].
+    #[must_use]
+    pub fn known_validators(&self) -> Vec<KnownValidator> {
+        let terms = std::iter::once(self.committees.oldest()).chain(self.committees.later());
+        let in_force = terms.map(|term| &term.committee);
+        let formed = self.attempt.iter().map(|attempt| attempt.parties.holders.committee());
+        in_force.chain(formed).flat_map(|committee| KnownValidator::all(committee)).collect()
     }
 
     /// All validators that were ever to be a member.

@@ -58,7 +58,8 @@ pub use job::{
     SharedBlock, SharingCheckJob, VerifyJob, WrongOpenings, capsule_point, decrypt,
 };
 pub use keys::{
-    BadSharing, EpochKey, KeyChange, Keys, KeysError, Members, SharingError, SharingOffence,
+    BadSharing, EpochKey, KeyChange, Keys, KeysError, KnownValidator, Members, SharingError,
+    SharingOffence,
 };
 pub use l1::{Carried, L1Block, L1Position, L1Refusal};
 pub use message::{

@@ -13,7 +13,7 @@ use std::{ops::Range, sync::Arc};
 use conclave_encryption::{
     Fraction, Holders, Packing, PackingError, TicketError, TicketRule, Tickets,
 };
-use conclave_types::{Committee, GenesisError, SharingParams, ValidatorIndex};
+use conclave_types::{Committee, ConsensusKey, GenesisError, SharingParams, ValidatorIndex};
 
 /// Why a committee cannot share a key.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -49,6 +49,27 @@ impl SharingRule {
         };
         let (secrecy, privacy) = (part(1, 1)?, part(4, 5)?);
         Ok(Self(TicketRule { secrecy, privacy, ..TicketRule::DEFAULT }))
+    }
+}
+
+/// A validator that a transport is to know: one of a committee in force, or of one that is being formed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownValidator {
+    /// Which.
+    pub index: ValidatorIndex,
+    /// What its host proves to be.
+    pub network_key: ConsensusKey,
+    /// Its name, for people.
+    pub name: String,
+}
+
+impl KnownValidator {
+    pub(super) fn all(committee: &Committee) -> impl Iterator<Item = Self> {
+        committee.iter().map(|(index, member)| Self {
+            index,
+            network_key: member.network_key,
+            name: member.name.clone(),
+        })
     }
 }
 
@@ -140,7 +161,7 @@ fn holders(held: impl Iterator<Item = (ValidatorIndex, u16)>) -> Result<Holders,
 
 #[cfg(test)]
 mod tests {
-    use conclave_types::{ConsensusKey, Genesis, Member, SettlementSecret};
+    use conclave_types::{Genesis, Member, SettlementSecret};
     use ed25519_dalek::SigningKey;
 
     use super::*;
