@@ -1,6 +1,8 @@
 //! Making and handing on the key, block by block, with what validators can do wrong. Nothing here is a
 //! network: blocks are what the test puts into them.
 
+mod committees;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use conclave_encryption::{Dkg, HolderKey, Message, Phase, Refusal, SecretShare};
@@ -41,7 +43,10 @@ struct Chain {
 
 impl Chain {
     fn new() -> Self {
-        let genesis = genesis();
+        Self::of(genesis())
+    }
+
+    fn of(genesis: Genesis) -> Self {
         Self {
             keys: Keys::new(&genesis, None).unwrap(),
             genesis,

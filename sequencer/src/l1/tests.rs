@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use conclave_types::{
-    Deposit, ForcedRef, ForcedTransaction, Gwei, ItemSource, L1Content, PayerAddress, VoteKind,
+    Deposit, Epoch, ForcedRef, ForcedTransaction, Gwei, ItemSource, L1Content, PayerAddress,
+    VoteKind,
 };
 
 use super::*;
@@ -141,6 +142,69 @@ fn a_block_is_confirmed_with_exactly_what_was_observed() {
     for (what, origin, entries, confirmed) in cases {
         assert_eq!(view.confirms(&decided(origin, entries)), confirmed, "{what}");
     }
+}
+
+/// Three L1 blocks after 10, of which the first and the last offer something.
+fn offering() -> (L1View, Vec<CommitteeOffer>) {
+    let mut view = L1View::new(L1Origin { number: 10, hash: HASH }, 0);
+    let offer = |epoch, name: &str| {
+        let (genesis, _) = crate::testing::network(1);
+        let mut members = genesis.members;
+        members[0].name = name.into();
+        CommitteeOffer { epoch: Epoch::new(epoch), members }
+    };
+    let offers = vec![offer(2, "a"), offer(2, "b"), offer(3, "c")];
+    for (number, offers) in [(11, &offers[..1]), (12, &offers[..0]), (13, &offers[1..])] {
+        let seen = L1Block { offers: offers.to_vec(), ..block(number, 0, 0) };
+        assert_eq!(view.observe(Time::ZERO, seen), Ok(()));
+    }
+    (view, offers)
+}
+
+#[test]
+fn a_block_is_confirmed_with_exactly_the_offers_that_were_seen() {
+    let (view, offers) = offering();
+    let with = |origin, offers: &[CommitteeOffer]| {
+        let mut block = decided(origin, vec![]);
+        block.body.offers = offers.to_vec();
+        view.confirms(&block)
+    };
+    assert!(with(at(12), &offers[..1]) && with(at(13), &offers));
+    assert!(!with(at(12), &[]), "one left out");
+    assert!(!with(at(12), &offers[1..2]), "another");
+    assert!(!with(at(12), &offers[..2]), "one too early");
+    assert!(!with(at(13), &[offers[1].clone(), offers[0].clone(), offers[2].clone()]));
+}
+
+#[test]
+fn no_more_offers_are_proposed_than_a_block_takes() {
+    let (mut view, offers) = offering();
+    let from = view.propose(LATER, Height::new(1), Round::ZERO);
+    assert_eq!((from.origin, &from.offers[..]), (at(12), &offers[..1]));
+    let many = L1Block { offers, ..block(14, 0, 0) };
+    let error = L1EntryError::TooMany { what: "offers", max: 2, found: 3 };
+    assert_eq!(view.observe(Time::ZERO, many), Err(L1Refusal::Entries(error)));
+}
+
+#[test]
+fn what_a_block_says_is_offered_is_bounded_and_committed_to() {
+    let (_, offers) = offering();
+    let (genesis, _) = crate::testing::network(1);
+    let parent = Parent { l1_origin: at(10), ..Parent::genesis(&genesis) };
+    let judge = |origin, offers: &[CommitteeOffer]| {
+        let mut block = decided(origin, vec![]);
+        block.body.offers = offers.to_vec();
+        block.header.l1_entries_root = block.body.l1_entries_root();
+        check(&block, &parent)
+    };
+    assert_eq!(judge(at(11), &offers[..2]), Ok(()));
+    let error =
+        |max, found| InvalidBlock::L1Entries(L1EntryError::TooMany { what: "offers", max, found });
+    assert_eq!(judge(at(11), &offers), Err(error(2, 3)));
+    assert_eq!(judge(at(10), &offers[..1]), Err(error(0, 1)), "nothing of L1 is covered");
+    let mut block = decided(at(11), vec![]);
+    block.body.offers = offers[..1].to_vec();
+    assert_eq!(check(&block, &parent), Err(InvalidBlock::Root("root of L1 entries")));
 }
 
 fn proposal(
