@@ -190,6 +190,7 @@ fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
         Behaviour::RepeatEntry => l1(L1Forgery::Repeat),
         Behaviour::StaleOrigin => l1(L1Forgery::Stale),
         Behaviour::OldOrigin => l1(L1Forgery::Return),
+        Behaviour::InventOffer => l1(L1Forgery::Offer),
         Behaviour::TwinBundles => Box::new(Forger::new(Forgery::TwinBundles)),
         Behaviour::FalseHistory => Box::new(history::FalseHistory),
         Behaviour::HiddenBlock => Box::new(blocks::Hidden),

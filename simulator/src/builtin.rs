@@ -137,6 +137,7 @@ pub const BUILTINS: &[Builtin] = &[
     built_in!("committee-join-leave"),
     built_in!("committee-swap-third"),
     built_in!("committee-whale"),
+    built_in!("offer-invented"),
     built_in!("control-fork"),
     built_in!("control-collusion"),
     built_in!("control-early-shares"),

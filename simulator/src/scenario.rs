@@ -191,6 +191,8 @@ pub enum Behaviour {
     StaleOrigin,
     /// Proposes blocks on the L1 origin of the genesis.
     OldOrigin,
+    /// Proposes blocks with a committee of itself and another that L1 has not offered.
+    InventOffer,
     /// Announces proposals and never hands out their blocks.
     HiddenBlock,
     /// Leaves the first payer's bundles out of its blocks.
