@@ -2,8 +2,8 @@
 
 use conclave_encryption::SealError;
 use conclave_types::{
-    BundleId, CertificateError, GenesisError, Gwei, KeyId, NetworkId, RollupId, ValidatorIndex,
-    wire::WireError,
+    BundleId, CertificateError, Epoch, GenesisError, Gwei, KeyId, NetworkId, RollupId,
+    ValidatorIndex, wire::WireError,
 };
 
 use crate::PayerError;
@@ -131,6 +131,14 @@ pub enum ClientError {
         id: BundleId,
         /// The validator that is said to have signed.
         validator: ValidatorIndex,
+    },
+    /// The block is of an epoch whose committee the genesis does not name.
+    #[error(
+        "epoch {epoch} has a committee that L1 has elected, and the genesis, which is all that this client trusts, does not name it; ask a node of your own for what it has decided"
+    )]
+    UnknownCommittee {
+        /// The epoch.
+        epoch: Epoch,
     },
     /// A certificate does not prove the decision.
     #[error("the certificate does not prove the block")]

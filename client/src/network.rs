@@ -4,13 +4,16 @@
 use conclave_encryption::SealingKey;
 use conclave_grpc::messages as v1;
 use conclave_types::{
-    BlockBody, BlockHeader, BundleId, Certificate, Committee, Digest, Era, G1Bytes, G2Bytes,
-    Genesis, Gwei, Height, KeyId, NetworkId, SignatureBytes, ValidatorIndex,
+    BlockBody, BlockHeader, BundleId, Certificate, Committee, Digest, Epoch, Era, G1Bytes, G2Bytes,
+    Genesis, Gwei, Height, KeyId, NetworkId, PayerAddress, SignatureBytes, ValidatorIndex,
     digest::SigningDomain,
     wire::{self, WireError},
 };
 
 use crate::ClientError;
+
+/// In a network with an L1, later epochs have a committee that L1 has elected.
+const LAST_EPOCH_OF_GENESIS: Epoch = Epoch::new(1);
 
 /// A genesis whose digest is the network id, with what follows from it.
 #[derive(Clone)]
@@ -132,6 +135,11 @@ impl Network {
         header: &BlockHeader,
         certificate: &Certificate,
     ) -> Result<(), ClientError> {
+        // From then on whoever had the keys of the genesis could make up blocks that nobody has decided.
+        let elects = self.genesis.l1_contract != PayerAddress::ZERO;
+        if elects && certificate.epoch > LAST_EPOCH_OF_GENESIS {
+            return Err(ClientError::UnknownCommittee { epoch: certificate.epoch });
+        }
         let statement = certificate.verify(&self.committee, &self.domain)?;
         if header.network != self.id {
             return Err(ClientError::Inconsistent("the block is of this network"));

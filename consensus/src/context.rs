@@ -8,7 +8,9 @@
 
 use std::{fmt, sync::Arc};
 
-use conclave_types::{BlockId, Committee, Height, SignatureBytes, ValidatorIndex, digest::Hasher};
+use conclave_types::{
+    BlockId, Committee, Height, Member, SignatureBytes, ValidatorIndex, digest::Hasher,
+};
 use ed25519_dalek::VerifyingKey;
 use malachitebft_core_types as mc;
 
@@ -17,7 +19,7 @@ use malachitebft_core_types as mc;
 pub(crate) struct Address(pub(crate) ValidatorIndex);
 
 impl Address {
-    /// The address of a node without a key: no committee is large enough to have it.
+    /// The address of a node that is no member: no validator ever gets this index.
     pub(crate) const FOLLOWER: Self = Self(ValidatorIndex::new(u16::MAX));
 }
 
@@ -195,7 +197,7 @@ impl mc::Validator<Bft> for Validator {
     }
 }
 
-/// The committee. Malachite clones it often, so the members are shared.
+/// The committee of a height, in index order. Malachite clones it often, so the members are shared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ValidatorSet {
     validators: Arc<Vec<Validator>>,
@@ -205,28 +207,31 @@ pub(crate) struct ValidatorSet {
 }
 
 impl ValidatorSet {
-    /// The members of `committee`; none if a key does not parse, which [`Committee::new`] excludes.
-    pub(crate) fn new(committee: &Committee) -> Option<Self> {
-        let validators = committee
-            .iter()
-            .map(|(index, member)| {
-                let key = VerifyingKey::from_bytes(member.consensus_key.as_bytes()).ok()?;
-                Some(Validator { address: Address(index), key, power: member.power })
-            })
-            .collect::<Option<Vec<_>>>()?;
-        let first = validators.first()?.power;
-        let equal = validators.iter().all(|validator| validator.power == first);
-        Some(Self { validators: Arc::new(validators), total_power: committee.total_power(), equal })
+    /// The members of `committee`.
+    pub(crate) fn new(committee: &Committee) -> Self {
+        let validator = |(index, member): (ValidatorIndex, &Member)| {
+            let key = *committee.key(index)?;
+            Some(Validator { address: Address(index), key, power: member.power })
+        };
+        let validators: Vec<_> = committee.iter().filter_map(validator).collect();
+        let first = validators.first().map(|validator| validator.power);
+        let equal = validators.iter().all(|validator| Some(validator.power) == first);
+        Self { validators: Arc::new(validators), total_power: committee.total_power(), equal }
+    }
+
+    fn get(&self, index: ValidatorIndex) -> Option<&Validator> {
+        let place = self.validators.binary_search_by_key(&index, |validator| validator.address.0);
+        self.validators.get(place.ok()?)
     }
 
     /// The key of a member.
     pub(crate) fn key(&self, index: ValidatorIndex) -> Option<&VerifyingKey> {
-        self.validators.get(index.as_usize()).map(|validator| &validator.key)
+        self.get(index).map(|validator| &validator.key)
     }
 
     /// The voting power of a member; zero for a stranger.
     pub(crate) fn power(&self, index: ValidatorIndex) -> u64 {
-        self.validators.get(index.as_usize()).map_or(0, |validator| validator.power)
+        self.get(index).map_or(0, |validator| validator.power)
     }
 
     /// Who proposes. With equal powers members take turns, so that a silent one costs one round. With
@@ -270,7 +275,7 @@ impl mc::ValidatorSet<Bft> for ValidatorSet {
     }
 
     fn get_by_address(&self, address: &Address) -> Option<&Validator> {
-        self.validators.get(address.0.as_usize())
+        self.get(address.0)
     }
 
     fn get_by_index(&self, index: usize) -> Option<&Validator> {

@@ -2,6 +2,7 @@
 
 mod attest;
 mod blocks;
+mod messages;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +10,8 @@ use std::{
 };
 
 use conclave_types::{
-    BlockId, Certificate, Epoch, Height, Round, StrictVerifier, Time, ValidatorIndex, Verifier,
+    BlockId, Certificate, Committee, Epoch, Height, Round, StrictVerifier, Time, ValidatorIndex,
+    Verifier,
 };
 use malachitebft_core_consensus::{Error as CoreError, Input, State, process};
 use malachitebft_core_types::{Validator as _, VoteExtensionPolicy};
@@ -17,21 +19,19 @@ use malachitebft_metrics::Metrics;
 
 use crate::{
     archive::{self, Archive},
-    context::{Bft, CoreHeight, ValidatorSet},
-    convert::{polka_to_core, proposal_to_core, round_certificate_to_core, vote_to_core},
+    context::{Bft, CoreHeight},
+    convert::{proposal_to_core, vote_to_core},
     digests::VoteDigests,
     handler::Shell,
-    interface::{CatchUpError, Config, ConfigError, Fault, Output, ProposedBlock},
+    interface::{CatchUpError, Config, ConfigError, Output, ProposedBlock},
     message::ConsensusMessage,
     record::{Recovered, SignedRecord},
-    recover::{as_signed, check_own_key, new_core, precommits, read_log},
-    signer::{Signer, Silence},
+    recover::{as_signed, new_core, precommits, read_log},
+    signer::{Signer, Silence, own_index},
+    terms::{Seats, Terms},
     timers::Timers,
     wal::Logged,
 };
-
-/// Certificates of higher rounds are dropped: the core counts rounds in 32 bits and adds to them.
-const ROUND_MAX: u32 = 1 << 30;
 
 /// Judged blocks that are kept although nobody has signed for them yet. Further ones are ignored: hand
 /// them in again when [`Engine::is_proposed`].
@@ -79,30 +79,24 @@ impl Engine {
         recovered: Recovered,
         verifier: Arc<dyn Verifier>,
     ) -> Result<Self, ConfigError> {
-        let Config { domain, committee, epochs, own, timing } = config;
-        check_own_key(&committee, own.as_ref())?;
-        let found = committee.total_power();
-        if found > u64::MAX / 3 {
-            return Err(ConfigError::Power { found });
-        }
-        let set = ValidatorSet::new(&committee).ok_or(ConfigError::CommitteeKey)?;
-        let replay = read_log(&recovered, &set, &domain, &epochs, &*verifier)?;
-        let index = own.as_ref().map(|(index, _)| *index);
+        let Config { domain, committees, key, timing } = config;
+        let terms = Terms::new(&committees)?;
+        let tip = recovered.decided;
+        let seats = terms.at(tip.next()).clone();
+        let replay = read_log(&recovered, &seats, &domain, &*verifier)?;
+        let index = own_index(key.as_ref(), &seats.committee);
         let own_logged: Vec<_> = replay
             .iter()
             .filter_map(as_signed)
             .filter(|record| Some(archive::author(record)) == index)
             .collect();
-        let signer = Signer::recover(domain, epochs.clone(), own, &recovered, &own_logged);
+        let signer = Signer::recover(domain, (key, index), seats.epoch, &recovered, &own_logged);
         // A log with a hole in it is worth nothing: what it misses may be the lock.
         let replay = if signer.keeps_wal() { replay } else { Vec::new() };
-        let tip = recovered.decided;
-        let core = new_core(tip.next(), &set, signer.index());
+        let core = new_core(tip.next(), &seats.set, signer.index());
         let shell = Shell {
             domain,
-            epochs,
-            committee,
-            set,
+            terms,
             verifier,
             timing,
             signer,
@@ -151,47 +145,13 @@ impl Engine {
         let replay = std::mem::take(&mut self.replay);
         self.shell.wal_entries = replay.len() as u64;
         self.begin(now);
-        let mut records = Vec::new();
-        self.shell.signer.start_height(height, &mut records);
-        self.shell.out.extend(records.into_iter().map(Output::Persist));
+        self.take_seat(height);
         self.replay_log(height, &replay);
         // The log's votes are in the archive too, and were counted when they went in.
         self.shell.prevoted.clear();
         for record in self.shell.archive.messages(height) {
             self.shell.take_note(&record);
             self.feed_record(&record);
-        }
-        self.finish()
-    }
-
-    /// Takes a message that `from` sent (its author may be another).
-    pub fn message(
-        &mut self,
-        now: Time,
-        from: ValidatorIndex,
-        message: ConsensusMessage,
-    ) -> Vec<Output> {
-        self.begin(now);
-        self.shell.sender = Some(from);
-        if self.shell.set.key(from).is_none() {
-            self.shell.fault(Fault::UnknownValidator(from));
-        } else {
-            match message {
-                ConsensusMessage::Vote(vote) => self.signed_message(SignedRecord::Vote(vote)),
-                ConsensusMessage::Proposal(proposal) => {
-                    self.signed_message(SignedRecord::Proposal(proposal));
-                }
-                ConsensusMessage::Polka(polka) => {
-                    if self.takes_certificate(polka.height, polka.round, polka.signatures.len()) {
-                        self.feed(Input::PolkaCertificate(polka_to_core(&polka)));
-                    }
-                }
-                ConsensusMessage::Round(round) => {
-                    if self.takes_certificate(round.height, round.round, round.votes.len()) {
-                        self.feed(Input::RoundCertificate(round_certificate_to_core(&round)));
-                    }
-                }
-            }
         }
         self.finish()
     }
@@ -242,11 +202,12 @@ impl Engine {
         if expected != found {
             return Err(CatchUpError::Height { expected, found });
         }
-        let (expected, found) = (self.shell.epochs.at(expected), certificate.epoch);
+        let seats = self.shell.terms.at(certificate.height);
+        let (expected, found) = (seats.epoch, certificate.epoch);
         if expected != found {
             return Err(CatchUpError::Epoch { expected, found });
         }
-        certificate.verify_by(&self.shell.committee, &self.shell.domain, &*self.shell.verifier)?;
+        certificate.verify_by(&seats.committee, &self.shell.domain, &*self.shell.verifier)?;
         self.begin(now);
         self.shell.height = certificate.height;
         self.shell.out.push(Output::Decided { certificate: certificate.clone() });
@@ -296,13 +257,14 @@ impl Engine {
     /// Whose turn it is to propose.
     #[must_use]
     pub fn proposer(&self, height: Height, round: Round) -> ValidatorIndex {
-        self.shell.set.proposer(height, round.as_u32()).address().0
+        self.shell.terms.at(height).set.proposer(height, round.as_u32()).address().0
     }
 
     /// Whether it is our turn to propose.
     #[must_use]
     pub fn is_proposer(&self, height: Height, round: Round) -> bool {
-        self.shell.signer.index() == Some(self.proposer(height, round))
+        let own = self.shell.signer.index_in(&self.shell.terms.at(height).committee);
+        own == Some(self.proposer(height, round))
     }
 
     /// Whether a signed proposal for, or a polka of, this block is known at the height in progress.
@@ -311,10 +273,20 @@ impl Engine {
         self.shell.proposed.contains_key(&block)
     }
 
-    /// From `first` on, which is above all heights that messages are taken for yet, votes are of `epoch`.
-    pub fn change_epoch(&mut self, first: Height, epoch: Epoch) {
-        self.shell.epochs.change(first, epoch);
-        self.shell.signer.change_epoch(first, epoch);
+    /// From `first` on, which is above all heights that messages are taken for yet, `committee` decides, and
+    /// votes are of `epoch`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Power`] if the committee's power is too large. Then nothing has changed.
+    pub fn change_epoch(
+        &mut self,
+        first: Height,
+        epoch: Epoch,
+        committee: Arc<Committee>,
+    ) -> Result<(), ConfigError> {
+        self.shell.terms.change(first, Seats::new(epoch, committee)?);
+        Ok(())
     }
 
     /// Lets a validator that lost its signing history sign again, above `height` only. For the caller to
@@ -332,6 +304,13 @@ impl Engine {
         self.shell.proposed.keys().copied()
     }
 
+    /// Whether the history of what this node's key has signed is known to be whole, be it empty. Without it
+    /// nothing is signed, whoever the key belongs to.
+    #[must_use]
+    pub const fn has_history(&self) -> bool {
+        self.shell.signer.is_permitted()
+    }
+
     /// Whether this validator signs at the current height.
     ///
     /// # Errors
@@ -341,52 +320,18 @@ impl Engine {
         self.shell.signer.may_sign()
     }
 
-    /// Handles a vote or proposal: bounds, then signature, then archive, then the core.
-    fn signed_message(&mut self, record: SignedRecord) {
-        let position = record.position();
-        let author = archive::author(&record);
-        let wanted = Archive::accepts_height(self.tip, position.height)
-            && self.shell.archive.accepts_round(position.height, position.round)
-            && self.shell.archive.wants(&record);
-        if !wanted {
-            return;
+    /// Takes this node's seat in the committee of `height`, which is about to start. The core is bound to one
+    /// place; between two heights there is nothing in it that another one lacks.
+    fn take_seat(&mut self, height: Height) {
+        let mut records = Vec::new();
+        let before = self.shell.signer.index();
+        let seats = self.shell.terms.at(height);
+        self.shell.signer.start_height(height, seats, &mut records);
+        let own = self.shell.signer.index();
+        if own != before {
+            self.core = new_core(height, &seats.set, own);
         }
-        let Some(key) = self.shell.set.key(author).copied() else {
-            return self.shell.fault(Fault::UnknownValidator(author));
-        };
-        if let Some(fault) = self.malformed(&record) {
-            return self.shell.fault(fault);
-        }
-        if !self.shell.verify_new(record.clone(), &key) {
-            return self.shell.fault(Fault::BadSignature(author));
-        }
-        if Some(author) == self.shell.signer.index() {
-            let mut records = Vec::new();
-            self.shell.signer.observe(&record, &mut records);
-            self.shell.out.extend(records.into_iter().map(Output::Persist));
-        }
-        if self.running && position.height == self.shell.height {
-            self.feed_record(&record);
-        }
-    }
-
-    /// What is wrong with a message whatever its signature.
-    fn malformed(&self, record: &SignedRecord) -> Option<Fault> {
-        let SignedRecord::Proposal(proposal) = record else { return None };
-        if self.proposer(proposal.height, proposal.round) != proposal.proposer {
-            return Some(Fault::NotProposer(proposal.proposer));
-        }
-        let late = proposal.pol_round.is_some_and(|pol_round| pol_round >= proposal.round);
-        late.then_some(Fault::BadPolRound(proposal.proposer))
-    }
-
-    /// Whether a certificate is worth judging: for the height in progress, and not oversized.
-    fn takes_certificate(&mut self, height: Height, round: Round, signatures: usize) -> bool {
-        if signatures > self.shell.committee.count() {
-            self.shell.fault(Fault::BadCertificate);
-            return false;
-        }
-        self.running && height == self.shell.height && round.as_u32() <= ROUND_MAX
+        self.shell.out.extend(records.into_iter().map(Output::Persist));
     }
 
     fn begin(&mut self, now: Time) {
@@ -408,6 +353,8 @@ impl Engine {
             self.shell.wanted = None;
             self.shell.timers.clear();
             self.shell.archive.prune(self.tip);
+            let oldest = self.tip.checked_sub(archive::HEIGHTS_KEPT).unwrap_or_default();
+            self.shell.terms.forget_before(oldest);
         }
         std::mem::take(&mut self.shell.out)
     }
@@ -436,7 +383,8 @@ impl Engine {
         }
         self.sync_enabled();
         // No target time: with one, the core reads a clock.
-        let (set, extensions) = (self.shell.set.clone(), VoteExtensionPolicy::Disabled);
+        let set = self.shell.terms.at(height).set.clone();
+        let extensions = VoteExtensionPolicy::Disabled;
         self.feed(Input::StartHeight(CoreHeight(height), set, false, None, extensions));
         for input in inputs {
             if self.shell.decided.is_some() {

@@ -10,8 +10,8 @@ use std::{
 };
 
 use conclave_types::{
-    BlockId, Certificate, Committee, Epochs, Height, Round, SignatureBytes, Time, TimingParams,
-    ValidatorIndex, Verifier, VoteKind, digest::SigningDomain,
+    BlockId, Certificate, Height, Round, SignatureBytes, Time, TimingParams, ValidatorIndex,
+    Verifier, VoteKind, digest::SigningDomain,
 };
 use ed25519_dalek::VerifyingKey;
 use malachitebft_core_consensus::{
@@ -23,7 +23,7 @@ use malachitebft_core_types::{self as mc, CommitCertificate};
 use crate::{
     archive::{Archive, Insert},
     certificates::{self, Verdict},
-    context::{Bft, ValidatorSet},
+    context::Bft,
     convert::{
         polka_from_core, proposal_from_core, round_certificate_from_core, round_from_core,
         vote_from_core,
@@ -33,6 +33,7 @@ use crate::{
     message::{ConsensusMessage, SignedProposal, SignedVote},
     record::{Record, SignedRecord, WalEntry},
     signer::Signer,
+    terms::{Seats, Terms},
     timers::{self, Timers},
     wal::{Logged, Wait},
 };
@@ -44,9 +45,7 @@ const REFUSED: SignatureBytes = SignatureBytes::new([0; 64]);
 #[derive(Debug)]
 pub(crate) struct Shell {
     pub(crate) domain: SigningDomain,
-    pub(crate) epochs: Epochs,
-    pub(crate) committee: Committee,
-    pub(crate) set: ValidatorSet,
+    pub(crate) terms: Terms,
     pub(crate) verifier: Arc<dyn Verifier>,
     pub(crate) timing: TimingParams,
     pub(crate) signer: Signer,
@@ -257,7 +256,7 @@ impl Shell {
             .collect();
         signatures.sort_unstable();
         let certificate = Certificate {
-            epoch: self.epochs.at(decision.height.0),
+            epoch: self.terms.at(decision.height.0).epoch,
             height: decision.height.0,
             round: round_from_core(decision.round),
             block: decision.value_id,
@@ -318,7 +317,7 @@ impl Shell {
     /// Whether the signature of a vote in a certificate is good.
     fn verifies(&mut self, vote: &mc::SignedVote<Bft>) -> bool {
         let vote = vote_from_core(&vote.message, vote.signature);
-        let key = self.set.key(vote.voter).copied();
+        let key = self.terms.at(vote.height).set.key(vote.voter).copied();
         let record = SignedRecord::Vote(vote.into());
         key.is_some_and(|key| self.is_signed(&record, &key))
     }
@@ -329,7 +328,7 @@ impl Shell {
     }
 
     fn judge(&mut self, record: &SignedRecord, key: &VerifyingKey) -> bool {
-        let epoch = self.epochs.at(record.position().height);
+        let epoch = self.terms.at(record.position().height).epoch;
         let (digest, signature) = match record {
             SignedRecord::Vote(vote) => {
                 (self.digests.of(vote, &self.domain, epoch), &vote.signature)
@@ -409,9 +408,10 @@ impl Shell {
             return;
         }
         // Each voter once: the archive takes no vote of one voter for one block twice.
+        let Seats { committee, set, .. } = self.terms.at(height);
         let power = self.prevoted.entry((round, block)).or_default();
-        *power = power.saturating_add(self.set.power(vote.voter));
-        if *power >= self.committee.quorum_power() {
+        *power = power.saturating_add(set.power(vote.voter));
+        if *power >= committee.quorum_power() {
             self.report_polka(round, block);
         }
     }

@@ -1,7 +1,7 @@
 //! What goes into an engine and what comes out of it.
 
 use conclave_types::{
-    BlockId, Certificate, CertificateError, Committee, Epoch, Epochs, Height, Round, TimingParams,
+    BlockId, Certificate, CertificateError, Committees, Epoch, Height, Round, TimingParams,
     ValidatorIndex, digest::SigningDomain,
 };
 use ed25519_dalek::SigningKey;
@@ -16,12 +16,10 @@ use crate::{
 pub struct Config {
     /// What is signed for.
     pub domain: SigningDomain,
-    /// The validators.
-    pub committee: Committee,
-    /// Which epoch a height belongs to.
-    pub epochs: Epochs,
-    /// The own place and key; none for a node that only follows.
-    pub own: Option<(ValidatorIndex, SigningKey)>,
+    /// The validators of the heights from the archive's oldest on, and which epoch a height belongs to.
+    pub committees: Committees,
+    /// The own key; none for a node that only follows. Where no committee has it, the node follows too.
+    pub key: Option<SigningKey>,
     /// How long to wait for what.
     pub timing: TimingParams,
 }
@@ -29,18 +27,12 @@ pub struct Config {
 /// Why an engine cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The own key is not the one the committee names.
-    #[error("the signing key is not that of validator {0}")]
-    OwnKey(ValidatorIndex),
     /// Voting power is too large to multiply by three.
     #[error("the total voting power is {found}, at most {max} expected", max = u64::MAX / 3)]
     Power {
         /// The sum.
         found: u64,
     },
-    /// A committee key does not parse.
-    #[error("a committee key is not an ed25519 key")]
-    CommitteeKey,
     /// The log has a hole, or an entry that no version of this crate wrote.
     #[error("write-ahead log entry {index} of height {height} is damaged")]
     DamagedLog {
@@ -78,8 +70,8 @@ pub enum CatchUpError {
 /// What is wrong with a message. Always the sender's fault: an honest node checks what it relays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// The author or sender has no place in the committee.
-    #[error("validator {0} is not in the committee")]
+    /// The author or sender has no place in the committee of the message's height.
+    #[error("validator {0} is not in the committee of that height")]
     UnknownValidator(ValidatorIndex),
     /// The signature is not by the author (or for another network or epoch).
     #[error("the signature of validator {0} does not verify")]

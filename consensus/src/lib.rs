@@ -15,6 +15,13 @@
 //!                 └───────────────────────────────────────────────────────────────┘
 //! ```
 //!
+//! # Committees
+//!
+//! A height has the committee of its epoch, and so have the votes and certificates of that height, whenever
+//! they come in: the committees of all heights that messages are taken for are known, since the caller says
+//! what changes ([`Engine::change_epoch`]) further ahead than that. Which member this node is, if it is one,
+//! follows from its key and the committee of the height; a node that is none follows.
+//!
 //! # Rules for the caller
 //!
 //! - Outputs are in order. Whatever follows an [`Output::Persist`] may be acted upon only once that
@@ -59,6 +66,7 @@ mod message;
 mod record;
 mod recover;
 mod signer;
+mod terms;
 mod timers;
 mod wal;
 

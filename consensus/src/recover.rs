@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use borsh::BorshDeserialize as _;
 use conclave_types::{
-    Certificate, Committee, Epochs, Height, ValidatorIndex, Verifier, VoteKind,
-    digest::SigningDomain,
+    Certificate, Height, ValidatorIndex, Verifier, VoteKind, digest::SigningDomain,
 };
-use ed25519_dalek::SigningKey;
 use malachitebft_core_consensus::{Params, State};
 use malachitebft_core_types::{ThresholdParams, ValuePayload};
 
@@ -17,6 +15,7 @@ use crate::{
     interface::ConfigError,
     message::SignedVote,
     record::{Recovered, SignedRecord},
+    terms::Seats,
     wal::Logged,
 };
 
@@ -24,21 +23,7 @@ use crate::{
 const CORE_QUEUE_HEIGHTS: usize = 1;
 const CORE_QUEUE_INPUTS: usize = 1;
 
-/// Checks that the own key is the one that the committee names.
-pub(crate) fn check_own_key(
-    committee: &Committee,
-    own: Option<&(ValidatorIndex, SigningKey)>,
-) -> Result<(), ConfigError> {
-    let Some((index, key)) = own else { return Ok(()) };
-    let expected = committee.get(*index).map(|member| member.consensus_key);
-    let found = key.verifying_key().to_bytes();
-    match expected {
-        Some(expected) if *expected.as_bytes() == found => Ok(()),
-        Some(_) | None => Err(ConfigError::OwnKey(*index)),
-    }
-}
-
-/// Malachite's state machine before its first height.
+/// Malachite's state machine before a height, the first of a committee.
 pub(crate) fn new_core(
     height: Height,
     set: &ValidatorSet,
@@ -57,13 +42,13 @@ pub(crate) fn new_core(
 /// Decodes and checks the log of the height after the tip; logs of other heights are left over.
 pub(crate) fn read_log(
     recovered: &Recovered,
-    set: &ValidatorSet,
+    seats: &Seats,
     domain: &SigningDomain,
-    epochs: &Epochs,
     verifier: &dyn Verifier,
 ) -> Result<Vec<Logged>, ConfigError> {
     let height = recovered.decided.next();
-    let epoch = epochs.at(height);
+    let Seats { epoch, set, .. } = seats;
+    let epoch = *epoch;
     let entries = recovered.wal.iter().filter(|entry| entry.height == height);
     let read = (0_u64..).zip(entries).map(|(index, entry)| {
         let damaged = ConfigError::DamagedLog { height, index };

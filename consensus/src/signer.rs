@@ -19,19 +19,21 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use conclave_types::{
-    BlockId, Epoch, Epochs, Height, Round, SignatureBytes, ValidatorIndex, digest::SigningDomain,
+    BlockId, Committee, ConsensusKey, Epoch, Height, Round, SignatureBytes, ValidatorIndex,
+    digest::SigningDomain,
 };
 use ed25519_dalek::{Signer as _, SigningKey};
 
 use crate::{
     message::{SignedProposal, SignedVote},
     record::{HighWater, Record, Recovered, SignedRecord, SigningPosition, Step},
+    terms::Seats,
 };
 
 /// Why a validator does not sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Silence {
-    /// The node has no key in this committee.
+    /// The node has no key, or it is none of this height's committee.
     #[error("this node has no consensus key in the committee")]
     NoKey,
     /// Its disk was empty, or the operator said so.
@@ -57,8 +59,10 @@ pub enum Silence {
 #[derive(Debug)]
 pub(crate) struct Signer {
     domain: SigningDomain,
-    epochs: Epochs,
-    own: Option<(ValidatorIndex, SigningKey)>,
+    key: Option<SigningKey>,
+    /// The epoch of the current height, and which member of its committee this node is.
+    epoch: Epoch,
+    index: Option<ValidatorIndex>,
     permitted: bool,
     mark: Option<HighWater>,
     /// The mark, if the records were found ahead of it and it is still to be written.
@@ -78,8 +82,8 @@ impl Signer {
     /// is in the WAL too (both are written in one transaction).
     pub(crate) fn recover(
         domain: SigningDomain,
-        epochs: Epochs,
-        own: Option<(ValidatorIndex, SigningKey)>,
+        (key, index): (Option<SigningKey>, Option<ValidatorIndex>),
+        epoch: Epoch,
         recovered: &Recovered,
         logged: &[SignedRecord],
     ) -> Self {
@@ -113,8 +117,9 @@ impl Signer {
             mark.filter(|mark| mark.height() >= next && !complete(mark)).map(|mark| mark.height());
         Self {
             domain,
-            epochs,
-            own,
+            key,
+            epoch,
+            index,
             permitted: recovered.may_sign,
             mark,
             overdue,
@@ -123,11 +128,6 @@ impl Signer {
             diverged: None,
             height: next,
         }
-    }
-
-    /// From `first` on, what is signed is of `epoch`.
-    pub(crate) fn change_epoch(&mut self, first: Height, epoch: Epoch) {
-        self.epochs.change(first, epoch);
     }
 
     /// The operator vouches that nothing was signed above `height`: sign there, and be silent up to it.
@@ -144,21 +144,33 @@ impl Signer {
         out.push(Record::HighWater(mark));
     }
 
-    /// The own index, if this node has a key.
-    pub(crate) fn index(&self) -> Option<ValidatorIndex> {
-        self.own.as_ref().map(|(index, _)| *index)
+    /// The own index at the current height, if this node is a member of its committee.
+    pub(crate) const fn index(&self) -> Option<ValidatorIndex> {
+        self.index
     }
 
-    /// Goes on to `height`; records of earlier heights are not needed any more.
-    pub(crate) fn start_height(&mut self, height: Height, out: &mut Vec<Record>) {
+    /// Whether the signing history is known to be whole.
+    pub(crate) const fn is_permitted(&self) -> bool {
+        self.permitted
+    }
+
+    /// Which member of a committee this node is, if it is one.
+    pub(crate) fn index_in(&self, committee: &Committee) -> Option<ValidatorIndex> {
+        own_index(self.key.as_ref(), committee)
+    }
+
+    /// Goes on to `height`, which has this committee; records of earlier heights are not needed any more.
+    pub(crate) fn start_height(&mut self, height: Height, seats: &Seats, out: &mut Vec<Record>) {
         out.extend(self.overdue.take().map(Record::HighWater));
         self.height = height;
+        self.epoch = seats.epoch;
+        self.index = self.index_in(&seats.committee);
         self.records.retain(|position, _| position.height >= height);
     }
 
     /// Whether it signs at the current height, and if not, why.
     pub(crate) fn may_sign(&self) -> Result<(), Silence> {
-        if self.own.is_none() {
+        if self.index.is_none() {
             return Err(Silence::NoKey);
         }
         if !self.permitted {
@@ -176,7 +188,7 @@ impl Signer {
     /// Whether the WAL of the current height is kept. It is not where records were lost: a log with a
     /// hole would look complete after the next restart.
     pub(crate) fn keeps_wal(&self) -> bool {
-        self.own.is_some()
+        self.index.is_some()
             && self.permitted
             && self.lost_until.is_none_or(|until| self.height > until)
     }
@@ -208,8 +220,9 @@ impl Signer {
     }
 
     /// Whether this validator may attest a decided block: not where it has, or may have, lost what it signed.
+    /// Whose turn that is, the height's committee says: whoever has left since attests its last heights.
     pub(crate) fn may_attest(&self, height: Height) -> bool {
-        self.own.is_some()
+        self.key.is_some()
             && self.permitted
             && self.lost_until.is_none_or(|until| height > until)
             && self.diverged.is_none_or(|at| height > at)
@@ -263,7 +276,7 @@ impl Signer {
             }
             None => {}
         }
-        let digest = vote.digest(&self.domain, self.epochs.at(height));
+        let digest = vote.digest(&self.domain, self.epoch);
         vote.signature = self.sign(position, digest.as_bytes(), wal_entries, out)?;
         let vote = Arc::new(vote);
         self.record(SignedRecord::Vote(Arc::clone(&vote)), out);
@@ -290,7 +303,7 @@ impl Signer {
                 SignedRecord::Proposal(_) | SignedRecord::Vote(_) => None,
             };
         }
-        let digest = proposal.digest(&self.domain, self.epochs.at(height));
+        let digest = proposal.digest(&self.domain, self.epoch);
         proposal.signature = self.sign(position, digest.as_bytes(), wal_entries, out)?;
         let proposal = Arc::new(proposal);
         self.record(SignedRecord::Proposal(Arc::clone(&proposal)), out);
@@ -311,7 +324,7 @@ impl Signer {
         if !self.is_above_mark(position) {
             return None;
         }
-        let (_, key) = self.own.as_ref()?;
+        let key = self.key.as_ref()?;
         let signature = SignatureBytes::new(key.sign(digest).to_bytes());
         let mark = HighWater { at: position, wal_entries };
         self.mark = Some(mark);
@@ -323,4 +336,9 @@ impl Signer {
         self.records.insert(record.position(), record.clone());
         out.push(Record::Signed(record));
     }
+}
+
+/// Which member of `committee` has this key.
+pub(crate) fn own_index(key: Option<&SigningKey>, committee: &Committee) -> Option<ValidatorIndex> {
+    committee.index_of(&ConsensusKey::new(key?.verifying_key().to_bytes()))
 }

@@ -30,7 +30,8 @@ mod tape;
 use std::sync::Arc;
 
 use conclave_sequencer::{
-    Effects, Event, Input, L1Block, L1Position, Ready, ReceiptBody, Rejection, Sequencer, Status,
+    Effects, Event, Input, KeyChange, L1Block, L1Position, Ready, ReceiptBody, Rejection,
+    Sequencer, Status,
 };
 use conclave_types::{BlockId, EncryptedBundle, Height, Time};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -322,6 +323,7 @@ struct Core {
 impl Core {
     fn run(mut self, first: Ready, runtime: &tokio::runtime::Handle) -> Result<(), DriverError> {
         let mut clock = Clock::start();
+        self.carrier.list_validators(self.sequencer.core().keys());
         self.finish(clock.now(), first)?;
         loop {
             let now = clock.now();
@@ -389,6 +391,15 @@ impl Core {
         }
         let Effects { events, halt, .. } = &effects;
         let halt = halt.clone();
+        let is_new = |event: &Event| {
+            matches!(
+                event,
+                Event::Keys { change: KeyChange::Attempt { .. } | KeyChange::Epoch { .. }, .. }
+            )
+        };
+        if events.iter().any(is_new) {
+            self.carrier.list_validators(self.sequencer.core().keys());
+        }
         for event in events {
             self.observe(now, event);
         }

@@ -26,7 +26,7 @@ mod swarm;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use conclave_sequencer::{Message, Peer, Penalty};
+use conclave_sequencer::{KnownValidator, Message, Peer, Penalty};
 use conclave_types::{Genesis, NetworkId};
 use libp2p::{Multiaddr, identity::Keypair};
 use tokio::sync::mpsc;
@@ -139,6 +139,11 @@ impl Network {
     /// Shuns a peer for what the core found in its messages.
     pub fn penalize(&self, peer: Peer, penalty: Penalty) {
         self.peers.penalize(peer, penalty, &self.commands);
+    }
+
+    /// Who the validators are from now on.
+    pub fn list(&self, validators: &[KnownValidator]) {
+        self.peers.list(validators);
     }
 
     /// Bytes and state of every validator, and of the other peers together.

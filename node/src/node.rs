@@ -347,7 +347,7 @@ fn read_identity(config: &Config, lost_state: bool) -> Result<Option<Identity>, 
     Ok(Some(Identity { signing_key, secret_share: None, settlement, lost_state }))
 }
 
-/// None if the key is no member's, which the core refuses with a better message.
+/// None if the key is no member's of the genesis: receipts name their signer by its place there.
 fn receipt_signer(genesis: &Genesis, identity: &Identity) -> Option<ReceiptSigner> {
     let public = ConsensusKey::new(identity.signing_key.verifying_key().to_bytes());
     let index = genesis.members.iter().position(|member| member.consensus_key == public)?;

@@ -7,8 +7,8 @@ use conclave_derivation::Cursors;
 use conclave_encryption::{PublicKey, SealedBlock};
 use conclave_mempool::{Ledger, admission};
 use conclave_types::{
-    Batch, Block, Committee, Digest, EncryptedBundle, Genesis, Height, NetworkId, RevealedBlock,
-    RollupId, SharingMessage, StrictVerifier, Verifier as _, digest::SigningDomain, mmr::Peaks,
+    Batch, Block, Digest, EncryptedBundle, Genesis, Height, NetworkId, RevealedBlock, RollupId,
+    SharingMessage, StrictVerifier, digest::SigningDomain, mmr::Peaks,
 };
 
 use crate::{
@@ -81,7 +81,6 @@ pub struct Auditor {
     genesis: Arc<Genesis>,
     network: NetworkId,
     domain: SigningDomain,
-    committee: Committee,
     keys: Keys,
     rules: admission::Rules,
     rollups: BTreeSet<RollupId>,
@@ -105,7 +104,6 @@ impl Auditor {
     ///
     /// If the genesis is not valid.
     pub fn new(genesis: Arc<Genesis>, check_from: Height) -> Result<Self, ConfigError> {
-        let committee = genesis.validate()?;
         let network = genesis.network_id();
         let key = genesis.encryption_key.as_ref();
         let key = key.map(|key| PublicKey::new(network, key)).transpose()?;
@@ -121,7 +119,6 @@ impl Auditor {
             history: Peaks::default(),
             revealed: Height::ZERO,
             network,
-            committee,
             genesis,
             check_from,
         })
@@ -206,7 +203,7 @@ impl Auditor {
     ) -> Result<(), AuditError<E>> {
         let StoredBlock { block, certificate } = stored;
         let statement = certificate
-            .verify(&self.committee, &self.domain)
+            .verify(self.keys.committee_at(block.header.height), &self.domain)
             .map_err(|error| AuditError::Certificate(Some(error)))?;
         if statement.block != block.id() || statement.height != block.header.height {
             return Err(AuditError::Certificate(None));
@@ -215,7 +212,6 @@ impl Auditor {
             network: self.network,
             domain: &self.domain,
             keys: &self.keys,
-            committee: &self.committee,
             verifier: &StrictVerifier,
             params: &self.genesis.params,
             bundles: &self.rules,
@@ -236,12 +232,8 @@ impl Auditor {
         &self,
         block: &Block,
     ) -> Result<(), AuditError<E>> {
-        let is_signed = |message: &&SharingMessage| {
-            let key = self.committee.key(message.from);
-            key.is_some_and(|key| {
-                StrictVerifier.is_signed(key, &message.digest(&self.domain), &message.signature)
-            })
-        };
+        let is_signed =
+            |message: &&SharingMessage| self.keys.is_signed(message, &self.domain, &StrictVerifier);
         let forged = block.body.sharing.iter().find(|message| !is_signed(message));
         forged.map_or(Ok(()), |message| Err(InvalidBlock::Sharing(message.from).into()))
     }
@@ -307,7 +299,7 @@ impl Auditor {
         batches: &[Batch],
     ) -> Result<(), AuditError<S::Error>> {
         let height = block.height;
-        let end = settle::epoch_end(&self.keys, self.committee.settlement_digest(), height);
+        let end = settle::epoch_end(&self.keys, height);
         let commitment = settle::commitment(block, batches, self.history.root(), end);
         let stored = archive::commitment(store, height)?;
         let found = commitment.filter(|commitment| stored.as_ref() == Some(commitment));
@@ -325,7 +317,8 @@ impl Auditor {
         if certificate.commitment != commitment {
             return Err(AuditError::Derived("certified commitment"));
         }
-        certificate.verify(&self.committee, &self.domain).map_err(AuditError::Settlement)
+        let committee = self.keys.committee_at(height);
+        certificate.verify(committee, &self.domain).map_err(AuditError::Settlement)
     }
 }
 

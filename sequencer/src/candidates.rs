@@ -25,8 +25,8 @@ use std::{
 
 use conclave_consensus::ProposedBlock;
 use conclave_types::{
-    Block, BlockId, BundleId, EncryptedBundle, Height, HeightDelta, Round, SharingMessage,
-    SharingParams, Time,
+    Block, BlockId, BundleId, Committee, EncryptedBundle, Height, HeightDelta, Round,
+    SharingMessage, SharingParams, Time,
 };
 
 use crate::{
@@ -205,8 +205,8 @@ impl Sequencer {
         let sharing: usize = block.body.sharing.iter().map(SharingMessage::size_bytes).sum();
         let fits = block.body.bundles.len() <= limit
             && sharing <= SharingParams::BLOCK_BYTES_MAX
-            && l1::fit(&block.body.l1_entries);
-        if !fits || signers > self.context.committee.count() {
+            && l1::fits(&block.body);
+        if !fits || signers > Committee::MEMBERS_MAX {
             return self.penalise(from, Penalty::Invalid("a block beyond its limits"));
         }
         let key = (height, block.id());
@@ -451,10 +451,11 @@ impl Sequencer {
             self.intake.need(*id);
         }
         missing.retain(|id| !self.intake.is_waiting(id));
+        let own = self.own_at(key.0);
         let Some(candidate) = self.candidates.blocks.get_mut(&key) else { return Err(Missing) };
         if !missing.is_empty() {
             let builder = block.header.proposer;
-            let first = candidate.asks == 0 && self.context.own_index() != Some(builder);
+            let first = candidate.asks == 0 && own != Some(builder);
             candidate.asks = candidate.asks.saturating_add(1);
             let message = Message::WantBundles(missing);
             if first {

@@ -146,8 +146,9 @@ impl Sequencer {
         if !self.catch_up.resume {
             return;
         }
-        let committee = &self.context.committee;
-        let (own, decided) = (self.context.own_index(), self.chain.decided());
+        let (decided, next) = (self.chain.decided(), self.chain.next());
+        let committee = self.chain.keys.committee_at(next);
+        let own = self.context.own_in(committee);
         let proved = |(index, height): &(&ValidatorIndex, &Height)| {
             Some(**index) != own && **height <= decided
         };
@@ -201,7 +202,8 @@ impl Sequencer {
         let patience = self.context.genesis.params.timing.inclusion_delay(0) / 4;
         let next = self.chain.next();
         let proposer = self.engine.proposer(next.next(), Round::ZERO);
-        if Some(proposer) == self.context.own_index() || self.context.own.is_none() {
+        let own = self.own_at(next);
+        if Some(proposer) == own || own.is_none() {
             return;
         }
         let overdue = self.pool.overdue(now, patience, &self.chain.ledger, next);

@@ -2,21 +2,24 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use conclave_encryption::{KeyError, PackingError, PublicKey, SecretShare};
+use conclave_encryption::{KeyError, PublicKey, SecretShare};
 use conclave_mempool::admission::Rules;
 use conclave_types::{
-    Committee, Genesis, GenesisError, NetworkId, RollupId, SettlementSecret, StrictVerifier,
-    ValidatorIndex, Verifier, digest::SigningDomain,
+    Committee, ConsensusKey, Genesis, GenesisError, NetworkId, RollupId, SettlementSecret,
+    StrictVerifier, ValidatorIndex, Verifier, digest::SigningDomain,
 };
 use ed25519_dalek::SigningKey;
 use zeroize::Zeroizing;
 
-use crate::{judge::Rulebook, keys::Keys};
+use crate::{
+    judge::Rulebook,
+    keys::{Keys, SharingError},
+};
 
 /// A validator's keys.
 #[derive(Clone)]
 pub struct Identity {
-    /// Signs votes, proposals and share messages.
+    /// Signs votes, proposals and share messages, in the epochs whose committee names it.
     pub signing_key: SigningKey,
     /// Its share of the key that the genesis brings, if it brings one. Other shares are in the store.
     pub secret_share: Option<Arc<SecretShare>>,
@@ -62,11 +65,13 @@ pub enum ConfigError {
     /// The encryption key in the genesis is not one.
     #[error("the encryption key in the genesis is not valid")]
     Key(#[from] KeyError),
-    /// The parameters of the key do not go with the number of members.
-    #[error("the genesis names numbers that are no sharing of a key among its members")]
-    Sharing(#[from] PackingError),
-    /// The signing key belongs to no member.
-    #[error("the consensus key of this node is not in the genesis; check the key file")]
+    /// The parameters of the key do not go with the members.
+    #[error("the members of the genesis cannot share a key as it says")]
+    Sharing(#[from] SharingError),
+    /// The node has a share of the genesis's key, and its signing key belongs to none of its members.
+    #[error(
+        "this node has a share of the genesis key, and its consensus key is not in the genesis; check the key file"
+    )]
     NotAMember,
     /// The secret share is not the one that the genesis expects of this validator.
     #[error(
@@ -85,9 +90,9 @@ pub(crate) struct Context {
     pub(crate) genesis: Arc<Genesis>,
     pub(crate) network: NetworkId,
     pub(crate) domain: SigningDomain,
-    pub(crate) committee: Committee,
     pub(crate) verifier: Arc<dyn Verifier>,
-    pub(crate) own: Option<(ValidatorIndex, Identity)>,
+    /// Keys of a validator. Which one it is, and in which epochs it is one, the committees say.
+    pub(crate) identity: Option<Identity>,
     /// The key that the genesis brings, if it brings one.
     pub(crate) genesis_key: Option<PublicKey>,
     pub(crate) rules: Rules,
@@ -111,26 +116,9 @@ impl Context {
             (None, Some(key)) => Some(PublicKey::new(network, key)?),
             (None, None) => None,
         };
-        let own = match config.identity {
-            None => None,
-            Some(identity) => {
-                let public = identity.signing_key.verifying_key();
-                let public = conclave_types::ConsensusKey::new(public.to_bytes());
-                let index = committee.index_of(&public).ok_or(ConfigError::NotAMember)?;
-                let fits = |share: &Arc<SecretShare>| {
-                    genesis_key.as_ref().is_some_and(|key| share.matches(key, index.as_u16()))
-                };
-                if !identity.secret_share.iter().all(fits) {
-                    return Err(ConfigError::WrongShare(index));
-                }
-                let named = committee.get(index).map(|member| member.settlement_key);
-                let fits = |secret: &SettlementSecret| Some(secret.key()) == named;
-                if !identity.settlement.iter().all(fits) {
-                    return Err(ConfigError::WrongSettlementKey(index));
-                }
-                Some((index, identity))
-            }
-        };
+        if let Some(identity) = &config.identity {
+            check_identity(identity, &committee, genesis_key.as_ref())?;
+        }
         Ok(Self {
             domain: SigningDomain::of(&genesis),
             rollups: Arc::new(genesis.rollups.iter().map(|rollup| rollup.id).collect()),
@@ -138,9 +126,8 @@ impl Context {
             rules: Rules::new(&genesis),
             genesis,
             network,
-            committee,
             verifier,
-            own,
+            identity: config.identity,
             seed: config.seed,
             seeds_used: 0,
         })
@@ -152,7 +139,6 @@ impl Context {
             network: self.network,
             domain: &self.domain,
             keys,
-            committee: &self.committee,
             verifier: &*self.verifier,
             params: &self.genesis.params,
             bundles: &self.rules,
@@ -170,13 +156,44 @@ impl Context {
     /// together, so neither a recording nor a stolen key gives it away.
     pub(crate) fn next_secret(&mut self) -> Option<[u8; 32]> {
         let seed = self.next_seed();
-        let (_, identity) = self.own.as_ref()?;
+        let identity = self.identity.as_ref()?;
         let mut hasher = conclave_types::digest::Hasher::new("conclave/fresh-secret/v1");
         let key = Zeroizing::new(identity.signing_key.to_bytes());
         Some(*hasher.fixed(&seed).fixed(&*key).finish().as_bytes())
     }
 
-    pub(crate) fn own_index(&self) -> Option<ValidatorIndex> {
-        self.own.as_ref().map(|(index, _)| *index)
+    /// Which member of a committee this node is, if it is one.
+    pub(crate) fn own_in(&self, committee: &Committee) -> Option<ValidatorIndex> {
+        committee.index_of(&public_key(self.identity.as_ref()?))
     }
+}
+
+fn public_key(identity: &Identity) -> ConsensusKey {
+    ConsensusKey::new(identity.signing_key.verifying_key().to_bytes())
+}
+
+/// Checks what a member of the genesis has beside its signing key against the genesis.
+fn check_identity(
+    identity: &Identity,
+    committee: &Committee,
+    key: Option<&PublicKey>,
+) -> Result<(), ConfigError> {
+    let Some(index) = committee.index_of(&public_key(identity)) else {
+        let has_share = identity.secret_share.is_some();
+        return if has_share { Err(ConfigError::NotAMember) } else { Ok(()) };
+    };
+    // A key that the genesis brings has one point for each member.
+    let point = committee.place_of(index).and_then(|place| u16::try_from(place).ok());
+    let fits = |share: &Arc<SecretShare>| {
+        key.zip(point).is_some_and(|(key, point)| share.matches(key, point))
+    };
+    if !identity.secret_share.iter().all(fits) {
+        return Err(ConfigError::WrongShare(index));
+    }
+    let named = committee.get(index).map(|member| member.settlement_key);
+    let fits = |secret: &SettlementSecret| Some(secret.key()) == named;
+    if !identity.settlement.iter().all(fits) {
+        return Err(ConfigError::WrongSettlementKey(index));
+    }
+    Ok(())
 }

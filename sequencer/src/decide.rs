@@ -118,6 +118,7 @@ impl Sequencer {
         }
         let revealed = block.header.revealed_height;
         let has_bundles = !block.body.bundles.is_empty();
+        self.chain.keys.offered(&block.body.offers);
         changes.extend(self.chain.keys.end_block(height, revealed, has_bundles));
         Some(changes)
     }
@@ -133,7 +134,10 @@ impl Sequencer {
         }
         for change in changes {
             if let KeyChange::Epoch { epoch, first, key } = &change {
-                self.engine.change_epoch(*first, *epoch);
+                let committee = Arc::clone(self.chain.keys.committee_at(*first));
+                if let Err(error) = self.engine.change_epoch(*first, *epoch, committee) {
+                    return self.halt(format!("epoch {epoch}: {error}"));
+                }
                 self.context.rules.key_id = *key;
             }
             self.event(Event::Keys { height, change });

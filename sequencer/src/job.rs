@@ -60,7 +60,7 @@ pub enum Job {
     Deal(DealJob),
     /// Look for wrong evaluations in the dealings.
     Inspect(InspectJob),
-    /// Add up this validator's share of the new key.
+    /// Add up this validator's shares of the new key.
     Receive(ReceiveJob),
     /// Sign a commitment.
     Attest(AttestJob),
@@ -116,12 +116,12 @@ pub enum JobOutput {
         /// The complaints.
         complaints: Vec<Complaint>,
     },
-    /// This validator's share.
+    /// This validator's shares.
     Received {
         /// The attempt.
         dkg: Box<Dkg>,
         /// The result.
-        result: Result<Arc<SecretShare>, ShareUnavailable>,
+        result: Result<Vec<(u16, Arc<SecretShare>)>, ShareUnavailable>,
     },
     /// A commitment, signed.
     Attested {
@@ -232,8 +232,17 @@ pub struct ShareJob {
     pub block: BlockId,
     /// u of each bundle, in block order.
     pub capsule_points: Vec<G1Bytes>,
-    /// This validator's secret, if it has one and may use it.
-    pub secret: Option<(ValidatorIndex, Arc<SecretShare>)>,
+    /// This validator's secrets, if it has them and may use them.
+    pub secrets: Option<OwnSecrets>,
+}
+
+/// What a validator computes its shares of a block from.
+#[derive(Clone, Debug)]
+pub struct OwnSecrets {
+    /// Whose they are.
+    pub validator: ValidatorIndex,
+    /// Its points, ascending, each with its share of the key.
+    pub points: Vec<(u16, Arc<SecretShare>)>,
 }
 
 /// A decided block, ready to be opened.
@@ -246,7 +255,7 @@ pub struct SharedBlock {
     /// The block's ciphertexts cut into sub-batches; none if its points are no points, which a
     /// decided block cannot have.
     pub sealed: Option<Arc<SealedBlock>>,
-    /// This validator's shares, if it has a secret.
+    /// This validator's shares, if it has secrets: all of its first point, then all of the next.
     pub shares: Option<Vec<G1Bytes>>,
 }
 
@@ -254,8 +263,11 @@ impl ShareJob {
     fn run(self) -> JobOutput {
         let sealed =
             SealedBlock::new(&self.key, self.height, self.block, &self.capsule_points).ok();
-        let shares = match (&sealed, &self.secret) {
-            (Some(sealed), Some((party, secret))) => Some(sealed.share(secret, party.as_u16())),
+        let shares = match (&sealed, &self.secrets) {
+            (Some(sealed), Some(OwnSecrets { points, .. })) => {
+                let shares = points.iter().map(|(point, secret)| sealed.share(secret, *point));
+                Some(shares.flatten().collect())
+            }
             _ => None,
         };
         JobOutput::Shared(SharedBlock {
@@ -280,8 +292,8 @@ pub struct CombineJob {
     pub part: usize,
     /// The part's sub-batches.
     pub sub_batches: Range<usize>,
-    /// A quorum's.
-    pub shares: Vec<Arc<ShareMessage>>,
+    /// A quorum's, each with the points of its sender.
+    pub shares: Vec<(Range<u16>, Arc<ShareMessage>)>,
     /// Weights of the check must not be predictable by whoever made the shares.
     pub seed: [u8; 32],
 }
@@ -315,12 +327,17 @@ impl CombineJob {
     }
 
     fn combine(self) -> Result<CombinedPart, CombineFailure> {
-        let shares: Vec<(u16, &[G1Bytes])> =
-            self.shares.iter().map(|m| (m.validator.as_u16(), m.shares.as_slice())).collect();
+        let count = self.sealed.share_count().max(1);
+        let mut shares: Vec<(u16, &[G1Bytes])> = Vec::new();
+        for (points, message) in &self.shares {
+            shares.extend(points.clone().zip(message.shares.chunks(count)));
+        }
         let or_blame = |otherwise| {
             let wrong = self.sealed.blame(&shares, &self.seed);
-            let wrong: Vec<_> = wrong.into_iter().map(ValidatorIndex::new).collect();
-            if wrong.is_empty() { otherwise } else { CombineFailure::WrongShares(wrong) }
+            let is_wrong = |points: &Range<u16>| wrong.iter().any(|point| points.contains(point));
+            let liars = self.shares.iter().filter(|(points, _)| is_wrong(points));
+            let liars: Vec<_> = liars.map(|(_, message)| message.validator).collect();
+            if liars.is_empty() { otherwise } else { CombineFailure::WrongShares(liars) }
         };
         let sub_batches = self.sub_batches.clone();
         let openings = match self.sealed.combine(&shares, sub_batches.clone()) {
@@ -330,7 +347,7 @@ impl CombineJob {
         if !self.sealed.check_range(sub_batches, &openings, &self.seed) {
             return Err(or_blame(CombineFailure::RightShares));
         }
-        let share_validators = self.shares.iter().map(|m| m.validator).collect();
+        let share_validators = self.shares.iter().map(|(_, m)| m.validator).collect();
         Ok(CombinedPart { part: self.part, openings, share_validators })
     }
 }

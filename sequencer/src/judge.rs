@@ -7,8 +7,8 @@
 use conclave_encryption::Packing;
 use conclave_mempool::{Charge, Ledger, LedgerError, admission};
 use conclave_types::{
-    Block, BlockId, BundleHeader, BundleId, CertificateError, Committee, Digest, EncryptedBundle,
-    Epoch, Height, KeyId, L1EntryError, NetworkId, Params, SharingMessage, SharingParams, Time,
+    Block, BlockId, BundleHeader, BundleId, CertificateError, Digest, EncryptedBundle, Epoch,
+    Height, KeyId, L1EntryError, NetworkId, Params, SharingMessage, SharingParams, Time,
     ValidatorIndex, Verifier, digest::SigningDomain,
 };
 
@@ -21,10 +21,8 @@ pub struct Rulebook<'a> {
     pub network: NetworkId,
     /// What signatures are bound to.
     pub domain: &'a SigningDomain,
-    /// The keys after the parent, and with them the epoch.
+    /// The keys after the parent, and with them the epoch and its committee.
     pub keys: &'a Keys,
-    /// Who may propose.
-    pub committee: &'a Committee,
     /// Who judges signatures.
     pub verifier: &'a dyn Verifier,
     /// Limits and fees.
@@ -202,7 +200,7 @@ impl Rulebook<'_> {
         if header.parent != parent.block {
             return Err(InvalidBlock::Parent { expected: parent.block, found: header.parent });
         }
-        if self.committee.get(header.proposer).is_none() {
+        if self.keys.committee_at(header.height).get(header.proposer).is_none() {
             return Err(InvalidBlock::Proposer(header.proposer));
         }
         if header.time <= parent.time {
@@ -256,8 +254,8 @@ impl Rulebook<'_> {
             None if parent.height == Height::ZERO => Ok(()),
             None => Err(InvalidBlock::NoParentCertificate),
             Some(certificate) => {
-                let statement =
-                    certificate.verify_by(self.committee, self.domain, self.verifier)?;
+                let committee = self.keys.committee_at(parent.height);
+                let statement = certificate.verify_by(committee, self.domain, self.verifier)?;
                 let of_parent = statement.height == parent.height
                     && statement.block == parent.block
                     && certificate.epoch == self.keys.epochs().at(parent.height);

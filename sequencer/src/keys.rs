@@ -20,7 +20,9 @@
 //! **Bounds.** One attempt, one sharing that is still repaired, and as many keys as have blocks to open.
 
 mod gossip;
+mod members;
 mod messages;
+mod offers;
 mod own;
 mod restore;
 #[cfg(test)]
@@ -30,21 +32,26 @@ use std::sync::Arc;
 
 use borsh::BorshSerialize;
 use conclave_encryption::{
-    Checked, Dkg, Event as SharingEvent, Holders, Packing, PackingError, Phase, PublicKey, Refusal,
-    SealingKey, Session, SessionId,
+    Checked, Dkg, Event as SharingEvent, Phase, PublicKey, Refusal, SealingKey, Session, SessionId,
 };
 use conclave_types::{
-    Epoch, Epochs, Era, Genesis, Height, HeightDelta, KeyId, NetworkId, Round, SharingMessage,
-    SharingParams, ValidatorIndex,
+    Committee, CommitteeOffer, Committees, Epoch, Epochs, Era, Genesis, Height, HeightDelta, KeyId,
+    NetworkId, PayerAddress, Roster, Round, SharingMessage, SharingParams, ValidatorIndex,
+    Verifier, digest::SigningDomain,
 };
 
 pub(crate) use self::{
     gossip::{Gossip, Known},
+    members::SharingRule,
     messages::{Verdicts, check_message},
     own::OwnSharing,
     restore::KeysCheckpoint,
 };
-pub use self::{messages::BadSharing, restore::KeysError};
+pub use self::{
+    members::{KnownValidator, Members, SharingError},
+    messages::BadSharing,
+    restore::KeysError,
+};
 
 /// From the block that ends an epoch to the first of the next. More than the heights ahead for which votes
 /// and shares are taken.
@@ -65,12 +72,14 @@ pub struct EpochKey {
     pub key: Arc<PublicKey>,
     /// What sealing to it needs.
     pub sealing: Arc<SealingKey>,
+    /// Who decides in the epoch, and who holds which points of the key.
+    pub members: Arc<Members>,
 }
 
 impl EpochKey {
-    fn new(epoch: Epoch, first: Height, key: PublicKey) -> Self {
+    fn new(epoch: Epoch, first: Height, key: PublicKey, members: Arc<Members>) -> Self {
         let sealing = Arc::new(key.sealing_key().clone());
-        Self { epoch, first, key: Arc::new(key), sealing }
+        Self { epoch, first, key: Arc::new(key), sealing, members }
     }
 }
 
@@ -78,6 +87,8 @@ impl EpochKey {
 #[derive(Clone, Debug)]
 struct Attempt {
     dkg: Dkg,
+    /// The old committee, and the one that the key is for.
+    parties: Parties,
     /// The block after which the phase began.
     since: Height,
     /// The time to register was over, and too few had.
@@ -86,10 +97,20 @@ struct Attempt {
     acknowledged: bool,
 }
 
+/// Who has to do with a sharing.
+#[derive(Clone, Debug)]
+pub(crate) struct Parties {
+    /// The committee in force when it began: a resharing's dealers.
+    pub(crate) dealers: Arc<Committee>,
+    /// Who is to have the shares.
+    pub(crate) holders: Arc<Members>,
+}
+
 /// A sharing in use, about which it may still be complained.
 #[derive(Clone, Debug)]
 struct Settled {
     dkg: Dkg,
+    parties: Parties,
     until: Height,
 }
 
@@ -146,9 +167,17 @@ pub enum SharingOffence {
 pub struct Keys {
     network: NetworkId,
     params: SharingParams,
-    holders: Holders,
-    packing: Packing,
+    rule: SharingRule,
     epochs: Epochs,
+    committees: Committees,
+    /// The committee that has been in force, or is about to be, last, with the points that it gets from the
+    /// next sharing if it stays.
+    members: Arc<Members>,
+    roster: Roster,
+    /// Whether epochs wait for L1 to offer a committee.
+    needs_offer: bool,
+    /// The newest committee that was offered for the next epoch.
+    offer: Option<CommitteeOffer>,
     /// Ascending; the last may not be in force yet.
     keys: Vec<EpochKey>,
     attempt: Option<Attempt>,
@@ -162,28 +191,31 @@ impl Keys {
     ///
     /// # Errors
     ///
-    /// If the parameters are no sharing among the members.
-    pub fn new(genesis: &Genesis, key: Option<PublicKey>) -> Result<Self, PackingError> {
-        let count = genesis.members.len();
-        let holders = Holders::one_each(count)?;
+    /// If the genesis is not valid, or its parameters are no sharing among the members.
+    pub fn new(genesis: &Genesis, key: Option<PublicKey>) -> Result<Self, SharingError> {
+        let committee = Arc::new(genesis.validate()?);
         let params = genesis.params.sharing.clone();
-        let packing = match params.secrecy {
-            0 => Packing::for_parties(count)?,
-            secrecy => Packing::new(count, secrecy)?,
-        };
+        let rule = SharingRule::new(&params, committee.count())?;
         let mut keys = Self {
             network: genesis.network_id(),
             params,
-            holders,
-            packing,
+            rule,
             epochs: Epochs::always(Epoch::ZERO),
+            members: Arc::new(Members::by_power(Arc::clone(&committee), &rule)?),
+            roster: Roster::new(&committee),
+            needs_offer: genesis.l1_contract != PayerAddress::ZERO,
+            offer: None,
+            committees: Committees::always(Epoch::ZERO, Arc::clone(&committee)),
             keys: Vec::new(),
             attempt: None,
             settled: None,
             last_bundles: Height::ZERO,
         };
         match key {
-            Some(key) => keys.keys.push(EpochKey::new(Epoch::ZERO, Height::ZERO.next(), key)),
+            Some(key) => {
+                let members = Arc::new(Members::one_each(committee, key.packing())?);
+                keys.keys.push(EpochKey::new(Epoch::ZERO, Height::ZERO.next(), key, members));
+            }
             None => keys.begin(Height::ZERO, Epoch::new(1), Round::ZERO),
         }
         Ok(keys)
@@ -195,6 +227,34 @@ impl Keys {
         &self.epochs
     }
 
+    /// Which committee decides which heights.
+    #[must_use]
+    pub const fn committees(&self) -> &Committees {
+        &self.committees
+    }
+
+    /// Who decides a height: one of the last, or at most [`NOTICE`] ahead.
+    #[must_use]
+    pub fn committee_at(&self, height: Height) -> &Arc<Committee> {
+        &self.committees.at(height).committee
+    }
+
+    /// Validators that others may hear of: the members of the committees in force, and of the one for which
+    /// a key is being made. Changes with [`KeyChange::Attempt`] and [`KeyChange::Epoch`].
+    #[must_use]
+    pub fn known_validators(&self) -> Vec<KnownValidator> {
+        let terms = std::iter::once(self.committees.oldest()).chain(self.committees.later());
+        let in_force = terms.map(|term| &term.committee);
+        let formed = self.attempt.iter().map(|attempt| attempt.parties.holders.committee());
+        in_force.chain(formed).flat_map(|committee| KnownValidator::all(committee)).collect()
+    }
+
+    /// All validators that were ever to be a member.
+    #[must_use]
+    pub const fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
     /// The key that opens the block at `height`; none if its epoch has none.
     #[must_use]
     pub fn at(&self, height: Height) -> Option<&EpochKey> {
@@ -202,10 +262,13 @@ impl Keys {
     }
 
     /// The key of an epoch that has begun, or whose key is made.
-    pub(crate) fn of_epoch(&self, epoch: Epoch) -> Option<&PublicKey> {
-        let begun = self.keys.iter().find(|key| key.epoch == epoch).map(|key| &*key.key);
-        let made = self.attempt().filter(|dkg| dkg.session().id().epoch == epoch);
-        begun.or_else(|| made.and_then(Dkg::outcome).map(|outcome| outcome.key()))
+    pub(crate) fn of_epoch(&self, epoch: Epoch) -> Option<(&PublicKey, &Members)> {
+        let begun = self.keys.iter().find(|key| key.epoch == epoch);
+        let begun = begun.map(|key| (&*key.key, &*key.members));
+        let is_it = |attempt: &&Attempt| attempt.dkg.session().id().epoch == epoch;
+        let made = self.attempt.as_ref().filter(is_it);
+        let made = made.and_then(|attempt| Some((attempt, attempt.dkg.outcome()?)));
+        begun.or_else(|| made.map(|(it, outcome)| (outcome.key(), &*it.parties.holders)))
     }
 
     /// Its id, as headers have it.
@@ -250,6 +313,33 @@ impl Keys {
     #[must_use]
     pub fn settled(&self) -> Option<&Dkg> {
         self.settled.as_ref().map(|settled| &settled.dkg)
+    }
+
+    /// The sharings that messages are taken for, with who has to do with each.
+    pub(crate) fn under_way(&self) -> impl Iterator<Item = (&Dkg, &Parties)> {
+        let attempt = self.attempt.iter().map(|attempt| (&attempt.dkg, &attempt.parties));
+        attempt.chain(self.settled.iter().map(|settled| (&settled.dkg, &settled.parties)))
+    }
+
+    /// Whether the sender of a message of a sharing has signed it: under its key in the committee that deals,
+    /// or in the one that is to hold the shares. They differ where it has changed its key in between.
+    pub(crate) fn is_signed(
+        &self,
+        message: &SharingMessage,
+        domain: &SigningDomain,
+        verifier: &dyn Verifier,
+    ) -> bool {
+        let is_it = |(dkg, _): &(&Dkg, &Parties)| {
+            let id = dkg.session().id();
+            (id.epoch, id.round) == (message.epoch, message.round)
+        };
+        let Some((_, Parties { dealers, holders })) = self.under_way().find(is_it) else {
+            return false;
+        };
+        let digest = message.digest(domain);
+        let (old, new) = (dealers.key(message.from), holders.committee().key(message.from));
+        let other = old.filter(|key| Some(*key) != new);
+        new.into_iter().chain(other).any(|key| verifier.is_signed(key, &digest, &message.signature))
     }
 
     /// The sharing that a message for this epoch and round is about.
@@ -334,41 +424,39 @@ impl Keys {
     }
 
     /// Forgets keys whose blocks are all opened: `revealed` is this node's newest revealed height. Returns
-    /// the epochs that are over.
-    pub(crate) fn forget(&mut self, revealed: Height) -> Vec<Epoch> {
+    /// the epochs that are over. Committees of heights from `needed` on stay.
+    pub(crate) fn forget(&mut self, revealed: Height, needed: Height) -> Vec<Epoch> {
         let is_over = |pair: &[EpochKey]| matches!(pair, [_, next] if next.first.saturating_add(KEPT) <= revealed);
         let over = self.keys.windows(2).take_while(|pair| is_over(pair)).count();
-        self.keys.drain(..over).map(|key| key.epoch).collect()
-    }
-
-    fn begin_if_due(&mut self, height: Height) -> Option<KeyChange> {
-        let newest = self.newest()?;
-        let after = self.params.epoch_heights;
-        if after == HeightDelta::new(0) || height.above(newest.first) < after {
-            return None;
-        }
-        let (epoch, round) = (newest.epoch.next(), Round::ZERO);
-        self.begin(height, epoch, round);
-        self.attempt.is_some().then_some(KeyChange::Attempt { epoch, round })
+        let over = self.keys.drain(..over).map(|key| key.epoch).collect();
+        let kept = revealed.checked_sub(KEPT).unwrap_or_default();
+        self.committees.forget_before(kept.min(needed));
+        over
     }
 
     fn begin(&mut self, height: Height, epoch: Epoch, round: Round) {
         self.settled = None;
-        self.attempt = self.session(epoch, round).map(|session| Attempt {
+        let dealers = Arc::clone(self.members.committee());
+        let parties = Parties { dealers, holders: self.next_members() };
+        self.attempt = self.session(epoch, round, &parties.holders).map(|session| Attempt {
             dkg: Dkg::new(session),
+            parties,
             since: height,
             extended: false,
             acknowledged: false,
         });
     }
 
-    /// The next attempt. The parts fit one another since the same holders have all keys.
-    fn session(&self, epoch: Epoch, round: Round) -> Option<Session> {
+    /// The next attempt. The parts fit one another: each epoch's points are those of its key.
+    fn session(&self, epoch: Epoch, round: Round, holders: &Members) -> Option<Session> {
         let id = SessionId { network: self.network, era: Era::ZERO, epoch, round };
-        let holders = self.holders.clone();
+        let (packing, holders) = (holders.packing(), holders.holders().clone());
         let session = match self.newest() {
-            None => Session::fresh(id, holders, self.packing),
-            Some(old) => Session::reshare(id, (&old.key, holders.clone()), holders, self.packing),
+            None => Session::fresh(id, holders, packing),
+            Some(old) => {
+                let dealers = old.members.holders().clone();
+                Session::reshare(id, (&old.key, dealers), holders, packing)
+            }
         };
         session.ok()
     }
@@ -393,15 +481,19 @@ impl Keys {
         if !attempt.acknowledged || revealed_height < self.last_bundles {
             return Vec::new();
         }
-        let Some(Attempt { dkg, .. }) = self.attempt.take() else { return Vec::new() };
+        let Some(Attempt { dkg, parties, .. }) = self.attempt.take() else { return Vec::new() };
         let Some(outcome) = dkg.outcome() else { return Vec::new() };
         let (epoch, first) = (dkg.session().id().epoch, height.saturating_add(NOTICE));
-        let key = EpochKey::new(epoch, first, outcome.key().clone());
+        let members = Arc::clone(&parties.holders);
+        let key = EpochKey::new(epoch, first, outcome.key().clone(), Arc::clone(&members));
         let id = key.key.id();
         self.keys.push(key);
         self.epochs.change(first, epoch);
+        self.committees.change(first, epoch, Arc::clone(members.committee()));
+        self.members = members;
+        self.offer = None;
         let until = first.saturating_add(self.params.repair_heights);
-        self.settled = Some(Settled { dkg, until });
+        self.settled = Some(Settled { dkg, parties, until });
         vec![KeyChange::Epoch { epoch, first, key: id }]
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The shell feeds finalized L1 blocks one after the other, from the one after the chain's origin on. They
 //! are held until a decided block has carried them: a proposer takes its origin and entries from here, and
-//! everyone else withholds a block until it has seen that origin, with exactly these entries. What is fed
+//! everyone else withholds a block until it has seen that origin, with exactly these entries and offers. What is fed
 //! is one provider's word; what is decided is a quorum's. Where they differ the chain goes on, this node says
 //! so, and begins to observe anew from the chain's origin.
 //!
@@ -16,15 +16,16 @@ use std::{
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_types::{
-    Block, Deposit, Digest, Height, L1Entry, L1EntryError, L1Origin, ORIGIN_ADVANCE_MAX,
-    RESERVE_BYTES, RESERVE_ENTRIES, RevealedForced, RollupId, Round, Time, check_l1_entries,
+    Block, BlockBody, CommitteeOffer, Deposit, Digest, Height, L1Entry, L1EntryError, L1Origin,
+    ORIGIN_ADVANCE_MAX, RESERVE_BYTES, RESERVE_ENTRIES, RevealedForced, RollupId, Round, Time,
+    check_l1_entries, check_offers,
 };
 
 use crate::{chain::Parent, input::Event, judge::InvalidBlock, sequencer::Sequencer};
 
 /// L1 blocks that are held: more than three hours of Ethereum.
 const BLOCKS_MAX: usize = 1_024;
-/// Bytes of their entries: at least four blocks that are as full as can be.
+/// Bytes of their entries and offers: at least four blocks that are as full as can be.
 const BYTES_MAX: usize = 8 << 20;
 
 /// How long a proposer has seen an L1 block before it names it, doubled with every round: the others get
@@ -44,6 +45,16 @@ pub struct L1Block {
     pub parent: Digest,
     /// What it added to the queue, in order.
     pub entries: Vec<L1Entry>,
+    /// What it offers, as far as that counts ([`CommitteeOffer::that_count`]).
+    pub offers: Vec<CommitteeOffer>,
+}
+
+/// What a block of ours carries of L1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FromL1 {
+    pub(crate) origin: L1Origin,
+    pub(crate) entries: Vec<L1Entry>,
+    pub(crate) offers: Vec<CommitteeOffer>,
 }
 
 /// How far chain and node have come with L1. A shell feeds the block after `observed`, while there is room.
@@ -176,10 +187,11 @@ impl L1View {
             return Err(L1Refusal::Parent { number, expected, found });
         }
         let cursor = check_l1_entries(&block.entries, cursor, number, number)?;
+        check_offers(&block.offers, number, number)?;
         if !self.position().has_room {
             return Err(L1Refusal::Full { blocks: self.seen.len() });
         }
-        self.bytes = self.bytes.saturating_add(size_bytes(&block.entries));
+        self.bytes = self.bytes.saturating_add(block.size_bytes());
         self.seen.insert(number, Seen { block, cursor, at: now });
         Ok(())
     }
@@ -192,39 +204,42 @@ impl L1View {
             return true;
         }
         let is_seen = self.seen.get(&origin.number).is_some_and(|seen| seen.block.origin == origin);
-        let seen = self.seen.range(..=origin.number).flat_map(|(_, seen)| &seen.block.entries);
-        is_seen && seen.eq(&block.body.l1_entries)
+        let seen = || self.seen.range(..=origin.number).map(|(_, seen)| &seen.block);
+        is_seen
+            && seen().flat_map(|block| &block.entries).eq(&block.body.l1_entries)
+            && seen().flat_map(|block| &block.offers).eq(&block.body.offers)
     }
 
-    /// The origin for a block of this node's own, with the entries up to it: as far as they fit and the
-    /// others can be expected to see it, too.
-    pub(crate) fn propose(
-        &mut self,
-        now: Time,
-        height: Height,
-        round: Round,
-    ) -> (L1Origin, Vec<L1Entry>) {
-        let (mut origin, mut entries, mut bytes) = (self.origin, Vec::new(), 0_usize);
+    /// The origin for a block of this node's own, with the entries and offers up to it: as far as they fit
+    /// and the others can be expected to see it, too.
+    pub(crate) fn propose(&mut self, now: Time, height: Height, round: Round) -> FromL1 {
+        let mut from = FromL1 { origin: self.origin, entries: Vec::new(), offers: Vec::new() };
+        let mut bytes = 0_usize;
         if now < self.retry_at || self.tried == Some(height) {
-            return (origin, entries);
+            return from;
         }
         let factor = 1_u32.checked_shl(round.as_u32()).unwrap_or(u32::MAX);
         let age = ORIGIN_AGE.saturating_mul(factor);
         let most = usize::try_from(ORIGIN_ADVANCE_MAX).unwrap_or(usize::MAX);
         for seen in self.seen.values().take(most) {
-            let added = &seen.block.entries;
-            bytes = bytes.saturating_add(size_bytes(added));
-            let count = entries.len().saturating_add(added.len());
-            if seen.at.after(age) > now || count > RESERVE_ENTRIES || bytes > RESERVE_BYTES {
+            let added = &seen.block;
+            bytes = bytes.saturating_add(size_bytes(&added.entries));
+            let count = from.entries.len().saturating_add(added.entries.len());
+            let offers = from.offers.len().saturating_add(added.offers.len());
+            let fits = count <= RESERVE_ENTRIES
+                && bytes <= RESERVE_BYTES
+                && offers <= CommitteeOffer::COUNT_MAX;
+            if seen.at.after(age) > now || !fits {
                 break;
             }
-            entries.extend(added.iter().cloned());
-            origin = seen.block.origin;
+            from.entries.extend(added.entries.iter().cloned());
+            from.offers.extend(added.offers.iter().cloned());
+            from.origin = added.origin;
         }
-        if origin != self.origin {
+        if from.origin != self.origin {
             self.tried = Some(height);
         }
-        (origin, entries)
+        from
     }
 
     /// A block was decided, and the queue is carried up to `cursor`. Returns what this node has seen in
@@ -246,7 +261,7 @@ impl L1View {
         (self.origin, self.cursor) = (origin, cursor);
         let later = self.seen.split_off(&origin.number.saturating_add(1));
         self.seen = if confirmed { later } else { BTreeMap::new() };
-        self.bytes = self.seen.values().map(|seen| size_bytes(&seen.block.entries)).sum();
+        self.bytes = self.seen.values().map(|seen| seen.block.size_bytes()).sum();
         instead.filter(|_| !confirmed)
     }
 }
@@ -290,19 +305,36 @@ pub(crate) fn check(block: &Block, parent: &Parent) -> Result<(), InvalidBlock> 
     }
     let least = before.number.saturating_add(1);
     check_l1_entries(&block.body.l1_entries, parent.forced_cursor, least, origin.number)?;
+    check_offers(&block.body.offers, least, origin.number)?;
     if block.header.l1_entries_root != block.body.l1_entries_root() {
         return Err(InvalidBlock::Root("root of L1 entries"));
     }
     Ok(())
 }
 
-/// Whether entries fit into a block's reserve: what does not is not worth keeping.
-pub(crate) fn fit(entries: &[L1Entry]) -> bool {
-    entries.len() <= RESERVE_ENTRIES && size_bytes(entries) <= RESERVE_BYTES
+/// Whether what a block carries of L1 fits into its reserve: what does not is not worth keeping.
+pub(crate) fn fits(body: &BlockBody) -> bool {
+    body.l1_entries.len() <= RESERVE_ENTRIES
+        && size_bytes(&body.l1_entries) <= RESERVE_BYTES
+        && check_offers(&body.offers, 0, 0).is_ok()
 }
 
-pub(crate) fn size_bytes(entries: &[L1Entry]) -> usize {
+impl L1Block {
+    /// What it takes to hold it.
+    fn size_bytes(&self) -> usize {
+        let offers = self.offers.iter().map(CommitteeOffer::size_bytes).sum::<usize>();
+        size_bytes(&self.entries).saturating_add(offers)
+    }
+}
+
+fn size_bytes(entries: &[L1Entry]) -> usize {
     entries.iter().map(L1Entry::size_bytes).sum()
+}
+
+/// Bytes of what a block carries of L1.
+pub(crate) fn body_bytes(body: &BlockBody) -> usize {
+    let offers = body.offers.iter().map(CommitteeOffer::size_bytes).sum::<usize>();
+    size_bytes(&body.l1_entries).saturating_add(offers)
 }
 
 /// The entries of the queue up to a block that adds `entries` to those `before`.

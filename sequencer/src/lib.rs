@@ -54,10 +54,13 @@ pub use input::{
 };
 pub use job::{
     AttestJob, CertifyJob, CheckCertificateJob, CombineFailure, CombineJob, CombinedPart, DealJob,
-    InspectJob, Job, JobNumber, JobOutput, OpenJob, OpenedBlock, ReceiveJob, ShareJob, SharedBlock,
-    SharingCheckJob, VerifyJob, WrongOpenings, capsule_point, decrypt,
+    InspectJob, Job, JobNumber, JobOutput, OpenJob, OpenedBlock, OwnSecrets, ReceiveJob, ShareJob,
+    SharedBlock, SharingCheckJob, VerifyJob, WrongOpenings, capsule_point, decrypt,
 };
-pub use keys::{BadSharing, EpochKey, KeyChange, Keys, KeysError, SharingOffence};
+pub use keys::{
+    BadSharing, EpochKey, KeyChange, Keys, KeysError, KnownValidator, Members, SharingError,
+    SharingOffence,
+};
 pub use l1::{Carried, L1Block, L1Position, L1Refusal};
 pub use message::{
     DecidedBlock, MESSAGE_BYTES_MAX, Message, MessageError, PartialOpening, ShareMessage,

@@ -39,7 +39,8 @@ pub struct ShareMessage {
     pub block: BlockId,
     /// Whose shares these are.
     pub validator: ValidatorIndex,
-    /// One point for each sub-batch.
+    /// For each point of the sharing that the validator holds, one group element for each sub-batch: all of
+    /// its first point, then all of the next.
     pub shares: Vec<G1Bytes>,
     /// Over [`ShareMessage::digest`], by the validator's consensus key.
     pub signature: SignatureBytes,

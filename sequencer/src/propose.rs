@@ -12,6 +12,7 @@ use conclave_types::{
 
 use crate::{
     archive::{self, StoredCandidate},
+    l1::FromL1,
     message::Message,
     sequencer::Sequencer,
 };
@@ -132,20 +133,20 @@ impl Sequencer {
         sharing: Vec<SharingMessage>,
         bundles: Vec<BundleId>,
     ) -> Block {
-        let (l1_origin, l1_entries) = self.l1.propose(now, self.chain.next(), round);
+        let FromL1 { origin, entries, offers } = self.l1.propose(now, self.chain.next(), round);
         let parent = &self.chain.parent;
         let parent_certificate = self.chain.certificate.clone();
-        let body = BlockBody { parent_certificate, l1_entries, sharing, bundles };
+        let body = BlockBody { parent_certificate, l1_entries: entries, offers, sharing, bundles };
         let next_instant = parent.time.after(Duration::from_micros(1));
         let header = BlockHeader {
             network: self.context.network,
             height: self.chain.next(),
             parent: parent.block,
             parent_certificate: body.parent_certificate_digest(),
-            proposer: self.context.own_index().unwrap_or_default(),
+            proposer: self.own_at(self.chain.next()).unwrap_or_default(),
             time: now.max(next_instant),
             epoch: self.chain.keys.epochs().at(self.chain.next()),
-            l1_origin,
+            l1_origin: origin,
             l1_entries_root: body.l1_entries_root(),
             key_id: self.chain.keys.id_at(self.chain.next()),
             sharing_root: body.sharing_root(),

@@ -94,7 +94,7 @@ impl Sequencer {
         }
         let own_sharing = recover_own_sharing(&context, &chain.keys, store)?;
         let engine = recover_engine(&context, &chain, store)?;
-        let settlement = Settlement::recover(&context.domain, chain.revealed, store)?;
+        let settlement = Settlement::recover(&context.domain, &chain.keys, chain.revealed, store)?;
         let params = &context.genesis.params;
         let mut sequencer = Self {
             pool: Pool::new(PoolBounds::default(), params),
@@ -121,7 +121,7 @@ impl Sequencer {
         sequencer.restore_candidates(store)?;
         sequencer.restore_reveals(now, store)?;
         sequencer.proposer.decided(now);
-        let vouched = sequencer.context.own.as_ref().is_some_and(|(_, own)| own.lost_state);
+        let vouched = sequencer.context.identity.as_ref().is_some_and(|own| own.lost_state);
         let has_history = store.high_water().map_err(ArchiveError::Store)?.is_some();
         sequencer.catch_up.resume = vouched && !has_history;
         let outputs = sequencer.engine.start_height(now, sequencer.chain.next());
@@ -132,7 +132,7 @@ impl Sequencer {
     }
 
     fn restore_candidates<S: Store>(&mut self, store: &S) -> Recovery<(), S> {
-        let own = self.context.own_index();
+        let own = self.own_at(self.chain.next());
         for stored in archive::candidates(store, self.chain.next())? {
             let bundles = archive::block_bundles(store, &stored.block)?;
             let is_own = own == Some(stored.block.header.proposer);
@@ -210,13 +210,14 @@ fn recover_own_sharing<S: Store>(
     store: &S,
 ) -> Recovery<OwnSharing, S> {
     let mut own = OwnSharing::new(store.secrets().map_err(ArchiveError::Store)?);
-    let brought = context.own.as_ref().and_then(|(_, own)| own.secret_share.as_ref());
-    if let Some(share) = brought {
-        own.insert_share(Epoch::ZERO, Arc::clone(share));
+    let brought = context.identity.as_ref().and_then(|own| own.secret_share.as_ref());
+    let genesis = keys
+        .of_epoch(Epoch::ZERO)
+        .and_then(|(_, members)| Some(members.points(context.own_in(members.committee())?).start));
+    if let Some((share, point)) = brought.zip(genesis) {
+        own.insert_share(Epoch::ZERO, point, Arc::clone(share));
     }
-    if let Some(index) = context.own_index() {
-        own.keep_right(keys, index);
-    }
+    own.keep_right(keys, |committee| context.own_in(committee));
     Ok(own)
 }
 
@@ -259,9 +260,8 @@ fn recover_engine<S: Store>(context: &Context, chain: &Chain, store: &S) -> Reco
     };
     let config = conclave_consensus::Config {
         domain: context.domain,
-        committee: context.committee.clone(),
-        epochs: chain.keys.epochs().clone(),
-        own: context.own.as_ref().map(|(index, own)| (*index, own.signing_key.clone())),
+        committees: chain.keys.committees().clone(),
+        key: context.identity.as_ref().map(|own| own.signing_key.clone()),
         timing: context.genesis.params.timing.clone(),
     };
     Ok(Engine::with_verifier(config, recovered, Arc::clone(&context.verifier))?)

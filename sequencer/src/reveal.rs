@@ -25,7 +25,6 @@ use std::{
     sync::Arc,
 };
 
-use conclave_consensus::Silence;
 use conclave_derivation::{Drawable, order};
 use conclave_encryption::{PublicKey, SealedBlock, beacon};
 use conclave_types::{
@@ -38,10 +37,11 @@ use crate::{
     archive::{self, ArchiveRequest, StoredReveal},
     input::{Event, Peer, Penalty},
     job::{
-        CombineFailure, CombineJob, CombinedPart, Job, OpenJob, OpenedBlock, ShareJob, SharedBlock,
-        WrongOpenings, capsule_point,
+        CombineFailure, CombineJob, CombinedPart, Job, OpenJob, OpenedBlock, OwnSecrets, ShareJob,
+        SharedBlock, WrongOpenings, capsule_point,
     },
     judge::shares_needed,
+    keys::{EpochKey, Members},
     l1::Carried,
     message::{Message, PartialOpening, ShareMessage},
     sequencer::Sequencer,
@@ -57,6 +57,7 @@ const EARLY_PARTS_MAX: HeightDelta = HeightDelta::new(2);
 
 struct Pending {
     key: Arc<PublicKey>,
+    members: Arc<Members>,
     header: BlockHeader,
     block: BlockId,
     ids: Vec<BundleId>,
@@ -110,13 +111,13 @@ impl Sequencer {
     ) {
         let height = block.header.height;
         let id = block.id();
-        let Some(key) = self.chain.keys.at(height).map(|key| Arc::clone(&key.key)) else {
+        let Some(EpochKey { key, members, .. }) = self.chain.keys.at(height).cloned() else {
             return self.reveal_unsealed(block, cursor);
         };
         let capsule_points =
             bundles.iter().map(|bundle| capsule_point(bundle).unwrap_or_default()).collect();
-        let secret = self.secret(block.header.epoch, openings.is_some());
-        let job = ShareJob { key: Arc::clone(&key), height, block: id, capsule_points, secret };
+        let secrets = self.secrets(block.header.epoch, &members, openings.is_some());
+        let job = ShareJob { key: Arc::clone(&key), height, block: id, capsule_points, secrets };
         self.ask(Job::Share(job));
         let mut shares = BTreeMap::new();
         let later = self.reveals.early.split_off(&(height.next(), ValidatorIndex::default()));
@@ -132,6 +133,7 @@ impl Sequencer {
         }
         let pending = Pending {
             key,
+            members,
             header: block.header.clone(),
             block: id,
             ids: block.body.bundles.clone(),
@@ -157,20 +159,17 @@ impl Sequencer {
         }
     }
 
-    /// The secret share, if this validator has one and may use it. Sharing a decided block contradicts
-    /// nothing, so gaps in the history of votes do not matter; a machine without any history stays
-    /// silent altogether. A block that already has openings needs no more shares.
-    fn secret(
-        &self,
-        epoch: Epoch,
-        has_openings: bool,
-    ) -> Option<(ValidatorIndex, Arc<conclave_encryption::SecretShare>)> {
-        let barred = matches!(self.engine.can_sign(), Err(Silence::NoKey | Silence::NotPermitted));
-        if has_openings || barred {
+    /// The secret shares, if this validator has one for each of its points and may use them. Sharing a decided
+    /// block contradicts nothing, so gaps in the history of votes do not matter, and whoever has left since
+    /// owes it all the same; a machine without any history stays silent altogether. A block that already has
+    /// openings needs no more shares.
+    fn secrets(&self, epoch: Epoch, members: &Members, has_openings: bool) -> Option<OwnSecrets> {
+        if has_openings || !self.engine.has_history() {
             return None;
         }
-        let (index, _) = self.context.own.as_ref()?;
-        self.own_sharing.share(epoch).map(|share| (*index, Arc::clone(share)))
+        let validator = self.context.own_in(members.committee())?;
+        let points = self.own_sharing.shares(epoch, members.points(validator))?;
+        (!points.is_empty()).then_some(OwnSecrets { validator, points })
     }
 
     pub(crate) fn on_shared(&mut self, shared: SharedBlock) {
@@ -181,7 +180,8 @@ impl Sequencer {
         };
         pending.sealed = Some(sealed);
         let Some(shares) = shared.shares else { return };
-        let Some((validator, identity)) = &self.context.own else { return };
+        let own = self.context.own_in(pending.members.committee());
+        let Some((validator, identity)) = own.zip(self.context.identity.as_ref()) else { return };
         let epoch = pending.header.epoch;
         let digest =
             ShareMessage::digest(&self.context.domain, epoch, shared.height, shared.block, &shares);
@@ -190,11 +190,11 @@ impl Sequencer {
             epoch,
             height: shared.height,
             block: shared.block,
-            validator: *validator,
+            validator,
             shares,
             signature: SignatureBytes::new(signature.to_bytes()),
         });
-        pending.shares.insert(*validator, Arc::clone(&message));
+        pending.shares.insert(validator, Arc::clone(&message));
         self.write(archive::put_own_shares(&message));
         self.broadcast(Message::Shares(message));
     }
@@ -233,10 +233,12 @@ impl Sequencer {
     fn is_signed(&self, message: &Arc<ShareMessage>) -> bool {
         let ShareMessage { epoch, height, block, validator, shares, signature } = &**message;
         let most = self.context.genesis.params.limits.block_bundles_max as usize;
-        if shares.len() > most.saturating_add(1) {
+        let Some(EpochKey { members, .. }) = self.chain.keys.at(*height) else { return false };
+        let points = members.points(*validator).len();
+        if points == 0 || shares.len() > most.saturating_add(1).saturating_mul(points) {
             return false;
         }
-        let Some(key) = self.context.committee.key(*validator) else { return false };
+        let Some(key) = members.committee().key(*validator) else { return false };
         let verifier = &self.context.verifier;
         let domain = &self.context.domain;
         let digest = || ShareMessage::digest(domain, *epoch, *height, *block, shares);
@@ -255,7 +257,8 @@ impl Sequencer {
         let needed = shares_needed(&pending.key.packing());
         // A validator lies once. A stranger comes back under another name, each time to fill what is missing
         // with rubbish and to keep a quorum's shares from being combined.
-        let heard = matches!(from, Peer::Validator(_)) || pending.shares.len() < needed;
+        let held = pending.members.points_of(pending.shares.keys());
+        let heard = matches!(from, Peer::Validator(_)) || held < needed;
         let wanted = heard && pending.asked && !pending.opening && pending.opened.is_none();
         if pending.block != block || !wanted {
             return;
@@ -304,9 +307,10 @@ impl Sequencer {
     }
 
     pub(crate) fn on_want_openings(&mut self, from: Peer, height: Height) {
-        let own = self.context.own_index();
         let pending = self.reveals.pending.get(&height);
-        let shares = pending.and_then(|p| own.and_then(|own| p.shares.get(&own)));
+        let shares = pending.and_then(|pending| {
+            pending.shares.get(&self.context.own_in(pending.members.committee())?)
+        });
         match shares {
             Some(shares) => self.send(from, Message::Shares(Arc::clone(shares))),
             None if height <= self.chain.revealed => {
@@ -367,15 +371,18 @@ impl Sequencer {
         let Some(pending) = self.reveals.pending.get_mut(&height) else { return };
         let needed = shares_needed(&pending.key.packing());
         let Some(sealed) = &pending.sealed else { return };
-        if pending.combining || pending.opening || pending.shares.len() < needed {
+        let members = &pending.members;
+        if pending.combining || pending.opening || members.points_of(pending.shares.keys()) < needed
+        {
             return;
         }
         let count = sealed.share_count();
+        let owed = |validator| members.points(validator).len().saturating_mul(count);
         let misfits: Vec<_> = pending
             .shares
             .iter()
-            .filter(|(_, m)| m.shares.len() != count)
-            .map(|(v, _)| *v)
+            .filter(|(validator, message)| message.shares.len() != owed(**validator))
+            .map(|(validator, _)| *validator)
             .collect();
         for validator in misfits {
             if let Some(message) = pending.shares.remove(&validator) {
@@ -383,10 +390,19 @@ impl Sequencer {
             }
             pending.liars.insert(validator);
         }
-        let shares: Vec<_> = pending.shares.values().take(needed).cloned().collect();
-        let own = self.context.own.as_ref().map_or(0, |(index, _)| index.as_usize());
-        let next = pending.parts.next(own, self.context.committee.count());
-        let Some(part) = next.filter(|_| shares.len() >= needed) else { return };
+        let mut held = 0_usize;
+        let mut shares = Vec::new();
+        for (validator, message) in &pending.shares {
+            if held < needed {
+                let points = members.points(*validator);
+                held = held.saturating_add(points.len());
+                shares.push((points, Arc::clone(message)));
+            }
+        }
+        let committee = members.committee();
+        let own = self.context.own_in(committee).and_then(|own| committee.place_of(own));
+        let next = pending.parts.next(own.unwrap_or_default(), committee.count());
+        let Some(part) = next.filter(|_| held >= needed) else { return };
         pending.combining = true;
         let job = CombineJob {
             height,
@@ -439,11 +455,10 @@ impl Sequencer {
         pending.combined_from = share_validators;
         let is_new = pending.parts.take(part, Source::Own, openings.clone());
         let block = pending.block;
-        let validators = self.context.committee.count();
+        let committee = pending.members.committee();
+        let own = self.context.own_in(committee).and_then(|own| committee.place_of(own));
         let is_mine =
-            self.context.own.as_ref().is_some_and(|(own, _)| {
-                pending.parts.is_shown_by(part, own.as_usize(), validators)
-            });
+            own.is_some_and(|own| pending.parts.is_shown_by(part, own, committee.count()));
         if let (true, Ok(part)) = (is_new && is_mine, u16::try_from(part)) {
             let part = PartialOpening { height, block, part, openings };
             self.broadcast(Message::Part(Arc::new(part)));
@@ -480,9 +495,9 @@ impl Sequencer {
     /// if it has not given them.
     pub(crate) fn share_after_all(&mut self, height: Height) {
         let Some(pending) = self.reveals.pending.get(&height) else { return };
-        let secret = self.secret(pending.header.epoch, false);
-        let own = self.context.own_index();
-        if secret.is_none() || own.is_some_and(|own| pending.shares.contains_key(&own)) {
+        let secrets = self.secrets(pending.header.epoch, &pending.members, false);
+        let Some(OwnSecrets { validator, .. }) = &secrets else { return };
+        if pending.shares.contains_key(validator) {
             return;
         }
         let points = pending.bundles.iter().map(|bundle| capsule_point(bundle).unwrap_or_default());
@@ -491,7 +506,7 @@ impl Sequencer {
             height,
             block: pending.block,
             capsule_points: points.collect(),
-            secret,
+            secrets,
         };
         self.ask(Job::Share(job));
     }
@@ -543,7 +558,8 @@ impl Sequencer {
         }
         self.commit_to(&block, &batches);
         self.write(archive::put_tip(&self.chain.tip()));
-        let over = self.chain.keys.forget(height);
+        let oldest = self.settlement.oldest().unwrap_or(height);
+        let over = self.chain.keys.forget(height, oldest);
         self.erase_epochs(&over);
         self.candidates.changed();
         self.proposer.pool_changed();

@@ -4,7 +4,9 @@ use std::{mem, sync::Arc};
 
 use conclave_consensus::{ConsensusMessage, Engine, Fault, Output, Record};
 use conclave_mempool::Pool;
-use conclave_types::{BundleId, Digest, EncryptedBundle, Height, PayerAddress, Time};
+use conclave_types::{
+    BundleId, Digest, EncryptedBundle, Height, PayerAddress, Time, ValidatorIndex,
+};
 
 use crate::{
     archive,
@@ -87,6 +89,11 @@ impl Sequencer {
             pool: self.pool.stats(),
             evidence_count: self.evidence_count,
         }
+    }
+
+    /// Which member of a height's committee this node is, if it is one.
+    pub(crate) fn own_at(&self, height: Height) -> Option<ValidatorIndex> {
+        self.context.own_in(self.chain.keys.committee_at(height))
     }
 
     /// Whether a bundle waits here to be included.

@@ -33,7 +33,7 @@ use std::{
 use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_derivation::RevealTree;
 use conclave_types::{
-    Attestation, Batch, BlockCommitment, Digest, EpochEnd, G2Bytes, Height, HeightDelta,
+    Attestation, Batch, BlockCommitment, Committee, Digest, EpochEnd, G2Bytes, Height, HeightDelta,
     RevealedBlock, SettlementCertificate, Time, ValidatorIndex, dkg_result_root, mmr::Peaks,
 };
 
@@ -67,6 +67,8 @@ pub struct DoubleAttestation {
 struct Collected {
     commitment: BlockCommitment,
     digest: Digest,
+    /// Of the commitment's epoch.
+    committee: Arc<Committee>,
     /// This validator's own attestation.
     own: Option<Arc<Attestation>>,
     signatures: BTreeMap<ValidatorIndex, G2Bytes>,
@@ -80,10 +82,11 @@ struct Collected {
 }
 
 impl Collected {
-    fn new(commitment: BlockCommitment, digest: Digest) -> Self {
+    fn new(commitment: BlockCommitment, digest: Digest, committee: Arc<Committee>) -> Self {
         Self {
             commitment,
             digest,
+            committee,
             own: None,
             signatures: BTreeMap::new(),
             liars: BTreeSet::new(),
@@ -115,6 +118,11 @@ impl Settlement {
     /// The newest height with a certificate here; everything up to it is certified through its history root.
     pub(crate) const fn certified(&self) -> Height {
         self.certified
+    }
+
+    /// The oldest height that waits for its certificate or may still be contradicted: its committee is needed.
+    pub(crate) fn oldest(&self) -> Option<Height> {
+        self.collected.first_key_value().map(|(height, _)| *height)
     }
 
     /// Drops what is too old, but for epochs' ends without a certificate.
@@ -151,12 +159,14 @@ pub(crate) fn commitment(
 }
 
 /// What the commitment at `height` adds if the epoch ends with it: the committee and the key of the next one.
-pub(crate) fn epoch_end(keys: &Keys, next_committee: Digest, height: Height) -> Option<EpochEnd> {
+pub(crate) fn epoch_end(keys: &Keys, height: Height) -> Option<EpochEnd> {
     let next = keys.epochs().at(height.next());
     if next == keys.epochs().at(height) {
         return None;
     }
-    let key = keys.of_epoch(next)?.encryption_key();
+    let (key, members) = keys.of_epoch(next)?;
+    let next_committee = members.committee().settlement_digest();
+    let key = key.encryption_key();
     Some(EpochEnd { next_committee, dkg_result: dkg_result_root(key) })
 }
 
@@ -164,8 +174,7 @@ impl Sequencer {
     /// A block was revealed: commits to it.
     pub(crate) fn commit_to(&mut self, block: &RevealedBlock, batches: &[Batch]) {
         let height = block.height;
-        let next_committee = self.context.committee.settlement_digest();
-        let end = epoch_end(&self.chain.keys, next_committee, height);
+        let end = epoch_end(&self.chain.keys, height);
         let history_root = self.settlement.history.root();
         let Some(commitment) = commitment(block, batches, history_root, end) else {
             return self.halt(format!("height {height}: the batches are not those of the block"));
@@ -179,7 +188,8 @@ impl Sequencer {
             self.write(archive::put_epoch_end(commitment.epoch, height));
         }
         self.event(Event::Committed(Box::new(commitment.clone())));
-        let mut collected = Collected::new(commitment, digest);
+        let committee = Arc::clone(self.chain.keys.committee_at(height));
+        let mut collected = Collected::new(commitment, digest, committee);
         let later = self.settlement.early.split_off(&(height.next(), ValidatorIndex::default()));
         for ((at, _), early) in std::mem::replace(&mut self.settlement.early, later) {
             if at == height && early.commitment == collected.commitment {

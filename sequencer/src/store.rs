@@ -116,10 +116,12 @@ pub enum SecretName {
         /// The attempt.
         round: Round,
     },
-    /// Its share of an epoch's key.
+    /// Its share of an epoch's key at one of its points.
     Share {
         /// The epoch.
         epoch: Epoch,
+        /// The point.
+        point: u16,
     },
 }
 
@@ -127,7 +129,7 @@ impl fmt::Display for SecretName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::HolderSeed { epoch, round } => write!(f, "holder-{epoch}-{round}"),
-            Self::Share { epoch } => write!(f, "share-{epoch}"),
+            Self::Share { epoch, point } => write!(f, "share-{epoch}-{point}"),
         }
     }
 }
@@ -142,7 +144,10 @@ impl SecretName {
                 let epoch = Epoch::new(epoch.parse().ok()?);
                 Self::HolderSeed { epoch, round: Round::new(round.parse().ok()?) }
             }
-            ("share", epoch) => Self::Share { epoch: Epoch::new(epoch.parse().ok()?) },
+            ("share", rest) => {
+                let (epoch, point) = rest.split_once('-')?;
+                Self::Share { epoch: Epoch::new(epoch.parse().ok()?), point: point.parse().ok()? }
+            }
             _ => return None,
         };
         (name.to_string() == text).then_some(name)
@@ -300,13 +305,13 @@ mod tests {
     fn a_secret_has_one_name_and_is_never_shown() {
         let names = [
             SecretName::HolderSeed { epoch: Epoch::new(12), round: Round::new(3) },
-            SecretName::Share { epoch: Epoch::new(12) },
+            SecretName::Share { epoch: Epoch::new(12), point: 7 },
         ];
         for name in names {
             assert_eq!(SecretName::parse(&name.to_string()), Some(name));
         }
         for other in
-            ["share", "share-", "share-01", "share-1-2", "holder-1", "holder-1-+2", "draft"]
+            ["share", "share-1", "share-1-02", "share-1-2-3", "holder-1", "holder-1-+2", "draft"]
         {
             assert_eq!(SecretName::parse(other), None, "{other}");
         }

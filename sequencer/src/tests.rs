@@ -375,7 +375,6 @@ fn entry(index: u64, l1_block: u64) -> L1Entry {
 #[test]
 fn each_objective_rule_is_broken_by_name() {
     let (genesis, _) = network(4);
-    let committee = genesis.validate().unwrap();
     let domain = SigningDomain::of(&genesis);
     let rules = conclave_mempool::admission::Rules::new(&genesis);
     let key = conclave_encryption::PublicKey::new(
@@ -387,7 +386,6 @@ fn each_objective_rule_is_broken_by_name() {
         network: genesis.network_id(),
         domain: &domain,
         keys: &keys,
-        committee: &committee,
         verifier: &StrictVerifier,
         params: &genesis.params,
         bundles: &rules,

@@ -138,9 +138,9 @@ impl Adversary {
         self.means.holder_seed = holder_seed;
     }
 
-    /// Its core has a share of it.
-    pub(crate) fn learn_share(&mut self, share: Arc<SecretShare>) {
-        self.means.identity.secret_share = Some(share);
+    /// Its core has shares of it, by point.
+    pub(crate) fn learn_shares(&mut self, shares: Vec<(u16, Arc<SecretShare>)>) {
+        self.means.secrets = shares;
     }
 
     /// What it saw since it was last asked, for whoever it tells.
@@ -190,6 +190,7 @@ fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
         Behaviour::RepeatEntry => l1(L1Forgery::Repeat),
         Behaviour::StaleOrigin => l1(L1Forgery::Stale),
         Behaviour::OldOrigin => l1(L1Forgery::Return),
+        Behaviour::InventOffer => l1(L1Forgery::Offer),
         Behaviour::TwinBundles => Box::new(Forger::new(Forgery::TwinBundles)),
         Behaviour::FalseHistory => Box::new(history::FalseHistory),
         Behaviour::HiddenBlock => Box::new(blocks::Hidden),

@@ -86,7 +86,8 @@ pub(crate) fn job_cost(job: &Job, validators: u16) -> Duration {
             .saturating_add(table.payer_ns.saturating_mul(count))
             .saturating_add(bytes(&job.bundles)),
         Job::Share(job) => {
-            let shares = if job.secret.is_some() { cost(|row| row.share_ns, count) } else { 0 };
+            let points = job.secrets.as_ref().map_or(0, |secrets| secrets.points.len() as u64);
+            let shares = cost(|row| row.share_ns, count).saturating_mul(points);
             cost(|row| row.parse_ns, count).saturating_add(shares)
         }
         Job::Combine(_) => cost(|row| row.combine_ns.saturating_add(row.check_ns), count),

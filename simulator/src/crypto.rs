@@ -29,11 +29,12 @@ mod settlement;
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
-use conclave_encryption::{Checked, SealedBlock};
+use conclave_encryption::{Checked, SealedBlock, SecretShare};
 use conclave_mempool::admission::{AdmissionError, Verified};
 use conclave_sequencer::{
     BadSharing, CombineFailure, CombineJob, CombinedPart, Job, JobOutput, OpenJob, OpenedBlock,
-    ShareJob, ShareMessage, SharedBlock, SharingCheckJob, Source, VerifyJob, WrongOpenings,
+    OwnSecrets, ShareJob, ShareMessage, SharedBlock, SharingCheckJob, Source, VerifyJob,
+    WrongOpenings,
 };
 use conclave_types::{
     BlockId, BundleId, Digest, G1Bytes, Height, HeightDelta, Leg, Outcome, UndecryptableReason,
@@ -179,7 +180,7 @@ impl Workshop {
     }
 
     fn share(&mut self, job: ShareJob) -> JobOutput {
-        let ShareJob { key, height, block, capsule_points, secret } = job;
+        let ShareJob { key, height, block, capsule_points, secrets } = job;
         let place = (height, block);
         self.forget_below(height);
         let known = self.sealed.get(&place).cloned();
@@ -189,12 +190,15 @@ impl Workshop {
             self.sealed.insert(place, Arc::clone(&sealed));
             Some(sealed)
         });
-        let shares = sealed.as_ref().zip(secret).map(|(sealed, (party, secret))| {
+        let shares = sealed.as_ref().zip(secrets).map(|(sealed, secrets)| {
+            let OwnSecrets { validator, points } = secrets;
             if self.mode == Crypto::Modelled {
-                return self.tokens(place, Some(party), sealed.share_count()).to_vec();
+                let count = sealed.share_count().saturating_mul(points.len());
+                return self.tokens(place, Some(validator), count).to_vec();
             }
-            let shares = self.shares.entry((place, party));
-            shares.or_insert_with(|| sealed.share(&secret, party.as_u16())).clone()
+            let shares = self.shares.entry((place, validator));
+            let share = |(point, secret): &(u16, Arc<SecretShare>)| sealed.share(secret, *point);
+            shares.or_insert_with(|| points.iter().flat_map(share).collect()).clone()
         });
         JobOutput::Shared(SharedBlock { height, block, sealed, shares })
     }
@@ -206,12 +210,12 @@ impl Workshop {
         let known = match self.mode {
             Crypto::Modelled => Some(self.combine_tokens(place, &job)),
             Crypto::Real | Crypto::Memoised => {
-                let is_right = |message: &Arc<ShareMessage>| {
+                let is_right = |(_, message): &(Range<u16>, Arc<ShareMessage>)| {
                     self.shares.get(&(place, message.validator)) == Some(&message.shares)
                 };
                 let known = self.combined.get(&(place, start, end));
                 known.filter(|_| job.shares.iter().all(is_right)).map(|openings| {
-                    let share_validators = job.shares.iter().map(|m| m.validator).collect();
+                    let share_validators = job.shares.iter().map(|(_, m)| m.validator).collect();
                     Ok(CombinedPart {
                         part: job.part,
                         openings: openings.clone(),
@@ -278,11 +282,15 @@ impl Workshop {
         let count = job.sealed.share_count();
         let range = job.sub_batches.clone();
         let (mut spoilt, mut liars) = (false, Vec::new());
-        for message in &job.shares {
-            let right = self.tokens(place, Some(message.validator), count);
+        for (points, message) in &job.shares {
+            let owed = count.saturating_mul(points.len());
+            let right = self.tokens(place, Some(message.validator), owed);
             if message.shares[..] != right[..] {
                 liars.push(message.validator);
-                spoilt |= message.shares.get(range.clone()) != right.get(range.clone());
+                let given = message.shares.chunks(count.max(1));
+                let mut pairs = given.zip(right.chunks(count.max(1)));
+                spoilt |= pairs
+                    .any(|(given, right)| given.get(range.clone()) != right.get(range.clone()));
             }
         }
         if spoilt {
@@ -293,7 +301,7 @@ impl Workshop {
         Ok(CombinedPart {
             part: job.part,
             openings: openings.get(range).unwrap_or_default().to_vec(),
-            share_validators: job.shares.iter().map(|message| message.validator).collect(),
+            share_validators: job.shares.iter().map(|(_, message)| message.validator).collect(),
         })
     }
 

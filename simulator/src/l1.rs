@@ -6,8 +6,8 @@
 
 use conclave_sequencer::L1Block;
 use conclave_types::{
-    Deposit, Digest, ForcedTransaction, Gwei, L1Content, L1Entry, L1Origin, PayerAddress, RollupId,
-    Time,
+    CommitteeOffer, Deposit, Digest, Epoch, ForcedTransaction, Gwei, L1Content, L1Entry, L1Origin,
+    Member, PayerAddress, RollupId, Time,
 };
 use serde::{Deserialize, Serialize};
 use sha3::{Digest as _, Keccak256};
@@ -47,6 +47,18 @@ impl L1Outage {
     }
 }
 
+/// A committee that the stake contract offers.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Offer {
+    /// In the first block from then on.
+    pub at_ms: u64,
+    /// For which epoch.
+    pub epoch: u64,
+    /// The power of each validator; 0 for those who are not to be members.
+    pub powers: Vec<u64>,
+}
+
 /// What L1 is like.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -67,6 +79,8 @@ pub struct L1Model {
     pub false_views: Vec<u16>,
     /// When who does not reach L1.
     pub outages: Vec<L1Outage>,
+    /// Whom the stake contract offers for which epoch. With any, no epoch after the first begins without one.
+    pub offers: Vec<Offer>,
 }
 
 impl Default for L1Model {
@@ -80,6 +94,7 @@ impl Default for L1Model {
             deposits_max: 2,
             false_views: Vec::new(),
             outages: Vec::new(),
+            offers: Vec::new(),
         }
     }
 }
@@ -89,6 +104,8 @@ pub(crate) struct L1 {
     model: L1Model,
     rollups: Vec<RollupId>,
     payer: Option<PayerAddress>,
+    /// Whom the stake contract knows, in the order of their numbers.
+    staked: Vec<Member>,
     blocks: Vec<L1Block>,
     /// How long each validator's connection takes at least.
     delays_ms: Vec<u64>,
@@ -102,13 +119,13 @@ impl L1 {
         model: L1Model,
         rollups: Vec<RollupId>,
         payer: Option<PayerAddress>,
-        validators: u16,
+        staked: Vec<Member>,
         seed: u64,
     ) -> Self {
         let mut random = Random::new(seed, 11);
         let half = model.lag_ms / 2;
-        let delays_ms = (0..validators).map(|_| random.below(half.saturating_add(1))).collect();
-        Self { model, rollups, payer, blocks: Vec::new(), delays_ms, reorgs: 0, random }
+        let delays_ms = staked.iter().map(|_| random.below(half.saturating_add(1))).collect();
+        Self { model, rollups, payer, staked, blocks: Vec::new(), delays_ms, reorgs: 0, random }
     }
 
     pub(crate) const fn model(&self) -> &L1Model {
@@ -184,7 +201,19 @@ impl L1 {
         let hasher = Keccak256::new_with_prefix(parent.as_bytes());
         let hash = hasher.chain_update(number.to_be_bytes()).chain_update(salt).finalize();
         let origin = L1Origin { number, hash: Digest::new(hash.into()) };
-        self.blocks.push(L1Block { origin, parent, entries });
+        self.blocks.push(L1Block { origin, parent, entries, offers: self.offers(number) });
+    }
+
+    /// What the stake contract offers in the block of this number, whichever block that comes to be.
+    fn offers(&self, number: u64) -> Vec<CommitteeOffer> {
+        let is_in =
+            |offer: &&Offer| offer.at_ms.div_ceil(self.model.block_ms.max(1)).max(1) == number;
+        let offered = self.model.offers.iter().filter(is_in).map(|offer| {
+            let powers = self.staked.iter().zip(&offer.powers).filter(|(_, power)| **power > 0);
+            let members = powers.map(|(member, power)| Member { power: *power, ..member.clone() });
+            CommitteeOffer { epoch: Epoch::new(offer.epoch), members: members.collect() }
+        });
+        CommitteeOffer::that_count(offered.collect())
     }
 
     fn forced(&mut self) -> L1Content {
@@ -216,7 +245,7 @@ mod tests {
     #[test]
     fn what_is_final_stays_and_continues_whatever_is_reorganized() {
         let model = L1Model { reorg_permille: 500, ..L1Model::default() };
-        let mut l1 = L1::new(model, vec![RollupId::new(901)], None, 4, 7);
+        let mut l1 = L1::new(model, vec![RollupId::new(901)], None, Vec::new(), 7);
         let mut before: Vec<L1Block> = Vec::new();
         for _ in 0..200 {
             l1.mine();

@@ -5,11 +5,12 @@
 //!
 //! ```text
 //! sent, heard, told, handed in, on disk ─▶ votes · shares · chain · order · payers · inclusion · l1 ·
-//!                                         accountability ─▶ first violation; liveness ─▶ too late
+//!                                         committees · accountability ─▶ first violation; liveness ─▶ too late
 //! ```
 
 mod accountability;
 mod chain;
+mod committees;
 mod inclusion;
 mod keys;
 mod l1;
@@ -39,12 +40,13 @@ use sha3::{Digest as _, Keccak256};
 use crate::{disk::Disk, load::Handed, scenario::Loss};
 
 use self::{
-    accountability::Accountability, chain::Chain, inclusion::Inclusion, l1::Queue,
-    liveness::Liveness, payers::Payers, settlement::Settlement, shares::Shares, votes::Votes,
+    accountability::Accountability, chain::Chain, committees::Committees, inclusion::Inclusion,
+    l1::Queue, liveness::Liveness, payers::Payers, settlement::Settlement, shares::Shares,
+    votes::Votes,
 };
 
 /// Every promise that an oracle watches over.
-pub(crate) const PROMISES: [&str; 23] = [
+pub(crate) const PROMISES: [&str; 26] = [
     AGREEMENT,
     BLIND,
     CONSISTENT,
@@ -67,6 +69,9 @@ pub(crate) const PROMISES: [&str; 23] = [
     CREDITED,
     CERTIFIED,
     NAMED,
+    MEMBER,
+    QUORUM,
+    SAME_KEY,
     RUNS,
 ];
 
@@ -92,6 +97,9 @@ const QUEUE: &str = "what L1 asks for is carried whole, in order and first";
 const CREDITED: &str = "every deposit is credited once";
 const CERTIFIED: &str = "a certificate is a quorum's, and does not keep L1 waiting";
 const NAMED: &str = "the end of an epoch names who comes next";
+const MEMBER: &str = "an honest validator signs only where it is a member";
+const QUORUM: &str = "a quorum of its own committee decides a height";
+const SAME_KEY: &str = "the key stays when validators change";
 /// An honest validator stopped by itself, or grew without bound.
 pub(crate) const RUNS: &str = "an honest validator keeps running";
 
@@ -127,6 +135,7 @@ pub(crate) struct Oracle {
     epochs: BTreeMap<Epoch, (Height, KeyId)>,
     queue: Queue,
     settlement: Settlement,
+    committees: Committees,
     counters: BTreeMap<&'static str, u64>,
     /// How far a block's time may be ahead of the time.
     ahead_max: Duration,
@@ -137,12 +146,12 @@ impl Oracle {
     /// shares of a block tell nothing.
     #[must_use]
     pub(crate) fn new(genesis: &Genesis, secrecy: u16, honest: BTreeSet<u16>) -> Self {
-        let count = genesis.members.len();
-        let liars = count.saturating_sub(honest.len());
+        let members = (0_u16..).zip(&genesis.members).map(|(index, _)| index);
+        let liars = members.filter(|index| !honest.contains(index)).count();
         Self {
             violation: None,
             trace: Keccak256::new(),
-            votes: Votes::new(count, liars),
+            votes: Votes::new(honest.clone()),
             shares: Shares::new(usize::from(secrecy), liars),
             chain: Chain::new(&honest),
             payers: Payers::new(genesis),
@@ -153,6 +162,7 @@ impl Oracle {
             epochs: BTreeMap::new(),
             queue: Queue::new(genesis),
             settlement: Settlement::new(genesis),
+            committees: Committees::new(genesis),
             counters: BTreeMap::new(),
             ahead_max: Duration::from_millis(genesis.params.timing.clock_drift_max_ms),
             honest,
@@ -197,12 +207,14 @@ impl Oracle {
         let mut counters = self.counters.clone();
         counters.insert("nobody_saw", self.chain.unseen());
         counters.extend(self.queue.counters());
+        counters.insert("committee_changes", self.committees.changes());
         counters
     }
 
     /// L1 has finalized another block.
     pub(crate) fn l1_final(&mut self, block: &L1Block) {
         self.queue.finalized(block);
+        self.committees.l1_final(block);
     }
 
     /// The newest final L1 block.
@@ -262,7 +274,9 @@ impl Oracle {
             self.payers.decided(header, entries, ids)?;
             self.chain.builds_on(header)?;
             self.chain.decided(node, header.height, stored.block.id(), ids)?;
-            self.inclusion.decided(header, ids, round, &self.payers)?;
+            self.committees.decided(&stored.certificate)?;
+            let powers = self.committees.at(header.height);
+            self.inclusion.decided(header, ids, (round, &powers), &self.payers)?;
             self.chain.saw_unseen();
         }
         for height in self.chain.revealed_at(node).up_to(tip.revealed) {
@@ -299,11 +313,13 @@ impl Oracle {
     pub(crate) fn penalties(&mut self, node: u16, penalties: &[(Peer, Penalty)]) {
         for (peer, penalty) in penalties {
             self.count("penalties");
-            if let Peer::Validator(accused) = peer {
-                let both = [node, accused.as_u16()].iter().all(|who| self.honest.contains(who));
-                let detail = || format!("validator {node} blames {accused}: {penalty:?}");
-                self.note(ensure(!both, BLAMED, detail));
-            }
+            let accused = match peer {
+                Peer::Validator(index) => index.as_u16(),
+                Peer::Full(number) => u16::try_from(*number).unwrap_or(u16::MAX),
+            };
+            let both = [node, accused].iter().all(|who| self.honest.contains(who));
+            let detail = || format!("validator {node} blames {accused}: {penalty:?}");
+            self.note(ensure(!both, BLAMED, detail));
         }
     }
 
@@ -313,19 +329,24 @@ impl Oracle {
         let names: Vec<u8> = to.iter().flat_map(|to| to.to_be_bytes()).collect();
         self.trace_event(now, from, message.kind(), &names);
         let copies = u64::try_from(to.len()).unwrap_or(u64::MAX);
+        let member = |height, what| self.committees.signs(from, height, what);
         let check = match message {
             Message::Consensus(ConsensusMessage::Vote(vote)) if vote.voter.as_u16() == from => {
                 self.inclusion.voted(from, vote);
-                self.votes.vote(from, vote)
+                let member = member(vote.height, "vote");
+                let powers = self.committees.at(vote.height);
+                member.and_then(|()| self.votes.vote(from, vote, &powers))
             }
             Message::Consensus(ConsensusMessage::Proposal(proposal))
                 if proposal.proposer.as_u16() == from =>
             {
-                self.votes.proposal(from, proposal)
+                let member = member(proposal.height, "proposal");
+                member.and_then(|()| self.votes.proposal(from, proposal))
             }
             Message::Shares(message) if message.validator.as_u16() == from => {
+                let member = member(message.height, "shares");
                 self.count_more("shares_sent", copies);
-                self.shares.sent(from, message, &self.chain)
+                member.and_then(|()| self.shares.sent(from, message, &self.chain))
             }
             Message::Attestation(found) if found.validator.as_u16() == from => {
                 self.settlement.attested(from, found, &self.chain)
@@ -408,8 +429,10 @@ impl Oracle {
                 })?;
                 self.chain.builds_on(header)?;
                 self.chain.decided(node, header.height, *block, bundles)?;
+                self.committees.decided(certificate)?;
                 let round = certificate.round.as_u32();
-                self.inclusion.decided(header, bundles, round, &self.payers)
+                let powers = self.committees.at(header.height);
+                self.inclusion.decided(header, bundles, (round, &powers), &self.payers)
             }
             Event::Revealed { block, batches, digest } => {
                 self.revealed(now, node, block, batches, *digest)
@@ -479,8 +502,8 @@ impl Oracle {
             order::drawn(block, &self.payers)?;
         }
         self.chain.revealed(node, block, digest)?;
-        let ends = self.epochs.values().any(|(first, _)| *first == block.height.next());
-        self.settlement.revealed(node, block, batches, ends)?;
+        let next = self.committees.next_after(block.height);
+        self.settlement.revealed(node, block, batches, next)?;
         self.liveness.revealed(block.height);
         order::sliced(block, batches)?;
         batches.iter().try_for_each(|batch| self.chain.batch(node, batch))

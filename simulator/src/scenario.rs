@@ -6,6 +6,7 @@
 
 mod chaos;
 mod check;
+mod check_committees;
 mod check_world;
 mod machine;
 mod place;
@@ -190,6 +191,8 @@ pub enum Behaviour {
     StaleOrigin,
     /// Proposes blocks on the L1 origin of the genesis.
     OldOrigin,
+    /// Proposes blocks with a committee of itself and another that L1 has not offered.
+    InventOffer,
     /// Announces proposals and never hands out their blocks.
     HiddenBlock,
     /// Leaves the first payer's bundles out of its blocks.
@@ -263,6 +266,10 @@ pub struct Scenario {
     pub purpose: String,
     /// Validators.
     pub validators: u16,
+    /// How many of them, the last ones, are no members at first: they follow, until L1 offers them a place.
+    pub joiners: u16,
+    /// Voting power of each member at first; 1 each, if none is given.
+    pub powers: Vec<u64>,
     /// Heights that every honest validator must decide and reveal.
     pub heights: u64,
     /// Virtual time after which a run that has not got there has failed.
@@ -320,6 +327,8 @@ impl Default for Scenario {
         Self {
             purpose: String::new(),
             validators: 4,
+            joiners: 0,
+            powers: Vec::new(),
             heights: 50,
             limit_ms: 120_000,
             heal_ms: 30_000,
@@ -350,10 +359,16 @@ impl Default for Scenario {
 }
 
 impl Scenario {
+    /// Members of the first committee.
+    #[must_use]
+    pub const fn members(&self) -> u16 {
+        self.validators.saturating_sub(self.joiners)
+    }
+
     /// f: how many validators may fail.
     #[must_use]
     pub const fn faulty_max(&self) -> u16 {
-        self.validators.saturating_sub(1) / 3
+        self.members().saturating_sub(1) / 3
     }
 
     /// Who pools what it knows with others.

@@ -99,8 +99,17 @@ struct Scheduled {
     what: Happening,
 }
 
-const fn peer(validator: u16) -> Peer {
-    Peer::Validator(ValidatorIndex::new(validator))
+/// A node as one that knows of `listed` validators sees it.
+fn peer(node: u16, listed: u16) -> Peer {
+    if node < listed { Peer::Validator(ValidatorIndex::new(node)) } else { Peer::Full(node.into()) }
+}
+
+/// The node that a core means.
+fn node_of(peer: Peer) -> u16 {
+    match peer {
+        Peer::Validator(index) => index.as_u16(),
+        Peer::Full(number) => u16::try_from(number).unwrap_or(u16::MAX),
+    }
 }
 
 /// What a run came to.

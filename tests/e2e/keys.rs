@@ -83,7 +83,8 @@ async fn a_key_is_handed_on_with_bundles_in_flight_and_old_shares_are_gone() {
     let promises = load.stop().await;
     for index in 0..VALIDATORS {
         let secrets = secrets(&network, index);
-        assert!(!secrets.contains_key("share-1"), "validator {index} has {:?}", secrets.keys());
+        let is_first = |name: &String| name.starts_with("share-1-");
+        assert!(!secrets.keys().any(is_first), "validator {index} has {:?}", secrets.keys());
         assert!(secrets.keys().any(|name| name.starts_with("share-")), "{:?}", secrets.keys());
         assert!(secrets.values().all(|bytes| bytes.len() == 24 + 32 + 16), "encrypted, each alone");
     }

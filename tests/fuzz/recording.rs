@@ -21,7 +21,7 @@ fn entries() -> Vec<Entry> {
         seed: [9; 32],
         now: Time::from_micros(6),
         high_water: None,
-        secrets: vec![SecretName::Share { epoch: Epoch::new(1) }],
+        secrets: vec![SecretName::Share { epoch: Epoch::new(1), point: 2 }],
     };
     vec![
         Entry::Start(Box::new(start)),

@@ -60,6 +60,7 @@ pub(crate) fn block() -> Block {
     let body = BlockBody {
         parent_certificate: Some(certificate(3)),
         l1_entries: l1_entries(),
+        offers: vec![],
         sharing: vec![sharing_message()],
         bundles: vec![BundleId::new([14; 32]), BundleId::new([15; 32])],
     };

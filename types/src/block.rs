@@ -11,6 +11,7 @@ use crate::{
     ids::{BlockId, BundleId, Digest, KeyId, NetworkId, ValidatorIndex},
     l1::{L1Entry, l1_entries_root},
     merkle,
+    roster::CommitteeOffer,
     sharing::SharingMessage,
     time::Time,
 };
@@ -108,6 +109,8 @@ pub struct BlockBody {
     pub parent_certificate: Option<Certificate>,
     /// All entries of the L1 blocks after the parent's origin up to this block's, in the order of the queue.
     pub l1_entries: Vec<L1Entry>,
+    /// The committees that these L1 blocks offer, in their order.
+    pub offers: Vec<CommitteeOffer>,
     /// What validators contribute to making or handing on the threshold key.
     pub sharing: Vec<SharingMessage>,
     /// The bundles, in block order (which is not the order of execution).
@@ -130,10 +133,10 @@ impl BlockBody {
         merkle::root(&leaves)
     }
 
-    /// The root over the L1 entries; zero if there are none.
+    /// The root over what the block carries of L1: the entries, then the offers; zero if there is nothing.
     #[must_use]
     pub fn l1_entries_root(&self) -> Digest {
-        l1_entries_root(&self.l1_entries)
+        l1_entries_root(&self.l1_entries, &self.offers)
     }
 
     /// Digest of the parent certificate; zero if there is none.

@@ -76,6 +76,9 @@ pub enum CommitteeError {
     /// The sum of voting power does not fit 63 bits.
     #[error("the voting power adds up to more than 2^63 - 1")]
     TotalPower,
+    /// The members are not in the order of their indices, or one appears twice.
+    #[error("member {0} is out of order or appears twice")]
+    Order(ValidatorIndex),
     /// A key appears twice.
     #[error("member {0} has a key that another member has too")]
     DuplicateKey(ValidatorIndex),
@@ -89,8 +92,12 @@ pub enum CommitteeError {
 
 /// The members of an epoch, in index order. Valid by construction: at least one member, each with
 /// power, keys distinct and well formed.
+///
+/// An index is a validator's for ever, and a committee is some of the validators that there have been: its
+/// indices ascend, with gaps. A member's *place* is its position among the members, without gaps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committee {
+    indices: Vec<ValidatorIndex>,
     members: Vec<Member>,
     /// The members' consensus keys, parsed once.
     keys: Vec<VerifyingKey>,
@@ -109,6 +116,19 @@ impl Committee {
     ///
     /// Says which member is at fault.
     pub fn new(members: Vec<Member>) -> Result<Self, CommitteeError> {
+        Self::seated((0_u16..).map(ValidatorIndex::new).zip(members))
+    }
+
+    /// Checks members with their indices, which ascend, and makes them a committee.
+    ///
+    /// # Errors
+    ///
+    /// Says which member is at fault.
+    pub fn seated(
+        seats: impl IntoIterator<Item = (ValidatorIndex, Member)>,
+    ) -> Result<Self, CommitteeError> {
+        let most = Self::MEMBERS_MAX.saturating_add(1);
+        let (indices, members): (Vec<_>, Vec<_>) = seats.into_iter().take(most).unzip();
         if members.is_empty() || members.len() > Self::MEMBERS_MAX {
             return Err(CommitteeError::Count { found: members.len() });
         }
@@ -117,7 +137,11 @@ impl Committee {
         let mut settlement_distinct = std::collections::BTreeSet::new();
         let mut keys = Vec::with_capacity(members.len());
         let mut settlement_keys = Vec::with_capacity(members.len());
-        for (index, member) in (0_u16..).map(ValidatorIndex::new).zip(&members) {
+        let mut previous = None;
+        for (index, member) in indices.iter().copied().zip(&members) {
+            if previous.replace(index).is_some_and(|before| before >= index) {
+                return Err(CommitteeError::Order(index));
+            }
             if member.power == 0 {
                 return Err(CommitteeError::NoPower(index));
             }
@@ -137,7 +161,7 @@ impl Committee {
             let key = member.settlement_key.parse();
             settlement_keys.push(key.ok_or(CommitteeError::BadSettlementKey(index))?);
         }
-        Ok(Self { members, keys, settlement_keys, total_power })
+        Ok(Self { indices, members, keys, settlement_keys, total_power })
     }
 
     /// The members, in index order.
@@ -148,25 +172,31 @@ impl Committee {
 
     /// Each member with its index.
     pub fn iter(&self) -> impl Iterator<Item = (ValidatorIndex, &Member)> {
-        (0_u16..).map(ValidatorIndex::new).zip(&self.members)
+        self.indices.iter().copied().zip(&self.members)
+    }
+
+    /// The place of the member with this index, from 0 and without gaps; none for a stranger.
+    #[must_use]
+    pub fn place_of(&self, index: ValidatorIndex) -> Option<usize> {
+        self.indices.binary_search(&index).ok()
     }
 
     /// The member at `index`, if there is one.
     #[must_use]
     pub fn get(&self, index: ValidatorIndex) -> Option<&Member> {
-        self.members.get(index.as_usize())
+        self.members.get(self.place_of(index)?)
     }
 
     /// The consensus key of the member at `index`, if there is one.
     #[must_use]
     pub fn key(&self, index: ValidatorIndex) -> Option<&VerifyingKey> {
-        self.keys.get(index.as_usize())
+        self.keys.get(self.place_of(index)?)
     }
 
     /// The settlement key of the member at `index`, if there is one.
     #[must_use]
     pub fn settlement_key(&self, index: ValidatorIndex) -> Option<&ParsedSettlementKey> {
-        self.settlement_keys.get(index.as_usize())
+        self.settlement_keys.get(self.place_of(index)?)
     }
 
     /// The members as L1 lists them: ascending by their numbers there. Bit i of a certificate's bitmap is row i.

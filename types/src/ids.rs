@@ -190,7 +190,9 @@ impl fmt::Display for RollupId {
     }
 }
 
-/// A validator's place in the committee of the current epoch, from 0.
+/// A validator, by its place among all that there have been: the members of the genesis come first, from
+/// 0, and whoever joins later gets the next number. It stays the validator's when it leaves and comes back,
+/// and is never another's.
 #[derive(
     Clone,
     Copy,

@@ -16,6 +16,7 @@ use crate::{
     ids::{Digest, PayerAddress, RollupId},
     merkle,
     params::Gwei,
+    roster::CommitteeOffer,
 };
 
 /// Entries that one L1 block can add: 255 transactions and as many deposits.
@@ -138,11 +139,13 @@ pub fn queue_hash(before: &Digest, entry: &L1Entry) -> Digest {
     keccak(&[before.as_bytes().as_slice(), entry.hash().as_bytes()].concat())
 }
 
-/// The root over the entries of one of our blocks; zero if there are none.
+/// The root over what one of our blocks carries of L1: the entries, then the offers; zero if there is nothing.
+/// The two are told apart by what their hashes begin with.
 #[must_use]
-pub fn l1_entries_root(entries: &[L1Entry]) -> Digest {
-    let leaves: Vec<_> =
-        entries.iter().map(|entry| merkle::leaf(entry.hash().as_bytes())).collect();
+pub fn l1_entries_root(entries: &[L1Entry], offers: &[CommitteeOffer]) -> Digest {
+    let entries = entries.iter().map(L1Entry::hash);
+    let leaves = entries.chain(offers.iter().map(CommitteeOffer::leaf));
+    let leaves: Vec<_> = leaves.map(|hash| merkle::leaf(hash.as_bytes())).collect();
     merkle::root(&leaves)
 }
 
@@ -213,6 +216,26 @@ pub fn check_l1_entries(
         }
     }
     Ok(expected)
+}
+
+/// Checks that `offers` are as many and as large as one of our blocks, or an L1 block, may have, and that there
+/// are none where no L1 block is covered.
+///
+/// # Errors
+///
+/// The first rule that is broken.
+pub fn check_offers(offers: &[CommitteeOffer], least: u64, most: u64) -> Result<(), L1EntryError> {
+    let fits = if least > most { 0 } else { CommitteeOffer::COUNT_MAX };
+    if offers.len() > fits {
+        let (max, found) = (fits, offers.len());
+        return Err(L1EntryError::TooMany { what: "offers", max, found });
+    }
+    let largest = offers.iter().map(CommitteeOffer::size_bytes).max().unwrap_or_default();
+    if largest > CommitteeOffer::BYTES_MAX {
+        let (max, found) = (CommitteeOffer::BYTES_MAX, largest);
+        return Err(L1EntryError::TooMany { what: "bytes of an offer", max, found });
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod bundle;
 mod certificate;
 mod commitment;
 mod committee;
+mod committees;
 pub mod digest;
 mod epochs;
 mod genesis;
@@ -33,6 +34,7 @@ pub mod mmr;
 mod params;
 pub mod proto;
 mod reveal;
+mod roster;
 mod settlement_key;
 mod sharing;
 mod time;
@@ -51,6 +53,7 @@ pub use commitment::{
     BlockCommitment, EpochEnd, SettlementMember, dkg_result_root, settlement_committee,
 };
 pub use committee::{Committee, CommitteeError, ConsensusKey, Member};
+pub use committees::{Committees, Term};
 pub use epochs::Epochs;
 pub use genesis::{EncryptionKey, Genesis, GenesisAccount, GenesisError, RollupRegistration};
 pub use height::{Epoch, Era, Height, HeightDelta, Round};
@@ -61,10 +64,11 @@ pub use ids::{
 pub use l1::{
     Deposit, ForcedTransaction, L1_BLOCK_ENTRIES_MAX, L1_BLOCK_TRANSACTION_BYTES_MAX, L1Content,
     L1Entry, L1EntryError, ORIGIN_ADVANCE_MAX, RESERVE_BYTES, RESERVE_ENTRIES, check_l1_entries,
-    l1_entries_root, queue_hash,
+    check_offers, l1_entries_root, queue_hash,
 };
 pub use params::{FeeParams, Gwei, LimitParams, Params, SharingParams, TimingParams};
 pub use reveal::{Outcome, RevealedBlock, RevealedBundle, RevealedForced, UndecryptableReason};
+pub use roster::{CommitteeOffer, Roster, RosterError};
 pub use settlement_key::{
     ParsedSettlementKey, SettlementKey, SettlementSecret, add_signatures, eip2537_signature,
     sum_of_signatures,

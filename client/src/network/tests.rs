@@ -52,6 +52,10 @@ fn served(genesis: &Genesis) -> v1::GetNetworkInfoResponse {
 }
 
 fn decided(network: &Network, signers: &[u8]) -> v1::GetBlockResponse {
+    decided_in(network, signers, Epoch::ZERO)
+}
+
+fn decided_in(network: &Network, signers: &[u8], epoch: Epoch) -> v1::GetBlockResponse {
     let bundles = vec![BundleId::new([1; 32]), BundleId::new([2; 32])];
     let body = BlockBody { bundles, ..BlockBody::default() };
     let header = BlockHeader {
@@ -61,7 +65,7 @@ fn decided(network: &Network, signers: &[u8]) -> v1::GetBlockResponse {
         parent_certificate: Digest::ZERO,
         proposer: ValidatorIndex::new(1),
         time: Time::from_micros(9),
-        epoch: Epoch::ZERO,
+        epoch,
         l1_origin: L1Origin::default(),
         l1_entries_root: Digest::ZERO,
         key_id: KeyId::ZERO,
@@ -180,6 +184,24 @@ fn a_decision_is_proved_by_a_quorum_over_exactly_this_header_and_these_bundles()
     let headless = v1::GetBlockResponse { header: None, ..decided(&network, &[0, 1, 2]) };
     let error = network.verify_decided(&headless).unwrap_err();
     assert!(matches!(error, ClientError::Wire(WireError::Missing("header"))));
+}
+
+#[test]
+fn a_committee_that_the_genesis_does_not_name_is_not_believed() {
+    let elects = Genesis { l1_contract: PayerAddress::new([0xc0; 20]), ..genesis() };
+    for (genesis, epoch, believed) in
+        [(genesis(), 2, true), (elects.clone(), 1, true), (elects, 2, false)]
+    {
+        let network = Network::new(genesis).unwrap();
+        let block = decided_in(&network, &[0, 1, 3], Epoch::new(epoch));
+        match network.verify_decided(&block) {
+            Ok(block) => assert!(believed && block.header.epoch == Epoch::new(epoch)),
+            Err(ClientError::UnknownCommittee { epoch: found }) => {
+                assert!(!believed && found == Epoch::new(epoch));
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 #[test]

@@ -88,6 +88,12 @@ export function precommitDigest(network: Network, certificate: Certificate): Uin
 }
 
 /**
+ * In a network with an L1, later epochs have a committee that L1 has elected. The genesis does not name it, and
+ * whoever had the keys of the genesis could make up blocks that nobody has decided.
+ */
+const LAST_EPOCH_OF_GENESIS = 1n;
+
+/**
  * Checks that a quorum of the network decided the block with this header; returns its id and the signers.
  * Throws {@link EncodingError} or {@link VerificationError}.
  */
@@ -97,7 +103,12 @@ export function verifyHeader(
   certificate: Certificate,
 ): { id: Uint8Array; signers: number[] } {
   const id = blockId(header);
+  const elects = network.genesis.l1Contract.some((byte) => byte !== 0);
   assertAll([
+    [
+      !elects || certificate.epoch <= LAST_EPOCH_OF_GENESIS,
+      `epoch ${certificate.epoch} has a committee that L1 has elected, and the genesis does not name it`,
+    ],
     [equalBytes(header.networkId, network.idBytes), 'the block is of another network'],
     [equalBytes(id, certificate.blockId), 'the certificate is for another header'],
     [header.height === certificate.height, 'the certificate is for another height'],

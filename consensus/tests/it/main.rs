@@ -9,6 +9,7 @@
 )]
 
 mod agreement;
+mod committees;
 mod crashes;
 mod evidence;
 mod hostile;

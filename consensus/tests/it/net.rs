@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,7 +15,7 @@ use conclave_consensus::{
     Recovered, SignedProposal, SignedRecord, SignedVote, SigningPosition, WalEntry,
 };
 use conclave_types::{
-    BlockId, Certificate, Committee, ConsensusKey, Digest, Epoch, Epochs, Height, Member,
+    BlockId, Certificate, Committee, Committees, ConsensusKey, Digest, Epoch, Height, Member,
     NetworkId, Round, SettlementSecret, SignatureBytes, Time, TimingParams, ValidatorIndex,
     digest::Hasher, digest::SigningDomain,
 };
@@ -59,9 +60,8 @@ pub(crate) fn timing() -> TimingParams {
 pub(crate) fn config(committee: &Committee, own: Option<usize>) -> Config {
     Config {
         domain: domain(),
-        committee: committee.clone(),
-        epochs: Epochs::always(EPOCH),
-        own: own.map(|index| (ValidatorIndex::new(index as u16), key(index))),
+        committees: Committees::always(EPOCH, Arc::new(committee.clone())),
+        key: own.map(key),
         timing: timing(),
     }
 }

@@ -19,10 +19,11 @@ impl Holders {
     ///
     /// # Errors
     ///
-    /// [`PackingError::Parties`] if there are no tickets, or more than a sharing can have parties.
+    /// [`PackingError::Parties`] if there are no tickets, or more than a sharing can have parties. Validators
+    /// without a ticket are not counted: they may be in between.
     pub fn new(tickets: &[u16]) -> Result<Self, PackingError> {
         let found = tickets.iter().fold(0_usize, |sum, count| sum.saturating_add((*count).into()));
-        if !(1..=Packing::PARTIES_MAX).contains(&found) || tickets.len() > Packing::PARTIES_MAX {
+        if !(1..=Packing::PARTIES_MAX).contains(&found) || tickets.len() > usize::from(u16::MAX) {
             return Err(PackingError::Parties { found });
         }
         let mut next = 0_u16;

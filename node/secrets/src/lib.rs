@@ -3,7 +3,7 @@
 //! tables and logs until they are rewritten, and these must be gone when they are erased.
 //!
 //! ```text
-//!  data_dir/secrets/share-1         nonce (24 bytes) ‖ XChaCha20-Poly1305 of 32 bytes
+//!  data_dir/secrets/share-1-0       nonce (24 bytes) ‖ XChaCha20-Poly1305 of 32 bytes
 //!                                   associated data: tag ‖ network ‖ name
 //! ```
 //!

@@ -6,7 +6,7 @@ use std::{
 };
 
 use conclave_sequencer::{
-    Effects, Input, Job, JobNumber, Peer, Rejection,
+    Effects, Input, Job, JobNumber, Keys, Peer, Rejection,
     archive::{self, ArchiveRequest},
 };
 use conclave_types::EncryptedBundle;
@@ -62,6 +62,11 @@ impl Carrier {
             serving: Arc::default(),
             runtime: tokio::runtime::Handle::current(),
         })
+    }
+
+    /// Tells the transport who the validators are.
+    pub(super) fn list_validators(&self, keys: &Keys) {
+        self.network.list(&keys.known_validators());
     }
 
     /// Makes a submission an input, and remembers whom to answer.

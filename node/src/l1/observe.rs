@@ -180,7 +180,7 @@ impl Observer {
         let Seen { hash, parent, entries, .. } = block.clone();
         self.origin = L1Origin { number, hash };
         self.cursor = cursor;
-        Ok(Some(L1Block { origin: self.origin, parent, entries }))
+        Ok(Some(L1Block { origin: self.origin, parent, entries, offers: Vec::new() }))
     }
 
     fn check(&self, number: u64, block: &Seen) -> Result<u64, ObserveError> {

@@ -1,4 +1,7 @@
 //! Who is connected: the roster of validators, and a link for each session.
+//!
+//! Who is a validator changes with the epochs, and the core says so. A link is what its peer was when it
+//! connected; where that is no longer true the connection is closed, and the peer comes back as what it is.
 
 use std::{
     collections::BTreeMap,
@@ -8,8 +11,8 @@ use std::{
     },
 };
 
-use conclave_sequencer::{Peer, Penalty};
-use conclave_types::{Genesis, NetworkId, ValidatorIndex};
+use conclave_sequencer::{KnownValidator, Peer, Penalty};
+use conclave_types::{ConsensusKey, Genesis, NetworkId, ValidatorIndex};
 use libp2p::{
     PeerId,
     identity::{Keypair, PublicKey, ed25519},
@@ -42,9 +45,8 @@ impl Roster {
     pub fn new(genesis: &Genesis, own: &Keypair) -> Result<Self, NetworkError> {
         let members = (0_u16..).map(ValidatorIndex::new).zip(&genesis.members);
         let validators = members.map(|(index, member)| {
-            let key = ed25519::PublicKey::try_from_bytes(member.network_key.as_bytes());
-            let key = key.or(Err(NetworkError::NetworkKey(member.name.clone())))?;
-            let peer = PublicKey::from(key).to_peer_id();
+            let peer = peer_id(&member.network_key);
+            let peer = peer.ok_or_else(|| NetworkError::NetworkKey(member.name.clone()))?;
             Ok((peer, (index, member.name.clone())))
         });
         Ok(Self {
@@ -59,15 +61,17 @@ impl Roster {
         self.own
     }
 
-    pub(super) fn validators(&self) -> impl Iterator<Item = &PeerId> {
-        self.validators.keys()
-    }
-
     /// The validator that has this identity, if there is one.
     #[must_use]
     pub fn validator(&self, peer: &PeerId) -> Option<ValidatorIndex> {
         self.validators.get(peer).map(|(index, _)| *index)
     }
+}
+
+/// The libp2p identity of a network key; none if it is not an ed25519 key.
+fn peer_id(key: &ConsensusKey) -> Option<PeerId> {
+    let key = ed25519::PublicKey::try_from_bytes(key.as_bytes()).ok()?;
+    Some(PublicKey::from(key).to_peer_id())
 }
 
 /// Bytes and state of a peer, for status and metrics.
@@ -129,42 +133,101 @@ impl Link {
     }
 }
 
-#[derive(Default)]
 struct Table {
+    roster: Roster,
+    counters: BTreeMap<PeerId, Arc<Counters>>,
+    /// The roster has changed since the swarm looked at it.
+    changed: bool,
     by_id: BTreeMap<PeerId, Arc<Link>>,
     by_peer: BTreeMap<Peer, Arc<Link>>,
     full_count: u32,
     next_full: u64,
 }
 
+impl Table {
+    /// Each validator has counters of its own, which stay when it leaves and comes back.
+    fn count_validators(&mut self, own: PeerId) {
+        for id in self.roster.validators.keys().filter(|id| **id != own) {
+            self.counters.entry(*id).or_default();
+        }
+    }
+}
+
 /// Everyone, shared by the handle, the swarm task and the sessions.
 pub(super) struct Peers {
-    pub(super) roster: Roster,
+    pub(super) own: PeerId,
     pub(super) hello: Hello,
     full_max: u32,
     table: Mutex<Table>,
-    validators: BTreeMap<PeerId, Arc<Counters>>,
     others: Arc<Counters>,
+}
+
+/// What follows from a roster for connections.
+#[derive(Debug, Default)]
+pub(super) struct Reseated {
+    /// Validators, if they are others than before.
+    pub(super) validators: Vec<PeerId>,
+    /// Peers that are connected as something that they are not.
+    pub(super) outdated: Vec<PeerId>,
 }
 
 impl Peers {
     pub(super) fn new(roster: Roster, network: NetworkId, full_max: u32) -> Self {
         let own = roster.own;
-        let known = roster.validators.keys().filter(|peer| **peer != own);
-        Self {
-            validators: known.map(|peer| (*peer, Arc::default())).collect(),
+        let table = Table {
+            counters: BTreeMap::new(),
+            changed: true,
+            by_id: BTreeMap::new(),
+            by_peer: BTreeMap::new(),
+            full_count: 0,
+            next_full: 0,
             roster,
+        };
+        let peers = Self {
+            own,
             hello: Hello::new(network),
             full_max,
-            table: Mutex::default(),
+            table: Mutex::new(table),
             others: Arc::default(),
+        };
+        peers.lock().count_validators(own);
+        peers
+    }
+
+    /// The core knows these validators now. A key that is no identity is nobody's: whoever staked with it
+    /// cannot be reached.
+    pub(super) fn list(&self, validators: &[KnownValidator]) {
+        let known = validators.iter().filter_map(|KnownValidator { index, network_key, name }| {
+            Some((peer_id(network_key)?, (*index, name.clone())))
+        });
+        let known: BTreeMap<_, _> = known.collect();
+        let mut table = self.lock();
+        if table.roster.validators != known {
+            table.roster.validators = known;
+            table.changed = true;
+            table.count_validators(self.own);
         }
+    }
+
+    /// What has become of the roster since this was last asked.
+    pub(super) fn reseated(&self) -> Reseated {
+        let mut table = self.lock();
+        if !std::mem::take(&mut table.changed) {
+            return Reseated::default();
+        }
+        let is_outdated = |link: &&Arc<Link>| {
+            let index = table.roster.validator(&link.id);
+            index.map(Peer::Validator) != Some(link.peer)
+                && (index.is_some() || link.is_validator())
+        };
+        let outdated = table.by_id.values().filter(is_outdated).map(|link| link.id).collect();
+        Reseated { validators: table.roster.validators.keys().copied().collect(), outdated }
     }
 
     /// Opens a link to a peer that has just connected; none if there are too many that are no validators.
     pub(super) fn connect(&self, id: PeerId) -> Option<Arc<Link>> {
         let mut table = self.lock();
-        let peer = match self.roster.validator(&id) {
+        let peer = match table.roster.validator(&id) {
             Some(index) => Peer::Validator(index),
             None if table.full_count >= self.full_max => return None,
             None => {
@@ -173,7 +236,7 @@ impl Peers {
                 Peer::Full(table.next_full)
             }
         };
-        let counters = Arc::clone(self.validators.get(&id).unwrap_or(&self.others));
+        let counters = Arc::clone(table.counters.get(&id).unwrap_or(&self.others));
         let link = Arc::new(Link {
             id,
             peer,
@@ -240,10 +303,10 @@ impl Peers {
                 .saturating_add(link.map_or(0, |link| link.outbox.dropped())),
         };
         let mut rows: Vec<_> = Vec::new();
-        let mut validators: Vec<_> = self.roster.validators.iter().collect();
+        let mut validators: Vec<_> = table.roster.validators.iter().collect();
         validators.sort_by_key(|(_, (index, _))| *index);
         for (id, (_, name)) in validators {
-            if let Some(counters) = self.validators.get(id) {
+            if let Some(counters) = table.counters.get(id) {
                 rows.push(row(id.to_string(), name.clone(), table.by_id.get(id), counters));
             }
         }

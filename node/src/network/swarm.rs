@@ -21,7 +21,7 @@ use super::{
     BAN, NetworkConfig, NetworkError,
     addresses::AddressBook,
     outbox::Lane,
-    peers::Peers,
+    peers::{Peers, Reseated},
     session::{STREAMS_MAX, Session},
 };
 use crate::driver::Inbox;
@@ -85,7 +85,7 @@ pub(super) async fn start(
     commands: mpsc::Sender<SwarmCommand>,
     inbox: Inbox,
 ) -> Result<(SwarmTask, Multiaddr), NetworkError> {
-    let mut swarm = build(&config, &peers)?;
+    let mut swarm = build(&config)?;
     let wanted = config.listen;
     swarm.listen_on(wanted.clone()).map_err(|source| NetworkError::Listen {
         address: wanted.clone(),
@@ -116,7 +116,7 @@ pub(super) async fn start(
     Ok((task, address.unwrap_or(wanted)))
 }
 
-fn build(config: &NetworkConfig, peers: &Peers) -> Result<Swarm<Behaviour>, NetworkError> {
+fn build(config: &NetworkConfig) -> Result<Swarm<Behaviour>, NetworkError> {
     let transport =
         |error: Box<dyn std::error::Error + Send + Sync>| NetworkError::Transport(error);
     let members = u32::try_from(config.genesis.members.len()).unwrap_or(u32::MAX);
@@ -124,11 +124,8 @@ fn build(config: &NetworkConfig, peers: &Peers) -> Result<Swarm<Behaviour>, Netw
     let everyone = connection_limits::ConnectionLimits::default()
         .with_max_pending_incoming(Some(PENDING_MAX))
         .with_max_established(Some(peers_max.saturating_mul(CONNECTIONS_PER_PEER_MAX)));
-    let mut strangers = connection_limits::Behaviour::new(everyone);
-    // Strangers cannot use up the connections that validators need.
-    for validator in peers.roster.validators() {
-        strangers.bypass_peer_id(validator);
-    }
+    // Strangers cannot use up the connections that validators need: those are let past as they are known.
+    let strangers = connection_limits::Behaviour::new(everyone);
     // Nobody is above this one: a validator may be as broken or as hostile as anyone.
     let each = connection_limits::ConnectionLimits::default()
         .with_max_established_per_peer(Some(CONNECTIONS_PER_PEER_MAX));
@@ -187,6 +184,7 @@ impl SwarmTask {
         let mut control = self.swarm.behaviour().stream.new_control();
         let lanes = Lane::ALL.map(|lane| control.accept(lane.protocol()));
         let [Ok(mut urgent), Ok(mut bulk)] = lanes else { return Err(SwarmError::Protocols) };
+        self.reseat();
         let mut tick = tokio::time::interval(DIAL_TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -202,6 +200,7 @@ impl SwarmTask {
                 Some((peer, stream)) = urgent.next() => self.on_stream(peer, Lane::Urgent, stream),
                 Some((peer, stream)) = bulk.next() => self.on_stream(peer, Lane::Bulk, stream),
                 _ = tick.tick() => {
+                    self.reseat();
                     self.forgive();
                     self.dial_missing();
                 }
@@ -247,6 +246,19 @@ impl SwarmTask {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Follows the roster: validators are let past the limits, and whoever has become one, or is none any
+    /// more, is to connect anew.
+    fn reseat(&mut self) {
+        let Reseated { validators, outdated } = self.peers.reseated();
+        for validator in validators {
+            self.swarm.behaviour_mut().strangers.bypass_peer_id(&validator);
+        }
+        for peer in outdated {
+            tracing::info!(%peer, "the peer has another place in the network now; it connects anew");
+            self.disconnect(peer);
+        }
     }
 
     fn start_session(&mut self, peer: PeerId) {
@@ -329,7 +341,7 @@ impl SwarmTask {
 
     fn dial_missing(&mut self) {
         let now = Instant::now();
-        let own = self.peers.roster.own();
+        let own = self.peers.own;
         for (peer, addresses) in self.addresses.read() {
             if peer == own || self.swarm.is_connected(&peer) || self.banned.contains_key(&peer) {
                 continue;

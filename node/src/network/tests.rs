@@ -157,7 +157,7 @@ impl Hostile {
             .unwrap()
             .build();
         let address = target.network.address().clone();
-        Self { swarm, target: target.network.peers.roster.own(), address }
+        Self { swarm, target: target.network.peers.own, address }
     }
 
     /// Connects and opens one stream; none if the node refuses.
@@ -500,4 +500,28 @@ async fn frames_are_read_whole_or_not_at_all() {
     let mut wire = futures::io::Cursor::new([0, 0, 0, 9, 1]);
     let error = frame::read(&mut wire, 9).await.unwrap_err();
     assert!(matches!(error, frame::FrameError::Io(_)) && !error.is_fault());
+}
+
+#[tokio::test]
+async fn whoever_becomes_a_validator_connects_anew_as_one() {
+    let world = World::new();
+    let known = |index: u16| KnownValidator {
+        index: ValidatorIndex::new(index),
+        network_key: world.genesis.members[usize::from(index)].network_key,
+        name: format!("v{index}"),
+    };
+    let mut one = world.node(0, Vec::new()).await;
+    one.network.list(&[known(0), known(2)]);
+    let two = world.node(1, vec![one.network.address().clone()]).await;
+    assert_eq!(one.expect_up().await, Peer::Full(1));
+    one.network.list(&[known(0), known(1), known(2)]);
+    assert_eq!(one.expect_down().await, Peer::Full(1));
+    assert_eq!(one.expect_up().await, validator(1));
+    two.network.broadcast(&status(7));
+    assert_eq!(one.expect_message().await, (validator(1), status(7)));
+    let names: Vec<_> = one.network.traffic().into_iter().map(|peer| peer.name).collect();
+    assert_eq!(names, ["v1", "v2", ""]);
+    one.network.list(&[known(0), known(2)]);
+    assert_eq!(one.expect_down().await, validator(1));
+    assert_eq!(one.expect_up().await, Peer::Full(2), "it has left, and follows");
 }

@@ -55,7 +55,7 @@ fn page<S: Store>(store: &S, mut height: Height) -> Read<Option<Message>, S> {
         let bundles: Vec<EncryptedBundle> =
             block_bundles(store, &stored.block)?.into_iter().map(Arc::unwrap_or_clone).collect();
         let size: usize = bundles.iter().map(EncryptedBundle::size_bytes).sum();
-        let size = size.saturating_add(crate::l1::size_bytes(&stored.block.body.l1_entries));
+        let size = size.saturating_add(crate::l1::body_bytes(&stored.block.body));
         bytes = bytes.saturating_add(size).saturating_add(1_024);
         blocks.push(Arc::new(DecidedBlock {
             block: stored.block,

@@ -67,7 +67,7 @@ pub struct CheckCertificateJob {
     /// The certificate.
     pub certificate: Arc<SettlementCertificate>,
     /// The committee of its epoch.
-    pub committee: Committee,
+    pub committee: Arc<Committee>,
     /// What its signatures are bound to.
     pub domain: SigningDomain,
 }

@@ -1,6 +1,6 @@
 //! Work on the sharing of the key: dealing, checking, receiving.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use conclave_encryption::{Dkg, HolderKey, SecretShare};
 use conclave_types::{Digest, Height, SharingMessage, ValidatorIndex};
@@ -67,20 +67,21 @@ impl InspectJob {
     }
 }
 
-/// Add up a share of the new key.
+/// Add up the shares of the new key that one validator gets.
 #[derive(Debug)]
 pub struct ReceiveJob {
     /// The attempt.
     pub dkg: Dkg,
     /// The holder's key for it.
     pub key: Arc<HolderKey>,
-    /// Its point.
-    pub point: u16,
+    /// Its points.
+    pub points: Range<u16>,
 }
 
 impl ReceiveJob {
     pub(super) fn run(self) -> JobOutput {
-        let result = self.dkg.my_share(&self.key, self.point).map(Arc::new);
+        let share = |point| Ok((point, Arc::new(self.dkg.my_share(&self.key, point)?)));
+        let result = self.points.clone().map(share).collect();
         JobOutput::Received { dkg: Box::new(self.dkg), result }
     }
 }

@@ -106,9 +106,10 @@ impl Gossip {
 }
 
 impl Sequencer {
-    /// A validator passes on a message of a sharing, its own as a rule.
+    /// Somebody passes on a message of a sharing, its own as a rule. Who that is does not matter, for the
+    /// message is signed: a validator that is about to join need not be known as one yet.
     pub(crate) fn on_sharing(&mut self, from: Peer, message: Arc<SharingMessage>) {
-        if !matches!(from, Peer::Validator(_)) || self.chain.keys.sharing_of(&message).is_err() {
+        if self.chain.keys.sharing_of(&message).is_err() {
             return;
         }
         let leaf = message.leaf();
@@ -123,11 +124,7 @@ impl Sequencer {
     }
 
     pub(crate) fn is_sharing_signed(&self, message: &SharingMessage) -> bool {
-        let key = self.context.committee.key(message.from);
-        key.is_some_and(|key| {
-            let digest = message.digest(&self.context.domain);
-            self.context.verifier.is_signed(key, &digest, &message.signature)
-        })
+        self.chain.keys.is_signed(message, &self.context.domain, &*self.context.verifier)
     }
 
     /// What is known of a message that a proposed block carries, its signature included. What is not

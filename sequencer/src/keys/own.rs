@@ -4,12 +4,19 @@
 //! an attempt before the registration, the share before the acknowledgement. Both are erased when the
 //! epoch that they served is over and all its blocks are opened, or when the attempt has failed.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::Arc,
+    time::Duration,
+};
 
 use conclave_encryption::{
     DealError, Dealing, Dkg, HolderKey, Message, Phase, SecretShare, ShareUnavailable,
 };
-use conclave_types::{Digest, Epoch, Round, SharingMessage, SignatureBytes, Time, ValidatorIndex};
+use conclave_types::{
+    Committee, Digest, Epoch, Round, SharingMessage, SignatureBytes, Time, ValidatorIndex,
+};
 use ed25519_dalek::Signer as _;
 
 use crate::{
@@ -30,7 +37,10 @@ type AttemptId = (Epoch, Round);
 pub(crate) struct OwnSharing {
     /// Secrets from which the keys for attempts follow.
     seeds: BTreeMap<AttemptId, SecretBytes>,
-    shares: BTreeMap<Epoch, Arc<SecretShare>>,
+    /// By epoch and point.
+    shares: BTreeMap<(Epoch, u16), Arc<SecretShare>>,
+    /// Shares that the store has, of use or not: all are to be erased in the end.
+    stored: BTreeSet<(Epoch, u16)>,
     /// Messages that are not on the chain yet.
     outgoing: BTreeMap<Digest, Arc<SharingMessage>>,
     /// The attempt whose dealings were looked at for complaints.
@@ -50,10 +60,11 @@ impl OwnSharing {
                 SecretName::HolderSeed { epoch, round } => {
                     own.seeds.insert((epoch, round), bytes);
                 }
-                SecretName::Share { epoch } => {
+                SecretName::Share { epoch, point } => {
+                    own.stored.insert((epoch, point));
                     // A share that does not parse is none; the validator stays silent in that epoch.
                     if let Ok(share) = SecretShare::from_bytes(bytes.expose()) {
-                        own.shares.insert(epoch, Arc::new(share));
+                        own.shares.insert((epoch, point), Arc::new(share));
                     }
                 }
             }
@@ -62,21 +73,38 @@ impl OwnSharing {
     }
 
     /// A share that the configuration brings, of a key that the genesis brings.
-    pub(crate) fn insert_share(&mut self, epoch: Epoch, share: Arc<SecretShare>) {
-        self.shares.insert(epoch, share);
+    pub(crate) fn insert_share(&mut self, epoch: Epoch, point: u16, share: Arc<SecretShare>) {
+        self.shares.insert((epoch, point), share);
     }
 
-    /// Drops shares that are not those of validator `own` under the keys that the chain has: one that is stale
-    /// or damaged stays silent.
-    pub(crate) fn keep_right(&mut self, keys: &Keys, own: ValidatorIndex) {
-        self.shares.retain(|epoch, share| {
-            keys.of_epoch(*epoch).is_none_or(|key| share.matches(key, own.as_u16()))
+    /// Drops shares that are not this node's under the keys that the chain has, `own` being which member of
+    /// a committee it is: one that is stale or damaged stays silent.
+    pub(crate) fn keep_right(
+        &mut self,
+        keys: &Keys,
+        own: impl Fn(&Committee) -> Option<ValidatorIndex>,
+    ) {
+        self.shares.retain(|(epoch, point), share| {
+            keys.of_epoch(*epoch).is_none_or(|(key, members)| {
+                let own = own(members.committee());
+                let is_own = own.is_some_and(|own| members.points(own).contains(point));
+                is_own && share.matches(key, *point)
+            })
         });
     }
 
-    /// The share of an epoch's key; none if there is none, or it was erased.
-    pub(crate) fn share(&self, epoch: Epoch) -> Option<&Arc<SecretShare>> {
-        self.shares.get(&epoch)
+    /// The share of an epoch's key at a point; none if there is none, or it was erased.
+    pub(crate) fn share(&self, epoch: Epoch, point: u16) -> Option<&Arc<SecretShare>> {
+        self.shares.get(&(epoch, point))
+    }
+
+    /// The shares of an epoch's key at all of these points; none unless each is there.
+    pub(crate) fn shares(
+        &self,
+        epoch: Epoch,
+        points: Range<u16>,
+    ) -> Option<Vec<(u16, Arc<SecretShare>)>> {
+        points.map(|point| Some((point, Arc::clone(self.share(epoch, point)?)))).collect()
     }
 }
 
@@ -91,22 +119,34 @@ impl Sequencer {
         if !std::mem::take(&mut self.own_sharing.dirty) {
             return;
         }
-        let Some(own) = self.context.own_index() else { return };
-        let attempt = self.chain.keys.attempt().cloned();
-        let settled = self.chain.keys.settled().cloned();
-        for dkg in attempt.into_iter().chain(settled) {
-            self.contribute(now, own, &dkg);
+        let under_way = self.chain.keys.under_way();
+        let roles: Vec<_> = under_way
+            .map(|(dkg, parties)| {
+                let dealer = self.context.own_in(&parties.dealers);
+                let holder = self.context.own_in(parties.holders.committee());
+                let has_points =
+                    |holder: &ValidatorIndex| dkg.session().holders().tickets(*holder) > 0;
+                (dkg.clone(), dealer, holder.filter(has_points))
+            })
+            .collect();
+        for (dkg, dealer, holder) in roles {
+            match (dkg.phase(), dealer, holder) {
+                (Phase::Registering, _, Some(own)) if !dkg.is_registered(own) => {
+                    self.register(now, own, &dkg);
+                }
+                (Phase::Dealing, Some(own), _) => self.deal(own, &dkg),
+                (Phase::Complaining, _, Some(own)) => self.inspect(own, &dkg),
+                (Phase::Finished, _, Some(own)) => self.receive(now, own, &dkg),
+                _ => {}
+            }
         }
     }
 
-    fn contribute(&mut self, now: Time, own: ValidatorIndex, dkg: &Dkg) {
-        match dkg.phase() {
-            Phase::Registering if !dkg.is_registered(own) => self.register(now, own, dkg),
-            Phase::Dealing => self.deal(own, dkg),
-            Phase::Complaining => self.inspect(own, dkg),
-            Phase::Finished => self.receive(now, own, dkg),
-            Phase::Registering => {}
-        }
+    /// Who this node is among those that are to hold the shares of a sharing that is still under way.
+    fn holder_of(&self, dkg: &Dkg) -> Option<ValidatorIndex> {
+        let mut under_way = self.chain.keys.under_way();
+        let (_, parties) = under_way.find(|(other, _)| id(other) == id(dkg))?;
+        self.context.own_in(parties.holders.committee())
     }
 
     fn register(&mut self, now: Time, own: ValidatorIndex, dkg: &Dkg) {
@@ -120,7 +160,7 @@ impl Sequencer {
             self.own_sharing.seeds.insert(id, seed);
         }
         let Some(key) = self.holder_key(own, dkg) else { return };
-        self.say(now, dkg, &Message::Register(key.registration(dkg.session())));
+        self.say(now, dkg, own, &Message::Register(key.registration(dkg.session())));
     }
 
     /// The key of this validator in an attempt; none if it never had one or has erased it.
@@ -129,32 +169,42 @@ impl Sequencer {
         Some(HolderKey::derive(dkg.session(), own, seed.expose()))
     }
 
+    /// Deals what is still to be dealt, one dealing at a time: for a fresh key the validator's own, otherwise
+    /// one for each of its old points.
     fn deal(&mut self, own: ValidatorIndex, dkg: &Dkg) {
-        let dealer = own.as_u16();
-        if self.own_sharing.working || dkg.has_dealing(dealer) || self.has_said(dkg, own) {
+        if self.own_sharing.working {
             return;
         }
-        let share = match dkg.session().old_key() {
-            None => None,
+        let old = Epoch::new(dkg.session().id().epoch.as_u64().saturating_sub(1));
+        let next = match dkg.session().old_key() {
+            None => Some((own.as_u16(), None)).filter(|(dealer, _)| self.is_to_deal(dkg, *dealer)),
             Some(_) => {
-                let old = dkg.session().id().epoch.as_u64().saturating_sub(1);
-                let Some(share) = self.own_sharing.share(Epoch::new(old)) else { return };
-                Some(Arc::clone(share))
+                let points = self.chain.keys.of_epoch(old).map(|(_, members)| members.points(own));
+                points.unwrap_or_default().find_map(|point| {
+                    let share = self.own_sharing.share(old, point)?;
+                    self.is_to_deal(dkg, point).then(|| (point, Some(Arc::clone(share))))
+                })
             }
         };
+        let Some((dealer, share)) = next else { return };
         let Some(seed) = self.context.next_secret() else { return };
         self.own_sharing.working = true;
         let job = DealJob { dkg: dkg.clone(), dealer, share, seed };
         self.ask(Job::Deal(job));
     }
 
-    /// Whether a dealing of this validator is on its way: what it waits for in this phase.
-    fn has_said(&self, dkg: &Dkg, own: ValidatorIndex) -> bool {
-        let (epoch, round) = id(dkg);
-        self.own_sharing.outgoing.values().any(|message| {
-            (message.epoch, message.round, message.from) == (epoch, round, own)
-                && matches!(Message::decode(&message.content), Ok(Message::Deal(_)))
-        })
+    /// Whether a dealing is neither on the chain nor on its way there.
+    fn is_to_deal(&self, dkg: &Dkg, dealer: u16) -> bool {
+        let attempt = id(dkg);
+        let said = |message: &Arc<SharingMessage>| {
+            (message.epoch, message.round) == attempt
+                && matches!(
+                    Message::decode(&message.content),
+                    Ok(Message::Deal(dealing)) if dealing.dealer() == dealer
+                )
+        };
+        let exists = dkg.session().dealer(dealer).is_some();
+        exists && !dkg.has_dealing(dealer) && !self.own_sharing.outgoing.values().any(said)
     }
 
     fn inspect(&mut self, own: ValidatorIndex, dkg: &Dkg) {
@@ -171,16 +221,17 @@ impl Sequencer {
     fn receive(&mut self, now: Time, own: ValidatorIndex, dkg: &Dkg) {
         let Some(key) = self.holder_key(own, dkg) else { return };
         for disclosure in dkg.disclosures(&key) {
-            self.say(now, dkg, &Message::Disclose(disclosure));
+            self.say(now, dkg, own, &Message::Disclose(disclosure));
         }
         let Some(outcome) = dkg.outcome() else { return };
-        if self.own_sharing.share(id(dkg).0).is_some() {
+        let (epoch, points) = (id(dkg).0, dkg.session().holders().points(own));
+        if self.own_sharing.shares(epoch, points.clone()).is_some() {
             if !dkg.has_acknowledged(own) {
-                self.say(now, dkg, &Message::Acknowledge(outcome.digest()));
+                self.say(now, dkg, own, &Message::Acknowledge(outcome.digest()));
             }
         } else if !self.own_sharing.working {
             self.own_sharing.working = true;
-            let job = ReceiveJob { dkg: dkg.clone(), key: Arc::new(key), point: own.as_u16() };
+            let job = ReceiveJob { dkg: dkg.clone(), key: Arc::new(key), points };
             self.ask(Job::Receive(job));
         }
     }
@@ -193,7 +244,11 @@ impl Sequencer {
     ) {
         self.work_done();
         match result {
-            Ok(dealing) => self.say(now, dkg, &Message::Deal(dealing)),
+            Ok(dealing) => {
+                let own = dkg.session().dealer(dealing.dealer());
+                let Some(own) = own else { return };
+                self.say(now, dkg, own, &Message::Deal(dealing));
+            }
             Err(error) => self.complain_to_operator(&error.to_string()),
         }
     }
@@ -205,8 +260,9 @@ impl Sequencer {
         complaints: Vec<conclave_encryption::Complaint>,
     ) {
         self.work_done();
+        let Some(own) = self.holder_of(dkg) else { return };
         for complaint in complaints {
-            self.say(now, dkg, &Message::Complain(complaint));
+            self.say(now, dkg, own, &Message::Complain(complaint));
         }
     }
 
@@ -214,24 +270,28 @@ impl Sequencer {
         &mut self,
         now: Time,
         dkg: &Dkg,
-        result: Result<Arc<SecretShare>, ShareUnavailable>,
+        result: Result<Vec<(u16, Arc<SecretShare>)>, ShareUnavailable>,
     ) {
         self.work_done();
-        let Some(own) = self.context.own_index() else { return };
+        let Some(own) = self.holder_of(dkg) else { return };
         match result {
-            Ok(share) => {
+            Ok(shares) => {
                 let epoch = id(dkg).0;
-                let value = SecretBytes::new(*share.to_bytes());
-                self.write(Write::PutSecret { name: SecretName::Share { epoch }, value });
-                self.own_sharing.insert_share(epoch, share);
+                for (point, share) in shares {
+                    let value = SecretBytes::new(*share.to_bytes());
+                    let name = SecretName::Share { epoch, point };
+                    self.write(Write::PutSecret { name, value });
+                    self.own_sharing.stored.insert((epoch, point));
+                    self.own_sharing.insert_share(epoch, point, share);
+                }
                 if let Some(outcome) = dkg.outcome() {
-                    self.say(now, dkg, &Message::Acknowledge(outcome.digest()));
+                    self.say(now, dkg, own, &Message::Acknowledge(outcome.digest()));
                 }
             }
             Err(ShareUnavailable::WrongEvaluation { dealer, .. }) => {
                 let key = self.holder_key(own, dkg).filter(|_| !dkg.has_complained(own, dealer));
                 if let Some(complaint) = key.and_then(|key| dkg.complaint(&key, dealer)) {
-                    self.say(now, dkg, &Message::Complain(complaint));
+                    self.say(now, dkg, own, &Message::Complain(complaint));
                 }
             }
             Err(error) => self.complain_to_operator(&error.to_string()),
@@ -249,13 +309,13 @@ impl Sequencer {
     }
 
     /// Signs a message and sends it on its way into a block.
-    fn say(&mut self, now: Time, dkg: &Dkg, content: &Message) {
+    fn say(&mut self, now: Time, dkg: &Dkg, from: ValidatorIndex, content: &Message) {
         let (epoch, round) = id(dkg);
-        let Some((from, identity)) = &self.context.own else { return };
+        let Some(identity) = &self.context.identity else { return };
         let mut message = SharingMessage {
             epoch,
             round,
-            from: *from,
+            from,
             content: content.encode(),
             signature: SignatureBytes::new([0; 64]),
         };
@@ -298,8 +358,13 @@ impl Sequencer {
     /// Erases what served epochs that are over.
     pub(crate) fn erase_epochs(&mut self, over: &[Epoch]) {
         for epoch in over {
-            self.own_sharing.shares.remove(epoch);
-            self.write(Write::EraseSecret { name: SecretName::Share { epoch: *epoch } });
+            self.own_sharing.shares.retain(|(of, _), _| of != epoch);
+            let stored = self.own_sharing.stored.iter().filter(|(of, _)| of == epoch);
+            let stored: Vec<_> = stored.copied().collect();
+            for (epoch, point) in stored {
+                self.own_sharing.stored.remove(&(epoch, point));
+                self.write(Write::EraseSecret { name: SecretName::Share { epoch, point } });
+            }
             let seeds = self.own_sharing.seeds.keys().filter(|(of, _)| of == epoch);
             let seeds: Vec<_> = seeds.copied().collect();
             for id in seeds {

@@ -1,10 +1,17 @@
 //! The keys of a chain after a restart: a record of the last quiet moment, and the blocks since.
 
-use borsh::{BorshDeserialize, BorshSerialize};
-use conclave_encryption::{PackingError, PublicKey};
-use conclave_types::{Block, EncryptionKey, Epoch, Epochs, Genesis, Height, HeightDelta, Round};
+use std::sync::Arc;
 
-use crate::keys::{BadSharing, EpochKey, KeyChange, Keys, messages::check_message};
+use borsh::{BorshDeserialize, BorshSerialize};
+use conclave_encryption::{Holders, PublicKey};
+use conclave_types::{
+    Block, Committee, CommitteeError, CommitteeOffer, Committees, EncryptionKey, Epoch, Epochs,
+    Genesis, Height, HeightDelta, Member, Roster, Round, Term, ValidatorIndex,
+};
+
+use crate::keys::{
+    BadSharing, EpochKey, KeyChange, Keys, SharingError, members::Members, messages::check_message,
+};
 
 /// How often to record a state in which nothing is under way.
 const CHECKPOINT_EVERY: HeightDelta = HeightDelta::new(1_000);
@@ -14,19 +21,48 @@ const CHECKPOINT_EVERY: HeightDelta = HeightDelta::new(1_000);
 pub(crate) struct KeysCheckpoint {
     /// The block.
     pub(crate) at: Height,
-    /// Each epoch, its first height and its key, ascending.
-    keys: Vec<(Epoch, Height, EncryptionKey)>,
+    /// Each epoch, its first height, its key and who holds its points, ascending.
+    keys: Vec<(Epoch, Height, EncryptionKey, Holders)>,
+    /// The committees of these epochs, and of the one before if its heights may still be asked about.
+    terms: Vec<RecordedTerm>,
+    roster: Roster,
+    offer: Option<CommitteeOffer>,
     /// The epoch and round of the attempt that begins.
     attempt: Option<(Epoch, Round)>,
     last_bundles: Height,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+struct RecordedTerm {
+    first: Height,
+    epoch: Epoch,
+    seats: Vec<(ValidatorIndex, Member)>,
+}
+
+impl RecordedTerm {
+    fn new(Term { first, epoch, committee }: &Term) -> Self {
+        let seats = committee.iter().map(|(index, member)| (index, member.clone())).collect();
+        Self { first: *first, epoch: *epoch, seats }
+    }
+
+    fn restore(self) -> Result<Term, KeysError> {
+        let committee = Arc::new(Committee::seated(self.seats)?);
+        Ok(Term { first: self.first, epoch: self.epoch, committee })
+    }
+}
+
 /// Why keys cannot be restored. The archive is damaged, or another network's.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
-    /// The parameters are no sharing.
-    #[error("the genesis names numbers that are no sharing")]
-    Packing(#[from] PackingError),
+    /// The members of the genesis cannot share a key as it says.
+    #[error("the members of the genesis cannot share a key")]
+    Sharing(#[from] SharingError),
+    /// A recorded committee is none.
+    #[error("a recorded committee is not one")]
+    Committee(#[from] CommitteeError),
+    /// The committee of a recorded key is not recorded.
+    #[error("the committee of epoch {0} is not recorded")]
+    NoCommittee(Epoch),
     /// A recorded key is none.
     #[error("a recorded key is not one")]
     Key(#[from] conclave_encryption::KeyError),
@@ -60,12 +96,17 @@ impl Keys {
         if begins.is_none() && !(is_quiet && is_due) {
             return None;
         }
-        let keys = self.keys.iter();
+        let record = |key: &EpochKey| {
+            let holders = key.members.holders().clone();
+            (key.epoch, key.first, key.key.encryption_key().clone(), holders)
+        };
+        let (oldest, later) = (self.committees.oldest(), self.committees.later());
         Some(KeysCheckpoint {
             at: height,
-            keys: keys
-                .map(|key| (key.epoch, key.first, key.key.encryption_key().clone()))
-                .collect(),
+            keys: self.keys.iter().map(record).collect(),
+            terms: std::iter::once(oldest).chain(later).map(RecordedTerm::new).collect(),
+            roster: self.roster.clone(),
+            offer: self.offer.clone(),
             attempt: begins,
             last_bundles: self.last_bundles,
         })
@@ -81,17 +122,38 @@ impl Keys {
         keys.last_bundles = checkpoint.last_bundles;
         // What came before the oldest key that is kept is nobody's business any more, but for epoch 0,
         // which has none of its own.
-        let oldest = checkpoint.keys.first().map(|(epoch, _, _)| *epoch).unwrap_or_default();
+        let oldest = checkpoint.keys.first().map(|(epoch, ..)| *epoch).unwrap_or_default();
         keys.epochs = Epochs::always(if oldest == Epoch::new(1) { Epoch::ZERO } else { oldest });
-        for (epoch, first, key) in checkpoint.keys {
+        keys.restore_committees(checkpoint.terms)?;
+        for (epoch, first, key, holders) in checkpoint.keys {
             let key = PublicKey::new(keys.network, &key)?;
+            let committee = keys.committees.of_epoch(epoch).map(Arc::clone);
+            let committee = committee.ok_or(KeysError::NoCommittee(epoch))?;
+            let members = Arc::new(Members::recorded(committee, holders, key.packing()));
             keys.epochs.change(first, epoch);
-            keys.keys.push(EpochKey::new(epoch, first, key));
+            keys.keys.push(EpochKey::new(epoch, first, key, members));
         }
+        keys.roster = checkpoint.roster;
+        keys.offer = checkpoint.offer;
         if let Some((epoch, round)) = checkpoint.attempt {
             keys.begin(checkpoint.at, epoch, round);
         }
         Ok(keys)
+    }
+
+    fn restore_committees(&mut self, terms: Vec<RecordedTerm>) -> Result<(), KeysError> {
+        let mut terms = terms.into_iter().map(RecordedTerm::restore);
+        if let Some(oldest) = terms.next() {
+            let Term { epoch, committee, .. } = oldest?;
+            self.committees = Committees::always(epoch, committee);
+        }
+        for term in terms {
+            let Term { first, epoch, committee } = term?;
+            self.committees.change(first, epoch, committee);
+        }
+        let newest = Arc::clone(&self.committees.newest().committee);
+        self.members = Arc::new(Members::by_power(newest, &self.rule)?);
+        Ok(())
     }
 
     /// Lets a decided block take effect, judging its messages anew.
@@ -105,6 +167,7 @@ impl Keys {
             changes.extend(self.take(message, checked).map_err(|refusal| bad(refusal.into()))?);
         }
         let has_bundles = !block.body.bundles.is_empty();
+        self.offered(&block.body.offers);
         changes.extend(self.end_block(height, block.header.revealed_height, has_bundles));
         Ok(changes)
     }

@@ -1,6 +1,8 @@
 //! Making and handing on the key, block by block, with what validators can do wrong. Nothing here is a
 //! network: blocks are what the test puts into them.
 
+mod committees;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use conclave_encryption::{Dkg, HolderKey, Message, Phase, Refusal, SecretShare};
@@ -41,7 +43,10 @@ struct Chain {
 
 impl Chain {
     fn new() -> Self {
-        let genesis = genesis();
+        Self::of(genesis())
+    }
+
+    fn of(genesis: Genesis) -> Self {
         Self {
             keys: Keys::new(&genesis, None).unwrap(),
             genesis,
@@ -386,16 +391,16 @@ fn a_validator_alone_makes_its_key_through_crashes_and_opens_what_is_sealed_to_i
         solo.restart();
     }
     let key = solo.core.keys().newest().unwrap().clone();
-    let share = SecretName::Share { epoch: Epoch::new(1) };
+    let share = SecretName::Share { epoch: Epoch::new(1), point: 0 };
     assert!(solo.store.secrets().unwrap().iter().any(|(name, _)| *name == share));
     // A share that is not this key's stays silent.
     let epoch = Epoch::new(1);
     let right = solo.store.secrets.insert(share, SecretBytes::new([3; 32])).unwrap();
     solo.restart();
-    assert!(solo.core.own_sharing.share(epoch).is_none());
+    assert!(solo.core.own_sharing.share(epoch, 0).is_none());
     solo.store.secrets.insert(share, right);
     solo.restart();
-    assert!(solo.core.own_sharing.share(epoch).is_some());
+    assert!(solo.core.own_sharing.share(epoch, 0).is_some());
     solo.key = (*key.key).clone();
     let bundle = solo.bundle(0);
     let id = bundle.id();

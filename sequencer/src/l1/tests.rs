@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use conclave_types::{
-    Deposit, ForcedRef, ForcedTransaction, Gwei, ItemSource, L1Content, PayerAddress, VoteKind,
+    Deposit, Epoch, ForcedRef, ForcedTransaction, Gwei, ItemSource, L1Content, PayerAddress,
+    VoteKind,
 };
 
 use super::*;
@@ -26,7 +27,7 @@ fn entry(index: u64, l1_block: u64) -> L1Entry {
 fn block(number: u64, from: u64, to: u64) -> L1Block {
     let parent = if number == 11 { HASH } else { hash(number - 1) };
     let entries = (from..to).map(|index| entry(index, number)).collect();
-    L1Block { origin: L1Origin { number, hash: hash(number) }, parent, entries }
+    L1Block { origin: L1Origin { number, hash: hash(number) }, parent, entries, offers: vec![] }
 }
 
 fn view() -> L1View {
@@ -143,6 +144,79 @@ fn a_block_is_confirmed_with_exactly_what_was_observed() {
     }
 }
 
+/// Three L1 blocks after 10, of which the first and the last offer something.
+fn offering() -> (L1View, Vec<CommitteeOffer>) {
+    let mut view = L1View::new(L1Origin { number: 10, hash: HASH }, 0);
+    let offer = |epoch, name: &str| {
+        let (genesis, _) = crate::testing::network(1);
+        let mut members = genesis.members;
+        members[0].name = name.into();
+        CommitteeOffer { epoch: Epoch::new(epoch), members }
+    };
+    let offers = vec![offer(2, "a"), offer(2, "b"), offer(3, "c")];
+    for (number, offers) in [(11, &offers[..1]), (12, &offers[..0]), (13, &offers[1..])] {
+        let seen = L1Block { offers: offers.to_vec(), ..block(number, 0, 0) };
+        assert_eq!(view.observe(Time::ZERO, seen), Ok(()));
+    }
+    (view, offers)
+}
+
+#[test]
+fn a_block_is_confirmed_with_exactly_the_offers_that_were_seen() {
+    let (view, offers) = offering();
+    let with = |origin, offers: &[CommitteeOffer]| {
+        let mut block = decided(origin, vec![]);
+        block.body.offers = offers.to_vec();
+        view.confirms(&block)
+    };
+    assert!(with(at(12), &offers[..1]) && with(at(13), &offers));
+    assert!(!with(at(12), &[]), "one left out");
+    assert!(!with(at(12), &offers[1..2]), "another");
+    assert!(!with(at(12), &offers[..2]), "one too early");
+    assert!(!with(at(13), &[offers[1].clone(), offers[0].clone(), offers[2].clone()]));
+}
+
+#[test]
+fn no_more_offers_are_proposed_than_a_block_takes() {
+    let (mut view, offers) = offering();
+    let from = view.propose(LATER, Height::new(1), Round::ZERO);
+    assert_eq!((from.origin, &from.offers[..]), (at(12), &offers[..1]));
+    let many = L1Block { offers, ..block(14, 0, 0) };
+    let error = L1EntryError::TooMany { what: "offers", max: 2, found: 3 };
+    assert_eq!(view.observe(Time::ZERO, many), Err(L1Refusal::Entries(error)));
+}
+
+#[test]
+fn what_a_block_says_is_offered_is_bounded_and_committed_to() {
+    let (_, offers) = offering();
+    let (genesis, _) = crate::testing::network(1);
+    let parent = Parent { l1_origin: at(10), ..Parent::genesis(&genesis) };
+    let judge = |origin, offers: &[CommitteeOffer]| {
+        let mut block = decided(origin, vec![]);
+        block.body.offers = offers.to_vec();
+        block.header.l1_entries_root = block.body.l1_entries_root();
+        check(&block, &parent)
+    };
+    assert_eq!(judge(at(11), &offers[..2]), Ok(()));
+    let error =
+        |max, found| InvalidBlock::L1Entries(L1EntryError::TooMany { what: "offers", max, found });
+    assert_eq!(judge(at(11), &offers), Err(error(2, 3)));
+    assert_eq!(judge(at(10), &offers[..1]), Err(error(0, 1)), "nothing of L1 is covered");
+    let mut block = decided(at(11), vec![]);
+    block.body.offers = offers[..1].to_vec();
+    assert_eq!(check(&block, &parent), Err(InvalidBlock::Root("root of L1 entries")));
+}
+
+fn proposal(
+    view: &mut L1View,
+    now: Time,
+    height: Height,
+    round: Round,
+) -> (L1Origin, Vec<L1Entry>) {
+    let FromL1 { origin, entries, .. } = view.propose(now, height, round);
+    (origin, entries)
+}
+
 #[test]
 fn a_proposer_names_what_the_others_can_have_seen() {
     let mut view = seen();
@@ -150,14 +224,14 @@ fn a_proposer_names_what_the_others_can_have_seen() {
     let just_before = Time::from_micros(9_500_000);
     assert_eq!(view.observe(just_before, late), Ok(()));
     let (height, all) = (Height::new(1), entries(&[(3, 11), (4, 11), (5, 13)]));
-    assert_eq!(view.propose(LATER, height, Round::ZERO), (at(13), all));
+    assert_eq!(proposal(&mut view, LATER, height, Round::ZERO), (at(13), all));
     view.tried = None;
     let more = entries(&[(3, 11), (4, 11), (5, 13), (6, 14)]);
     let second_later = LATER.after(Duration::from_secs(1));
-    assert_eq!(view.propose(second_later, height, Round::ZERO), (at(14), more));
+    assert_eq!(proposal(&mut view, second_later, height, Round::ZERO), (at(14), more));
     view.tried = None;
     let none = (L1Origin { number: 10, hash: HASH }, vec![]);
-    assert_eq!(view.propose(LATER, height, Round::new(4)), none, "seen for less than 16 s");
+    assert_eq!(proposal(&mut view, LATER, height, Round::new(4)), none, "seen for less than 16 s");
 }
 
 #[test]
@@ -165,12 +239,12 @@ fn what_was_not_decided_is_not_tried_again_at_once() {
     let mut view = seen();
     let none = (L1Origin { number: 10, hash: HASH }, vec![]);
     let (first, second) = (Height::new(1), Height::new(2));
-    assert_ne!(view.propose(LATER, first, Round::ZERO), none);
-    assert_eq!(view.propose(LATER, first, Round::new(1)), none, "once a height");
+    assert_ne!(proposal(&mut view, LATER, first, Round::ZERO), none);
+    assert_eq!(proposal(&mut view, LATER, first, Round::new(1)), none, "once a height");
     assert_eq!(view.decided(LATER, &decided(none.0, vec![]), 3), None);
-    assert_eq!(view.propose(LATER, second, Round::ZERO), none);
+    assert_eq!(proposal(&mut view, LATER, second, Round::ZERO), none);
     let retry = LATER.after(Duration::from_secs(1));
-    assert_ne!(view.propose(retry, second, Round::ZERO), none);
+    assert_ne!(proposal(&mut view, retry, second, Round::ZERO), none);
 }
 
 #[test]
@@ -179,7 +253,7 @@ fn what_fits_the_reserve_is_proposed_and_no_l1_block_is_cut() {
     for (number, from) in (11..14).zip((0..).step_by(500)) {
         assert_eq!(view.observe(Time::ZERO, block(number, from, from + 500)), Ok(()));
     }
-    let (origin, entries) = view.propose(LATER, Height::new(1), Round::ZERO);
+    let (origin, entries) = proposal(&mut view, LATER, Height::new(1), Round::ZERO);
     assert_eq!((origin, entries.len()), (at(12), 1_000));
 }
 
@@ -214,7 +288,7 @@ fn carried() -> (Solo, L1Block) {
     };
     let later = [(1, 901), (2, 777), (3, 901)].map(forced);
     let entries = std::iter::once(entry(0, 1)).chain(later).collect();
-    let l1 = L1Block { origin: at(1), parent: Digest::ZERO, entries };
+    let l1 = L1Block { origin: at(1), parent: Digest::ZERO, entries, offers: vec![] };
     let mut solo = Solo::new();
     // Blocks come every half second; the third one, with the bundle, is the first that may name the origin.
     solo.now = solo.now.after(Duration::from_millis(300));
@@ -259,14 +333,20 @@ fn a_restart_goes_on_from_the_chains_origin() {
     assert_eq!(solo.core.l1_position(), expected);
     solo.restart();
     assert_eq!(solo.core.l1_position(), expected);
-    let stale = L1Block { origin: at(2), parent: at(1).hash, entries: vec![entry(3, 2)] };
+    let on = |number, entries| L1Block {
+        origin: at(number),
+        parent: at(number - 1).hash,
+        entries,
+        offers: vec![],
+    };
+    let stale = on(2, vec![entry(3, 2)]);
     solo.input(Input::L1(stale));
     let refused =
         |event: &Event| matches!(event, Event::L1Refused { origin, .. } if *origin == at(2));
     assert!(solo.events.iter().any(refused));
     solo.input(Input::L1(l1));
-    solo.input(Input::L1(L1Block { origin: at(2), parent: at(1).hash, entries: vec![] }));
-    let next = L1Block { origin: at(3), parent: at(2).hash, entries: vec![entry(4, 3)] };
+    solo.input(Input::L1(on(2, vec![])));
+    let next = on(3, vec![entry(4, 3)]);
     solo.input(Input::L1(next));
     let height = solo.core.status().revealed.as_u64();
     solo.run_to(height + 4);
@@ -278,7 +358,8 @@ fn a_restart_goes_on_from_the_chains_origin() {
 #[test]
 fn a_block_that_is_decided_and_sealed_carries_after_a_restart() {
     let (mut solo, _) = carried();
-    let l1 = L1Block { origin: at(2), parent: at(1).hash, entries: vec![entry(4, 2)] };
+    let entries = vec![entry(4, 2)];
+    let l1 = L1Block { origin: at(2), parent: at(1).hash, entries, offers: vec![] };
     solo.input(Input::L1(l1));
     let height = solo.core.status().decided;
     solo.held = Some(vec![]);
@@ -319,7 +400,7 @@ fn an_audit_covers_what_l1_asked_for() {
 fn proposed() -> (Solo, Arc<Block>) {
     let first = |solo: &Solo| solo.core.engine.proposer(Height::new(1), Round::ZERO);
     let mut solo = Solo::of(4, 1);
-    if solo.core.context.own_index() == Some(first(&solo)) {
+    if solo.core.own_at(Height::new(1)) == Some(first(&solo)) {
         solo = Solo::of(4, 2);
     }
     let mut block = crate::testing::empty_block(Height::new(1));
@@ -339,7 +420,9 @@ fn proposed() -> (Solo, Arc<Block>) {
 
 #[test]
 fn a_block_is_withheld_until_its_origin_is_seen_with_its_entries() {
-    let l1 = |entries| Input::L1(L1Block { origin: at(1), parent: Digest::ZERO, entries });
+    let l1 = |entries| {
+        Input::L1(L1Block { origin: at(1), parent: Digest::ZERO, entries, offers: vec![] })
+    };
     let (mut solo, block) = proposed();
     assert_eq!(solo.votes, vec![]);
     solo.input(l1(vec![entry(0, 1)]));
@@ -354,7 +437,7 @@ fn a_block_is_withheld_until_its_origin_is_seen_with_its_entries() {
 #[test]
 fn a_quorum_of_prevotes_goes_before_what_was_not_seen() {
     let (mut solo, block) = proposed();
-    let own = solo.core.context.own_index().unwrap().as_u16();
+    let own = solo.core.own_at(Height::new(1)).unwrap().as_u16();
     for voter in (0..4).filter(|voter| *voter != own) {
         assert_eq!(solo.votes, vec![]);
         solo.vote(VoteKind::Prevote, voter, block.id());

@@ -1,16 +1,21 @@
 //! Digests of what a step did, one for each kind, so that a difference can be named.
 
-use std::fmt::{self, Write as _};
+use std::{
+    fmt::{self, Write as _},
+    ops::Range,
+    sync::Arc,
+};
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use conclave_encryption::SecretShare;
 use conclave_types::{Digest, digest::keccak};
 
 use crate::{
     input::{Effects, Ready},
     job::{
         AttestJob, CertifyJob, CheckCertificateJob, CombineJob, DealJob, InspectJob, Job,
-        JobNumber, JobOutput, OpenJob, ReceiveJob, ShareJob, SharedBlock, SharingCheckJob,
-        VerifyJob,
+        JobNumber, JobOutput, OpenJob, OwnSecrets, ReceiveJob, ShareJob, SharedBlock,
+        SharingCheckJob, VerifyJob,
     },
     store::SecretBytes,
 };
@@ -137,7 +142,11 @@ pub(super) fn of_job(output: &JobOutput) -> Digest {
             digest(&(6_u8, dkg.session().digest(), complaints))
         }
         JobOutput::Received { dkg, result } => {
-            let result = result.as_ref().map(|share| SecretBytes::new(*share.to_bytes()));
+            let secret = |(point, share): &(u16, Arc<SecretShare>)| {
+                (*point, SecretBytes::new(*share.to_bytes()))
+            };
+            let result =
+                result.as_ref().map(|shares| shares.iter().map(secret).collect::<Vec<_>>());
             digest(&(7_u8, dkg.session().digest(), result.map_err(ToString::to_string)))
         }
         JobOutput::Attested { height, signature } => digest(&(8_u8, height, signature)),
@@ -155,12 +164,16 @@ fn work(number: JobNumber, job: &Job) -> Vec<u8> {
         Job::Verify(VerifyJob { key: _, seed, ids, bundles }) => {
             encode(&(number, 0_u8, seed, ids, bundles))
         }
-        Job::Share(ShareJob { key: _, height, block, capsule_points, secret }) => {
-            let party = secret.as_ref().map(|(party, _)| party);
-            encode(&(number, 1_u8, height, block, capsule_points, party))
+        Job::Share(ShareJob { key: _, height, block, capsule_points, secrets }) => {
+            let points = secrets.as_ref().map(|OwnSecrets { validator, points }| {
+                (validator, points.iter().map(|(point, _)| *point).collect::<Vec<_>>())
+            });
+            encode(&(number, 1_u8, height, block, capsule_points, points))
         }
         Job::Combine(CombineJob { height, block, sealed: _, part, sub_batches, shares, seed }) => {
             let range = (sub_batches.start, sub_batches.end);
+            let points = |points: &Range<u16>| (points.start, points.end);
+            let shares: Vec<_> = shares.iter().map(|(of, m)| (points(of), m)).collect();
             encode(&(number, 2_u8, height, block, part, range, shares, seed))
         }
         Job::Open(job) => {
@@ -199,8 +212,9 @@ fn work(number: JobNumber, job: &Job) -> Vec<u8> {
         Job::Inspect(InspectJob { dkg, key }) => {
             encode(&(number, 6_u8, dkg.session().digest(), dkg.phase(), key.validator()))
         }
-        Job::Receive(ReceiveJob { dkg, key, point }) => {
-            encode(&(number, 7_u8, dkg.session().digest(), key.validator(), point))
+        Job::Receive(ReceiveJob { dkg, key, points }) => {
+            let points = (points.start, points.end);
+            encode(&(number, 7_u8, dkg.session().digest(), key.validator(), points))
         }
         Job::Attest(AttestJob { height, digest, validator, secret: _ }) => {
             encode(&(number, 8_u8, height, digest, validator))

@@ -17,23 +17,21 @@ impl Sequencer {
     /// Attests a revealed height, if this validator may and it is of use.
     pub(super) fn attest(&mut self, height: Height) {
         let Some(collected) = self.settlement.collected.get(&height) else { return };
-        let Some((index, identity)) = &self.context.own else { return };
-        let Some(secret) = identity.settlement.clone() else { return };
+        let secret = self.context.identity.as_ref().and_then(|own| own.settlement.clone());
+        let own = self.context.own_in(&collected.committee);
+        let Some((validator, secret)) = own.zip(secret) else { return };
         let stale = height.saturating_add(STALE) < self.chain.decided();
-        let is_member = self.context.committee.get(*index).is_some();
-        if stale && !collected.is_epoch_end() || !is_member || !self.engine.may_attest(height) {
+        if stale && !collected.is_epoch_end() || !self.engine.may_attest(height) {
             return;
         }
-        let (digest, validator) = (collected.digest, *index);
+        let digest = collected.digest;
         self.ask(Job::Attest(AttestJob { height, digest, validator, secret }));
     }
 
     pub(crate) fn on_attested(&mut self, now: Time, height: Height, signature: G2Bytes) {
-        let Some(validator) = self.context.own_index() else { return };
         let Some(collected) = self.settlement.collected.get_mut(&height) else { return };
-        if collected.own.is_some() {
-            return;
-        }
+        let own = self.context.own_in(&collected.committee);
+        let Some(validator) = own.filter(|_| collected.own.is_none()) else { return };
         let commitment = collected.commitment.clone();
         let attestation = Arc::new(Attestation { commitment, validator, signature });
         collected.own = Some(Arc::clone(&attestation));
@@ -52,16 +50,17 @@ impl Sequencer {
         if from != Peer::Validator(validator) {
             return self.penalise(from, Penalty::Invalid("an attestation of somebody else"));
         }
-        if self.context.committee.get(validator).is_none() {
-            return;
-        }
         if height > self.chain.revealed {
-            if height <= self.chain.revealed.saturating_add(EARLY_MAX) {
+            let is_near = height <= self.chain.revealed.saturating_add(EARLY_MAX);
+            if is_near && self.chain.keys.committee_at(height).get(validator).is_some() {
                 self.settlement.early.entry((height, validator)).or_insert(attestation);
             }
             return;
         }
         let Some(collected) = self.settlement.collected.get_mut(&height) else { return };
+        if collected.committee.get(validator).is_none() {
+            return;
+        }
         if attestation.commitment != collected.commitment {
             return self.on_other_commitment(&attestation);
         }
@@ -76,7 +75,7 @@ impl Sequencer {
     /// Adds up what is there, if it is a quorum's.
     pub(super) fn certify(&mut self, height: Height) {
         let Some(collected) = self.settlement.collected.get_mut(&height) else { return };
-        let committee = &self.context.committee;
+        let committee = &collected.committee;
         let power = committee.power_of(collected.signatures.keys().copied());
         let is_due = power >= committee.quorum_power();
         if collected.working || collected.certificate.is_some() || !is_due {
@@ -139,14 +138,14 @@ impl Sequencer {
             return;
         }
         if certificate.commitment != collected.commitment {
-            let is_quorums = certificate.verify(&self.context.committee, &self.context.domain);
+            let is_quorums = certificate.verify(&collected.committee, &self.context.domain);
             return match is_quorums {
                 Ok(()) => self.contradicted(&certificate),
                 Err(_) => self.penalise(from, Penalty::Invalid("a certificate that is none")),
             };
         }
         collected.working = true;
-        let committee = self.context.committee.clone();
+        let committee = Arc::clone(&collected.committee);
         let job = CheckCertificateJob { from, certificate, committee, domain: self.context.domain };
         self.ask(Job::CheckCertificate(job));
     }
@@ -213,7 +212,8 @@ impl Sequencer {
         let said_before = collected.signatures.remove(&validator);
         let ours = collected.digest;
         let theirs = self.context.domain.commitment(&attestation.commitment);
-        let key = self.context.committee.settlement_key(validator);
+        let committee = Arc::clone(&collected.committee);
+        let key = committee.settlement_key(validator);
         let is_signed = key.is_some_and(|key| key.has_signed(&theirs, &attestation.signature));
         if !is_signed {
             let penalty = Penalty::Invalid("an attestation with a bad signature");

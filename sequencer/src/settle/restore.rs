@@ -8,6 +8,7 @@ use conclave_types::{Height, digest::SigningDomain, mmr::Peaks};
 use super::{Collected, HEIGHTS_KEPT, STALE, Settlement};
 use crate::{
     archive::{self, Read},
+    keys::Keys,
     sequencer::Sequencer,
     store::Store,
 };
@@ -37,6 +38,7 @@ impl Settlement {
     /// Settlement as the store has it, `revealed` being the newest revealed height.
     pub(crate) fn recover<S: Store>(
         domain: &SigningDomain,
+        keys: &Keys,
         revealed: Height,
         store: &S,
     ) -> Read<Self, S> {
@@ -48,7 +50,8 @@ impl Settlement {
         for height in heights {
             let Some(commitment) = archive::commitment(store, height)? else { continue };
             let digest = domain.commitment(&commitment);
-            let mut collected = Collected::new(commitment, digest);
+            let committee = Arc::clone(keys.committee_at(height));
+            let mut collected = Collected::new(commitment, digest, committee);
             collected.certificate = archive::certificate(store, height)?.map(Arc::new);
             if let Some(own) = archive::own_attestation(store, height)? {
                 collected.signatures.insert(own.validator, own.signature);

@@ -1,7 +1,8 @@
 //! Proposals that carry something else than L1 asks for.
 
 use conclave_types::{
-    Block, Deposit, Gwei, L1Content, L1Entry, L1Origin, PayerAddress, RESERVE_ENTRIES,
+    Block, CommitteeOffer, Deposit, Gwei, L1Content, L1Entry, L1Origin, PayerAddress,
+    RESERVE_ENTRIES,
 };
 
 use super::Means;
@@ -21,6 +22,8 @@ pub(super) enum L1Forgery {
     Stale,
     /// The origin of the genesis.
     Return,
+    /// A committee that nobody has offered: its own validator, and the next.
+    Offer,
 }
 
 /// Changes what a block says of L1. `earlier` is an entry that was carried before.
@@ -64,11 +67,23 @@ pub(super) fn change(
             }
             *earlier = last;
         }
+        L1Forgery::Offer => {
+            if parent.is_some_and(|parent| parent != block.header.l1_origin) {
+                let own = usize::from(means.index);
+                let members = means.genesis.members.iter().skip(own).take(2).cloned().collect();
+                block.body.offers.truncate(CommitteeOffer::COUNT_MAX.saturating_sub(1));
+                block
+                    .body
+                    .offers
+                    .push(CommitteeOffer { epoch: block.header.epoch.next(), members });
+            }
+        }
         L1Forgery::Stale | L1Forgery::Return => {
             let origin = if forgery == L1Forgery::Stale { parent } else { None };
             let origin = origin.unwrap_or(means.genesis.l1_origin);
             if origin != block.header.l1_origin {
                 entries.clear();
+                block.body.offers.clear();
                 block.header.l1_origin = origin;
             }
         }

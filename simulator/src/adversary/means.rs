@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use conclave_consensus::{SignedProposal, SignedVote};
-use conclave_encryption::{Dkg, Message as Content, Packing, PublicKey, SealedBlock};
+use conclave_encryption::{Dkg, Message as Content, Packing, PublicKey, SealedBlock, SecretShare};
 use conclave_sequencer::{Identity, Message, ShareMessage, capsule_point};
 use conclave_types::{
     Block, BlockCommitment, BlockId, BundleId, EncryptedBundle, G1Bytes, G2Bytes, Genesis, Height,
@@ -42,6 +42,8 @@ pub(crate) struct Means {
     pub(super) sighted: Vec<Sighting>,
     domain: SigningDomain,
     pub(crate) keyring: Keyring,
+    /// Its shares of the newest key, by point.
+    pub(super) secrets: Vec<(u16, Arc<SecretShare>)>,
     /// The making of a key that is under way.
     pub(super) attempt: Option<Dkg>,
     pub(super) holder_seed: Option<[u8; 32]>,
@@ -74,6 +76,7 @@ impl Means {
             sighted: Vec::new(),
             domain: SigningDomain::of(genesis),
             keyring,
+            secrets: identity.secret_share.iter().map(|share| (index, Arc::clone(share))).collect(),
             attempt: None,
             holder_seed: None,
             bundles: BTreeMap::new(),
@@ -206,7 +209,12 @@ impl Means {
     /// Its real shares for a block whose bundles it knows.
     #[must_use]
     pub(crate) fn shares_of(&self, block: &Block) -> Option<Message> {
-        let shares = self.sealed(block)?.share(self.identity.secret_share.as_ref()?, self.index);
+        let sealed = self.sealed(block)?;
+        let shares = self.secrets.iter().map(|(point, secret)| sealed.share(secret, *point));
+        let shares: Vec<_> = shares.flatten().collect();
+        if shares.is_empty() {
+            return None;
+        }
         let (height, id) = (block.header.height, block.id());
         let message = ShareMessage {
             epoch: block.header.epoch,

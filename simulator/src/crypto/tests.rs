@@ -21,6 +21,12 @@ struct Committee {
     legs: Vec<Vec<Leg>>,
 }
 
+/// Each message with the one point of its sender.
+fn of_points(shares: Vec<Arc<ShareMessage>>) -> Vec<(Range<u16>, Arc<ShareMessage>)> {
+    let point = |message: &Arc<ShareMessage>| message.validator.as_u16();
+    shares.into_iter().map(|message| (point(&message)..point(&message) + 1, message)).collect()
+}
+
 fn committee() -> Committee {
     let network = NetworkId::new([3; 32]);
     let mut random = Random::new(1, 1);
@@ -61,7 +67,10 @@ impl Committee {
             height: HEIGHT,
             block: BLOCK,
             capsule_points: self.bundles.iter().map(|b| capsule_point(b).unwrap()).collect(),
-            secret: Some((ValidatorIndex::new(party), secret)),
+            secrets: Some(OwnSecrets {
+                validator: ValidatorIndex::new(party),
+                points: vec![(party, secret)],
+            }),
         })
     }
 
@@ -72,7 +81,7 @@ impl Committee {
             sealed: Arc::clone(sealed),
             part: 0,
             sub_batches: 0..2,
-            shares,
+            shares: of_points(shares),
             seed: [9; 32],
         })
     }
@@ -154,7 +163,7 @@ fn outcomes(mode: Crypto) -> (Vec<Combined>, Vec<Opened>) {
         sealed: Arc::clone(sealed),
         part: 0,
         sub_batches: 0..sealed.share_count(),
-        shares: vec![right(0), right(1), right(2)],
+        shares: of_points(vec![right(0), right(1), right(2)]),
         seed: [9; 32],
     };
     let openings = combined(workshop.run(Job::Combine(whole))).unwrap().openings;

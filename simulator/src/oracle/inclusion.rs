@@ -12,12 +12,16 @@ use std::{
 use conclave_consensus::SignedVote;
 use conclave_types::{Block, BlockHeader, BlockId, BundleId, Genesis, Height, Time, VoteKind};
 
-use super::{Check, INCLUSION, ensure, payers::Payers};
+use super::{
+    Check, INCLUSION,
+    committees::{Powers, quorum, sum},
+    ensure,
+    payers::Payers,
+};
 
 /// Who has held what since when, and who voted for what when.
 #[derive(Debug)]
 pub(super) struct Inclusion {
-    validators: usize,
     bundles_max: usize,
     bytes_max: u64,
     lag_max: u64,
@@ -36,7 +40,6 @@ impl Inclusion {
     pub(super) fn new(genesis: &Genesis) -> Self {
         let (limits, timing) = (&genesis.params.limits, &genesis.params.timing);
         Self {
-            validators: genesis.members.len(),
             bundles_max: usize::try_from(limits.block_bundles_max).unwrap_or(usize::MAX),
             bytes_max: u64::from(limits.block_bytes_max),
             lag_max: limits.reveal_lag_max.as_u64(),
@@ -88,7 +91,7 @@ impl Inclusion {
         &mut self,
         header: &BlockHeader,
         bundles: &[BundleId],
-        round: u32,
+        (round, powers): (u32, &Powers),
         payers: &Payers,
     ) -> Check {
         let first = self.checked.insert(header.height);
@@ -108,7 +111,7 @@ impl Inclusion {
         let (Some(votes), Some(shown)) = (self.prevoted.get(&key), self.shown.get(&key)) else {
             return Ok(());
         };
-        let quorum = self.validators.saturating_mul(2) / 3 + 1;
+        let (quorum, total) = (quorum(powers), powers.values().sum::<u64>());
         for (id, known) in payers.waiting() {
             // The block's own bundles are already counted: this one would be next behind them.
             if payers.next(known.payer, known.lane) != known.sequence {
@@ -118,13 +121,14 @@ impl Inclusion {
                 let since = self.held.get(*node).and_then(|held| held.get(id));
                 since.is_some_and(|since| shown.since(*since) > self.delay)
             };
-            let should_withhold = votes.iter().filter(too_long).count();
+            let should_withhold = sum(powers, votes.iter().filter(too_long));
             let silent = self.held.iter().filter(|(node, _)| !votes.contains(*node));
-            let silent = silent.filter(|(_, held)| held.contains_key(id)).count();
-            let others = self.validators.saturating_sub(should_withhold).saturating_sub(silent);
+            let silent = silent.filter(|(_, held)| held.contains_key(id)).map(|(node, _)| node);
+            let silent = sum(powers, silent);
+            let others = total.saturating_sub(should_withhold).saturating_sub(silent);
             ensure(others >= quorum || should_withhold == 0, INCLUSION, || {
                 format!(
-                    "height {} omits {id}, which {should_withhold} who voted for it had held too long",
+                    "height {} omits {id}, which a power of {should_withhold} that voted for it had held too long",
                     header.height
                 )
             })?;

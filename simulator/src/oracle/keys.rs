@@ -4,7 +4,7 @@ use conclave_encryption::Phase;
 use conclave_sequencer::{KeyChange, SharingOffence};
 use conclave_types::{Height, Time};
 
-use super::{Check, DETERMINISM, Oracle, SLASHED, ensure};
+use super::{Check, DETERMINISM, Oracle, SAME_KEY, SLASHED, ensure};
 
 impl Oracle {
     /// The key goes on: everyone says the same of it, and nobody honest is found guilty.
@@ -20,9 +20,13 @@ impl Oracle {
         if !first.contains(change) {
             first.push(change.clone());
             match change {
-                KeyChange::Epoch { first, .. } => {
+                KeyChange::Epoch { epoch, first, .. } => {
                     self.inclusion.epoch_begins(*first);
+                    self.committees.begins(*epoch, *first);
                     self.count("epochs");
+                }
+                KeyChange::Attempt { epoch, .. } => {
+                    self.committees.attempt(*epoch, self.queue.origin_at(height));
                 }
                 KeyChange::Phase(Phase::Finished) => self.inclusion.epoch_ends(height),
                 KeyChange::Failed { .. } => self.count("failed_sharings"),
@@ -32,7 +36,7 @@ impl Oracle {
                 KeyChange::Offence { offence: SharingOffence::FalseComplaint, .. } => {
                     self.count("false_complaints");
                 }
-                KeyChange::Attempt { .. } | KeyChange::Phase(_) => {}
+                KeyChange::Phase(_) => {}
             }
         }
         match change {
@@ -44,6 +48,10 @@ impl Oracle {
                 })
             }
             KeyChange::Epoch { epoch, first, key } => {
+                let before = self.epochs.values().next_back().map(|(_, key)| *key);
+                ensure(before.is_none_or(|before| before == *key), SAME_KEY, || {
+                    format!("epoch {epoch} has key {key}, and one before has {before:?}")
+                })?;
                 let known = *self.epochs.entry(*epoch).or_insert((*first, *key));
                 ensure(known == (*first, *key), DETERMINISM, || {
                     format!(

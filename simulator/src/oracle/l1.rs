@@ -134,8 +134,12 @@ mod tests {
         let deposit = Deposit { payer: PayerAddress::ZERO, amount: Gwei::new(3) };
         let deposit = L1Entry { index: 2, l1_block: 2, content: L1Content::Deposit(deposit) };
         let blocks = [vec![forced(0, 901), forced(1, 777)], vec![deposit], vec![]];
-        let block =
-            |(number, entries)| L1Block { origin: origin(number), parent: Digest::ZERO, entries };
+        let block = |(number, entries)| L1Block {
+            origin: origin(number),
+            parent: Digest::ZERO,
+            entries,
+            offers: Vec::new(),
+        };
         let mut queue = Queue {
             rollups: [RollupId::new(901)].into(),
             finalized: vec![],

@@ -5,13 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use conclave_sequencer::Event;
 use conclave_types::{
-    Attestation, Batch, BlockCommitment, Digest, EpochEnd, Genesis, Height, ItemSource, Outcome,
-    RevealedBlock, SettlementCertificate,
+    Attestation, Batch, BlockCommitment, Digest, EpochEnd, Genesis, Height, ItemSource, Member,
+    Outcome, RevealedBlock, SettlementCertificate,
 };
 use sha3::{Digest as _, Keccak256};
 
 use super::{
-    CERTIFIED, CONSISTENT, Check, DETERMINISM, NAMED, Oracle, SLASHED, chain::Chain, ensure,
+    CERTIFIED, CONSISTENT, Check, DETERMINISM, NAMED, Oracle, SLASHED,
+    chain::Chain,
+    committees::{Powers, sum},
+    ensure,
 };
 
 /// How far behind the newest revealed height the newest certified one may be when a run ends in peace.
@@ -21,8 +24,6 @@ const BEHIND_MAX: u64 = 16;
 #[derive(Debug)]
 pub(super) struct Settlement {
     domain: Vec<u8>,
-    committee: Digest,
-    powers: Vec<u64>,
     /// What each validator has told last, and not revealed yet.
     told: BTreeMap<u16, BlockCommitment>,
     /// The commitment that follows from each revealed height.
@@ -45,9 +46,7 @@ impl Settlement {
         ];
         Self {
             domain: domain.concat(),
-            committee: committee(genesis),
             told: BTreeMap::new(),
-            powers: genesis.members.iter().map(|member| member.power).collect(),
             expected: Vec::new(),
             history: Vec::new(),
             attested: BTreeMap::new(),
@@ -61,20 +60,20 @@ impl Settlement {
         self.told.insert(node, commitment.clone());
     }
 
-    /// A validator tells a revealed block; `ends` says whether an epoch ends with it.
+    /// A validator tells a revealed block; `next` is the next committee, if an epoch ends with it.
     pub(super) fn revealed(
         &mut self,
         node: u16,
         block: &RevealedBlock,
         batches: &[Batch],
-        ends: bool,
+        next: Option<Digest>,
     ) -> Check {
         let told = self.told.remove(&node);
         if self.at(block.height).is_none() {
             let end = told.as_ref().and_then(|told| told.epoch_end);
-            self.expect(block, batches, end.filter(|_| ends));
+            self.expect(block, batches, end.filter(|_| next.is_some()));
             ensure(
-                !ends || end.is_some_and(|end| end.next_committee == self.committee),
+                next.is_none_or(|next| end.is_some_and(|end| end.next_committee == next)),
                 NAMED,
                 || format!("validator {node} ends an epoch with {}: {end:?}", block.height),
             )?;
@@ -121,8 +120,13 @@ impl Settlement {
         self.claimed.insert((found.commitment.height, found.validator.as_u16(), digest));
     }
 
-    /// A validator has a certificate.
-    pub(super) fn certified(&mut self, node: u16, certificate: &SettlementCertificate) -> Check {
+    /// A validator has a certificate; `powers` are those of the committee of its height.
+    pub(super) fn certified(
+        &mut self,
+        node: u16,
+        certificate: &SettlementCertificate,
+        powers: &Powers,
+    ) -> Check {
         let SettlementCertificate { commitment, signers, .. } = certificate;
         let height = commitment.height;
         self.is_expected(node, commitment)?;
@@ -137,9 +141,7 @@ impl Settlement {
         ensure(stranger.is_none(), CERTIFIED, || {
             format!("validator {node}: {stranger:?} did not sign the certificate of {height}")
         })?;
-        let power: u64 =
-            signers.iter().filter_map(|signer| self.powers.get(usize::from(*signer))).sum();
-        let total: u64 = self.powers.iter().sum();
+        let (power, total) = (sum(powers, signers.iter()), powers.values().sum::<u64>());
         ensure(power.saturating_mul(3) > total.saturating_mul(2), CERTIFIED, || {
             format!("validator {node}: power {power} of {total} certifies {height}")
         })?;
@@ -211,7 +213,8 @@ impl Oracle {
             }
             Event::Certified(certificate) => {
                 self.count("certified");
-                self.settlement.certified(node, certificate)
+                let powers = self.committees.at(certificate.commitment.height);
+                self.settlement.certified(node, certificate, &powers)
             }
             Event::Misattested { validator, .. } => {
                 self.count("misattestations");
@@ -228,9 +231,9 @@ impl Oracle {
     }
 }
 
-/// The committee's hash: its members as L1 lists them.
-fn committee(genesis: &Genesis) -> Digest {
-    let mut rows: Vec<_> = genesis.members.iter().collect();
+/// A committee's hash: its members as L1 lists them.
+pub(super) fn committee(members: &[Member]) -> Digest {
+    let mut rows: Vec<_> = members.iter().collect();
     rows.sort_by_key(|member| member.validator);
     let mut bytes = b"conclave/settlement-committee/v1".to_vec();
     for member in rows {

@@ -7,10 +7,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use conclave_consensus::{SignedProposal, SignedVote};
 use conclave_types::{BlockId, Height, Round, VoteKind};
 
-use super::{CONSISTENT, Check, LOCKED, POLKA, ensure};
+use super::{
+    CONSISTENT, Check, LOCKED, POLKA,
+    committees::{Powers, quorum, sum},
+    ensure,
+};
 
 /// What a vote or proposal says at its position: block, and round of the polka.
 type Saying = (Option<BlockId>, Option<u32>);
+
+/// Height, round and block of a vote.
+type Place = (Height, u32, BlockId);
 
 /// Validator, height, round, and which of the three statements.
 type Position = (u16, Height, u32, u8);
@@ -18,26 +25,25 @@ type Position = (u16, Height, u32, u8);
 /// Everything that honest validators have signed.
 #[derive(Debug)]
 pub(super) struct Votes {
-    quorum: usize,
-    liars: usize,
+    honest: BTreeSet<u16>,
     sayings: BTreeMap<Position, Saying>,
-    prevoters: BTreeMap<(Height, u32, BlockId), BTreeSet<u16>>,
-    locks: BTreeMap<u16, (Height, u32, BlockId)>,
+    prevoters: BTreeMap<Place, BTreeSet<u16>>,
+    locks: BTreeMap<u16, Place>,
 }
 
 impl Votes {
-    /// `liars` out of `validators` are taken to vote for everything.
-    pub(super) fn new(validators: usize, liars: usize) -> Self {
+    /// Whoever is not honest is taken to vote for everything.
+    pub(super) const fn new(honest: BTreeSet<u16>) -> Self {
         Self {
-            quorum: validators.saturating_mul(2) / 3 + 1,
-            liars,
+            honest,
             sayings: BTreeMap::new(),
             prevoters: BTreeMap::new(),
             locks: BTreeMap::new(),
         }
     }
 
-    pub(super) fn vote(&mut self, from: u16, vote: &SignedVote) -> Check {
+    /// `powers` are those of the committee of the vote's height.
+    pub(super) fn vote(&mut self, from: u16, vote: &SignedVote, powers: &Powers) -> Check {
         let (height, round) = (vote.height, vote.round.as_u32());
         let code = match vote.kind {
             VoteKind::Prevote => 1,
@@ -47,11 +53,11 @@ impl Votes {
         let Some(block) = vote.block else { return Ok(()) };
         match vote.kind {
             VoteKind::Prevote => {
-                self.keeps_lock(from, height, round, block)?;
+                self.keeps_lock(from, (height, round, block), powers)?;
                 self.prevoters.entry((height, round, block)).or_default().insert(from);
             }
             VoteKind::Precommit => {
-                self.follows_polka(from, height, round, block)?;
+                self.follows_polka(from, (height, round, block), powers)?;
                 let lock = self.locks.entry(from).or_insert((height, round, block));
                 *lock = (*lock).max((height, round, block));
             }
@@ -60,11 +66,10 @@ impl Votes {
     }
 
     /// Its own prevote counts, although it may leave after the precommit, in the same turn.
-    fn follows_polka(&self, from: u16, height: Height, round: u32, block: BlockId) -> Check {
-        let voters = self.prevoters.get(&(height, round, block));
-        let others = voters.map_or(0, |voters| voters.iter().filter(|who| **who != from).count());
-        let most = others.saturating_add(self.liars).saturating_add(1);
-        ensure(most >= self.quorum, POLKA, || {
+    fn follows_polka(&self, from: u16, at: Place, powers: &Powers) -> Check {
+        let most = self.prevoted(at, std::iter::once(&from), powers);
+        ensure(most >= quorum(powers), POLKA, || {
+            let (height, round, block) = at;
             format!(
                 "validator {from} precommits {block} at {height}, round {round}, for which at most \
                  {most} have prevoted"
@@ -72,7 +77,20 @@ impl Votes {
         })
     }
 
-    fn keeps_lock(&self, from: u16, height: Height, round: u32, block: BlockId) -> Check {
+    /// The power that may have prevoted, if every liar did, and these.
+    fn prevoted<'a>(
+        &'a self,
+        at: Place,
+        more: impl Iterator<Item = &'a u16>,
+        powers: &'a Powers,
+    ) -> u64 {
+        let voters = self.prevoters.get(&at).into_iter().flatten();
+        let liars = powers.keys().filter(|index| !self.honest.contains(index));
+        sum(powers, voters.chain(liars).chain(more))
+    }
+
+    fn keeps_lock(&self, from: u16, at: Place, powers: &Powers) -> Check {
+        let (height, round, block) = at;
         let Some((_, locked_in, locked)) = self.locks.get(&from).filter(|lock| lock.0 == height)
         else {
             return Ok(());
@@ -80,19 +98,15 @@ impl Votes {
         if *locked_in >= round || *locked == block {
             return Ok(());
         }
-        let unlocks = (*locked_in..round).any(|polka| self.is_polka(height, polka, block));
+        let is_polka =
+            |polka| self.prevoted((height, polka, block), [].iter(), powers) >= quorum(powers);
+        let unlocks = (*locked_in..round).any(is_polka);
         ensure(unlocks, LOCKED, || {
             format!(
                 "validator {from}, height {height}: precommits {locked} in round {locked_in} and \
                  prevotes {block} in round {round}"
             )
         })
-    }
-
-    /// Whether a quorum may have prevoted, if every liar did.
-    fn is_polka(&self, height: Height, round: u32, block: BlockId) -> bool {
-        let voters = self.prevoters.get(&(height, round, block));
-        voters.map_or(0, BTreeSet::len).saturating_add(self.liars) >= self.quorum
     }
 
     pub(super) fn proposal(&mut self, from: u16, proposal: &SignedProposal) -> Check {

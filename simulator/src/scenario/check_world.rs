@@ -49,7 +49,7 @@ pub(super) struct WorldFault {
 
 type Checked = Result<(), WorldFault>;
 
-fn ensure(holds: bool, path: &str, fault: impl FnOnce() -> (String, String)) -> Checked {
+pub(super) fn ensure(holds: bool, path: &str, fault: impl FnOnce() -> (String, String)) -> Checked {
     if holds {
         return Ok(());
     }
@@ -73,6 +73,7 @@ impl Scenario {
         self.check_sizes()?;
         self.check_full_disks()?;
         self.check_l1()?;
+        self.check_committees()?;
         self.check_tails()?;
         self.check_crypto()
     }

@@ -42,9 +42,9 @@ impl World {
         let scenario = scenario.clone().drawn(seed);
         let mut random = Random::new(seed, 1);
         let load = Load::of(&scenario, seed, ROLLUPS.to_vec());
-        let (genesis, identities) = genesis(&scenario, &load, &mut random)?;
+        let (genesis, identities, staked) = genesis(&scenario, &load, &mut random)?;
         let keyring = keyring(&genesis)?;
-        let packing = Packing::for_parties(usize::from(scenario.validators)).ok()?;
+        let packing = Packing::for_parties(usize::from(scenario.members())).ok()?;
         let validators = scenario.validators;
         let (model, partitions) = (scenario.network.clone(), scenario.partitions.clone());
         let network = Network::new(model, partitions, validators, BEGIN, seed);
@@ -73,7 +73,7 @@ impl World {
         let l1 = scenario
             .l1
             .clone()
-            .map(|model| L1::new(model, ROLLUPS.to_vec(), load.first_payer(), validators, seed));
+            .map(|model| L1::new(model, ROLLUPS.to_vec(), load.first_payer(), staked, seed));
         let oracle = Oracle::new(&genesis, packing.secrecy(), honest(&nodes));
         let mut world = Self {
             timeline: Timeline::new(&scenario, seed),
@@ -125,8 +125,8 @@ fn genesis(
     scenario: &Scenario,
     load: &Load,
     random: &mut Random,
-) -> Option<(Genesis, Vec<Identity>)> {
-    let packing = Packing::for_parties(usize::from(scenario.validators)).ok()?;
+) -> Option<(Genesis, Vec<Identity>, Vec<Member>)> {
+    let packing = Packing::for_parties(usize::from(scenario.members())).ok()?;
     let (encryption_key, shares) = if scenario.key.on_chain {
         (None, (0..scenario.validators).map(|_| None).collect())
     } else {
@@ -151,8 +151,10 @@ fn genesis(
         network_key: ConsensusKey::new([u8::try_from(index).unwrap_or(u8::MAX); 32]),
         settlement_key: SettlementSecret::from_seed(identity.signing_key.as_bytes()).key(),
         validator: u32::try_from(index).unwrap_or(u32::MAX).saturating_add(1),
-        power: 1,
+        power: scenario.powers.get(index).copied().unwrap_or(1),
     };
+    let staked: Vec<Member> = identities.iter().enumerate().map(member).collect();
+    let offers = scenario.l1.as_ref().is_some_and(|l1| !l1.offers.is_empty());
     let registration = |id: &RollupId| RollupRegistration {
         id: *id,
         name: format!("rollup {id}"),
@@ -166,13 +168,13 @@ fn genesis(
         name: "simulation".into(),
         time: BEGIN,
         l1_chain_id: 0,
-        l1_contract: PayerAddress::ZERO,
+        l1_contract: if offers { PayerAddress::new([0xc0; 20]) } else { PayerAddress::ZERO },
         l1_origin: L1Origin::default(),
         params,
-        members: identities.iter().enumerate().map(member).collect(),
+        members: staked.iter().take(scenario.members().into()).cloned().collect(),
         encryption_key,
         rollups: ROLLUPS.iter().map(registration).collect(),
         accounts: load.accounts(),
     };
-    Some((genesis, identities))
+    Some((genesis, identities, staked))
 }

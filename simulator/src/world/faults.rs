@@ -93,6 +93,7 @@ impl World {
         match tape::recover(tape, (config, shared), &mut state.disk, shown) {
             Ok((core, ready)) => {
                 self.oracle.recovers(self.now, node, &state.disk, state.loss);
+                state.inbox = super::node::Inbox::of(core.core().keys().roster().count());
                 state.core = Some(core);
                 self.take_turn(node, ready, Duration::ZERO);
                 self.schedule(self.now, node, Happening::L1Feed);

@@ -59,15 +59,35 @@ pub(super) struct Inbox {
     bulk: VecDeque<Packet>,
     public: VecDeque<Box<EncryptedBundle>>,
     tick: bool,
+    /// How many validators its core knows of: who comes after them is any other node.
+    listed: u16,
 }
 
 impl Inbox {
+    /// For a core that knows of so many validators.
+    pub(super) fn of(listed: u16) -> Self {
+        Self { listed, ..Self::default() }
+    }
+
+    /// Its core has come to know of more: those are other peers now.
+    pub(super) fn list(&mut self, listed: u16) {
+        let before = std::mem::replace(&mut self.listed, listed);
+        for node in before..listed {
+            self.control.push_back(Input::PeerDown(super::peer(node, before)));
+            self.control.push_back(Input::PeerUp(super::peer(node, listed)));
+        }
+    }
+
     /// Puts something in; false if there is no room.
     pub(super) fn push(&mut self, news: News) -> bool {
         match news {
             News::Tick => self.tick = true,
-            News::PeerUp(other) => self.control.push_back(Input::PeerUp(super::peer(other))),
-            News::PeerDown(other) => self.control.push_back(Input::PeerDown(super::peer(other))),
+            News::PeerUp(other) => {
+                self.control.push_back(Input::PeerUp(super::peer(other, self.listed)));
+            }
+            News::PeerDown(other) => {
+                self.control.push_back(Input::PeerDown(super::peer(other, self.listed)));
+            }
             News::Job(job, output) => {
                 self.control.push_back(Input::JobDone { job, output: *output });
             }
@@ -88,7 +108,7 @@ impl Inbox {
     /// Hands what the next turn takes to `step`, in the node's order. Returns how many inputs and how
     /// many large bytes that were.
     pub(super) fn drain(&mut self, mut step: impl FnMut(Input)) -> (u64, u64) {
-        let Self { control, urgent, bulk, public, tick } = self;
+        let Self { control, urgent, bulk, public, tick, listed } = self;
         let (mut steps, mut bytes) = (0_u64, 0_u64);
         let mut count = |input, size: u64| {
             steps = steps.saturating_add(1);
@@ -101,7 +121,7 @@ impl Inbox {
                 let Packet { from, message, bytes, .. } = packet;
                 let size = if message.is_bulk() { bytes } else { 0 };
                 let message = Arc::unwrap_or_clone(message);
-                count(Input::Message { from: super::peer(from), message }, size);
+                count(Input::Message { from: super::peer(from, *listed), message }, size);
             }
         }
         for bundle in public.drain(..public.len().min(PUBLIC_TURN_MAX)) {

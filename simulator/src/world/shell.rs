@@ -1,6 +1,6 @@
 //! What a shell does with the effects of a core: sends, runs jobs, serves history, tells the oracles.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use conclave_encryption::SecretShare;
 use conclave_sequencer::{
@@ -8,7 +8,7 @@ use conclave_sequencer::{
     archive::{self, ArchiveRequest},
 };
 
-use super::{BEGIN, Happening, World, node::Node};
+use super::{BEGIN, Happening, World, node::Node, node_of};
 use crate::adversary::Letter;
 
 /// Bundles that an honest validator's pool may hold, whatever is thrown at it.
@@ -30,6 +30,7 @@ impl World {
             }
             if let Event::Keys { change, .. } = &event {
                 self.see_attempt(node);
+                self.list_validators(node);
                 if matches!(change, KeyChange::Epoch { .. }) {
                     self.learn_key(node);
                 }
@@ -48,9 +49,7 @@ impl World {
             self.broadcast(node, message);
         }
         for (to, message) in send {
-            if let Peer::Validator(to) = to {
-                self.transmit(node, to.as_u16(), message);
-            }
+            self.transmit(node, node_of(to), message);
         }
         for (to, request) in serve {
             self.serve(node, to, &request);
@@ -77,8 +76,8 @@ impl World {
     fn serve(&mut self, node: u16, to: Peer, request: &ArchiveRequest) {
         let Some(state) = self.nodes.get(usize::from(node)) else { return };
         let answer = archive::answer(&state.disk, request);
-        if let (Ok(Some(message)), Peer::Validator(to)) = (answer, to) {
-            self.transmit(node, to.as_u16(), message);
+        if let Ok(Some(message)) = answer {
+            self.transmit(node, node_of(to), message);
         }
     }
 
@@ -128,6 +127,13 @@ impl World {
         }
     }
 
+    /// A validator may have come to know of others, which were nodes like any other before.
+    fn list_validators(&mut self, node: u16) {
+        let Some(state) = self.nodes.get_mut(usize::from(node)) else { return };
+        let Some(core) = &state.core else { return };
+        state.inbox.list(core.core().keys().roster().count());
+    }
+
     /// Who misbehaves knows what its own core knows.
     fn see_attempt(&mut self, node: u16) {
         let Some(Node { adversary: Some(adversary), core: Some(core), disk, .. }) =
@@ -156,14 +162,18 @@ impl World {
             adversary.learn_key(self.keyring.clone());
             let secrets = state.disk.secrets().unwrap_or_default().into_iter();
             let shares = secrets.filter_map(|(name, bytes)| match name {
-                SecretName::Share { epoch } => Some((epoch, bytes)),
+                SecretName::Share { epoch, point } => {
+                    let share = SecretShare::from_bytes(bytes.expose()).ok()?;
+                    Some((epoch, (point, Arc::new(share))))
+                }
                 SecretName::HolderSeed { .. } => None,
             });
-            let newest = shares.max_by_key(|(epoch, _)| *epoch);
-            if let Some(Ok(share)) =
-                newest.map(|(_, bytes)| SecretShare::from_bytes(bytes.expose()))
-            {
-                adversary.learn_share(Arc::new(share));
+            let by_epoch = shares.fold(BTreeMap::<_, Vec<_>>::new(), |mut all, (epoch, share)| {
+                all.entry(epoch).or_default().push(share);
+                all
+            });
+            if let Some((_, newest)) = by_epoch.into_iter().next_back() {
+                adversary.learn_shares(newest);
             }
         }
     }

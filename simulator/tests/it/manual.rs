@@ -25,6 +25,7 @@ fn every_key_and_every_behaviour_is_in_the_manual() {
         "[market]\nnonsense = 1",
         "[l1]\nnonsense = 1",
         "[[l1.outages]]\nnonsense = 1",
+        "[[l1.offers]]\nnonsense = 1",
         "[[crashes]]\nnonsense = 1",
         "[[partitions]]\nnonsense = 1",
         "[[byzantine]]\nnonsense = 1",

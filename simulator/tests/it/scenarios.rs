@@ -91,6 +91,7 @@ fn shows(behaviour: Behaviour) -> &'static [&'static str] {
         | Behaviour::RepeatEntry
         | Behaviour::StaleOrigin
         | Behaviour::OldOrigin
+        | Behaviour::InventOffer
         | Behaviour::Censor
         | Behaviour::EmptyBlocks => &["forged_blocks"],
         Behaviour::HiddenBlock => &["hidden_blocks"],
@@ -183,6 +184,10 @@ scenarios! {
     bad_dealer "bad-dealer" 0..3;
     false_complaint "false-complaint" 0..3;
     mute_dealers "mute-dealers" 0..3;
+    committee_join_leave "committee-join-leave" 0..2;
+    committee_swap_third "committee-swap-third" 0..2;
+    committee_whale "committee-whale" 0..2;
+    offer_invented "offer-invented" 0..2;
     l1_happy "l1-happy" 0..2;
     l1_reorgs "l1-reorgs" 0..2;
     l1_outage "l1-outage" 0..2;

@@ -1,0 +1,61 @@
+//! Whom the next epoch is for: what L1 offers, as far as the chain has carried it.
+//!
+//! L1 decides who has a stake, and how fast a committee may change; the chain decides when. An offer is noted
+//! when a block carries it, and fixed when an attempt at the next epoch begins; an attempt that fails makes
+//! room for a newer one. What is no committee, or none that can share the key, is as good as not offered.
+
+use std::sync::Arc;
+
+use conclave_types::{CommitteeOffer, Epoch, Height, HeightDelta, Roster, Round};
+
+use super::{KeyChange, Keys, members::Members};
+
+/// Consensus multiplies power by three.
+const POWER_MAX: u64 = u64::MAX / 3;
+/// The first epoch that has a key. It is the genesis committee's.
+const FIRST: Epoch = Epoch::new(1);
+
+impl Keys {
+    /// Notes the committees that a block of ours has carried.
+    pub(crate) fn offered(&mut self, offers: &[CommitteeOffer]) {
+        let Some(newest) = self.newest().map(|key| key.epoch) else { return };
+        let next = newest.next();
+        let mut usable = offers.iter().filter(|offer| offer.epoch == next && next > FIRST);
+        if let Some(offer) = usable.rfind(|offer| self.seated(offer).is_some()) {
+            self.offer = Some(offer.clone());
+        }
+    }
+
+    pub(super) fn begin_if_due(&mut self, height: Height) -> Option<KeyChange> {
+        let newest = self.newest()?;
+        let after = self.params.epoch_heights;
+        if after == HeightDelta::new(0) || height.above(newest.first) < after {
+            return None;
+        }
+        let (epoch, round) = (newest.epoch.next(), Round::ZERO);
+        if self.needs_offer && epoch > FIRST && self.offer.is_none() {
+            return None;
+        }
+        self.begin(height, epoch, round);
+        self.attempt.is_some().then_some(KeyChange::Attempt { epoch, round })
+    }
+
+    /// Whom the attempt that begins is for. Whoever is new gets an index with it, which stays, whatever
+    /// becomes of the attempt.
+    pub(super) fn next_members(&mut self) -> Arc<Members> {
+        let seated = self.offer.as_ref().and_then(|offer| self.seated(offer));
+        let Some((roster, members)) = seated else { return Arc::clone(&self.members) };
+        self.roster = roster;
+        Arc::new(members)
+    }
+
+    /// The members of an offer in their seats, with their points, if they can be a committee.
+    fn seated(&self, offer: &CommitteeOffer) -> Option<(Roster, Members)> {
+        let (roster, committee) = self.roster.seat(&offer.members).ok()?;
+        if committee.total_power() > POWER_MAX {
+            return None;
+        }
+        let members = Members::by_power(Arc::new(committee), &self.rule).ok()?;
+        Some((roster, members))
+    }
+}

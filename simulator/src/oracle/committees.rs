@@ -1,0 +1,242 @@
+//! Committees: who decides in which epoch follows from what L1 has offered and from when the validators say
+//! that they begin to share the key anew. Whoever is no member signs nothing, and nothing is decided without
+//! more than two thirds of the power of the committee whose turn it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use conclave_sequencer::L1Block;
+use conclave_types::{Certificate, Digest, Epoch, Genesis, Height, Member, ValidatorIndex};
+
+use super::{Check, MEMBER, QUORUM, ensure, settlement::committee};
+
+/// Members with their power.
+pub(super) type Powers = BTreeMap<u16, u64>;
+
+/// A committee that L1 has offered.
+#[derive(Clone, Debug)]
+struct Offered {
+    /// In which block.
+    block: u64,
+    epoch: Epoch,
+    members: Vec<Member>,
+}
+
+/// A committee that has been or is to be in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Elected {
+    powers: Powers,
+    /// As L1 knows it.
+    digest: Digest,
+}
+
+/// Committees as L1 and time make them.
+#[derive(Debug)]
+pub(super) struct Committees {
+    /// Those of each number in the stake contract that has come up, in the order in which they did.
+    known: Vec<u32>,
+    offered: Vec<Offered>,
+    /// For whom an epoch's key is being made.
+    attempts: BTreeMap<Epoch, Elected>,
+    /// The committee from each of these heights on.
+    terms: BTreeMap<Height, Elected>,
+}
+
+impl Committees {
+    pub(super) fn new(genesis: &Genesis) -> Self {
+        let powers = (0_u16..).zip(&genesis.members).map(|(index, member)| (index, member.power));
+        let digest = committee(&genesis.members);
+        let first = Elected { powers: powers.collect(), digest };
+        Self {
+            known: genesis.members.iter().map(|member| member.validator).collect(),
+            offered: Vec::new(),
+            attempts: BTreeMap::new(),
+            terms: [(Height::ZERO, first)].into(),
+        }
+    }
+
+    pub(super) fn l1_final(&mut self, block: &L1Block) {
+        for offer in &block.offers {
+            let (block, epoch, members) = (block.origin.number, offer.epoch, offer.members.clone());
+            self.offered.push(Offered { block, epoch, members });
+        }
+    }
+
+    /// An attempt at an epoch's key begins with a block that builds on L1 block `origin`: it is for those who
+    /// were offered last, or for whoever decides now.
+    pub(super) fn attempt(&mut self, epoch: Epoch, origin: u64) {
+        let fits = |offer: &&Offered| offer.block <= origin && offer.epoch == epoch;
+        let offer = self.offered.iter().rev().find(fits).filter(|_| epoch > Epoch::new(1));
+        let Some(Offered { members, .. }) = offer.cloned() else {
+            self.attempts.extend(self.newest().map(|newest| (epoch, newest)));
+            return;
+        };
+        let mut powers = Powers::new();
+        for Member { validator: number, power, .. } in &members {
+            let known = self.known.iter().position(|known| known == number);
+            let index = known.unwrap_or(self.known.len());
+            if known.is_none() {
+                self.known.push(*number);
+            }
+            powers.insert(u16::try_from(index).unwrap_or(u16::MAX), *power);
+        }
+        self.attempts.insert(epoch, Elected { powers, digest: committee(&members) });
+    }
+
+    pub(super) fn begins(&mut self, epoch: Epoch, first: Height) {
+        if let Some(elected) = self.attempts.get(&epoch) {
+            self.terms.insert(first, elected.clone());
+        }
+    }
+
+    /// Who decides a height.
+    pub(super) fn at(&self, height: Height) -> Powers {
+        let term = self.terms.range(..=height).next_back();
+        term.map(|(_, elected)| elected.powers.clone()).unwrap_or_default()
+    }
+
+    /// Who decides the height after this one, as L1 knows it, if an epoch begins there.
+    pub(super) fn next_after(&self, height: Height) -> Option<Digest> {
+        self.terms.get(&height.next()).map(|elected| elected.digest)
+    }
+
+    fn newest(&self) -> Option<Elected> {
+        self.terms.values().next_back().cloned()
+    }
+
+    /// How many committees differ from the one before.
+    pub(super) fn changes(&self) -> u64 {
+        let pairs = self.terms.values().zip(self.terms.values().skip(1));
+        u64::try_from(pairs.filter(|(one, next)| one != next).count()).unwrap_or(u64::MAX)
+    }
+
+    /// An honest validator has signed something about a height.
+    pub(super) fn signs(&self, node: u16, height: Height, what: &str) -> Check {
+        ensure(self.at(height).contains_key(&node), MEMBER, || {
+            format!(
+                "validator {node} sends its {what} for height {height}, whose committee it is not in"
+            )
+        })
+    }
+
+    /// A height is decided by these.
+    pub(super) fn decided(&self, certificate: &Certificate) -> Check {
+        let height = certificate.height;
+        let powers = self.at(height);
+        let signers: BTreeSet<u16> = certificate
+            .signatures
+            .iter()
+            .map(|(index, _): &(ValidatorIndex, _)| index.as_u16())
+            .collect();
+        let power = sum(&powers, signers.iter());
+        let (quorum, stranger) =
+            (quorum(&powers), signers.iter().find(|signer| !powers.contains_key(signer)));
+        ensure(power >= quorum && stranger.is_none(), QUORUM, || {
+            format!("height {height} is decided by {signers:?} with power {power} of {powers:?}")
+        })
+    }
+}
+
+/// The power of some, each counted once.
+pub(super) fn sum<'a>(powers: &Powers, who: impl Iterator<Item = &'a u16>) -> u64 {
+    let distinct: BTreeSet<u16> = who.copied().collect();
+    distinct.iter().filter_map(|index| powers.get(index)).sum()
+}
+
+/// The least power that is more than two thirds.
+pub(super) fn quorum(powers: &Powers) -> u64 {
+    powers.values().sum::<u64>().saturating_mul(2) / 3 + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use conclave_types::{
+        BlockId, CommitteeOffer, ConsensusKey, L1Origin, Round, SettlementKey, SignatureBytes,
+    };
+
+    use super::*;
+
+    fn member(validator: u32, power: u64) -> Member {
+        Member {
+            name: String::new(),
+            consensus_key: ConsensusKey::new([0; 32]),
+            network_key: ConsensusKey::new([0; 32]),
+            settlement_key: SettlementKey::new([0; 96]),
+            validator,
+            power,
+        }
+    }
+
+    fn offer(number: u64, epoch: u64, members: &[(u32, u64)]) -> L1Block {
+        let members = members.iter().map(|(validator, power)| member(*validator, *power)).collect();
+        L1Block {
+            origin: L1Origin { number, hash: Digest::ZERO },
+            parent: Digest::ZERO,
+            entries: Vec::new(),
+            offers: vec![CommitteeOffer { epoch: Epoch::new(epoch), members }],
+        }
+    }
+
+    fn committees() -> Committees {
+        let first =
+            Elected { powers: (0..4).map(|index| (index, 1)).collect(), digest: Digest::ZERO };
+        let mut committees = Committees {
+            known: vec![1, 2, 3, 4],
+            offered: Vec::new(),
+            attempts: BTreeMap::new(),
+            terms: [(Height::ZERO, first)].into(),
+        };
+        committees.l1_final(&offer(5, 2, &[(2, 1), (3, 1), (4, 1)]));
+        committees.l1_final(&offer(7, 2, &[(2, 1), (3, 2), (9, 1)]));
+        committees
+    }
+
+    fn certificate(height: u64, signers: &[u16]) -> Certificate {
+        let signature = SignatureBytes::new([0; 64]);
+        let signed = signers.iter().map(|signer| (ValidatorIndex::new(*signer), signature));
+        Certificate {
+            epoch: Epoch::ZERO,
+            height: Height::new(height),
+            round: Round::ZERO,
+            block: BlockId::ZERO,
+            signatures: signed.collect(),
+        }
+    }
+
+    #[test]
+    fn the_newest_offer_that_was_carried_counts_from_the_epochs_first_height_on() {
+        for (origin, expected) in [
+            (4, vec![(0, 1), (1, 1), (2, 1), (3, 1)]),
+            (6, vec![(1, 1), (2, 1), (3, 1)]),
+            (7, vec![(1, 1), (2, 2), (4, 1)]),
+        ] {
+            let mut committees = committees();
+            committees.attempt(Epoch::new(2), origin);
+            committees.begins(Epoch::new(2), Height::new(10));
+            assert_eq!(committees.at(Height::new(9)).len(), 4);
+            assert_eq!(committees.at(Height::new(10)), expected.into_iter().collect());
+        }
+    }
+
+    #[test]
+    fn strangers_and_too_little_power_are_seen() {
+        let mut committees = committees();
+        committees.attempt(Epoch::new(2), 7);
+        committees.begins(Epoch::new(2), Height::new(10));
+        let broken = |check: Check| check.err().map(|violation| violation.promise);
+        assert_eq!(broken(committees.signs(4, Height::new(10), "vote")), None);
+        assert_eq!(broken(committees.signs(4, Height::new(9), "vote")), Some(MEMBER));
+        assert_eq!(broken(committees.signs(0, Height::new(10), "vote")), Some(MEMBER));
+        for (height, signers, promise) in [
+            (9, vec![0, 1, 2], None),
+            (9, vec![0, 1], Some(QUORUM)),
+            (9, vec![1, 2, 4], Some(QUORUM)),
+            (10, vec![1, 2], None),
+            (10, vec![1, 4], Some(QUORUM)),
+            (10, vec![0, 1, 2], Some(QUORUM)),
+        ] {
+            let found = broken(committees.decided(&certificate(height, &signers)));
+            assert_eq!(found, promise, "{height}, {signers:?}");
+        }
+        assert_eq!(committees.changes(), 1);
+    }
+}

@@ -1,0 +1,57 @@
+//! What committees a run may have: who is a member at first, and whom L1 offers.
+
+use super::{
+    Scenario,
+    check_world::{WorldFault, ensure},
+};
+
+/// Below four members, none may fail.
+const MEMBERS_MIN: u16 = 4;
+/// The first epoch that L1 may offer a committee for.
+const EPOCH_MIN: u64 = 2;
+/// More power than that is no longer counted in 63 bits by everyone together.
+const POWER_MAX: u64 = 1 << 40;
+
+impl Scenario {
+    pub(super) fn check_committees(&self) -> Result<(), WorldFault> {
+        let (members, all) = (self.members(), self.validators);
+        ensure(members >= MEMBERS_MIN || self.joiners == 0, "joiners", || {
+            let expected = format!("expected at least {MEMBERS_MIN} members, found {members}");
+            (expected, "validators counts those who join later, too".into())
+        })?;
+        let found = self.powers.len();
+        let whole = self.powers.is_empty() || found == usize::from(members);
+        ensure(
+            whole && self.powers.iter().all(|power| (1..=POWER_MAX).contains(power)),
+            "powers",
+            || {
+                let expected =
+                    format!("expected a power for each of {members} members, found {found}");
+                (expected, "give each member a power, or leave them out for equal ones".into())
+            },
+        )?;
+        ensure(self.powers.is_empty() || self.key.on_chain, "powers", || {
+            let expected = "expected a key that is made on the chain, found one that is dealt";
+            (expected.into(), "set key.on_chain: a dealt key has one point for each member".into())
+        })?;
+        let offers = self.l1.iter().flat_map(|l1| &l1.offers);
+        for (index, offer) in offers.enumerate() {
+            let path = format!("l1.offers.{index}");
+            let found = offer.powers.len();
+            ensure(found == usize::from(all), &path, || {
+                let expected =
+                    format!("expected a power for each of {all} validators, found {found}");
+                (expected, "0 is for those who are not to be members".into())
+            })?;
+            ensure(offer.powers.iter().any(|power| *power > 0), &path, || {
+                ("expected a member, found none".into(), "give somebody power".into())
+            })?;
+            ensure(offer.epoch >= EPOCH_MIN, &path, || {
+                let found = offer.epoch;
+                let expected = format!("expected an epoch from {EPOCH_MIN} on, found {found}");
+                (expected, "the first epoch with a key has the committee of the genesis".into())
+            })?;
+        }
+        Ok(())
+    }
+}
