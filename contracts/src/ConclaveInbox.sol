@@ -45,16 +45,18 @@ contract ConclaveInbox is IConclaveInbox, ISettledNetwork {
     }
 
     /// @inheritdoc IConclaveInbox
-    function open(bytes32 id, bytes32 committeeHash, bytes32 dkgResult) external {
+    function open(bytes32 id, bytes32 committeeHash, bytes32 dkgResult, uint64 origin) external {
         if (msg.sender != LAUNCHER) revert NotLauncher(msg.sender);
         if (newest.state != InboxState.Closed) revert AlreadyOpen();
         if (id == 0) revert NoNetwork();
+        // This block may still get entries.
+        if (origin >= block.number) revert OriginUnknown(origin, 0);
+        uint64 entries = FORCED.entriesUpTo(origin);
+        if (entries != 0) revert QueueNotEmpty(origin, entries);
         network = id;
         newest.state = InboxState.Open;
-        // The last block that is complete: this one may still get entries.
-        newest.origin = uint40(block.number - 1);
+        newest.origin = SafeCastLib.toUint40(origin);
         newest.postedAt = uint40(block.timestamp);
-        newest.cursor = uint40(FORCED.entriesUpTo(uint64(block.number - 1)));
         dkgResults[0] = dkgResult;
         emit Opened(id, committeeHash, dkgResult);
         committee = STAKE.advanceEpoch(committeeHash);

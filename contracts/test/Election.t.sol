@@ -89,7 +89,7 @@ contract ElectionTest is Network {
     function test_a_stale_offer_does_not_take_effect() public {
         joinMany(4, 10 * ETHER);
         bytes32 first = offer();
-        net.inbox.open(NETWORK, first, DKG);
+        net.inbox.open(NETWORK, first, DKG, lastBlock());
         vm.prank(address(net.inbox));
         vm.expectRevert(abi.encodeWithSelector(IConclaveElection.NotOffered.selector, 1, first));
         net.stake.advanceEpoch(first);
@@ -101,7 +101,7 @@ contract ElectionTest is Network {
         joinMany(4, 10 * ETHER);
         bytes32 whole = offer();
         bytes32 part = net.election.offerWithout(whole, 1 << 2);
-        net.inbox.open(NETWORK, part, DKG);
+        net.inbox.open(NETWORK, part, DKG, lastBlock());
         vm.assertEq(committee().count, 3, "three serve");
         (,,,,,,,, uint64 jailedUntil) = net.stake.validatorOf(id(3));
         vm.assertEq(jailedUntil, uint64(block.timestamp) + 1 days, "jailed");
@@ -211,7 +211,7 @@ contract ElectionTest is Network {
         net.election.offerWithout(whole, 4);
         vm.expectRevert(abi.encodeWithSelector(IConclaveElection.AlreadyReduced.selector, part));
         net.election.offerWithout(part, 1);
-        net.inbox.open(NETWORK, part, DKG);
+        net.inbox.open(NETWORK, part, DKG, lastBlock());
         vm.assertEq(committee().count, 2, "two are left");
         (,,,,,,,, uint64 jailedUntil) = net.stake.validatorOf(id(3));
         vm.assertEq(jailedUntil, 0, "not in jail");

@@ -45,15 +45,32 @@ contract InboxTest is Network {
         bytes32 hash = offer();
         vm.prank(council);
         vm.expectRevert(abi.encodeWithSelector(IConclaveInbox.NotLauncher.selector, council));
-        net.inbox.open(NETWORK, hash, DKG);
+        net.inbox.open(NETWORK, hash, DKG, lastBlock());
         vm.expectRevert(abi.encodeWithSelector(IConclaveInbox.NoNetwork.selector));
-        net.inbox.open(0, hash, DKG);
+        net.inbox.open(0, hash, DKG, lastBlock());
         vm.expectRevert(abi.encodeWithSelector(IConclaveElection.NotOffered.selector, 0, bytes32("x")));
-        net.inbox.open(NETWORK, "x", DKG);
-        net.inbox.open(NETWORK, hash, DKG);
+        net.inbox.open(NETWORK, "x", DKG, lastBlock());
+        net.inbox.open(NETWORK, hash, DKG, lastBlock());
         vm.assertEq(net.inbox.dkgResultOf(0), DKG, "sharing of epoch 0");
         vm.expectRevert(abi.encodeWithSelector(IConclaveInbox.AlreadyOpen.selector));
-        net.inbox.open(NETWORK, hash, DKG);
+        net.inbox.open(NETWORK, hash, DKG, lastBlock());
+    }
+
+    function test_a_network_begins_at_a_past_block_up_to_which_the_queue_is_empty() public {
+        deployNetwork();
+        joinMany(4, 10 * ETHER);
+        bytes32 hash = offer();
+        uint64 origin = lastBlock();
+        vm.expectRevert(abi.encodeWithSelector(IConclaveInbox.OriginUnknown.selector, origin + 1, 0));
+        net.inbox.open(NETWORK, hash, DKG, origin + 1);
+        net.vault.deposit{ value: 1 ether }(council);
+        vm.roll(block.number + 5);
+        vm.expectRevert(abi.encodeWithSelector(IConclaveInbox.QueueNotEmpty.selector, origin + 1, 1));
+        net.inbox.open(NETWORK, hash, DKG, origin + 1);
+        net.inbox.open(NETWORK, hash, DKG, origin);
+        vm.assertEq(net.inbox.head().origin, origin, "older than the call");
+        vm.roll(block.number + 1);
+        settle(1);
     }
 
     function test_nothing_settles_before_it_is_open() public {
@@ -456,7 +473,7 @@ contract InboxTest is Network {
         vm.warp(allowedAt);
         net.inbox.abandon();
         vm.expectRevert(IConclaveInbox.AlreadyOpen.selector);
-        net.inbox.open(NETWORK, offered, DKG);
+        net.inbox.open(NETWORK, offered, DKG, lastBlock());
         vm.warp(block.timestamp + 21 days);
         net.stake.claim(id);
         vm.assertEq(operator(1).balance, 10 ether, "stake comes back from what never was");

@@ -181,6 +181,79 @@ pub struct L1Config {
     /// How often they are asked for a new final block, in milliseconds.
     #[serde(default = "L1Config::default_poll_ms")]
     pub poll_ms: u64,
+    /// How this node takes part in posting what is certified. Without it the node leaves that to others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<RelayConfig>,
+}
+
+/// How a validator posts to L1 what is certified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RelayConfig {
+    /// The key of the account that pays. Nothing else may send from it.
+    pub account_key: PathBuf,
+    /// Something so many heights above what has settled is posted.
+    #[serde(default = "RelayConfig::default_every_heights")]
+    pub every_heights: u64,
+    /// And anything, after so many seconds.
+    #[serde(default = "RelayConfig::default_every_seconds")]
+    pub every_seconds: u64,
+    /// How long this validator waits for each whose turn is before its own, in seconds.
+    #[serde(default = "RelayConfig::default_takeover_seconds")]
+    pub takeover_seconds: u64,
+    /// What the postings of a day may cost, until rollups are about to leave.
+    #[serde(default = "RelayConfig::default_day_cost_gwei_max")]
+    pub day_cost_gwei_max: u64,
+    /// What one of them may cost.
+    #[serde(default = "RelayConfig::default_posting_cost_gwei_max")]
+    pub posting_cost_gwei_max: u64,
+}
+
+impl RelayConfig {
+    /// An account, and what is usual.
+    #[must_use]
+    pub const fn new(account_key: PathBuf) -> Self {
+        Self {
+            account_key,
+            every_heights: Self::default_every_heights(),
+            every_seconds: Self::default_every_seconds(),
+            takeover_seconds: Self::default_takeover_seconds(),
+            day_cost_gwei_max: Self::default_day_cost_gwei_max(),
+            posting_cost_gwei_max: Self::default_posting_cost_gwei_max(),
+        }
+    }
+
+    /// As often as `FeeVault` refunds a posting.
+    const fn default_every_heights() -> u64 {
+        600
+    }
+
+    const fn default_every_seconds() -> u64 {
+        600
+    }
+
+    /// Five blocks of Ethereum.
+    const fn default_takeover_seconds() -> u64 {
+        60
+    }
+
+    /// Half an ether.
+    const fn default_day_cost_gwei_max() -> u64 {
+        500_000_000
+    }
+
+    /// A twentieth of an ether: 130 gwei a unit of gas.
+    const fn default_posting_cost_gwei_max() -> u64 {
+        50_000_000
+    }
+
+    pub(crate) const fn every(&self) -> Duration {
+        Duration::from_secs(self.every_seconds)
+    }
+
+    pub(crate) const fn takeover(&self) -> Duration {
+        Duration::from_secs(self.takeover_seconds)
+    }
 }
 
 impl L1Config {
@@ -190,7 +263,7 @@ impl L1Config {
     /// These endpoints, asked as often as is usual.
     #[must_use]
     pub const fn new(endpoints: Vec<String>) -> Self {
-        Self { endpoints, poll_ms: Self::default_poll_ms() }
+        Self { endpoints, poll_ms: Self::default_poll_ms(), relay: None }
     }
 
     const fn default_poll_ms() -> u64 {
@@ -220,6 +293,10 @@ impl L1Config {
         if !(Self::POLL_MS_MIN..=Self::POLL_MS_MAX).contains(&self.poll_ms) {
             let problem = format!("{} ms is no sensible interval", self.poll_ms);
             add("l1.poll_ms", problem, "choose 100 to 60000; a block of Ethereum takes 12000");
+        }
+        if self.relay.as_ref().is_some_and(|relay| relay.every_heights == 0) {
+            let remedy = "choose at least 1; each posting costs its gas";
+            add("l1.relay.every_heights", "0 is no distance".to_owned(), remedy);
         }
         problems
     }
@@ -273,8 +350,7 @@ impl Config {
         })?;
         config.resolve(path.parent().unwrap_or(Path::new(".")));
         if !l1.is_empty() {
-            let poll_ms = config.l1.map_or(L1Config::default_poll_ms(), |l1| l1.poll_ms);
-            config.l1 = Some(L1Config { endpoints: l1.to_vec(), poll_ms });
+            config.l1.get_or_insert_with(|| L1Config::new(Vec::new())).endpoints = l1.to_vec();
         }
         let mut problems = config.problems();
         problems.extend(config.l1.iter().flat_map(L1Config::problems));
@@ -294,7 +370,9 @@ impl Config {
             &mut keys.storage,
             &mut self.p2p.peers_file,
         ];
-        for path in paths.into_iter().chain(optional.into_iter().flatten()) {
+        let relay = self.l1.iter_mut().filter_map(|l1| l1.relay.as_mut());
+        let relay = relay.map(|relay| &mut relay.account_key);
+        for path in paths.into_iter().chain(optional.into_iter().flatten()).chain(relay) {
             *path = base.join(&*path);
         }
     }
@@ -371,11 +449,14 @@ impl Config {
             ("keys.settlement", keys.settlement.as_deref()),
             ("keys.storage", keys.storage.as_deref()),
         ];
+        let relay = self.l1.as_ref().and_then(|l1| l1.relay.as_ref());
         let backup = "restore it from your backup";
         let mut files = vec![
             ("genesis", &*self.genesis, "copy the network's genesis.json there"),
             ("keys.network", &*keys.network, backup),
         ];
+        let remedy = "make a key, mode 0600, and send its account ether";
+        files.extend(relay.map(|relay| ("l1.relay.account_key", &*relay.account_key, remedy)));
         files.extend(secrets.into_iter().filter_map(|(key, path)| Some((key, path?, backup))));
         files
     }

@@ -106,7 +106,8 @@ pub struct L1 {
     pub contract: PayerAddress,
     /// A final block up to which the forced queue is empty ([`crate::l1::origin`]).
     pub origin: L1Origin,
-    /// How the validators follow it; none if each operator says so by himself.
+    /// How the validators follow it; none if each operator says so by himself. In the path of a key `{index}` stands
+    /// for the validator's index.
     pub follow: Option<L1Config>,
 }
 
@@ -232,7 +233,11 @@ mod tests {
     use conclave_types::ConsensusKey;
 
     use super::*;
-    use crate::{config::Config, keys, store::SignerState};
+    use crate::{
+        config::{Config, RelayConfig},
+        keys,
+        store::SignerState,
+    };
 
     fn plan(base_port: u16) -> Plan {
         Plan {
@@ -274,6 +279,43 @@ mod tests {
                 assert_eq!(state.mark(), Some(nothing_signed()));
                 assert_eq!(config.p2p.peers.len(), if base_port == 0 { 0 } else { 3 });
             }
+        }
+    }
+
+    #[test]
+    fn validators_follow_the_l1_of_the_plan() {
+        let directory = tempfile::tempdir().unwrap();
+        for index in 0..4 {
+            std::fs::write(directory.path().join(format!("{index}.key")), "").unwrap();
+        }
+        let relay = RelayConfig {
+            every_heights: 7,
+            day_cost_gwei_max: 8,
+            ..RelayConfig::new("../../{index}.key".into())
+        };
+        let follow = L1Config {
+            poll_ms: 250,
+            relay: Some(relay.clone()),
+            ..L1Config::new(vec!["http://127.0.0.1:1".to_owned()])
+        };
+        let origin = L1Origin { number: 5, hash: conclave_types::Digest::new([5; 32]) };
+        let contract = PayerAddress::new([6; 20]);
+        let l1 = L1 { chain_id: 7, contract, origin, follow: Some(follow.clone()) };
+        let seat = |validator| Seat { validator, power: 10 + u64::from(validator) };
+        let seated: Vec<_> = (1..5).map(|number| (Candidate::generate(), seat(number))).collect();
+        let out = directory.path().join("net");
+        let made = make_with(&Plan { l1: Some(l1), ..plan(0) }, &seated, &out).unwrap();
+        let text = std::fs::read(&made.genesis).unwrap();
+        let genesis: Genesis = serde_json::from_slice(&text).unwrap();
+        assert_eq!((genesis.l1_chain_id, genesis.l1_contract), (7, contract));
+        assert_eq!(genesis.l1_origin, origin);
+        let seats = genesis.members.iter().map(|member| (member.validator, member.power));
+        assert_eq!(seats.collect::<Vec<_>>(), [(1, 11), (2, 12), (3, 13), (4, 14)]);
+        for (index, validator) in made.validators.iter().enumerate() {
+            let account_key = validator.directory.join(format!("../../{index}.key"));
+            let relay = Some(RelayConfig { account_key, ..relay.clone() });
+            let expected = L1Config { relay, ..follow.clone() };
+            assert_eq!(Config::load(&validator.config).unwrap().l1, Some(expected));
         }
     }
 

@@ -3,6 +3,7 @@
 //! ```text
 //!  commands ─▶ deploy · stake · election · queue · evidence      what is asked of the contracts, and what it did
 //!  node ─────▶ follow ─▶ observe · origin             final blocks, with what each added to the queue
+//!             relay                                  what has settled, and posting what is certified
 //!                  │            │
 //!               sender       contracts                one account's transactions; where the contracts are
 //!                  └──── endpoints ────▶ JSON-RPC     several, each with a deadline, none trusted alone
@@ -26,10 +27,12 @@ pub mod origin;
 mod panel;
 mod prepare;
 pub mod queue;
+pub mod relay;
 mod revert;
 pub mod sender;
 pub mod settlement;
 pub mod stake;
+pub mod tasks;
 
 pub use self::{
     contracts::Contracts,
@@ -37,4 +40,5 @@ pub use self::{
     error::{Contradiction, L1Error},
     panel::TooFew,
     sender::{Call, Fees, Sender, Sent},
+    tasks::L1Views,
 };

@@ -22,13 +22,16 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     driver::{Driver, Snapshot},
     essential::Essentials,
-    l1::follow::{Sight, TroubleKind},
+    l1::{
+        L1Views,
+        follow::{Sight, TroubleKind},
+        relay::Settlement,
+    },
     network::{Network, PeerTraffic},
 };
 
@@ -103,6 +106,10 @@ struct L1Figures {
     lag: Number,
     trouble: Family<KindLabel, Number>,
     errors: Family<KindLabel, Counter>,
+    settled: Number,
+    settled_final: Number,
+    capped: Number,
+    postings: Counter,
 }
 
 impl L1Figures {
@@ -137,7 +144,29 @@ impl L1Figures {
             "1 while L1 cannot be followed for this reason; anything but an outage is an alarm",
             self.trouble.clone(),
         );
-        registry.register("l1_errors", "Failed attempts to follow L1", self.errors.clone());
+        registry.register(
+            "l1_errors",
+            "Failed attempts to follow L1, and to settle",
+            self.errors.clone(),
+        );
+        registry.register("settled_height", "Newest height that has settled", self.settled.clone());
+        registry.register(
+            "final_height",
+            "Newest height that has settled in a final L1 block",
+            self.settled_final.clone(),
+        );
+        registry.register(
+            "relay_capped",
+            "1 while a posting is due that this node may not pay for: an alarm",
+            self.capped.clone(),
+        );
+        registry.register("relay_postings", "Postings of this node", self.postings.clone());
+    }
+
+    fn set_settlement(&self, settlement: &Settlement) {
+        self.settled.set(settlement.settled);
+        self.settled_final.set(settlement.final_height);
+        self.capped.set(u64::from(settlement.capped));
     }
 
     fn set(&self, position: &L1Position, sight: &Sight) {
@@ -266,13 +295,18 @@ impl Metrics {
         self.l1.errors.get_or_create(&KindLabel { kind }).inc();
     }
 
+    /// A posting of this node is in a block of L1.
+    pub fn posted(&self) {
+        self.l1.postings.inc();
+    }
+
     /// Everything, in the OpenMetrics text format. A node that follows no L1 has no sight of it.
     #[must_use]
     pub fn encode(
         &self,
         snapshot: &Snapshot,
         traffic: &[PeerTraffic],
-        sight: Option<&Sight>,
+        l1: Option<&(Sight, Settlement)>,
     ) -> String {
         let status = &snapshot.status;
         self.height.set(status.decided.as_u64());
@@ -282,7 +316,9 @@ impl Metrics {
         self.pool_bundles.set(status.pool.bundles as u64);
         self.pool_bytes.set(status.pool.bytes as u64);
         self.evidence.set(status.evidence_count);
-        self.l1.set(&snapshot.l1, sight.unwrap_or(&Sight::default()));
+        let (sight, settlement) = l1.cloned().unwrap_or_default();
+        self.l1.set(&snapshot.l1, &sight);
+        self.l1.set_settlement(&settlement);
         for row in traffic {
             let peer = if row.name.is_empty() { "others".to_owned() } else { row.name.clone() };
             let bytes = |direction| PeerLabel { peer: peer.clone(), direction };
@@ -316,7 +352,7 @@ pub struct Page {
     /// Whom it talks to.
     pub network: Network,
     /// What it sees of L1, if it follows one.
-    pub sight: Option<watch::Receiver<Sight>>,
+    pub l1: Option<L1Views>,
 }
 
 /// Serves `/metrics` until `stop`; returns the address that it really listens on.
@@ -340,8 +376,8 @@ pub async fn serve(
 }
 
 async fn show(State(page): State<Page>) -> impl IntoResponse {
-    let sight = page.sight.as_ref().map(|sight| sight.borrow().clone());
+    let l1 = page.l1.as_ref().map(L1Views::now);
     let (snapshot, traffic) = (page.driver.snapshot(), page.network.traffic());
-    let text = page.metrics.encode(&snapshot, &traffic, sight.as_ref());
+    let text = page.metrics.encode(&snapshot, &traffic, l1.as_ref());
     ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
 }

@@ -14,7 +14,7 @@ use conclave_sequencer::{
 use conclave_types::{ConsensusKey, Genesis, Height, digest::SigningDomain};
 use rand_core::{OsRng, RngCore as _};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     driver::{self, Channels, Driver, DriverError, RecordTo, RevealedTip, Tape},
     essential::{Essentials, TaskError},
     keys::{self, KeyFileError},
-    l1::follow::{Follower, Sight},
+    l1,
     metrics::{self, Metrics, MetricsError},
     network::{AddressBook, Network, NetworkConfig, NetworkError},
     rpc::{self, ReceiptSigner, RpcError},
@@ -154,7 +154,7 @@ impl Node {
         let (essentials, deaths) = Essentials::new();
         let network = Network::start(network, channels.inbox(), &essentials).await?;
         let metrics = Arc::new(Metrics::new());
-        let reader = store.reader();
+        let (reader, l1_reader) = (store.reader(), store.reader());
         let parts = driver::Parts {
             sequencer,
             store,
@@ -166,16 +166,22 @@ impl Node {
         };
         let (driver, end) = driver::start(parts, channels)?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let sight = follow_l1(config, &genesis, &driver, &metrics).map(|(follower, sight)| {
-            let following = follower.run(stop.clone());
-            tasks.spawn(essentials.clone().watch("follower of L1", following));
-            sight
-        });
+        let l1 = l1::tasks::Parts {
+            genesis: Arc::clone(&genesis),
+            seat: receipts.as_ref().map(|signer| u64::from(signer.index.as_u16())),
+            driver: driver.clone(),
+            reader: l1_reader,
+            metrics: Arc::clone(&metrics),
+            tasks: tasks.clone(),
+            essentials: essentials.clone(),
+            stop: stop.clone(),
+        };
+        let l1 = l1::tasks::start(config.l1.as_ref(), l1)?;
         let page = metrics::Page {
             metrics: Arc::clone(&metrics),
             driver: driver.clone(),
             network: network.clone(),
-            sight: sight.clone(),
+            l1: l1.clone(),
         };
         let page = metrics::serve(config.metrics.listen, page, &essentials, stop.clone()).await?;
         let parts = rpc::Parts {
@@ -184,7 +190,7 @@ impl Node {
             reader,
             network: network.clone(),
             signer: receipts,
-            sight,
+            l1,
             metrics,
             streams_max: config.grpc.streams_max,
             batch_streams_max: config.grpc.batch_streams_max,
@@ -251,33 +257,6 @@ impl Node {
         }
         end.or(Err(DriverError::Gone))??;
         death.map_or(Ok(()), |death| Err(death.into()))
-    }
-}
-
-/// Who follows L1 for this node, if there is one to follow and its configuration says where; said once if not.
-fn follow_l1(
-    config: &Config,
-    genesis: &Genesis,
-    driver: &Driver,
-    metrics: &Arc<Metrics>,
-) -> Option<(Follower, watch::Receiver<Sight>)> {
-    match (&config.l1, genesis.l1_chain_id) {
-        (None, 0) => None,
-        (Some(_), 0) => {
-            tracing::warn!("[l1] is of no use: the genesis names no L1");
-            None
-        }
-        (None, _) => {
-            tracing::warn!(
-                "this node follows no L1: its blocks carry nothing from there, and it takes a quorum's word for \
-                 what others' do; name endpoints in [l1]"
-            );
-            None
-        }
-        (Some(l1), _) => {
-            let (driver, metrics) = (driver.clone(), Arc::clone(metrics));
-            Some(Follower::new(l1.clone(), genesis, driver, metrics))
-        }
     }
 }
 

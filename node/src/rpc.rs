@@ -27,7 +27,7 @@ use conclave_sequencer::archive::ArchiveError;
 use conclave_types::{EncryptedBundle, Genesis, NetworkId, ValidatorIndex, digest::SigningDomain};
 use ed25519_dalek::{Signer as _, SigningKey};
 use futures::Stream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Status, service::InterceptorLayer, transport::Server};
@@ -37,7 +37,7 @@ use self::{recent::Recent, web::WebOrigin};
 use crate::{
     driver::{AskError, Driver},
     essential::Essentials,
-    l1::follow::Sight,
+    l1::L1Views,
     metrics::Metrics,
     network::Network,
     store::{RocksStore, StoreError},
@@ -108,7 +108,7 @@ pub struct Parts {
     /// Signs receipts; none on a full node.
     pub signer: Option<ReceiptSigner>,
     /// What the node sees of L1, if it follows one.
-    pub sight: Option<watch::Receiver<Sight>>,
+    pub l1: Option<L1Views>,
     /// Where calls are counted.
     pub metrics: Arc<Metrics>,
     /// Streams of blocks and of bundles' fates that may be open at once.
@@ -133,7 +133,7 @@ pub(crate) struct Context {
     recent: Recent,
     network: Network,
     signer: Option<ReceiptSigner>,
-    sight: Option<watch::Receiver<Sight>>,
+    l1: Option<L1Views>,
     metrics: Arc<Metrics>,
     /// Apart, so that whoever watches never keeps a rollup from its batches.
     streams: Arc<Semaphore>,
@@ -269,7 +269,7 @@ pub async fn serve(
         recent: Recent::default(),
         network: parts.network,
         signer: parts.signer,
-        sight: parts.sight,
+        l1: parts.l1,
         metrics: parts.metrics,
         streams: Arc::new(Semaphore::new(parts.streams_max as usize)),
         batch_streams: Arc::new(Semaphore::new(parts.batch_streams_max as usize)),

@@ -303,6 +303,39 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_waits_is_replaced_under_its_nonce_as_far_as_the_cap_allows() {
+        let counted = |params: &Value, _: &[TxEnvelope]| {
+            Ok(if params[1] == "latest" { json!("0x7") } else { json!("0x8") })
+        };
+        // What waits offers about 3.7 gwei.
+        let underpriced = json!({"code": -32000, "message": "replacement transaction underpriced"});
+        let offers = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&offers);
+        let script = Script::new()
+            .does("eth_getTransactionCount", counted)
+            .does("eth_sendRawTransaction", move |params, _| {
+                let raw = hex::decode(params[0].as_str().unwrap()).unwrap();
+                let offered = TxEnvelope::decode_2718_exact(&raw).unwrap();
+                seen.lock().unwrap().push((offered.nonce(), offered.max_fee_per_gas()));
+                if offered.max_fee_per_gas() < 3_700_000_000 {
+                    return Err(underpriced.clone());
+                }
+                Ok(Value::Null)
+            })
+            .does("eth_getTransactionReceipt", |_, sent| {
+                Ok(sent.first().map_or(Value::Null, |first| receipt(*first.hash())))
+            });
+        let sent = sender(script.clone(), ETHER).await.send_instead(transfer()).await.unwrap();
+        assert_eq!(sent.nonce, 7);
+        let tried: Vec<_> = offers.lock().unwrap().drain(..).collect();
+        assert!(tried.iter().all(|(nonce, _)| *nonce == 7), "{tried:?}");
+        assert_eq!(tried.len(), 3, "{tried:?}");
+        let dear = sender(script, 86_250 * 3_400_000_000).await.send_instead(transfer()).await;
+        assert!(matches!(dear, Err(L1Error::Refused { .. })), "{dear:?}");
+        assert_eq!(offers.lock().unwrap().len(), 2, "it does not offer more than it may");
+    }
+
+    #[tokio::test]
     async fn a_refusal_is_told_before_anything_is_sent() {
         let reverted = json!({"code": 3, "message": "execution reverted", "data": "0x11223344"});
         let script = Script::new().does("eth_estimateGas", move |_, _| Err(reverted.clone()));

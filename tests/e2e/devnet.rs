@@ -37,6 +37,7 @@ fn a_measured_run_ends_with_a_consistent_report() {
         (number("/l1/forced/item"), &report["l1"]["forced"]["succeeded"]),
         (0, &true.into())
     );
+    assert!(number("/l1/settled/height") >= number("/l1/deposited/height"));
     assert!(number("/l1/deposited/balance_gwei") < number("/l1/deposited/amount_gwei"));
     for level in ["ordered", "revealed"] {
         let quantile = |name| report["latency_ms"][level][name].as_f64().expect("a latency");
@@ -93,7 +94,7 @@ async fn the_story_is_told_and_ctrl_c_stops_every_process() {
     let told = devnet.output();
     assert_eq!(told.matches(": 32 ether, elected with power 32000000000").count(), 4, "{told}");
     let queued = ["is entry 0 of the queue, in L1 block", "who has nothing: entry 1 of the queue"];
-    let landed = ["item 1 of batch #", "0.1 ether paid for bundle"];
+    let landed = ["item 1 of batch #", "0.1 ether paid for bundle", "on L1 up to height"];
     for words in queued.into_iter().chain(landed) {
         assert!(told.contains(words), "{words}: {told}");
     }

@@ -296,6 +296,7 @@ async fn open(l1: &L1, contract: &str, genesis: &Genesis, secrets: &ValidatorSec
         committeeHash: offered.committeeHash,
         // The key of epoch 0 is made by then; this network's committee is of epoch 1, and nobody looks.
         dkgResult: [7; 32].into(),
+        origin: genesis.l1_origin.number,
     };
     sender.send(Call::new(contracts.inbox, &opening)).await.expect("the network opens");
 }

@@ -271,6 +271,7 @@ mod tests {
             id: B256::from(*NETWORK.as_bytes()),
             committeeHash: offered,
             dkgResult: B256::repeat_byte(0xd6),
+            origin: l1.number() - 1,
         };
         ask(l1, d.inbox, opening);
         (members.collect(), offered)

@@ -78,6 +78,7 @@ interface IConclaveInbox {
     error OriginBehind(uint64 settled, uint64 found);
     error OriginUnknown(uint64 number, bytes32 found);
     error CursorMismatch(uint64 expected, uint64 found);
+    error QueueNotEmpty(uint64 origin, uint64 entries);
     error EpochEndIncomplete(bytes32 nextCommittee, bytes32 dkgResult);
     error NotSettled(uint64 height, uint64 under);
     error NotPosted(uint64 height);
@@ -85,7 +86,9 @@ interface IConclaveInbox {
 
     /// @notice Starts the network, once: names it, and puts a committee on offer into office for epoch 0.
     /// For the launcher alone, who can do nothing else.
-    function open(bytes32 network, bytes32 committeeHash, bytes32 dkgResult) external;
+    /// @param origin The L1 block that the genesis begins at, up to which the queue is empty. What settles first has
+    /// an origin that is no older, and may well be older than this call.
+    function open(bytes32 network, bytes32 committeeHash, bytes32 dkgResult, uint64 origin) external;
 
     /// @notice Settles a commitment, whoever posts it.
     function commit(Posting calldata posting) external;

@@ -112,7 +112,12 @@ abstract contract Network is TestBase {
     }
 
     function openNetwork() internal {
-        net.inbox.open(NETWORK, offer(), DKG);
+        net.inbox.open(NETWORK, offer(), DKG, lastBlock());
+    }
+
+    /// The last block that is complete.
+    function lastBlock() internal view returns (uint64) {
+        return uint64(block.number - 1);
     }
 
     function committee() internal view returns (Committee memory) {

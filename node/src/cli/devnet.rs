@@ -349,13 +349,14 @@ fn print_report(report: &audit::Report, screen: &Screen) {
     for (rollup, count) in &report.transactions_executed {
         screen.step(&format!("on {rollup}"), format!("{count} transactions executed"));
     }
-    if let Some(queue::Report { forced, deposited }) = report.l1 {
+    if let Some(queue::Report { forced, deposited, settled }) = report.l1 {
         screen
             .step("forced", format!("entry {} carried at height {}", forced.entry, forced.height));
         screen.step(
             "deposited",
             format!("entry {} pays at height {}", deposited.entry, deposited.height),
         );
+        screen.step("settled", format!("up to height {}", settled.height));
     }
     let levels = [("ordered", report.latency_ms.ordered), ("revealed", report.latency_ms.revealed)];
     for (level, latency) in levels {

@@ -112,6 +112,9 @@ fn l1_as_json(l1: &v1::L1Status) -> serde_json::Value {
         "final_number": l1.final_number,
         "alarm": l1.alarm,
         "trouble": l1.trouble,
+        "settled_height": l1.settled_height,
+        "final_height": l1.final_height,
+        "relay_capped": l1.relay_capped,
     })
 }
 
@@ -127,6 +130,17 @@ fn l1_as_text(l1: &v1::L1Status) -> String {
         ("", _) => seen,
         (trouble, true) => format!("{seen}; ALARM: {trouble}"),
         (trouble, false) => format!("{seen}; {trouble}"),
+    }
+}
+
+fn settled_as_text(l1: &v1::L1Status) -> String {
+    let heights = format!("{}, final {}", l1.settled_height, l1.final_height);
+    match (l1.followed, l1.relay_capped) {
+        (false, _) => "not followed by this node".to_owned(),
+        (true, false) => heights,
+        (true, true) => {
+            format!("{heights}; ALARM: a posting is due that this node may not pay for")
+        }
     }
 }
 
@@ -153,6 +167,7 @@ fn print_table(node: &str, status: &v1::GetStatusResponse) -> anyhow::Result<()>
     print(format_args!("  epoch         {}, key {key}", status.epoch))?;
     if let Some(l1) = &status.l1 {
         print(format_args!("  L1            {}", l1_as_text(l1)))?;
+        print(format_args!("  settled       {}", settled_as_text(l1)))?;
     }
     print(format_args!("  evidence      {}", status.evidence_count))?;
     print(format_args!("  version       {}", status.version))?;

@@ -95,6 +95,15 @@ fn l1_is_followed_where_the_file_or_the_command_line_says() {
     let path = directory.path().join("config.toml");
     std::fs::write(&path, with("endpoints = []\npoll_ms = 200")).unwrap();
     let config = Config::load_with(&path, &["http://c".to_owned()]).unwrap();
-    let expected = L1Config { endpoints: vec!["http://c".to_owned()], poll_ms: 200 };
-    assert_eq!(config.l1, Some(expected));
+    let expected = L1Config::new(vec!["http://c".to_owned()]);
+    assert_eq!(config.l1, Some(L1Config { poll_ms: 200, ..expected }));
+
+    let relay = with(
+        "endpoints = [\"http://a\"]\n[l1.relay]\naccount_key = \"lost.key\"\nevery_heights = 0",
+    );
+    assert_eq!(problems(&relay), ["l1.relay.account_key", "l1.relay.every_heights"]);
+    let relay = relay.replace("lost.key", "network.key").replace("= 0", "= 7");
+    let relay = load(&relay).unwrap().l1.unwrap().relay.unwrap();
+    assert!(relay.account_key.is_absolute());
+    assert_eq!((relay.every_heights, relay.every_seconds), (7, 600));
 }

@@ -3,7 +3,7 @@
 use libp2p::{Multiaddr, PeerId};
 
 use super::{PORTS_EACH, Plan};
-use crate::config::L1Config;
+use crate::config::{L1Config, RelayConfig};
 
 pub(super) fn port(plan: &Plan, index: u16, offset: u16) -> u16 {
     if plan.base_port == 0 {
@@ -86,15 +86,16 @@ json = false
 threads = 0
 "#,
         name = plan.name.escape_default(),
-        l1 = l1_text(plan.l1.as_ref().and_then(|l1| l1.follow.as_ref())),
+        l1 = l1_text(plan.l1.as_ref().and_then(|l1| l1.follow.as_ref()), index),
         web_origins = plan.web_origins,
         peers = if peers.is_empty() { String::new() } else { peers },
     )
 }
 
-fn l1_text(follow: Option<&L1Config>) -> String {
+fn l1_text(follow: Option<&L1Config>, index: u16) -> String {
     let shown = L1Config::new(vec!["http://127.0.0.1:8545".to_owned()]);
-    let L1Config { endpoints, poll_ms } = follow.unwrap_or(&shown);
+    let L1Config { endpoints, poll_ms, .. } = follow.unwrap_or(&shown);
+    let relay = follow.and_then(|follow| follow.relay.as_ref());
     let off = if follow.is_some() { "" } else { "# " };
     format!(
         r#"# How this node follows the network's L1: JSON-RPC endpoints, of your own if you can, several if you cannot.
@@ -104,6 +105,33 @@ fn l1_text(follow: Option<&L1Config>) -> String {
 {off}endpoints = {endpoints:?}
 # How often they are asked for a new final block, in milliseconds.
 {off}poll_ms = {poll_ms}
+{relay}"#,
+        relay = relay_text(relay, index),
+    )
+}
+
+fn relay_text(relay: Option<&RelayConfig>, index: u16) -> String {
+    let shown = RelayConfig::new("relay.key".into());
+    let RelayConfig {
+        account_key,
+        every_heights,
+        every_seconds,
+        takeover_seconds,
+        day_cost_gwei_max,
+        posting_cost_gwei_max,
+    } = relay.unwrap_or(&shown);
+    let account_key = account_key.display().to_string().replace("{index}", &index.to_string());
+    let off = if relay.is_some() { "" } else { "# " };
+    format!(
+        r#"# How this validator takes its turns in posting what is certified: an account with ether that nothing else sends
+# from, and what a posting and those of a day may cost. Without this section it leaves that to others.
+{off}[l1.relay]
+{off}account_key = {account_key:?}
+{off}every_heights = {every_heights}
+{off}every_seconds = {every_seconds}
+{off}takeover_seconds = {takeover_seconds}
+{off}day_cost_gwei_max = {day_cost_gwei_max}
+{off}posting_cost_gwei_max = {posting_cost_gwei_max}
 "#
     )
 }

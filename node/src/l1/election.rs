@@ -165,6 +165,7 @@ async fn open(
         committeeHash: B256::from(*committee.as_bytes()),
         // The key is made in epoch 0: its commitment comes with the first end of an epoch.
         dkgResult: B256::ZERO,
+        origin: genesis.l1_origin.number,
     };
     sender.send(Call::new(contracts.inbox, &call)).await
 }

@@ -64,6 +64,11 @@ impl Panel {
         finals.get(finals.len() / 2).copied().unwrap_or_default()
     }
 
+    /// How many endpoints there are.
+    pub(super) fn count(&self) -> usize {
+        self.members.len()
+    }
+
     /// The endpoints that failed when they were asked last, and how.
     pub(super) fn failures(&self) -> impl Iterator<Item = (&str, &str)> {
         self.members.iter().filter_map(|(url, known)| {

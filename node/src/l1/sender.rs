@@ -158,14 +158,17 @@ impl Sender {
     ///
     /// If nobody answers.
     pub async fn nonce(&self) -> Result<u64, L1Error> {
-        let of = self.address();
-        let count = |at| {
-            self.endpoints.ask("eth_getTransactionCount", move |provider| async move {
-                provider.get_transaction_count(of).block_id(at).await
-            })
-        };
         // A pool may have forgotten what the chain has taken since.
-        Ok(count(BlockId::pending()).await?.max(count(BlockId::latest()).await?))
+        let (pending, latest) = (BlockId::pending(), BlockId::latest());
+        Ok(self.count(pending).await?.max(self.count(latest).await?))
+    }
+
+    async fn count(&self, at: BlockId) -> Result<u64, L1Error> {
+        let of = self.address();
+        let asked = self.endpoints.ask("eth_getTransactionCount", move |provider| async move {
+            provider.get_transaction_count(of).block_id(at).await
+        });
+        asked.await
     }
 
     /// Sends a transaction and waits until it is in a block.
@@ -188,6 +191,21 @@ impl Sender {
             }
         }
         Err(L1Error::NonceTaken { account: self.address(), nonce: self.nonce().await? })
+    }
+
+    /// Sends a transaction in place of whatever of this account waits to be in a block, which must not be worth
+    /// more than the new one, and waits until it is in a block itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send`]; if what waits was taken instead, the nonce is.
+    pub async fn send_instead(&self, call: Call) -> Result<Sent, L1Error> {
+        self.check_funds(&call, U256::ZERO).await?;
+        let gas = prepare::gas(&self.endpoints, &self.signer, &call).await?;
+        let nonce = self.count(BlockId::latest()).await?;
+        let mut flight = self.prepare(call, nonce, gas).await?;
+        self.launch(&mut flight).await?;
+        self.land(flight).await
     }
 
     /// Sends transactions with consecutive nonces from `nonce` on, without waiting for one before the next, and
@@ -283,8 +301,7 @@ impl Sender {
         if said.contains("nonce too low") || said.contains("nonce is too low") {
             return Err(L1Error::NonceTaken { account: self.address(), nonce: flight.nonce });
         }
-        if said.contains("underpriced") && flight.versions.len() < VERSIONS_MAX {
-            self.raise(flight)?;
+        if said.contains("underpriced") && self.raise(flight)? {
             return Box::pin(self.launch(flight)).await;
         }
         Err(error)

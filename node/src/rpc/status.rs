@@ -14,7 +14,7 @@ use conclave_types::{
 use tonic::{Request, Response, Status};
 
 use super::{Answers, Context, Feed, damaged, malformed, requests::Named, unanswered};
-use crate::l1::follow::Sight;
+use crate::l1::{L1Views, follow::Sight};
 
 /// The service.
 pub(super) struct Node(pub(super) Arc<Context>);
@@ -192,18 +192,20 @@ fn read_block_message(
 }
 
 fn l1_status(context: &Context, position: &L1Position) -> v1::L1Status {
-    let sight = context.sight.as_ref().map(|sight| sight.borrow().clone());
-    let is_followed = sight.is_some();
-    let Sight { newest_final, trouble } = sight.unwrap_or_default();
+    let (sight, settlement) = context.l1.as_ref().map(L1Views::now).unwrap_or_default();
+    let Sight { newest_final, trouble } = sight;
     v1::L1Status {
         origin_number: position.origin.number,
         origin_hash: position.origin.hash.as_bytes().to_vec(),
         forced_cursor: position.forced_cursor,
-        followed: is_followed,
+        followed: context.l1.is_some(),
         observed_number: position.observed.number,
         final_number: newest_final,
         alarm: trouble.as_ref().is_some_and(|trouble| trouble.kind.is_alarm()),
         trouble: trouble.map(|trouble| trouble.reason).unwrap_or_default(),
+        settled_height: settlement.settled,
+        final_height: settlement.final_height,
+        relay_capped: settlement.capped,
     }
 }
 

@@ -11,7 +11,7 @@
 use alloy::primitives::{Address, B256};
 use conclave_contracts::RollupRegistry;
 use conclave_node::{
-    config::L1Config,
+    config::{L1Config, RelayConfig},
     genesis::{self, Candidate, Seat},
     l1::{
         Call, L1Error,
@@ -36,6 +36,11 @@ const COMMISSION_BPS: u16 = 500;
 /// How often validators look for a final block.
 const POLL_MS: u64 = 250;
 
+/// Commitments of a devnet settle every few of its L1's blocks, which come each second.
+const RELAY_HEIGHTS: u64 = 100;
+const RELAY_SECONDS: u64 = 4;
+const TAKEOVER_SECONDS: u64 = 4;
+
 impl DevnetL1 {
     /// What a genesis says about it.
     pub(super) async fn plan(&self) -> Result<genesis::L1, DevnetError> {
@@ -44,7 +49,17 @@ impl DevnetL1 {
             chain_id: endpoints.chain_id(),
             contract: PayerAddress::new(self.contracts.stake.into_array()),
             origin: first_origin(endpoints, self.contracts.forced, None).await?,
-            follow: Some(L1Config { endpoints: self.urls.clone(), poll_ms: POLL_MS }),
+            follow: Some(L1Config {
+                endpoints: self.urls.clone(),
+                poll_ms: POLL_MS,
+                relay: Some(RelayConfig {
+                    every_heights: RELAY_HEIGHTS,
+                    every_seconds: RELAY_SECONDS,
+                    takeover_seconds: TAKEOVER_SECONDS,
+                    // The accounts that operate the validators, seen from their directories.
+                    ..RelayConfig::new("../../operators/validator-{index}.key".into())
+                }),
+            }),
         })
     }
 

@@ -77,6 +77,15 @@ pub(crate) struct Deposited {
     pub(crate) balance_gwei: u64,
 }
 
+/// What of it has settled on L1.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Settled {
+    /// A height whose commitment L1 has accepted, at or above both.
+    pub(crate) height: u64,
+    /// How much of that is final there.
+    pub(crate) final_height: u64,
+}
+
 /// What the queue did.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Report {
@@ -84,6 +93,8 @@ pub(crate) struct Report {
     pub(crate) forced: Forced,
     /// The deposit.
     pub(crate) deposited: Deposited,
+    /// What of it has settled.
+    pub(crate) settled: Settled,
 }
 
 /// Entries whose L1 blocks are not final yet.
@@ -122,9 +133,11 @@ impl<'a> Waiting<'a> {
 
     /// Waits until the transaction is executed, and the deposit has paid for something.
     pub(crate) async fn landed(self) -> Result<Report, DevnetError> {
+        let devnet = self.devnet;
         let forced = self.executed().await?;
         let deposited = self.spent().await?;
-        Ok(Report { forced, deposited })
+        let settled = settled(devnet, forced.height.max(deposited.height)).await?;
+        Ok(Report { forced, deposited, settled })
     }
 
     async fn executed(&self) -> Result<Forced, DevnetError> {
@@ -206,6 +219,28 @@ impl<'a> Waiting<'a> {
     /// Likewise the payer, and the deposit.
     pub(crate) fn deposited(&self) -> (PayerAddress, u64, u64) {
         (self.payer.address(), self.deposited.index, self.deposited.sent.block())
+    }
+}
+
+/// Waits until a height has settled, as the validators see it.
+async fn settled(devnet: &Devnet, height: Height) -> Result<Settled, DevnetError> {
+    let started = Instant::now();
+    loop {
+        for validator in &devnet.validators {
+            let l1 = validator.client.node_status().await?.l1.unwrap_or_default();
+            if l1.settled_height >= height.as_u64() {
+                let (height, final_height) = (l1.settled_height, l1.final_height);
+                return Ok(Settled { height, final_height });
+            }
+        }
+        if started.elapsed() > CARRIED_PATIENCE {
+            return Err(DevnetError::Late {
+                what: format!("settlement of height {height}"),
+                patience: CARRIED_PATIENCE,
+                logs: devnet.logs.clone(),
+            });
+        }
+        tokio::time::sleep(ASK_EVERY).await;
     }
 }
 

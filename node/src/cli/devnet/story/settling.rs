@@ -47,7 +47,7 @@ impl Story<'_> {
                 u8::from(forced.succeeded),
             ),
         );
-        let deposited = report.deposited;
+        let (deposited, settled) = (report.deposited, report.settled);
         self.screen.step(
             "credited",
             format!(
@@ -56,6 +56,13 @@ impl Story<'_> {
                 deposited.bundle,
                 deposited.height,
                 ether(deposited.balance_gwei),
+            ),
+        );
+        self.screen.step(
+            "settled",
+            format!(
+                "on L1 up to height {}, up to {} for good",
+                settled.height, settled.final_height
             ),
         );
         Ok(())

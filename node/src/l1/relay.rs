@@ -1,0 +1,329 @@
+//! Settling: how far L1 has come, and, on a validator with an account there, posting what is certified.
+//!
+//! ```text
+//!  endpoints ─▶ watch ─▶ settled, final ─▶ status, metrics
+//!                             │
+//!  store ─▶ candidate ────────┴─▶ decide ─▶ sender ─▶ ConclaveInbox.commit
+//! ```
+//!
+//! Any validator can post any certificate, so nothing here is trusted with anything but its own money. Whoever was
+//! faster is no error: what was to settle has settled.
+
+mod decide;
+mod posting;
+mod standing;
+
+use std::{convert::Infallible, sync::Arc};
+
+use alloy::{primitives::U256, signers::local::PrivateKeySigner};
+use conclave_contracts::{ConclaveInbox, ForcedInclusion};
+use conclave_sequencer::archive::{self, ArchiveError};
+use conclave_types::{Epoch, Genesis, Height};
+use futures::future::{BoxFuture, FutureExt as _};
+use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    decide::{Action, Candidate, Policy, Relay, Settled},
+    standing::{Found, Watch},
+};
+use super::{Call, Contracts, Endpoints, Fees, L1Error, Patience, Sender, Sent, TooFew};
+use crate::{
+    config::{L1Config, RelayConfig},
+    driver::Driver,
+    errors,
+    keys::{self, KeyFileError},
+    metrics::Metrics,
+    store::{RocksStore, StoreError},
+};
+
+/// Why settlement does not go on at the moment.
+#[derive(Debug, thiserror::Error)]
+enum RelayError {
+    /// L1 cannot be asked, or refuses.
+    #[error(transparent)]
+    L1(#[from] L1Error),
+    /// It cannot be looked at.
+    #[error(transparent)]
+    TooFew(#[from] TooFew),
+    /// What is certified cannot be read.
+    #[error("the store cannot be read")]
+    Archive(#[from] ArchiveError<StoreError>),
+}
+
+/// How far settlement has come, for status and metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settlement {
+    /// The newest height that has settled.
+    pub settled: u64,
+    /// The newest height that has settled for good.
+    pub final_height: u64,
+    /// A posting is due, and the money for it is spent.
+    pub capped: bool,
+}
+
+/// Who watches settlement for a node, and posts if it may.
+pub struct Settler {
+    config: L1Config,
+    account: Option<Account>,
+    genesis: Arc<Genesis>,
+    driver: Driver,
+    reader: Arc<RocksStore>,
+    metrics: Arc<Metrics>,
+    view: watch::Sender<Settlement>,
+    failing: bool,
+}
+
+/// Who pays, and how this validator takes its turns.
+struct Account {
+    signer: PrivateKeySigner,
+    config: RelayConfig,
+    seat: Option<u64>,
+}
+
+/// What is known once L1 was reached.
+struct Session {
+    endpoints: Endpoints,
+    contracts: Contracts,
+    watch: Watch,
+    relay: Option<Relay>,
+    flight: Option<Flight>,
+}
+
+/// A posting on its way.
+struct Flight {
+    height: Height,
+    /// Where L1 stood when it left.
+    from: Settled,
+    sent: BoxFuture<'static, Result<Sent, L1Error>>,
+}
+
+impl Settler {
+    /// Watches for the node of a genesis; `seat` is its place in the committee, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// If the key of its account cannot be used.
+    pub fn new(
+        config: L1Config,
+        genesis: Arc<Genesis>,
+        seat: Option<u64>,
+        (driver, reader): (Driver, Arc<RocksStore>),
+        metrics: Arc<Metrics>,
+    ) -> Result<(Self, watch::Receiver<Settlement>), KeyFileError> {
+        let account = config.relay.clone().map(|config| {
+            let key = keys::read(&config.account_key)?;
+            let signer = PrivateKeySigner::from_slice(&*key).map_err(|_not_in_range| {
+                KeyFileError::Malformed { path: config.account_key.clone() }
+            })?;
+            Ok(Account { signer, config, seat })
+        });
+        let account = account.transpose()?;
+        let (view, watched) = watch::channel(Settlement::default());
+        let settler =
+            Self { config, account, genesis, driver, reader, metrics, view, failing: false };
+        Ok((settler, watched))
+    }
+
+    /// Watches until `stop`.
+    ///
+    /// # Errors
+    ///
+    /// Never: whatever goes wrong is tried again.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), Infallible> {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.settle() => {}
+        }
+        Ok(())
+    }
+
+    async fn settle(&mut self) {
+        let mut session = None;
+        loop {
+            if let Err(error) = Box::pin(self.step(&mut session)).await {
+                self.ill(&error);
+            } else {
+                self.failing = false;
+            }
+            let pause = tokio::time::sleep(self.config.poll());
+            let Some(session) = session.as_mut() else {
+                pause.await;
+                continue;
+            };
+            let Some(flight) = session.flight.as_mut() else {
+                pause.await;
+                continue;
+            };
+            let landed = tokio::select! {
+                landed = &mut flight.sent => landed,
+                () = pause => continue,
+            };
+            let from = (flight.from, flight.height);
+            session.flight = None;
+            self.landed(session, from, landed).await;
+        }
+    }
+
+    /// Looks at L1, tells what it shows, and posts if that is due.
+    async fn step(&mut self, session: &mut Option<Session>) -> Result<(), RelayError> {
+        let session = match session {
+            Some(session) => session,
+            None => session.insert(self.connect().await?),
+        };
+        let Found { settled, final_height } = session.watch.look().await?;
+        self.see(|view| (view.settled, view.final_height) = (settled.height, final_height));
+        let (Some(account), Some(relay)) = (&self.account, &mut session.relay) else {
+            return Ok(());
+        };
+        if session.flight.is_some() {
+            return Ok(());
+        }
+        let certified = self.driver.snapshot().status.certified;
+        let candidate = self.read(move |store| candidate(store, certified, &settled)).await?;
+        let action = relay.decide(Instant::now(), settled, candidate);
+        self.see(|view| view.capped = action == Action::Capped);
+        let Action::Post { height, cost_max } = action else { return Ok(()) };
+        let Some(call) = self.call(&session.contracts, &settled, height).await? else {
+            return Ok(());
+        };
+        let fees = Fees { cost_max, ..Fees::default() };
+        let sender = Sender::new(session.endpoints.clone(), account.signer.clone(), fees);
+        let sent = async move { sender.send_instead(call).await }.boxed();
+        session.flight = Some(Flight { height, from: settled, sent });
+        Ok(())
+    }
+
+    async fn call(
+        &self,
+        contracts: &Contracts,
+        settled: &Settled,
+        height: Height,
+    ) -> Result<Option<Call>, RelayError> {
+        let below = Height::new(settled.height);
+        let found = self.read(move |store| archive::posting(store, below, height)).await?;
+        let committee = self.genesis.validate().ok();
+        let posting = found.zip(committee).and_then(|(found, all)| posting::on_l1(&found, &all));
+        let call = |posting| Call::new(contracts.inbox, &ConclaveInbox::commitCall { posting });
+        Ok(posting.map(call))
+    }
+
+    async fn connect(&self) -> Result<Session, RelayError> {
+        let (urls, chain_id) = (&self.config.endpoints, self.genesis.l1_chain_id);
+        let endpoints = Endpoints::connect(urls, Some(chain_id), Patience::default()).await?;
+        let stake = (*self.genesis.l1_contract.as_bytes()).into();
+        let contracts = Contracts::find(&endpoints, stake).await?;
+        let question = ForcedInclusion::forcedParametersCall {};
+        let parameters = endpoints.call(contracts.forced, &question).await?;
+        let relay = self.account.as_ref().map(|account| {
+            let policy = account.policy(&self.genesis, u64::from(parameters.escapeDelayBlocks));
+            tracing::info!(account = %account.signer.address(), "posting to L1 in turn");
+            Relay::new(policy, Instant::now())
+        });
+        let watch = Watch::new(endpoints.clone(), contracts.inbox);
+        Ok(Session { endpoints, contracts, watch, relay, flight: None })
+    }
+
+    async fn landed(
+        &mut self,
+        session: &mut Session,
+        (from, height): (Settled, Height),
+        landed: Result<Sent, L1Error>,
+    ) {
+        let Some(relay) = session.relay.as_mut() else { return };
+        let now = Instant::now();
+        let error = match landed {
+            Ok(sent) => {
+                relay.posted(now, sent.fee());
+                self.metrics.posted();
+                let (block, gas) = (sent.block(), sent.receipt.gas_used);
+                tracing::info!(%height, transaction = %sent.hash(), block, gas, "posted to L1");
+                return;
+            }
+            Err(error) => error,
+        };
+        relay.failed(now);
+        if let L1Error::TooDear { .. } = error {
+            self.see(|view| view.capped = true);
+        }
+        let at = |settled: &Settled| (settled.epoch, settled.height);
+        match session.watch.look().await {
+            Ok(found) if at(&found.settled) != at(&from) => {
+                tracing::debug!(%height, error = errors::chain(&error), "somebody was faster");
+            }
+            Ok(_) | Err(_) => self.ill(&error.into()),
+        }
+    }
+
+    async fn read<T, F>(&self, read: F) -> Result<T, RelayError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&RocksStore) -> Result<T, ArchiveError<StoreError>> + Send + 'static,
+    {
+        let reader = Arc::clone(&self.reader);
+        let done = tokio::task::spawn_blocking(move || read(&reader)).await;
+        Ok(done.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))?)
+    }
+
+    fn see(&self, change: impl FnOnce(&mut Settlement)) {
+        self.view.send_if_modified(|view| {
+            let before = view.clone();
+            change(view);
+            if view.capped && !before.capped {
+                tracing::error!(
+                    "what postings to L1 may cost is spent; raise l1.relay.day_cost_gwei_max, or others have to post"
+                );
+            }
+            *view != before
+        });
+    }
+
+    /// Says once that something is wrong.
+    fn ill(&mut self, error: &RelayError) {
+        self.metrics.l1_trouble("settlement");
+        if !self.failing {
+            tracing::warn!(reason = errors::chain(error), "settlement on L1 does not go on");
+        }
+        self.failing = true;
+    }
+}
+
+impl Account {
+    fn policy(&self, genesis: &Genesis, escape_delay: u64) -> Policy {
+        let RelayConfig { every_heights, day_cost_gwei_max, posting_cost_gwei_max, .. } =
+            self.config;
+        let seats = u64::try_from(genesis.members.len()).unwrap_or(u64::MAX);
+        let wei = |gwei| U256::from(gwei).saturating_mul(U256::from(1_000_000_000_u64));
+        Policy {
+            every_heights,
+            every: self.config.every(),
+            takeover: self.config.takeover(),
+            seat: self.seat,
+            seats,
+            escape_delay,
+            day_max: wei(day_cost_gwei_max),
+            posting_max: wei(posting_cost_gwei_max),
+        }
+    }
+}
+
+/// What this node could post on top of what has settled: the end of the epoch in office if that is over, else the
+/// newest that is certified.
+fn candidate(
+    store: &RocksStore,
+    certified: Height,
+    settled: &Settled,
+) -> Result<Option<Candidate>, ArchiveError<StoreError>> {
+    let end = archive::epoch_end(store, Epoch::new(settled.epoch))?;
+    let height = end.unwrap_or(certified);
+    if !settled.is_open || height.as_u64() <= settled.height {
+        return Ok(None);
+    }
+    let found = archive::certificate(store, height)?.filter(|found| {
+        let commitment = &found.commitment;
+        commitment.epoch.as_u64() == settled.epoch
+            && commitment.l1_origin.number >= settled.origin
+            && commitment.l1_origin.number < settled.l1_block
+    });
+    Ok(found.map(|_| Candidate { height, ends_epoch: end.is_some() }))
+}

@@ -1,0 +1,294 @@
+//! Whether to post now, and what it may cost: a function of what L1 shows, what this node could post, and what it
+//! has spent.
+//!
+//! **Turns.** Everyone may post, and all but the first waste a transaction. So each settled height makes an order of
+//! the validators: the first posts as soon as there is something to post, every other one waits for as many delays as
+//! its rank. Who is first changes with each posting; nobody has to know whether the others live.
+//!
+//! **What is due.** The end of an epoch at once, since nothing after it settles without it; else a commitment that is
+//! far enough above the last, or any after a while.
+//!
+//! **Money.** A day's postings cost no more than the operator said, until the origin that has settled is half the
+//! escape delay behind: then rollups are about to leave, and the cap yields.
+
+use std::time::Duration;
+
+use alloy::primitives::U256;
+use conclave_types::Height;
+use tokio::time::Instant;
+
+/// A failed attempt is repeated after this.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// How settlement stands on L1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Settled {
+    /// The epoch in office.
+    pub(super) epoch: u64,
+    /// The height that settled last.
+    pub(super) height: u64,
+    /// The L1 block up to which that has seen L1.
+    pub(super) origin: u64,
+    /// The newest L1 block.
+    pub(super) l1_block: u64,
+    /// Whether the launcher has opened the network.
+    pub(super) is_open: bool,
+}
+
+/// What this node could post.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Candidate {
+    /// Its height.
+    pub(super) height: Height,
+    /// Whether it ends the epoch in office.
+    pub(super) ends_epoch: bool,
+}
+
+/// When and how this node posts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Policy {
+    /// A commitment so many heights above the last is worth a posting.
+    pub(super) every_heights: u64,
+    /// And any, after this.
+    pub(super) every: Duration,
+    /// How long a validator waits for each that comes before it.
+    pub(super) takeover: Duration,
+    /// This validator's place in its committee, none for whoever is no member, and how many there are.
+    pub(super) seat: Option<u64>,
+    pub(super) seats: u64,
+    /// L1 blocks after which rollups may leave.
+    pub(super) escape_delay: u64,
+    /// What the postings of a day may cost, in wei.
+    pub(super) day_max: U256,
+    /// What one posting may cost while it is not urgent.
+    pub(super) posting_max: U256,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Nothing.
+    Rest,
+    /// Post this height, for at most so many wei.
+    Post {
+        /// The height.
+        height: Height,
+        /// The most that it may cost.
+        cost_max: U256,
+    },
+    /// It is due, and the day's money is spent.
+    Capped,
+}
+
+/// What is remembered from one look at L1 to the next.
+#[derive(Clone, Debug)]
+pub(super) struct Relay {
+    policy: Policy,
+    settled: Settled,
+    /// Since when L1 stands there.
+    since: Instant,
+    /// Since when something is due.
+    due: Option<Instant>,
+    not_before: Instant,
+    spent: Vec<(Instant, U256)>,
+}
+
+impl Relay {
+    pub(super) const fn new(policy: Policy, now: Instant) -> Self {
+        let settled = Settled { epoch: 0, height: 0, origin: 0, l1_block: 0, is_open: false };
+        Self { policy, settled, since: now, due: None, not_before: now, spent: Vec::new() }
+    }
+
+    /// What to do now that L1 stands at `settled`.
+    pub(super) fn decide(
+        &mut self,
+        now: Instant,
+        settled: Settled,
+        candidate: Option<Candidate>,
+    ) -> Action {
+        let is_there = |of: &Settled| (of.epoch, of.height);
+        if is_there(&self.settled) != is_there(&settled) {
+            // Forward, or back: L1 may take back what is not final.
+            (self.since, self.due) = (now, None);
+        }
+        self.settled = settled;
+        let Some(candidate) = candidate.filter(|found| self.is_due(now, found)) else {
+            self.due = None;
+            return Action::Rest;
+        };
+        let due = *self.due.get_or_insert(now);
+        let turn = due + self.policy.takeover.saturating_mul(self.rank());
+        if now < turn.max(self.not_before) {
+            return Action::Rest;
+        }
+        let height = candidate.height;
+        if self.is_urgent() {
+            return Action::Post { height, cost_max: U256::MAX };
+        }
+        let left = self.policy.day_max.saturating_sub(self.spent_today(now));
+        if left.is_zero() {
+            return Action::Capped;
+        }
+        Action::Post { height, cost_max: left.min(self.policy.posting_max) }
+    }
+
+    /// A posting of this node is in a block.
+    pub(super) fn posted(&mut self, now: Instant, cost: U256) {
+        self.spent_today(now);
+        self.spent.push((now, cost));
+    }
+
+    /// An attempt failed.
+    pub(super) fn failed(&mut self, now: Instant) {
+        self.not_before = now + RETRY;
+    }
+
+    fn is_due(&self, now: Instant, candidate: &Candidate) -> bool {
+        let above = candidate.height.as_u64().saturating_sub(self.settled.height);
+        candidate.ends_epoch
+            || above >= self.policy.every_heights
+            || above > 0 && now.duration_since(self.since) >= self.policy.every
+    }
+
+    /// How many validators come before this one.
+    fn rank(&self) -> u32 {
+        let Policy { seats, .. } = self.policy;
+        let Some(seat) = self.policy.seat else {
+            return u32::try_from(seats).unwrap_or(u32::MAX);
+        };
+        let first = self.settled.height.checked_rem(seats).unwrap_or_default();
+        let rank = seat.saturating_add(seats).saturating_sub(first).checked_rem(seats);
+        u32::try_from(rank.unwrap_or_default()).unwrap_or(u32::MAX)
+    }
+
+    fn is_urgent(&self) -> bool {
+        let Settled { origin, l1_block, .. } = self.settled;
+        l1_block.saturating_sub(origin) > self.policy.escape_delay / 2
+    }
+
+    fn spent_today(&mut self, now: Instant) -> U256 {
+        const DAY: Duration = Duration::from_secs(86_400);
+        self.spent.retain(|(at, _)| now.duration_since(*at) < DAY);
+        self.spent.iter().fold(U256::ZERO, |sum, (_, cost)| sum.saturating_add(*cost))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: Policy = Policy {
+        every_heights: 100,
+        every: Duration::from_secs(60),
+        takeover: Duration::from_secs(10),
+        seat: Some(2),
+        seats: 4,
+        escape_delay: 7_200,
+        day_max: U256::from_limbs([1_000, 0, 0, 0]),
+        posting_max: U256::from_limbs([400, 0, 0, 0]),
+    };
+
+    const fn settled(height: u64) -> Settled {
+        Settled { epoch: 0, height, origin: 50, l1_block: 60, is_open: true }
+    }
+
+    fn candidate(height: u64) -> Option<Candidate> {
+        Some(Candidate { height: Height::new(height), ends_epoch: false })
+    }
+
+    fn post(height: u64, cost_max: u64) -> Action {
+        Action::Post { height: Height::new(height), cost_max: U256::from(cost_max) }
+    }
+
+    /// A relay that has seen L1 at a settled height at second 0.
+    fn relay(policy: Policy, settled: Settled) -> (Relay, impl Fn(u64) -> Instant) {
+        let start = Instant::now();
+        let mut relay = Relay::new(policy, start);
+        assert_eq!(relay.decide(start, settled, None), Action::Rest);
+        (relay, move |seconds| start + Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn each_validator_has_its_turn_and_the_next_takes_over_after_a_delay() {
+        // At height 200 of four the first is seat 0, at 201 seat 1, and so on.
+        let table = [
+            (200, Some(0), 0),
+            (200, Some(2), 20),
+            (201, Some(0), 30),
+            (202, Some(2), 0),
+            (203, Some(2), 30),
+            // Whoever is no member comes after all of them.
+            (203, None, 40),
+        ];
+        for (height, seat, delay) in table {
+            let (mut relay, at) = relay(Policy { seat, ..POLICY }, settled(height));
+            let next = candidate(height + 100);
+            if delay > 0 {
+                assert_eq!(relay.decide(at(1), settled(height), next), Action::Rest);
+                assert_eq!(relay.decide(at(delay), settled(height), next), Action::Rest);
+            }
+            let now = at(1 + delay);
+            assert_eq!(
+                relay.decide(now, settled(height), next),
+                post(height + 100, 400),
+                "{height}, {seat:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_posting_is_due_for_its_heights_its_age_or_the_end_of_an_epoch() {
+        let (mut relay, at) = relay(POLICY, settled(202));
+        assert_eq!(relay.decide(at(1), settled(202), candidate(301)), Action::Rest);
+        assert_eq!(relay.decide(at(2), settled(202), candidate(302)), post(302, 400));
+        assert_eq!(relay.decide(at(3), settled(302), candidate(303)), Action::Rest);
+        assert_eq!(relay.decide(at(62), settled(302), candidate(303)), Action::Rest);
+        assert_eq!(relay.decide(at(63), settled(302), candidate(303)), post(303, 400));
+        assert_eq!(relay.decide(at(90), settled(302), candidate(302)), Action::Rest, "nothing new");
+        let end = Some(Candidate { height: Height::new(303), ends_epoch: true });
+        assert_eq!(relay.decide(at(91), settled(302), end), post(303, 400));
+        assert_eq!(relay.decide(at(92), settled(302), None), Action::Rest);
+    }
+
+    #[test]
+    fn whoever_is_faster_begins_the_next_turn_and_so_does_a_reorganization() {
+        let (mut relay, at) = relay(POLICY, settled(200));
+        assert_eq!(relay.decide(at(1), settled(200), candidate(300)), Action::Rest);
+        // Somebody posted 300: its order begins with seat 0, this one is third.
+        assert_eq!(relay.decide(at(20), settled(300), candidate(400)), Action::Rest);
+        // Taken back: from the beginning.
+        assert_eq!(relay.decide(at(39), settled(200), candidate(400)), Action::Rest);
+        assert_eq!(relay.decide(at(58), settled(200), candidate(400)), Action::Rest);
+        assert_eq!(relay.decide(at(59), settled(200), candidate(400)), post(400, 400));
+    }
+
+    #[test]
+    fn a_failed_attempt_is_repeated_after_a_while() {
+        let (mut relay, at) = relay(POLICY, settled(202));
+        relay.failed(at(10));
+        assert_eq!(relay.decide(at(11), settled(202), candidate(302)), Action::Rest);
+        assert_eq!(relay.decide(at(15), settled(202), candidate(302)), post(302, 400));
+    }
+
+    #[test]
+    fn a_days_postings_cost_no_more_than_they_may_until_rollups_are_about_to_leave() {
+        let (mut relay, at) = relay(POLICY, settled(202));
+        relay.posted(at(0), U256::from(700));
+        assert_eq!(
+            relay.decide(at(1), settled(202), candidate(302)),
+            post(302, 300),
+            "what is left"
+        );
+        relay.posted(at(1), U256::from(300));
+        assert_eq!(relay.decide(at(2), settled(202), candidate(302)), Action::Capped);
+        let late = |l1_block| Settled { l1_block, ..settled(202) };
+        assert_eq!(relay.decide(at(3), late(50 + 3_600), candidate(302)), Action::Capped);
+        let urgent = Action::Post { height: Height::new(302), cost_max: U256::MAX };
+        assert_eq!(relay.decide(at(4), late(50 + 3_601), candidate(302)), urgent);
+        assert_eq!(
+            relay.decide(at(86_400), settled(202), candidate(302)),
+            post(302, 400),
+            "a new day"
+        );
+    }
+}

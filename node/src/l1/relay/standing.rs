@@ -1,0 +1,89 @@
+//! How settlement stands on L1, as most endpoints show it.
+//!
+//! Each endpoint is asked for the newest posting that it knows, and for the newest that is final. What most of them
+//! have at least reached counts: one that lags holds nobody up, and one that invents a posting keeps nobody from
+//! making it.
+
+use alloy::{
+    eips::{BlockId, BlockNumberOrTag},
+    primitives::Address,
+    providers::{DynProvider, Provider as _},
+    rpc::types::TransactionRequest,
+    sol_types::SolCall as _,
+    transports::{TransportError, TransportResult},
+};
+use conclave_contracts::ConclaveInbox::{Head, headCall};
+
+use super::decide::Settled;
+use crate::l1::{Endpoints, TooFew, endpoints::block, panel::Panel};
+
+/// The state of an inbox that takes postings (`InboxState` in `contracts/src/interfaces/IConclaveInbox.sol`).
+const OPEN: u8 = 1;
+
+/// Where a network's settlement is watched.
+#[derive(Clone, Debug)]
+pub(super) struct Watch {
+    panel: Panel,
+    inbox: Address,
+}
+
+/// What one look at it found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    /// The newest posting.
+    pub(super) settled: Settled,
+    /// The newest height whose posting is final.
+    pub(super) final_height: u64,
+}
+
+impl Watch {
+    pub(super) fn new(endpoints: Endpoints, inbox: Address) -> Self {
+        Self { panel: Panel::new(endpoints), inbox }
+    }
+
+    pub(super) async fn look(&mut self) -> Result<Found, TooFew> {
+        let inbox = self.inbox;
+        let answers =
+            self.panel.ask(0, |provider| async move { look(&provider, inbox).await }).await?;
+        let all = self.panel.count();
+        let found: Vec<_> = answers.into_iter().map(|(_, found)| found).collect();
+        let reached = |key: fn(&Found) -> (u64, u64)| {
+            let mut sorted = found.clone();
+            sorted.sort_by_key(|found| std::cmp::Reverse(key(found)));
+            // So many are most of all endpoints, and have come at least so far.
+            sorted.get(all / 2).copied().unwrap_or_default()
+        };
+        let mut settled = reached(|found| (found.settled.epoch, found.settled.height)).settled;
+        settled.l1_block = reached(|found| (0, found.settled.l1_block)).settled.l1_block;
+        let final_height = reached(|found| (0, found.final_height)).final_height;
+        Ok(Found { settled, final_height })
+    }
+}
+
+async fn look(provider: &DynProvider, inbox: Address) -> TransportResult<Found> {
+    let newest = block(provider.clone(), BlockNumberOrTag::Latest).await?;
+    let head = head(provider, inbox, BlockId::latest()).await?;
+    let finalized = self::head(provider, inbox, BlockId::finalized()).await?;
+    let settled = Settled {
+        epoch: head.as_ref().map_or(0, |head| u64::from(head.epoch)),
+        height: head.as_ref().map_or(0, |head| head.height.to()),
+        origin: head.as_ref().map_or(0, |head| head.origin.to()),
+        l1_block: newest.map_or(0, |newest| newest.number),
+        is_open: head.is_some_and(|head| head.state == OPEN),
+    };
+    Ok(Found { settled, final_height: finalized.map_or(0, |head| head.height.to()) })
+}
+
+/// None before the contract is there.
+async fn head(
+    provider: &DynProvider,
+    inbox: Address,
+    at: BlockId,
+) -> TransportResult<Option<Head>> {
+    let question = TransactionRequest::default().to(inbox).input(headCall {}.abi_encode().into());
+    let answer = provider.call(question).block(at).await?;
+    if answer.is_empty() {
+        return Ok(None);
+    }
+    headCall::abi_decode_returns(&answer).map(Some).map_err(TransportError::local_usage)
+}
