@@ -143,14 +143,7 @@ impl Node {
         let recovered = Recovered::from_disk(config, lost_state, record)?;
         let Recovered { genesis, keypair, store, receipts, sequencer, first, revealed } = recovered;
         let channels = Channels::new();
-        let network = NetworkConfig {
-            keypair,
-            genesis: Arc::clone(&genesis),
-            network: genesis.network_id(),
-            listen: config.p2p.listen.clone(),
-            addresses: AddressBook::new(config.p2p.peers.clone(), config.p2p.peers_file.clone()),
-            full_peers_max: config.p2p.full_peers_max,
-        };
+        let network = network_config(config, keypair, &genesis);
         let (essentials, deaths) = Essentials::new();
         let network = Network::start(network, channels.inbox(), &essentials).await?;
         let metrics = Arc::new(Metrics::new());
@@ -257,6 +250,21 @@ impl Node {
         }
         end.or(Err(DriverError::Gone))??;
         death.map_or(Ok(()), |death| Err(death.into()))
+    }
+}
+
+fn network_config(
+    config: &Config,
+    keypair: libp2p::identity::Keypair,
+    genesis: &Arc<Genesis>,
+) -> NetworkConfig {
+    NetworkConfig {
+        keypair,
+        genesis: Arc::clone(genesis),
+        network: genesis.network_id(),
+        listen: config.p2p.listen.clone(),
+        addresses: AddressBook::new(config.p2p.peers.clone(), config.p2p.peers_file.clone()),
+        full_peers_max: config.p2p.full_peers_max,
     }
 }
 
