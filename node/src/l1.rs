@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!  commands ─▶ deploy · stake · election · queue · evidence      what is asked of the contracts, and what it did
-//!  node ─────▶ follow ─▶ observe · origin             final blocks, with what each added to the queue
-//!             relay                                  what has settled, and posting what is certified
+//!  node ─────▶ follow ─▶ observe · offers · origin    final blocks, what each added to the queue, and whom it offers
+//!             relay                                  what has settled, posting what is certified, offering committees
 //!                  │            │
 //!               sender       contracts                one account's transactions; where the contracts are
 //!                  └──── endpoints ────▶ JSON-RPC     several, each with a deadline, none trusted alone
@@ -23,6 +23,7 @@ mod error;
 pub mod evidence;
 pub mod follow;
 pub mod observe;
+mod offers;
 pub mod origin;
 mod panel;
 mod prepare;

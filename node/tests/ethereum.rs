@@ -21,7 +21,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use conclave_node::l1::{
-        Call, Endpoints, Fees, L1Error, Patience, Sender, TooFew,
+        Call, Contracts, Endpoints, Fees, L1Error, Patience, Sender, TooFew,
         observe::{ObserveError, Observer},
         origin::{OriginError, first_origin},
     };
@@ -437,11 +437,18 @@ mod tests {
         log.iter().filter(|(asked, _)| asked == method).map(|(_, params)| params.clone()).collect()
     }
 
+    /// Where the queue is; of the others nothing is heard.
+    fn contracts() -> Contracts {
+        let [stake, election, inbox, vault, registry, slasher] =
+            [0xc1, 0xc2, 0xc3, 0xc4, 0xc5, 0xc6].map(Address::repeat_byte);
+        Contracts { stake, election, inbox, forced: FORCED, vault, registry, slasher }
+    }
+
     /// An observer that stands at block 50, with 7 entries behind it.
     async fn observer(urls: &[String]) -> Observer {
         let hash = Digest::new(hash(50, 0xa0).0);
         let origin = L1Origin { number: 50, hash };
-        Observer::new(connect(urls).await.unwrap(), FORCED, origin, 7)
+        Observer::new(connect(urls).await.unwrap(), contracts(), origin, 7)
     }
 
     #[tokio::test]
@@ -533,7 +540,7 @@ mod tests {
             honest(60).says("eth_call", json!("0x")).does("eth_getLogs", |_, _| Ok(json!([])));
         let endpoints = connect(&[early.serve().await]).await.unwrap();
         let origin = L1Origin { number: 50, hash: Digest::new(hash(50, 0xa0).0) };
-        let mut observer = Observer::new(endpoints, FORCED, origin, 0);
+        let mut observer = Observer::new(endpoints, contracts(), origin, 0);
         assert_eq!(observer.next().await.unwrap().unwrap().entries, []);
     }
 
@@ -596,7 +603,7 @@ mod tests {
         let endpoints = connect(&[honest(60).serve().await]).await.unwrap();
         let other = Digest::new(hash(50, 0xb0).0);
         let origin = L1Origin { number: 50, hash: other };
-        let error = Observer::new(endpoints, FORCED, origin, 7).next().await.unwrap_err();
+        let error = Observer::new(endpoints, contracts(), origin, 7).next().await.unwrap_err();
         let ObserveError::Parent { number: 51, expected, found } = error else { panic!("{error}") };
         assert_eq!((expected, found), (other, Digest::new(hash(50, 0xa0).0)));
     }

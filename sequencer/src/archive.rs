@@ -24,12 +24,14 @@ use crate::{
 };
 
 pub(crate) use self::settlement::{
-    put_certificate, put_commitment, put_double_attestation, put_epoch_end, put_history,
-    put_own_attestation, put_settlement, settlement,
+    put_certificate, put_commitment, put_committee, put_double_attestation, put_epoch_end,
+    put_history, put_own_attestation, put_settlement, settlement,
 };
 pub use self::{
     answer::answer,
-    settlement::{Posting, certificate, commitment, epoch_end, history, own_attestation, posting},
+    settlement::{
+        Posting, certificate, commitment, committee, epoch_end, history, own_attestation, posting,
+    },
 };
 
 /// Bytes after which an answer is cut: a block more cannot pass the message limit.

@@ -313,6 +313,10 @@ impl Auditor {
         if end.is_some() && archive::epoch_end(store, commitment.epoch)? != end {
             return Err(AuditError::Derived("end of an epoch"));
         }
+        let committee = self.keys.committee_at(height);
+        if archive::committee(store, commitment.epoch)?.as_ref() != Some(&**committee) {
+            return Err(AuditError::Derived("committee of an epoch"));
+        }
         let Some(certificate) = archive::certificate(store, height)? else { return Ok(()) };
         if certificate.commitment != commitment {
             return Err(AuditError::Derived("certified commitment"));

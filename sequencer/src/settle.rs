@@ -187,8 +187,13 @@ impl Sequencer {
         if commitment.epoch_end.is_some() {
             self.write(archive::put_epoch_end(commitment.epoch, height));
         }
-        self.event(Event::Committed(Box::new(commitment.clone())));
         let committee = Arc::clone(self.chain.keys.committee_at(height));
+        let before = height.previous().filter(|before| *before > Height::ZERO);
+        let epochs = self.chain.keys.epochs();
+        if before.is_none_or(|before| epochs.at(before) != commitment.epoch) {
+            self.write(archive::put_committee(commitment.epoch, &committee));
+        }
+        self.event(Event::Committed(Box::new(commitment.clone())));
         let mut collected = Collected::new(commitment, digest, committee);
         let later = self.settlement.early.split_off(&(height.next(), ValidatorIndex::default()));
         for ((at, _), early) in std::mem::replace(&mut self.settlement.early, later) {

@@ -55,11 +55,13 @@ pub enum Table {
     History,
     /// epoch → its last height.
     EpochEnds,
+    /// epoch → its committee.
+    Committees,
 }
 
 impl Table {
     /// All tables, for a store that must create them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Meta,
         Self::Blocks,
         Self::Candidates,
@@ -77,6 +79,7 @@ impl Table {
         Self::Certificates,
         Self::History,
         Self::EpochEnds,
+        Self::Committees,
     ];
 
     /// The table's name on disk.
@@ -100,6 +103,7 @@ impl Table {
             Self::Certificates => "certificates",
             Self::History => "history",
             Self::EpochEnds => "epoch_ends",
+            Self::Committees => "committees",
         }
     }
 }

@@ -237,7 +237,7 @@ async fn what_is_queued_is_observed_once_it_is_final_as_the_contract_hashed_it()
     let stake = contract.parse().expect("an address");
     let contracts = Contracts::find(&endpoints, stake).await.expect("contracts");
     let origin = L1Origin { number: 0, hash };
-    let mut observer = Observer::new(endpoints, contracts.forced, origin, 0);
+    let mut observer = Observer::new(endpoints, contracts, origin, 0);
     l1.call("l1_pause", json!([false]));
 
     let forced = [&["force", "--rollup", "901", "0x0102", "--gas", "30000"], &on[..]].concat();

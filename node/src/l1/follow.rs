@@ -253,7 +253,7 @@ impl Follower {
         let endpoints = Endpoints::connect(urls, Some(self.chain_id), Patience::default()).await?;
         let contracts = Contracts::find(&endpoints, self.stake).await?;
         tracing::info!(after = position.origin.number, queue = %contracts.forced, "following L1");
-        Ok(Observer::new(endpoints, contracts.forced, position.origin, position.forced_cursor))
+        Ok(Observer::new(endpoints, contracts, position.origin, position.forced_cursor))
     }
 
     fn see(&self, change: impl FnOnce(&mut Sight)) {

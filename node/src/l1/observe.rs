@@ -21,13 +21,14 @@ use alloy::{
 use conclave_contracts::ForcedInclusion::{DepositQueued, TransactionForced, entriesUpToCall};
 use conclave_sequencer::L1Block;
 use conclave_types::{
-    Deposit, Digest, ForcedTransaction, Gwei, L1Content, L1Entry, L1EntryError, L1Origin,
-    PayerAddress, RollupId, check_l1_entries,
+    CommitteeOffer, Deposit, Digest, ForcedTransaction, Gwei, L1Content, L1Entry, L1EntryError,
+    L1Origin, PayerAddress, RollupId, check_l1_entries,
 };
 
 use super::{
-    Endpoints,
+    Contracts, Endpoints,
     endpoints::block,
+    offers,
     panel::{Panel, TooFew},
 };
 
@@ -105,23 +106,25 @@ struct Seen {
     entries: Vec<L1Entry>,
     /// Entries of the queue up to and with this block, as the contract counts.
     count: u64,
+    /// Committees that it offers.
+    offers: Vec<CommitteeOffer>,
 }
 
 /// Follows L1 from an origin on.
 #[derive(Clone, Debug)]
 pub struct Observer {
     panel: Panel,
-    forced: Address,
+    contracts: Contracts,
     origin: L1Origin,
     cursor: u64,
 }
 
 impl Observer {
-    /// An observer of the queue at `forced` that goes on after the L1 block `origin`, up to which the queue had
+    /// An observer of the queue, and of elections, that goes on after the L1 block `origin`, up to which the queue had
     /// `cursor` entries.
     #[must_use]
-    pub fn new(endpoints: Endpoints, forced: Address, origin: L1Origin, cursor: u64) -> Self {
-        Self { panel: Panel::new(endpoints), forced, origin, cursor }
+    pub fn new(endpoints: Endpoints, contracts: Contracts, origin: L1Origin, cursor: u64) -> Self {
+        Self { panel: Panel::new(endpoints), contracts, origin, cursor }
     }
 
     /// Goes on after another block than the last.
@@ -159,8 +162,8 @@ impl Observer {
         if self.newest_final() < number {
             return Ok(None);
         }
-        let forced = self.forced;
-        let answers = self.panel.ask(number, |provider| look(provider, forced, number)).await?;
+        let contracts = self.contracts;
+        let answers = self.panel.ask(number, |provider| look(provider, contracts, number)).await?;
         let mut seen = Vec::new();
         for (url, raw) in answers {
             let Some(block) = raw.read(number) else {
@@ -177,10 +180,10 @@ impl Observer {
             return Err(ObserveError::Contradiction { number, one, other });
         }
         let cursor = self.check(number, block)?;
-        let Seen { hash, parent, entries, .. } = block.clone();
+        let Seen { hash, parent, entries, offers, .. } = block.clone();
         self.origin = L1Origin { number, hash };
         self.cursor = cursor;
-        Ok(Some(L1Block { origin: self.origin, parent, entries, offers: Vec::new() }))
+        Ok(Some(L1Block { origin: self.origin, parent, entries, offers }))
     }
 
     fn check(&self, number: u64, block: &Seen) -> Result<u64, ObserveError> {
@@ -204,18 +207,22 @@ struct Raw {
     parent: B256,
     logs: Vec<Log>,
     count: u64,
+    offers: Vec<CommitteeOffer>,
 }
 
 /// Asks an endpoint for a block that it calls final.
-async fn look(provider: DynProvider, forced: Address, number: u64) -> TransportResult<Raw> {
+async fn look(provider: DynProvider, contracts: Contracts, number: u64) -> TransportResult<Raw> {
     let found = block(provider.clone(), number.into()).await?.ok_or_else(|| {
         TransportErrorKind::custom_str("it calls a block final that it does not have")
     })?;
-    let filter = Filter::new().at_block_hash(found.hash).address(forced);
-    let logs = provider.get_logs(&filter).await?;
-    let count = entries_up_to(&provider, forced, number).await?;
-    let logs = logs.into_iter().map(|log| log.inner).collect();
-    Ok(Raw { hash: found.hash, parent: found.parent, logs, count })
+    let addresses = vec![contracts.forced, contracts.election];
+    let filter = Filter::new().at_block_hash(found.hash).address(addresses);
+    let logs = provider.get_logs(&filter).await?.into_iter().map(|log| log.inner);
+    let of = |address: Address| move |log: &Log| log.address == address;
+    let (logs, elections): (Vec<_>, Vec<_>) = logs.partition(of(contracts.forced));
+    let count = entries_up_to(&provider, contracts.forced, number).await?;
+    let offers = offers::offers(&provider, &contracts, number, &elections).await?;
+    Ok(Raw { hash: found.hash, parent: found.parent, logs, count, offers })
 }
 
 /// Entries of the queue at `forced` up to a final block, as the contract counts.
@@ -247,7 +254,7 @@ impl Raw {
             }
         }
         let (hash, parent) = (Digest::new(self.hash.0), Digest::new(self.parent.0));
-        Some(Seen { hash, parent, entries, count: self.count })
+        Some(Seen { hash, parent, entries, count: self.count, offers: self.offers })
     }
 }
 

@@ -10,6 +10,7 @@
 //! faster is no error: what was to settle has settled.
 
 mod decide;
+mod offering;
 mod posting;
 mod standing;
 
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     decide::{Action, Candidate, Policy, Relay, Settled},
+    offering::Offering,
     standing::{Found, Watch},
 };
 use super::{Call, Contracts, Endpoints, Fees, L1Error, Patience, Sender, Sent, TooFew};
@@ -87,15 +89,25 @@ struct Session {
     contracts: Contracts,
     watch: Watch,
     relay: Option<Relay>,
+    offering: Option<Offering>,
     flight: Option<Flight>,
 }
 
-/// A posting on its way.
+/// A transaction on its way.
 struct Flight {
-    height: Height,
+    what: Errand,
     /// Where L1 stood when it left.
     from: Settled,
     sent: BoxFuture<'static, Result<Sent, L1Error>>,
+}
+
+/// What a transaction is for.
+#[derive(Clone, Copy, Debug)]
+enum Errand {
+    /// To post the certificate of a height.
+    Post(Height),
+    /// To put a committee on offer for an epoch.
+    Offer(Epoch),
 }
 
 impl Settler {
@@ -159,7 +171,7 @@ impl Settler {
                 landed = &mut flight.sent => landed,
                 () = pause => continue,
             };
-            let from = (flight.from, flight.height);
+            let from = (flight.from, flight.what);
             session.flight = None;
             self.landed(session, from, landed).await;
         }
@@ -183,15 +195,39 @@ impl Settler {
         let candidate = self.read(move |store| candidate(store, certified, &settled)).await?;
         let action = relay.decide(Instant::now(), settled, candidate);
         self.see(|view| view.capped = action == Action::Capped);
-        let Action::Post { height, cost_max } = action else { return Ok(()) };
-        let Some(call) = self.call(&session.contracts, &settled, height).await? else {
-            return Ok(());
+        let errand = match action {
+            Action::Post { height, cost_max } => {
+                let call = self.call(&session.contracts, &settled, height).await?;
+                call.map(|call| (Errand::Post(height), call, cost_max))
+            }
+            Action::Rest => self.offer(session).await?,
+            Action::Capped => None,
         };
+        let Some((what, call, cost_max)) = errand else { return Ok(()) };
         let fees = Fees { cost_max, ..Fees::default() };
         let sender = Sender::new(session.endpoints.clone(), account.signer.clone(), fees);
         let sent = async move { sender.send_instead(call).await }.boxed();
-        session.flight = Some(Flight { height, from: settled, sent });
+        session.flight = Some(Flight { what, from: settled, sent });
         Ok(())
+    }
+
+    /// The offer of a committee that this validator is to make now.
+    async fn offer(
+        &self,
+        session: &mut Session,
+    ) -> Result<Option<(Errand, Call, U256)>, RelayError> {
+        let (Some(account), Some(offering)) = (&self.account, &mut session.offering) else {
+            return Ok(None);
+        };
+        let wanted = self.driver.ask(|core| core.keys().wants_offer(core.status().decided)).await;
+        let Ok(wanted) = wanted else { return Ok(None) };
+        let now = Instant::now();
+        let is_due = offering.is_due(now, wanted);
+        let Some(epoch) = wanted.filter(|_| is_due) else { return Ok(None) };
+        offering.rest(now);
+        let call = offering::call(&session.endpoints, &session.contracts, epoch).await?;
+        let cost_max = gwei(account.config.posting_cost_gwei_max);
+        Ok(call.map(|call| (Errand::Offer(epoch), call, cost_max)))
     }
 
     async fn call(
@@ -202,7 +238,8 @@ impl Settler {
     ) -> Result<Option<Call>, RelayError> {
         let below = Height::new(settled.height);
         let found = self.read(move |store| archive::posting(store, below, height)).await?;
-        let committee = self.genesis.validate().ok();
+        let epoch = Epoch::new(settled.epoch);
+        let committee = self.read(move |store| archive::committee(store, epoch)).await?;
         let posting = found.zip(committee).and_then(|(found, all)| posting::on_l1(&found, &all));
         let call = |posting| Call::new(contracts.inbox, &ConclaveInbox::commitCall { posting });
         Ok(posting.map(call))
@@ -220,16 +257,21 @@ impl Settler {
             tracing::info!(account = %account.signer.address(), "posting to L1 in turn");
             Relay::new(policy, Instant::now())
         });
+        let offering = self.account.as_ref().map(|account| account.offering(&self.genesis));
         let watch = Watch::new(endpoints.clone(), contracts.inbox);
-        Ok(Session { endpoints, contracts, watch, relay, flight: None })
+        Ok(Session { endpoints, contracts, watch, relay, offering, flight: None })
     }
 
     async fn landed(
         &mut self,
         session: &mut Session,
-        (from, height): (Settled, Height),
+        (from, what): (Settled, Errand),
         landed: Result<Sent, L1Error>,
     ) {
+        let height = match what {
+            Errand::Post(height) => height,
+            Errand::Offer(epoch) => return self.offered(epoch, landed),
+        };
         let Some(relay) = session.relay.as_mut() else { return };
         let now = Instant::now();
         let error = match landed {
@@ -252,6 +294,16 @@ impl Settler {
                 tracing::debug!(%height, error = errors::chain(&error), "somebody was faster");
             }
             Ok(_) | Err(_) => self.ill(&error.into()),
+        }
+    }
+
+    fn offered(&mut self, epoch: Epoch, landed: Result<Sent, L1Error>) {
+        match landed {
+            Ok(sent) => {
+                let (block, gas) = (sent.block(), sent.receipt.gas_used);
+                tracing::info!(%epoch, transaction = %sent.hash(), block, gas, "committee offered on L1");
+            }
+            Err(error) => self.ill(&error.into()),
         }
     }
 
@@ -293,7 +345,6 @@ impl Account {
         let RelayConfig { every_heights, day_cost_gwei_max, posting_cost_gwei_max, .. } =
             self.config;
         let seats = u64::try_from(genesis.members.len()).unwrap_or(u64::MAX);
-        let wei = |gwei| U256::from(gwei).saturating_mul(U256::from(1_000_000_000_u64));
         Policy {
             every_heights,
             every: self.config.every(),
@@ -301,10 +352,19 @@ impl Account {
             seat: self.seat,
             seats,
             escape_delay,
-            day_max: wei(day_cost_gwei_max),
-            posting_max: wei(posting_cost_gwei_max),
+            day_max: gwei(day_cost_gwei_max),
+            posting_max: gwei(posting_cost_gwei_max),
         }
     }
+
+    fn offering(&self, genesis: &Genesis) -> Offering {
+        let seats = u64::try_from(genesis.members.len()).unwrap_or(u64::MAX);
+        Offering::new(self.config.takeover(), (self.seat, seats), Instant::now())
+    }
+}
+
+fn gwei(amount: u64) -> U256 {
+    U256::from(amount).saturating_mul(U256::from(1_000_000_000_u64))
 }
 
 /// What this node could post on top of what has settled: the end of the epoch in office if that is over, else the

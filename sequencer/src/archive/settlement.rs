@@ -1,12 +1,14 @@
 //! What L1 is told, and what shows it: commitments, their history, certificates.
 
 use conclave_types::{
-    Attestation, BlockCommitment, Digest, Epoch, Height, SettlementCertificate,
+    Attestation, BlockCommitment, Committee, Digest, Epoch, Height, Member, SettlementCertificate,
+    ValidatorIndex,
     mmr::{self, Subtree},
 };
 
 use super::{
-    DOUBLE_ATTESTATION, META_SETTLEMENT, Read, SIGNED_ATTESTATION, get, height_key, put, signed_key,
+    DOUBLE_ATTESTATION, META_SETTLEMENT, Read, SIGNED_ATTESTATION, damaged, get, height_key, put,
+    signed_key,
 };
 use crate::{
     settle::{DoubleAttestation, SettlementCheckpoint},
@@ -23,6 +25,12 @@ pub(crate) fn put_certificate(certificate: &SettlementCertificate) -> Write {
 
 pub(crate) fn put_epoch_end(epoch: Epoch, last: Height) -> Write {
     put(Table::EpochEnds, epoch.as_u64().to_be_bytes().to_vec(), &last)
+}
+
+pub(crate) fn put_committee(epoch: Epoch, committee: &Committee) -> Write {
+    let seats: Vec<(ValidatorIndex, Member)> =
+        committee.iter().map(|(index, member)| (index, member.clone())).collect();
+    put(Table::Committees, epoch.as_u64().to_be_bytes().to_vec(), &seats)
 }
 
 pub(crate) fn put_history(subtree: Subtree, root: &Digest) -> Write {
@@ -80,6 +88,18 @@ pub fn certificate<S: Store>(store: &S, height: Height) -> Read<Option<Settlemen
 /// If the store fails or is damaged.
 pub fn epoch_end<S: Store>(store: &S, epoch: Epoch) -> Read<Option<Height>, S> {
     get(store, Table::EpochEnds, &epoch.as_u64().to_be_bytes())
+}
+
+/// The committee of an epoch; none before its first height is revealed.
+///
+/// # Errors
+///
+/// If the store fails or is damaged.
+pub fn committee<S: Store>(store: &S, epoch: Epoch) -> Read<Option<Committee>, S> {
+    let key = epoch.as_u64().to_be_bytes();
+    let seats: Option<Vec<(ValidatorIndex, Member)>> = get(store, Table::Committees, &key)?;
+    let committee = seats.map(Committee::seated).transpose();
+    committee.map_err(|error| damaged(Table::Committees, &key, error.to_string()))
 }
 
 /// The root of a full subtree over the commitments, entry i being that of height i + 1; none if it is not full.

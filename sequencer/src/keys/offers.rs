@@ -26,6 +26,18 @@ impl Keys {
         }
     }
 
+    /// The epoch for which somebody should have L1 offer a committee: the next one, once three quarters of this
+    /// one are over, as long as the chain has carried no offer for it. None on a network without an L1.
+    #[must_use]
+    pub fn wants_offer(&self, height: Height) -> Option<Epoch> {
+        let newest = self.newest()?;
+        let (next, after) = (newest.epoch.next(), self.params.epoch_heights.as_u64());
+        let lead = after.saturating_sub(after / 4);
+        let is_near = height.above(newest.first).as_u64() >= lead;
+        let is_free = self.attempt.is_none() && self.offer.is_none();
+        (self.needs_offer && after > 0 && next > FIRST && is_near && is_free).then_some(next)
+    }
+
     pub(super) fn begin_if_due(&mut self, height: Height) -> Option<KeyChange> {
         let newest = self.newest()?;
         let after = self.params.epoch_heights;

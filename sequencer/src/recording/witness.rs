@@ -41,7 +41,8 @@ const fn may_be_shown(table: Table) -> bool {
         | Table::Commitments
         | Table::Certificates
         | Table::History
-        | Table::EpochEnds => true,
+        | Table::EpochEnds
+        | Table::Committees => true,
     }
 }
 

@@ -1,0 +1,130 @@
+//! Putting a committee on offer for the next epoch, when the chain is about to want one and nobody has.
+//!
+//! Anyone may have the contract elect, and the chain takes what L1 offers last, so what is done here costs money and
+//! gives no power. One offer an epoch is enough: it is made late, so that it counts the stake of then.
+
+use std::time::Duration;
+
+use alloy::eips::BlockNumberOrTag;
+use conclave_types::{Epoch, Member};
+use tokio::time::Instant;
+
+use crate::l1::{Call, Contracts, Endpoints, L1Error, election, offers};
+
+/// Whose turn it is to offer, and since when.
+#[derive(Clone, Debug)]
+pub(super) struct Offering {
+    takeover: Duration,
+    seat: Option<u64>,
+    seats: u64,
+    due: Option<(Epoch, Instant)>,
+    not_before: Instant,
+}
+
+/// A failed attempt is repeated after this.
+const RETRY: Duration = Duration::from_secs(5);
+
+impl Offering {
+    pub(super) const fn new(
+        takeover: Duration,
+        (seat, seats): (Option<u64>, u64),
+        now: Instant,
+    ) -> Self {
+        Self { takeover, seat, seats, due: None, not_before: now }
+    }
+
+    /// Whether this validator is to see to an offer for `wanted` now. Who comes first changes with the epoch; every
+    /// other one waits for as many delays as its rank.
+    pub(super) fn is_due(&mut self, now: Instant, wanted: Option<Epoch>) -> bool {
+        let Some(epoch) = wanted else {
+            self.due = None;
+            return false;
+        };
+        let since = match self.due {
+            Some((of, since)) if of == epoch => since,
+            Some(_) | None => {
+                self.due = Some((epoch, now));
+                now
+            }
+        };
+        let turn = since + self.takeover.saturating_mul(self.rank(epoch));
+        now >= turn.max(self.not_before)
+    }
+
+    /// It was seen to, or could not be: not again right away.
+    pub(super) fn rest(&mut self, now: Instant) {
+        self.not_before = now + RETRY;
+    }
+
+    fn rank(&self, epoch: Epoch) -> u32 {
+        let Some(seat) = self.seat else { return u32::try_from(self.seats).unwrap_or(u32::MAX) };
+        let first = epoch.as_u64().checked_rem(self.seats).unwrap_or_default();
+        let ahead = seat.saturating_add(self.seats).saturating_sub(first);
+        u32::try_from(ahead.checked_rem(self.seats).unwrap_or_default()).unwrap_or(u32::MAX)
+    }
+}
+
+/// The call that offers a committee for `epoch`; none if L1 does not take offers for it now, or the committee that
+/// it would elect is on offer.
+pub(super) async fn call(
+    endpoints: &Endpoints,
+    contracts: &Contracts,
+    epoch: Epoch,
+) -> Result<Option<Call>, L1Error> {
+    if election::next_epoch(endpoints, contracts).await? != epoch.as_u64() {
+        return Ok(None);
+    }
+    let elected = election::elected(endpoints, contracts).await?;
+    let numbers: Vec<u32> = elected.iter().map(|elected| elected.validator).collect();
+    let newest = endpoints.block(BlockNumberOrTag::Latest).await?.map_or(0, |block| block.number);
+    let stake = contracts.stake;
+    let keys = endpoints
+        .ask("eth_getLogs", |provider| {
+            let numbers = numbers.clone();
+            async move { offers::keys_set(&provider, stake, &numbers, newest).await }
+        })
+        .await?;
+    let member = |number: &u32| keys.get(number)?.last().map(|keys| offers::keyed(*number, keys));
+    let Some(members) = numbers.iter().map(member).collect::<Option<Vec<Member>>>() else {
+        let what = "the keys of a validator whom an election chooses".to_owned();
+        return Err(L1Error::Missing { what });
+    };
+    let Some(committee) = election::committee(&elected, &members) else { return Ok(None) };
+    if election::is_offered(endpoints, contracts, epoch.as_u64(), &committee).await? {
+        return Ok(None);
+    }
+    Ok(Some(election::offer(contracts, &members)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TAKEOVER: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn validators_take_turns_by_epoch_and_take_over_by_rank() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let of = |seat| Offering::new(TAKEOVER, (seat, 4), start);
+        // Epoch 6: seat 2 first, then 3, 0, 1, and who has no seat last.
+        let wanted = Some(Epoch::new(6));
+        for (seat, waits) in [(Some(2), 0), (Some(3), 10), (Some(0), 20), (Some(1), 30), (None, 40)]
+        {
+            let mut offering = of(seat);
+            assert_eq!(offering.is_due(start, wanted), waits == 0, "{seat:?}");
+            if waits > 0 {
+                assert!(!offering.is_due(after(waits - 1), wanted), "{seat:?}");
+            }
+            assert!(offering.is_due(after(waits), wanted), "{seat:?}");
+            offering.rest(after(waits));
+            assert!(!offering.is_due(after(waits + 4), wanted), "{seat:?} has just tried");
+            assert!(offering.is_due(after(waits + 5), wanted), "{seat:?}");
+        }
+        let mut offering = of(Some(3));
+        assert!(!offering.is_due(start, wanted));
+        assert!(!offering.is_due(after(10), None), "somebody has seen to it");
+        assert!(!offering.is_due(after(10), wanted), "it is wanted anew, from now on");
+        assert!(offering.is_due(after(10), Some(Epoch::new(7))), "another epoch, another turn");
+    }
+}
