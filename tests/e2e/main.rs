@@ -11,6 +11,7 @@
 //! | [`l1`]       | nodes follow L1: the queue is carried first and in order, whatever becomes of L1 and of endpoints |
 //! | [`keys`]     | the validators make the key and hand it on, through crashes; secrets are encrypted and erased |
 //! | [`operator`] | what an operator can get wrong is refused by name, with the remedy |
+//! | [`relay`]    | what is certified settles on L1, whoever of the validators is alive, and whatever L1 takes back |
 //! | [`replay`]   | what a recorded validator did, the simulator does again, step for step |
 //! | [`stake`]    | what operators, delegators, users and witnesses do on Ethereum does what it says, at a known cost |
 //! | [`verify`]   | a tampered archive is found out by its height, one that cannot be read is not called invalid |
@@ -29,6 +30,7 @@ mod keys;
 mod l1;
 mod operator;
 mod ports;
+mod relay;
 mod replay;
 mod stake;
 mod verify;

@@ -91,11 +91,21 @@ impl Network {
     /// Makes a network that settles on a deployment, and starts it. Each validator that `follows` looks for final
     /// blocks five times a second, the others see nothing of L1.
     pub(crate) async fn start_on(l1: &L1, contract: &str, follows: &[usize]) -> Self {
+        Self::start_relaying(l1, contract, follows, |_| String::new()).await
+    }
+
+    /// [`Network::start_on`], with more at the end of each validator's configuration.
+    pub(crate) async fn start_relaying(
+        l1: &L1,
+        contract: &str,
+        follows: &[usize],
+        more: impl Fn(usize) -> String,
+    ) -> Self {
         let url = l1.url();
         let options = ["--l1", &url, "--l1-contract", contract];
         let network = Self::start_edited(&options, |index, config| {
             if follows.contains(&index) {
-                config.replace("poll_ms = 4000", "poll_ms = 200")
+                config.replace("poll_ms = 4000", "poll_ms = 200") + &more(index)
             } else {
                 let off = |line: &str| {
                     line.starts_with("endpoints") || line.starts_with("poll_ms") || line == "[l1]"

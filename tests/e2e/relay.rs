@@ -1,0 +1,75 @@
+//! Settlement on Ethereum: validators stake, their network is opened there, and what they certify settles.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::harness::{l1::L1, network::Network};
+
+const ALL: [usize; 4] = [0, 1, 2, 3];
+
+/// An L1 with the contracts, and a network on it that was opened there. All but the first validator post, each from
+/// the account that registered it; the first one's account launches.
+async fn opened(directory: &Path) -> (L1, Network) {
+    let l1 = L1::start(directory).await;
+    let contract = l1.deploy();
+    let network = Network::start_relaying(&l1, &contract, &ALL, |index| match index {
+        0 => String::new(),
+        index => format!(
+            "\n[l1.relay]\naccount_key = {:?}\nevery_heights = 20\nevery_seconds = 2\ntakeover_seconds = 2\n",
+            l1.key(index)
+        ),
+    })
+    .await;
+    let genesis = network.genesis_file().to_string_lossy().into_owned();
+    for index in ALL {
+        let (keys, key) = (network.validator_dir(index), l1.key(index));
+        let keys = keys.to_string_lossy();
+        let register = ["stake", "register", "--genesis", &genesis, "--stake", "32"];
+        let with = ["--keys", &keys, "--account-key", &key];
+        let registered = l1.run(&[&register[..], &with[..]].concat());
+        assert_eq!(registered["validator"], json!(index + 1), "in the order of the genesis");
+    }
+    let open = ["l1", "open", "--genesis", &genesis, "--account-key"];
+    let done = l1.run(&[&open[..], &[&l1.key(0)]].concat());
+    let sent: Vec<_> = done["transactions"].as_array().expect("a list").iter().collect();
+    let what: Vec<&Value> = sent.iter().map(|sent| &sent["what"]).collect();
+    assert_eq!(what, ["offered", "opened", "offered"]);
+    // What was done is not done again.
+    let again = l1.run(&[&open[..], &[&l1.key(0)]].concat());
+    assert_eq!(again["transactions"], json!([]));
+    (l1, network)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_certified_settles_whoever_is_alive_and_whatever_l1_takes_back() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (l1, mut network) = opened(directory.path()).await;
+    // The end of the first epoch, by itself, and then the newest.
+    let first = network.height(0).await;
+    for index in ALL {
+        let settled = |l1: &conclave_client::messages::L1Status| l1.settled_height >= first;
+        let told = network.wait_l1(index, "what was there has settled", settled).await;
+        assert!(!told.relay_capped && told.final_height <= told.settled_height, "{told:?}");
+    }
+
+    // Among so many postings there is the turn of the dead, in which somebody takes over.
+    network.kill(2);
+    let mut settled = network.wait_l1(0, "an answer", |_| true).await.settled_height;
+    for _ in 0..4 {
+        let more = network.wait_l1(0, "more settles", |l1| l1.settled_height > settled).await;
+        settled = more.settled_height;
+    }
+    network.launch(2);
+
+    // The newest posting goes away with its block, and comes back with another.
+    let before = network.wait_l1(0, "an answer", |_| true).await.settled_height;
+    let newest = network.wait_l1(0, "more settles", |l1| l1.settled_height > before).await;
+    l1.call("l1_reorg", json!([{ "depth": 2, "mode": "drop" }]));
+    let target = newest.settled_height + 20;
+    let told =
+        network.wait_l1(0, "it settles again, for good", |l1| l1.final_height >= target).await;
+    assert!(told.trouble.is_empty() && !told.relay_capped, "{told:?}");
+    let heights = told.settled_height;
+    network.wait_l1(2, "whoever was away sees it, too", |l1| l1.settled_height >= heights).await;
+}
