@@ -83,9 +83,9 @@ impl Committees {
     }
 
     pub(super) fn begins(&mut self, epoch: Epoch, first: Height) {
-        if let Some(elected) = self.attempts.get(&epoch) {
-            self.terms.insert(first, elected.clone());
-        }
+        // Nobody tells of the attempt that the genesis begins: it is for the first committee.
+        let elected = self.attempts.get(&epoch).cloned().or_else(|| self.newest());
+        self.terms.extend(elected.map(|elected| (first, elected)));
     }
 
     /// Who decides a height.
