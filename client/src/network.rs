@@ -135,10 +135,10 @@ impl Network {
         header: &BlockHeader,
         certificate: &Certificate,
     ) -> Result<(), ClientError> {
-        // From then on whoever had the keys of the genesis could make up blocks that nobody has decided.
+        // Later on, whoever had the keys of the genesis could make up blocks that nobody has decided.
         let elects = self.genesis.l1_contract != PayerAddress::ZERO;
-        if elects && certificate.epoch > LAST_EPOCH_OF_GENESIS {
-            return Err(ClientError::UnknownCommittee { epoch: certificate.epoch });
+        if elects && header.epoch > LAST_EPOCH_OF_GENESIS {
+            return Err(ClientError::UnknownCommittee { epoch: header.epoch });
         }
         let statement = certificate.verify(&self.committee, &self.domain)?;
         if header.network != self.id {

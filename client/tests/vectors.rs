@@ -270,7 +270,9 @@ fn keys_that_nobody_vouches_for_are_refused_for_what_is_wrong_with_them() {
         let is_named = match row["fault"].as_str().unwrap() {
             "Encoding" => matches!(refused, ClientError::Wire(_)),
             "Verification" => {
-                matches!(refused, ClientError::Certificate(_) | ClientError::Inconsistent(_))
+                let is_committee = matches!(refused, ClientError::UnknownCommittee { .. });
+                is_committee
+                    || matches!(refused, ClientError::Certificate(_) | ClientError::Inconsistent(_))
             }
             "Key" => matches!(refused, ClientError::Key(_)),
             "ForeignKey" => matches!(refused, ClientError::ForeignKey { .. }),

@@ -191,7 +191,7 @@ describe('the key', () => {
     await expect(client.seal(legs, terms)).rejects.toBeInstanceOf(KeyError);
   });
 
-  const [made, , , later] = vectors.key_responses.map((answer) => keyResponseOf(answer).served);
+  const [made, , later] = vectors.key_responses.map((answer) => keyResponseOf(answer).served);
   const making = (getEncryptionKey: () => object) =>
     node({ getEncryptionKey }, {}, vectors.keyless_network.genesis);
 
@@ -401,7 +401,7 @@ describe('checking a status', () => {
   });
 
   test('a block is opened by the key that it names, which is asked for if it is not known', async () => {
-    const [made, , , later] = vectors.key_responses.map((answer) => keyResponseOf(answer).served);
+    const [made, , later] = vectors.key_responses.map((answer) => keyResponseOf(answer).served);
     const block = blockUnder(keyless, made?.keyId ?? new Uint8Array());
     const told = {
       ...status,

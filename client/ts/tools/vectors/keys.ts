@@ -112,7 +112,6 @@ export function keyResponses() {
   const rows: [string, Answer][] = [
     ['a key that a quorum vouches for: 33 of 46', { ...decided(made), certificate: by([0, 1, 2]) }],
     ['a key that all vouch for', { ...decided(made), certificate: by([0, 1, 2, 3]) }],
-    ['a block of a later epoch', decided(made, { height: 100_041n, epoch: 2n })],
     ['a key of a later era, which a quorum vouches for', named(keyOf(SECRET, 3))],
     [
       'the key that the genesis brings, without a block',
@@ -134,6 +133,11 @@ export function refusedKeyResponses() {
       { ...good, header: headerWith({ keyId: madeId.slice(1) }) },
     ],
     ...badCertificates(good),
+    [
+      'a block of an epoch whose committee L1 elects',
+      'Verification',
+      decided(made, { height: 100_041n, epoch: 2n }),
+    ],
     ['a block of another network', 'Verification', decided(made, { networkId: other.idBytes })],
     [
       'a header that was changed to name the key',
