@@ -4,6 +4,7 @@
 //! | module       | what must hold |
 //! |--------------|----------------|
 //! | [`devnet`]   | one command runs everything, reports honestly, and stops cleanly |
+//! | [`epochs`]   | whom L1 elects is who serves, the key is handed on to them, and each epoch's end settles |
 //! | [`faults`]   | validators die and come back: no halt, no second signature, nothing lost or doubled |
 //! | [`adapter`]  | a rollup node dies and ends with the state of one that never did |
 //! | [`bundles`]  | stolen, re-priced, replayed and malformed bundles get their exact refusal |
@@ -24,6 +25,7 @@
 mod adapter;
 mod bundles;
 mod devnet;
+mod epochs;
 mod faults;
 mod harness;
 mod keys;

@@ -10,13 +10,17 @@ use conclave_contracts::{
 use conclave_node::{
     keys,
     l1::{
-        Call, Contracts, Endpoints, Fees, Patience, Sender, observe::Observer,
+        Call, Contracts, Endpoints, Fees, Patience, Sender,
+        evidence::{Exhibit, Offence},
+        observe::Observer,
         settlement::ValidatorSecrets,
     },
 };
+use conclave_sequencer::DoubleAttestation;
 use conclave_types::{
-    BlockId, Deposit, Epoch, ForcedTransaction, Genesis, Gwei, Height, L1Content, L1Entry,
-    L1Origin, RollupId, Round, SignatureBytes, ValidatorIndex, VoteKind, digest::SigningDomain,
+    BlockCommitment, BlockId, Deposit, Digest, Epoch, ForcedTransaction, Genesis, Gwei, Height,
+    L1Content, L1Entry, L1Origin, RollupId, Round, SettlementCertificate, SignatureBytes,
+    ValidatorIndex, VoteKind, digest::SigningDomain,
 };
 use ed25519_dalek::Signer as _;
 use serde_json::{Value, json};
@@ -315,6 +319,36 @@ fn vote(secrets: &ValidatorSecrets, domain: &SigningDomain, block: u8) -> Signed
     vote
 }
 
+/// The only member of the committee on L1 attests some commitment.
+fn attestation(
+    secrets: &ValidatorSecrets,
+    domain: &SigningDomain,
+    salt: u8,
+) -> SettlementCertificate {
+    let commitment = BlockCommitment {
+        epoch: Epoch::ZERO,
+        height: Height::new(9),
+        block: BlockId::new([salt; 32]),
+        history_root: Digest::ZERO,
+        reveal_root: Digest::ZERO,
+        rollup_count: 0,
+        l1_origin: L1Origin { number: 1, hash: Digest::ZERO },
+        forced_cursor: 0,
+        withdrawals_root: Digest::ZERO,
+        epoch_end: None,
+    };
+    let signature = secrets.settlement.sign(&domain.commitment(&commitment));
+    let signers = vec![ValidatorIndex::new(0)];
+    SettlementCertificate { commitment, signers, signature }
+}
+
+/// Evidence of epoch 0, as a file holds it.
+fn exhibit(genesis: &Genesis, offence: Offence) -> Vec<u8> {
+    let committee = (0..).map(ValidatorIndex::new).zip(genesis.members.clone()).collect();
+    let exhibit = Exhibit { epoch: Epoch::ZERO, committee, offence };
+    borsh::to_vec(&exhibit).expect("evidence encodes")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn evidence_of_a_double_vote_takes_the_stake_of_who_signed_it() {
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -332,18 +366,8 @@ async fn evidence_of_a_double_vote_takes_the_stake_of_who_signed_it() {
     };
     let (operator, witness) = (l1.key(1), l1.key(2));
     let from = keys_of.to_string_lossy();
-    l1.run(&[
-        "stake",
-        "register",
-        "--genesis",
-        &file,
-        "--keys",
-        &from,
-        "--stake",
-        "32",
-        "--account-key",
-        &operator,
-    ]);
+    let register = ["stake", "register", "--genesis", &file, "--keys", &from, "--stake", "32"];
+    l1.run(&[&register[..], &["--account-key", &operator]].concat());
     open(&l1, &contract, &genesis, &secrets).await;
 
     let domain = SigningDomain::of(&genesis);
@@ -354,9 +378,13 @@ async fn evidence_of_a_double_vote_takes_the_stake_of_who_signed_it() {
         std::fs::write(&path, bytes).expect("evidence is written");
         path.to_string_lossy().into_owned()
     };
-    let encoded = borsh::to_vec(&pair).expect("evidence encodes");
+    let encode = |offence| exhibit(&genesis, offence);
+    let encoded = encode(Offence::Equivocation(Box::new(pair)));
     let good = write("good", &encoded);
-    let once = borsh::to_vec(&Evidence::Votes(honest.clone(), honest)).expect("evidence encodes");
+    let once = encode(Offence::Equivocation(Box::new(Evidence::Votes(honest.clone(), honest))));
+    let attested = |salt| attestation(&secrets, &domain, salt);
+    let both = DoubleAttestation { first: attested(0xc1), second: attested(0xc2) };
+    let both = write("both", &encode(Offence::DoubleAttestation(Box::new(both))));
     let (once, torn) = (write("once", &once), write("torn", &encoded[1..]));
     let submit = |file_: &str| {
         ["evidence", "submit", "--genesis", &file, "--account-key", &witness, file_]
@@ -368,7 +396,7 @@ async fn evidence_of_a_double_vote_takes_the_stake_of_who_signed_it() {
         l1.refusal(&command.iter().map(String::as_str).collect::<Vec<_>>())
     };
     assert!(refused(&once).contains("does not convict validator 0"));
-    assert!(refused(&torn).contains("no evidence of equivocation"));
+    assert!(refused(&torn).contains("no evidence as"));
 
     let command = submit(&good);
     let report = l1.run(&command.iter().map(String::as_str).collect::<Vec<_>>());
@@ -378,6 +406,11 @@ async fn evidence_of_a_double_vote_takes_the_stake_of_who_signed_it() {
     assert_eq!((&standing["accused"], &standing["tombstoned"]), (&true.into(), &true.into()));
     assert_eq!(number(&standing, "escrow_gwei"), 32_000_000_000);
     assert!(refused(&good).contains("AlreadyReported"));
+    // Another offence of the same validator, of which nothing is left to seize.
+    let command = submit(&both);
+    let report = l1.run(&command.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!((number(&report, "validator"), number(&report, "seized_gwei")), (1, 0));
+    assert!(refused(&both).contains("AlreadyReported"));
     let exit =
         ["stake", "exit", "--genesis", &file, "--validator", "1", "--account-key", &operator];
     let said = l1.refusal(&exit);

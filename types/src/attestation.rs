@@ -69,6 +69,24 @@ impl SettlementCertificate {
         committee: &Committee,
         domain: &SigningDomain,
     ) -> Result<(), SettlementError> {
+        let expected = committee.quorum_power();
+        let found = committee.power_of(self.signers.iter().copied());
+        if found < expected {
+            return Err(SettlementError::NoQuorum { expected, found });
+        }
+        self.verify_signature(committee, domain)
+    }
+
+    /// Checks that all the signers signed, be they a quorum or one alone.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn verify_signature(
+        &self,
+        committee: &Committee,
+        domain: &SigningDomain,
+    ) -> Result<(), SettlementError> {
         let out_of_order = |pair: &[ValidatorIndex]| match pair {
             [first, second] if first >= second => Some(*second),
             _ => None,
@@ -80,11 +98,6 @@ impl SettlementCertificate {
             committee.settlement_key(*signer).ok_or(SettlementError::UnknownSigner(*signer))
         });
         let keys = keys.collect::<Result<Vec<_>, _>>()?;
-        let expected = committee.quorum_power();
-        let found = committee.power_of(self.signers.iter().copied());
-        if found < expected {
-            return Err(SettlementError::NoQuorum { expected, found });
-        }
         let digest = domain.commitment(&self.commitment);
         if have_signed(&keys, &digest, &self.signature) {
             Ok(())

@@ -3,8 +3,12 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
-use conclave_node::{l1::evidence, store::RocksStore};
-use conclave_sequencer::{Store as _, Table};
+use conclave_node::{
+    l1::evidence::{self, Exhibit, Offence},
+    store::RocksStore,
+};
+use conclave_sequencer::{Store as _, Table, archive};
+use conclave_types::{Committee, digest::SigningDomain};
 use serde_json::json;
 
 use super::{
@@ -82,21 +86,43 @@ fn export(arguments: &ExportArguments) -> anyhow::Result<ExitCode> {
     let directory = &arguments.out;
     std::fs::create_dir_all(directory)
         .with_context(|| format!("cannot create {}", directory.display()))?;
-    // Shares that were wrong are kept too; those are judged by other means.
-    let convicting = kept.iter().filter_map(|(_, bytes)| {
-        evidence::read(bytes, &genesis).ok().map(|evidence| (bytes, evidence))
-    });
-    for (number, (bytes, evidence)) in convicting.enumerate() {
-        let (height, _) = evidence.at();
+    let domain = SigningDomain::of(&genesis);
+    for (number, (_, bytes)) in kept.iter().enumerate() {
+        // Shares that were wrong are kept too; those are judged by other means.
+        let Some(offence) = kept_offence(bytes) else { continue };
+        let height = offence.height();
+        let Some(exhibit) = exhibit(&store, offence)? else { continue };
+        let committee = Committee::seated(exhibit.committee.clone())?;
+        if !exhibit.offence.convicts(&committee, &domain, exhibit.epoch) {
+            continue;
+        }
         let path = directory.join(format!("{height}-{number}.evidence"));
-        std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::write(&path, borsh::to_vec(&exhibit)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
         print(json!({
             "file": path,
-            "validator": evidence.offender(),
+            "validators": exhibit.offence.accused(),
+            "epoch": exhibit.epoch,
             "height": height,
         }))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// An offence that a node has kept.
+fn kept_offence(bytes: &[u8]) -> Option<Offence> {
+    let equivocation = borsh::from_slice(bytes).ok().map(Box::new).map(Offence::Equivocation);
+    equivocation
+        .or_else(|| borsh::from_slice(bytes).ok().map(Box::new).map(Offence::DoubleAttestation))
+}
+
+/// With the committee of its epoch; none if the chain has not come as far as that.
+fn exhibit(store: &RocksStore, offence: Offence) -> anyhow::Result<Option<Exhibit>> {
+    let Some(block) = archive::block(store, offence.height())? else { return Ok(None) };
+    let epoch = block.block.header.epoch;
+    let Some(committee) = archive::committee(store, epoch)? else { return Ok(None) };
+    let committee = committee.iter().map(|(index, member)| (index, member.clone())).collect();
+    Ok(Some(Exhibit { epoch, committee, offence }))
 }
 
 async fn submit(arguments: SubmitArguments) -> anyhow::Result<ExitCode> {
@@ -106,11 +132,21 @@ async fn submit(arguments: SubmitArguments) -> anyhow::Result<ExitCode> {
     let evidence = evidence::read(&bytes, &genesis)?;
     let (endpoints, contracts) = of.find(&at, account.patience()).await?;
     let sender = account.sender(endpoints)?;
-    let report = evidence::submit(&sender, &contracts, &evidence, &genesis).await?;
-    let done = Done::default()
-        .sent("reported", report.sent)
-        .effect("offence", report.offence.to_string())
-        .effect("validator", report.validator)
-        .effect("seized_gwei", report.seized_gwei);
+    let (reports, sent) = evidence::submit(&sender, &contracts, &evidence, &genesis).await?;
+    let list = reports.iter().map(|report| {
+        json!({
+            "offence": report.offence.to_string(),
+            "validator": report.validator,
+            "seized_gwei": report.seized_gwei,
+        })
+    });
+    let mut done =
+        Done::default().sent("reported", sent).effect("reports", list.collect::<Vec<_>>());
+    if let [report] = &reports[..] {
+        done = done
+            .effect("offence", report.offence.to_string())
+            .effect("validator", report.validator)
+            .effect("seized_gwei", report.seized_gwei);
+    }
     done.tell(&sender, &account, at.json).await
 }

@@ -3,14 +3,17 @@
 //! L1 only offers. An offer takes effect when the committee in office names it in the last commitment of its epoch;
 //! for epoch 0, when the launcher opens the network. Offers are for the next epoch alone, so each epoch needs one.
 
-use alloy::primitives::{B256, U256};
+use alloy::{
+    primitives::{B256, U256},
+    providers::Provider as _,
+};
 use conclave_contracts::{
     ConclaveElection::{self, Candidate, G1Point, Keys},
     ConclaveInbox, ConclaveStake,
 };
-use conclave_types::{Digest, Genesis, Member, SettlementMember, settlement_committee};
+use conclave_types::{Digest, Epoch, Genesis, Member, SettlementMember, settlement_committee};
 
-use super::{Call, Contracts, Endpoints, L1Error, Sender, Sent};
+use super::{Call, Contracts, Endpoints, L1Error, Sender, Sent, offers};
 
 /// The state of an inbox that waits for its launcher (`InboxState` in `contracts/src/interfaces/IConclaveInbox.sol`).
 const CLOSED: u8 = 0;
@@ -184,6 +187,27 @@ async fn offer_next(
         return Ok(None);
     }
     sender.send(offer(contracts, &genesis.members)).await.map(Some)
+}
+
+/// The committee of an epoch that has begun on L1, as L1 lists it.
+///
+/// # Errors
+///
+/// If it has not, or nobody answers.
+pub async fn serving(
+    endpoints: &Endpoints,
+    contracts: &Contracts,
+    epoch: Epoch,
+) -> Result<Vec<SettlementMember>, L1Error> {
+    let question = ConclaveStake::committeeOfCall { epoch: epoch.as_u64() };
+    let table = endpoints.call(contracts.stake, &question).await?.table;
+    let code =
+        endpoints.ask("eth_getCode", |provider| async move { provider.get_code_at(table).await });
+    offers::rows(&code.await?).filter(|rows| !rows.is_empty()).ok_or_else(|| L1Error::Missing {
+        what: format!(
+            "the committee of epoch {epoch} on L1: the end of the epoch before has not settled"
+        ),
+    })
 }
 
 /// Where settlement stands.

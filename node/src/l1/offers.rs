@@ -78,7 +78,7 @@ pub(super) async fn keys_set(
 }
 
 /// The rows of a table's code; none if that is no table.
-fn rows(code: &[u8]) -> Option<Vec<SettlementMember>> {
+pub(super) fn rows(code: &[u8]) -> Option<Vec<SettlementMember>> {
     let rows = code.get(TABLE_HEAD_BYTES..)?;
     if !rows.len().is_multiple_of(ROW_BYTES) {
         return None;

@@ -24,6 +24,7 @@ use futures::future::{BoxFuture, FutureExt as _};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::posting::commitment_on_l1;
 use self::{
     decide::{Action, Candidate, Policy, Relay, Settled},
     offering::Offering,

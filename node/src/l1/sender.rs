@@ -114,6 +114,13 @@ impl Sent {
             what: format!("{} of transaction {}", E::SIGNATURE, self.hash()),
         })
     }
+
+    /// All that it told of the kind `E`.
+    #[must_use]
+    pub fn events<E: alloy::sol_types::SolEvent>(&self) -> Vec<E> {
+        let logs = self.receipt.logs().iter();
+        logs.filter_map(|log| E::decode_log(&log.inner).ok()).map(|log| log.data).collect()
+    }
 }
 
 /// A transaction on its way.

@@ -9,7 +9,7 @@ use conclave_types::{BlockCommitment, Committee, Digest, ValidatorIndex, eip2537
 pub(super) fn on_l1(posting: &Posting, committee: &Committee) -> Option<PostingOnL1> {
     let certificate = &posting.certificate;
     Some(PostingOnL1 {
-        commitment: commitment(&certificate.commitment),
+        commitment: commitment_on_l1(&certificate.commitment),
         signers: bitmap(&certificate.signers, committee)?,
         signature: Bytes::copy_from_slice(&eip2537_signature(&certificate.signature)?),
         peaks: posting.peaks.iter().map(word).collect(),
@@ -28,7 +28,7 @@ fn bitmap(signers: &[ValidatorIndex], committee: &Committee) -> Option<U256> {
     Some(bits)
 }
 
-fn commitment(commitment: &BlockCommitment) -> OnL1 {
+pub(crate) fn commitment_on_l1(commitment: &BlockCommitment) -> OnL1 {
     let end = commitment.epoch_end;
     OnL1 {
         epoch: commitment.epoch.as_u64(),

@@ -1,0 +1,90 @@
+//! Epochs on Ethereum: whom L1 elects is who serves, the key is handed on to them, and each epoch's end settles.
+
+use std::path::Path;
+
+use conclave_client::messages::{GetStatusResponse, L1Status};
+use conclave_node::l1::{Contracts, Endpoints, Patience, election};
+use conclave_types::Epoch;
+use serde_json::{Value, json};
+
+use crate::harness::{
+    l1::L1,
+    load::Load,
+    network::Network,
+    process::{complaint, conclave},
+};
+
+const ALL: [usize; 4] = [0, 1, 2, 3];
+const STAKE_GWEI: u64 = 32_000_000_000;
+
+/// The default parameters, with epochs that are over soon.
+fn short_epochs(directory: &Path) -> String {
+    let net = directory.join("defaults");
+    let made = conclave(&["genesis", "--out", &net.to_string_lossy(), "--rollup", "901"]);
+    assert!(made.status.success(), "{}", complaint(&made));
+    let genesis = std::fs::read(net.join("genesis.json")).expect("a genesis");
+    let genesis: Value = serde_json::from_slice(&genesis).expect("a genesis");
+    let mut params = genesis["params"].clone();
+    params["sharing"]["complaint_heights"] = json!(4);
+    params["sharing"]["epoch_heights"] = json!(16);
+    let file = directory.join("params.json");
+    std::fs::write(&file, params.to_string()).expect("parameters are written");
+    file.to_string_lossy().into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stake_that_moves_is_power_in_a_later_epoch_and_every_epochs_end_settles() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let l1 = L1::start(directory.path()).await;
+    let contract = l1.deploy();
+    let (url, params) = (l1.url(), short_epochs(directory.path()));
+    let options = ["--l1", &url, "--l1-contract", &contract, "--params", &params];
+    let network = Network::start_edited(&options, |index, config| {
+        let relay = format!(
+            "\n[l1.relay]\naccount_key = {:?}\nevery_heights = 20\nevery_seconds = 2\ntakeover_seconds = 2\n",
+            l1.key(index)
+        );
+        config.replace("poll_ms = 4000", "poll_ms = 200") + &relay
+    });
+    let network = network.await;
+    let genesis = network.genesis_file().to_string_lossy().into_owned();
+    for index in ALL {
+        let (keys, key) = (network.validator_dir(index), l1.key(index));
+        let register = ["stake", "register", "--genesis", &genesis, "--stake", "32"];
+        l1.run(
+            &[&register[..], &["--keys", &keys.to_string_lossy(), "--account-key", &key]].concat(),
+        );
+    }
+    l1.run(&["l1", "open", "--genesis", &genesis, "--account-key", &l1.key(0)]);
+
+    let load = Load::start(&network.client);
+    // Half as much again for the first validator, whose points of the key and votes grow with it.
+    let on = ["--genesis", &genesis, "--account-key", &l1.key(3)];
+    l1.run(&[&["stake", "delegate", "--validator", "1", "--amount", "16"], &on[..]].concat());
+
+    let endpoints = Endpoints::connect(&[l1.url()], None, Patience::default()).await;
+    let endpoints = endpoints.expect("an answer");
+    let stake = contract.parse().expect("an address");
+    let contracts = Contracts::find(&endpoints, stake).await.expect("contracts");
+    // By then the committee of an epoch after the first is in office: elected, carried, and named by the one before.
+    for epoch in 2..=3 {
+        let began = |status: &GetStatusResponse| status.epoch >= epoch;
+        for index in ALL {
+            network.wait_status(index, &format!("epoch {epoch} begins"), began).await;
+        }
+        let last = network.height(0).await;
+        let settled = |l1: &L1Status| l1.settled_height >= last;
+        network.wait_l1(0, &format!("epoch {epoch} settles"), settled).await;
+        let head = election::head(&endpoints, &contracts).await.expect("a head");
+        assert!(u64::from(head.epoch) >= epoch, "{head:?}");
+    }
+    let serving =
+        election::serving(&endpoints, &contracts, Epoch::new(3)).await.expect("a committee");
+    let mut powers: Vec<u64> = serving.iter().map(|elected| elected.power).collect();
+    powers.sort_unstable();
+    assert_eq!(powers, [STAKE_GWEI, STAKE_GWEI, STAKE_GWEI, STAKE_GWEI * 3 / 2]);
+
+    // Bundles were under way all the time, and are now.
+    load.wait(5).await;
+    assert!(load.settle().await > 20);
+}
