@@ -34,7 +34,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_derivation::RevealTree;
 use conclave_types::{
     Attestation, Batch, BlockCommitment, Committee, Digest, EpochEnd, G2Bytes, Height, HeightDelta,
-    RevealedBlock, SettlementCertificate, Time, ValidatorIndex, dkg_result_root, mmr::Peaks,
+    RevealedBlock, SettlementCertificate, Time, ValidatorIndex, mmr::Peaks,
 };
 
 use crate::{archive, input::Event, keys::Keys, sequencer::Sequencer};
@@ -166,8 +166,7 @@ pub(crate) fn epoch_end(keys: &Keys, height: Height) -> Option<EpochEnd> {
     }
     let (key, members) = keys.of_epoch(next)?;
     let next_committee = members.committee().settlement_digest();
-    let key = key.encryption_key();
-    Some(EpochEnd { next_committee, dkg_result: dkg_result_root(key) })
+    Some(EpochEnd { next_committee, dkg_result: members.result_root(key) })
 }
 
 impl Sequencer {

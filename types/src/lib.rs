@@ -51,6 +51,7 @@ pub use bundle::{
 pub use certificate::{Certificate, CertificateError, SignatureBytes, Statement, VoteKind};
 pub use commitment::{
     BlockCommitment, EpochEnd, SettlementMember, dkg_result_root, settlement_committee,
+    weighted_dkg_result_root,
 };
 pub use committee::{Committee, CommitteeError, ConsensusKey, Member};
 pub use committees::{Committees, Term};

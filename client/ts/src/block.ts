@@ -105,14 +105,14 @@ export function verifyHeader(
   const id = blockId(header);
   const elects = network.genesis.l1Contract.some((byte) => byte !== 0);
   assertAll([
-    [
-      !elects || certificate.epoch <= LAST_EPOCH_OF_GENESIS,
-      `epoch ${certificate.epoch} has a committee that L1 has elected, and the genesis does not name it`,
-    ],
     [equalBytes(header.networkId, network.idBytes), 'the block is of another network'],
     [equalBytes(id, certificate.blockId), 'the certificate is for another header'],
     [header.height === certificate.height, 'the certificate is for another height'],
     [header.epoch === certificate.epoch, 'the certificate is of another epoch'],
+    [
+      !elects || header.epoch <= LAST_EPOCH_OF_GENESIS,
+      `epoch ${header.epoch} has a committee that L1 has elected, and the genesis does not name it`,
+    ],
   ]);
   return { id, signers: verifyCertificate(network, certificate) };
 }

@@ -11,9 +11,12 @@
 use std::{ops::Range, sync::Arc};
 
 use conclave_encryption::{
-    Fraction, Holders, Packing, PackingError, TicketError, TicketRule, Tickets,
+    Fraction, Holders, Packing, PackingError, PublicKey, TicketError, TicketRule, Tickets,
 };
-use conclave_types::{Committee, ConsensusKey, GenesisError, SharingParams, ValidatorIndex};
+use conclave_types::{
+    Committee, ConsensusKey, Digest, GenesisError, SharingParams, ValidatorIndex, dkg_result_root,
+    weighted_dkg_result_root,
+};
 
 /// Why a committee cannot share a key.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -140,6 +143,16 @@ impl Members {
         self.holders.points(validator)
     }
 
+    /// The root by which L1 knows the sharing of `key` among these. It can judge shares where the member in its
+    /// row j holds point j and no other.
+    pub(crate) fn result_root(&self, key: &PublicKey) -> Digest {
+        let rows = self.committee.rows();
+        let points: Vec<_> = rows.iter().map(|(index, _)| self.points(*index)).collect();
+        let in_order = (0_u16..).zip(&points).all(|(row, points)| points.clone().eq([row]));
+        let key = key.encryption_key();
+        if in_order { dkg_result_root(key) } else { weighted_dkg_result_root(key, &points) }
+    }
+
     /// How many points these validators hold together, each counted once.
     pub(crate) fn points_of<'a>(
         &self,
@@ -240,6 +253,28 @@ mod tests {
             Members::by_power(committee(&seats), &strict).map(|members| members.packing());
         let expected = TicketError::NoneFound { points_max: 512 };
         assert_eq!(refused, Err(expected.into()));
+    }
+
+    #[test]
+    fn l1_judges_shares_only_where_row_j_holds_point_j() {
+        let (genesis, _) = network(4);
+        let key = genesis.encryption_key.as_ref().unwrap();
+        let key = PublicKey::new(genesis.network_id(), key).unwrap();
+        // Seats with their numbers in the stake contract.
+        let root = |seats: &[(u16, u32, u64)]| {
+            let powers: Vec<_> = seats.iter().map(|(index, _, power)| (*index, *power)).collect();
+            let committee = committee(&powers);
+            let numbered = committee.iter().zip(seats).map(|((index, member), (_, number, _))| {
+                (index, Member { validator: *number, ..member.clone() })
+            });
+            let committee = Arc::new(Committee::seated(numbered).unwrap());
+            Members::by_power(committee, &rule(0, 1).unwrap()).unwrap().result_root(&key)
+        };
+        let judged = dkg_result_root(key.encryption_key());
+        assert_eq!(root(&[(0, 1, 1), (2, 3, 1), (5, 4, 1), (6, 9, 1)]), judged);
+        let newcomer = root(&[(0, 1, 1), (2, 9, 1), (5, 4, 1), (6, 3, 1)]);
+        let weighted = root(&[(0, 1, 2), (2, 3, 1), (5, 4, 1)]);
+        assert!(newcomer != judged && weighted != judged && newcomer != weighted);
     }
 
     #[test]
