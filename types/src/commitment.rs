@@ -1,6 +1,8 @@
 //! What a quorum signs about a decided block, for L1: a contract that knows the committee needs nothing
 //! else to accept it. `docs/spec/settlement.md` has every layout; `contracts/src/lib/` rebuilds them.
 
+use std::ops::Range;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::{
