@@ -35,7 +35,7 @@ pub enum RequestError {
     Level(i32),
     /// A level that needs settlement.
     #[error(
-        "this node does not tell what L1 has settled: it comes as far as LEVEL_CERTIFIED, not {}", .0.as_str_name()
+        "this node follows no L1, so it does not know what has settled there: it comes as far as LEVEL_CERTIFIED, not {}", .0.as_str_name()
     )]
     Unsettled(Level),
     /// No bundle holds that much.
@@ -110,7 +110,7 @@ impl TryFrom<v1::GetBundleRequest> for Named {
 pub struct Following {
     /// The bundle.
     pub id: BundleId,
-    /// Up to this level; never above what the network reaches.
+    /// Up to this level.
     pub until: Level,
 }
 
@@ -121,8 +121,7 @@ impl TryFrom<v1::WatchBundleRequest> for Following {
         let id = bundle_id(&request.bundle_id)?;
         let until = match Level::try_from(request.until) {
             Ok(Level::Unspecified) => Level::Revealed,
-            Ok(level) if level <= Level::Certified => level,
-            Ok(level) => return Err(RequestError::Unsettled(level)),
+            Ok(level) => level,
             Err(_) => return Err(RequestError::Level(request.until)),
         };
         Ok(Self { id, until })

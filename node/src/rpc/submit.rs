@@ -17,7 +17,7 @@ use tonic::{Code, Request, Response, Status};
 
 use super::{
     Answers, Context, Feed,
-    requests::{Following, LaneOf, Named, Priced, Submission},
+    requests::{Following, LaneOf, Named, Priced, RequestError, Submission},
     unanswered,
 };
 use crate::{
@@ -110,6 +110,9 @@ impl SubmitService for Submit {
     ) -> Result<Response<Self::WatchBundleStream>, Status> {
         self.0.metrics.request("watch_bundle");
         let Following { id, until } = request.into_inner().try_into()?;
+        if until > Level::Certified && self.0.l1.is_none() {
+            return Err(RequestError::Unsettled(until).into());
+        }
         let context = Arc::clone(&self.0);
         let answers = self.0.stream(&self.0.streams, |feed| watch(context, id, until, feed))?;
         Ok(Response::new(answers))
@@ -207,9 +210,10 @@ struct Looked {
 }
 
 impl Looked {
-    /// Whether to look although nothing has happened: only what is in no block can be lost.
+    /// Whether to look although nothing has happened here.
     fn is_due(&mut self, told: Option<Level>) -> bool {
-        let due = told <= Some(Level::Received)
+        // What L1 does is no event of the chain, and what is in no block can be lost.
+        let due = (told <= Some(Level::Received) || told >= Some(Level::Certified))
             && self.last.is_none_or(|last| last.elapsed() >= LOOK_EVERY);
         if due {
             self.last = Some(Instant::now());
@@ -237,7 +241,8 @@ fn may_have_risen(told: Option<Level>, before: &Snapshot, now: &Snapshot) -> boo
         None | Some(Level::Unspecified) => decided || before.status.pool != now.status.pool,
         Some(Level::Received) => decided,
         Some(Level::Ordered) => revealed,
-        Some(_) => certified,
+        Some(Level::Revealed) => certified,
+        Some(Level::Certified | Level::Settled | Level::Final) => false,
     }
 }
 

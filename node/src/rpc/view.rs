@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use conclave_sequencer::archive;
 use conclave_types::{
-    BundleId, Gwei, Outcome,
+    BundleId, Gwei, Height, Outcome,
     proto::v1::{self, Level},
 };
 use tonic::Status;
@@ -66,9 +66,7 @@ impl Context {
         let Some(revealed) = revealed else { return Ok(Some(status)) };
         let found = (0_u32..).zip(&revealed.bundles).find(|(_, bundle)| bundle.id == id);
         if let Some((position, bundle)) = found {
-            // A certificate covers everything before it.
-            let certified = snapshot.status.certified >= place.height;
-            let level = if certified { Level::Certified } else { Level::Revealed };
+            let level = self.settlement_level(snapshot.status.certified, place.height);
             status.level = level.into();
             status.position = position;
             status.draw = bundle.draw.as_bytes().to_vec();
@@ -78,6 +76,18 @@ impl Context {
             }
         }
         Ok(Some(status))
+    }
+
+    /// How far a revealed height is on its way into L1. A certificate and a posting each cover everything before.
+    fn settlement_level(&self, certified: Height, height: Height) -> Level {
+        let settlement = self.l1.as_ref().map(|views| views.now().1).unwrap_or_default();
+        let height = height.as_u64();
+        match (settlement.final_height, settlement.settled, certified.as_u64()) {
+            (last, _, _) if last >= height => Level::Final,
+            (_, last, _) if last >= height => Level::Settled,
+            (_, _, last) if last >= height => Level::Certified,
+            _ => Level::Revealed,
+        }
     }
 
     fn fee_charged(&self, id: &BundleId) -> Result<u64, Status> {

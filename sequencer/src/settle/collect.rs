@@ -75,10 +75,14 @@ impl Sequencer {
     /// Adds up what is there, if it is a quorum's.
     pub(super) fn certify(&mut self, height: Height) {
         let Some(collected) = self.settlement.collected.get_mut(&height) else { return };
+        if collected.working || collected.certificate.is_some() {
+            return;
+        }
         let committee = &collected.committee;
-        let power = committee.power_of(collected.signatures.keys().copied());
+        let signers = collected.signatures.keys().filter_map(|signer| committee.get(*signer));
+        let power: u64 = signers.map(|member| member.power).sum();
         let is_due = power >= committee.quorum_power();
-        if collected.working || collected.certificate.is_some() || !is_due {
+        if !is_due {
             return;
         }
         collected.working = true;
