@@ -141,7 +141,8 @@ impl Node {
         record: Option<&RecordTo>,
     ) -> Result<Self, NodeError> {
         let recovered = Recovered::from_disk(config, lost_state, record)?;
-        let Recovered { genesis, keypair, store, receipts, sequencer, first, revealed } = recovered;
+        let Recovered { genesis, keypair, store, receipts, own, sequencer, first, revealed } =
+            recovered;
         let channels = Channels::new();
         let network = network_config(config, keypair, &genesis);
         let (essentials, deaths) = Essentials::new();
@@ -161,7 +162,7 @@ impl Node {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let l1 = l1::tasks::Parts {
             genesis: Arc::clone(&genesis),
-            seat: receipts.as_ref().map(|signer| u64::from(signer.index.as_u16())),
+            own,
             driver: driver.clone(),
             reader: l1_reader,
             metrics: Arc::clone(&metrics),
@@ -274,6 +275,7 @@ struct Recovered {
     keypair: libp2p::identity::Keypair,
     store: RocksStore,
     receipts: Option<ReceiptSigner>,
+    own: Option<ConsensusKey>,
     sequencer: Tape,
     first: Ready,
     revealed: RevealedTip,
@@ -296,6 +298,7 @@ impl Recovered {
         let store = RocksStore::open(&config.database_dir(), signer, secrets, &network)?;
         let keypair = keys::read_network_key(&config.keys.network)?;
         let identity = read_identity(config, lost_state)?;
+        let own = identity.as_ref().map(public);
         let receipts = identity.as_ref().and_then(|identity| receipt_signer(&genesis, identity));
         if let Some(signer) = &receipts {
             check_network_key(&genesis, signer, &keypair)?;
@@ -310,7 +313,7 @@ impl Recovered {
             tracing::warn!(reason, "this node does not sign");
         }
         let revealed = revealed_tip(&genesis, &store, status.revealed)?;
-        Ok(Self { genesis, keypair, store, receipts, sequencer, first, revealed })
+        Ok(Self { genesis, keypair, store, receipts, own, sequencer, first, revealed })
     }
 }
 
@@ -334,9 +337,13 @@ fn read_identity(config: &Config, lost_state: bool) -> Result<Option<Identity>, 
     Ok(Some(Identity { signing_key, secret_share: None, settlement, lost_state }))
 }
 
+fn public(identity: &Identity) -> ConsensusKey {
+    ConsensusKey::new(identity.signing_key.verifying_key().to_bytes())
+}
+
 /// None if the key is no member's of the genesis: receipts name their signer by its place there.
 fn receipt_signer(genesis: &Genesis, identity: &Identity) -> Option<ReceiptSigner> {
-    let public = ConsensusKey::new(identity.signing_key.verifying_key().to_bytes());
+    let public = public(identity);
     let index = genesis.members.iter().position(|member| member.consensus_key == public)?;
     Some(ReceiptSigner {
         index: conclave_types::ValidatorIndex::new(u16::try_from(index).ok()?),

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use conclave_client::messages::{GetStatusResponse, L1Status};
+use conclave_types::{HeightDelta, Params, SharingParams};
 use serde_json::{Value, json};
 
 use crate::harness::{l1::L1, network::Network};
@@ -13,7 +15,16 @@ const ALL: [usize; 4] = [0, 1, 2, 3];
 async fn opened(directory: &Path) -> (L1, Network) {
     let l1 = L1::start(directory).await;
     let contract = l1.deploy();
-    let network = Network::start_relaying(&l1, &contract, &ALL, |index| match index {
+    // Short epochs; everything else as usual.
+    let params = Params {
+        sharing: SharingParams { epoch_heights: HeightDelta::new(40), ..Params::default().sharing },
+        ..Params::default()
+    };
+    let file = directory.join("params.json");
+    let text = serde_json::to_vec(&params).expect("parameters are JSON");
+    std::fs::write(&file, text).expect("parameters are written");
+    let options = ["--params", &file.to_string_lossy()];
+    let network = Network::start_relaying(&l1, &contract, &options, |index| match index {
         0 => String::new(),
         index => format!(
             "\n[l1.relay]\naccount_key = {:?}\nevery_heights = 20\nevery_seconds = 2\ntakeover_seconds = 2\n",
@@ -42,13 +53,27 @@ async fn opened(directory: &Path) -> (L1, Network) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_epoch_has_a_committee_on_offer_and_its_end_settles() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (_l1, network) = opened(directory.path()).await;
+    // Epoch 2 and what comes after it wait for committees that L1 offers.
+    for epoch in 1..=3 {
+        let begun = |status: &GetStatusResponse| status.epoch >= epoch;
+        let status = network.wait_status(3, &format!("epoch {epoch}"), begun).await;
+        let height = status.decided_height;
+        let settled = |l1: &L1Status| l1.settled_height >= height;
+        network.wait_l1(0, &format!("height {height} settles"), settled).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_certified_settles_whoever_is_alive_and_whatever_l1_takes_back() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let (l1, mut network) = opened(directory.path()).await;
     // The end of the first epoch, by itself, and then the newest.
     let first = network.height(0).await;
     for index in ALL {
-        let settled = |l1: &conclave_client::messages::L1Status| l1.settled_height >= first;
+        let settled = |l1: &L1Status| l1.settled_height >= first;
         let told = network.wait_l1(index, "what was there has settled", settled).await;
         assert!(!told.relay_capped && told.final_height <= told.settled_height, "{told:?}");
     }

@@ -19,14 +19,14 @@ use std::{convert::Infallible, sync::Arc};
 use alloy::{primitives::U256, signers::local::PrivateKeySigner};
 use conclave_contracts::{ConclaveInbox, ForcedInclusion};
 use conclave_sequencer::archive::{self, ArchiveError};
-use conclave_types::{Epoch, Genesis, Height};
+use conclave_types::{Committee, ConsensusKey, Epoch, Genesis, Height};
 use futures::future::{BoxFuture, FutureExt as _};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::posting::commitment_on_l1;
 use self::{
-    decide::{Action, Candidate, Policy, Relay, Settled},
+    decide::{Action, Candidate, Policy, Relay, Settled, Turns},
     offering::Offering,
     standing::{Found, Watch},
 };
@@ -74,14 +74,16 @@ pub struct Settler {
     reader: Arc<RocksStore>,
     metrics: Arc<Metrics>,
     view: watch::Sender<Settlement>,
-    failing: bool,
+    /// What is wrong and was told: with looking at L1, and with the last transaction.
+    blind: Option<String>,
+    stuck: Option<String>,
 }
 
 /// Who pays, and how this validator takes its turns.
 struct Account {
     signer: PrivateKeySigner,
     config: RelayConfig,
-    seat: Option<u64>,
+    own: Option<ConsensusKey>,
 }
 
 /// What is known once L1 was reached.
@@ -91,6 +93,8 @@ struct Session {
     watch: Watch,
     relay: Option<Relay>,
     offering: Option<Offering>,
+    /// The committee in office on L1, and its epoch.
+    office: Option<(Epoch, Arc<Committee>)>,
     flight: Option<Flight>,
 }
 
@@ -112,7 +116,7 @@ enum Errand {
 }
 
 impl Settler {
-    /// Watches for the node of a genesis; `seat` is its place in the committee, if it has one.
+    /// Watches for the node of a genesis; `own` is its consensus key, if it has one.
     ///
     /// # Errors
     ///
@@ -120,7 +124,7 @@ impl Settler {
     pub fn new(
         config: L1Config,
         genesis: Arc<Genesis>,
-        seat: Option<u64>,
+        own: Option<ConsensusKey>,
         (driver, reader): (Driver, Arc<RocksStore>),
         metrics: Arc<Metrics>,
     ) -> Result<(Self, watch::Receiver<Settlement>), KeyFileError> {
@@ -129,12 +133,21 @@ impl Settler {
             let signer = PrivateKeySigner::from_slice(&*key).map_err(|_not_in_range| {
                 KeyFileError::Malformed { path: config.account_key.clone() }
             })?;
-            Ok(Account { signer, config, seat })
+            Ok(Account { signer, config, own })
         });
         let account = account.transpose()?;
         let (view, watched) = watch::channel(Settlement::default());
-        let settler =
-            Self { config, account, genesis, driver, reader, metrics, view, failing: false };
+        let settler = Self {
+            config,
+            account,
+            genesis,
+            driver,
+            reader,
+            metrics,
+            view,
+            blind: None,
+            stuck: None,
+        };
         Ok((settler, watched))
     }
 
@@ -154,10 +167,9 @@ impl Settler {
     async fn settle(&mut self) {
         let mut session = None;
         loop {
-            if let Err(error) = Box::pin(self.step(&mut session)).await {
-                self.ill(&error);
-            } else {
-                self.failing = false;
+            match Box::pin(self.step(&mut session)).await {
+                Ok(()) => self.blind = None,
+                Err(error) => self.blind = Some(self.ill(self.blind.as_ref(), &error)),
             }
             let pause = tokio::time::sleep(self.config.poll());
             let Some(session) = session.as_mut() else {
@@ -186,19 +198,19 @@ impl Settler {
         };
         let Found { settled, final_height } = session.watch.look().await?;
         self.see(|view| (view.settled, view.final_height) = (settled.height, final_height));
-        let (Some(account), Some(relay)) = (&self.account, &mut session.relay) else {
+        let Some(account) = self.account.as_ref().filter(|_| session.flight.is_none()) else {
             return Ok(());
         };
-        if session.flight.is_some() {
-            return Ok(());
-        }
+        let office = self.office(session, Epoch::new(settled.epoch)).await?;
+        let (Some(office), Some(relay)) = (office, &mut session.relay) else { return Ok(()) };
+        relay.take_turns(account.turns(&office));
         let certified = self.driver.snapshot().status.certified;
         let candidate = self.read(move |store| candidate(store, certified, &settled)).await?;
         let action = relay.decide(Instant::now(), settled, candidate);
         self.see(|view| view.capped = action == Action::Capped);
         let errand = match action {
             Action::Post { height, cost_max } => {
-                let call = self.call(&session.contracts, &settled, height).await?;
+                let call = self.call(&session.contracts, &settled, height, &office).await?;
                 call.map(|call| (Errand::Post(height), call, cost_max))
             }
             Action::Rest => self.offer(session).await?,
@@ -212,22 +224,38 @@ impl Settler {
         Ok(())
     }
 
+    /// The committee in office on L1; none before this node has come to it.
+    async fn office(
+        &self,
+        session: &mut Session,
+        epoch: Epoch,
+    ) -> Result<Option<Arc<Committee>>, RelayError> {
+        if let Some((known, office)) = &session.office
+            && *known == epoch
+        {
+            return Ok(Some(Arc::clone(office)));
+        }
+        let found = self.read(move |store| archive::committee(store, epoch)).await?;
+        session.office = found.map(|office| (epoch, Arc::new(office)));
+        Ok(session.office.as_ref().map(|(_, office)| Arc::clone(office)))
+    }
+
     /// The offer of a committee that this validator is to make now.
     async fn offer(
         &self,
         session: &mut Session,
     ) -> Result<Option<(Errand, Call, U256)>, RelayError> {
-        let (Some(account), Some(offering)) = (&self.account, &mut session.offering) else {
+        let (Some(relay), Some(offering)) = (&mut session.relay, &mut session.offering) else {
             return Ok(None);
         };
         let wanted = self.driver.ask(|core| core.keys().wants_offer(core.status().decided)).await;
         let Ok(wanted) = wanted else { return Ok(None) };
         let now = Instant::now();
-        let is_due = offering.is_due(now, wanted);
+        let is_due = offering.is_due(now, relay.turns(), wanted);
         let Some(epoch) = wanted.filter(|_| is_due) else { return Ok(None) };
         offering.rest(now);
         let call = offering::call(&session.endpoints, &session.contracts, epoch).await?;
-        let cost_max = gwei(account.config.posting_cost_gwei_max);
+        let cost_max = relay.purse(now);
         Ok(call.map(|call| (Errand::Offer(epoch), call, cost_max)))
     }
 
@@ -236,12 +264,11 @@ impl Settler {
         contracts: &Contracts,
         settled: &Settled,
         height: Height,
+        office: &Committee,
     ) -> Result<Option<Call>, RelayError> {
         let below = Height::new(settled.height);
         let found = self.read(move |store| archive::posting(store, below, height)).await?;
-        let epoch = Epoch::new(settled.epoch);
-        let committee = self.read(move |store| archive::committee(store, epoch)).await?;
-        let posting = found.zip(committee).and_then(|(found, all)| posting::on_l1(&found, &all));
+        let posting = found.and_then(|found| posting::on_l1(&found, office));
         let call = |posting| Call::new(contracts.inbox, &ConclaveInbox::commitCall { posting });
         Ok(posting.map(call))
     }
@@ -254,13 +281,14 @@ impl Settler {
         let question = ForcedInclusion::forcedParametersCall {};
         let parameters = endpoints.call(contracts.forced, &question).await?;
         let relay = self.account.as_ref().map(|account| {
-            let policy = account.policy(&self.genesis, u64::from(parameters.escapeDelayBlocks));
+            let policy = account.policy(u64::from(parameters.escapeDelayBlocks));
             tracing::info!(account = %account.signer.address(), "posting to L1 in turn");
             Relay::new(policy, Instant::now())
         });
-        let offering = self.account.as_ref().map(|account| account.offering(&self.genesis));
+        let takeover = self.account.as_ref().map(|account| account.config.takeover());
+        let offering = takeover.map(|takeover| Offering::new(takeover, Instant::now()));
         let watch = Watch::new(endpoints.clone(), contracts.inbox);
-        Ok(Session { endpoints, contracts, watch, relay, offering, flight: None })
+        Ok(Session { endpoints, contracts, watch, relay, offering, office: None, flight: None })
     }
 
     async fn landed(
@@ -269,15 +297,20 @@ impl Settler {
         (from, what): (Settled, Errand),
         landed: Result<Sent, L1Error>,
     ) {
-        let height = match what {
-            Errand::Post(height) => height,
-            Errand::Offer(epoch) => return self.offered(epoch, landed),
-        };
         let Some(relay) = session.relay.as_mut() else { return };
         let now = Instant::now();
+        let height = match what {
+            Errand::Post(height) => height,
+            Errand::Offer(epoch) => {
+                let cost = landed.as_ref().map(Sent::fee).unwrap_or_default();
+                relay.posted(now, cost);
+                return self.offered(epoch, landed);
+            }
+        };
         let error = match landed {
             Ok(sent) => {
                 relay.posted(now, sent.fee());
+                self.stuck = None;
                 self.metrics.posted();
                 let (block, gas) = (sent.block(), sent.receipt.gas_used);
                 tracing::info!(%height, transaction = %sent.hash(), block, gas, "posted to L1");
@@ -294,7 +327,7 @@ impl Settler {
             Ok(found) if at(&found.settled) != at(&from) => {
                 tracing::debug!(%height, error = errors::chain(&error), "somebody was faster");
             }
-            Ok(_) | Err(_) => self.ill(&error.into()),
+            Ok(_) | Err(_) => self.stuck = Some(self.ill(self.stuck.as_ref(), &error.into())),
         }
     }
 
@@ -304,7 +337,7 @@ impl Settler {
                 let (block, gas) = (sent.block(), sent.receipt.gas_used);
                 tracing::info!(%epoch, transaction = %sent.hash(), block, gas, "committee offered on L1");
             }
-            Err(error) => self.ill(&error.into()),
+            Err(error) => self.stuck = Some(self.ill(self.stuck.as_ref(), &error.into())),
         }
     }
 
@@ -331,36 +364,36 @@ impl Settler {
         });
     }
 
-    /// Says once that something is wrong.
-    fn ill(&mut self, error: &RelayError) {
+    /// Says once that something is wrong, and returns what was said.
+    fn ill(&self, before: Option<&String>, error: &RelayError) -> String {
         self.metrics.l1_trouble("settlement");
-        if !self.failing {
-            tracing::warn!(reason = errors::chain(error), "settlement on L1 does not go on");
+        let reason = errors::chain(error);
+        if before != Some(&reason) {
+            tracing::warn!(reason, "settlement on L1 does not go on");
         }
-        self.failing = true;
+        reason
     }
 }
 
 impl Account {
-    fn policy(&self, genesis: &Genesis, escape_delay: u64) -> Policy {
+    fn turns(&self, office: &Committee) -> Turns {
+        let own = self.own.and_then(|own| office.index_of(&own));
+        let seat = own.and_then(|index| office.place_of(index));
+        let narrow = |count| u64::try_from(count).unwrap_or(u64::MAX);
+        Turns { seat: seat.map(narrow), seats: narrow(office.count()) }
+    }
+
+    fn policy(&self, escape_delay: u64) -> Policy {
         let RelayConfig { every_heights, day_cost_gwei_max, posting_cost_gwei_max, .. } =
             self.config;
-        let seats = u64::try_from(genesis.members.len()).unwrap_or(u64::MAX);
         Policy {
             every_heights,
             every: self.config.every(),
             takeover: self.config.takeover(),
-            seat: self.seat,
-            seats,
             escape_delay,
             day_max: gwei(day_cost_gwei_max),
             posting_max: gwei(posting_cost_gwei_max),
         }
-    }
-
-    fn offering(&self, genesis: &Genesis) -> Offering {
-        let seats = u64::try_from(genesis.members.len()).unwrap_or(u64::MAX);
-        Offering::new(self.config.takeover(), (self.seat, seats), Instant::now())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use conclave_types::Genesis;
+use conclave_types::{ConsensusKey, Genesis};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -19,8 +19,8 @@ use crate::{
 pub struct Parts {
     /// The genesis.
     pub genesis: Arc<Genesis>,
-    /// This validator's place in the committee; none on a full node.
-    pub seat: Option<u64>,
+    /// This validator's consensus key; none on a full node.
+    pub own: Option<ConsensusKey>,
     /// What takes final blocks, and says how far the chain has come.
     pub driver: Driver,
     /// The store, for reading.
@@ -56,7 +56,7 @@ impl L1Views {
 ///
 /// If the key of the account that posts cannot be used.
 pub fn start(config: Option<&L1Config>, parts: Parts) -> Result<Option<L1Views>, KeyFileError> {
-    let Parts { genesis, seat, driver, reader, metrics, tasks, essentials, stop } = parts;
+    let Parts { genesis, own, driver, reader, metrics, tasks, essentials, stop } = parts;
     let config = match (config, genesis.l1_chain_id) {
         (None, 0) => return Ok(None),
         (Some(_), 0) => {
@@ -74,7 +74,7 @@ pub fn start(config: Option<&L1Config>, parts: Parts) -> Result<Option<L1Views>,
     };
     let handles = (driver.clone(), Arc::new(reader));
     let (settler, settlement) =
-        Settler::new(config.clone(), Arc::clone(&genesis), seat, handles, Arc::clone(&metrics))?;
+        Settler::new(config.clone(), Arc::clone(&genesis), own, handles, Arc::clone(&metrics))?;
     let (follower, sight) = Follower::new(config, &genesis, driver, metrics);
     let watched = essentials.clone();
     tasks.spawn(watched.watch("follower of L1", follower.run(stop.clone())));

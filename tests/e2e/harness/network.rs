@@ -91,21 +91,9 @@ impl Network {
     /// Makes a network that settles on a deployment, and starts it. Each validator that `follows` looks for final
     /// blocks five times a second, the others see nothing of L1.
     pub(crate) async fn start_on(l1: &L1, contract: &str, follows: &[usize]) -> Self {
-        Self::start_relaying(l1, contract, follows, |_| String::new()).await
-    }
-
-    /// [`Network::start_on`], with more at the end of each validator's configuration.
-    pub(crate) async fn start_relaying(
-        l1: &L1,
-        contract: &str,
-        follows: &[usize],
-        more: impl Fn(usize) -> String,
-    ) -> Self {
-        let url = l1.url();
-        let options = ["--l1", &url, "--l1-contract", contract];
-        let network = Self::start_edited(&options, |index, config| {
+        let network = Self::start_settling(l1, contract, &[], |index, config| {
             if follows.contains(&index) {
-                config.replace("poll_ms = 4000", "poll_ms = 200") + &more(index)
+                config
             } else {
                 let off = |line: &str| {
                     line.starts_with("endpoints") || line.starts_with("poll_ms") || line == "[l1]"
@@ -113,7 +101,31 @@ impl Network {
                 config.lines().filter(|line| !off(line)).collect::<Vec<_>>().join("\n")
             }
         });
-        let network = network.await;
+        network.await
+    }
+
+    /// [`Network::start_on`], where all validators follow, with further options of `conclave genesis` and more at the
+    /// end of each configuration.
+    pub(crate) async fn start_relaying(
+        l1: &L1,
+        contract: &str,
+        options: &[&str],
+        more: impl Fn(usize) -> String,
+    ) -> Self {
+        Self::start_settling(l1, contract, options, |index, config| config + &more(index)).await
+    }
+
+    async fn start_settling(
+        l1: &L1,
+        contract: &str,
+        options: &[&str],
+        edit: impl Fn(usize, String) -> String,
+    ) -> Self {
+        let url = l1.url();
+        let options = [&["--l1", &url, "--l1-contract", contract], options].concat();
+        let often = |config: String| config.replace("poll_ms = 4000", "poll_ms = 200");
+        let network =
+            Self::start_edited(&options, |index, config| edit(index, often(config))).await;
         network.client.wait_for_key(PATIENCE).await.expect("the validators make a key");
         network
     }

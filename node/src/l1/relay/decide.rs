@@ -53,15 +53,32 @@ pub(super) struct Policy {
     pub(super) every: Duration,
     /// How long a validator waits for each that comes before it.
     pub(super) takeover: Duration,
-    /// This validator's place in its committee, none for whoever is no member, and how many there are.
-    pub(super) seat: Option<u64>,
-    pub(super) seats: u64,
     /// L1 blocks after which rollups may leave.
     pub(super) escape_delay: u64,
     /// What the postings of a day may cost, in wei.
     pub(super) day_max: U256,
     /// What one posting may cost while it is not urgent.
     pub(super) posting_max: U256,
+}
+
+/// Among whom turns are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Turns {
+    /// This validator's place in the committee in office; none for whoever is no member.
+    pub(super) seat: Option<u64>,
+    /// How many members there are.
+    pub(super) seats: u64,
+}
+
+impl Turns {
+    /// How many come before this validator in the turn of that number. Whoever is no member comes after all.
+    pub(super) fn rank(&self, turn: u64) -> u32 {
+        let Self { seat, seats } = *self;
+        let Some(seat) = seat else { return u32::try_from(seats).unwrap_or(u32::MAX) };
+        let first = turn.checked_rem(seats).unwrap_or_default();
+        let ahead = seat.saturating_add(seats).saturating_sub(first);
+        u32::try_from(ahead.checked_rem(seats).unwrap_or_default()).unwrap_or(u32::MAX)
+    }
 }
 
 /// What to do.
@@ -84,6 +101,7 @@ pub(super) enum Action {
 #[derive(Clone, Debug)]
 pub(super) struct Relay {
     policy: Policy,
+    turns: Turns,
     settled: Settled,
     /// Since when L1 stands there.
     since: Instant,
@@ -95,8 +113,9 @@ pub(super) struct Relay {
 
 impl Relay {
     pub(super) const fn new(policy: Policy, now: Instant) -> Self {
+        let turns = Turns { seat: None, seats: 0 };
         let settled = Settled { epoch: 0, height: 0, origin: 0, l1_block: 0, is_open: false };
-        Self { policy, settled, since: now, due: None, not_before: now, spent: Vec::new() }
+        Self { policy, turns, settled, since: now, due: None, not_before: now, spent: Vec::new() }
     }
 
     /// What to do now that L1 stands at `settled`.
@@ -117,19 +136,39 @@ impl Relay {
             return Action::Rest;
         };
         let due = *self.due.get_or_insert(now);
-        let turn = due + self.policy.takeover.saturating_mul(self.rank());
-        if now < turn.max(self.not_before) {
+        if now < self.turn(due) {
             return Action::Rest;
         }
-        let height = candidate.height;
-        if self.is_urgent() {
-            return Action::Post { height, cost_max: U256::MAX };
-        }
-        let left = self.policy.day_max.saturating_sub(self.spent_today(now));
-        if left.is_zero() {
+        let (height, purse) = (candidate.height, self.purse(now));
+        if purse.is_zero() {
             return Action::Capped;
         }
-        Action::Post { height, cost_max: left.min(self.policy.posting_max) }
+        let posting_max = if self.is_urgent() { U256::MAX } else { self.policy.posting_max };
+        Action::Post { height, cost_max: purse.min(posting_max) }
+    }
+
+    /// Says among whom turns are taken from now on.
+    pub(super) const fn take_turns(&mut self, turns: Turns) {
+        self.turns = turns;
+    }
+
+    /// Among whom turns are taken.
+    pub(super) const fn turns(&self) -> Turns {
+        self.turns
+    }
+
+    /// What may be spent now.
+    pub(super) fn purse(&mut self, now: Instant) -> U256 {
+        if self.is_urgent() {
+            return U256::MAX;
+        }
+        self.policy.day_max.saturating_sub(self.spent_today(now))
+    }
+
+    /// When it is this validator's turn with what is due since then.
+    fn turn(&self, due: Instant) -> Instant {
+        (due + self.policy.takeover.saturating_mul(self.turns.rank(self.settled.height)))
+            .max(self.not_before)
     }
 
     /// A posting of this node is in a block.
@@ -148,17 +187,6 @@ impl Relay {
         candidate.ends_epoch
             || above >= self.policy.every_heights
             || above > 0 && now.duration_since(self.since) >= self.policy.every
-    }
-
-    /// How many validators come before this one.
-    fn rank(&self) -> u32 {
-        let Policy { seats, .. } = self.policy;
-        let Some(seat) = self.policy.seat else {
-            return u32::try_from(seats).unwrap_or(u32::MAX);
-        };
-        let first = self.settled.height.checked_rem(seats).unwrap_or_default();
-        let rank = seat.saturating_add(seats).saturating_sub(first).checked_rem(seats);
-        u32::try_from(rank.unwrap_or_default()).unwrap_or(u32::MAX)
     }
 
     fn is_urgent(&self) -> bool {
@@ -181,8 +209,6 @@ mod tests {
         every_heights: 100,
         every: Duration::from_secs(60),
         takeover: Duration::from_secs(10),
-        seat: Some(2),
-        seats: 4,
         escape_delay: 7_200,
         day_max: U256::from_limbs([1_000, 0, 0, 0]),
         posting_max: U256::from_limbs([400, 0, 0, 0]),
@@ -201,9 +227,14 @@ mod tests {
     }
 
     /// A relay that has seen L1 at a settled height at second 0.
-    fn relay(policy: Policy, settled: Settled) -> (Relay, impl Fn(u64) -> Instant) {
+    fn relay(settled: Settled) -> (Relay, impl Fn(u64) -> Instant) {
+        seated(Some(2), settled)
+    }
+
+    fn seated(seat: Option<u64>, settled: Settled) -> (Relay, impl Fn(u64) -> Instant) {
         let start = Instant::now();
-        let mut relay = Relay::new(policy, start);
+        let mut relay = Relay::new(POLICY, start);
+        relay.take_turns(Turns { seat, seats: 4 });
         assert_eq!(relay.decide(start, settled, None), Action::Rest);
         (relay, move |seconds| start + Duration::from_secs(seconds))
     }
@@ -221,7 +252,7 @@ mod tests {
             (203, None, 40),
         ];
         for (height, seat, delay) in table {
-            let (mut relay, at) = relay(Policy { seat, ..POLICY }, settled(height));
+            let (mut relay, at) = seated(seat, settled(height));
             let next = candidate(height + 100);
             if delay > 0 {
                 assert_eq!(relay.decide(at(1), settled(height), next), Action::Rest);
@@ -238,7 +269,7 @@ mod tests {
 
     #[test]
     fn a_posting_is_due_for_its_heights_its_age_or_the_end_of_an_epoch() {
-        let (mut relay, at) = relay(POLICY, settled(202));
+        let (mut relay, at) = relay(settled(202));
         assert_eq!(relay.decide(at(1), settled(202), candidate(301)), Action::Rest);
         assert_eq!(relay.decide(at(2), settled(202), candidate(302)), post(302, 400));
         assert_eq!(relay.decide(at(3), settled(302), candidate(303)), Action::Rest);
@@ -252,7 +283,7 @@ mod tests {
 
     #[test]
     fn whoever_is_faster_begins_the_next_turn_and_so_does_a_reorganization() {
-        let (mut relay, at) = relay(POLICY, settled(200));
+        let (mut relay, at) = relay(settled(200));
         assert_eq!(relay.decide(at(1), settled(200), candidate(300)), Action::Rest);
         // Somebody posted 300: its order begins with seat 0, this one is third.
         assert_eq!(relay.decide(at(20), settled(300), candidate(400)), Action::Rest);
@@ -264,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_failed_attempt_is_repeated_after_a_while() {
-        let (mut relay, at) = relay(POLICY, settled(202));
+        let (mut relay, at) = relay(settled(202));
         relay.failed(at(10));
         assert_eq!(relay.decide(at(11), settled(202), candidate(302)), Action::Rest);
         assert_eq!(relay.decide(at(15), settled(202), candidate(302)), post(302, 400));
@@ -272,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_days_postings_cost_no_more_than_they_may_until_rollups_are_about_to_leave() {
-        let (mut relay, at) = relay(POLICY, settled(202));
+        let (mut relay, at) = relay(settled(202));
         relay.posted(at(0), U256::from(700));
         assert_eq!(
             relay.decide(at(1), settled(202), candidate(302)),

@@ -9,14 +9,13 @@ use alloy::eips::BlockNumberOrTag;
 use conclave_types::{Epoch, Member};
 use tokio::time::Instant;
 
+use super::decide::Turns;
 use crate::l1::{Call, Contracts, Endpoints, L1Error, election, offers};
 
 /// Whose turn it is to offer, and since when.
 #[derive(Clone, Debug)]
 pub(super) struct Offering {
     takeover: Duration,
-    seat: Option<u64>,
-    seats: u64,
     due: Option<(Epoch, Instant)>,
     not_before: Instant,
 }
@@ -25,17 +24,13 @@ pub(super) struct Offering {
 const RETRY: Duration = Duration::from_secs(5);
 
 impl Offering {
-    pub(super) const fn new(
-        takeover: Duration,
-        (seat, seats): (Option<u64>, u64),
-        now: Instant,
-    ) -> Self {
-        Self { takeover, seat, seats, due: None, not_before: now }
+    pub(super) const fn new(takeover: Duration, now: Instant) -> Self {
+        Self { takeover, due: None, not_before: now }
     }
 
     /// Whether this validator is to see to an offer for `wanted` now. Who comes first changes with the epoch; every
     /// other one waits for as many delays as its rank.
-    pub(super) fn is_due(&mut self, now: Instant, wanted: Option<Epoch>) -> bool {
+    pub(super) fn is_due(&mut self, now: Instant, turns: Turns, wanted: Option<Epoch>) -> bool {
         let Some(epoch) = wanted else {
             self.due = None;
             return false;
@@ -47,20 +42,13 @@ impl Offering {
                 now
             }
         };
-        let turn = since + self.takeover.saturating_mul(self.rank(epoch));
+        let turn = since + self.takeover.saturating_mul(turns.rank(epoch.as_u64()));
         now >= turn.max(self.not_before)
     }
 
     /// It was seen to, or could not be: not again right away.
     pub(super) fn rest(&mut self, now: Instant) {
         self.not_before = now + RETRY;
-    }
-
-    fn rank(&self, epoch: Epoch) -> u32 {
-        let Some(seat) = self.seat else { return u32::try_from(self.seats).unwrap_or(u32::MAX) };
-        let first = epoch.as_u64().checked_rem(self.seats).unwrap_or_default();
-        let ahead = seat.saturating_add(self.seats).saturating_sub(first);
-        u32::try_from(ahead.checked_rem(self.seats).unwrap_or_default()).unwrap_or(u32::MAX)
     }
 }
 
@@ -106,25 +94,28 @@ mod tests {
     fn validators_take_turns_by_epoch_and_take_over_by_rank() {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
-        let of = |seat| Offering::new(TAKEOVER, (seat, 4), start);
+        let turns = |seat| Turns { seat, seats: 4 };
         // Epoch 6: seat 2 first, then 3, 0, 1, and who has no seat last.
         let wanted = Some(Epoch::new(6));
         for (seat, waits) in [(Some(2), 0), (Some(3), 10), (Some(0), 20), (Some(1), 30), (None, 40)]
         {
-            let mut offering = of(seat);
-            assert_eq!(offering.is_due(start, wanted), waits == 0, "{seat:?}");
+            let (mut offering, turns) = (Offering::new(TAKEOVER, start), turns(seat));
+            assert_eq!(offering.is_due(start, turns, wanted), waits == 0, "{seat:?}");
             if waits > 0 {
-                assert!(!offering.is_due(after(waits - 1), wanted), "{seat:?}");
+                assert!(!offering.is_due(after(waits - 1), turns, wanted), "{seat:?}");
             }
-            assert!(offering.is_due(after(waits), wanted), "{seat:?}");
+            assert!(offering.is_due(after(waits), turns, wanted), "{seat:?}");
             offering.rest(after(waits));
-            assert!(!offering.is_due(after(waits + 4), wanted), "{seat:?} has just tried");
-            assert!(offering.is_due(after(waits + 5), wanted), "{seat:?}");
+            assert!(!offering.is_due(after(waits + 4), turns, wanted), "{seat:?} has just tried");
+            assert!(offering.is_due(after(waits + 5), turns, wanted), "{seat:?}");
         }
-        let mut offering = of(Some(3));
-        assert!(!offering.is_due(start, wanted));
-        assert!(!offering.is_due(after(10), None), "somebody has seen to it");
-        assert!(!offering.is_due(after(10), wanted), "it is wanted anew, from now on");
-        assert!(offering.is_due(after(10), Some(Epoch::new(7))), "another epoch, another turn");
+        let (mut offering, turns) = (Offering::new(TAKEOVER, start), turns(Some(3)));
+        assert!(!offering.is_due(start, turns, wanted));
+        assert!(!offering.is_due(after(10), turns, None), "somebody has seen to it");
+        assert!(!offering.is_due(after(10), turns, wanted), "it is wanted anew, from now on");
+        assert!(
+            offering.is_due(after(10), turns, Some(Epoch::new(7))),
+            "another epoch, another turn"
+        );
     }
 }
