@@ -137,6 +137,8 @@ pub const BUILTINS: &[Builtin] = &[
     built_in!("committee-join-leave"),
     built_in!("committee-swap-third"),
     built_in!("committee-whale"),
+    built_in!("committee-crashes"),
+    built_in!("committee-churn"),
     built_in!("offer-invented"),
     built_in!("control-fork"),
     built_in!("control-collusion"),

@@ -517,8 +517,11 @@ impl Oracle {
 
     /// At the end of the run: what an honest validator's ledger says that a payer has.
     pub(crate) fn balance(&mut self, node: u16, at: Height, payer: &PayerAddress, found: Gwei) {
-        let check = self.payers.balance(node, at, payer, found);
-        self.note(check);
+        // A decision that is on its way to the disk is told to nobody yet.
+        if self.chain.decided_at(node) == at {
+            let check = self.payers.balance(node, at, payer, found);
+            self.note(check);
+        }
     }
 
     /// Every payer that was ever heard of.

@@ -187,6 +187,8 @@ scenarios! {
     committee_join_leave "committee-join-leave" 0..2;
     committee_swap_third "committee-swap-third" 0..2;
     committee_whale "committee-whale" 0..2;
+    committee_crashes "committee-crashes" 0..3;
+    committee_churn "committee-churn" 0..2;
     offer_invented "offer-invented" 0..2;
     l1_happy "l1-happy" 0..2;
     l1_reorgs "l1-reorgs" 0..2;
