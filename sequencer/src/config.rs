@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use conclave_encryption::{KeyError, PublicKey, SecretShare};
 use conclave_mempool::admission::Rules;
 use conclave_types::{
-    Committee, ConsensusKey, Genesis, GenesisError, NetworkId, RollupId, SettlementSecret,
-    StrictVerifier, ValidatorIndex, Verifier, digest::SigningDomain,
+    Committee, ConsensusKey, Genesis, GenesisError, NetworkId, RollupId, SettlementKey,
+    SettlementSecret, StrictVerifier, ValidatorIndex, Verifier, digest::SigningDomain,
 };
 use ed25519_dalek::SigningKey;
 use zeroize::Zeroizing;
@@ -78,11 +78,6 @@ pub enum ConfigError {
         "the key share of validator {0} does not match its verification key; check the key file"
     )]
     WrongShare(ValidatorIndex),
-    /// The settlement key is not the one that the genesis names.
-    #[error(
-        "the settlement key of this node is not validator {0}'s in the genesis; check the key file"
-    )]
-    WrongSettlementKey(ValidatorIndex),
 }
 
 /// A configuration after every part was checked against the others.
@@ -93,6 +88,8 @@ pub(crate) struct Context {
     pub(crate) verifier: Arc<dyn Verifier>,
     /// Keys of a validator. Which one it is, and in which epochs it is one, the committees say.
     pub(crate) identity: Option<Identity>,
+    /// The public half of its settlement key.
+    pub(crate) settlement_key: Option<SettlementKey>,
     /// The key that the genesis brings, if it brings one.
     pub(crate) genesis_key: Option<PublicKey>,
     pub(crate) rules: Rules,
@@ -127,6 +124,10 @@ impl Context {
             genesis,
             network,
             verifier,
+            settlement_key: config
+                .identity
+                .as_ref()
+                .and_then(|own| own.settlement.as_ref().map(SettlementSecret::key)),
             identity: config.identity,
             seed: config.seed,
             seeds_used: 0,
@@ -189,11 +190,6 @@ fn check_identity(
     };
     if !identity.secret_share.iter().all(fits) {
         return Err(ConfigError::WrongShare(index));
-    }
-    let named = committee.get(index).map(|member| member.settlement_key);
-    let fits = |secret: &SettlementSecret| Some(secret.key()) == named;
-    if !identity.settlement.iter().all(fits) {
-        return Err(ConfigError::WrongSettlementKey(index));
     }
     Ok(())
 }

@@ -95,6 +95,8 @@ struct Attempt {
     extended: bool,
     /// A quorum's points are acknowledged.
     acknowledged: bool,
+    /// L1 has offered another committee since it began.
+    outdated: bool,
 }
 
 /// Who has to do with a sharing.
@@ -395,6 +397,9 @@ impl Keys {
             self.last_bundles = height;
         }
         self.settled.take_if(|settled| settled.until <= height);
+        if let Some(changes) = self.give_up(height) {
+            return changes;
+        }
         let Some(attempt) = &mut self.attempt else {
             return self.begin_if_due(height).into_iter().collect();
         };
@@ -444,6 +449,7 @@ impl Keys {
             since: height,
             extended: false,
             acknowledged: false,
+            outdated: false,
         });
     }
 

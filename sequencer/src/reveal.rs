@@ -271,9 +271,8 @@ impl Sequencer {
 
     /// A validator shows a part of a block that it has opened.
     pub(crate) fn on_part(&mut self, from: Peer, message: Arc<PartialOpening>) {
-        let Peer::Validator(validator) = from else {
-            return self.penalise(from, Penalty::Invalid("a part by a node that is no validator"));
-        };
+        // Who is no validator here may be a member of a committee that this node has yet to hear of.
+        let Peer::Validator(validator) = from else { return };
         let PartialOpening { height, block, part, .. } = *message;
         let Some(pending) = self.reveals.pending.get_mut(&height) else {
             return self.keep_early_part(validator, message);

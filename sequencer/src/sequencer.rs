@@ -172,10 +172,8 @@ impl Sequencer {
     }
 
     fn on_consensus(&mut self, now: Time, from: Peer, message: ConsensusMessage) {
-        let Peer::Validator(sender) = from else {
-            return self
-                .penalise(from, Penalty::Invalid("a vote from a node that is no validator"));
-        };
+        // Who is no validator here may be a member of a committee that this node has yet to hear of.
+        let Peer::Validator(sender) = from else { return };
         if matches!(message, ConsensusMessage::Proposal(_)) {
             self.candidates.changed();
         }

@@ -46,9 +46,9 @@ pub(crate) use restore::SettlementCheckpoint;
 const HEIGHTS_KEPT: HeightDelta = HeightDelta::new(64);
 /// How far above the newest revealed height attestations are kept.
 const EARLY_MAX: HeightDelta = HeightDelta::new(8);
-/// How far behind the newest decided height a block is not worth attesting: the others have done so. An epoch's
-/// end always is.
-const STALE: HeightDelta = HeightDelta::new(8);
+/// How far behind the newest decided height a block is not worth attesting: the others have done so. Well more than
+/// the lag of reveals at which blocks stop carrying bundles. An epoch's end is always worth it.
+const STALE: HeightDelta = HeightDelta::new(48);
 /// How long a commitment may wait for its certificate before others are asked.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -194,13 +194,19 @@ impl Sequencer {
         }
         self.event(Event::Committed(Box::new(commitment.clone())));
         let mut collected = Collected::new(commitment, digest, committee);
+        let mut others = Vec::new();
         let later = self.settlement.early.split_off(&(height.next(), ValidatorIndex::default()));
         for ((at, _), early) in std::mem::replace(&mut self.settlement.early, later) {
             if at == height && early.commitment == collected.commitment {
                 collected.signatures.insert(early.validator, early.signature);
+            } else if at == height {
+                others.push(early);
             }
         }
         self.settlement.collected.insert(height, collected);
+        for other in others {
+            self.on_other_commitment(&other);
+        }
         self.settlement.forget(height);
         self.write(archive::put_settlement(&self.settlement.checkpoint()));
         self.attest(height);

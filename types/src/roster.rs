@@ -5,12 +5,12 @@
 //! validator in whatever epoch it is read, also after the validator has changed its keys, or has left and come
 //! back. So a committee is some of those in the roster, in their order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::{
-    committee::{Committee, CommitteeError, Member},
+    committee::{Committee, CommitteeError, ConsensusKey, Member},
     digest::Hasher,
     height::Epoch,
     ids::{Digest, ValidatorIndex},
@@ -86,7 +86,7 @@ impl Roster {
         if members.len() > seats.len() {
             return Err(CommitteeError::Count { found: members.len() }.into());
         }
-        Ok((roster, Committee::seated(seats)?))
+        Ok((roster, Committee::seated(with_network_keys_apart(seats))?))
     }
 
     /// How many validators there have been.
@@ -108,6 +108,24 @@ impl Roster {
         self.count = count.saturating_add(1);
         Ok(index)
     }
+}
+
+/// Takes the network key of whoever has another's. L1 keeps consensus keys apart, but anyone can register with any
+/// network key, and that must not be a way to void an offer, nor to be taken for somebody else: who has been in the
+/// roster for longer keeps the key, and nobody reaches the other one until it has a key of its own.
+fn with_network_keys_apart(
+    mut seats: BTreeMap<ValidatorIndex, Member>,
+) -> BTreeMap<ValidatorIndex, Member> {
+    let mut taken: BTreeSet<_> = seats.values().map(|member| member.consensus_key).collect();
+    for member in seats.values_mut() {
+        if !taken.insert(member.network_key) {
+            let mut hasher = Hasher::new("conclave/no-network-key/v1");
+            member.network_key =
+                ConsensusKey::new(*hasher.u32(member.validator).finish().as_bytes());
+            taken.insert(member.network_key);
+        }
+    }
+    seats
 }
 
 /// A committee that L1 offers for an epoch.
@@ -208,6 +226,32 @@ mod tests {
         assert_eq!(seats(&roster, &members), Ok(vec![(0, 7), (4, 8), (5, 10)]));
         let bytes = borsh::to_vec(&roster).unwrap();
         assert_eq!(borsh::from_slice::<Roster>(&bytes).unwrap(), roster);
+    }
+
+    #[test]
+    fn whoever_takes_a_network_key_of_others_is_seated_without_it() {
+        let roster = roster();
+        let with = |number, key, network: ConsensusKey| Member {
+            network_key: network,
+            ..member(number, key)
+        };
+        let honest = member(9, 4);
+        // A newcomer takes the network key of one who was there, another the consensus key of a third.
+        let thieves = [
+            with(2, 5, member(3, 2).network_key),
+            with(4, 6, honest.consensus_key),
+            with(6, 8, honest.network_key),
+        ];
+        let members: Vec<_> = [member(3, 2), honest.clone()].into_iter().chain(thieves).collect();
+        let (_, committee) = roster.seat(&members).unwrap();
+        let key_of = |number| {
+            let mut found = committee.iter().filter(|(_, member)| member.validator == number);
+            found.next().unwrap().1.network_key
+        };
+        assert_eq!((key_of(3), key_of(9)), (member(3, 2).network_key, honest.network_key));
+        let keys: BTreeSet<_> = [2, 3, 4, 6, 9].map(key_of).into();
+        assert_eq!(keys.len(), 5);
+        assert!(!keys.contains(&honest.consensus_key));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use alloy::{
-    primitives::{Address, B256},
+    primitives::{Address, B256, U256},
     transports::TransportError,
 };
 use conclave_contracts::deployment::DeploymentError;
@@ -86,6 +86,8 @@ pub enum L1Error {
         block: u64,
         /// Why.
         reason: String,
+        /// What it cost all the same.
+        fee: U256,
     },
     /// Something that L1 must have is not there.
     #[error("{what} is not there")]
@@ -197,4 +199,12 @@ pub enum L1Error {
     /// The file holds no evidence.
     #[error("{0}")]
     Evidence(String),
+}
+
+impl L1Error {
+    /// What was paid in fees all the same.
+    #[must_use]
+    pub(super) const fn fee(&self) -> U256 {
+        if let Self::Undone { fee, .. } = self { *fee } else { U256::ZERO }
+    }
 }

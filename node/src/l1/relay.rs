@@ -302,9 +302,8 @@ impl Settler {
         let height = match what {
             Errand::Post(height) => height,
             Errand::Offer(epoch) => {
-                let cost = landed.as_ref().map(Sent::fee).unwrap_or_default();
-                relay.posted(now, cost);
-                return self.offered(epoch, landed);
+                relay.posted(now, landed.as_ref().map_or_else(L1Error::fee, Sent::fee));
+                return self.offered(session, epoch, landed);
             }
         };
         let error = match landed {
@@ -319,6 +318,7 @@ impl Settler {
             Err(error) => error,
         };
         relay.failed(now);
+        relay.posted(now, error.fee());
         if let L1Error::TooDear { .. } = error {
             self.see(|view| view.capped = true);
         }
@@ -331,9 +331,12 @@ impl Settler {
         }
     }
 
-    fn offered(&mut self, epoch: Epoch, landed: Result<Sent, L1Error>) {
+    fn offered(&mut self, session: &mut Session, epoch: Epoch, landed: Result<Sent, L1Error>) {
         match landed {
             Ok(sent) => {
+                if let Some(offering) = &mut session.offering {
+                    offering.offered(Instant::now(), epoch);
+                }
                 let (block, gas) = (sent.block(), sent.receipt.gas_used);
                 tracing::info!(%epoch, transaction = %sent.hash(), block, gas, "committee offered on L1");
             }

@@ -392,9 +392,9 @@ impl Sender {
         if sent.receipt.status() {
             return Ok(());
         }
-        let (hash, block) = (sent.hash(), sent.block());
+        let (hash, block, fee) = (sent.hash(), sent.block(), sent.fee());
         let reason = self.reason(sent).await;
-        Err(L1Error::Undone { hash, block, reason })
+        Err(L1Error::Undone { hash, block, reason, fee })
     }
 
     /// Why a transaction was undone: what the call says on top of the block before.

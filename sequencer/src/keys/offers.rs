@@ -6,9 +6,10 @@
 
 use std::sync::Arc;
 
+use conclave_encryption::{Phase, SessionId};
 use conclave_types::{CommitteeOffer, Epoch, Height, HeightDelta, Roster, Round};
 
-use super::{KeyChange, Keys, members::Members};
+use super::{Attempt, KeyChange, Keys, members::Members};
 
 /// Consensus multiplies power by three.
 const POWER_MAX: u64 = u64::MAX / 3;
@@ -22,20 +23,51 @@ impl Keys {
         let next = newest.next();
         let mut usable = offers.iter().filter(|offer| offer.epoch == next && next > FIRST);
         if let Some(offer) = usable.rfind(|offer| self.seated(offer).is_some()) {
+            if let Some(attempt) = &mut self.attempt {
+                attempt.outdated |= self.offer.as_ref() != Some(offer);
+            }
             self.offer = Some(offer.clone());
         }
     }
 
     /// The epoch for which somebody should have L1 offer a committee: the next one, once three quarters of this
-    /// one are over, as long as the chain has carried no offer for it. None on a network without an L1.
+    /// one are over, as long as the chain has carried no offer for it; and again while the one that it carried
+    /// does not get on, since too few of its members are there. None on a network without an L1.
     #[must_use]
     pub fn wants_offer(&self, height: Height) -> Option<Epoch> {
         let newest = self.newest()?;
         let (next, after) = (newest.epoch.next(), self.params.epoch_heights.as_u64());
         let lead = after.saturating_sub(after / 4);
         let is_near = height.above(newest.first).as_u64() >= lead;
-        let is_free = self.attempt.is_none() && self.offer.is_none();
+        let is_free = match &self.attempt {
+            None => self.offer.is_none(),
+            Some(attempt) => self.is_stuck(attempt, height) && !attempt.outdated,
+        };
         (self.needs_offer && after > 0 && next > FIRST && is_near && is_free).then_some(next)
+    }
+
+    /// Whether an attempt waits for members that do not come.
+    fn is_stuck(&self, attempt: &Attempt, height: Height) -> bool {
+        let has_waited = height.above(attempt.since) >= self.params.stage_heights;
+        match attempt.dkg.phase() {
+            Phase::Registering => attempt.extended,
+            Phase::Dealing | Phase::Complaining => false,
+            Phase::Finished => !attempt.acknowledged && has_waited,
+        }
+    }
+
+    /// Gives up an attempt whose members do not come, if L1 has offered others meanwhile.
+    pub(super) fn give_up(&mut self, height: Height) -> Option<Vec<KeyChange>> {
+        let attempt = self.attempt.as_ref()?;
+        if !attempt.outdated || !self.is_stuck(attempt, height) {
+            return None;
+        }
+        let SessionId { epoch, round, .. } = attempt.dkg.session().id();
+        let (next, reason) =
+            (round.next(), "too few came, and L1 offers another committee".to_owned());
+        self.begin(height, epoch, next);
+        let begun = KeyChange::Attempt { epoch, round: next };
+        Some(vec![KeyChange::Failed { epoch, round, reason }, begun])
     }
 
     pub(super) fn begin_if_due(&mut self, height: Height) -> Option<KeyChange> {

@@ -20,6 +20,11 @@ impl Sequencer {
         let secret = self.context.identity.as_ref().and_then(|own| own.settlement.clone());
         let own = self.context.own_in(&collected.committee);
         let Some((validator, secret)) = own.zip(secret) else { return };
+        // One that was rotated is another's here: what it signs would look forged.
+        let named = collected.committee.get(validator).map(|member| member.settlement_key);
+        if named != self.context.settlement_key {
+            return;
+        }
         let stale = height.saturating_add(STALE) < self.chain.decided();
         if stale && !collected.is_epoch_end() || !self.engine.may_attest(height) {
             return;
@@ -47,8 +52,13 @@ impl Sequencer {
     /// checked in the sum.
     pub(crate) fn on_attestation(&mut self, from: Peer, attestation: Arc<Attestation>) {
         let (height, validator) = (attestation.commitment.height, attestation.validator);
-        if from != Peer::Validator(validator) {
-            return self.penalise(from, Penalty::Invalid("an attestation of somebody else"));
+        match from {
+            Peer::Validator(sender) if sender == validator => {}
+            Peer::Validator(_) => {
+                return self.penalise(from, Penalty::Invalid("an attestation of somebody else"));
+            }
+            // It may be a member of a committee that this node has yet to hear of.
+            Peer::Full(_) => return,
         }
         if height > self.chain.revealed {
             let is_near = height <= self.chain.revealed.saturating_add(EARLY_MAX);
@@ -106,13 +116,17 @@ impl Sequencer {
                 self.certified(SettlementCertificate { commitment, signers, signature });
             }
             Err(liars) => {
+                // Each by itself is right and their sum is wrong: keys that were never shown to be held.
+                let found_any = !liars.is_empty();
                 for liar in liars {
                     collected.signatures.remove(&liar);
                     collected.liars.insert(liar);
                     let penalty = Penalty::Invalid("an attestation with a bad signature");
                     self.ready.effects.penalties.push((Peer::Validator(liar), penalty));
                 }
-                self.certify(height);
+                if found_any {
+                    self.certify(height);
+                }
             }
         }
     }
@@ -207,7 +221,7 @@ impl Sequencer {
     }
 
     /// A validator attests another commitment than this node has derived.
-    fn on_other_commitment(&mut self, attestation: &Attestation) {
+    pub(super) fn on_other_commitment(&mut self, attestation: &Attestation) {
         let (height, validator) = (attestation.commitment.height, attestation.validator);
         let Some(collected) = self.settlement.collected.get_mut(&height) else { return };
         if !collected.liars.insert(validator) {

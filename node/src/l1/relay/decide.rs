@@ -9,7 +9,7 @@
 //! far enough above the last, or any after a while.
 //!
 //! **Money.** A day's postings cost no more than the operator said, until the origin that has settled is half the
-//! escape delay behind: then rollups are about to leave, and the cap yields.
+//! escape delay behind: then rollups are about to leave, and each posting may cost as much as a day's.
 
 use std::time::Duration;
 
@@ -143,7 +143,7 @@ impl Relay {
         if purse.is_zero() {
             return Action::Capped;
         }
-        let posting_max = if self.is_urgent() { U256::MAX } else { self.policy.posting_max };
+        let posting_max = if self.is_urgent() { purse } else { self.policy.posting_max };
         Action::Post { height, cost_max: purse.min(posting_max) }
     }
 
@@ -160,7 +160,9 @@ impl Relay {
     /// What may be spent now.
     pub(super) fn purse(&mut self, now: Instant) -> U256 {
         if self.is_urgent() {
-            return U256::MAX;
+            // As much again for each posting, whatever was spent before, and no more: what is urgent is an
+            // endpoint's word, and so is what things cost.
+            return self.policy.day_max.max(self.policy.posting_max);
         }
         self.policy.day_max.saturating_sub(self.spent_today(now))
     }
@@ -314,7 +316,7 @@ mod tests {
         assert_eq!(relay.decide(at(2), settled(202), candidate(302)), Action::Capped);
         let late = |l1_block| Settled { l1_block, ..settled(202) };
         assert_eq!(relay.decide(at(3), late(50 + 3_600), candidate(302)), Action::Capped);
-        let urgent = Action::Post { height: Height::new(302), cost_max: U256::MAX };
+        let urgent = Action::Post { height: Height::new(302), cost_max: U256::from(1_000) };
         assert_eq!(relay.decide(at(4), late(50 + 3_601), candidate(302)), urgent);
         assert_eq!(
             relay.decide(at(86_400), settled(202), candidate(302)),

@@ -18,14 +18,18 @@ pub(super) struct Offering {
     takeover: Duration,
     due: Option<(Epoch, Instant)>,
     not_before: Instant,
+    /// For which epoch this node has offered last, and when.
+    offered: Option<(Epoch, Instant)>,
 }
 
 /// A failed attempt is repeated after this.
 const RETRY: Duration = Duration::from_secs(5);
+/// How long an offer may take until the chain has carried it. Anybody can make it outdated meanwhile, with a gwei.
+const ON_ITS_WAY: Duration = Duration::from_secs(20 * 60);
 
 impl Offering {
     pub(super) const fn new(takeover: Duration, now: Instant) -> Self {
-        Self { takeover, due: None, not_before: now }
+        Self { takeover, due: None, not_before: now, offered: None }
     }
 
     /// Whether this validator is to see to an offer for `wanted` now. Who comes first changes with the epoch; every
@@ -42,8 +46,15 @@ impl Offering {
                 now
             }
         };
+        let is_on_its_way =
+            self.offered.is_some_and(|(of, at)| of == epoch && now < at + ON_ITS_WAY);
         let turn = since + self.takeover.saturating_mul(turns.rank(epoch.as_u64()));
-        now >= turn.max(self.not_before)
+        !is_on_its_way && now >= turn.max(self.not_before)
+    }
+
+    /// This node has offered.
+    pub(super) const fn offered(&mut self, now: Instant, epoch: Epoch) {
+        self.offered = Some((epoch, now));
     }
 
     /// It was seen to, or could not be: not again right away.

@@ -54,6 +54,17 @@ impl Watch {
             sorted.get(all / 2).copied().unwrap_or_default()
         };
         let mut settled = reached(|found| (found.settled.epoch, found.settled.height)).settled;
+        // What goes with that posting is what most of those say who know just it: one alone could make it look
+        // closed, or urgent.
+        let same = found
+            .iter()
+            .map(|found| found.settled)
+            .filter(|other| (other.epoch, other.height) == (settled.epoch, settled.height));
+        let saying = |of: &Settled| {
+            let agrees = |other: &Settled| (other.origin, other.is_open) == (of.origin, of.is_open);
+            same.clone().filter(agrees).count()
+        };
+        settled = same.clone().max_by_key(saying).unwrap_or(settled);
         settled.l1_block = reached(|found| (0, found.settled.l1_block)).settled.l1_block;
         let final_height = reached(|found| (0, found.final_height)).final_height;
         Ok(Found { settled, final_height })
