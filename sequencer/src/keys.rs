@@ -178,8 +178,8 @@ pub struct Keys {
     roster: Roster,
     /// Whether epochs wait for L1 to offer a committee.
     needs_offer: bool,
-    /// The newest committee that was offered for the next epoch.
-    offer: Option<CommitteeOffer>,
+    /// The newest committees that were offered for the next epochs.
+    offers: Vec<CommitteeOffer>,
     /// Ascending; the last may not be in force yet.
     keys: Vec<EpochKey>,
     attempt: Option<Attempt>,
@@ -206,7 +206,7 @@ impl Keys {
             members: Arc::new(Members::by_power(Arc::clone(&committee), &rule)?),
             roster: Roster::new(&committee),
             needs_offer: genesis.l1_contract != PayerAddress::ZERO,
-            offer: None,
+            offers: Vec::new(),
             committees: Committees::always(Epoch::ZERO, Arc::clone(&committee)),
             keys: Vec::new(),
             attempt: None,
@@ -497,7 +497,7 @@ impl Keys {
         self.epochs.change(first, epoch);
         self.committees.change(first, epoch, Arc::clone(members.committee()));
         self.members = members;
-        self.offer = None;
+        self.forget_offers();
         let until = first.saturating_add(self.params.repair_heights);
         self.settled = Some(Settled { dkg, parties, until });
         vec![KeyChange::Epoch { epoch, first, key: id }]

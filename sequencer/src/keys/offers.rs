@@ -1,8 +1,10 @@
 //! Whom the next epoch is for: what L1 offers, as far as the chain has carried it.
 //!
 //! L1 decides who has a stake, and how fast a committee may change; the chain decides when. An offer is noted
-//! when a block carries it, and fixed when an attempt at the next epoch begins; an attempt that fails makes
-//! room for a newer one. What is no committee, or none that can share the key, is as good as not offered.
+//! when a block carries it, and fixed when an attempt at its epoch begins; an attempt that fails makes room for
+//! a newer one. What is no committee, or none that can share the key, is as good as not offered.
+//!
+//! **Bound.** One offer for the next epoch, and one for that after it: L1 may be ahead of a key in the making.
 
 use std::sync::Arc;
 
@@ -19,15 +21,34 @@ const FIRST: Epoch = Epoch::new(1);
 impl Keys {
     /// Notes the committees that a block of ours has carried.
     pub(crate) fn offered(&mut self, offers: &[CommitteeOffer]) {
-        let Some(newest) = self.newest().map(|key| key.epoch) else { return };
-        let next = newest.next();
-        let mut usable = offers.iter().filter(|offer| offer.epoch == next && next > FIRST);
-        if let Some(offer) = usable.rfind(|offer| self.seated(offer).is_some()) {
-            if let Some(attempt) = &mut self.attempt {
-                attempt.outdated |= self.offer.as_ref() != Some(offer);
+        let next = self.next_epoch();
+        for offer in offers {
+            let is_near = offer.epoch == next || offer.epoch == next.next();
+            if is_near && offer.epoch > FIRST && self.seated(offer).is_some() {
+                let is_new = self.offers.iter().all(|other| other != offer);
+                if let Some(attempt) = &mut self.attempt {
+                    attempt.outdated |= offer.epoch == next && is_new;
+                }
+                self.offers.retain(|other| other.epoch != offer.epoch);
+                self.offers.push(offer.clone());
             }
-            self.offer = Some(offer.clone());
         }
+    }
+
+    fn next_epoch(&self) -> Epoch {
+        self.newest().map(|key| key.epoch).unwrap_or_default().next()
+    }
+
+    /// The newest offer for the next epoch.
+    fn offer(&self) -> Option<&CommitteeOffer> {
+        let next = self.next_epoch();
+        self.offers.iter().find(|offer| offer.epoch == next)
+    }
+
+    /// An epoch's key is made: what was offered for it has served.
+    pub(super) fn forget_offers(&mut self) {
+        let next = self.next_epoch();
+        self.offers.retain(|offer| offer.epoch >= next);
     }
 
     /// The epoch for which somebody should have L1 offer a committee: the next one, once three quarters of this
@@ -40,7 +61,7 @@ impl Keys {
         let lead = after.saturating_sub(after / 4);
         let is_near = height.above(newest.first).as_u64() >= lead;
         let is_free = match &self.attempt {
-            None => self.offer.is_none(),
+            None => self.offer().is_none(),
             Some(attempt) => self.is_stuck(attempt, height) && !attempt.outdated,
         };
         (self.needs_offer && after > 0 && next > FIRST && is_near && is_free).then_some(next)
@@ -77,7 +98,7 @@ impl Keys {
             return None;
         }
         let (epoch, round) = (newest.epoch.next(), Round::ZERO);
-        if self.needs_offer && epoch > FIRST && self.offer.is_none() {
+        if self.needs_offer && epoch > FIRST && self.offer().is_none() {
             return None;
         }
         self.begin(height, epoch, round);
@@ -87,7 +108,7 @@ impl Keys {
     /// Whom the attempt that begins is for. Whoever is new gets an index with it, which stays, whatever
     /// becomes of the attempt.
     pub(super) fn next_members(&mut self) -> Arc<Members> {
-        let seated = self.offer.as_ref().and_then(|offer| self.seated(offer));
+        let seated = self.offer().and_then(|offer| self.seated(offer));
         let Some((roster, members)) = seated else { return Arc::clone(&self.members) };
         self.roster = roster;
         Arc::new(members)

@@ -26,7 +26,7 @@ pub(crate) struct KeysCheckpoint {
     /// The committees of these epochs, and of the one before if its heights may still be asked about.
     terms: Vec<RecordedTerm>,
     roster: Roster,
-    offer: Option<CommitteeOffer>,
+    offers: Vec<CommitteeOffer>,
     /// The epoch and round of the attempt that begins.
     attempt: Option<(Epoch, Round)>,
     last_bundles: Height,
@@ -106,7 +106,7 @@ impl Keys {
             keys: self.keys.iter().map(record).collect(),
             terms: std::iter::once(oldest).chain(later).map(RecordedTerm::new).collect(),
             roster: self.roster.clone(),
-            offer: self.offer.clone(),
+            offers: self.offers.clone(),
             attempt: begins,
             last_bundles: self.last_bundles,
         })
@@ -134,7 +134,7 @@ impl Keys {
             keys.keys.push(EpochKey::new(epoch, first, key, members));
         }
         keys.roster = checkpoint.roster;
-        keys.offer = checkpoint.offer;
+        keys.offers = checkpoint.offers;
         if let Some((epoch, round)) = checkpoint.attempt {
             keys.begin(checkpoint.at, epoch, round);
         }

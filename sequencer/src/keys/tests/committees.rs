@@ -137,6 +137,20 @@ fn an_attempt_is_for_whom_it_began_with_and_the_next_for_whom_is_offered_since()
 }
 
 #[test]
+fn an_offer_for_the_epoch_after_next_waits_for_its_time() {
+    let mut chain = due();
+    chain.keys.offered(&[offer(3, &[(1, 1), (2, 1), (3, 1)]), offer(4, &[(1, 1)])]);
+    chain.block(&[], false).unwrap();
+    assert!(chain.keys.attempt().is_none(), "nobody is offered for the next one");
+    chain.keys.offered(&[offer(2, &[(1, 1), (2, 1), (3, 1), (4, 1)])]);
+    chain.block(&[], false).unwrap();
+    chain.make_key();
+    chain.empty_until(|chain| chain.keys.attempt().is_some());
+    assert_eq!(chain.attempt().session().id().epoch, Epoch::new(3));
+    assert_eq!(holders(&chain), [(0, 1), (1, 1), (2, 1)]);
+}
+
+#[test]
 fn networks_without_an_l1_keep_their_committee_and_do_not_wait() {
     let mut chain = Chain::new();
     chain.make_key();
