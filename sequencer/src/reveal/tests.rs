@@ -200,14 +200,14 @@ fn parts_of_the_wrong_size_or_from_strangers_are_refused() {
     assert_eq!(decided.solo.penalties, 1);
     let message = Message::Part(Arc::new(decided.part(1)));
     decided.solo.input(Input::Message { from: Peer::Full(7), message });
-    assert_eq!(decided.solo.penalties, 2);
+    assert_eq!(decided.solo.penalties, 1);
     let mut unknown = decided.part(1);
     unknown.part = 3;
     decided.show(0, unknown);
     let mut other = decided.part(1);
     other.block = BlockId::ZERO;
     decided.show(0, other);
-    assert_eq!(decided.solo.penalties, 2, "nor is what is merely of no use an offence");
+    assert_eq!(decided.solo.penalties, 1, "nor is what is merely of no use an offence");
     for (from, part) in [(0, 0), (2, 1), (3, 2)] {
         decided.show(from, decided.part(part));
     }

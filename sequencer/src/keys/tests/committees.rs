@@ -151,6 +151,36 @@ fn an_offer_for_the_epoch_after_next_waits_for_its_time() {
 }
 
 #[test]
+fn members_who_do_not_come_make_room_for_whom_l1_offers_next() {
+    let mut chain = due();
+    let absent = offer(2, &[(1, 1), (7, 1), (8, 1), (9, 1)]);
+    chain.keys.offered(std::slice::from_ref(&absent));
+    chain.block(&[], false).unwrap();
+    let first = chain.attempt().session().id();
+    assert_eq!(chain.keys.wants_offer(chain.height), None, "they may come yet");
+    // The time to register is over, and over again.
+    for _ in 0..12 {
+        chain.block(&[], false).unwrap();
+    }
+    assert_eq!(chain.attempt().session().id(), first);
+    assert_eq!(chain.keys.wants_offer(chain.height), Some(Epoch::new(2)));
+    // The same again helps nobody; others do.
+    chain.keys.offered(&[absent]);
+    chain.block(&[], false).unwrap();
+    assert_eq!(chain.attempt().session().id(), first);
+    chain.keys.offered(&[offer(2, &[(1, 1), (2, 1), (3, 1), (4, 1)])]);
+    chain.block(&[], false).unwrap();
+    let second = chain.attempt().session().id();
+    assert_eq!((second.epoch, second.round), (first.epoch, first.round.next()));
+    assert_eq!(holders(&chain), [(0, 1), (1, 1), (2, 1), (3, 1)]);
+    let reason = chain.changes.iter().find_map(|change| match change {
+        KeyChange::Failed { reason, .. } => Some(reason.as_str()),
+        _ => None,
+    });
+    assert_eq!(reason, Some("too few came, and L1 offers another committee"));
+}
+
+#[test]
 fn networks_without_an_l1_keep_their_committee_and_do_not_wait() {
     let mut chain = Chain::new();
     chain.make_key();
