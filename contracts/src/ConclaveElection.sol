@@ -73,7 +73,9 @@ contract ConclaveElection is IConclaveElection, Timelocked {
 
     /// @inheritdoc IConclaveElection
     function offerWithout(bytes32 committeeHash, uint256 absent) external returns (bytes32 remaining) {
-        Offer memory whole = offerFor(STAKE.epochCount(), committeeHash);
+        uint64 epoch = STAKE.epochCount();
+        Offer memory whole = offers[epoch][committeeHash];
+        if (whole.committee.count == 0) revert NotOffered(epoch, committeeHash);
         // One exclusion of one election: a chain of them could shrink a committee to a clique.
         if (whole.whole != 0) revert AlreadyReduced(committeeHash);
         uint256 count = whole.committee.count;
@@ -273,7 +275,8 @@ contract ConclaveElection is IConclaveElection, Timelocked {
             if (same) revert AlreadyOffered(epoch, committeeHash);
         }
         offers[epoch][committeeHash] = made;
-        emit CommitteeOffered(epoch, committeeHash, made.committee, made.held);
+        // Not `absent`: two reductions of different elections have none in common, and are no election.
+        emit CommitteeOffered(epoch, committeeHash, made.committee, made.held, made.whole != 0);
     }
 
     /// Two ways to the same rows. The hash that takes effect does not say which was meant, so nobody is jailed for
@@ -287,8 +290,19 @@ contract ConclaveElection is IConclaveElection, Timelocked {
         });
     }
 
+    /// What the end of the epoch before may name. For epoch 1 that is also the committee of epoch 0, with which the
+    /// chain makes its first key: nobody can offer for epoch 1 before epoch 0 has begun, and by then stake may
+    /// have moved. It serves on with the power that was counted, so stake that has left since is held; and who was
+    /// left out of it, on whatever way, is not jailed for epoch 1.
     function offerFor(uint64 epoch, bytes32 committeeHash) private view returns (Offer memory made) {
         made = offers[epoch][committeeHash];
+        bool isWhole = made.committee.count != 0 && made.whole == 0;
+        if (epoch == 1 && !isWhole) {
+            Committee memory first = offers[0][committeeHash].committee;
+            // Not any offer for epoch 0, but the one that took effect.
+            bool stays = first.count != 0 && first.table == ISlashable(address(STAKE)).committeeOf(0).table;
+            if (stays) return Offer({ committee: first, held: true, whole: 0, absent: 0 });
+        }
         if (made.committee.count == 0) revert NotOffered(epoch, committeeHash);
     }
 

@@ -10,7 +10,7 @@ import { Committee, Member, ValidatorId } from "../src/lib/Types.sol";
 import { Election } from "../src/stake/Election.sol";
 import { Network } from "./support/Network.sol";
 import { Secrets } from "./support/Secrets.sol";
-import { vm } from "./utils/Vm.sol";
+import { Vm, vm } from "./utils/Vm.sol";
 
 /// Who is elected, and how much a committee may change.
 contract ElectionTest is Network {
@@ -30,6 +30,24 @@ contract ElectionTest is Network {
 
     function id(uint32 number) private pure returns (ValidatorId) {
         return ValidatorId.wrap(number);
+    }
+
+    function jailedUntil(uint32 number) private view returns (uint64 until) {
+        (,,,,,,,, until) = net.stake.validatorOf(id(number));
+    }
+
+    function expectNotOffered(uint64 epoch, bytes32 hash) private {
+        vm.prank(address(net.inbox));
+        vm.expectRevert(abi.encodeWithSelector(IConclaveElection.NotOffered.selector, epoch, hash));
+        net.stake.advanceEpoch(hash);
+    }
+
+    /// What the newest event says of an offer, of those since this was asked before.
+    function isReduced() private returns (bool reduced) {
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        Vm.Log memory last = logs[logs.length - 1];
+        vm.assertEq(last.topics[0], IConclaveElection.CommitteeOffered.selector, "an offer");
+        (,, reduced) = abi.decode(last.data, (Committee, bool, bool));
     }
 
     function setElection(uint16 sizeMax, uint16 marginBps) private {
@@ -88,11 +106,82 @@ contract ElectionTest is Network {
 
     function test_a_stale_offer_does_not_take_effect() public {
         joinMany(4, 10 * ETHER);
+        bytes32 stale = offer();
+        delegate(alice, id(1), ETHER);
+        openNetwork();
+        expectNotOffered(1, stale);
+        bytes32 next = offer();
+        settleEnd(5, next);
+        expectNotOffered(2, next);
+    }
+
+    // --- epoch 1
+
+    function test_the_first_committee_serves_in_epoch_1_although_its_stake_has_moved() public {
+        joinMany(4, 10 * ETHER);
         bytes32 first = offer();
         net.inbox.open(NETWORK, first, DKG, lastBlock());
-        vm.prank(address(net.inbox));
+        vm.prank(operator(1));
+        net.stake.exit(id(1));
+        vm.assertEq(power(id(1)), 0, "an election would let it go");
+
+        settleEnd(5, first);
+        vm.assertEq(committee().table, net.stake.committeeOf(0).table, "the same serve");
+        vm.assertEq(net.stake.backingOf(id(1), 1), 10 * ETHER, "with what was counted");
+        vm.warp(block.timestamp + 22 days);
+        vm.expectRevert(abi.encodeWithSelector(IConclaveStake.NotReleased.selector, 1, 0));
+        net.stake.claim(UnbondingId.wrap(1));
+
+        expectNotOffered(2, first);
+        settleEnd(6, offer());
+        vm.assertEq(net.stake.backingOf(id(1), 2), 0, "gone with epoch 1");
+        vm.warp(block.timestamp + 21 days);
+        net.stake.claim(UnbondingId.wrap(1));
+        vm.assertEq(operator(1).balance, 10 ether, "back");
+    }
+
+    function test_stake_that_leaves_before_the_opening_backs_epoch_1_too() public {
+        joinMany(4, 10 * ETHER);
+        bytes32 first = offer();
+        vm.prank(operator(1));
+        net.stake.exit(id(1));
+        net.inbox.open(NETWORK, first, DKG, lastBlock());
+        settleEnd(5, first);
+        vm.assertEq(net.stake.backingOf(id(1), 1), 10 * ETHER, "with what was counted");
+    }
+
+    function test_who_was_left_out_of_the_first_committee_is_not_jailed_twice() public {
+        joinMany(4, 10 * ETHER);
+        bytes32 part = net.election.offerWithout(offer(), 1 << 2);
+        net.inbox.open(NETWORK, part, DKG, lastBlock());
+        vm.warp(block.timestamp + 1 days);
+        vm.prank(operator(3));
+        net.stake.unjail(id(3));
+        settleEnd(5, part);
+        vm.assertEq(committee().count, 3, "three serve on");
+        vm.assertEq(jailedUntil(3), 0, "not in jail");
+    }
+
+    function test_nobody_is_jailed_for_not_being_in_the_first_committee() public {
+        joinMany(3, 10 * ETHER);
+        bytes32 first = offer();
+        net.inbox.open(NETWORK, first, DKG, lastBlock());
+        join(4, 10 * ETHER);
+        vm.assertTrue(net.election.offerWithout(offer(), 1 << 3) == first, "the same rows");
+        settleEnd(5, first);
+        vm.assertEq(jailedUntil(4), 0, "not in jail");
+    }
+
+    function test_the_first_committee_is_not_reduced_for_epoch_1_unless_it_is_elected() public {
+        joinMany(4, 10 * ETHER);
+        bytes32 first = offer();
+        net.inbox.open(NETWORK, first, DKG, lastBlock());
         vm.expectRevert(abi.encodeWithSelector(IConclaveElection.NotOffered.selector, 1, first));
-        net.stake.advanceEpoch(first);
+        net.election.offerWithout(first, 1);
+        vm.assertTrue(offer() == first, "elected once more");
+        bytes32 part = net.election.offerWithout(first, 1);
+        settleEnd(5, part);
+        vm.assertEq(jailedUntil(1), uint64(block.timestamp) + 1 days, "jailed, as of any other offer");
     }
 
     // --- exclusion
@@ -103,14 +192,14 @@ contract ElectionTest is Network {
         bytes32 part = net.election.offerWithout(whole, 1 << 2);
         net.inbox.open(NETWORK, part, DKG, lastBlock());
         vm.assertEq(committee().count, 3, "three serve");
-        (,,,,,,,, uint64 jailedUntil) = net.stake.validatorOf(id(3));
-        vm.assertEq(jailedUntil, uint64(block.timestamp) + 1 days, "jailed");
+        uint64 until = jailedUntil(3);
+        vm.assertEq(until, uint64(block.timestamp) + 1 days, "jailed");
         vm.assertEq(power(id(3)), 0, "not elected from jail");
 
         vm.prank(operator(3));
-        vm.expectRevert(abi.encodeWithSelector(IConclaveStake.IsJailed.selector, 3, jailedUntil));
+        vm.expectRevert(abi.encodeWithSelector(IConclaveStake.IsJailed.selector, 3, until));
         net.stake.unjail(id(3));
-        vm.warp(jailedUntil);
+        vm.warp(until);
         vm.prank(operator(3));
         net.stake.unjail(id(3));
         vm.assertEq(power(id(3)), 10 * ETHER, "a quarter may come back at once");
@@ -202,19 +291,21 @@ contract ElectionTest is Network {
         join(2, 20 * ETHER);
         join(3, 11 * ETHER);
         join(4, 10 * ETHER);
+        vm.recordLogs();
         bytes32 part = net.election.offerWithout(offer(), 4);
+        vm.assertTrue(isReduced(), "somebody left it out");
         delegate(alice, id(4), 5 * ETHER);
         bytes32 whole = offer();
         // The fourth is absent. Who was elected before it, and left out by somebody, has done nothing.
         vm.assertTrue(net.election.offerWithout(whole, 4) == part, "the same rows");
+        vm.assertTrue(isReduced(), "neither was an election");
         vm.expectRevert(abi.encodeWithSelector(IConclaveElection.AlreadyOffered.selector, 0, part));
         net.election.offerWithout(whole, 4);
         vm.expectRevert(abi.encodeWithSelector(IConclaveElection.AlreadyReduced.selector, part));
         net.election.offerWithout(part, 1);
         net.inbox.open(NETWORK, part, DKG, lastBlock());
         vm.assertEq(committee().count, 2, "two are left");
-        (,,,,,,,, uint64 jailedUntil) = net.stake.validatorOf(id(3));
-        vm.assertEq(jailedUntil, 0, "not in jail");
+        vm.assertEq(jailedUntil(3), 0, "not in jail");
     }
 
     function test_who_is_elected_as_a_whole_is_no_remainder() public {
@@ -222,10 +313,13 @@ contract ElectionTest is Network {
         join(1, 20 * ETHER);
         join(2, 20 * ETHER);
         join(3, 11 * ETHER);
+        vm.recordLogs();
         bytes32 part = net.election.offerWithout(offer(), 4);
+        vm.assertTrue(isReduced(), "somebody left it out");
         vm.prank(operator(3));
         net.stake.exit(id(3));
         vm.assertTrue(offer() == part, "the same rows");
+        vm.assertFalse(isReduced(), "an election gives it");
         Candidate[] memory again = candidates();
         vm.expectRevert(abi.encodeWithSelector(IConclaveElection.AlreadyOffered.selector, 0, part));
         net.election.snapshotEpoch(again);

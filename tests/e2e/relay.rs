@@ -45,7 +45,7 @@ async fn opened(directory: &Path) -> (L1, Network) {
     let done = l1.run(&[&open[..], &[&l1.key(0)]].concat());
     let sent: Vec<_> = done["transactions"].as_array().expect("a list").iter().collect();
     let what: Vec<&Value> = sent.iter().map(|sent| &sent["what"]).collect();
-    assert_eq!(what, ["offered", "opened", "offered"]);
+    assert_eq!(what, ["offered", "opened"], "for epoch 1 the same is on offer");
     // What was done is not done again.
     let again = l1.run(&[&open[..], &[&l1.key(0)]].concat());
     assert_eq!(again["transactions"], json!([]));

@@ -24,8 +24,15 @@ struct ElectionParameters {
 /// effect, if any, is up to the committee in office: it names one by its hash when it ends its epoch.
 interface IConclaveElection {
     event Enlisted(ValidatorId indexed validator, ValidatorId displaced);
+    /// @notice A committee is on offer, or what is known of it has changed: the newest event of a hash counts.
+    /// @param reduced Whether no election gave these rows, but only {offerWithout} did: anyone can leave out anyone
+    /// with it, so whoever takes such an offer has to know by himself who was absent.
     event CommitteeOffered(
-        uint64 indexed epoch, bytes32 indexed committeeHash, Committee committee, bool leaversHeld
+        uint64 indexed epoch,
+        bytes32 indexed committeeHash,
+        Committee committee,
+        bool leaversHeld,
+        bool reduced
     );
     event ParametersSet(ElectionParameters parameters);
 
@@ -59,7 +66,8 @@ interface IConclaveElection {
     /// @notice Changes the parameters, within fixed bounds. For the timelock alone.
     function setParameters(ElectionParameters calldata parameters) external;
 
-    /// @notice A committee that is on offer for `epoch`; reverts if there is none with this hash.
+    /// @notice A committee that is on offer for `epoch`; reverts if there is none with this hash. The committee that
+    /// serves in epoch 0 is on offer for epoch 1 without anybody's doing, and nobody is absent from it.
     /// @return committee Where its table is.
     /// @return leaversHeld Whether members serve in it with more than they still have bonded.
     /// @return absent Who was left out of it.

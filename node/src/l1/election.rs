@@ -1,7 +1,8 @@
 //! Committees on L1: who an election would choose, what is on offer, and how a network is opened.
 //!
 //! L1 only offers. An offer takes effect when the committee in office names it in the last commitment of its epoch;
-//! for epoch 0, when the launcher opens the network. Offers are for the next epoch alone, so each epoch needs one.
+//! for epoch 0, when the launcher opens the network. Offers are for the next epoch alone, so each epoch needs one, but
+//! for epoch 1: the committee of epoch 0 is on offer for it as well.
 
 use alloy::{
     primitives::{B256, U256},
@@ -113,8 +114,9 @@ fn candidate(member: &Member) -> Candidate {
 /// What a launch did.
 pub type Launched = Vec<(&'static str, Sent)>;
 
-/// Opens the network of a genesis: puts its committee on offer and into office, and offers one for the next epoch.
-/// Whatever was done before stays as it is. `more` is sent along with the first offer. For the launcher.
+/// Opens the network of a genesis: puts its committee on offer and into office, and sees to it that one is on offer
+/// for the next epoch. Whatever was done before stays as it is. `more` is sent along with the first offer. For the
+/// launcher.
 ///
 /// # Errors
 ///

@@ -5,6 +5,9 @@
 //! the validator set its keys; of those the last one counts, up to the block of the offer, that set the keys of the
 //! table. So an offer is a function of L1 up to that block. A table without such an event for one of its members
 //! has not come about by the contracts, and is no offer.
+//!
+//! An offer that leaves out members of an elected committee (`offerWithout`) is no offer here: anyone can make one
+//! without anyone, and the chain has nothing by which to show who was absent.
 
 use std::collections::BTreeMap;
 
@@ -38,8 +41,7 @@ pub(super) async fn offers(
     logs: &[Log],
 ) -> TransportResult<Vec<CommitteeOffer>> {
     let mut offers = Vec::new();
-    for log in logs {
-        let Ok(event) = CommitteeOffered::decode_log(log) else { continue };
+    for event in newest(logs) {
         let code = provider.get_code_at(event.committee.table).await?;
         let Some(rows) = rows(&code) else { continue };
         if settlement_committee(&rows).as_bytes() != &event.committeeHash.0 {
@@ -51,6 +53,17 @@ pub(super) async fn offers(
         offers.extend(members(&rows, &keys).map(|members| CommitteeOffer { epoch, members }));
     }
     Ok(CommitteeOffer::that_count(offers))
+}
+
+/// The events of offers that can count ([`CommitteeOffer::that_count`]; the contract makes none that is too large). All
+/// others are dropped before an endpoint is asked about them: a block has room for hundreds.
+fn newest(logs: &[Log]) -> Vec<CommitteeOffered> {
+    let events = logs.iter().filter_map(|log| CommitteeOffered::decode_log(log).ok());
+    let elected = events.map(|event| event.data).filter(|event| !event.reduced);
+    let newest: BTreeMap<u64, CommitteeOffered> =
+        elected.map(|event| (event.epoch, event)).collect();
+    let skipped = newest.len().saturating_sub(CommitteeOffer::COUNT_MAX);
+    newest.into_values().skip(skipped).collect()
 }
 
 /// All keys that validators have set up to a block, each in the order of L1.
@@ -134,7 +147,7 @@ pub(super) fn keyed(validator: u32, keys: &Keys) -> Member {
 #[cfg(test)]
 mod tests {
     use alloy::primitives::U256;
-    use conclave_contracts::ConclaveStake::G1Point;
+    use conclave_contracts::{ConclaveElection::Committee, ConclaveStake::G1Point};
     use conclave_types::SettlementSecret;
 
     use super::*;
@@ -158,6 +171,32 @@ mod tests {
     fn row_of(validator: u32, keys: &Keys) -> SettlementMember {
         let Member { consensus_key, settlement_key, .. } = keyed(validator, keys);
         SettlementMember { consensus_key, validator, power: 5, settlement_key }
+    }
+
+    fn offered(epoch: u64, hash: u8, reduced: bool) -> Log {
+        let event = CommitteeOffered {
+            epoch,
+            committeeHash: B256::repeat_byte(hash),
+            committee: Committee { table: Address::ZERO, count: 1, totalPower: 5 },
+            leaversHeld: false,
+            reduced,
+        };
+        Log { address: Address::ZERO, data: event.encode_log_data() }
+    }
+
+    #[test]
+    fn of_a_blocks_events_the_last_elections_of_the_last_two_epochs_count() {
+        let of = |logs: &[Log]| {
+            let events = newest(logs).into_iter();
+            events.map(|event| (event.epoch, event.committeeHash)).collect::<Vec<_>>()
+        };
+        let elected = [offered(2, 1, false), offered(4, 2, false), offered(3, 3, false)];
+        let kept = |epoch, hash| (epoch, B256::repeat_byte(hash));
+        assert_eq!(of(&elected), [kept(3, 3), kept(4, 2)]);
+        let again = [&elected[..], &[offered(4, 4, false)]].concat();
+        assert_eq!(of(&again), [kept(3, 3), kept(4, 4)]);
+        let reduced = [&again[..], &[offered(4, 5, true), offered(5, 6, true)]].concat();
+        assert_eq!(of(&reduced), of(&again), "anyone can leave out anyone");
     }
 
     #[test]
