@@ -237,7 +237,7 @@ fn a_validator_goes_on_where_it_was_and_asks_for_what_it_lacks() {
     let from = Peer::Validator(ValidatorIndex::new(others(&solo)[0]));
     let message = Message::Status { decided: FIRST, revealed: FIRST };
     let mut ready = solo.core.step(solo.now, Input::Message { from, message });
-    for _ in 0..12 {
+    for _ in 0..11 {
         solo.now = solo.now.after(std::time::Duration::from_millis(250));
         ready = ready.merge(solo.core.step(solo.now, Input::Tick));
     }
