@@ -173,9 +173,9 @@ fn members_who_do_not_come_make_room_for_whom_l1_offers_next() {
     let second = chain.attempt().session().id();
     assert_eq!((second.epoch, second.round), (first.epoch, first.round.next()));
     assert_eq!(holders(&chain), [(0, 1), (1, 1), (2, 1), (3, 1)]);
-    let reason = chain.changes.iter().find_map(|change| match change {
-        KeyChange::Failed { reason, .. } => Some(reason.as_str()),
-        _ => None,
+    let reason = chain.changes.iter().find_map(|change| {
+        let KeyChange::Failed { reason, .. } = change else { return None };
+        Some(reason.as_str())
     });
     assert_eq!(reason, Some("too few came, and L1 offers another committee"));
 }
