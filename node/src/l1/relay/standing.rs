@@ -45,30 +45,34 @@ impl Watch {
         let inbox = self.inbox;
         let answers =
             self.panel.ask(0, |provider| async move { look(&provider, inbox).await }).await?;
-        let all = self.panel.count();
         let found: Vec<_> = answers.into_iter().map(|(_, found)| found).collect();
-        let reached = |key: fn(&Found) -> (u64, u64)| {
-            let mut sorted = found.clone();
-            sorted.sort_by_key(|found| std::cmp::Reverse(key(found)));
-            // So many are most of all endpoints, and have come at least so far.
-            sorted.get(all / 2).copied().unwrap_or_default()
-        };
-        let mut settled = reached(|found| (found.settled.epoch, found.settled.height)).settled;
-        // What goes with that posting is what most of those say who know just it: one alone could make it look
-        // closed, or urgent.
-        let same = found
-            .iter()
-            .map(|found| found.settled)
-            .filter(|other| (other.epoch, other.height) == (settled.epoch, settled.height));
-        let saying = |of: &Settled| {
-            let agrees = |other: &Settled| (other.origin, other.is_open) == (of.origin, of.is_open);
-            same.clone().filter(agrees).count()
-        };
-        settled = same.clone().max_by_key(saying).unwrap_or(settled);
-        settled.l1_block = reached(|found| (0, found.settled.l1_block)).settled.l1_block;
-        let final_height = reached(|found| (0, found.final_height)).final_height;
-        Ok(Found { settled, final_height })
+        Ok(reached(&found, self.panel.count()))
     }
+}
+
+/// What most of `all` endpoints have at least reached, of which these have answered.
+fn reached(found: &[Found], all: usize) -> Found {
+    let least = |key: fn(&Found) -> (u64, u64)| {
+        let mut sorted = found.to_vec();
+        sorted.sort_by_key(|found| std::cmp::Reverse(key(found)));
+        // That one and those before it are most of all.
+        sorted.get(all / 2).copied().unwrap_or_default()
+    };
+    let mut settled = least(|found| (found.settled.epoch, found.settled.height)).settled;
+    // What goes with that posting is what most of those say who know just it: one alone could make it look
+    // closed, or urgent.
+    let same = found
+        .iter()
+        .map(|found| found.settled)
+        .filter(|other| (other.epoch, other.height) == (settled.epoch, settled.height));
+    let saying = |of: &Settled| {
+        let agrees = |other: &Settled| (other.origin, other.is_open) == (of.origin, of.is_open);
+        same.clone().filter(agrees).count()
+    };
+    settled = same.clone().max_by_key(saying).unwrap_or(settled);
+    settled.l1_block = least(|found| (0, found.settled.l1_block)).settled.l1_block;
+    let final_height = least(|found| (0, found.final_height)).final_height;
+    Found { settled, final_height }
 }
 
 async fn look(provider: &DynProvider, inbox: Address) -> TransportResult<Found> {
@@ -97,4 +101,46 @@ async fn head(
         return Ok(None);
     }
     headCall::abi_decode_returns(&answer).map(Some).map_err(TransportError::local_usage)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(epoch: u64, height: u64, final_height: u64, l1_block: u64) -> Found {
+        let settled = Settled { epoch, height, origin: height, l1_block, is_open: true };
+        Found { settled, final_height }
+    }
+
+    #[test]
+    fn what_most_endpoints_have_reached_counts() {
+        let (honest, behind) = (at(2, 50, 40, 100), at(2, 45, 40, 99));
+        let (inventor, denier) = (at(9, 900, 900, 900), at(0, 0, 0, 0));
+        let table = [
+            ("one alone", vec![honest], 1, honest),
+            ("one that lags", vec![honest, behind, honest], 3, honest),
+            ("most lag", vec![honest, behind, behind], 3, behind),
+            ("a posting that never was", vec![inventor, honest, behind], 3, honest),
+            ("and an honest one is silent", vec![inventor, honest], 3, honest),
+            ("postings denied", vec![honest, denier, honest], 3, honest),
+            ("two have to agree", vec![inventor, honest], 2, honest),
+            ("too few", vec![honest], 3, Found::default()),
+        ];
+        for (case, found, all, expected) in table {
+            assert_eq!(reached(&found, all), expected, "{case}");
+        }
+        let with = |change: fn(&mut Settled)| {
+            let mut told = honest;
+            change(&mut told.settled);
+            told
+        };
+        for lie in [with(|told| told.origin = 0), with(|told| told.is_open = false)] {
+            for answers in [[lie, honest, honest], [honest, lie, honest], [honest, honest, lie]] {
+                assert_eq!(reached(&answers, 3), honest, "urgent, or closed: {lie:?}");
+            }
+        }
+        // A newer epoch is further than a greater height.
+        let (before, after) = (at(1, 70, 0, 100), at(2, 60, 0, 100));
+        assert_eq!(reached(&[before, after, after], 3), after);
+    }
 }
