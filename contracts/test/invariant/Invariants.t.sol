@@ -104,7 +104,7 @@ contract InvariantsTest is TestBase {
             seed = uint256(keccak256(abi.encode(seed)));
             act(seed % 19, seed >> 8);
         }
-        string[22] memory names = [
+        string[23] memory names = [
             "join",
             "delegate",
             "unbond",
@@ -126,7 +126,8 @@ contract InvariantsTest is TestBase {
             "time",
             "return",
             "crowd",
-            "held"
+            "held",
+            "stay"
         ];
         for (uint256 i = 0; i < names.length; ++i) {
             vm.assertGe(world.done(bytes32(bytes(names[i]))), 1, names[i]);
