@@ -330,8 +330,8 @@ impl Stage {
         mut disk: Disk,
         recorded: Outputs,
     ) -> Result<Self, ReplayError> {
+        let identity = identity(&start, keys.as_ref())?;
         put_secrets(&start, keys.as_ref(), &mut disk)?;
-        let identity = identity(&start, keys)?;
         let Start { genesis, validator, seed, now, .. } = start;
         let (id, key) = (genesis.network_id(), genesis.encryption_key.as_ref());
         let key = key.map(|key| PublicKey::new(id, key)).transpose()?;
@@ -426,7 +426,7 @@ fn put_secrets(start: &Start, keys: Option<&Keys>, disk: &mut Disk) -> Result<()
     Ok(())
 }
 
-fn identity(start: &Start, keys: Option<Keys>) -> Result<Option<Identity>, ReplayError> {
+fn identity(start: &Start, keys: Option<&Keys>) -> Result<Option<Identity>, ReplayError> {
     let Some(validator) = start.validator else { return Ok(None) };
     let network = start.genesis.name.clone();
     let Some(Keys { signing_key, secret_share, settlement, secrets: _ }) = keys else {
@@ -444,9 +444,10 @@ fn identity(start: &Start, keys: Option<Keys>) -> Result<Option<Identity>, Repla
     if start.attests && settlement.is_none() {
         return Err(ReplayError::NoSettlementKey(validator));
     }
-    let secret_share = secret_share.filter(|_| start.has_share);
-    let settlement = settlement.filter(|_| start.attests);
-    Ok(Some(Identity { signing_key, secret_share, settlement, lost_state: start.lost_state }))
+    let secret_share = secret_share.clone().filter(|_| start.has_share);
+    let settlement = settlement.clone().filter(|_| start.attests);
+    let (signing_key, lost_state) = (signing_key.clone(), start.lost_state);
+    Ok(Some(Identity { signing_key, secret_share, settlement, lost_state }))
 }
 
 /// Where a replay's writes go. A core reads its store while it recovers, and never again, so a replay takes

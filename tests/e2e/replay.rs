@@ -119,7 +119,8 @@ async fn what_a_recorded_validator_did_the_simulator_does_again() {
     // Another validator's keys are no keys.
     let output = replay(&files[0], &network.validator_dir(0));
     assert_eq!(output.status.code(), Some(2));
-    assert!(complaint(&output).contains("these keys are not that validator's"));
+    let said = complaint(&output);
+    assert!(said.contains("these keys are not that validator's"), "{said}");
 }
 
 /// A recording in which the first vote that is told has a false signature, and the step of that vote.
