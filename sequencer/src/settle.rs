@@ -72,6 +72,8 @@ struct Collected {
     /// This validator's own attestation.
     own: Option<Arc<Attestation>>,
     signatures: BTreeMap<ValidatorIndex, G2Bytes>,
+    /// Voting power of those who signed.
+    power: u64,
     /// Whose attestation was wrong.
     liars: BTreeSet<ValidatorIndex>,
     /// A job is under way.
@@ -89,11 +91,28 @@ impl Collected {
             committee,
             own: None,
             signatures: BTreeMap::new(),
+            power: 0,
             liars: BTreeSet::new(),
             working: false,
             certificate: None,
             since: None,
         }
+    }
+
+    fn signed(&mut self, validator: ValidatorIndex, signature: G2Bytes) {
+        if self.signatures.insert(validator, signature).is_none() {
+            self.power = self.power.saturating_add(self.power_of(validator));
+        }
+    }
+
+    fn forget_signature(&mut self, validator: ValidatorIndex) -> Option<G2Bytes> {
+        let signature = self.signatures.remove(&validator)?;
+        self.power = self.power.saturating_sub(self.power_of(validator));
+        Some(signature)
+    }
+
+    fn power_of(&self, validator: ValidatorIndex) -> u64 {
+        self.committee.get(validator).map_or(0, |member| member.power)
     }
 
     const fn is_epoch_end(&self) -> bool {
@@ -198,7 +217,7 @@ impl Sequencer {
         let later = self.settlement.early.split_off(&(height.next(), ValidatorIndex::default()));
         for ((at, _), early) in std::mem::replace(&mut self.settlement.early, later) {
             if at == height && early.commitment == collected.commitment {
-                collected.signatures.insert(early.validator, early.signature);
+                collected.signed(early.validator, early.signature);
             } else if at == height {
                 others.push(early);
             }

@@ -40,7 +40,7 @@ impl Sequencer {
         let commitment = collected.commitment.clone();
         let attestation = Arc::new(Attestation { commitment, validator, signature });
         collected.own = Some(Arc::clone(&attestation));
-        collected.signatures.insert(validator, signature);
+        collected.signed(validator, signature);
         self.write(archive::put_own_attestation(&attestation));
         let marks = self.engine.attested(height);
         self.absorb(now, marks);
@@ -78,7 +78,7 @@ impl Sequencer {
         if known || collected.liars.contains(&validator) {
             return;
         }
-        collected.signatures.insert(validator, attestation.signature);
+        collected.signed(validator, attestation.signature);
         self.certify(height);
     }
 
@@ -89,8 +89,7 @@ impl Sequencer {
             return;
         }
         let committee = &collected.committee;
-        let signers = collected.signatures.keys().filter_map(|signer| committee.get(*signer));
-        let power: u64 = signers.map(|member| member.power).sum();
+        let power = collected.power;
         let is_due = power >= committee.quorum_power();
         if !is_due {
             return;
@@ -119,7 +118,7 @@ impl Sequencer {
                 // Each by itself is right and their sum is wrong: keys that were never shown to be held.
                 let found_any = !liars.is_empty();
                 for liar in liars {
-                    collected.signatures.remove(&liar);
+                    collected.forget_signature(liar);
                     collected.liars.insert(liar);
                     let penalty = Penalty::Invalid("an attestation with a bad signature");
                     self.ready.effects.penalties.push((Peer::Validator(liar), penalty));
@@ -227,7 +226,7 @@ impl Sequencer {
         if !collected.liars.insert(validator) {
             return;
         }
-        let said_before = collected.signatures.remove(&validator);
+        let said_before = collected.forget_signature(validator);
         let ours = collected.digest;
         let theirs = self.context.domain.commitment(&attestation.commitment);
         let committee = Arc::clone(&collected.committee);

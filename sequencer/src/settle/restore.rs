@@ -54,7 +54,7 @@ impl Settlement {
             let mut collected = Collected::new(commitment, digest, committee);
             collected.certificate = archive::certificate(store, height)?.map(Arc::new);
             if let Some(own) = archive::own_attestation(store, height)? {
-                collected.signatures.insert(own.validator, own.signature);
+                collected.signed(own.validator, own.signature);
                 collected.own = Some(Arc::new(own));
             }
             settlement.collected.insert(height, collected);
