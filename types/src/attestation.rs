@@ -1,10 +1,9 @@
 //! A validator's word on a commitment, and the sum of a quorum's: what L1 accepts.
 
-use std::io;
-
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::{
+    certificate::bounded,
     commitment::BlockCommitment,
     committee::Committee,
     digest::SigningDomain,
@@ -105,15 +104,4 @@ impl SettlementCertificate {
             Err(SettlementError::BadSignature)
         }
     }
-}
-
-/// Reads at most [`Committee::MEMBERS_MAX`] signers; a longer list is refused before anything is allocated for it.
-fn bounded<R: io::Read>(reader: &mut R) -> io::Result<Vec<ValidatorIndex>> {
-    let count = u32::deserialize_reader(reader)?;
-    if count as usize > Committee::MEMBERS_MAX {
-        let most = Committee::MEMBERS_MAX;
-        let found = format!("a certificate of {count} signers, the most is {most}");
-        return Err(io::Error::new(io::ErrorKind::InvalidData, found));
-    }
-    (0..count).map(|_| BorshDeserialize::deserialize_reader(reader)).collect()
 }

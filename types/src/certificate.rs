@@ -171,13 +171,13 @@ impl Certificate {
     }
 }
 
-/// Reads at most [`Committee::MEMBERS_MAX`] signatures; a longer list is refused before anything is
+/// Reads at most [`Committee::MEMBERS_MAX`] items, one for each signer; a longer list is refused before anything is
 /// allocated for it.
-fn bounded<R: io::Read>(reader: &mut R) -> io::Result<Vec<(ValidatorIndex, SignatureBytes)>> {
+pub(crate) fn bounded<R: io::Read, T: BorshDeserialize>(reader: &mut R) -> io::Result<Vec<T>> {
     let count = u32::deserialize_reader(reader)?;
     if count as usize > Committee::MEMBERS_MAX {
         let most = Committee::MEMBERS_MAX;
-        let found = format!("a certificate of {count} signatures, the most is {most}");
+        let found = format!("a certificate of {count} signers, the most is {most}");
         return Err(io::Error::new(io::ErrorKind::InvalidData, found));
     }
     (0..count).map(|_| BorshDeserialize::deserialize_reader(reader)).collect()
