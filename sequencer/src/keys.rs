@@ -474,7 +474,13 @@ impl Keys {
             Ok(_) => return vec![KeyChange::Phase(Phase::Finished)],
             Err(error) => error.to_string(),
         };
-        let SessionId { epoch, round, .. } = attempt.dkg.session().id();
+        let id = attempt.dkg.session().id();
+        self.begin_again(height, id, reason)
+    }
+
+    /// The next attempt at the epoch of one that has come to nothing.
+    fn begin_again(&mut self, height: Height, failed: SessionId, reason: String) -> Vec<KeyChange> {
+        let SessionId { epoch, round, .. } = failed;
         let next = round.next();
         self.begin(height, epoch, next);
         vec![KeyChange::Failed { epoch, round, reason }, KeyChange::Attempt { epoch, round: next }]

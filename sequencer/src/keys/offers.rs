@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use conclave_encryption::{Phase, SessionId};
+use conclave_encryption::Phase;
 use conclave_types::{CommitteeOffer, Epoch, Height, HeightDelta, Roster, Round};
 
 use super::{Attempt, KeyChange, Keys, members::Members};
@@ -83,12 +83,9 @@ impl Keys {
         if !attempt.outdated || !self.is_stuck(attempt, height) {
             return None;
         }
-        let SessionId { epoch, round, .. } = attempt.dkg.session().id();
-        let (next, reason) =
-            (round.next(), "too few came, and L1 offers another committee".to_owned());
-        self.begin(height, epoch, next);
-        let begun = KeyChange::Attempt { epoch, round: next };
-        Some(vec![KeyChange::Failed { epoch, round, reason }, begun])
+        let id = attempt.dkg.session().id();
+        let reason = "too few came, and L1 offers another committee".to_owned();
+        Some(self.begin_again(height, id, reason))
     }
 
     pub(super) fn begin_if_due(&mut self, height: Height) -> Option<KeyChange> {
