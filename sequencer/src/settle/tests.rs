@@ -61,6 +61,12 @@ fn hear(solo: &mut Solo, from: u16, attestation: Attestation) {
     solo.hear(from, Message::Attestation(Arc::new(attestation)));
 }
 
+/// A validator attests, by itself.
+fn attests(solo: &mut Solo, author: u16, commitment: &BlockCommitment) {
+    let said = attestation(solo, author, commitment.clone());
+    hear(solo, author, said);
+}
+
 fn certified(solo: &Solo) -> Vec<Height> {
     let events = solo.events.iter().filter_map(|event| match event {
         Event::Certified(certificate) => Some(certificate.commitment.height),
@@ -100,11 +106,9 @@ fn a_quorum_of_attestations_is_a_certificate() {
     solo.work();
     let committed = commitment(&solo);
     let [first, second, _] = others(&solo)[..] else { panic!("three others") };
-    let said = attestation(&solo, first, committed.clone());
-    hear(&mut solo, first, said);
+    attests(&mut solo, first, &committed);
     assert_eq!(certified(&solo), []);
-    let said = attestation(&solo, second, committed.clone());
-    hear(&mut solo, second, said);
+    attests(&mut solo, second, &committed);
     assert_eq!(certified(&solo), [FIRST]);
     assert_eq!(solo.core.status().certified, FIRST);
     let certificate = archive::certificate(&solo.store, FIRST).unwrap().unwrap();
@@ -123,15 +127,12 @@ fn who_signs_wrongly_is_found_out_and_left_out() {
     let mut wrong = attestation(&solo, first, committed.clone());
     wrong.signature = attestation(&solo, second, committed.clone()).signature;
     hear(&mut solo, first, wrong);
-    let said = attestation(&solo, second, committed.clone());
-    hear(&mut solo, second, said);
+    attests(&mut solo, second, &committed);
     assert_eq!((certified(&solo), solo.penalties), (vec![], 1));
     // Its right one comes too late: it has lied once.
-    let said = attestation(&solo, first, committed.clone());
-    hear(&mut solo, first, said);
+    attests(&mut solo, first, &committed);
     assert_eq!(certified(&solo), []);
-    let said = attestation(&solo, third, committed);
-    hear(&mut solo, third, said);
+    attests(&mut solo, third, &committed);
     assert_eq!((certified(&solo), solo.penalties), (vec![FIRST], 1));
 }
 
@@ -165,8 +166,7 @@ fn two_commitments_of_one_validator_are_evidence_whichever_comes_first() {
         } else {
             // Certified without its help; then the sum does not name it, and there is no evidence yet.
             for author in [second, third] {
-                let said = attestation(&solo, author, committed.clone());
-                hear(&mut solo, author, said);
+                attests(&mut solo, author, &committed);
             }
         }
         hear(&mut solo, first, both[1].clone());
@@ -194,8 +194,7 @@ fn a_forged_contradiction_convicts_nobody() {
     solo.work();
     let committed = commitment(&solo);
     let [first, ..] = others(&solo)[..] else { panic!("three others") };
-    let said = attestation(&solo, first, committed.clone());
-    hear(&mut solo, first, said);
+    attests(&mut solo, first, &committed);
     let other = BlockCommitment { block: BlockId::new([7; 32]), ..committed };
     let mut forged = attestation(&solo, first, other);
     forged.signature = G2Bytes::new([0xc0; 96]);
