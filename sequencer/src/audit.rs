@@ -258,6 +258,7 @@ impl Auditor {
         if let Some(EpochKey { key, .. }) = key.filter(|_| checked) {
             let points: Vec<_> =
                 bundles.iter().map(|bundle| capsule_point(bundle).unwrap_or_default()).collect();
+            // Whatever keeps a decided block from being prepared is a point that is none: it has no openings.
             let sealed = SealedBlock::new(key, height, id, &points).ok();
             if !sealed.is_some_and(|sealed| sealed.check(&openings, id.as_bytes())) {
                 return Err(AuditError::Openings);

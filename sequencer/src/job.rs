@@ -261,6 +261,7 @@ pub struct SharedBlock {
 
 impl ShareJob {
     fn run(self) -> JobOutput {
+        // Admission has looked at every point, so the core stops if there is nothing to open.
         let sealed =
             SealedBlock::new(&self.key, self.height, self.block, &self.capsule_points).ok();
         let shares = match (&sealed, &self.secrets) {
