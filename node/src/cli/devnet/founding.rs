@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  deploy ─▶ register ─▶ prove, enlist ─▶ who is elected, with what power ─▶ the genesis ─▶ validators start
-//!                                                                              └▶ offer ─▶ open ─▶ offer again
+//!                                                                              └▶ offer ─▶ open
 //! ```
 //!
 //! The genesis names each validator as L1 knows it, so it comes after the stake. Everything behind it is found on
