@@ -322,7 +322,6 @@ impl Auditor {
         if certificate.commitment != commitment {
             return Err(AuditError::Derived("certified commitment"));
         }
-        let committee = self.keys.committee_at(height);
         certificate.verify(committee, &self.domain).map_err(AuditError::Settlement)
     }
 }
