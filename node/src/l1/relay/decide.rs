@@ -176,7 +176,9 @@ impl Relay {
     /// A posting of this node is in a block.
     pub(super) fn posted(&mut self, now: Instant, cost: U256) {
         self.spent_today(now);
-        self.spent.push((now, cost));
+        if !cost.is_zero() {
+            self.spent.push((now, cost));
+        }
     }
 
     /// An attempt failed.
