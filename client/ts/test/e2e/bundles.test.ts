@@ -18,6 +18,7 @@ import {
   UnavailableError,
   grpcWeb,
   privateKeySigner,
+  reaches,
   seal,
   type BundleStatus,
   type TransportFactory,
@@ -38,17 +39,21 @@ if (!isBrowser) {
 /** Lanes of their own for each run: the account is one. */
 const firstLane = isBrowser ? 64n : 0n;
 
-async function follow(client: ConclaveClient, id: `0x${string}`): Promise<BundleStatus> {
-  const levels: string[] = [];
+/** Follows a bundle to `until`. The last status may be beyond it: the network does not wait for a watcher. */
+async function follow(
+  client: ConclaveClient,
+  id: `0x${string}`,
+  until: 'revealed' | 'settled' = 'revealed',
+): Promise<BundleStatus> {
   let last: BundleStatus | undefined;
-  for await (const status of client.watch(id, { signal: AbortSignal.timeout(30_000) })) {
-    levels.push(status.level);
+  for await (const status of client.watch(id, { until, signal: AbortSignal.timeout(60_000) })) {
+    expect(last === undefined || reaches(status.level, last.level)).toBe(true);
     last = status;
   }
-  expect(levels.at(-1)).toBe('revealed');
   if (last === undefined) {
     throw new Error('a watch says something');
   }
+  expect(reaches(last.level, until)).toBe(true);
   return last;
 }
 
@@ -137,11 +142,17 @@ describe.each(transports)('over %s', (name, load) => {
     await expect(client.submit(SealedBundle.decode(bytes))).rejects.toBeInstanceOf(RefusedError);
   });
 
-  test('an unknown bundle has no level, and a level that this network lacks is refused', async () => {
+  test('an unknown bundle has no level', async () => {
     const id: `0x${string}` = `0x${'77'.repeat(32)}`;
     expect(await client.status(id)).toMatchObject({ id, level: 'unknown' });
-    const until = client.watch(id, { until: 'final' });
-    await expect(until.next()).rejects.toMatchObject({ code: 'refused', reason: 'unsupported' });
+  });
+
+  test('a bundle is followed until its block is settled on Ethereum', async () => {
+    const payer = new Payer(client, rollup.account, { first: lane + 6n, count: 1 });
+    const legs = [{ rollup: 902, transaction: new Uint8Array(8) }];
+    const { bundle } = await payer.submit(legs);
+    const { ordered } = await follow(client, bundle.id, 'settled');
+    expect(ordered?.feeChargedGwei).toBeGreaterThan(0n);
   });
 
   test('a watch that nobody waits for any more ends with the reason of its signal', async () => {
