@@ -1,4 +1,4 @@
-import { ConclaveClient, Payer, privateKeySigner, type Hex } from '@conclave/client';
+import { ConclaveClient, Payer, privateKeySigner, reaches, type Hex } from '@conclave/client';
 import { grpc } from '@conclave/client/node';
 
 const { ENDPOINTS = '', NETWORK, PAYER_KEY, TRANSACTION } = process.env;
@@ -14,7 +14,7 @@ const { bundle } = await payer.submit(legs); // sealed, signed, admitted; the re
 
 for await (const status of client.watch(bundle.id, { signal: AbortSignal.timeout(30_000) })) {
   console.log(status.level, status.ordered ? `at height ${status.ordered.height}` : '');
-  if (status.level === 'revealed') {
+  if (reaches(status.level, 'revealed')) {
     const { block, opened } = await client.verify(bundle, status); // against the chain
     console.log(`place ${opened?.position}, decided by validators ${block.signers.join(', ')}`);
   }

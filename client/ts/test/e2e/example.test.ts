@@ -30,6 +30,6 @@ test('the example submits a bundle and follows it to its place', async () => {
       TRANSACTION: '0x00',
     },
   });
-  expect(stdout).toMatch(/^revealed at height \d+$/m);
+  expect(stdout).toMatch(/^(revealed|certified|settled) at height \d+$/m);
   expect(stdout).toMatch(/^place \d+, decided by validators \d, \d, \d/m);
 });
