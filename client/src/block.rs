@@ -47,10 +47,10 @@ pub struct OpenedBundle {
 impl Block {
     pub(crate) fn verified(
         network: &Network,
-        response: v1::GetBlockResponse,
+        response: &v1::GetBlockResponse,
     ) -> Result<Self, ClientError> {
-        let decided = network.verify_decided(&response)?;
-        let reveal = response.reveal.map(Reveal::try_from).transpose()?;
+        let decided = network.verify_decided(response)?;
+        let reveal = response.reveal.as_ref().map(Reveal::try_from).transpose()?;
         if let Some(reveal) = &reveal {
             check_same_bundles(&decided, reveal)?;
         }
@@ -73,12 +73,12 @@ fn check_same_bundles(decided: &DecidedBlock, reveal: &Reveal) -> Result<(), Cli
     Ok(())
 }
 
-impl TryFrom<v1::Reveal> for Reveal {
+impl TryFrom<&v1::Reveal> for Reveal {
     type Error = ClientError;
 
-    fn try_from(reveal: v1::Reveal) -> Result<Self, ClientError> {
+    fn try_from(reveal: &v1::Reveal) -> Result<Self, ClientError> {
         let openings = reveal.openings.iter();
-        let bundles = (0_u32..).zip(reveal.bundles);
+        let bundles = (0_u32..).zip(&reveal.bundles);
         let validators = reveal.share_validators.iter().map(|index| {
             let too_large =
                 WireError::TooLarge { field: "share_validators", found: u64::from(*index) };
@@ -98,11 +98,11 @@ impl TryFrom<v1::Reveal> for Reveal {
     }
 }
 
-fn opened_bundle(position: u32, bundle: v1::RevealedBundle) -> Result<OpenedBundle, WireError> {
+fn opened_bundle(position: u32, bundle: &v1::RevealedBundle) -> Result<OpenedBundle, WireError> {
     let legs = if bundle.undecryptable.is_empty() {
-        Ok(bundle.legs.into_iter().map(Into::into).collect())
+        Ok(bundle.legs.iter().cloned().map(Into::into).collect())
     } else {
-        Err(bundle.undecryptable)
+        Err(bundle.undecryptable.clone())
     };
     let draw = wire::id(&bundle.draw, "draw", Digest::from_slice)?;
     Ok(OpenedBundle {

@@ -1,5 +1,6 @@
 //! One handle on a network, over any number of its validators.
 
+mod committees;
 mod key;
 
 use std::{
@@ -239,7 +240,7 @@ impl Client {
                 let receipt = response
                     .receipt
                     .ok_or(ClientError::Inconsistent("an admitted bundle has a receipt"))?;
-                Ok(Admission::Received(self.network().verify_receipt(&receipt, id)?))
+                Ok(Admission::Received(self.verified_receipt(&receipt, id).await?))
             }
             Err(ClientError::Refused(status)) if status.code() == Code::AlreadyExists => {
                 let known = self.known_at(first, id).await?;
@@ -382,7 +383,7 @@ impl Client {
                 service.get_block(request).await.map(Response::into_inner)
             })
             .await?;
-        let block = Block::verified(self.network(), response)?;
+        let block = self.followed(|network| Block::verified(network, &response)).await?;
         if block.decided.header.height != height {
             return Err(ClientError::Inconsistent("a block is of the height asked for"));
         }

@@ -2,8 +2,8 @@
 
 use conclave_encryption::SealError;
 use conclave_types::{
-    BundleId, CertificateError, Epoch, GenesisError, Gwei, KeyId, NetworkId, RollupId,
-    ValidatorIndex, wire::WireError,
+    BundleId, CertificateError, CommitteeError, Digest, Epoch, GenesisError, Gwei, KeyId,
+    NetworkId, RollupId, SettlementError, ValidatorIndex, wire::WireError,
 };
 
 use crate::PayerError;
@@ -132,15 +132,58 @@ pub enum ClientError {
         /// The validator that is said to have signed.
         validator: ValidatorIndex,
     },
-    /// The block is of an epoch whose committee the genesis does not name.
+    /// The block is of an epoch whose committee is not known yet.
     #[error(
-        "epoch {epoch} has a committee that L1 has elected, and the genesis, which is all that this client trusts, does not name it; ask a node of your own for what it has decided"
+        "epoch {epoch} has a committee that L1 has elected, and nothing has shown yet who is in it; follow the committees up to it"
     )]
     UnknownCommittee {
         /// The epoch.
         epoch: Epoch,
     },
+    /// Somebody says whom L1 has elected, and nothing shows that it did.
+    #[error("it is not shown that this committee was elected for epoch {epoch}")]
+    Election {
+        /// The epoch.
+        epoch: Epoch,
+        /// Why.
+        #[source]
+        why: ElectionError,
+    },
     /// A certificate does not prove the decision.
     #[error("the certificate does not prove the block")]
     Certificate(#[from] CertificateError),
+}
+
+/// Why a committee is not believed to be elected.
+#[derive(Debug, thiserror::Error)]
+pub enum ElectionError {
+    /// It is not of the epoch after those that are known.
+    #[error("the next epoch whose committee can be checked is {expected}")]
+    OutOfOrder {
+        /// The next one.
+        expected: Epoch,
+    },
+    /// The certificate is of another epoch than the one before.
+    #[error("the certificate is of epoch {found}")]
+    OtherEpoch {
+        /// Of which one.
+        found: Epoch,
+    },
+    /// The certificate is not of the last commitment of its epoch.
+    #[error("the certificate does not end its epoch")]
+    NotTheEnd,
+    /// The certificate settles nothing.
+    #[error("the certificate of the commitment that names it does not hold")]
+    Certificate(#[from] SettlementError),
+    /// The members cannot sit together.
+    #[error("its members are no committee")]
+    Members(#[from] CommitteeError),
+    /// It is another committee than the commitment names.
+    #[error("the commitment names committee {expected}, this one is {found}")]
+    OtherCommittee {
+        /// What the commitment names.
+        expected: Digest,
+        /// What was found.
+        found: Digest,
+    },
 }

@@ -65,7 +65,7 @@ pub use block::{Block, BlockEvent, BlockEvents, OpenedBundle, Reveal};
 pub(crate) use client::MESSAGE_BYTES_MAX;
 pub use client::{Account, Admission, Client, ClientBuilder, FeeEstimate, Progression};
 pub use endpoints::Retry;
-pub use error::ClientError;
+pub use error::{ClientError, ElectionError};
 pub use network::{DecidedBlock, Network, Receipt};
 pub use payer::{Payer, PayerError};
 pub use sealing::{SealingTerms, Terms, body_bytes, seal};

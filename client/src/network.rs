@@ -1,5 +1,9 @@
-//! Which network this is, and what can be checked from its genesis alone: the committee, and with it
-//! every receipt and every decision.
+//! Which network this is, and what can be checked from its genesis: the first committee, those that follow it as far
+//! as they are shown, and with them every receipt and every decision.
+
+mod elected;
+
+use std::sync::Arc;
 
 use conclave_encryption::SealingKey;
 use conclave_grpc::messages as v1;
@@ -12,15 +16,18 @@ use conclave_types::{
 
 use crate::ClientError;
 
-/// In a network with an L1, later epochs have a committee that L1 has elected.
-const LAST_EPOCH_OF_GENESIS: Epoch = Epoch::new(1);
+use self::elected::Elected;
 
 /// A genesis whose digest is the network id, with what follows from it.
+///
+/// In a network with an L1, committees change. Each epoch's last commitment names the next committee and is signed by
+/// a quorum of its own, so whoever trusts the genesis can follow them one by one ([`Network::elect`]). Clones share
+/// what they have learned.
 #[derive(Clone)]
 pub struct Network {
     genesis: Genesis,
     id: NetworkId,
-    committee: Committee,
+    elected: Arc<Elected>,
     domain: SigningDomain,
 }
 
@@ -40,7 +47,9 @@ impl Network {
         let committee = genesis.validate().map_err(ClientError::Genesis)?;
         let id = genesis.network_id();
         let domain = SigningDomain::of(&genesis);
-        Ok(Self { genesis, id, committee, domain })
+        let changes = genesis.l1_contract != PayerAddress::ZERO;
+        let elected = Arc::new(Elected::new(Arc::new(committee), changes));
+        Ok(Self { genesis, id, elected, domain })
     }
 
     /// Reads what a validator serves; nothing of it is believed but what the digest covers.
@@ -73,10 +82,35 @@ impl Network {
         self.id
     }
 
-    /// The validators.
+    /// The validators of the genesis.
     #[must_use]
-    pub const fn committee(&self) -> &Committee {
-        &self.committee
+    pub fn committee(&self) -> &Committee {
+        self.elected.first()
+    }
+
+    /// The validators of an epoch, if it has been shown who they are.
+    #[must_use]
+    pub fn committee_of(&self, epoch: Epoch) -> Option<Arc<Committee>> {
+        self.elected.of(epoch)
+    }
+
+    /// The first epoch of which it has not been shown yet whom L1 elected; none if committees never change.
+    #[must_use]
+    pub fn next_election(&self) -> Option<Epoch> {
+        self.elected.next()
+    }
+
+    /// Takes the committee of [`Network::next_election`], if the certificate shows that the one before it names it.
+    /// An epoch that is known already changes nothing.
+    ///
+    /// A quorum of the committee before signed for it. Who asks somebody that has left long ago, and has nothing at
+    /// stake any more, is told what it likes: those who come back after longer than stake is bonded ask L1.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Election`], or what is malformed.
+    pub fn elect(&self, elected: &v1::ElectedCommittee) -> Result<(), ClientError> {
+        self.elected.elect(elected, &self.domain)
     }
 
     /// The key that the genesis brings, if it brings one; otherwise the validators make it.
@@ -135,12 +169,11 @@ impl Network {
         header: &BlockHeader,
         certificate: &Certificate,
     ) -> Result<(), ClientError> {
-        // Later on, whoever had the keys of the genesis could make up blocks that nobody has decided.
-        let elects = self.genesis.l1_contract != PayerAddress::ZERO;
-        if elects && header.epoch > LAST_EPOCH_OF_GENESIS {
-            return Err(ClientError::UnknownCommittee { epoch: header.epoch });
-        }
-        let statement = certificate.verify(&self.committee, &self.domain)?;
+        // Only its own: later on, whoever had the keys of an earlier one could make up blocks that nobody decided.
+        let epoch = header.epoch;
+        let committee = self.committee_of(epoch);
+        let committee = committee.ok_or(ClientError::UnknownCommittee { epoch })?;
+        let statement = certificate.verify(&committee, &self.domain)?;
         if header.network != self.id {
             return Err(ClientError::Inconsistent("the block is of this network"));
         }
@@ -161,7 +194,8 @@ impl Network {
         charge.unwrap_or(Gwei::new(u64::MAX))
     }
 
-    /// Checks that a receipt is for `expected` and signed by the validator that it names.
+    /// Checks that a receipt is for `expected` and signed by the validator that it names, with the key that it has in
+    /// the newest committee that has been shown.
     ///
     /// # Errors
     ///
@@ -190,7 +224,8 @@ impl Network {
 
     fn is_signed_by(&self, validator: ValidatorIndex, digest: &Digest, signature: &[u8]) -> bool {
         let Ok(signature) = signature.try_into().map(SignatureBytes::new) else { return false };
-        let member = self.committee.get(validator);
+        let committee = self.elected.newest_with(validator);
+        let member = committee.as_ref().and_then(|committee| committee.get(validator));
         member.is_some_and(|member| member.consensus_key.has_signed(digest, &signature))
     }
 

@@ -16,7 +16,8 @@ use conclave_derivation::{Drawable, order};
 use conclave_encryption::{PublicKey, SealedBlock, SealingKey, beacon, open_bundle, seal};
 use conclave_mempool::admission::{Rules, check_form, verify};
 use conclave_types::{
-    EncryptedBundle, Era, G1Bytes, G2Bytes, Height, Leg, NetworkId, RollupId, UndecryptableReason,
+    EncryptedBundle, Epoch, Era, G1Bytes, G2Bytes, Height, Leg, NetworkId, RollupId,
+    SettlementCertificate, UndecryptableReason, digest::SigningDomain,
 };
 use rand_core::{CryptoRng, RngCore};
 use serde_json::Value;
@@ -302,6 +303,71 @@ fn the_block_is_decided_and_wrong_certificates_prove_nothing() {
         let refused = network.verify_decided(&decided(&all, &row["certificate"]));
         assert!(refused.is_err(), "{}", row["about"]);
     }
+}
+
+fn elected(row: &Value) -> v1::ElectedCommittee {
+    let members = rows(&row["members"]).map(|member| v1::CommitteeMember {
+        validator: small(&member["validator"]),
+        number: small(&member["number"]),
+        power: number(&member["power"]),
+        consensus_key: bytes(&member["consensus_key"]),
+        settlement_key: bytes(&member["settlement_key"]),
+        network_key: bytes(&member["network_key"]),
+        name: member["name"].as_str().unwrap().to_owned(),
+    });
+    let certificate = row["certificate"].as_object().map(|certificate| {
+        let commitment = &certificate["commitment"];
+        let end = commitment["epoch_end"].as_object();
+        v1::SettlementCertificate {
+            commitment: Some(v1::BlockCommitment {
+                epoch: number(&commitment["epoch"]),
+                height: number(&commitment["height"]),
+                block_id: bytes(&commitment["block_id"]),
+                history_root: bytes(&commitment["history_root"]),
+                reveal_root: bytes(&commitment["reveal_root"]),
+                rollup_count: small(&commitment["rollup_count"]),
+                l1_origin: Some(v1::L1Origin {
+                    number: number(&commitment["l1_number"]),
+                    hash: bytes(&commitment["l1_hash"]),
+                }),
+                forced_cursor: number(&commitment["forced_cursor"]),
+                withdrawals_root: bytes(&commitment["withdrawals_root"]),
+                epoch_end: end.map(|end| v1::EpochEnd {
+                    next_committee: bytes(&end["next_committee"]),
+                    dkg_result: bytes(&end["dkg_result"]),
+                }),
+            }),
+            signers: rows(&certificate["signers"]).map(small).collect(),
+            signature: bytes(&certificate["signature"]),
+        }
+    });
+    v1::ElectedCommittee { epoch: number(&row["epoch"]), members: members.collect(), certificate }
+}
+
+#[test]
+fn the_committees_are_followed_and_what_names_nobody_is_not() {
+    let all = vectors();
+    for row in rows(&all["refused"]["committees"]) {
+        let (network, about) = (network(&all), &row["about"]);
+        let refused = network.elect(&elected(row)).unwrap_err();
+        assert!(
+            matches!(refused, ClientError::Wire(_) | ClientError::Election { .. }),
+            "{about}: {refused}"
+        );
+        assert_eq!(network.next_election().unwrap().as_u64(), 2, "{about}");
+    }
+    let network = network(&all);
+    let domain = SigningDomain::of(network.genesis());
+    for row in rows(&all["committees"]) {
+        let elected = elected(row);
+        network.elect(&elected).unwrap();
+        let committee = network.committee_of(Epoch::new(elected.epoch)).unwrap();
+        assert_eq!(committee.settlement_digest(), read(&row["committee_digest"]));
+        let certificate = SettlementCertificate::try_from(elected.certificate.as_ref().unwrap());
+        let digest = domain.commitment(&certificate.unwrap().commitment);
+        assert_eq!(digest, read(&row["commitment_digest"]));
+    }
+    assert_eq!(network.next_election().unwrap().as_u64(), 4);
 }
 
 fn sealed_block(all: &Value, network: &Network) -> SealedBlock {

@@ -299,9 +299,12 @@ impl Recovered {
         let keypair = keys::read_network_key(&config.keys.network)?;
         let identity = read_identity(config, lost_state)?;
         let own = identity.as_ref().map(public);
-        let receipts = identity.as_ref().and_then(|identity| receipt_signer(&genesis, identity));
-        if let Some(signer) = &receipts {
-            check_network_key(&genesis, signer, &keypair)?;
+        let receipts = identity.as_ref().map(|identity| ReceiptSigner {
+            key: identity.signing_key.clone(),
+            domain: SigningDomain::of(&genesis),
+        });
+        if let Some(own) = &own {
+            check_network_key(&genesis, own, &keypair)?;
         }
         let mut seed = [0; 32];
         OsRng.fill_bytes(&mut seed);
@@ -341,23 +344,14 @@ fn public(identity: &Identity) -> ConsensusKey {
     ConsensusKey::new(identity.signing_key.verifying_key().to_bytes())
 }
 
-/// None if the key is no member's of the genesis: receipts name their signer by its place there.
-fn receipt_signer(genesis: &Genesis, identity: &Identity) -> Option<ReceiptSigner> {
-    let public = public(identity);
-    let index = genesis.members.iter().position(|member| member.consensus_key == public)?;
-    Some(ReceiptSigner {
-        index: conclave_types::ValidatorIndex::new(u16::try_from(index).ok()?),
-        key: identity.signing_key.clone(),
-        domain: SigningDomain::of(genesis),
-    })
-}
-
+/// Whoever is in the genesis is known by the network key that stands there.
 fn check_network_key(
     genesis: &Genesis,
-    signer: &ReceiptSigner,
+    own: &ConsensusKey,
     keypair: &libp2p::identity::Keypair,
 ) -> Result<(), NodeError> {
-    let Some(member) = genesis.members.get(signer.index.as_usize()) else { return Ok(()) };
+    let member = genesis.members.iter().find(|member| member.consensus_key == *own);
+    let Some(member) = member else { return Ok(()) };
     let public = keypair.public().try_into_ed25519().ok().map(|key| key.to_bytes());
     if public.as_ref() == Some(member.network_key.as_bytes()) {
         Ok(())

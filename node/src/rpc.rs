@@ -24,7 +24,7 @@ use conclave_grpc::{
     },
 };
 use conclave_sequencer::archive::ArchiveError;
-use conclave_types::{EncryptedBundle, Genesis, NetworkId, ValidatorIndex, digest::SigningDomain};
+use conclave_types::{EncryptedBundle, Genesis, NetworkId, digest::SigningDomain};
 use ed25519_dalek::{Signer as _, SigningKey};
 use futures::Stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -79,10 +79,8 @@ pub enum RpcError {
     Genesis(#[from] serde_json::Error),
 }
 
-/// What signs receipts.
+/// What signs receipts while this node is a member of the committee.
 pub struct ReceiptSigner {
-    /// This validator.
-    pub index: ValidatorIndex,
     /// Its consensus key.
     pub key: SigningKey,
     /// What separates this network's signatures from others'.

@@ -299,6 +299,8 @@ pub struct Status {
     pub epoch: Epoch,
     /// The key that opens the next block; none if its epoch has none.
     pub key: Option<KeyId>,
+    /// Which member of the next block's committee this node is, if it is one.
+    pub validator: Option<ValidatorIndex>,
     /// Whether this node signs; if not, why.
     pub not_signing: Option<String>,
     /// The pool.

@@ -85,6 +85,7 @@ impl Sequencer {
             chain_digest: self.chain.digest(),
             epoch: self.chain.keys.epochs().at(self.chain.decided()),
             key: self.chain.keys.at(self.chain.next()).map(|key| key.key.id()),
+            validator: self.own_at(self.chain.next()),
             not_signing: self.engine.can_sign().err().map(|silence| silence.to_string()),
             pool: self.pool.stats(),
             evidence_count: self.evidence_count,

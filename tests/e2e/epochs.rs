@@ -2,15 +2,18 @@
 
 use std::path::Path;
 
-use conclave_client::messages::{GetStatusResponse, L1Status};
+use conclave_client::{
+    Client,
+    messages::{GetStatusResponse, L1Status},
+};
 use conclave_node::l1::{Contracts, Endpoints, Patience, election};
-use conclave_types::Epoch;
+use conclave_types::{Epoch, Height};
 use serde_json::{Value, json};
 
 use crate::harness::{
     l1::L1,
     load::Load,
-    network::Network,
+    network::{Network, PATIENCE},
     process::{complaint, conclave},
 };
 
@@ -83,6 +86,17 @@ async fn stake_that_moves_is_power_in_a_later_epoch_and_every_epochs_end_settles
     let mut powers: Vec<u64> = serving.iter().map(|elected| elected.power).collect();
     powers.sort_unstable();
     assert_eq!(powers, [STAKE_GWEI, STAKE_GWEI, STAKE_GWEI, STAKE_GWEI * 3 / 2]);
+
+    // Who comes now, and knows the network by its id, follows the committees to the one that decides: the key that it
+    // seals to, its receipt and its block are all theirs.
+    let id = network.client.network().id();
+    let newcomer = Client::builder().endpoint(network.endpoints[1].clone()).pin(id).connect().await;
+    let newcomer = newcomer.expect("a connection");
+    let block = newcomer.block(Height::new(network.height(1).await)).await.expect("a block");
+    assert!(block.decided.header.epoch >= Epoch::new(3));
+    let decides = newcomer.network().committee_of(Epoch::new(3)).expect("who decides in epoch 3");
+    assert_eq!(decides.total_power(), STAKE_GWEI * 9 / 2);
+    newcomer.wait_for_key(PATIENCE).await.expect("a key");
 
     // Bundles were under way all the time, and are now.
     load.wait(5).await;

@@ -8,8 +8,10 @@ use conclave_node::rpc::requests::{
     BatchPage, BatchStream, Begin, Following, LaneOf, Named, Priced, RequestError, Submission,
 };
 use conclave_types::{
-    Params, SIZE_BUCKETS,
+    BlockCommitment, Digest, Epoch, EpochEnd, G2Bytes, Genesis, Params, PayerAddress, SIZE_BUCKETS,
+    SettlementCertificate, ValidatorIndex,
     proto::v1::{self, Level, stream_batches_request::Start},
+    wire,
 };
 use prost::Message;
 
@@ -225,5 +227,35 @@ fn a_receipt_that_nobody_signed_never_passes() {
     fuzz("receipt", &[receipt.encode_to_vec()], |bytes| {
         let Ok(receipt) = v1::Receipt::decode(bytes) else { return };
         assert!(NETWORK.verify_receipt(&receipt, bundle).is_err(), "no validator signed it");
+    });
+}
+
+#[test]
+fn a_committee_that_nobody_elected_is_never_followed() {
+    let genesis = NETWORK.genesis().clone();
+    let elects = Genesis { l1_contract: PayerAddress::new([1; 20]), ..genesis };
+    let network = Network::new(elects).expect("a network that elects");
+    let end = EpochEnd {
+        next_committee: network.committee().settlement_digest(),
+        dkg_result: Digest::ZERO,
+    };
+    let commitment =
+        BlockCommitment { epoch: Epoch::new(1), epoch_end: Some(end), ..samples::commitment() };
+    let certificate = SettlementCertificate {
+        commitment,
+        signers: (0..3).map(ValidatorIndex::new).collect(),
+        signature: G2Bytes::new([0xc0; 96]),
+    };
+    let elected = v1::ElectedCommittee {
+        epoch: 2,
+        members: wire::members(network.committee()),
+        certificate: Some((&certificate).into()),
+    };
+    fuzz("GetCommittees' answer", &[elected.encode_to_vec()], |bytes| {
+        let Ok(elected) = v1::ElectedCommittee::decode(bytes) else { return };
+        // Of the epochs whose committee is known nothing new is taken, so that whatever it says is harmless.
+        let known = elected.epoch < 2;
+        assert_eq!(network.elect(&elected).is_ok(), known, "no validator signed it");
+        assert_eq!(network.next_election(), Some(Epoch::new(2)));
     });
 }

@@ -148,7 +148,7 @@ pub(crate) fn batch() -> Batch {
     }
 }
 
-fn commitment() -> BlockCommitment {
+pub(crate) fn commitment() -> BlockCommitment {
     BlockCommitment {
         epoch: Epoch::new(1),
         height: Height::new(42),

@@ -1,6 +1,10 @@
 //! Protobuf ⇄ domain types, at the public edge only. Parsing is total: a field of the wrong length or
 //! a missing message is an error that names the field.
 
+mod settlement;
+
+pub use settlement::{members, seat};
+
 use crate::{
     batch::{Batch, BatchItem, ForcedRef, ItemSource, LegRef},
     block::{BlockHeader, L1Origin},

@@ -80,7 +80,7 @@ impl Client {
         let found = wire::id(&response.key_id, "key_id", KeyId::from_slice)?;
         let key = match known {
             Some(seen) if seen.key.id() == found => seen.key,
-            _ => self.network().verify_key(&response)?,
+            _ => self.followed(|network| network.verify_key(&response)).await?,
         };
         let expected = key.id();
         if found != expected {

@@ -1,7 +1,9 @@
 use conclave_encryption::{Packing, deal};
+use conclave_grpc::messages::{CommitteeMember, ElectedCommittee};
 use conclave_types::{
-    BlockId, CertificateError, ConsensusKey, Epoch, Era, Gwei, KeyId, L1Origin, Member, Params,
-    PayerAddress, RollupId, RollupRegistration, Round, SignatureBytes, Time, VoteKind,
+    BlockCommitment, BlockId, CertificateError, CommitteeError, ConsensusKey, Epoch, EpochEnd, Era,
+    Gwei, KeyId, L1Origin, Member, Params, PayerAddress, RollupId, RollupRegistration, Round,
+    SettlementCertificate, SettlementError, SettlementSecret, SignatureBytes, Time, VoteKind,
     digest::Position,
 };
 use ed25519_dalek::{Signer as _, SigningKey};
@@ -9,6 +11,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
 use super::*;
+use crate::ElectionError;
 
 fn signing_key(index: u8) -> SigningKey {
     SigningKey::from_bytes(&[index + 1; 32])
@@ -201,6 +204,183 @@ fn a_committee_that_the_genesis_does_not_name_is_not_believed() {
             }
             Err(error) => panic!("{error}"),
         }
+    }
+}
+
+/// A network whose committees L1 elects.
+fn electing() -> Network {
+    Network::new(Genesis { l1_contract: PayerAddress::new([0xc0; 20]), ..genesis() }).unwrap()
+}
+
+fn settlement_secret(index: u8) -> SettlementSecret {
+    SettlementSecret::from_seed(&[index + 1; 32])
+}
+
+/// The committee of the validators with these indices.
+fn committee(indices: &[u8]) -> Committee {
+    let seat = |index: &u8| {
+        let key = |of: u8| ConsensusKey::new(signing_key(of).verifying_key().to_bytes());
+        let member = Member {
+            name: String::new(),
+            consensus_key: key(*index),
+            network_key: key(*index + 100),
+            settlement_key: settlement_secret(*index).key(),
+            validator: u32::from(*index) + 1,
+            power: 1,
+        };
+        (ValidatorIndex::new(u16::from(*index)), member)
+    };
+    Committee::seated(indices.iter().map(seat)).unwrap()
+}
+
+/// `next` as `signers` of the epoch before name it.
+fn elected(network: &Network, epoch: u64, next: &Committee, signers: &[u8]) -> ElectedCommittee {
+    let commitment = BlockCommitment {
+        epoch: Epoch::new(epoch - 1),
+        height: Height::new(epoch * 10),
+        block: BlockId::new([1; 32]),
+        history_root: Digest::ZERO,
+        reveal_root: Digest::ZERO,
+        rollup_count: 0,
+        l1_origin: L1Origin::default(),
+        forced_cursor: 0,
+        withdrawals_root: Digest::ZERO,
+        epoch_end: Some(EpochEnd {
+            next_committee: next.settlement_digest(),
+            dkg_result: Digest::ZERO,
+        }),
+    };
+    let digest = network.domain.commitment(&commitment);
+    let signatures: Vec<_> =
+        signers.iter().map(|index| settlement_secret(*index).sign(&digest)).collect();
+    let certificate = SettlementCertificate {
+        commitment,
+        signers: signers.iter().map(|index| ValidatorIndex::new(u16::from(*index))).collect(),
+        signature: conclave_types::add_signatures(&signatures).unwrap(),
+    };
+    ElectedCommittee {
+        epoch,
+        members: wire::members(next),
+        certificate: Some((&certificate).into()),
+    }
+}
+
+#[test]
+fn committees_are_followed_one_by_one_and_each_decides_its_own_epoch() {
+    let network = electing();
+    let (second, third) = (committee(&[1, 2, 3, 4]), committee(&[2, 3, 4, 5]));
+    assert_eq!(network.next_election(), Some(Epoch::new(2)));
+    let early = network.elect(&elected(&network, 3, &third, &[1, 2, 3, 4])).unwrap_err();
+    assert!(matches!(
+        early,
+        ClientError::Election { why: ElectionError::OutOfOrder { expected }, .. }
+            if expected == Epoch::new(2)
+    ));
+    network.elect(&elected(&network, 2, &second, &[0, 1, 2])).unwrap();
+    // A clone learns with it, and what is known is not looked at again.
+    network.clone().elect(&elected(&network, 3, &third, &[1, 3, 4])).unwrap();
+    network.elect(&elected(&network, 2, &third, &[0])).unwrap();
+    assert_eq!(network.next_election(), Some(Epoch::new(4)));
+    assert_eq!(network.committee_of(Epoch::new(2)).as_deref(), Some(&second));
+    assert_eq!(network.committee_of(Epoch::new(3)).as_deref(), Some(&third));
+
+    for (epoch, signers, accepted) in [
+        (1, [0, 1, 3], true),
+        (2, [0, 1, 3], false),
+        (2, [1, 3, 4], true),
+        (3, [1, 3, 4], false),
+        (3, [3, 4, 5], true),
+    ] {
+        let block = decided_in(&network, &signers, Epoch::new(epoch));
+        let verdict = network.verify_decided(&block);
+        assert_eq!(verdict.is_ok(), accepted, "epoch {epoch}: {verdict:?}");
+    }
+
+    let fixed = Network::new(genesis()).unwrap();
+    assert_eq!(fixed.next_election(), None);
+    assert_eq!(fixed.committee_of(Epoch::new(9)).as_deref(), Some(fixed.committee()));
+}
+
+#[test]
+fn a_committee_that_nobody_elected_is_not_followed() {
+    let next = committee(&[1, 2, 3, 4]);
+    let good = elected(&electing(), 2, &next, &[0, 1, 2]);
+    let why = |elected: &ElectedCommittee| {
+        let refused = electing().elect(elected).unwrap_err();
+        let ClientError::Election { epoch, why } = refused else { panic!("{refused}") };
+        assert_eq!(epoch.as_u64(), elected.epoch);
+        why
+    };
+    let with = |change: &dyn Fn(&mut conclave_grpc::messages::BlockCommitment)| {
+        let mut changed = good.clone();
+        change(changed.certificate.as_mut().unwrap().commitment.as_mut().unwrap());
+        changed
+    };
+    assert!(matches!(
+        why(&elected(&electing(), 2, &next, &[0, 1])),
+        ElectionError::Certificate(SettlementError::NoQuorum { expected: 3, found: 2 })
+    ));
+    assert!(matches!(
+        why(&with(&|commitment| commitment.height += 1)),
+        ElectionError::Certificate(SettlementError::BadSignature)
+    ));
+    assert!(matches!(
+        why(&with(&|commitment| commitment.epoch = 0)),
+        ElectionError::OtherEpoch { found: Epoch::ZERO }
+    ));
+    assert!(matches!(
+        why(&with(&|commitment| commitment.epoch_end = None)),
+        ElectionError::NotTheEnd
+    ));
+
+    let mut richer = good.clone();
+    richer.members[0].power = 9;
+    let mut stranger = good.clone();
+    stranger.members[0].consensus_key = good.members[0].network_key.clone();
+    stranger.members[0].network_key = vec![9; 32];
+    for bad in [richer, stranger] {
+        assert!(matches!(why(&bad), ElectionError::OtherCommittee { .. }));
+    }
+    // A member that is counted twice under two indices would have power that it has not.
+    let mut twice = good.clone();
+    let again = CommitteeMember { validator: 9, ..twice.members[0].clone() };
+    twice.members.push(again);
+    let duplicate = CommitteeError::DuplicateKey(ValidatorIndex::new(9));
+    assert!(matches!(why(&twice), ElectionError::Members(error) if error == duplicate));
+
+    let mut bare = good.clone();
+    bare.certificate = None;
+    let mut cut = good.clone();
+    cut.members[1].settlement_key.pop();
+    for bad in [bare, cut] {
+        assert!(matches!(electing().elect(&bad), Err(ClientError::Wire(_))));
+    }
+}
+
+#[test]
+fn a_receipt_is_checked_with_the_newest_key_of_its_validator() {
+    let network = electing();
+    let id = BundleId::new([7; 32]);
+    let digest = network.domain.receipt(&id, 1, Height::new(2));
+    let receipt = |validator: u32, key: u8| v1::Receipt {
+        bundle_id: id.as_bytes().to_vec(),
+        validator,
+        received_micros: 1,
+        deadline_height: 2,
+        signature: signing_key(key).sign(digest.as_bytes()).to_bytes().to_vec(),
+    };
+    assert!(network.verify_receipt(&receipt(4, 4), id).is_err());
+    // Validator 4 joins, 3 changes its key, 0 leaves.
+    let joined = committee(&[1, 2, 3, 4]);
+    let mut seats: Vec<_> = joined.iter().map(|(index, member)| (index, member.clone())).collect();
+    seats[2].1.consensus_key = ConsensusKey::new(signing_key(77).verifying_key().to_bytes());
+    let seated = Committee::seated(seats).unwrap();
+    network.elect(&elected(&network, 2, &seated, &[0, 1, 2])).unwrap();
+    for (validator, key, accepted) in
+        [(4, 4, true), (3, 3, false), (3, 77, true), (0, 0, true), (9, 9, false)]
+    {
+        let verdict = network.verify_receipt(&receipt(validator, key), id);
+        assert_eq!(verdict.is_ok(), accepted, "validator {validator} with key {key}");
     }
 }
 

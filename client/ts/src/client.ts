@@ -7,7 +7,16 @@ import { verifyDecided, type DecidedBlock } from './block.js';
 import { SealedBundle } from './bundle.js';
 import { equalBytes, fromHex, hexOf, toHex, u64, type Hex } from './bytes.js';
 import { verifyServedKey } from './discovery.js';
-import { DEFAULT_RETRY, Endpoints, isNotReady, type CallOptions, type Retry } from './endpoints.js';
+import { followCommittees } from './following.js';
+import {
+  DEFAULT_RETRY,
+  Endpoints,
+  isNotReady,
+  type CallOptions,
+  type CallTerms,
+  type Endpoint,
+  type Retry,
+} from './endpoints.js';
 import {
   InputError,
   NetworkError,
@@ -131,8 +140,9 @@ export class ConclaveClient {
     const patienceMs = this.#key === undefined ? this.#keyTimeoutMs : 0;
     try {
       return await this.#endpoints.call(
-        async ({ submit }, to) => {
-          const served = await submit.getEncryptionKey({}, to);
+        async (endpoint, to) => {
+          const served = await endpoint.submit.getEncryptionKey({}, to);
+          await followCommittees(this.network, endpoint, served.header?.epoch ?? 0n, to);
           this.#key = this.#check(served);
           return {
             key: this.#key,
@@ -227,9 +237,17 @@ export class ConclaveClient {
   ): Promise<Admission> {
     const sealed = bundle instanceof SealedBundle ? bundle : SealedBundle.decode(bundle);
     try {
-      return await this.#endpoints.call(async ({ submit }, to) => {
-        const { receipt } = await submit.submitBundle({ bundle: sealed.bytes }, to);
-        return { kind: 'received', receipt: verifyReceipt(this.network, receipt, sealed.id) };
+      return await this.#endpoints.call(async (endpoint, to) => {
+        const { receipt } = await endpoint.submit.submitBundle({ bundle: sealed.bytes }, to);
+        const checked = () => verifyReceipt(this.network, receipt, sealed.id);
+        try {
+          return { kind: 'received', receipt: checked() };
+        } catch (error) {
+          if (!(await this.#learnsMembers(endpoint, to))) {
+            throw error;
+          }
+          return { kind: 'received', receipt: checked() };
+        }
       }, call);
     } catch (error) {
       if (error instanceof RefusedError && error.reason === 'included') {
@@ -237,6 +255,24 @@ export class ConclaveClient {
       }
       throw error;
     }
+  }
+
+  /**
+   * Whether a node knows of newer committees than were known: a receipt does not say of which epoch it is, and
+   * its validator may have joined, or changed its key.
+   */
+  async #learnsMembers(endpoint: Endpoint, to: CallTerms): Promise<boolean> {
+    const before = this.network.nextElection;
+    if (before === undefined) {
+      return false;
+    }
+    try {
+      const { epoch } = await endpoint.node.getStatus({}, to);
+      await followCommittees(this.network, endpoint, epoch, to);
+    } catch {
+      // Whatever came of it, the receipt is what was asked for: what was wrong with that is told.
+    }
+    return this.network.nextElection !== before;
   }
 
   /** Where a bundle stands, by one node's word. */
@@ -260,8 +296,10 @@ export class ConclaveClient {
   /** A block, with the proof that a quorum decided it checked. What it reveals is not checked. */
   async block(height: bigint | number, call: CallOptions = {}): Promise<DecidedBlock> {
     const wanted = u64(height, 'height');
-    return this.#endpoints.call(async ({ node }, to) => {
-      const block = verifyDecided(this.network, await node.getBlock({ height: wanted }, to));
+    return this.#endpoints.call(async (endpoint, to) => {
+      const served = await endpoint.node.getBlock({ height: wanted }, to);
+      await followCommittees(this.network, endpoint, served.header?.epoch ?? 0n, to);
+      const block = verifyDecided(this.network, served);
       if (block.height !== wanted) {
         throw new VerificationError(`the node answers with height ${block.height}, not ${wanted}`);
       }

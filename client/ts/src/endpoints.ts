@@ -62,6 +62,12 @@ export function isNotReady(error: unknown): boolean {
   );
 }
 
+/** How one of the requests of a call is made. */
+export interface CallTerms {
+  signal?: AbortSignal;
+  timeoutMs: number;
+}
+
 /** The nodes that a client talks to. */
 export class Endpoints {
   readonly #endpoints: readonly Endpoint[];
@@ -116,7 +122,7 @@ export class Endpoints {
    * nodes answer that they are not ready, more rounds than usual are made, for `patienceMs`.
    */
   async call<T>(
-    what: (endpoint: Endpoint, options: { signal?: AbortSignal; timeoutMs: number }) => Promise<T>,
+    what: (endpoint: Endpoint, options: CallTerms) => Promise<T>,
     { signal, from, patienceMs = 0 }: CallOptions & { from?: number; patienceMs?: number } = {},
   ): Promise<T> {
     const failures: unknown[] = [];

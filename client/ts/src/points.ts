@@ -26,7 +26,12 @@ export function validG1(bytes: Uint8Array): G1Point | undefined {
   return decode(bytes, 48, (encoded) => G1.Point.fromBytes(encoded));
 }
 
-/** The same in G2. */
+/** The point of G1 that `bytes` are as x ‖ y: on the curve, in the subgroup. None otherwise. */
+export function validG1Whole(bytes: Uint8Array): G1Point | undefined {
+  return decode(bytes, 96, (encoded) => G1.Point.fromBytes(encoded), false);
+}
+
+/** A compressed point of G2. */
 export function validG2(bytes: Uint8Array): G2Point | undefined {
   return decode(bytes, 96, (encoded) => G2.Point.fromBytes(encoded));
 }
@@ -41,6 +46,7 @@ function decode<P extends Decoded>(
   bytes: Uint8Array,
   length: number,
   read: (bytes: Uint8Array) => P,
+  compressed = true,
 ): P | undefined {
   if (bytes.length !== length) {
     return undefined;
@@ -48,7 +54,7 @@ function decode<P extends Decoded>(
   try {
     const point = read(bytes);
     point.assertValidity();
-    const canonical = equalBytes(point.toBytes(true), bytes);
+    const canonical = equalBytes(point.toBytes(compressed), bytes);
     return canonical && point.isTorsionFree() ? point : undefined;
   } catch {
     // The library throws on bytes that are no point, which is an answer here and no failure.
@@ -68,6 +74,11 @@ export function pairingsAgree([a, a2]: [G1Point, G2Point], [b, b2]: [G1Point, G2
 /** The point of G1 that `message` hashes to: nobody knows its logarithm. */
 export function hashToG1(message: Uint8Array, dst: string): G1Point {
   return G1.hashToCurve(message, { DST: dst });
+}
+
+/** The point of G2 that `message` hashes to. */
+export function hashToG2(message: Uint8Array, dst: string): G2Point {
+  return G2.hashToCurve(message, { DST: dst });
 }
 
 /** The generator of G2, g₂. */

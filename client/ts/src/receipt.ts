@@ -50,6 +50,10 @@ export function verifyReceipt(
     throw new VerificationError(`the receipt is for bundle ${bundleId}, handed in was ${expected}`);
   }
   const { validator, receivedMicros, deadlineHeight, signature } = receipt;
-  network.assertSigned(validator, receiptDigest(network, receipt), signature, 'a receipt');
+  const committee = network.newestWith(validator);
+  if (committee === undefined) {
+    throw new VerificationError(`the receipt names validator ${validator}, whom nobody knows`);
+  }
+  committee.assertSigned(validator, receiptDigest(network, receipt), signature, 'a receipt');
   return { bundleId, validator, receivedMicros, deadlineHeight, signature: toHex(signature) };
 }

@@ -1,6 +1,7 @@
 /** The client against nodes that are away, full, or lie. The nodes here are doubles that speak the protocol. */
 
 import { Code, ConnectError, createRouterTransport, type Transport } from '@connectrpc/connect';
+import { ed25519 } from '@noble/curves/ed25519.js';
 import { describe, expect, test } from 'vitest';
 
 import vectors from '../../../tests/vectors/sealed-bundle-v1.json' with { type: 'json' };
@@ -26,10 +27,13 @@ import {
   type ClientOptions,
   type Hex,
 } from '../src/index.js';
+import { receiptDigest } from '../src/receipt.js';
 import {
+  blockOfElected,
   blockResponse,
   blockUnder,
   bytes,
+  electedOf,
   key,
   keyless,
   keyResponseOf,
@@ -500,4 +504,53 @@ test('endpoints that are no URL, and none at all, are refused', async () => {
     const connecting = ConclaveClient.connect({ endpoints, network });
     await expect(connecting).rejects.toBeInstanceOf(InputError);
   }
+});
+
+describe('committees that L1 elects', () => {
+  const elected = vectors.committees.map(electedOf);
+  const getCommittees = ({ fromEpoch }: { fromEpoch: bigint }) => ({
+    committees: elected.filter(({ epoch }) => epoch >= fromEpoch),
+  });
+  const getBlock = () => blockOfElected();
+
+  test('are followed to the one that decided, and not asked for again', async () => {
+    let asked = 0;
+    const counted = (request: { fromEpoch: bigint }) => {
+      asked += 1;
+      // One at a time.
+      return { committees: getCommittees(request).committees.slice(0, 1) };
+    };
+    const client = await connect(node({}, { getBlock, getCommittees: counted }));
+    const { epoch, signers } = await client.block(1_234_567n);
+    expect([epoch, signers]).toEqual([3n, [2, 3, 4]]);
+    await client.block(1_234_567n);
+    expect(asked).toBe(2);
+  });
+
+  test('a node that makes one up, or does not know them yet, is passed over', async () => {
+    const forged = elected.map((committee) => ({ ...committee, members: [] }));
+    const nodes = [
+      node({}, { getBlock, getCommittees: () => ({ committees: forged }) }),
+      node({}, { getBlock, getCommittees: () => ({}) }),
+      node({}, { getBlock, getCommittees: () => away() }),
+    ];
+    const client = await connect(...nodes, node({}, { getBlock, getCommittees }));
+    expect((await client.block(1_234_567n)).epoch).toBe(3n);
+    const lost = await connect(...nodes.slice(0, 2));
+    await expect(lost.block(1_234_567n)).rejects.toBeInstanceOf(VerificationError);
+  });
+
+  test('somebody who has joined signs receipts', async () => {
+    const newcomer = {
+      ...receipt,
+      validator: 4,
+      signature: ed25519.sign(receiptDigest(network, receipt), new Uint8Array(32).fill(0x15)),
+    };
+    const submitBundle = () => ({ receipt: newcomer });
+    const getStatus = () => ({ epoch: 3n });
+    const client = await connect(node({ submitBundle }, { getStatus, getCommittees }));
+    expect(await client.submit(bundle)).toMatchObject({ receipt: { validator: 4 } });
+    const unshown = await connect(node({ submitBundle }, { getStatus }));
+    await expect(unshown.submit(bundle)).rejects.toBeInstanceOf(VerificationError);
+  });
 });

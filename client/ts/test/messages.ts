@@ -6,7 +6,12 @@ import { ed25519 } from '@noble/curves/ed25519.js';
 import vectors from '../../../tests/vectors/sealed-bundle-v1.json' with { type: 'json' };
 import { blockId, precommitDigest } from '../src/block.js';
 import { fromHex } from '../src/bytes.js';
-import { GetBlockResponseSchema, type GetBlockResponse } from '../src/gen/conclave/v1/node_pb.js';
+import {
+  ElectedCommitteeSchema,
+  GetBlockResponseSchema,
+  type ElectedCommittee,
+  type GetBlockResponse,
+} from '../src/gen/conclave/v1/node_pb.js';
 import {
   GetEncryptionKeyResponseSchema,
   ReceiptSchema,
@@ -16,6 +21,7 @@ import {
 import {
   BlockHeaderSchema,
   CertificateSchema,
+  SettlementCertificateSchema,
   type BlockHeader,
   type Certificate,
 } from '../src/gen/conclave/v1/types_pb.js';
@@ -49,6 +55,52 @@ export function certificateOf(row: (typeof vectors)['block']['certificate']): Ce
       signature: bytes(signature),
     })),
   });
+}
+
+type CommitteeRow = Pick<
+  (typeof vectors)['refused']['committees'][number],
+  'epoch' | 'members' | 'certificate'
+>;
+
+export function electedOf({ epoch, members, certificate }: CommitteeRow): ElectedCommittee {
+  const elected = create(ElectedCommitteeSchema, {
+    epoch: BigInt(epoch),
+    members: members.map((member) => ({
+      validator: member.validator,
+      number: member.number,
+      power: BigInt(member.power),
+      consensusKey: bytes(member.consensus_key),
+      settlementKey: bytes(member.settlement_key),
+      networkKey: bytes(member.network_key),
+      name: member.name,
+    })),
+  });
+  if (certificate === null) {
+    return elected;
+  }
+  const { commitment, signers, signature } = certificate;
+  elected.certificate = create(SettlementCertificateSchema, {
+    commitment: {
+      epoch: BigInt(commitment.epoch),
+      height: BigInt(commitment.height),
+      blockId: bytes(commitment.block_id),
+      historyRoot: bytes(commitment.history_root),
+      revealRoot: bytes(commitment.reveal_root),
+      rollupCount: commitment.rollup_count,
+      l1Origin: { number: BigInt(commitment.l1_number), hash: bytes(commitment.l1_hash) },
+      forcedCursor: BigInt(commitment.forced_cursor),
+      withdrawalsRoot: bytes(commitment.withdrawals_root),
+      ...(commitment.epoch_end && {
+        epochEnd: {
+          nextCommittee: bytes(commitment.epoch_end.next_committee),
+          dkgResult: bytes(commitment.epoch_end.dkg_result),
+        },
+      }),
+    },
+    signers,
+    signature: bytes(signature),
+  });
+  return elected;
 }
 
 export function genesisKey({ genesisKey: key }: Network): SealingKey {
@@ -146,5 +198,28 @@ export function blockUnder(of: Network, keyId: Uint8Array): GetBlockResponse {
     const secret = vectors.network.consensus_secrets[signature.validator] ?? '0x';
     signature.signature = ed25519.sign(digest, bytes(secret));
   }
+  return response;
+}
+
+/** The block, as a committee that L1 elected for epoch 3 decides it. */
+export function blockOfElected(): GetBlockResponse {
+  const response = blockResponse();
+  const { header, certificate } = response;
+  if (header === undefined || certificate === undefined) {
+    throw new Error('the vectors hold a block');
+  }
+  header.epoch = 3n;
+  Object.assign(certificate, { epoch: 3n, blockId: blockId(header) });
+  const digest = precommitDigest(network, certificate);
+  const secrets: [number, number][] = [
+    [2, 0x19],
+    [3, 0x14],
+    [4, 0x15],
+  ];
+  const signatures = secrets.map(([validator, byte]) => ({
+    validator,
+    signature: ed25519.sign(digest, new Uint8Array(32).fill(byte)),
+  }));
+  certificate.signatures = create(CertificateSchema, { signatures }).signatures;
   return response;
 }

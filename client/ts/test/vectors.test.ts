@@ -7,6 +7,7 @@ import { blockId, bundleRoot, precommitDigest, verifyDecided } from '../src/bloc
 import { SealedBundle } from '../src/bundle.js';
 import { be, toHex, type Hex } from '../src/bytes.js';
 import { sealSteps } from '../src/capsule.js';
+import { commitmentDigest } from '../src/committee.js';
 import { EncodingError, KeyError, VerificationError } from '../src/errors.js';
 import { encodeHeader, label } from '../src/header.js';
 import { SealingKey } from '../src/key.js';
@@ -21,6 +22,7 @@ import {
   blockResponse,
   bytes,
   certificateOf,
+  electedOf,
   key,
   keyless,
   network,
@@ -162,6 +164,34 @@ test('a revealed block is opened by the key that it names, and by no other', () 
   expect(() => verifyOpened(network, other, block, bundleOf(first))).toThrow(KeyError);
 });
 
+test('the committees are followed, and each decides in its own epoch', () => {
+  const client = new Network(vectors.network.genesis);
+  const digests = vectors.committees.map((row) => {
+    const elected = electedOf(row);
+    const { commitment } = elected.certificate ?? {};
+    client.elect(elected);
+    const committee = client.committeeOf(elected.epoch);
+    return [
+      committee && toHex(committee.digest),
+      commitment && toHex(commitmentDigest(client.domain, commitment)),
+    ];
+  });
+  expect(digests).toEqual(
+    vectors.committees.map((row) => [row.committee_digest, row.commitment_digest]),
+  );
+  expect(client.nextElection).toBe(4n);
+  // What is known is not taken again, and the newest seat of a validator is the one that counts.
+  vectors.committees.slice(0, 1).forEach((row) => {
+    client.elect(electedOf(row));
+  });
+  expect(client.nextElection).toBe(4n);
+  const seats = [0, 1, 2, 4, 9].map((index) => {
+    const committee = client.newestWith(index);
+    return [1n, 2n, 3n].find((epoch) => client.committeeOf(epoch) === committee);
+  });
+  expect(seats).toEqual([1n, 2n, 3n, 3n, undefined]);
+});
+
 describe('refused', () => {
   const { refused } = vectors;
 
@@ -197,6 +227,15 @@ describe('refused', () => {
   test.each(refused.certificates)('certificate: $about', (row) => {
     const response = { ...blockResponse(), certificate: certificateOf(row.certificate) };
     expect(() => verifyDecided(network, response)).toThrow(VerificationError);
+  });
+
+  test.each(refused.committees)('committee: $about', (row) => {
+    const client = new Network(vectors.network.genesis);
+    const error = row.fault === 'Encoding' ? EncodingError : VerificationError;
+    expect(() => {
+      client.elect(electedOf(row));
+    }).toThrow(error);
+    expect(client.nextElection).toBe(2n);
   });
 
   test.each(refused.openings)('opening: $about', (row) => {

@@ -26,6 +26,7 @@ import {
   receiptBody,
 } from './vectors/chain.js';
 import { bundleJson, certificateJson, headerJson, receiptJson } from './vectors/json.js';
+import { committees, electedJson, refusedCommittees } from './vectors/committees.js';
 import { keyResponses, refusedKeyResponses } from './vectors/keys.js';
 import {
   CONSENSUS,
@@ -67,6 +68,7 @@ const file = {
     precommit_digest: toHex(precommitDigest(network, certificateBy([]))),
     certificate: certificateJson(certificateBy([0, 2, 3])),
   },
+  committees: committees.map(electedJson),
   reveal: {
     beacon_point: toHex(beaconPoint.toBytes(true)),
     openings: openings.map(toHex),
@@ -84,6 +86,7 @@ const file = {
     bundles: await refusedBundles(),
     receipts: refusedReceipts(),
     certificates: refusedCertificates(),
+    committees: refusedCommittees(),
     openings: refusedOpenings(),
   },
 };

@@ -2,7 +2,7 @@
 //! handler looks at it. Pure, so that hostile bytes can be tried on it without a node.
 
 use conclave_types::{
-    BundleId, EncryptedBundle, Height, PayerAddress, RollupId, SIZE_BUCKETS, bucket_for,
+    BundleId, EncryptedBundle, Epoch, Height, PayerAddress, RollupId, SIZE_BUCKETS, bucket_for,
     proto::v1::{self, Level, stream_batches_request::Start},
     wire::{self, WireError},
 };
@@ -49,6 +49,9 @@ pub enum RequestError {
     /// A page of nothing, or of too much.
     #[error("count is 1 to {PAGE_BATCHES_MAX}, found {0}")]
     Count(u32),
+    /// Nobody elects the genesis's committee.
+    #[error("from_epoch is at least 1: the genesis names the committee of epoch 0")]
+    EpochOfGenesis,
 }
 
 impl From<RequestError> for Status {
@@ -60,7 +63,8 @@ impl From<RequestError> for Status {
             | RequestError::Bundle(_)
             | RequestError::Level(_)
             | RequestError::PlaintextBytes { .. }
-            | RequestError::Count(_) => Self::invalid_argument(error.to_string()),
+            | RequestError::Count(_)
+            | RequestError::EpochOfGenesis => Self::invalid_argument(error.to_string()),
         }
     }
 }
@@ -230,5 +234,20 @@ impl TryFrom<v1::GetBatchesRequest> for BatchPage {
         }
         let rollup = RollupId::new(request.rollup_id);
         Ok(Self { rollup, from: request.from_sequence, count })
+    }
+}
+
+/// Committees from this epoch on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommitteesFrom(pub Epoch);
+
+impl TryFrom<v1::GetCommitteesRequest> for CommitteesFrom {
+    type Error = RequestError;
+
+    fn try_from(request: v1::GetCommitteesRequest) -> Result<Self, RequestError> {
+        match request.from_epoch {
+            0 => Err(RequestError::EpochOfGenesis),
+            epoch => Ok(Self(Epoch::new(epoch))),
+        }
     }
 }

@@ -5,16 +5,27 @@ use std::sync::Arc;
 use conclave_grpc::v1::node_service_server::NodeService;
 use conclave_sequencer::{
     L1Position,
-    archive::{self, StoredReveal},
+    archive::{self, ArchiveError, StoredReveal},
 };
 use conclave_types::{
-    Height, Outcome, RevealedBlock, RevealedBundle,
+    Epoch, Height, Outcome, RevealedBlock, RevealedBundle,
     proto::v1::{self, Level},
+    wire,
 };
 use tonic::{Request, Response, Status};
 
-use super::{Answers, Context, Feed, damaged, malformed, requests::Named, unanswered};
-use crate::l1::{L1Views, follow::Sight};
+use super::{
+    Answers, Context, Feed, damaged, malformed,
+    requests::{CommitteesFrom, Named},
+    unanswered,
+};
+use crate::{
+    l1::{L1Views, follow::Sight},
+    store::{RocksStore, StoreError},
+};
+
+/// Committees in one answer, as the proto says: of a hundred members each, a few hundred kilobytes.
+const COMMITTEES_MAX: usize = 16;
 
 /// The service.
 pub(super) struct Node(pub(super) Arc<Context>);
@@ -31,8 +42,13 @@ impl NodeService for Node {
         context.metrics.request("get_status");
         let snapshot = context.driver.snapshot();
         let status = &snapshot.status;
-        let index = context.signer.as_ref().map(|signer| signer.index);
+        let index = status.validator;
         let member = index.and_then(|index| context.genesis.members.get(index.as_usize()));
+        let name = match (index, member) {
+            (Some(_), Some(member)) => member.name.clone(),
+            (Some(index), None) => format!("validator {index}"),
+            (None, _) => "full node".to_owned(),
+        };
         let peers = context.network.traffic().into_iter().map(|peer| v1::PeerStatus {
             peer_id: peer.peer_id,
             name: peer.name,
@@ -42,7 +58,7 @@ impl NodeService for Node {
         });
         Ok(Response::new(v1::GetStatusResponse {
             network_id: context.network_id.as_bytes().to_vec(),
-            name: member.map_or_else(|| "full node".to_owned(), |member| member.name.clone()),
+            name,
             validator: index.map_or(-1, |index| i32::from(index.as_u16())),
             signing: status.not_signing.is_none(),
             not_signing_reason: status.not_signing.clone().unwrap_or_default(),
@@ -124,6 +140,47 @@ impl NodeService for Node {
         })?;
         Ok(Response::new(answers))
     }
+
+    async fn get_committees(
+        &self,
+        request: Request<v1::GetCommitteesRequest>,
+    ) -> Result<Response<v1::GetCommitteesResponse>, Status> {
+        let context = &self.0;
+        context.metrics.request("get_committees");
+        let CommitteesFrom(first) = request.into_inner().try_into()?;
+        let (mut committees, mut epoch) = (Vec::new(), first);
+        while committees.len() < COMMITTEES_MAX {
+            let Some(elected) = context.read(move |store| elected(store, epoch)).await? else {
+                break;
+            };
+            committees.push(elected);
+            epoch = epoch.next();
+        }
+        if committees.is_empty() {
+            return Err(Status::unavailable(format!(
+                "the end of epoch {} is not certified on this node yet; it is in epoch {}",
+                first.as_u64().saturating_sub(1),
+                context.driver.snapshot().status.epoch
+            )));
+        }
+        Ok(Response::new(v1::GetCommitteesResponse { committees }))
+    }
+}
+
+/// A committee with the commitment that names it; none while that has no certificate here.
+fn elected(
+    store: &RocksStore,
+    epoch: Epoch,
+) -> Result<Option<v1::ElectedCommittee>, ArchiveError<StoreError>> {
+    let Some(before) = epoch.as_u64().checked_sub(1).map(Epoch::new) else { return Ok(None) };
+    let Some(last) = archive::epoch_end(store, before)? else { return Ok(None) };
+    let certificate = archive::certificate(store, last)?;
+    let committee = archive::committee(store, epoch)?;
+    Ok(certificate.zip(committee).map(|(certificate, committee)| v1::ElectedCommittee {
+        epoch: epoch.as_u64(),
+        members: wire::members(&committee),
+        certificate: Some((&certificate).into()),
+    }))
 }
 
 /// Tells every decided and every revealed block from now on.

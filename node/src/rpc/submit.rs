@@ -67,7 +67,8 @@ impl SubmitService for Submit {
     ) -> Result<Response<v1::SubmitBundleResponse>, Status> {
         let context = &self.0;
         context.metrics.request("submit_bundle");
-        let Some(signer) = &context.signer else {
+        let validator = context.driver.snapshot().status.validator;
+        let Some((signer, validator)) = context.signer.as_ref().zip(validator) else {
             return Err(Status::failed_precondition(
                 "this node is no validator and signs no receipts; submit to a validator",
             ));
@@ -86,7 +87,7 @@ impl SubmitService for Submit {
         Ok(Response::new(v1::SubmitBundleResponse {
             receipt: Some(v1::Receipt {
                 bundle_id: body.bundle.as_bytes().to_vec(),
-                validator: u32::from(signer.index.as_u16()),
+                validator: u32::from(validator.as_u16()),
                 received_micros: micros,
                 deadline_height: body.deadline.as_u64(),
                 signature: signer.sign(&digest),

@@ -284,6 +284,11 @@ async fn questions_that_make_no_sense_are_refused_by_name() {
     }
     let block = v1::GetBlockRequest { height: u64::MAX };
     assert_eq!(code(running.node().get_block(block).await.map(drop)), Err(Code::NotFound));
+    for (from_epoch, expected) in [(0, Code::InvalidArgument), (u64::MAX, Code::Unavailable)] {
+        let committees = v1::GetCommitteesRequest { from_epoch };
+        let committees = running.node().get_committees(committees).await;
+        assert_eq!(code(committees.map(drop)), Err(expected));
+    }
     for (bytes, expected) in [(31, Code::InvalidArgument), (32, Code::NotFound)] {
         let bundle = v1::GetBundleRequest { bundle_id: vec![9; bytes] };
         assert_eq!(code(running.node().get_bundle(bundle).await.map(drop)), Err(expected));
