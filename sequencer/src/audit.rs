@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use conclave_derivation::Cursors;
-use conclave_encryption::{PublicKey, SealedBlock};
+use conclave_encryption::SealedBlock;
 use conclave_mempool::{Ledger, admission};
 use conclave_types::{
     Batch, Block, Digest, EncryptedBundle, Genesis, Height, NetworkId, RevealedBlock, RollupId,
@@ -14,7 +14,7 @@ use conclave_types::{
 use crate::{
     archive::{self, ArchiveError, BundlePlace, StoredBlock, StoredReveal, Tip},
     chain::Parent,
-    config::ConfigError,
+    config::{ConfigError, Founding},
     job::{OpenedBlock, capsule_point, decrypt},
     judge::{InvalidBlock, Rulebook},
     keys::{EpochKey, KeyChange, Keys, KeysError},
@@ -104,11 +104,9 @@ impl Auditor {
     ///
     /// If the genesis is not valid.
     pub fn new(genesis: Arc<Genesis>, check_from: Height) -> Result<Self, ConfigError> {
-        let network = genesis.network_id();
-        let key = genesis.encryption_key.as_ref();
-        let key = key.map(|key| PublicKey::new(network, key)).transpose()?;
+        let Founding { network, keys, .. } = Founding::new(Arc::clone(&genesis))?;
         Ok(Self {
-            keys: Keys::new(&genesis, key)?,
+            keys,
             domain: SigningDomain::of(&genesis),
             rules: admission::Rules::new(&genesis),
             rollups: genesis.rollups.iter().map(|rollup| rollup.id).collect(),

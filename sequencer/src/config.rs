@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use conclave_encryption::{KeyError, PublicKey, SecretShare};
 use conclave_mempool::admission::Rules;
 use conclave_types::{
-    Committee, ConsensusKey, Genesis, GenesisError, NetworkId, RollupId, SettlementKey,
+    Committee, ConsensusKey, Genesis, GenesisError, Height, NetworkId, RollupId, SettlementKey,
     SettlementSecret, StrictVerifier, ValidatorIndex, Verifier, digest::SigningDomain,
 };
 use ed25519_dalek::SigningKey;
@@ -41,18 +41,56 @@ pub struct Config {
     pub seed: [u8; 32],
 }
 
+/// A genesis after every part was checked against the others: all points parsed, who holds which points worked out.
+#[derive(Clone, Debug)]
+pub struct Founding {
+    pub(crate) genesis: Arc<Genesis>,
+    pub(crate) network: NetworkId,
+    /// As they are before the first block.
+    pub(crate) keys: Keys,
+    /// The key that the genesis brings, if it brings one.
+    pub(crate) key: Option<PublicKey>,
+}
+
+impl Founding {
+    /// Checks a genesis.
+    ///
+    /// # Errors
+    ///
+    /// What contradicts what.
+    pub fn new(genesis: Arc<Genesis>) -> Result<Self, ConfigError> {
+        let network = genesis.network_id();
+        let key = genesis.encryption_key.as_ref();
+        let key = key.map(|key| PublicKey::new(network, key)).transpose()?;
+        let keys = Keys::new(&genesis, key.clone())?;
+        Ok(Self { genesis, network, keys, key })
+    }
+
+    /// The key that the genesis brings, if it brings one.
+    #[must_use]
+    pub const fn key(&self) -> Option<&PublicKey> {
+        self.key.as_ref()
+    }
+
+    /// The members of the genesis.
+    #[must_use]
+    pub fn committee(&self) -> &Committee {
+        self.keys.committee_at(Height::ZERO)
+    }
+}
+
 /// What the sequencers of one process may have in common.
 #[derive(Clone, Debug)]
 pub struct Shared {
     /// Judges signatures.
     pub verifier: Arc<dyn Verifier>,
-    /// The genesis's encryption key, parsed, if somebody has done that. Another one is not used.
-    pub key: Option<PublicKey>,
+    /// The genesis, checked, if somebody has done that. One of another genesis than the configuration's is not used.
+    pub founding: Option<Arc<Founding>>,
 }
 
 impl Default for Shared {
     fn default() -> Self {
-        Self { verifier: Arc::new(StrictVerifier), key: None }
+        Self { verifier: Arc::new(StrictVerifier), founding: None }
     }
 }
 
@@ -90,8 +128,7 @@ pub(crate) struct Context {
     pub(crate) identity: Option<Identity>,
     /// The public half of its settlement key.
     pub(crate) settlement_key: Option<SettlementKey>,
-    /// The key that the genesis brings, if it brings one.
-    pub(crate) genesis_key: Option<PublicKey>,
+    pub(crate) founding: Arc<Founding>,
     pub(crate) rules: Rules,
     pub(crate) rollups: Arc<BTreeSet<RollupId>>,
     seed: [u8; 32],
@@ -100,29 +137,22 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(config: Config, shared: Shared) -> Result<Self, ConfigError> {
-        let Shared { verifier, key } = shared;
+        let Shared { verifier, founding } = shared;
         let genesis = config.genesis;
-        let committee = genesis.validate()?;
-        let network = genesis.network_id();
-        let is_ours = |key: &PublicKey| {
-            key.sealing_key().network() == network
-                && Some(key.encryption_key()) == genesis.encryption_key.as_ref()
-        };
-        let genesis_key = match (key.filter(is_ours), &genesis.encryption_key) {
-            (Some(key), _) => Some(key),
-            (None, Some(key)) => Some(PublicKey::new(network, key)?),
-            (None, None) => None,
+        let founding = match founding.filter(|founding| Arc::ptr_eq(&founding.genesis, &genesis)) {
+            Some(founding) => founding,
+            None => Arc::new(Founding::new(Arc::clone(&genesis))?),
         };
         if let Some(identity) = &config.identity {
-            check_identity(identity, &committee, genesis_key.as_ref())?;
+            check_identity(identity, founding.committee(), founding.key.as_ref())?;
         }
         Ok(Self {
             domain: SigningDomain::of(&genesis),
             rollups: Arc::new(genesis.rollups.iter().map(|rollup| rollup.id).collect()),
-            genesis_key,
             rules: Rules::new(&genesis),
+            network: founding.network,
+            founding,
             genesis,
-            network,
             verifier,
             settlement_key: config
                 .identity

@@ -48,7 +48,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, ConfigError, Identity, Shared};
+pub use config::{Config, ConfigError, Founding, Identity, Shared};
 pub use input::{
     AccountView, Effects, Event, Input, Peer, Penalty, Ready, ReceiptBody, Rejection, Status,
 };

@@ -187,10 +187,7 @@ fn recover_chain<S: Store>(context: &Context, store: &S) -> Recovery<Chain, S> {
 fn recover_keys<S: Store>(context: &Context, store: &S) -> Recovery<Keys, S> {
     let genesis = &context.genesis;
     let (mut keys, from) = match archive::keys(store)? {
-        None => {
-            let keys = Keys::new(genesis, context.genesis_key.clone());
-            (keys.map_err(ConfigError::from)?, Height::ZERO)
-        }
+        None => (context.founding.keys.clone(), Height::ZERO),
         Some(checkpoint) => {
             let at = checkpoint.at;
             (Keys::restore(genesis, checkpoint)?, at)

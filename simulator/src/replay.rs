@@ -14,7 +14,7 @@ use std::{
     sync::Arc,
 };
 
-use conclave_encryption::{KeyError as PublicKeyError, PublicKey, SecretShare, ShareError};
+use conclave_encryption::{SecretShare, ShareError};
 use conclave_secrets::{SecretFiles, SecretsError};
 use conclave_sequencer::{
     Config, Effects, Entry as StoreEntry, HighWater, Identity, Job, JobNumber, Ready, SecretBytes,
@@ -140,9 +140,6 @@ pub enum ReplayError {
     /// It holds more of a store than recovery reads.
     #[error("the recording holds more than {STORED_BYTES_MAX} bytes of a store")]
     TooMuch,
-    /// The encryption key in its genesis is not one.
-    #[error("the encryption key in the recording's genesis is not valid")]
-    Key(#[from] PublicKeyError),
     /// The keys are missing.
     #[error(
         "the recording is of validator {validator} of {network}, whose keys are needed; name its directory with --validator-dir"
@@ -333,10 +330,8 @@ impl Stage {
         let identity = identity(&start, keys.as_ref())?;
         put_secrets(&start, keys.as_ref(), &mut disk)?;
         let Start { genesis, validator, seed, now, .. } = start;
-        let (id, key) = (genesis.network_id(), genesis.encryption_key.as_ref());
-        let key = key.map(|key| PublicKey::new(id, key)).transpose()?;
         let network = genesis.name.clone();
-        let shared = Shared { verifier: Arc::new(Judge::new(true)), key };
+        let shared = Shared { verifier: Arc::new(Judge::new(true)), founding: None };
         let config = Config { genesis: Arc::new(genesis), identity, seed };
         let (core, ready) = tape::recover(None, (config, shared), &mut disk, now)
             .map_err(|error| ReplayError::Recover(Box::new(error)))?;

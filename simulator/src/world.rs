@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use conclave_sequencer::{JobNumber, JobOutput, Peer};
+use conclave_sequencer::{Founding, JobNumber, JobOutput, Peer};
 use conclave_types::{BundleId, EncryptedBundle, Genesis, Height, Time, ValidatorIndex};
 
 pub use guard::{CutShort, Stop, guarded};
@@ -141,6 +141,8 @@ pub struct Outcome {
 pub struct World {
     scenario: Scenario,
     genesis: Arc<Genesis>,
+    /// The same, checked once for everybody.
+    founding: Arc<Founding>,
     keyring: Keyring,
     now: Time,
     queue: Queue<Scheduled>,

@@ -5,8 +5,8 @@ use std::{
     sync::Arc,
 };
 
-use conclave_encryption::{Packing, PublicKey, SecretShare, deal};
-use conclave_sequencer::Identity;
+use conclave_encryption::{Packing, SecretShare, deal};
+use conclave_sequencer::{Founding, Identity};
 use conclave_types::{
     ConsensusKey, Era, Genesis, L1Origin, Member, Params, PayerAddress, RollupId,
     RollupRegistration, SettlementSecret,
@@ -43,7 +43,9 @@ impl World {
         let mut random = Random::new(seed, 1);
         let load = Load::of(&scenario, seed, ROLLUPS.to_vec());
         let (genesis, identities, staked) = genesis(&scenario, &load, &mut random)?;
-        let keyring = keyring(&genesis)?;
+        let genesis = Arc::new(genesis);
+        let founding = Arc::new(Founding::new(Arc::clone(&genesis)).ok()?);
+        let keyring = Keyring::new(founding.key().cloned());
         let packing = Packing::for_parties(usize::from(scenario.members())).ok()?;
         let validators = scenario.validators;
         let (model, partitions) = (scenario.network.clone(), scenario.partitions.clone());
@@ -70,17 +72,16 @@ impl World {
         let measure = Measure::new(BEGIN, regions.collect());
         let judge = Arc::new(Judge::new(scenario.crypto != Crypto::Real));
         let workshop = Workshop::new(scenario.crypto);
-        let l1 = scenario
-            .l1
-            .clone()
-            .map(|model| L1::new(model, ROLLUPS.to_vec(), load.first_payer(), staked, seed));
+        let l1 = scenario.l1.clone();
+        let l1 = l1.map(|l1| L1::new(l1, ROLLUPS.to_vec(), load.first_payer(), staked, seed));
         let oracle = Oracle::new(&genesis, packing.secrecy(), honest(&nodes));
         let mut world = Self {
             timeline: Timeline::new(&scenario, seed),
             shared: Shared::new(&scenario.machine),
             oracle: oracle.with_clocks(scenario.clocks.wrong_max(scenario.limit_ms)),
             scenario,
-            genesis: Arc::new(genesis),
+            genesis,
+            founding,
             keyring,
             now: BEGIN,
             queue: Queue::new(),
@@ -108,12 +109,6 @@ impl World {
         world.prepare();
         Some(world)
     }
-}
-
-/// What everyone knows of the key at the start; none if the genesis's is not one.
-fn keyring(genesis: &Genesis) -> Option<Keyring> {
-    let (id, key) = (genesis.network_id(), genesis.encryption_key.as_ref());
-    key.map(|key| PublicKey::new(id, key)).transpose().ok().map(Keyring::new)
 }
 
 fn honest(nodes: &[Node]) -> BTreeSet<u16> {

@@ -88,7 +88,8 @@ impl World {
         }
         let config = Config { genesis, identity: Some(state.identity.clone()), seed };
         let shown = state.clock.shows(self.now);
-        let shared = Shared { verifier: self.judge.clone(), key: self.keyring.key().cloned() };
+        let founding = Some(Arc::clone(&self.founding));
+        let shared = Shared { verifier: self.judge.clone(), founding };
         let tape = self.tape.as_ref().filter(|tape| tape.validator() == node);
         match tape::recover(tape, (config, shared), &mut state.disk, shown) {
             Ok((core, ready)) => {
