@@ -38,16 +38,17 @@ pub(crate) enum Insert {
     Known,
 }
 
-/// What one author said at one position. Nearly always that is one thing, so the other is kept apart.
+/// What one author said at one position. Nearly always that is one thing, so the other is kept apart. In boxes: the
+/// archive is looked through for every message, and is as fast as its keys lie close together.
 #[derive(Debug)]
 struct Said {
-    first: SignedRecord,
+    first: Box<SignedRecord>,
     contradicted_by: Option<Box<SignedRecord>>,
 }
 
 impl Said {
     fn iter(&self) -> impl Iterator<Item = &SignedRecord> {
-        [&self.first].into_iter().chain(self.contradicted_by.as_deref())
+        [&*self.first].into_iter().chain(self.contradicted_by.as_deref())
     }
 
     /// Whether `record` says what is not said yet, and a conviction still lacks.
@@ -111,7 +112,7 @@ impl Archive {
         let kept = self.heights.entry(position.height).or_default();
         match kept.messages.entry((position.round, position.step, author(&record))) {
             Entry::Vacant(place) => {
-                place.insert(Said { first: record, contradicted_by: None });
+                place.insert(Said { first: Box::new(record), contradicted_by: None });
                 Insert::New
             }
             Entry::Occupied(place) => {

@@ -70,7 +70,8 @@ impl World {
             .collect();
         let regions = (0..validators).map(|index| network.region(index).to_owned());
         let measure = Measure::new(BEGIN, regions.collect());
-        let judge = Arc::new(Judge::new(scenario.crypto != Crypto::Real));
+        let judge = Judge::new(scenario.crypto != Crypto::Real);
+        let judge = judge.knowing(nodes.iter().map(|node| &node.identity.signing_key));
         let workshop = Workshop::new(scenario.crypto);
         let l1 = scenario.l1.clone();
         let l1 = l1.map(|l1| L1::new(l1, ROLLUPS.to_vec(), load.first_payer(), staked, seed));
@@ -95,7 +96,7 @@ impl World {
             random,
             seed,
             measure,
-            judge,
+            judge: Arc::new(judge),
             workshop,
             touched: BTreeSet::new(),
             faults: BTreeMap::new(),
