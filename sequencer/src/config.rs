@@ -66,10 +66,10 @@ impl Founding {
         Ok(Self { genesis, network, keys, key })
     }
 
-    /// The key that the genesis brings, if it brings one.
+    /// Keys and committees as they are before the first block.
     #[must_use]
-    pub const fn key(&self) -> Option<&PublicKey> {
-        self.key.as_ref()
+    pub const fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// The members of the genesis.

@@ -285,6 +285,12 @@ impl Keys {
         self.keys.last()
     }
 
+    /// The keys that are needed: of the epochs in progress and of those whose blocks are just being opened.
+    #[must_use]
+    pub fn in_use(&self) -> &[EpochKey] {
+        &self.keys
+    }
+
     /// Whether the block at `height` may carry bundles: there is a key, and no epoch is about to end.
     #[must_use]
     pub fn takes_bundles(&self, height: Height) -> bool {

@@ -36,7 +36,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use conclave_encryption::{Dkg, SecretShare};
 use conclave_sequencer::Message;
-use conclave_types::{BlockId, Height, Time};
+use conclave_types::{BlockId, Epoch, Height, Time};
 
 pub(crate) use means::Means;
 
@@ -138,9 +138,14 @@ impl Adversary {
         self.means.holder_seed = holder_seed;
     }
 
-    /// Its core has shares of it, by point.
-    pub(crate) fn learn_shares(&mut self, shares: Vec<(u16, Arc<SecretShare>)>) {
-        self.means.secrets = shares;
+    /// Its core has shares of the keys of these epochs, by point. It erases none.
+    pub(crate) fn learn_shares(
+        &mut self,
+        shares: impl Iterator<Item = (Epoch, (u16, Arc<SecretShare>))>,
+    ) {
+        for (epoch, (point, share)) in shares {
+            self.means.secrets.entry(epoch).or_default().insert(point, share);
+        }
     }
 
     /// What it saw since it was last asked, for whoever it tells.

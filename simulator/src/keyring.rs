@@ -1,8 +1,8 @@
 //! The threshold key of a world: dealt at the start, or made and handed on by the validators themselves.
 
 use conclave_encryption::PublicKey;
-use conclave_sequencer::Keys;
-use conclave_types::{Epochs, HeightDelta, SharingParams};
+use conclave_sequencer::{EpochKey, Keys};
+use conclave_types::{Epochs, Height, HeightDelta, SharingParams};
 use serde::{Deserialize, Serialize};
 
 /// How validators come to their key.
@@ -36,24 +36,32 @@ impl KeyModel {
 /// What everyone may know of the keys.
 #[derive(Clone, Debug)]
 pub(crate) struct Keyring {
-    key: Option<PublicKey>,
+    /// Of the last epochs, ascending.
+    keys: Vec<EpochKey>,
     epochs: Epochs,
 }
 
 impl Keyring {
-    pub(crate) fn new(key: Option<PublicKey>) -> Self {
-        Self { key, epochs: Epochs::always(conclave_types::Epoch::ZERO) }
+    pub(crate) fn new(keys: &Keys) -> Self {
+        Self { keys: keys.in_use().to_vec(), epochs: keys.epochs().clone() }
     }
 
     /// What a validator tells after a block that has changed them.
     pub(crate) fn learn(&mut self, keys: &Keys) {
-        self.key = keys.newest().map(|key| (*key.key).clone()).or(self.key.take());
         self.epochs = keys.epochs().clone();
+        if !keys.in_use().is_empty() {
+            self.keys = keys.in_use().to_vec();
+        }
     }
 
     /// What to seal to; none before there is one.
-    pub(crate) const fn key(&self) -> Option<&PublicKey> {
-        self.key.as_ref()
+    pub(crate) fn key(&self) -> Option<&PublicKey> {
+        self.keys.last().map(|key| &*key.key)
+    }
+
+    /// What opens the block at a height.
+    pub(crate) fn at(&self, height: Height) -> Option<&EpochKey> {
+        self.keys.iter().rev().find(|key| key.first <= height)
     }
 
     pub(crate) const fn epochs(&self) -> &Epochs {

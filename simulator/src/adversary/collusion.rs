@@ -1,9 +1,9 @@
 //! Liars who pool what they know, and try to open blocks before these are decided.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use conclave_encryption::SealedBlock;
-use conclave_sequencer::Message;
+use conclave_sequencer::{Message, ShareMessage};
 use conclave_types::{Block, BlockId, G1Bytes, Height};
 
 use super::{Letter, Means, Misbehaviour, shares::generator};
@@ -11,15 +11,25 @@ use super::{Letter, Means, Misbehaviour, shares::generator};
 /// Blocks that they work on at a time; beyond it they begin anew.
 const MEMORY: usize = 64;
 
-/// A block with the shares of it that are known.
+/// A block with the shares of it that are known, by point.
 struct Pool {
     height: Height,
     sealed: SealedBlock,
     shares: BTreeMap<u16, Vec<G1Bytes>>,
+    /// What shares of other epochs come to. They are no shares of it, and used where there are none.
+    stale: BTreeMap<u16, Vec<G1Bytes>>,
+}
+
+impl Pool {
+    /// Takes the shares of a validator, which come one point after the other.
+    fn take(&mut self, points: Range<u16>, shares: &[G1Bytes]) {
+        let each = shares.chunks(self.sealed.share_count().max(1));
+        self.shares.extend(points.zip(each).map(|(point, shares)| (point, shares.to_vec())));
+    }
 }
 
 /// Shares every proposed block with its fellows alone, and opens what it can with what it has heard from
-/// anyone; where shares are missing, it guesses.
+/// anyone; where shares are missing, it tries those of other epochs, and guesses.
 #[derive(Default)]
 pub(super) struct Collude {
     pools: BTreeMap<BlockId, Pool>,
@@ -39,8 +49,11 @@ impl Collude {
         if self.pools.len() >= MEMORY {
             self.pools.clear();
         }
-        let shares = BTreeMap::from([(means.index, own.shares.clone())]);
-        self.pools.insert(id, Pool { height: block.header.height, sealed, shares });
+        let stale = means.stale_shares_of(block, &sealed);
+        let (height, shares) = (block.header.height, BTreeMap::new());
+        let mut pool = Pool { height, sealed, shares, stale };
+        pool.take(points(means, height, own), &own.shares);
+        self.pools.insert(id, pool);
         let fellows = means.fellows.iter().filter(|fellow| **fellow != means.index);
         let letters: Vec<_> = fellows.map(|fellow| Letter::new(*fellow, message.clone())).collect();
         self.try_to_open(means, id);
@@ -50,12 +63,17 @@ impl Collude {
     fn try_to_open(&mut self, means: &mut Means, id: BlockId) {
         let Some(pool) = self.pools.get(&id) else { return };
         means.count("attempts_to_open");
+        if !pool.stale.is_empty() {
+            means.count("stale_attempts");
+        }
         let guess = vec![generator(); pool.sealed.share_count()];
-        let Some(quorum) = means.packing().map(|packing| packing.quorum().into()) else { return };
-        let missing = (0..means.validators).filter(|party| !pool.shares.contains_key(party));
-        let known = pool.shares.iter().map(|(party, shares)| (*party, shares.as_slice()));
-        let guessed = missing.map(|party| (party, guess.as_slice()));
-        let shares: Vec<_> = known.chain(guessed).take(quorum).collect();
+        let Some((members, packing)) = means.sharing_at(pool.height) else { return };
+        let missing =
+            (0..members.holders().point_count()).filter(|point| !pool.shares.contains_key(point));
+        let known = pool.shares.iter().map(|(point, shares)| (*point, shares.as_slice()));
+        let made_up = missing.map(|point| (point, pool.stale.get(&point).unwrap_or(&guess)));
+        let made_up = made_up.map(|(point, shares)| (point, shares.as_slice()));
+        let shares: Vec<_> = known.chain(made_up).take(packing.quorum().into()).collect();
         let opened = pool.sealed.combine(&shares, 0..pool.sealed.share_count());
         let seed = means.random.bytes();
         if opened.is_ok_and(|openings| pool.sealed.check(&openings, &seed)) {
@@ -63,6 +81,11 @@ impl Collude {
             self.pools.remove(&id);
         }
     }
+}
+
+/// Which points somebody's shares of a height are at.
+fn points(means: &Means, height: Height, message: &ShareMessage) -> Range<u16> {
+    means.sharing_at(height).map_or(0..0, |(members, _)| members.points(message.validator))
 }
 
 impl Misbehaviour for Collude {
@@ -79,7 +102,7 @@ impl Misbehaviour for Collude {
             Message::Block(block) => self.begin(means, block),
             Message::Shares(message) => {
                 if let Some(pool) = self.pools.get_mut(&message.block) {
-                    pool.shares.insert(message.validator.as_u16(), message.shares.clone());
+                    pool.take(points(means, pool.height, message), &message.shares);
                     self.try_to_open(means, message.block);
                 }
                 Vec::new()

@@ -3,11 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use conclave_consensus::{SignedProposal, SignedVote};
-use conclave_encryption::{Dkg, Message as Content, Packing, PublicKey, SealedBlock, SecretShare};
-use conclave_sequencer::{Identity, Message, ShareMessage, capsule_point};
+use conclave_encryption::{Dkg, Message as Content, Packing, SealedBlock, SecretShare};
+use conclave_sequencer::{Identity, Members, Message, ShareMessage, capsule_point};
 use conclave_types::{
-    Block, BlockCommitment, BlockId, BundleId, EncryptedBundle, G1Bytes, G2Bytes, Genesis, Height,
-    PayerAddress, SharingMessage, SignatureBytes, Time, ValidatorIndex, digest::SigningDomain,
+    Block, BlockCommitment, BlockId, BundleId, EncryptedBundle, Epoch, G1Bytes, G2Bytes, Genesis,
+    Height, PayerAddress, SharingMessage, SignatureBytes, Time, ValidatorIndex,
+    digest::SigningDomain,
 };
 use ed25519_dalek::Signer as _;
 
@@ -42,8 +43,8 @@ pub(crate) struct Means {
     pub(super) sighted: Vec<Sighting>,
     domain: SigningDomain,
     pub(crate) keyring: Keyring,
-    /// Its shares of the newest key, by point.
-    pub(super) secrets: Vec<(u16, Arc<SecretShare>)>,
+    /// All the shares that it ever had, by epoch and point.
+    pub(super) secrets: BTreeMap<Epoch, BTreeMap<u16, Arc<SecretShare>>>,
     /// The making of a key that is under way.
     pub(super) attempt: Option<Dkg>,
     pub(super) holder_seed: Option<[u8; 32]>,
@@ -76,7 +77,11 @@ impl Means {
             sighted: Vec::new(),
             domain: SigningDomain::of(genesis),
             keyring,
-            secrets: identity.secret_share.iter().map(|share| (index, Arc::clone(share))).collect(),
+            secrets: identity
+                .secret_share
+                .iter()
+                .map(|share| (Epoch::ZERO, BTreeMap::from([(index, Arc::clone(share))])))
+                .collect(),
             attempt: None,
             holder_seed: None,
             bundles: BTreeMap::new(),
@@ -197,24 +202,36 @@ impl Means {
             .iter()
             .map(|id| self.bundle(id).and_then(|bundle| capsule_point(bundle)))
             .collect();
-        SealedBlock::new(self.keyring.key()?, block.header.height, block.id(), &points?).ok()
+        let height = block.header.height;
+        let key = &self.keyring.at(height)?.key;
+        SealedBlock::new(key, height, block.id(), &points?).ok()
     }
 
-    /// How the key is shared.
+    /// Who holds which points of the key of a height, and how it is shared.
     #[must_use]
-    pub(crate) fn packing(&self) -> Option<Packing> {
-        self.keyring.key().map(PublicKey::packing)
+    pub(crate) fn sharing_at(&self, height: Height) -> Option<(&Members, Packing)> {
+        self.keyring.at(height).map(|key| (&*key.members, key.key.packing()))
+    }
+
+    /// What it makes of a block with shares of *other* epochs than the block's, by point.
+    #[must_use]
+    pub(crate) fn stale_shares_of(
+        &self,
+        block: &Block,
+        sealed: &SealedBlock,
+    ) -> BTreeMap<u16, Vec<G1Bytes>> {
+        let others = self.secrets.iter().filter(|(epoch, _)| **epoch != block.header.epoch);
+        let secrets = others.flat_map(|(_, secrets)| secrets);
+        secrets.map(|(point, secret)| (*point, sealed.share(secret, *point))).collect()
     }
 
     /// Its real shares for a block whose bundles it knows.
     #[must_use]
     pub(crate) fn shares_of(&self, block: &Block) -> Option<Message> {
         let sealed = self.sealed(block)?;
-        let shares = self.secrets.iter().map(|(point, secret)| sealed.share(secret, *point));
+        let secrets = self.secrets.get(&block.header.epoch)?;
+        let shares = secrets.iter().map(|(point, secret)| sealed.share(secret, *point));
         let shares: Vec<_> = shares.flatten().collect();
-        if shares.is_empty() {
-            return None;
-        }
         let (height, id) = (block.header.height, block.id());
         let message = ShareMessage {
             epoch: block.header.epoch,

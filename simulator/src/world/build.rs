@@ -45,7 +45,7 @@ impl World {
         let (genesis, identities, staked) = genesis(&scenario, &load, &mut random)?;
         let genesis = Arc::new(genesis);
         let founding = Arc::new(Founding::new(Arc::clone(&genesis)).ok()?);
-        let keyring = Keyring::new(founding.key().cloned());
+        let keyring = Keyring::new(founding.keys());
         let packing = Packing::for_parties(usize::from(scenario.members())).ok()?;
         let validators = scenario.validators;
         let (model, partitions) = (scenario.network.clone(), scenario.partitions.clone());

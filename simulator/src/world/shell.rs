@@ -1,6 +1,6 @@
 //! What a shell does with the effects of a core: sends, runs jobs, serves history, tells the oracles.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use conclave_encryption::SecretShare;
 use conclave_sequencer::{
@@ -168,13 +168,7 @@ impl World {
                 }
                 SecretName::HolderSeed { .. } => None,
             });
-            let by_epoch = shares.fold(BTreeMap::<_, Vec<_>>::new(), |mut all, (epoch, share)| {
-                all.entry(epoch).or_default().push(share);
-                all
-            });
-            if let Some((_, newest)) = by_epoch.into_iter().next_back() {
-                adversary.learn_shares(newest);
-            }
+            adversary.learn_shares(shares);
         }
     }
 }
