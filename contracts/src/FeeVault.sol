@@ -76,7 +76,7 @@ contract FeeVault is IFeeVault, Timelocked, ReentrancyGuardTransient {
         bytes32[] calldata siblings
     ) external nonReentrant {
         bool isReward = ValidatorId.unwrap(w.validator) != 0;
-        if (isReward != (w.recipient == address(0))) revert BadRecipient(w.recipient, w.validator);
+        if (isReward && w.recipient != address(0)) revert BadRecipient(w.recipient, w.validator);
         if (withdrawn.get(w.index)) revert AlreadyWithdrawn(w.index);
         INBOX.proveCommitment(proof);
         if (!Merkle.verify(proof.commitment.withdrawalsRoot, leafOf(w), place, siblings)) {
@@ -89,7 +89,7 @@ contract FeeVault is IFeeVault, Timelocked, ReentrancyGuardTransient {
 
         uint256 value = uint256(w.amountGwei) * 1 gwei;
         if (isReward) STAKE.reward{ value: value }(w.validator);
-        else if (w.recipient == address(this)) addToPot(value);
+        else if (w.recipient == address(0) || w.recipient == address(this)) addToPot(value);
         else Address.sendValue(payable(w.recipient), value);
     }
 

@@ -91,17 +91,7 @@ contract ForcedInclusion is IForcedInclusion, Timelocked, ReentrancyGuardTransie
     {
         requireWellFormed(gasLimit, transaction);
         REGISTRY.requireOpen(rollup);
-        Tail memory now_ = tailNow();
-        uint256 fee = uint256(gasLimit) * now_.priceWei;
-        if (msg.value < fee) revert FeeTooLow(fee, msg.value);
-        uint256 bytesUsed = now_.bytesUsed + transaction.length;
-        uint256 gasUsed = now_.gasUsed + gasLimit;
-        if (now_.entries >= settings.entriesMax || bytesUsed > settings.bytesMax || gasUsed > settings.gasMax)
-        {
-            revert BlockIsFull(uint64(block.number));
-        }
-        ++now_.entries;
-        (now_.bytesUsed, now_.gasUsed) = (uint32(bytesUsed), uint32(gasUsed));
+        (Tail memory now_, uint256 fee) = takePlace(gasLimit, transaction.length);
         index = now_.count;
         bytes32 entryHash = keccak256(
             abi.encodePacked(
@@ -115,8 +105,29 @@ contract ForcedInclusion is IForcedInclusion, Timelocked, ReentrancyGuardTransie
         );
         append(now_, entryHash);
         emit TransactionForced(index, rollup, msg.sender, gasLimit, transaction, entryHash);
-        VAULT.fund{ value: fee }();
-        if (msg.value > fee) Address.sendValue(payable(msg.sender), msg.value - fee);
+        pay(fee);
+    }
+
+    /// @inheritdoc IForcedInclusion
+    function requestWithdrawal(uint64 amountGwei, address recipient)
+        external
+        payable
+        nonReentrant
+        returns (uint64 index)
+    {
+        if (amountGwei == 0) revert NothingRequested();
+        if (recipient == address(0)) revert NoRecipient();
+        // It asks nothing of a rollup, but a place it takes like any other entry that anyone can make.
+        (Tail memory now_, uint256 fee) = takePlace(GAS_BASE, 0);
+        index = now_.count;
+        bytes32 entryHash = keccak256(
+            abi.encodePacked(
+                "conclave/withdraw/v1", index, uint64(block.number), msg.sender, recipient, amountGwei
+            )
+        );
+        append(now_, entryHash);
+        emit WithdrawalRequested(index, msg.sender, recipient, amountGwei, entryHash);
+        pay(fee);
     }
 
     /// @inheritdoc IForcedInclusion
@@ -230,6 +241,26 @@ contract ForcedInclusion is IForcedInclusion, Timelocked, ReentrancyGuardTransie
         // Without a floor the queue could be filled with work that nobody pays for.
         uint64 floor = GAS_BASE + GAS_PER_BYTE * uint64(transaction.length);
         if (gasLimit < floor) revert GasTooLow(floor, gasLimit);
+    }
+
+    /// One more place among what this block adds for a fee; what it costs.
+    function takePlace(uint64 gasLimit, uint256 size) private view returns (Tail memory now_, uint256 fee) {
+        now_ = tailNow();
+        fee = uint256(gasLimit) * now_.priceWei;
+        if (msg.value < fee) revert FeeTooLow(fee, msg.value);
+        uint256 bytesUsed = now_.bytesUsed + size;
+        uint256 gasUsed = now_.gasUsed + gasLimit;
+        if (now_.entries >= settings.entriesMax || bytesUsed > settings.bytesMax || gasUsed > settings.gasMax)
+        {
+            revert BlockIsFull(uint64(block.number));
+        }
+        ++now_.entries;
+        (now_.bytesUsed, now_.gasUsed) = (uint32(bytesUsed), uint32(gasUsed));
+    }
+
+    function pay(uint256 fee) private {
+        VAULT.fund{ value: fee }();
+        if (msg.value > fee) Address.sendValue(payable(msg.sender), msg.value - fee);
     }
 
     /// The tail as this block finds it: empty, and at this block's price, unless somebody was here already.

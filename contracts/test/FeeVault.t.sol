@@ -95,8 +95,8 @@ contract FeeVaultTest is Network {
         w.validator = ValidatorId.wrap(1);
         vm.expectRevert(abi.encodeWithSelector(IFeeVault.BadRecipient.selector, alice, 1));
         net.vault.withdraw(w, proof, 0, siblings);
-        w = Withdrawal(0, address(0), ValidatorId.wrap(0), 1);
-        vm.expectRevert(abi.encodeWithSelector(IFeeVault.BadRecipient.selector, address(0), 0));
+        w = Withdrawal(0, address(0), ValidatorId.wrap(0), 3 * ETHER);
+        vm.expectRevert(no);
         net.vault.withdraw(w, proof, 0, siblings);
         proof.commitment.withdrawalsRoot = "x";
         w = toAlice(0, 3 * ETHER);
@@ -118,12 +118,16 @@ contract FeeVaultTest is Network {
         net.vault.withdraw(r, proof, 0, siblings);
         (, uint64 bonded,,,,,,,) = net.stake.validatorOf(ValidatorId.wrap(2));
         vm.assertEq(bonded, 10 * ETHER + 2 * ETHER * 95 / 100, "less the commission");
-        Withdrawal memory p = Withdrawal(2, address(net.vault), ValidatorId.wrap(0), 1 * ETHER);
+        // Nobody is the pot; whoever has a payment sent to the vault fills it, too.
+        Withdrawal memory p = Withdrawal(2, address(0), ValidatorId.wrap(0), 1 * ETHER);
+        Withdrawal memory q = Withdrawal(4, address(net.vault), ValidatorId.wrap(0), 2 * ETHER);
         (proof, siblings) = settleWith(p, toAlice(3, 1));
         net.vault.withdraw(p, proof, 0, siblings);
+        (proof, siblings) = settleWith(q, toAlice(5, 1));
+        net.vault.withdraw(q, proof, 0, siblings);
         (uint64 deposited, uint256 pot) = net.vault.balances();
-        vm.assertEq(deposited, 7 * ETHER, "deposits");
-        vm.assertEq(pot, 1 ether, "pot");
+        vm.assertEq(deposited, 5 * ETHER, "deposits");
+        vm.assertEq(pot, 3 ether, "pot");
         vm.assertEq(address(net.vault).balance, 8 ether, "ether");
     }
 
@@ -143,6 +147,48 @@ contract FeeVaultTest is Network {
         looter.run(w, proof, siblings);
         vm.assertEq(address(looter).balance, 1 ether, "once");
         vm.assertTrue(looter.tried(), "it tried");
+    }
+
+    /// What the chain's own code makes of withdrawals, `tests/vectors/withdrawals.py` computes apart from it.
+    function test_the_pinned_withdrawals_are_paid_out_of_the_pinned_root() public {
+        string memory json = vm.readFile("../tests/vectors/settlement-v1.json");
+        vm.deal(address(this), type(uint128).max);
+        net.vault.deposit{ value: (uint256(1 << 63) + 123_456_795) * 1 gwei }(alice);
+        string memory tree = ".withdrawals.trees[1]";
+        vm.roll(block.number + 1);
+        BlockCommitment memory c = commitmentAt(7);
+        c.withdrawalsRoot = vm.parseJsonBytes32(json, string.concat(tree, ".root"));
+        post(certified(c, everyone()));
+        HistoryProof memory proof = proofOf(c, 7);
+        for (uint256 i = 0; i < 3; ++i) {
+            string memory at = string.concat(tree, ".withdrawals[", vm.toString(i), "]");
+            (Withdrawal memory w, bytes32[] memory path) = pinned(json, at);
+            vm.assertEq(leaf(w), vm.parseJsonBytes32(json, string.concat(at, ".leaf")), at);
+            // A path of padding leads to the root as well, but not from any withdrawal.
+            vm.expectRevert(abi.encodeWithSelector(IFeeVault.NotInRoot.selector, w.index));
+            net.vault.withdraw(w, proof, 3, path);
+            net.vault.withdraw(w, proof, i, path);
+        }
+        vm.assertEq(
+            address(0xB0B0b0B0B0B0B0b0B0B0B0b0b0b0b0B0b0b0B0B0).balance,
+            (uint256(1 << 63) + 5) * 1 gwei,
+            "paid"
+        );
+        (uint64 deposited, uint256 pot) = net.vault.balances();
+        vm.assertEq(deposited, 10 * ETHER, "what was there before");
+        vm.assertEq(pot, 1 gwei, "pot");
+    }
+
+    function pinned(string memory json, string memory at)
+        private
+        pure
+        returns (Withdrawal memory w, bytes32[] memory path)
+    {
+        w.index = uint64(vm.parseJsonUint(json, string.concat(at, ".index")));
+        w.recipient = vm.parseJsonAddress(json, string.concat(at, ".recipient"));
+        w.validator = ValidatorId.wrap(uint32(vm.parseJsonUint(json, string.concat(at, ".validator"))));
+        w.amountGwei = uint64(vm.parseJsonUint(json, string.concat(at, ".amount_gwei")));
+        path = vm.parseJsonBytes32Array(json, string.concat(at, ".path"));
     }
 
     // --- relayers

@@ -124,6 +124,65 @@ contract ForcedInclusionTest is Network {
         net.forced.enqueue{ value: fee }(rollup, GAS, TRANSACTION);
     }
 
+    // --- requests to withdraw
+
+    function test_a_request_is_its_senders_and_hashed_as_the_chain_hashes_it() public {
+        string memory json = vm.readFile("../tests/vectors/settlement-v1.json");
+        address payer = vm.parseJsonAddress(json, ".withdrawals.requests[0].payer");
+        vm.deal(payer, 1 ether);
+        vm.roll(vm.parseJsonUint(json, ".withdrawals.requests[0].l1_block"));
+        uint256 fee = 21_000 * uint256(net.forced.price());
+        (, uint256 pot) = net.vault.balances();
+        vm.prank(payer);
+        vm.assertEq(net.forced.requestWithdrawal{ value: 1 ether }(1, payer), 0, "its place");
+        (uint64 count, bytes32 running) = net.forced.queue();
+        vm.assertEq(count, 1, "an entry like others");
+        vm.assertEq(net.forced.entriesUpTo(uint64(block.number)), 1, "which settling waits for");
+        bytes32 entry = vm.parseJsonBytes32(json, ".withdrawals.requests[0].hash");
+        vm.assertEq(running, keccak256(abi.encodePacked(bytes32(0), entry)), "running hash");
+        vm.assertEq(payer.balance, 1 ether - fee, "what exceeds the fee comes back");
+        (, uint256 after_) = net.vault.balances();
+        vm.assertEq(after_ - pot, fee, "the fee goes to the pot");
+    }
+
+    function test_empty_nameless_and_unpaid_requests_are_refused() public {
+        uint256 fee = 21_000 * uint256(net.forced.price());
+        vm.expectRevert(abi.encodeWithSelector(IForcedInclusion.NothingRequested.selector));
+        net.forced.requestWithdrawal{ value: fee }(0, relayer);
+        vm.expectRevert(abi.encodeWithSelector(IForcedInclusion.NoRecipient.selector));
+        net.forced.requestWithdrawal{ value: fee }(1, address(0));
+        vm.expectRevert(abi.encodeWithSelector(IForcedInclusion.FeeTooLow.selector, fee, fee - 1));
+        net.forced.requestWithdrawal{ value: fee - 1 }(1, relayer);
+    }
+
+    function test_requests_take_the_places_of_transactions_and_raise_their_price() public {
+        uint64 start = net.forced.price();
+        for (uint256 i = 0; i < 60; ++i) {
+            vm.roll(block.number + 1);
+            uint256 fee = 21_000 * uint256(net.forced.price());
+            for (uint256 entry = 0; entry < 32; ++entry) {
+                net.forced.requestWithdrawal{ value: fee }(1, relayer);
+            }
+            vm.expectRevert(
+                abi.encodeWithSelector(IForcedInclusion.BlockIsFull.selector, uint64(block.number))
+            );
+            net.forced.requestWithdrawal{ value: fee }(1, relayer);
+            net.vault.deposit{ value: 0.001 ether }(relayer);
+        }
+        vm.assertGe(net.forced.price(), start * 1000, "sixty full blocks");
+    }
+
+    function test_a_refund_of_a_request_cannot_be_used_to_enter_again() public {
+        Greedy greedy = new Greedy(net.forced, rollup);
+        vm.deal(address(greedy), 10 ether);
+        greedy.ask();
+        (uint64 count,) = net.forced.queue();
+        vm.assertEq(count, 1, "one entry");
+        vm.assertTrue(greedy.tried(), "it tried");
+    }
+
+    // --- what filling costs
+
     function test_filling_the_queue_gets_dearer_and_idle_blocks_forget_it() public {
         uint64 start = net.forced.price();
         for (uint256 i = 0; i < 60; ++i) {
@@ -327,8 +386,15 @@ contract Greedy {
         forced.enqueue{ value: 1 ether }(rollup, 100_000, "x");
     }
 
+    function ask() external {
+        forced.requestWithdrawal{ value: 1 ether }(1, address(this));
+    }
+
     receive() external payable {
         tried = true;
+        try forced.requestWithdrawal{ value: 1 ether }(1, address(this)) {
+            revert("entered twice");
+        } catch { }
         try forced.enqueue{ value: 1 ether }(rollup, 100_000, "x") {
             revert("entered twice");
         } catch { }

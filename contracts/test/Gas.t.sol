@@ -118,6 +118,9 @@ contract GasTest is Network {
         vm.roll(block.number + 1);
         net.vault.deposit{ value: 1 ether }(address(this));
         measured("deposit");
+        vm.roll(block.number + 1);
+        net.forced.requestWithdrawal{ value: 1 ether }(ETHER, address(this));
+        measured("request a withdrawal");
         BlockCommitment memory c = settle(100_000_000);
         settle(101_000_000);
         HistoryProof memory p = proofOf(c, 101_000_000);

@@ -2,17 +2,26 @@
 //! it turns out to be: otherwise filling blocks with rubbish would be free.
 //!
 //! Checking and charging are the same code over a draft, so that what a block was found to cost is
-//! what it costs. Deposits of a block come after its charges: they pay for the next. The digest chains
-//! all charges and deposits since the genesis; a header carries it, so that
-//! validators who disagree on a balance find out at the next block.
+//! what it costs. What L1 asks for comes after a block's charges, in the order of the queue: a deposit pays for the
+//! next block, and a withdrawal leaves what this one costs. Then, at the end of an epoch, what was collected
+//! is shared out ([`payout`]). The digest chains all charges, deposits and withdrawals since the genesis; a header
+//! carries it, so that validators who disagree on a balance find out at the next block.
+//!
+//! **Invariant: what was deposited is what balances hold beyond the genesis's grants, what was collected and is not
+//! shared out yet, and what was withdrawn.** So L1 is never asked to pay more than was deposited there: a grant, which
+//! nobody put ether behind, buys inclusion and is spent first, but is never paid out, nor are fees paid from it.
+
+mod payout;
 
 use std::collections::BTreeMap;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_types::{
-    BundleHeader, BundleNonce, Deposit, Digest, FeeParams, Genesis, Gwei, Height, Params,
-    PayerAddress, digest::Hasher,
+    BundleHeader, BundleNonce, Deposit, Digest, FeeParams, Genesis, Gwei, Height, L1Content,
+    L1Entry, Params, PayerAddress, Withdrawal, digest::Hasher,
 };
+
+pub use self::payout::{Applied, RequestOutcome, Till};
 
 /// Lanes that an account may ever use. Each takes 16 bytes in every validator's state for good, so
 /// 256 of them keep an account under 4 KiB; a bundle that would open one more cannot be included.
@@ -23,12 +32,14 @@ pub const LANES_MAX: usize = 256;
 pub struct Account {
     /// What it can spend.
     pub balance: Gwei,
+    /// What is left of the genesis's grant in that: spent first, never paid out.
+    pub granted: Gwei,
     /// The next sequence of every lane that was used.
     pub lanes: BTreeMap<u64, u64>,
 }
 
 impl Account {
-    const EMPTY: Self = Self { balance: Gwei::ZERO, lanes: BTreeMap::new() };
+    const EMPTY: Self = Self { balance: Gwei::ZERO, granted: Gwei::ZERO, lanes: BTreeMap::new() };
 
     /// The sequence that comes next in `lane`.
     #[must_use]
@@ -47,7 +58,21 @@ impl Account {
         self.balance = self.balance.checked_add(amount).unwrap_or(Gwei::new(u64::MAX));
     }
 
-    fn pay(&mut self, charge: &Charge) -> Result<(), LedgerError> {
+    /// What can be withdrawn: the part of the balance that was deposited.
+    #[must_use]
+    pub fn withdrawable(&self) -> Gwei {
+        self.balance.checked_sub(self.granted).unwrap_or_default()
+    }
+
+    /// Takes up to `amount` of what was deposited; returns how much.
+    fn withdraw(&mut self, amount: Gwei) -> Gwei {
+        let taken = amount.min(self.withdrawable());
+        self.balance = self.balance.checked_sub(taken).unwrap_or_default();
+        taken
+    }
+
+    /// Takes a charge; returns what of it was deposited.
+    fn pay(&mut self, charge: &Charge) -> Result<Gwei, LedgerError> {
         let Charge { payer, nonce, amount } = *charge;
         let BundleNonce { lane, sequence } = nonce;
         let expected = self.next(lane);
@@ -62,7 +87,9 @@ impl Account {
         let short = LedgerError::Balance { payer, expected: amount, found };
         self.balance = found.checked_sub(amount).ok_or(short)?;
         self.lanes.insert(lane, next);
-        Ok(())
+        let granted = self.granted.min(amount);
+        self.granted = self.granted.checked_sub(granted).unwrap_or_default();
+        Ok(amount.checked_sub(granted).unwrap_or_default())
     }
 }
 
@@ -140,10 +167,26 @@ pub enum LedgerError {
     },
 }
 
-/// All accounts after some block, and the digest of how they came about.
+/// A decided block, as far as balances go.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn<'a> {
+    /// Its height.
+    pub height: Height,
+    /// What its bundles pay, as [`Ledger::check_block`] found it.
+    pub charges: &'a [Charge],
+    /// What it carries of the queue on L1.
+    pub entries: &'a [L1Entry],
+    /// The number in the stake contract of the validator who built it; 0 if that has none.
+    pub proposer: u32,
+    /// Whether its epoch ends with it.
+    pub ends_epoch: bool,
+}
+
+/// All accounts after some block, what was collected, and the digest of how that came about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ledger {
     accounts: BTreeMap<PayerAddress, Account>,
+    till: Till,
     digest: Digest,
 }
 
@@ -151,10 +194,11 @@ impl Ledger {
     /// The ledger that a network starts from.
     #[must_use]
     pub fn new(genesis: &Genesis) -> Self {
-        let account = |balance| Account { balance, lanes: BTreeMap::new() };
+        let account = |balance| Account { balance, granted: balance, lanes: BTreeMap::new() };
         let accounts = genesis.accounts.iter();
         Self {
             accounts: accounts.map(|entry| (entry.address, account(entry.balance))).collect(),
+            till: Till::default(),
             digest: Hasher::new("conclave/ledger-genesis/v1")
                 .fixed(genesis.network_id().as_bytes())
                 .finish(),
@@ -162,13 +206,14 @@ impl Ledger {
     }
 
     /// The ledger as it was stored: every account that [`Ledger::apply`] ever returned, in its last
-    /// state, over those of the genesis, and the digest that stood beside them.
+    /// state, over those of the genesis, and the till and the digest that stood beside them.
     #[must_use]
     pub fn restore(
         accounts: impl IntoIterator<Item = (PayerAddress, Account)>,
+        till: Till,
         digest: Digest,
     ) -> Self {
-        Self { accounts: accounts.into_iter().collect(), digest }
+        Self { accounts: accounts.into_iter().collect(), till, digest }
     }
 
     /// The account of `payer`; an empty one if there is none.
@@ -183,7 +228,13 @@ impl Ledger {
         self.accounts.iter()
     }
 
-    /// The hash chain over all charges and deposits so far, height by height.
+    /// What was collected and is not shared out yet.
+    #[must_use]
+    pub const fn till(&self) -> &Till {
+        &self.till
+    }
+
+    /// The hash chain over all charges, deposits and withdrawals so far, height by height.
     #[must_use]
     pub const fn digest(&self) -> Digest {
         self.digest
@@ -204,43 +255,65 @@ impl Ledger {
         headers.iter().map(|header| draft.charge(header, &params.fees)).collect()
     }
 
-    /// Takes the charges of the decided block at `height`, then credits the deposits that it carries, and
-    /// returns the accounts that changed. To be called for every height, also without either.
+    /// Takes the charges of a decided block, then does what L1 asks for in it, then shares out what was collected
+    /// if its epoch is over. Returns what changed. To be called for every height, also without any of that.
     ///
     /// # Errors
     ///
     /// If the charges were not found by [`Ledger::check_block`] on this very ledger; then nothing
     /// changes.
-    pub fn apply(
-        &mut self,
-        height: Height,
-        charges: &[Charge],
-        deposits: &[Deposit],
-    ) -> Result<Vec<(PayerAddress, Account)>, LedgerError> {
+    pub fn apply(&mut self, turn: &Turn<'_>) -> Result<Applied, LedgerError> {
         let mut draft = Draft::new(self);
-        charges.iter().try_for_each(|charge| draft.pay(charge))?;
-        for Deposit { payer, amount } in deposits {
-            draft.account(payer).credit(*amount);
+        let mut till = self.till.clone();
+        for charge in turn.charges {
+            till.collect(draft.pay(charge)?);
         }
-        let changed: Vec<_> = draft.accounts.into_iter().collect();
-        self.accounts.extend(changed.iter().cloned());
-        self.digest = self.digest_after(height, charges, deposits);
-        Ok(changed)
+        till.proposed(turn.proposer);
+        let (mut withdrawals, mut requests) = (Vec::new(), Vec::new());
+        for L1Entry { index: entry, content, .. } in turn.entries {
+            match content {
+                L1Content::Forced(_) => {}
+                L1Content::Deposit(Deposit { payer, amount }) => {
+                    draft.account(payer).credit(*amount);
+                }
+                L1Content::Withdrawal(request) => {
+                    let taken = draft.account(&request.payer).withdraw(request.amount);
+                    let withdrawal = till.pay_out(request.recipient, taken);
+                    let index = withdrawal.map(|withdrawal| withdrawal.index);
+                    requests.push((*entry, RequestOutcome { height: turn.height, index }));
+                    withdrawals.extend(withdrawal);
+                }
+            }
+        }
+        if turn.ends_epoch {
+            withdrawals.extend(till.share_out());
+        }
+        let accounts: Vec<_> = draft.accounts.into_iter().collect();
+        self.accounts.extend(accounts.iter().cloned());
+        self.till = till;
+        self.digest = self.digest_after(turn, &withdrawals);
+        Ok(Applied { accounts, withdrawals, requests })
     }
 
-    fn digest_after(&self, height: Height, charges: &[Charge], deposits: &[Deposit]) -> Digest {
+    fn digest_after(&self, turn: &Turn<'_>, withdrawals: &[Withdrawal]) -> Digest {
+        let Turn { height, charges, entries, .. } = turn;
         let mut hasher = Hasher::new("conclave/ledger/v1");
         hasher.fixed(self.digest.as_bytes()).u64(height.as_u64()).u64(charges.len() as u64);
-        for charge in charges {
+        for charge in *charges {
             hasher
                 .fixed(charge.payer.as_bytes())
                 .u64(charge.nonce.lane)
                 .u64(charge.nonce.sequence)
                 .u64(charge.amount.as_u64());
         }
+        let deposits: Vec<_> = entries.iter().filter_map(L1Entry::deposit).collect();
         hasher.u64(deposits.len() as u64);
         for Deposit { payer, amount } in deposits {
             hasher.fixed(payer.as_bytes()).u64(amount.as_u64());
+        }
+        hasher.u64(withdrawals.len() as u64);
+        for withdrawal in withdrawals {
+            hasher.fixed(withdrawal.leaf().as_bytes());
         }
         hasher.finish()
     }
@@ -268,7 +341,7 @@ impl<'a> Draft<'a> {
         Ok(charge)
     }
 
-    fn pay(&mut self, charge: &Charge) -> Result<(), LedgerError> {
+    fn pay(&mut self, charge: &Charge) -> Result<Gwei, LedgerError> {
         self.account(&charge.payer).pay(charge)
     }
 

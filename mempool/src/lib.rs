@@ -9,7 +9,7 @@
 //!                            └───────────── Ledger ◀──apply── check_block ◀──────────── decided
 //! ```
 //!
-//! **Invariants.** Balances and what was charged add up to the genesis. A nonce is charged once. The
+//! **Invariants.** Balances, what was charged and what was withdrawn add up to the genesis and the deposits. A nonce is charged once. The
 //! pool never exceeds its bounds, never holds more of a payer than its balance pays for, and never
 //! drops a bundle for one that pays less. Everything here is a function of its inputs: no clock, no
 //! random source, ties break on ids.
@@ -20,5 +20,7 @@ mod pool;
 #[cfg(test)]
 mod testing;
 
-pub use ledger::{Account, Charge, LANES_MAX, Ledger, LedgerError};
+pub use ledger::{
+    Account, Applied, Charge, LANES_MAX, Ledger, LedgerError, RequestOutcome, Till, Turn,
+};
 pub use pool::{Pool, PoolBounds, PoolError, PoolStats, Proposed};

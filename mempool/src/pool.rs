@@ -314,9 +314,14 @@ impl Pool {
     }
 
     /// Drops what a decided block made stale: all nonces of the charged lanes below the ledger's, and
-    /// whatever its payers can no longer pay for. `ledger` is the one after the block. Returns what
-    /// was dropped.
-    pub fn remove_included(&mut self, charges: &[Charge], ledger: &Ledger) -> Vec<BundleId> {
+    /// whatever those payers, and others who have `withdrawn`, can no longer pay for. `ledger` is the one
+    /// after the block. Returns what was dropped.
+    pub fn remove_included(
+        &mut self,
+        charges: &[Charge],
+        withdrawn: impl IntoIterator<Item = PayerAddress>,
+        ledger: &Ledger,
+    ) -> Vec<BundleId> {
         let key = |charge: &Charge| LaneKey { payer: charge.payer, lane: charge.nonce.lane };
         let lanes: BTreeSet<_> = charges.iter().map(key).collect();
         let mut dropped = Vec::new();
@@ -330,7 +335,7 @@ impl Pool {
             self.refresh(*key, next, next);
             dropped.extend(stale);
         }
-        let payers: BTreeSet<_> = lanes.iter().map(|key| key.payer).collect();
+        let payers: BTreeSet<_> = lanes.iter().map(|key| key.payer).chain(withdrawn).collect();
         for payer in payers {
             while let Some(id) = self.unpayable(&payer, ledger) {
                 self.remove_and_refresh(&id);

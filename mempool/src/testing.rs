@@ -8,7 +8,10 @@ use conclave_types::{
     Params, PayerAddress, PayerSignature, Time, digest::keccak,
 };
 
-use crate::{admission::Verified, ledger::Ledger};
+use crate::{
+    admission::Verified,
+    ledger::{Charge, Ledger, Turn},
+};
 
 /// A bundle of the smallest size costs 1,000.
 pub(crate) const BODY_BYTES: u32 = 272;
@@ -59,6 +62,11 @@ pub(crate) fn genesis(balances: &[(PayerAddress, u64)]) -> Genesis {
 
 pub(crate) fn ledger(balances: &[(PayerAddress, u64)]) -> Ledger {
     Ledger::new(&genesis(balances))
+}
+
+/// A block inside an epoch, of a validator without a number, that carries nothing of L1.
+pub(crate) const fn turn(height: Height, charges: &[Charge]) -> Turn<'_> {
+    Turn { height, charges, entries: &[], proposer: 0, ends_epoch: false }
 }
 
 pub(crate) fn header(payer: PayerAddress, lane: u64, sequence: u64, priority: u64) -> BundleHeader {

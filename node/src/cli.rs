@@ -8,10 +8,12 @@ pub(crate) mod force;
 pub(crate) mod genesis;
 pub(crate) mod l1;
 pub(crate) mod node;
+pub(crate) mod proofs;
 pub(crate) mod stake;
 pub(crate) mod status;
 pub(crate) mod submit;
 pub(crate) mod verify;
+pub(crate) mod withdraw;
 
 use std::{
     io::{self, Write as _},

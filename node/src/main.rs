@@ -27,6 +27,7 @@ enum Command {
     Stake(cli::stake::Arguments),
     Force(cli::force::Arguments),
     Deposit(cli::force::DepositArguments),
+    Withdraw(cli::withdraw::Arguments),
     Evidence(cli::evidence::Arguments),
     Bench(cli::bench::Arguments),
 }
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Stake(arguments) => cli::stake::run(arguments),
         Command::Force(arguments) => cli::force::run(arguments),
         Command::Deposit(arguments) => cli::force::run_deposit(arguments),
+        Command::Withdraw(arguments) => cli::withdraw::run(arguments),
         Command::Evidence(arguments) => cli::evidence::run(arguments),
         Command::Bench(arguments) => cli::bench::run(arguments),
     };

@@ -1,4 +1,4 @@
-//! The public API: the three gRPC services of `types/proto`, with reflection and health; as gRPC-Web too,
+//! The public API: the four gRPC services of `types/proto`, with reflection and health; as gRPC-Web too,
 //! if pages in a browser are to call it.
 //!
 //! Answers come from the store, which readers share with the driver; only submissions and the pool are
@@ -9,6 +9,7 @@
 mod recent;
 pub mod requests;
 mod sequence;
+mod settlement;
 mod status;
 mod submit;
 mod view;
@@ -20,6 +21,7 @@ use conclave_grpc::{
     doors::{Bounds, Doors},
     v1::{
         node_service_server::NodeServiceServer, sequence_service_server::SequenceServiceServer,
+        settlement_service_server::SettlementServiceServer,
         submit_service_server::SubmitServiceServer,
     },
 };
@@ -282,10 +284,12 @@ pub async fn serve(
         .map_err(|error| RpcError::Reflection(Box::new(error)))?;
     let submit = SubmitServiceServer::new(submit::Submit(Arc::clone(&context)));
     let sequence = SequenceServiceServer::new(sequence::Sequence(Arc::clone(&context)));
+    let settlement = SettlementServiceServer::new(settlement::Settlement(Arc::clone(&context)));
     let node = NodeServiceServer::new(status::Node(context));
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<SubmitServiceServer<submit::Submit>>().await;
     health.set_serving::<SequenceServiceServer<sequence::Sequence>>().await;
+    health.set_serving::<SettlementServiceServer<settlement::Settlement>>().await;
     health.set_serving::<NodeServiceServer<status::Node>>().await;
     let router = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
@@ -300,6 +304,7 @@ pub async fn serve(
         .add_service(reflection)
         .add_service(submit.max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(sequence.max_decoding_message_size(REQUEST_BYTES_MAX))
+        .add_service(settlement.max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(node.max_decoding_message_size(REQUEST_BYTES_MAX));
     let served = router.serve_with_incoming_shutdown(doors.guests(), stop.cancelled_owned());
     parts.tasks.spawn(parts.essentials.watch("gRPC server", served));

@@ -5,13 +5,14 @@
 
 mod answer;
 mod settlement;
+mod withdrawals;
 
 use std::sync::Arc;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_consensus::{Evidence, SignedRecord, Step, WalEntry};
 use conclave_derivation::Cursor;
-use conclave_mempool::Account;
+use conclave_mempool::{Account, Till};
 use conclave_types::{
     Batch, Block, BlockId, BundleId, Certificate, Digest, EncryptedBundle, G1Bytes, Height,
     PayerAddress, RevealedBlock, RollupId, Round, ValidatorIndex,
@@ -23,15 +24,20 @@ use crate::{
     store::{Store, Table, Write},
 };
 
-pub(crate) use self::settlement::{
-    put_certificate, put_commitment, put_committee, put_double_attestation, put_epoch_end,
-    put_history, put_own_attestation, put_settlement, settlement,
-};
 pub use self::{
     answer::answer,
     settlement::{
         Posting, certificate, commitment, committee, epoch_end, history, own_attestation, posting,
+        standing,
     },
+    withdrawals::{paid_to, request, withdrawals},
+};
+pub(crate) use self::{
+    settlement::{
+        put_certificate, put_commitment, put_committee, put_double_attestation, put_epoch_end,
+        put_history, put_own_attestation, put_settlement, settlement,
+    },
+    withdrawals::put_applied,
 };
 
 /// Bytes after which an answer is cut: a block more cannot pass the message limit.
@@ -71,6 +77,8 @@ pub struct Tip {
     pub reveal_digest: Digest,
     /// The ledger digest after the newest decided block.
     pub ledger_digest: Digest,
+    /// What was collected by then and is not shared out yet.
+    pub till: Till,
     /// Entries of the queue on L1 up to its origin.
     pub forced_cursor: u64,
 }

@@ -5,16 +5,17 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use conclave_derivation::Cursors;
 use conclave_encryption::SealedBlock;
-use conclave_mempool::{Ledger, admission};
+use conclave_mempool::{Applied, Ledger, admission};
 use conclave_types::{
     Batch, Block, Digest, EncryptedBundle, Genesis, Height, NetworkId, RevealedBlock, RollupId,
-    SharingMessage, StrictVerifier, digest::SigningDomain, mmr::Peaks,
+    SharingMessage, StrictVerifier, Withdrawal, digest::SigningDomain, mmr::Peaks,
 };
 
 use crate::{
     archive::{self, ArchiveError, BundlePlace, StoredBlock, StoredReveal, Tip},
     chain::Parent,
     config::{ConfigError, Founding},
+    decide::turn,
     job::{OpenedBlock, capsule_point, decrypt},
     judge::{InvalidBlock, Rulebook},
     keys::{EpochKey, KeyChange, Keys, KeysError},
@@ -148,15 +149,16 @@ impl Auditor {
             .check_block(&headers, &self.genesis.params)
             .map_err(|error| AuditError::Invalid(error.into()))?;
         let entries = &stored.block.body.l1_entries;
-        let deposits = l1::deposits(entries);
         let cursor = l1::cursor_after(self.parent.forced_cursor, entries);
-        self.ledger
-            .apply(height, &charges, &deposits)
-            .map_err(|error| AuditError::Invalid(error.into()))?;
+        let turn = turn(&self.keys, &stored.block, &charges);
+        let applied =
+            self.ledger.apply(&turn).map_err(|error| AuditError::Invalid(error.into()))?;
+        check_applied(store, height, &applied)?;
+        let carried = Carried::new(cursor, entries, &self.rollups, applied.withdrawals);
         let reveal = archive::reveal(store, height)?;
         let revealed = reveal.is_some();
         if let Some(reveal) = reveal {
-            self.check_reveal(store, &stored, &bundles, reveal, checked)?;
+            self.check_reveal(store, (&stored.block, &bundles, &carried), reveal, checked)?;
         }
         for change in self.keys.replay(&stored.block)? {
             if let KeyChange::Epoch { key, .. } = change {
@@ -180,12 +182,14 @@ impl Auditor {
             revealed: self.revealed,
             reveal_digest: self.digests.get(&self.revealed).copied().unwrap_or_default(),
             ledger_digest: self.ledger.digest(),
+            till: self.ledger.till().clone(),
             forced_cursor: self.parent.forced_cursor,
         };
         if *tip != expected {
             return Err(AuditError::State("the tip"));
         }
-        if stored_ledger(&self.genesis, store, tip.ledger_digest)? != self.ledger {
+        if stored_ledger(&self.genesis, store, tip.till.clone(), tip.ledger_digest)? != self.ledger
+        {
             return Err(AuditError::State("an account"));
         }
         if stored_cursors(&self.genesis, store)? != self.cursors {
@@ -239,14 +243,13 @@ impl Auditor {
     fn check_reveal<S: Store>(
         &mut self,
         store: &S,
-        stored: &StoredBlock,
-        bundles: &[Arc<EncryptedBundle>],
+        (decided, bundles, carried): (&Block, &[Arc<EncryptedBundle>], &Carried),
         reveal_record: StoredReveal,
         checked: bool,
     ) -> Result<(), AuditError<S::Error>> {
-        let header = &stored.block.header;
+        let header = &decided.header;
         let height = header.height;
-        let id = stored.block.id();
+        let id = decided.id();
         let StoredReveal { openings, digest, .. } = reveal_record;
         let key = self.keys.at(height);
         let expected = key.map_or(0, |_| bundles.len().saturating_add(1));
@@ -266,10 +269,7 @@ impl Auditor {
         let outcomes =
             sealed.map(|(bundle, opening)| decrypt(bundle, opening, &self.rollups)).collect();
         let opened = OpenedBlock { openings, outcomes };
-        let entries = &stored.block.body.l1_entries;
-        let cursor = l1::cursor_after(self.parent.forced_cursor, entries);
-        let carried = Carried::new(cursor, entries, &self.rollups);
-        let block = reveal((header, id), &carried, &stored.block.body.bundles, bundles, &opened);
+        let block = reveal((header, id), carried, &decided.body.bundles, bundles, &opened);
         let batches = self.cursors.batches(&block);
         let before = height.previous().and_then(|before| self.digests.get(&before));
         let expected = block.digest(&before.copied().unwrap_or_default());
@@ -280,7 +280,7 @@ impl Auditor {
             return Err(AuditError::Derived("revealed block"));
         }
         check_batches(store, &batches)?;
-        self.check_commitment(store, &block, &batches)?;
+        self.check_commitment(store, &block, &batches, &carried.withdrawals)?;
         self.revealed = height;
         self.digests.insert(height, digest);
         self.digests = self.digests.split_off(&header.revealed_height);
@@ -296,10 +296,12 @@ impl Auditor {
         store: &S,
         block: &RevealedBlock,
         batches: &[Batch],
+        withdrawals: &[Withdrawal],
     ) -> Result<(), AuditError<S::Error>> {
         let height = block.height;
         let end = settle::epoch_end(&self.keys, height);
-        let commitment = settle::commitment(block, batches, self.history.root(), end);
+        let history = self.history.root();
+        let commitment = settle::commitment(block, batches, withdrawals, history, end);
         let stored = archive::commitment(store, height)?;
         let found = commitment.filter(|commitment| stored.as_ref() == Some(commitment));
         let commitment = found.ok_or(AuditError::Derived("commitment"))?;
@@ -329,6 +331,29 @@ fn check_places<S: Store>(store: &S, stored: &StoredBlock) -> Result<(), AuditEr
     for (index, id) in (0_u32..).zip(&stored.block.body.bundles) {
         if archive::place(store, id)? != Some(BundlePlace { height, index }) {
             return Err(AuditError::Derived("place of a bundle"));
+        }
+    }
+    Ok(())
+}
+
+/// Whoever is paid out, or asked to be, finds what follows.
+fn check_applied<S: Store>(
+    store: &S,
+    height: Height,
+    applied: &Applied,
+) -> Result<(), AuditError<S::Error>> {
+    if archive::withdrawals(store, height)? != applied.withdrawals {
+        return Err(AuditError::Derived("withdrawals"));
+    }
+    for withdrawal in &applied.withdrawals {
+        let listed = archive::paid_to(store, withdrawal.payee, withdrawal.index, 1)?;
+        if listed.first() != Some(&(height, *withdrawal)) {
+            return Err(AuditError::Derived("place of a withdrawal"));
+        }
+    }
+    for (entry, outcome) in &applied.requests {
+        if archive::request(store, *entry)? != Some(*outcome) {
+            return Err(AuditError::Derived("outcome of a request to withdraw"));
         }
     }
     Ok(())

@@ -104,6 +104,7 @@ impl Chain {
             revealed: self.revealed,
             reveal_digest: self.digest(),
             ledger_digest: self.ledger.digest(),
+            till: self.ledger.till().clone(),
             forced_cursor: self.parent.forced_cursor,
         }
     }

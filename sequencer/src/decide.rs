@@ -1,8 +1,10 @@
 //! What happens when a block is decided: it is written down with its certificate, its bundles are
-//! charged, its deposits credited, and its reveal begins. Then the engine turns to the next height.
+//! charged, its deposits credited and its withdrawals taken, and its reveal begins. Then the engine turns to the
+//! next height.
 
 use std::sync::Arc;
 
+use conclave_mempool::{Applied, Charge, Turn};
 use conclave_types::{
     Block, BundleHeader, Certificate, EncryptedBundle, G1Bytes, SharingMessage, Time,
 };
@@ -11,8 +13,8 @@ use crate::{
     archive::{self, BundlePlace, StoredBlock},
     chain::Parent,
     input::Event,
-    keys::KeyChange,
-    l1,
+    keys::{KeyChange, Keys},
+    l1::{self, Carried},
     sequencer::Sequencer,
 };
 
@@ -63,15 +65,13 @@ impl Sequencer {
             }
         };
         let entries = &block.body.l1_entries;
-        let deposits = l1::deposits(entries);
         let cursor = l1::cursor_after(self.chain.parent.forced_cursor, entries);
-        let accounts = match self.chain.ledger.apply(height, &charges, &deposits) {
-            Ok(accounts) => accounts,
+        let turn = turn(&self.chain.keys, block, &charges);
+        let applied = match self.chain.ledger.apply(&turn) {
+            Ok(applied) => applied,
             Err(error) => return self.halt(format!("charges of block {height}: {error}")),
         };
-        for (address, account) in accounts {
-            self.write(archive::put_account(&address, &account));
-        }
+        self.write_applied(block, &applied);
         let Some(changes) = self.apply_sharing(block) else { return };
         for (index, id) in (0_u32..).zip(&block.body.bundles) {
             self.write(archive::put_place(id, &BundlePlace { height, index }));
@@ -83,7 +83,8 @@ impl Sequencer {
         self.chain.set_parent(Parent::block(&block.header, cursor), certificate.clone());
         self.l1_decided(now, block);
         self.write(archive::put_tip(&self.chain.tip()));
-        self.pool.remove_included(&charges, &self.chain.ledger);
+        let changed = applied.accounts.iter().map(|(payer, _)| *payer);
+        self.pool.remove_included(&charges, changed, &self.chain.ledger);
         self.pool.expire(height.next());
         self.intake.forget_needed();
         self.candidates.decided(height);
@@ -96,8 +97,18 @@ impl Sequencer {
             bundles: block.body.bundles.clone(),
             certificate,
         });
-        self.begin_reveal(now, block, cursor, bundles, openings);
+        let carried = Carried::new(cursor, entries, &self.context.rollups, applied.withdrawals);
+        self.begin_reveal(now, block, carried, bundles, openings);
         self.key_changes(block, changes);
+    }
+
+    fn write_applied(&mut self, block: &Block, applied: &Applied) {
+        for (address, account) in &applied.accounts {
+            self.write(archive::put_account(address, account));
+        }
+        for write in archive::put_applied(block.header.height, applied) {
+            self.write(write);
+        }
     }
 
     /// Lets the messages of a sharing take effect, and time pass for the keys.
@@ -142,5 +153,19 @@ impl Sequencer {
             }
             self.event(Event::Keys { height, change });
         }
+    }
+}
+
+/// A block as the ledger takes it, `keys` being as the block before left them: an epoch's end is known long before.
+pub(crate) fn turn<'a>(keys: &Keys, block: &'a Block, charges: &'a [Charge]) -> Turn<'a> {
+    let height = block.header.height;
+    let proposer = keys.committee_at(height).get(block.header.proposer);
+    let epochs = keys.epochs();
+    Turn {
+        height,
+        charges,
+        entries: &block.body.l1_entries,
+        proposer: proposer.map_or(0, |member| member.validator),
+        ends_epoch: epochs.at(height) != epochs.at(height.next()),
     }
 }

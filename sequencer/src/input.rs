@@ -314,6 +314,8 @@ pub struct Status {
 pub struct AccountView {
     /// What it has after the newest decided block.
     pub balance: Gwei,
+    /// The part of that which can be withdrawn.
+    pub withdrawable: Gwei,
     /// The next sequence of the lane, by decided bundles.
     pub next_sequence: u64,
     /// The one after those that wait in the pool.

@@ -16,9 +16,9 @@ use std::{
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_types::{
-    Block, BlockBody, CommitteeOffer, Deposit, Digest, Height, L1Entry, L1EntryError, L1Origin,
+    Block, BlockBody, CommitteeOffer, Digest, Height, L1Entry, L1EntryError, L1Origin,
     ORIGIN_ADVANCE_MAX, RESERVE_BYTES, RESERVE_ENTRIES, RevealedForced, RollupId, Round, Time,
-    check_l1_entries, check_offers,
+    Withdrawal, check_l1_entries, check_offers,
 };
 
 use crate::{chain::Parent, input::Event, judge::InvalidBlock, sequencer::Sequencer};
@@ -342,30 +342,33 @@ pub(crate) fn cursor_after(before: u64, entries: &[L1Entry]) -> u64 {
     before.saturating_add(entries.len() as u64)
 }
 
-/// The deposits among `entries`, in their order.
-pub(crate) fn deposits(entries: &[L1Entry]) -> Vec<Deposit> {
-    entries.iter().filter_map(L1Entry::deposit).copied().collect()
-}
-
-/// What a block carries of the forced queue.
+/// What a block carries of the forced queue, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Carried {
     /// Entries of the queue up to the block's origin.
     pub cursor: u64,
     /// The forced transactions, in the order of the queue. What is for an unknown rollup is among them.
     pub forced: Vec<RevealedForced>,
+    /// What the block pays out on L1, to whoever asked for it and, at the end of an epoch, of its fees.
+    pub withdrawals: Vec<Withdrawal>,
 }
 
 impl Carried {
-    /// What `entries` come to in a block that carries the queue up to `cursor`, with these rollups known.
+    /// What `entries` come to in a block that carries the queue up to `cursor` and pays out `withdrawals`, with
+    /// these rollups known.
     #[must_use]
-    pub fn new(cursor: u64, entries: &[L1Entry], rollups: &BTreeSet<RollupId>) -> Self {
+    pub fn new(
+        cursor: u64,
+        entries: &[L1Entry],
+        rollups: &BTreeSet<RollupId>,
+        withdrawals: Vec<Withdrawal>,
+    ) -> Self {
         let forced = entries.iter().filter_map(|entry| {
             let forced = entry.forced()?.clone();
             let carried = rollups.contains(&forced.rollup);
             Some(RevealedForced { index: entry.index, entry_hash: entry.hash(), forced, carried })
         });
-        Self { cursor, forced: forced.collect() }
+        Self { cursor, forced: forced.collect(), withdrawals }
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use conclave_consensus::{Engine, Recovered};
 use conclave_derivation::Cursors;
-use conclave_mempool::{Ledger, Pool, PoolBounds};
+use conclave_mempool::{Ledger, Pool, PoolBounds, Till};
 use conclave_types::{Digest, Epoch, Genesis, Height, NetworkId, Time};
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     intake::Intake,
     job::JobNumber,
     keys::{Gossip, Keys, KeysError, OwnSharing},
-    l1::{self, L1View},
+    l1::{self, Carried, L1View},
     propose::Proposer,
     reveal::Reveals,
     sequencer::Sequencer,
@@ -151,8 +151,11 @@ impl Sequencer {
         let mut cursor = self.chain.parent.forced_cursor.saturating_sub(carried);
         for block in blocks {
             let bundles = archive::block_bundles(store, &block)?;
-            cursor = l1::cursor_after(cursor, &block.body.l1_entries);
-            self.begin_reveal(now, &block, cursor, bundles, None);
+            let entries = &block.body.l1_entries;
+            cursor = l1::cursor_after(cursor, entries);
+            let withdrawals = archive::withdrawals(store, block.header.height)?;
+            let carried = Carried::new(cursor, entries, &self.context.rollups, withdrawals);
+            self.begin_reveal(now, &block, carried, bundles, None);
         }
         Ok(())
     }
@@ -167,10 +170,10 @@ fn recover_chain<S: Store>(context: &Context, store: &S) -> Recovery<Chain, S> {
         let (certificate, revealed, digests) = (None, Height::ZERO, BTreeMap::new());
         return Ok(Chain { parent, certificate, ledger, cursors, keys, revealed, digests });
     };
-    let Tip { decided, revealed, reveal_digest, ledger_digest, forced_cursor } = tip;
+    let Tip { decided, revealed, reveal_digest, ledger_digest, till, forced_cursor } = tip;
     let stored = archive::block(store, decided)?.ok_or(RecoverError::MissingBlock(decided))?;
     let parent = Parent::block(&stored.block.header, forced_cursor);
-    let ledger = stored_ledger(genesis, store, ledger_digest)?;
+    let ledger = stored_ledger(genesis, store, till, ledger_digest)?;
     let cursors = stored_cursors(genesis, store)?;
     let mut digests = BTreeMap::from([(revealed, reveal_digest)]);
     let before = parent.revealed_height.previous().unwrap_or_default();
@@ -222,13 +225,14 @@ fn recover_own_sharing<S: Store>(
 pub(crate) fn stored_ledger<S: Store>(
     genesis: &Genesis,
     store: &S,
+    till: Till,
     digest: Digest,
 ) -> Read<Ledger, S> {
     let ledger = Ledger::new(genesis);
     let mut accounts: BTreeMap<_, _> =
         ledger.accounts().map(|(address, account)| (*address, account.clone())).collect();
     accounts.extend(archive::accounts(store)?);
-    Ok(Ledger::restore(accounts, digest))
+    Ok(Ledger::restore(accounts, till, digest))
 }
 
 /// Where a node goes on with each rollup's batches.

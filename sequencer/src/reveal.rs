@@ -29,7 +29,7 @@ use conclave_derivation::{Drawable, order};
 use conclave_encryption::{PublicKey, SealedBlock, beacon};
 use conclave_types::{
     Block, BlockHeader, BlockId, BundleId, EncryptedBundle, Epoch, G1Bytes, Height, HeightDelta,
-    RevealedBlock, RevealedBundle, SignatureBytes, Time, ValidatorIndex,
+    RevealedBlock, RevealedBundle, SignatureBytes, Time, ValidatorIndex, Withdrawal,
 };
 use ed25519_dalek::Signer as _;
 
@@ -105,14 +105,14 @@ impl Sequencer {
         &mut self,
         now: Time,
         block: &Block,
-        cursor: u64,
+        carried: Carried,
         bundles: Vec<Arc<EncryptedBundle>>,
         openings: Option<Vec<G1Bytes>>,
     ) {
         let height = block.header.height;
         let id = block.id();
         let Some(EpochKey { key, members, .. }) = self.chain.keys.at(height).cloned() else {
-            return self.reveal_unsealed(block, cursor);
+            return self.reveal_unsealed(block, &carried);
         };
         let capsule_points =
             bundles.iter().map(|bundle| capsule_point(bundle).unwrap_or_default()).collect();
@@ -141,7 +141,7 @@ impl Sequencer {
             sealed: None,
             shares,
             liars: BTreeSet::new(),
-            carried: Carried::new(cursor, &block.body.l1_entries, &self.context.rollups),
+            carried,
             parts,
             combined_from: Vec::new(),
             asked: false,
@@ -333,8 +333,8 @@ impl Sequencer {
             if *pending.key() != self.chain.revealed.next() || pending.get().opened.is_none() {
                 break;
             }
-            let (height, pending) = pending.remove_entry();
-            self.finish_reveal(height, pending);
+            let (_, pending) = pending.remove_entry();
+            self.finish_reveal(pending);
         }
     }
 
@@ -512,32 +512,32 @@ impl Sequencer {
 
     /// A block of an epoch without a key: there is nothing to open, and no beacon. What L1 asks for is
     /// carried all the same.
-    fn reveal_unsealed(&mut self, block: &Block, cursor: u64) {
+    fn reveal_unsealed(&mut self, block: &Block, carried: &Carried) {
         let height = block.header.height;
         if height != self.chain.revealed.next() {
             return self.halt(format!("height {height} has no key, and one before it is sealed"));
         }
         let opened = OpenedBlock { openings: Vec::new(), outcomes: Vec::new() };
-        let carried = Carried::new(cursor, &block.body.l1_entries, &self.context.rollups);
-        let revealed = reveal((&block.header, block.id()), &carried, &[], &[], &opened);
-        self.write_reveal(height, revealed, opened.openings, Vec::new());
+        let revealed = reveal((&block.header, block.id()), carried, &[], &[], &opened);
+        self.write_reveal(revealed, &carried.withdrawals, opened.openings, Vec::new());
     }
 
-    fn finish_reveal(&mut self, height: Height, pending: Pending) {
+    fn finish_reveal(&mut self, pending: Pending) {
         let Pending { header, block: id, ids, bundles, carried, combined_from, opened, .. } =
             pending;
         let Some(opened) = opened else { return };
         let block = reveal((&header, id), &carried, &ids, &bundles, &opened);
-        self.write_reveal(height, block, opened.openings, combined_from);
+        self.write_reveal(block, &carried.withdrawals, opened.openings, combined_from);
     }
 
     fn write_reveal(
         &mut self,
-        height: Height,
         block: RevealedBlock,
+        withdrawals: &[Withdrawal],
         openings: Vec<G1Bytes>,
         share_validators: Vec<ValidatorIndex>,
     ) {
+        let height = block.height;
         let batches = self.chain.cursors.batches(&block);
         let digest = block.digest(&self.chain.digest());
         self.chain.set_revealed(height, digest);
@@ -555,7 +555,7 @@ impl Sequencer {
             let cursor = self.chain.cursors.get(batch.rollup);
             self.write(archive::put_cursor(batch.rollup, &cursor));
         }
-        self.commit_to(&block, &batches);
+        self.commit_to(&block, &batches, withdrawals);
         self.write(archive::put_tip(&self.chain.tip()));
         let oldest = self.settlement.oldest().unwrap_or(height);
         let over = self.chain.keys.forget(height, oldest);

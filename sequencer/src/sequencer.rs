@@ -116,6 +116,7 @@ impl Sequencer {
         let next_sequence = account.next(lane);
         AccountView {
             balance: account.balance,
+            withdrawable: account.withdrawable(),
             next_sequence,
             next_sequence_pending: self.pool.next_pending(payer, lane, next_sequence),
         }

@@ -34,7 +34,8 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_derivation::RevealTree;
 use conclave_types::{
     Attestation, Batch, BlockCommitment, Committee, Digest, EpochEnd, G2Bytes, Height, HeightDelta,
-    RevealedBlock, SettlementCertificate, Time, ValidatorIndex, mmr::Peaks,
+    RevealedBlock, SettlementCertificate, Time, ValidatorIndex, Withdrawal, mmr::Peaks,
+    withdrawals_root,
 };
 
 use crate::{archive, input::Event, keys::Keys, sequencer::Sequencer};
@@ -158,6 +159,7 @@ impl Settlement {
 pub(crate) fn commitment(
     block: &RevealedBlock,
     batches: &[Batch],
+    withdrawals: &[Withdrawal],
     history_root: Digest,
     epoch_end: Option<EpochEnd>,
 ) -> Option<BlockCommitment> {
@@ -171,8 +173,7 @@ pub(crate) fn commitment(
         rollup_count: reveal.count,
         l1_origin: block.l1_origin,
         forced_cursor: block.forced_cursor,
-        // Nothing can be withdrawn: no balance is promised to anybody on L1.
-        withdrawals_root: Digest::ZERO,
+        withdrawals_root: withdrawals_root(withdrawals),
         epoch_end,
     })
 }
@@ -190,11 +191,16 @@ pub(crate) fn epoch_end(keys: &Keys, height: Height) -> Option<EpochEnd> {
 
 impl Sequencer {
     /// A block was revealed: commits to it.
-    pub(crate) fn commit_to(&mut self, block: &RevealedBlock, batches: &[Batch]) {
+    pub(crate) fn commit_to(
+        &mut self,
+        block: &RevealedBlock,
+        batches: &[Batch],
+        withdrawals: &[Withdrawal],
+    ) {
         let height = block.height;
         let end = epoch_end(&self.chain.keys, height);
         let history_root = self.settlement.history.root();
-        let Some(commitment) = commitment(block, batches, history_root, end) else {
+        let Some(commitment) = commitment(block, batches, withdrawals, history_root, end) else {
             return self.halt(format!("height {height}: the batches are not those of the block"));
         };
         let digest = self.context.domain.commitment(&commitment);

@@ -41,6 +41,12 @@ pub enum Table {
     Cursors,
     /// payer → account.
     Accounts,
+    /// height → what it pays out.
+    Withdrawals,
+    /// recipient ‖ validator ‖ index → height that pays it out.
+    Payees,
+    /// place in the queue of a request to withdraw → what became of it.
+    Requests,
     /// height ‖ index → entry of the consensus log.
     Wal,
     /// height ‖ what → everything that this validator has signed.
@@ -61,7 +67,7 @@ pub enum Table {
 
 impl Table {
     /// All tables, for a store that must create them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::Meta,
         Self::Blocks,
         Self::Candidates,
@@ -72,6 +78,9 @@ impl Table {
         Self::Batches,
         Self::Cursors,
         Self::Accounts,
+        Self::Withdrawals,
+        Self::Payees,
+        Self::Requests,
         Self::Wal,
         Self::Signed,
         Self::Evidence,
@@ -96,6 +105,9 @@ impl Table {
             Self::Batches => "batches",
             Self::Cursors => "cursors",
             Self::Accounts => "accounts",
+            Self::Withdrawals => "withdrawals",
+            Self::Payees => "payees",
+            Self::Requests => "requests",
             Self::Wal => "wal",
             Self::Signed => "signed",
             Self::Evidence => "evidence",

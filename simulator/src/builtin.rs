@@ -124,6 +124,7 @@ pub const BUILTINS: &[Builtin] = &[
     built_in!("link-churn"),
     built_in!("partial-partition"),
     built_in!("l1-happy"),
+    built_in!("withdrawals"),
     built_in!("l1-reorgs"),
     built_in!("l1-outage"),
     built_in!("l1-crashes"),

@@ -7,7 +7,7 @@
 use conclave_sequencer::L1Block;
 use conclave_types::{
     CommitteeOffer, Deposit, Digest, Epoch, ForcedTransaction, Gwei, L1Content, L1Entry, L1Origin,
-    Member, PayerAddress, RollupId, Time,
+    Member, PayerAddress, RollupId, Time, WithdrawalRequest,
 };
 use serde::{Deserialize, Serialize};
 use sha3::{Digest as _, Keccak256};
@@ -22,6 +22,10 @@ const UNKNOWN_EVERY: u64 = 8;
 const TRANSACTION_BYTES_MAX: u64 = 300;
 /// Depositors that the genesis does not know.
 const STRANGERS: u64 = 4;
+/// What the first payer deposits in the first block, if it has to live on that.
+const SAVINGS: Gwei = Gwei::new(1_000_000_000_000);
+/// What a request to withdraw asks for at most, now and then more than there is.
+const REQUEST_GWEI_MAX: u64 = 1_500_000;
 
 /// A time during which validators do not reach L1.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -75,6 +79,12 @@ pub struct L1Model {
     pub forced_max: u64,
     /// Deposits in a block, at most.
     pub deposits_max: u64,
+    /// Requests to withdraw in a block, at most; some are of payers who have nothing.
+    #[serde(skip_serializing_if = "is_default")]
+    pub withdrawals_max: u64,
+    /// What the genesis grants the first payer, who then deposits and lives on that; plenty, if absent.
+    #[serde(skip_serializing_if = "is_default")]
+    pub first_grant_gwei: Option<u64>,
     /// Validators whose provider invents a deposit in every block that it serves.
     pub false_views: Vec<u16>,
     /// When who does not reach L1.
@@ -92,6 +102,8 @@ impl Default for L1Model {
             lag_ms: 300,
             forced_max: 3,
             deposits_max: 2,
+            withdrawals_max: 0,
+            first_grant_gwei: None,
             false_views: Vec::new(),
             outages: Vec::new(),
             offers: Vec::new(),
@@ -195,6 +207,15 @@ impl L1 {
                 self.random.below(u64::try_from(contents.len()).unwrap_or(0).saturating_add(1));
             contents.insert(usize::try_from(at).unwrap_or(0), deposit);
         }
+        // Whoever asks for none draws none, so that its runs are what they were.
+        if self.model.withdrawals_max > 0 {
+            let count = self.random.below(self.model.withdrawals_max.saturating_add(1));
+            contents.extend((0..count).map(|_| self.request()).collect::<Vec<_>>());
+        }
+        if number == 1 && self.model.first_grant_gwei.is_some() {
+            let savings = self.payer.map(|payer| Deposit { payer, amount: SAVINGS });
+            contents.extend(savings.map(L1Content::Deposit));
+        }
         let entry = |(index, content)| L1Entry { index, l1_block: number, content };
         let entries = (first..).zip(contents).map(entry).collect();
         let salt = self.random.bytes();
@@ -228,11 +249,23 @@ impl L1 {
         L1Content::Forced(ForcedTransaction { rollup, gas_limit: 100_000, transaction })
     }
 
-    fn deposit(&mut self) -> L1Content {
+    /// The first payer, or a stranger.
+    fn depositor(&mut self) -> PayerAddress {
         let stranger = self.random.below(STRANGERS.saturating_add(1));
         let stranger = u8::try_from(stranger).unwrap_or(0).saturating_add(0xd0);
         let unknown = PayerAddress::new([stranger; 20]);
-        let payer = self.payer.filter(|_| stranger == 0xd0).unwrap_or(unknown);
+        self.payer.filter(|_| stranger == 0xd0).unwrap_or(unknown)
+    }
+
+    fn request(&mut self) -> L1Content {
+        let payer = self.depositor();
+        let recipient = PayerAddress::new([0xca; 20]);
+        let amount = Gwei::new(self.random.below(REQUEST_GWEI_MAX).saturating_add(1));
+        L1Content::Withdrawal(WithdrawalRequest { payer, recipient, amount })
+    }
+
+    fn deposit(&mut self) -> L1Content {
+        let payer = self.depositor();
         let amount = Gwei::new(self.random.below(1_000_000).saturating_add(1));
         L1Content::Deposit(Deposit { payer, amount })
     }

@@ -101,6 +101,8 @@ pub(crate) struct Load {
     bytes: usize,
     market: Option<Market>,
     searcher: Option<Searcher>,
+    /// What the genesis grants the first payer.
+    first_grant: Gwei,
 }
 
 impl Load {
@@ -110,6 +112,8 @@ impl Load {
         let load = Self::new(seed, scenario.payers, rollups);
         let mut load = load.with_market(scenario.market, seed);
         load.pad_to(scenario.bundle_bytes);
+        let grant = scenario.l1.as_ref().and_then(|l1| l1.first_grant_gwei);
+        load.first_grant = grant.map_or(BALANCE, Gwei::new);
         load
     }
 
@@ -131,6 +135,7 @@ impl Load {
             bytes: 0,
             market: None,
             searcher: None,
+            first_grant: BALANCE,
         }
     }
 
@@ -155,7 +160,10 @@ impl Load {
     pub(crate) fn accounts(&self) -> Vec<GenesisAccount> {
         let searcher = self.searcher.as_ref().map(|searcher| &searcher.payer);
         let accounts = self.payers.iter().chain(self.hostile.first()).chain(searcher);
-        accounts.map(|p| GenesisAccount { address: p.address, balance: BALANCE }).collect()
+        let first = self.first_payer();
+        let balance = |address| if Some(address) == first { self.first_grant } else { BALANCE };
+        let account = |address| GenesisAccount { address, balance: balance(address) };
+        accounts.map(|payer| account(payer.address)).collect()
     }
 
     /// The payer whom a censor dislikes.

@@ -32,21 +32,28 @@ use std::{
 use conclave_consensus::ConsensusMessage;
 use conclave_sequencer::{Event, KeyChange, L1Block, Message, Peer, Penalty, archive};
 use conclave_types::{
-    Batch, BlockId, BundleId, Digest, Epoch, Genesis, Gwei, Height, KeyId, PayerAddress,
-    RevealedBlock, Time,
+    Batch, BlockHeader, BlockId, BundleId, Digest, Epoch, Genesis, Gwei, Height, KeyId,
+    PayerAddress, RevealedBlock, Time,
 };
 use sha3::{Digest as _, Keccak256};
 
 use crate::{disk::Disk, load::Handed, scenario::Loss};
 
 use self::{
-    accountability::Accountability, chain::Chain, committees::Committees, inclusion::Inclusion,
-    l1::Queue, liveness::Liveness, payers::Payers, settlement::Settlement, shares::Shares,
+    accountability::Accountability,
+    chain::Chain,
+    committees::Committees,
+    inclusion::Inclusion,
+    l1::Queue,
+    liveness::Liveness,
+    payers::{Closing, Payers},
+    settlement::Settlement,
+    shares::Shares,
     votes::Votes,
 };
 
 /// Every promise that an oracle watches over.
-pub(crate) const PROMISES: [&str; 26] = [
+pub(crate) const PROMISES: [&str; 27] = [
     AGREEMENT,
     BLIND,
     CONSISTENT,
@@ -67,6 +74,7 @@ pub(crate) const PROMISES: [&str; 26] = [
     DURABLE,
     QUEUE,
     CREDITED,
+    TAKEN,
     CERTIFIED,
     NAMED,
     MEMBER,
@@ -95,6 +103,7 @@ const TIMELY: &str = "no block is from the future";
 const DURABLE: &str = "durable before visible";
 const QUEUE: &str = "what L1 asks for is carried whole, in order and first";
 const CREDITED: &str = "every deposit is credited once";
+const TAKEN: &str = "what is paid out is taken from a balance once";
 const CERTIFIED: &str = "a certificate is a quorum's, and does not keep L1 waiting";
 const NAMED: &str = "the end of an epoch names who comes next";
 const MEMBER: &str = "an honest validator signs only where it is a member";
@@ -207,6 +216,7 @@ impl Oracle {
         let mut counters = self.counters.clone();
         counters.insert("nobody_saw", self.chain.unseen());
         counters.extend(self.queue.counters());
+        counters.extend(self.payers.counters());
         counters.insert("committee_changes", self.committees.changes());
         counters
     }
@@ -271,7 +281,7 @@ impl Oracle {
             let (header, ids) = (&stored.block.header, &stored.block.body.bundles);
             let entries = &stored.block.body.l1_entries;
             self.queue.decided(header, entries)?;
-            self.payers.decided(header, entries, ids)?;
+            self.payers.decided(header, entries, ids, self.closing(header))?;
             self.chain.builds_on(header)?;
             self.chain.decided(node, header.height, stored.block.id(), ids)?;
             self.committees.decided(&stored.certificate)?;
@@ -423,7 +433,7 @@ impl Oracle {
             Event::Decided { header, block, l1_entries, bundles, certificate } => {
                 self.trace_event(now, node, "decided", block.as_bytes());
                 self.queue.decided(header, l1_entries)?;
-                self.payers.decided(header, l1_entries, bundles)?;
+                self.payers.decided(header, l1_entries, bundles, self.closing(header))?;
                 ensure(header.time <= now.after(self.ahead_max), TIMELY, || {
                     format!("height {}: a block of {} at {now}", header.height, header.time)
                 })?;
@@ -485,6 +495,14 @@ impl Oracle {
         }
     }
 
+    /// What the fees of an epoch are shared out by.
+    fn closing(&self, header: &BlockHeader) -> Closing {
+        Closing {
+            builder: self.committees.number(header.proposer.as_u16()),
+            is_last: self.committees.next_after(header.height).is_some(),
+        }
+    }
+
     fn revealed(
         &mut self,
         now: Time,
@@ -503,7 +521,8 @@ impl Oracle {
         }
         self.chain.revealed(node, block, digest)?;
         let next = self.committees.next_after(block.height);
-        self.settlement.revealed(node, block, batches, next)?;
+        let payouts = self.payers.payouts(block.height);
+        self.settlement.revealed(node, block, batches, next, payouts)?;
         self.liveness.revealed(block.height);
         order::sliced(block, batches)?;
         batches.iter().try_for_each(|batch| self.chain.batch(node, batch))

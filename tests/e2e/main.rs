@@ -17,6 +17,7 @@
 //! | [`stake`]    | what operators, delegators, users and witnesses do on Ethereum does what it says, at a known cost |
 //! | [`verify`]   | a tampered archive is found out by its height, one that cannot be read is not called invalid |
 //! | [`wallet`]   | what validators lose before it is ordered is handed in again by the SDK |
+//! | [`withdraw`] | fee balances come back to Ethereum by proof, and what an epoch earned reaches stake and pot |
 //!
 //! Tests wait for conditions, with a deadline each, and never for time to pass. The oracle
 //! ([`harness::oracle`]) derives what rollups must receive from the blocks in its own arithmetic.
@@ -37,3 +38,4 @@ mod replay;
 mod stake;
 mod verify;
 mod wallet;
+mod withdraw;

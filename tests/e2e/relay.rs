@@ -12,7 +12,7 @@ const ALL: [usize; 4] = [0, 1, 2, 3];
 
 /// An L1 with the contracts, and a network on it that was opened there. All but the first validator post, each from
 /// the account that registered it; the first one's account launches.
-async fn opened(directory: &Path) -> (L1, Network) {
+pub(crate) async fn opened(directory: &Path) -> (L1, Network) {
     let l1 = L1::start(directory).await;
     let contract = l1.deploy();
     // Short epochs; everything else as usual.

@@ -20,7 +20,7 @@ use conclave_sequencer::DoubleAttestation;
 use conclave_types::{
     BlockCommitment, BlockId, Deposit, Digest, Epoch, ForcedTransaction, Genesis, Gwei, Height,
     L1Content, L1Entry, L1Origin, RollupId, Round, SettlementCertificate, SignatureBytes,
-    ValidatorIndex, VoteKind, digest::SigningDomain,
+    ValidatorIndex, VoteKind, WithdrawalRequest, digest::SigningDomain,
 };
 use ed25519_dalek::Signer as _;
 use serde_json::{Value, json};
@@ -65,7 +65,7 @@ fn gas(done: &Value) -> Vec<u64> {
 
 /// What the contracts are known to cost: whole transactions, in gas. Proofs, keys and addresses are random, and a
 /// zero byte of data is cheaper than another; that and no more may differ.
-const KNOWN_GAS: [(&str, u64); 9] = [
+const KNOWN_GAS: [(&str, u64); 10] = [
     ("register", 346_800),
     ("prove", 248_000),
     ("enlist", 100_916),
@@ -75,6 +75,7 @@ const KNOWN_GAS: [(&str, u64); 9] = [
     ("claim", 46_179),
     ("force", 156_395),
     ("deposit for fees", 100_100),
+    ("withdraw", 95_700),
 ];
 const VARIATION_GAS: u64 = 4_000;
 
@@ -119,6 +120,8 @@ fn life(l1: &L1, root: &Path) -> Vec<(&'static str, u64)> {
     assert_eq!(forced["transactions"][0]["final"], true);
     let paid = on(&["deposit", "--amount", "0.1"], &other);
     assert_eq!((number(&paid, "entry"), number(&paid, "amount_gwei")), (1, 100_000_000));
+    let back = on(&["withdraw", "--amount", "0.05"], &other);
+    assert_eq!((number(&back, "entry"), &back["payer"]), (2, &back["recipient"]));
 
     let left = on(&[&["stake", "exit"], &one[..]].concat(), &operator);
     assert_eq!(number(&left, "amount_gwei"), 36_500_000_000);
@@ -137,6 +140,7 @@ fn life(l1: &L1, root: &Path) -> Vec<(&'static str, u64)> {
         ("claim", first(&claimed)),
         ("force", first(&forced)),
         ("deposit for fees", first(&paid)),
+        ("withdraw", first(&back)),
     ]
 }
 
@@ -216,6 +220,9 @@ async fn what_a_contract_or_a_key_file_refuses_is_named_with_the_remedy() {
     }
 }
 
+/// Somebody who is paid.
+const RECIPIENT: &str = "0x00000000000000000000000000000000000ca11e";
+
 /// Observes all that is final.
 async fn observe(observer: &mut Observer) -> Vec<L1Entry> {
     let mut entries = Vec::new();
@@ -247,6 +254,8 @@ async fn what_is_queued_is_observed_once_it_is_final_as_the_contract_hashed_it()
     let forced = [&["force", "--rollup", "901", "0x0102", "--gas", "30000"], &on[..]].concat();
     let forced = l1.run(&forced);
     let paid = l1.run(&[&["deposit", "--amount", "0.1", "--wait-final"], &on[..]].concat());
+    let back = ["withdraw", "--amount", "0.05", "--recipient", RECIPIENT, "--wait-final"];
+    let back = l1.run(&[&back[..], &on[..]].concat());
     let entries = observe(&mut observer).await;
     let content = L1Content::Forced(ForcedTransaction {
         rollup: RollupId::new(901),
@@ -257,14 +266,18 @@ async fn what_is_queued_is_observed_once_it_is_final_as_the_contract_hashed_it()
     let payer = paid["payer"].as_str().and_then(|payer| payer.parse().ok()).expect("an address");
     let content = L1Content::Deposit(Deposit { payer, amount: Gwei::new(100_000_000) });
     let second = L1Entry { index: 1, l1_block: number(&paid, "l1_block"), content };
-    assert_eq!(entries, [first, second]);
+    let recipient = RECIPIENT.parse().expect("an address");
+    let request = WithdrawalRequest { payer, recipient, amount: Gwei::new(50_000_000) };
+    let content = L1Content::Withdrawal(request);
+    let third = L1Entry { index: 2, l1_block: number(&back, "l1_block"), content };
+    assert_eq!(entries, [first, second, third]);
 
     // What is not final yet is not observed, and may go away.
     l1.call("l1_pause", json!([true]));
     observe(&mut observer).await;
     let (at, cursor) = observer.position();
     let head = l1.call("l1_info", json!([]))["headNumber"].as_u64().expect("a number");
-    assert_eq!((at.number, cursor), (head - 2, 2));
+    assert_eq!((at.number, cursor), (head - 2, 3));
     l1.call("l1_reorg", json!([{ "depth": 2, "mode": "drop" }]));
     assert_eq!(observe(&mut observer).await, []);
     assert_eq!(observer.position().0.number, head - 1, "it goes on along the new chain");

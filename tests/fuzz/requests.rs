@@ -6,10 +6,11 @@ use std::sync::LazyLock;
 use conclave_client::{BundleStatus, Network};
 use conclave_node::rpc::requests::{
     BatchPage, BatchStream, Begin, Following, LaneOf, Named, Priced, RequestError, Submission,
+    WithdrawalPage,
 };
 use conclave_types::{
-    BlockCommitment, Digest, Epoch, EpochEnd, G2Bytes, Genesis, Params, PayerAddress, SIZE_BUCKETS,
-    SettlementCertificate, ValidatorIndex,
+    BlockCommitment, Digest, Epoch, EpochEnd, G2Bytes, Genesis, Params, Payee, PayerAddress,
+    SIZE_BUCKETS, SettlementCertificate, ValidatorIndex,
     proto::v1::{self, Level, stream_batches_request::Start},
     wire,
 };
@@ -93,6 +94,30 @@ fn get_account() {
         if let Some(LaneOf { payer, lane }) = parsed::<v1::GetAccountRequest, LaneOf>(bytes) {
             let sent = v1::GetAccountRequest::decode(bytes).expect("decoded before");
             assert_eq!((payer.as_bytes().as_slice(), lane), (sent.address.as_slice(), sent.lane));
+        }
+    });
+}
+
+#[test]
+fn list_withdrawals() {
+    let request = |recipient, validator, count| {
+        let from_index = 7;
+        let request = v1::ListWithdrawalsRequest { recipient, validator, from_index, count };
+        request.encode_to_vec()
+    };
+    let corpus = [
+        request(vec![4; 20], 0, 1),
+        request(vec![], 3, 100),
+        request(vec![], 0, 101),
+        request(vec![4; 19], 0, 1),
+        request(vec![4; 20], 3, 1),
+    ];
+    fuzz("ListWithdrawals", &corpus, |bytes| {
+        let page = parsed::<v1::ListWithdrawalsRequest, WithdrawalPage>(bytes);
+        if let Some(WithdrawalPage { payee, count, .. }) = page {
+            let sent = v1::ListWithdrawalsRequest::decode(bytes).expect("decoded before");
+            assert!((1..=100).contains(&count), "a page that somebody serves");
+            assert!(sent.validator == 0 || payee == Payee::Stake(sent.validator), "{payee:?}");
         }
     });
 }

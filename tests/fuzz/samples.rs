@@ -5,10 +5,11 @@ use conclave_types::{
     BundleHeader, BundleId, BundleNonce, Certificate, ConsensusKey, Deposit, Digest,
     EncryptedBundle, EncryptionKey, Epoch, EpochEnd, Era, ForcedRef, ForcedTransaction, G1Bytes,
     G2Bytes, Genesis, GenesisAccount, Gwei, Height, ItemSource, KeyId, L1Content, L1Entry,
-    L1Origin, Leg, LegRef, Member, NetworkId, Outcome, Params, PayerAddress, PayerSignature,
+    L1Origin, Leg, LegRef, Member, NetworkId, Outcome, Params, Payee, PayerAddress, PayerSignature,
     RevealedBlock, RevealedBundle, RevealedForced, RollupId, RollupRegistration, Round,
     SettlementCertificate, SettlementKey, SharingMessage, SignatureBytes, Time,
-    UndecryptableReason, ValidatorIndex,
+    UndecryptableReason, ValidatorIndex, Withdrawal, WithdrawalRequest,
+    wire::{HistoryProof, PaidOut},
 };
 
 /// A bundle with a body of `bytes` bytes.
@@ -123,7 +124,13 @@ fn forced() -> ForcedTransaction {
 /// What one L1 block adds to the queue.
 fn l1_entries() -> Vec<L1Entry> {
     let deposit = Deposit { payer: PayerAddress::new([3; 20]), amount: Gwei::new(7) };
-    let contents = [L1Content::Forced(forced()), L1Content::Deposit(deposit)];
+    let request = WithdrawalRequest {
+        payer: PayerAddress::new([3; 20]),
+        recipient: PayerAddress::new([4; 20]),
+        amount: Gwei::new(5),
+    };
+    let contents =
+        [L1Content::Forced(forced()), L1Content::Deposit(deposit), L1Content::Withdrawal(request)];
     let entry = |(index, content)| L1Entry { index, l1_block: 17, content };
     (2..).zip(contents).map(entry).collect()
 }
@@ -146,6 +153,21 @@ pub(crate) fn batch() -> Batch {
             BatchItem { transaction: vec![2, 0xf8, 0x70], source: ItemSource::Leg(leg) },
         ],
     }
+}
+
+/// Where a commitment stands in the settled history.
+pub(crate) fn history_proof() -> HistoryProof {
+    let path = vec![Digest::new([35; 32]), Digest::new([36; 32])];
+    HistoryProof { commitment: commitment(), under: Height::new(44), path }
+}
+
+/// Withdrawals of an account, for a validator and for the pot.
+pub(crate) fn paid_out() -> [PaidOut; 3] {
+    let payees = [Payee::Account(PayerAddress::new([4; 20])), Payee::Stake(3), Payee::Pot];
+    payees.map(|payee| PaidOut {
+        withdrawal: Withdrawal { index: 8, payee, amount: Gwei::new(5) },
+        height: Height::new(42),
+    })
 }
 
 pub(crate) fn commitment() -> BlockCommitment {

@@ -4,11 +4,12 @@ use std::{env, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 4] = [
+const PROTOS: [&str; 5] = [
     "conclave/v1/types.proto",
     "conclave/v1/submit.proto",
     "conclave/v1/sequence.proto",
     "conclave/v1/node.proto",
+    "conclave/v1/settlement.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -42,10 +42,10 @@ pub struct BlockCommitment {
     pub rollup_count: u32,
     /// The L1 block up to which this block has seen L1.
     pub l1_origin: L1Origin,
-    /// Entries of the forced queue, transactions and deposits, up to that origin: all of them carried. A
+    /// Entries of the forced queue, whatever they ask for, up to that origin: all of them carried. A
     /// function of the origin, which L1 compares with its own count ([`crate::RevealedBlock::forced_cursor`]).
     pub forced_cursor: u64,
-    /// Root over the balances that can be withdrawn on L1.
+    /// Root over what the block pays out on L1 ([`crate::withdrawals_root`]).
     pub withdrawals_root: Digest,
     /// In the last commitment of an epoch.
     pub epoch_end: Option<EpochEnd>,

@@ -1,6 +1,6 @@
 //! What L1 tells the chain: the entries of the forced queue, as the events of its contract give them.
 //!
-//! One queue numbers forced transactions and deposits alike, and every L1 block adds to its end. A block
+//! One queue numbers forced transactions, deposits and requests to withdraw alike, and every L1 block adds to its end. A block
 //! of ours carries, whole and in order, what the L1 blocks after its parent's origin up to its own have
 //! added. An entry here holds exactly what the contract hashes, so that nobody who serves events can add to
 //! it; who sent a forced transaction is in no hash, and no part of it.
@@ -17,9 +17,10 @@ use crate::{
     merkle,
     params::Gwei,
     roster::CommitteeOffer,
+    withdrawal::WithdrawalRequest,
 };
 
-/// Entries that one L1 block can add: 255 transactions and as many deposits.
+/// Entries that one L1 block can add: 255 transactions or requests, and as many deposits.
 pub const L1_BLOCK_ENTRIES_MAX: usize = 2 * 255;
 /// Bytes of transactions that one L1 block can add.
 pub const L1_BLOCK_TRANSACTION_BYTES_MAX: usize = 1 << 20;
@@ -31,7 +32,7 @@ pub const RESERVE_BYTES: usize = 2 << 20;
 /// have seen of L1 to judge a block stays bounded, also after an outage of days.
 pub const ORIGIN_ADVANCE_MAX: u64 = 256;
 /// What an entry takes beside its transaction, at most.
-const ENTRY_OVERHEAD_BYTES: usize = 48;
+const ENTRY_OVERHEAD_BYTES: usize = 72;
 
 const _: () = assert!(
     L1_BLOCK_ENTRIES_MAX <= RESERVE_ENTRIES
@@ -67,12 +68,14 @@ pub enum L1Content {
     Forced(ForcedTransaction),
     /// That a deposit is credited.
     Deposit(Deposit),
+    /// That a balance is paid out.
+    Withdrawal(WithdrawalRequest),
 }
 
 /// One entry of the queue.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct L1Entry {
-    /// Its place in the queue, from 0. Forced transactions and deposits share the numbers.
+    /// Its place in the queue, from 0. All that can be asked for share the numbers.
     pub index: u64,
     /// Number of the L1 block that it is in.
     pub l1_block: u64,
@@ -87,6 +90,7 @@ impl L1Entry {
         let tag = match &self.content {
             L1Content::Forced(_) => "conclave/forced/v1",
             L1Content::Deposit(_) => "conclave/deposit/v1",
+            L1Content::Withdrawal(_) => "conclave/withdraw/v1",
         };
         let mut hasher = Hasher::new(tag);
         hasher.u64(self.index).u64(self.l1_block);
@@ -97,6 +101,9 @@ impl L1Entry {
                 .fixed(keccak(&forced.transaction).as_bytes()),
             L1Content::Deposit(Deposit { payer, amount }) => {
                 hasher.fixed(payer.as_bytes()).u64(amount.as_u64())
+            }
+            L1Content::Withdrawal(WithdrawalRequest { payer, recipient, amount }) => {
+                hasher.fixed(payer.as_bytes()).fixed(recipient.as_bytes()).u64(amount.as_u64())
             }
         };
         hasher.finish()
@@ -109,7 +116,7 @@ impl L1Entry {
             L1Content::Forced(forced) => {
                 ENTRY_OVERHEAD_BYTES.saturating_add(forced.transaction.len())
             }
-            L1Content::Deposit(_) => ENTRY_OVERHEAD_BYTES,
+            L1Content::Deposit(_) | L1Content::Withdrawal(_) => ENTRY_OVERHEAD_BYTES,
         }
     }
 
@@ -118,7 +125,7 @@ impl L1Entry {
     pub const fn forced(&self) -> Option<&ForcedTransaction> {
         match &self.content {
             L1Content::Forced(forced) => Some(forced),
-            L1Content::Deposit(_) => None,
+            L1Content::Deposit(_) | L1Content::Withdrawal(_) => None,
         }
     }
 
@@ -126,8 +133,8 @@ impl L1Entry {
     #[must_use]
     pub const fn deposit(&self) -> Option<&Deposit> {
         match &self.content {
-            L1Content::Forced(_) => None,
             L1Content::Deposit(deposit) => Some(deposit),
+            L1Content::Forced(_) | L1Content::Withdrawal(_) => None,
         }
     }
 }
@@ -254,6 +261,12 @@ mod tests {
         L1Entry { index, l1_block, content: L1Content::Deposit(deposit) }
     }
 
+    fn withdrawal(index: u64, l1_block: u64) -> L1Entry {
+        let (payer, recipient) = (PayerAddress::new([3; 20]), PayerAddress::new([4; 20]));
+        let request = WithdrawalRequest { payer, recipient, amount: Gwei::new(6) };
+        L1Entry { index, l1_block, content: L1Content::Withdrawal(request) }
+    }
+
     #[test]
     fn an_entry_hash_is_the_contracts() {
         let transaction = keccak(&[7, 7]);
@@ -278,7 +291,7 @@ mod tests {
 
     #[test]
     fn an_encoded_entry_is_no_larger_than_it_counts_for() {
-        for entry in [forced(1, 2, 0), forced(1, 2, 1_000), deposit(1, 2)] {
+        for entry in [forced(1, 2, 0), forced(1, 2, 1_000), deposit(1, 2), withdrawal(1, 2)] {
             assert!(borsh::to_vec(&entry).unwrap().len() <= entry.size_bytes(), "{entry:?}");
         }
     }
@@ -310,7 +323,7 @@ mod tests {
         let expected = L1EntryError::TooMany { what: "entries", max: 1_024, found: 1_025 };
         assert_eq!(check_l1_entries(&many, 0, 10, 10), Err(expected));
         let large = [forced(0, 10, 1 << 20), forced(1, 10, 1 << 20)];
-        let found = (2 << 20) + 96;
+        let found = (2 << 20) + 144;
         let expected = L1EntryError::TooMany { what: "bytes", max: 2 << 20, found };
         assert_eq!(check_l1_entries(&large, 0, 10, 10), Err(expected));
     }

@@ -40,6 +40,7 @@ mod sharing;
 mod time;
 mod verifier;
 pub mod wire;
+mod withdrawal;
 
 pub use attestation::{Attestation, SettlementCertificate, SettlementError};
 pub use batch::{Batch, BatchItem, ForcedRef, ItemSource, LegRef};
@@ -77,3 +78,4 @@ pub use settlement_key::{
 pub use sharing::SharingMessage;
 pub use time::Time;
 pub use verifier::{StrictVerifier, Verifier, Whole};
+pub use withdrawal::{Payee, Withdrawal, WithdrawalRequest, withdrawal_path, withdrawals_root};

@@ -123,7 +123,7 @@ pub struct RevealedBlock {
     pub epoch: Epoch,
     /// The decided block's L1 origin.
     pub l1_origin: L1Origin,
-    /// Entries of the queue up to that origin, forced transactions and deposits alike: all of them carried.
+    /// Entries of the queue up to that origin, whatever they ask for: all of them carried.
     pub forced_cursor: u64,
     /// A random value that nobody knew when the block was proposed.
     pub beacon: Digest,

@@ -1,10 +1,13 @@
 //! Protobuf ⇄ domain types, at the public edge only. Parsing is total: a field of the wrong length or
 //! a missing message is an error that names the field.
 
+mod proofs;
 mod settlement;
 
-pub use settlement::{members, seat};
-
+pub use self::{
+    proofs::{HistoryProof, PaidOut, WithdrawalProof},
+    settlement::{members, seat},
+};
 use crate::{
     batch::{Batch, BatchItem, ForcedRef, ItemSource, LegRef},
     block::{BlockHeader, L1Origin},
@@ -29,6 +32,14 @@ pub enum WireError {
         field: &'static str,
         /// What is wrong with it.
         source: IdError,
+    },
+    /// Two fields of which one at most may be set.
+    #[error("fields {one} and {other} exclude each other")]
+    Exclusive {
+        /// One.
+        one: &'static str,
+        /// The other.
+        other: &'static str,
     },
     /// A number that is too large.
     #[error("field {field}: {found} is too large")]

@@ -9,9 +9,10 @@
 
 use conclave_types::{
     BlockCommitment, Committee, ConsensusKey, Digest, EncryptionKey, Epoch, EpochEnd, Era, G2Bytes,
-    Height, L1Origin, Member, PayerAddress, SettlementCertificate, SettlementError, SettlementKey,
-    SettlementMember, SettlementSecret, ValidatorIndex, digest::SigningDomain, dkg_result_root,
-    eip2537_signature, mmr, settlement_committee, sum_of_signatures,
+    Gwei, Height, L1Content, L1Entry, L1Origin, Member, Payee, PayerAddress, SettlementCertificate,
+    SettlementError, SettlementKey, SettlementMember, SettlementSecret, ValidatorIndex, Withdrawal,
+    WithdrawalRequest, digest::SigningDomain, dkg_result_root, eip2537_signature, mmr,
+    settlement_committee, sum_of_signatures, withdrawal_path, withdrawals_root,
 };
 use serde_json::Value;
 
@@ -238,6 +239,52 @@ fn a_history_has_the_pinned_roots_and_proofs() {
         let path = mmr::prove_extension(old, new, subtree).unwrap();
         assert_eq!(path, digests(&row["path"]), "{old} of {new}");
     }
+}
+
+fn gwei(value: &Value) -> Gwei {
+    Gwei::new(value.as_str().unwrap().parse().unwrap())
+}
+
+#[test]
+fn requests_to_withdraw_have_the_pinned_hashes() {
+    let all = vectors();
+    let rows = all["withdrawals"]["requests"].as_array().unwrap();
+    for row in rows {
+        let request = WithdrawalRequest {
+            payer: read(&row["payer"]),
+            recipient: read(&row["recipient"]),
+            amount: gwei(&row["amount_gwei"]),
+        };
+        let (index, l1_block) = (number(&row["index"]), number(&row["l1_block"]));
+        let entry = L1Entry { index, l1_block, content: L1Content::Withdrawal(request) };
+        assert_eq!(entry.hash(), read(&row["hash"]));
+    }
+    assert_eq!(rows.len(), 2);
+}
+
+#[test]
+fn withdrawals_have_the_pinned_leaves_root_and_paths() {
+    let all = vectors();
+    for tree in all["withdrawals"]["trees"].as_array().unwrap() {
+        let rows = tree["withdrawals"].as_array().unwrap();
+        let withdrawal = |row: &Value| Withdrawal {
+            index: number(&row["index"]),
+            payee: match (read(&row["recipient"]), number(&row["validator"])) {
+                (PayerAddress::ZERO, 0) => Payee::Pot,
+                (PayerAddress::ZERO, validator) => Payee::Stake(validator),
+                (recipient, _) => Payee::Account(recipient),
+            },
+            amount: gwei(&row["amount_gwei"]),
+        };
+        let withdrawals: Vec<_> = rows.iter().map(withdrawal).collect();
+        assert_eq!(withdrawals_root(&withdrawals), read(&tree["root"]));
+        for (place, row) in rows.iter().enumerate() {
+            assert_eq!(withdrawals[place].leaf(), read(&row["leaf"]));
+            assert_eq!(withdrawal_path(&withdrawals, place).unwrap(), digests(&row["path"]));
+        }
+        assert_eq!(withdrawal_path(&withdrawals, rows.len()), None);
+    }
+    assert_eq!(withdrawals_root(&[]), Digest::ZERO);
 }
 
 #[test]

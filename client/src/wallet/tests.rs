@@ -124,6 +124,7 @@ impl SubmitService for Validator {
     ) -> Result<Response<v1::GetAccountResponse>, Status> {
         let next_sequence = self.script.lock().unwrap().next_sequence;
         Ok(Response::new(v1::GetAccountResponse {
+            withdrawable_gwei: 0,
             balance_gwei: u64::MAX,
             next_sequence,
             next_sequence_pending: next_sequence,

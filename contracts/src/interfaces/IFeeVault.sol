@@ -21,7 +21,7 @@ struct VaultParameters {
 struct Withdrawal {
     /// Its number among all withdrawals ever.
     uint64 index;
-    /// Who is paid; the vault itself for what goes to relayers. Zero if `validator` is not.
+    /// Who is paid. Zero if `validator` is not; if both are zero it is the pot that refunds relayers.
     address recipient;
     /// Whose stake is rewarded instead, or 0.
     ValidatorId validator;

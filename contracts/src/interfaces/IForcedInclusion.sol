@@ -5,7 +5,8 @@ import { RollupId } from "./IRollupRegistry.sol";
 
 /// What the timelock may change, within bounds that keep the queue open and escape possible.
 struct ForcedParameters {
-    /// Transactions and deposits that one L1 block may add; together they fit into a block's reserve.
+    /// Transactions and requests to withdraw, and deposits, that one L1 block may add; together they fit into a
+    /// block's reserve.
     uint8 entriesMax;
     uint8 depositsMax;
     /// Bytes and gas of the transactions that one L1 block may add.
@@ -50,6 +51,14 @@ interface IForcedInclusion {
     );
     /// @param entryHash keccak("conclave/deposit/v1" ‖ index u64 ‖ L1 block u64 ‖ payer ‖ gwei u64)
     event DepositQueued(uint64 indexed index, address indexed payer, uint64 amountGwei, bytes32 entryHash);
+    /// @param entryHash keccak("conclave/withdraw/v1" ‖ index u64 ‖ L1 block u64 ‖ payer ‖ recipient ‖ gwei u64)
+    event WithdrawalRequested(
+        uint64 indexed index,
+        address indexed payer,
+        address indexed recipient,
+        uint64 amountGwei,
+        bytes32 entryHash
+    );
     event EscapeLatched(uint256 indexed escape, uint64 latchedAt, uint64 height, uint64 cursor);
     event Returned(uint256 indexed escape, uint64 resumedAt, uint64 resumePoint, uint64 settledHeight);
     event ParametersSet(ForcedParameters parameters);
@@ -60,6 +69,8 @@ interface IForcedInclusion {
     error EmptyTransaction();
     error EntryTooLarge(uint256 max, uint256 found);
     error GasTooLow(uint64 floor, uint64 found);
+    error NothingRequested();
+    error NoRecipient();
     error FeeTooLow(uint256 expected, uint256 found);
     error BlockIsFull(uint64 number);
     error EscapeNotDue();
@@ -72,6 +83,11 @@ interface IForcedInclusion {
         external
         payable
         returns (uint64 index);
+
+    /// @notice Asks for up to `amountGwei` of the sender's fee balance back, to be claimed from the vault by
+    /// `recipient`. If there is less when it is carried, it is for all there is. Costs what a transaction of 21,000
+    /// gas does; what `msg.value` exceeds that by comes back.
+    function requestWithdrawal(uint64 amountGwei, address recipient) external payable returns (uint64 index);
 
     /// @notice Queues the credit of a deposit. For the vault alone, which holds it.
     function enqueueDeposit(address payer, uint64 amountGwei) external returns (uint64 index);

@@ -16,7 +16,7 @@ contract InvariantsTest is TestBase {
         world = new World();
         net = world.deployed();
         targetContract(address(world));
-        bytes4[] memory actions = new bytes4[](19);
+        bytes4[] memory actions = new bytes4[](20);
         actions[0] = World.aValidatorJoins.selector;
         actions[1] = World.aDelegatorComes.selector;
         actions[2] = World.aDelegatorLeaves.selector;
@@ -35,7 +35,8 @@ contract InvariantsTest is TestBase {
         actions[15] = World.aDepositArrives.selector;
         actions[16] = World.timePasses.selector;
         actions[17] = World.somebodyAnnouncesTheReturn.selector;
-        actions[18] = World.aCrowdLeaves.selector;
+        actions[18] = World.aWithdrawalIsAskedFor.selector;
+        actions[19] = World.aCrowdLeaves.selector;
         targetSelector(FuzzSelector(address(world), actions));
     }
 
@@ -103,8 +104,9 @@ contract InvariantsTest is TestBase {
         for (uint256 i = 0; i < 600; ++i) {
             seed = uint256(keccak256(abi.encode(seed)));
             act(seed % 19, seed >> 8);
+            if (i % 50 == 0) world.aWithdrawalIsAskedFor(uint64(seed));
         }
-        string[23] memory names = [
+        string[24] memory names = [
             "join",
             "delegate",
             "unbond",
@@ -123,6 +125,7 @@ contract InvariantsTest is TestBase {
             "turn",
             "force",
             "deposit",
+            "request",
             "time",
             "return",
             "crowd",

@@ -310,6 +310,14 @@ contract World is Network {
         } catch { }
     }
 
+    function aWithdrawalIsAskedFor(uint64 amount) external {
+        uint256 fee = 21_000 * uint256(net.forced.price());
+        try net.forced.requestWithdrawal{ value: fee }(uint64(bound(amount, 1, 10 * ETHER)), delegators[0]) {
+            entryBlocks.push(uint64(block.number));
+            ++done["request"];
+        } catch { }
+    }
+
     function timePasses(uint32 blocks) external {
         uint256 more = bound(blocks, 1, 20_000);
         vm.roll(block.number + more);

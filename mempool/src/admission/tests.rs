@@ -9,7 +9,7 @@ use secp256k1::{All, SecretKey};
 use super::*;
 use crate::{
     Ledger, LedgerError, Pool, PoolBounds, PoolError,
-    testing::{genesis, params},
+    testing::{genesis, params, turn},
 };
 
 const DECIDED: Height = Height::new(10);
@@ -314,8 +314,8 @@ fn a_replayed_bundle_is_refused_before_and_after_its_block() {
     let again = pool.insert(bundle.clone(), verified, now, &ledger);
     assert_eq!(again, Err(PoolError::Known(bundle.id())));
     let charges = ledger.check_block(&[&bundle.header], &params()).unwrap();
-    ledger.apply(DECIDED, &charges, &[]).unwrap();
-    pool.remove_included(&charges, &ledger);
+    ledger.apply(&turn(DECIDED, &charges)).unwrap();
+    pool.remove_included(&charges, [], &ledger);
     let payer = bundle.header.payer;
     let used = PoolError::Used { payer, lane: 0, expected: 1, found: 0 };
     assert_eq!(pool.precheck(&bundle, &bundle.id(), &ledger), Err(used));

@@ -1,12 +1,14 @@
 use std::time::Duration;
 
-use conclave_types::{BundleHeader, digest::keccak};
+use conclave_types::{
+    BundleHeader, Deposit, L1Content, L1Entry, WithdrawalRequest, digest::keccak,
+};
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    LedgerError,
-    testing::{bundle, header, ledger, params, payer, verified},
+    LedgerError, Turn,
+    testing::{bundle, header, ledger, params, payer, turn, verified},
 };
 
 const NOW: Time = Time::from_micros(1_000_000);
@@ -132,7 +134,7 @@ fn a_used_nonce_and_one_too_far_ahead_are_refused() {
     let mut pool = pool(10, 4);
     let first = header(payer(0), 0, 0, 0);
     let charges = ledger.check_block(&[&first], &params()).unwrap();
-    ledger.apply(Height::new(1), &charges, &[]).unwrap();
+    ledger.apply(&turn(Height::new(1), &charges)).unwrap();
     let used = PoolError::Used { payer: payer(0), lane: 0, expected: 1, found: 0 };
     assert!(used.is_permanent());
     assert_eq!(put(&mut pool, &ledger, &first), Err(used));
@@ -382,13 +384,33 @@ fn a_decided_block_takes_what_it_made_stale() {
     variant.priority_fee = Gwei::new(1_500);
     variant.max_fee = Gwei::new(2_500);
     let charges = ledger.check_block(&[&lane[0], &variant], &params()).unwrap();
-    ledger.apply(NEXT, &charges, &[]).unwrap();
-    let dropped = pool.remove_included(&charges, &ledger);
+    ledger.apply(&turn(NEXT, &charges)).unwrap();
+    let dropped = pool.remove_included(&charges, [], &ledger);
     check_invariants(&pool);
     assert_eq!(dropped, vec![id(&lane[1]), id(&lane[3])], "stale, and beyond the balance");
     let mut expected = vec![id(&lane[2]), id(&other)];
     expected.sort_unstable();
     assert_eq!(pool.select(&ledger, NEXT.next()), expected);
+}
+
+#[test]
+fn what_its_payer_has_withdrawn_the_fee_of_is_dropped() {
+    let (mut pool, mut ledger) = (pool(20, 20), ledger(&[(payer(1), 5_000)]));
+    let amount = Gwei::new(2_500);
+    let deposit = L1Content::Deposit(Deposit { payer: payer(0), amount });
+    let request =
+        WithdrawalRequest { payer: payer(0), recipient: payer(9), amount: Gwei::new(501) };
+    let [deposit, request] = [deposit, L1Content::Withdrawal(request)]
+        .map(|content| [L1Entry { index: 0, l1_block: 1, content }]);
+    ledger.apply(&Turn { entries: &deposit, ..turn(NEXT, &[]) }).unwrap();
+    let lane = [header(payer(0), 0, 0, 0), header(payer(0), 0, 1, 0)];
+    for header in lane.iter().chain([&header(payer(1), 0, 0, 0)]) {
+        put(&mut pool, &ledger, header).unwrap();
+    }
+    ledger.apply(&Turn { entries: &request, ..turn(NEXT.next(), &[]) }).unwrap();
+    let dropped = pool.remove_included(&[], [payer(0)], &ledger);
+    check_invariants(&pool);
+    assert_eq!(dropped, vec![id(&lane[1])], "of two, 1,999 gwei pay for one");
 }
 
 #[test]
@@ -505,8 +527,8 @@ proptest! {
                 let charges = ledger.check_block(&headers, &params());
                 prop_assert!(charges.is_ok(), "a selection is a valid block: {:?}", charges);
                 let charges = charges.unwrap();
-                ledger.apply(height, &charges, &[]).unwrap();
-                pool.remove_included(&charges, &ledger);
+                ledger.apply(&turn(height, &charges)).unwrap();
+                pool.remove_included(&charges, [], &ledger);
                 prop_assert!(selected.iter().all(|id| !pool.contains(id)));
                 height = height.next();
                 pool.expire(height);

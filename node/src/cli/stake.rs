@@ -1,6 +1,7 @@
 //! `conclave stake`: what an operator and its delegators do with stake on Ethereum.
 
 mod arguments;
+mod earned;
 
 use std::process::ExitCode;
 
@@ -14,7 +15,7 @@ use conclave_node::{
         stake::{self, Part, Terms},
     },
 };
-use conclave_types::ConsensusKey;
+use conclave_types::{ConsensusKey, Payee};
 
 pub(crate) use self::arguments::Arguments;
 use self::arguments::{Command, KeyArguments, Operation, RegisterArguments, StatusArguments};
@@ -170,6 +171,11 @@ fn asked_back(unbonding: stake::Unbonding) -> Done {
 async fn claim(arguments: arguments::ClaimArguments) -> anyhow::Result<ExitCode> {
     let session = Session::open(&arguments.on).await?;
     let Session { sender, contracts } = &session;
+    let payee = arguments.what.earned.map(Payee::Stake);
+    if let Some(payee) = payee.or(arguments.what.pot.then_some(Payee::Pot)) {
+        let done = earned::bring(sender, contracts, &arguments.node, payee).await?;
+        return session.tell(done, &arguments.on).await;
+    }
     let done = match (arguments.what.unbonding, arguments.what.rewards) {
         (Some(id), _) => {
             let call = ConclaveStake::claimCall { id };

@@ -18,11 +18,13 @@ use alloy::{
     sol_types::{SolCall, SolEvent as _},
     transports::{TransportError, TransportErrorKind, TransportResult},
 };
-use conclave_contracts::ForcedInclusion::{DepositQueued, TransactionForced, entriesUpToCall};
+use conclave_contracts::ForcedInclusion::{
+    DepositQueued, TransactionForced, WithdrawalRequested, entriesUpToCall,
+};
 use conclave_sequencer::L1Block;
 use conclave_types::{
     CommitteeOffer, Deposit, Digest, ForcedTransaction, Gwei, L1Content, L1Entry, L1EntryError,
-    L1Origin, PayerAddress, RollupId, check_l1_entries,
+    L1Origin, PayerAddress, RollupId, WithdrawalRequest, check_l1_entries,
 };
 
 use super::{
@@ -96,7 +98,11 @@ pub enum ObserveError {
 }
 
 /// Events that are entries.
-const ENTRIES: [B256; 2] = [TransactionForced::SIGNATURE_HASH, DepositQueued::SIGNATURE_HASH];
+const ENTRIES: [B256; 3] = [
+    TransactionForced::SIGNATURE_HASH,
+    DepositQueued::SIGNATURE_HASH,
+    WithdrawalRequested::SIGNATURE_HASH,
+];
 
 /// What an endpoint says about a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -267,11 +273,18 @@ fn entry(log: &Log, l1_block: u64) -> Option<L1Entry> {
             transaction: log.transaction.to_vec(),
         };
         (log.index, L1Content::Forced(forced), log.entryHash)
-    } else {
-        let log = DepositQueued::decode_log(log).ok()?;
+    } else if let Ok(log) = DepositQueued::decode_log(log) {
         let payer = PayerAddress::new(log.payer.into_array());
         let deposit = Deposit { payer, amount: Gwei::new(log.amountGwei) };
         (log.index, L1Content::Deposit(deposit), log.entryHash)
+    } else {
+        let log = WithdrawalRequested::decode_log(log).ok()?;
+        let request = WithdrawalRequest {
+            payer: PayerAddress::new(log.payer.into_array()),
+            recipient: PayerAddress::new(log.recipient.into_array()),
+            amount: Gwei::new(log.amountGwei),
+        };
+        (log.index, L1Content::Withdrawal(request), log.entryHash)
     };
     let entry = L1Entry { index, l1_block, content };
     (entry.hash().as_bytes() == &hash.0).then_some(entry)

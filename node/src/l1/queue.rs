@@ -1,4 +1,5 @@
-//! The queue that nobody can keep a transaction out of: forced transactions, and deposits to the fee ledger.
+//! The queue that nobody can keep a transaction out of: forced transactions, deposits to the fee ledger, and requests
+//! to withdraw from it.
 
 use alloy::primitives::{Address, Bytes, U256};
 use conclave_contracts::{FeeVault, ForcedInclusion};
@@ -37,16 +38,39 @@ pub async fn force(
     transaction: &[u8],
     gas: u64,
 ) -> Result<Queued, L1Error> {
-    let question = ForcedInclusion::priceCall {};
-    let price = sender.endpoints().call(contracts.forced, &question).await?;
-    // Each full block raises the price by an eighth; what is too much comes back.
-    let fee = U256::from(gas).saturating_mul(U256::from(price));
-    let fee = fee.saturating_add(fee.checked_div(U256::from(4)).unwrap_or_default());
+    let fee = fee(sender, contracts, gas).await?;
     let transaction = Bytes::copy_from_slice(transaction);
     let call = ForcedInclusion::enqueueCall { rollup, gasLimit: gas, transaction };
     let call = Call { value: fee, ..Call::new(contracts.forced, &call) };
     let sent = sender.send(call).await?;
     Ok(Queued { index: sent.event::<ForcedInclusion::TransactionForced>()?.index, sent })
+}
+
+/// What a place costs that counts `gas`, with a margin: each full block raises the price by an eighth, and what is
+/// too much comes back.
+async fn fee(sender: &Sender, contracts: &Contracts, gas: u64) -> Result<U256, L1Error> {
+    let question = ForcedInclusion::priceCall {};
+    let price = sender.endpoints().call(contracts.forced, &question).await?;
+    let fee = U256::from(gas).saturating_mul(U256::from(price));
+    Ok(fee.saturating_add(fee.checked_div(U256::from(4)).unwrap_or_default()))
+}
+
+/// Asks for up to `gwei` of the sender's fee balance, to be paid to `recipient`.
+///
+/// # Errors
+///
+/// If the queue refuses it.
+pub async fn request_withdrawal(
+    sender: &Sender,
+    contracts: &Contracts,
+    recipient: Address,
+    gwei: u64,
+) -> Result<Queued, L1Error> {
+    let value = fee(sender, contracts, GAS_BASE).await?;
+    let call = ForcedInclusion::requestWithdrawalCall { amountGwei: gwei, recipient };
+    let call = Call { value, ..Call::new(contracts.forced, &call) };
+    let sent = sender.send(call).await?;
+    Ok(Queued { index: sent.event::<ForcedInclusion::WithdrawalRequested>()?.index, sent })
 }
 
 /// Deposits for the fee balance of `payer`.

@@ -11,7 +11,7 @@ use conclave_contracts::{
 use super::L1Error;
 
 /// What to do about a refusal, by the name of the error.
-const REMEDIES: [(&str, &str); 24] = [
+const REMEDIES: [(&str, &str); 25] = [
     ("NotOperator", "use the account that registered the validator"),
     ("UnknownValidator", "check the validator's number with `conclave stake status`"),
     ("StakeTooSmall", "send at least the expected amount, in gwei"),
@@ -38,6 +38,7 @@ const REMEDIES: [(&str, &str); 24] = [
     ("IsClosed", "this rollup has ended"),
     ("BlockIsFull", "wait for the next L1 block"),
     ("NoCommittee", "the network is not open on L1, or the epoch never began"),
+    ("AlreadyWithdrawn", "it was paid: there is nothing to do"),
     ("AlreadyReported", "the offence is known: there is nothing to do"),
 ];
 

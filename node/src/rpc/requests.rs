@@ -2,14 +2,15 @@
 //! handler looks at it. Pure, so that hostile bytes can be tried on it without a node.
 
 use conclave_types::{
-    BundleId, EncryptedBundle, Epoch, Height, PayerAddress, RollupId, SIZE_BUCKETS, bucket_for,
+    BundleId, EncryptedBundle, Epoch, Height, Payee, PayerAddress, RollupId, SIZE_BUCKETS,
+    bucket_for,
     proto::v1::{self, Level, stream_batches_request::Start},
     wire::{self, WireError},
 };
 use tonic::Status;
 
-/// Batches that a page may hold, as the proto says.
-const PAGE_BATCHES_MAX: u32 = 100;
+/// Batches, or withdrawals, that a page may hold, as the proto says.
+const PAGE_MAX: u32 = 100;
 /// Bytes that authenticated encryption adds to a bucket.
 const TAG_BYTES: u32 = 16;
 
@@ -47,7 +48,7 @@ pub enum RequestError {
         found: u32,
     },
     /// A page of nothing, or of too much.
-    #[error("count is 1 to {PAGE_BATCHES_MAX}, found {0}")]
+    #[error("count is 1 to {PAGE_MAX}, found {0}")]
     Count(u32),
     /// Nobody elects the genesis's committee.
     #[error("from_epoch is at least 1: the genesis names the committee of epoch 0")]
@@ -229,7 +230,7 @@ impl TryFrom<v1::GetBatchesRequest> for BatchPage {
 
     fn try_from(request: v1::GetBatchesRequest) -> Result<Self, RequestError> {
         let count = request.count;
-        if count == 0 || count > PAGE_BATCHES_MAX {
+        if count == 0 || count > PAGE_MAX {
             return Err(RequestError::Count(count));
         }
         let rollup = RollupId::new(request.rollup_id);
@@ -249,5 +250,28 @@ impl TryFrom<v1::GetCommitteesRequest> for CommitteesFrom {
             0 => Err(RequestError::EpochOfGenesis),
             epoch => Ok(Self(Epoch::new(epoch))),
         }
+    }
+}
+
+/// A page of what pays somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WithdrawalPage {
+    /// Who is paid.
+    pub payee: Payee,
+    /// The first index.
+    pub from: u64,
+    /// How many: one at least, and no more than a page holds.
+    pub count: u32,
+}
+
+impl TryFrom<v1::ListWithdrawalsRequest> for WithdrawalPage {
+    type Error = RequestError;
+
+    fn try_from(request: v1::ListWithdrawalsRequest) -> Result<Self, RequestError> {
+        let count = request.count;
+        if count == 0 || count > PAGE_MAX {
+            return Err(RequestError::Count(count));
+        }
+        Ok(Self { payee: Payee::try_from(&request)?, from: request.from_index, count })
     }
 }

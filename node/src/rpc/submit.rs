@@ -144,6 +144,7 @@ impl SubmitService for Submit {
             balance_gwei: account.balance.as_u64(),
             next_sequence: account.next_sequence,
             next_sequence_pending: account.next_sequence_pending,
+            withdrawable_gwei: account.withdrawable.as_u64(),
         }))
     }
 }

@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use conclave_client::{Admission, BatchEvent, Client, Level, Payer, Start, Terms};
 use conclave_grpc::v1::{
     node_service_client::NodeServiceClient, sequence_service_client::SequenceServiceClient,
-    submit_service_client::SubmitServiceClient,
+    settlement_service_client::SettlementServiceClient, submit_service_client::SubmitServiceClient,
 };
 use conclave_types::{
-    EncryptedBundle, GenesisAccount, Gwei, Height, Leg, Params, RollupId,
+    EncryptedBundle, Genesis, GenesisAccount, Gwei, Height, Leg, Params, RollupId,
+    digest::SigningDomain,
+    mmr,
     proto::v1::{self, stream_batches_request::Start as WireStart},
+    wire::HistoryProof,
 };
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -94,6 +97,10 @@ impl Running {
 
     fn sequence(&self) -> SequenceServiceClient<Channel> {
         SequenceServiceClient::new(self.channel.clone())
+    }
+
+    fn settlement(&self) -> SettlementServiceClient<Channel> {
+        SettlementServiceClient::new(self.channel.clone())
     }
 
     fn node(&self) -> NodeServiceClient<Channel> {
@@ -262,6 +269,58 @@ async fn what_cannot_be_admitted_is_refused_with_the_documented_code() {
     let reused = v1::SubmitBundleRequest { bundle: bytes(&reused) };
     let refused = running.submit().submit_bundle(reused).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument, "{refused:?}");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commitment_is_proved_under_any_later_height_and_nothing_else_is() {
+    let network = Network::new();
+    let running = network.start().await;
+    running.heartbeat(5).await;
+    let mut service = running.settlement();
+    let proof = |height, under| {
+        let request = v1::GetCommitmentRequest { height, under };
+        let mut service = service.clone();
+        async move {
+            let proof = service.get_commitment(request).await?.into_inner().proof.unwrap();
+            Ok::<_, Status>(HistoryProof::try_from(&proof).unwrap())
+        }
+    };
+    // The history of height 5 holds those before it, so it says what the root under height 4 is.
+    let root = proof(5, 5).await.unwrap().commitment.history_root;
+    let genesis = network.config().genesis;
+    let genesis: Genesis = serde_json::from_slice(&std::fs::read(genesis).unwrap()).unwrap();
+    let domain = SigningDomain::of(&genesis);
+    for height in 1..=4 {
+        let proof = proof(height, 4).await.unwrap();
+        let digest = domain.commitment(&proof.commitment);
+        assert_eq!(proof.commitment.height, Height::new(height));
+        assert!(mmr::verify_inclusion(&root, 4, height - 1, &digest, &proof.path));
+    }
+    let code = |found: Result<HistoryProof, Status>| found.map(drop).unwrap_err().code();
+    assert_eq!(code(proof(u64::MAX, u64::MAX).await), Code::NotFound);
+    assert_eq!(code(proof(5, 4).await), Code::FailedPrecondition, "it has not settled");
+    assert_eq!(code(proof(5, u64::MAX).await), Code::FailedPrecondition, "not here yet");
+    assert_eq!(code(proof(5, 0).await), Code::FailedPrecondition, "this node sees no L1");
+
+    let entry = v1::GetRequestOutcomeRequest { entry: 0 };
+    let outcome = service.get_request_outcome(entry).await;
+    assert_eq!(outcome.map(drop).unwrap_err().code(), Code::NotFound);
+    let paid = v1::GetWithdrawalProofRequest { height: 1, index: 0, under: 4 };
+    let paid = service.get_withdrawal_proof(paid).await;
+    assert_eq!(paid.map(drop).unwrap_err().code(), Code::NotFound);
+    let list = |recipient, validator, count| v1::ListWithdrawalsRequest {
+        recipient,
+        validator,
+        from_index: 0,
+        count,
+    };
+    let none = service.list_withdrawals(list(vec![], 1, 100)).await.unwrap().into_inner();
+    assert_eq!(none.withdrawals, vec![]);
+    for bad in [list(vec![], 1, 0), list(vec![], 1, 101), list(vec![1; 19], 0, 1)] {
+        let refused = service.list_withdrawals(bad).await;
+        assert_eq!(refused.map(drop).unwrap_err().code(), Code::InvalidArgument);
+    }
     running.stop().await;
 }
 

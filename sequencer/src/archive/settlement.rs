@@ -111,6 +111,28 @@ pub fn history<S: Store>(store: &S, subtree: Subtree) -> Read<Option<Digest>, S>
     get(store, Table::History, &history_key(subtree))
 }
 
+/// Shows that the commitment of `height` stands in the history up to and with that of `under`: what L1 takes once
+/// `under` has settled. None if there is no such history here, or the height is not in it.
+///
+/// # Errors
+///
+/// If the store fails or is damaged.
+pub fn standing<S: Store>(
+    store: &S,
+    height: Height,
+    under: Height,
+) -> Read<Option<Vec<Digest>>, S> {
+    let Some(index) = height.as_u64().checked_sub(1) else { return Ok(None) };
+    let mut failure = None;
+    let path = mmr::prove_inclusion(under.as_u64(), index, |subtree| {
+        history(store, subtree).unwrap_or_else(|error| {
+            failure = Some(error);
+            None
+        })
+    });
+    failure.map_or(Ok(path), Err)
+}
+
 /// The attestation that this validator has sent for a height; none if it has not.
 ///
 /// # Errors

@@ -1,14 +1,16 @@
 use std::sync::Arc;
 
+use conclave_mempool::RequestOutcome;
 use conclave_types::{
-    Deposit, Epoch, ForcedRef, ForcedTransaction, Gwei, ItemSource, L1Content, PayerAddress,
-    VoteKind,
+    Deposit, Epoch, ForcedRef, ForcedTransaction, Gwei, ItemSource, L1Content, Payee, PayerAddress,
+    VoteKind, WithdrawalRequest, merkle, mmr, withdrawal_path,
 };
 
 use super::*;
 use crate::{
     Input, archive,
     audit::{AuditError, Auditor},
+    store::Table,
     testing::Solo,
 };
 
@@ -48,7 +50,7 @@ fn observations_are_taken_in_order_and_once() {
         has_room: true,
     };
     assert_eq!(view.position(), expected);
-    assert_eq!(view.bytes, 3 * 48);
+    assert_eq!(view.bytes, 3 * 72);
 }
 
 #[test]
@@ -263,7 +265,7 @@ fn what_a_quorum_decides_goes_before_what_was_seen() {
     assert_eq!(view.decided(LATER, &decided(at(11), entries(&[(3, 11), (4, 11)])), 5), None);
     assert_eq!(view.position().origin, at(11));
     assert_eq!(view.position().observed, at(13), "what comes after is still there");
-    assert_eq!(view.bytes, 48);
+    assert_eq!(view.bytes, 72);
 
     let mut view = seen();
     let other = L1Origin { number: 12, hash: hash(99) };
@@ -448,4 +450,129 @@ fn a_quorum_of_prevotes_goes_before_what_was_not_seen() {
     }
     assert_eq!(solo.core.l1_position().observed, at(1), "it goes on from there");
     assert_eq!(solo.core.account(&PayerAddress::new([1; 20]), 0).balance, Gwei::new(7));
+}
+
+fn asked(index: u64, gwei: u64) -> L1Entry {
+    let request = WithdrawalRequest {
+        payer: PayerAddress::new([1; 20]),
+        recipient: PayerAddress::new([2; 20]),
+        amount: Gwei::new(gwei),
+    };
+    L1Entry { index, l1_block: 1, content: L1Content::Withdrawal(request) }
+}
+
+/// A network of one in which a payer has deposited 7 gwei and asked for 4, 5 and 1 of them, in one L1 block.
+fn withdrawn() -> (Solo, Height) {
+    let entries = vec![entry(0, 1), asked(1, 4), asked(2, 5), asked(3, 1)];
+    let mut solo = Solo::new();
+    solo.now = solo.now.after(Duration::from_millis(300));
+    let parent = Digest::ZERO;
+    solo.input(Input::L1(L1Block { origin: at(1), parent, entries, offers: vec![] }));
+    solo.run_to(5);
+    let carrier = solo.events.iter().find_map(|event| {
+        let Event::Decided { header, l1_entries, .. } = event else { return None };
+        (!l1_entries.is_empty()).then_some(header.height)
+    });
+    (solo, carrier.unwrap())
+}
+
+#[test]
+fn what_is_withdrawn_is_in_the_commitment_of_the_block_that_carries_the_request() {
+    let (solo, height) = withdrawn();
+    let payee = Payee::Account(PayerAddress::new([2; 20]));
+    let paid = |index, gwei| Withdrawal { index, payee, amount: Gwei::new(gwei) };
+    let found = archive::withdrawals(&solo.store, height).unwrap();
+    assert_eq!(found, vec![paid(0, 4), paid(1, 3)], "all there is, and then nothing");
+    let outcome = |entry| archive::request(&solo.store, entry).unwrap();
+    let carried = |index| Some(RequestOutcome { height, index });
+    let expected = [None, carried(Some(0)), carried(Some(1)), carried(None), None];
+    assert_eq!([0, 1, 2, 3, 4].map(outcome), expected);
+    let listed = |from, limit| archive::paid_to(&solo.store, payee, from, limit).unwrap();
+    assert_eq!(listed(0, 9), vec![(height, found[0]), (height, found[1])]);
+    assert_eq!(listed(1, 9), listed(0, 9)[1..]);
+    assert_eq!(listed(0, 1), listed(0, 9)[..1]);
+    assert_eq!(archive::paid_to(&solo.store, Payee::Pot, 0, 9).unwrap(), vec![]);
+
+    let tip = solo.core.status().revealed;
+    let domain = conclave_types::digest::SigningDomain::of(&solo.genesis);
+    let mut history = mmr::Peaks::default();
+    for revealed in Height::ZERO.up_to(tip) {
+        let commitment = archive::commitment(&solo.store, revealed).unwrap().unwrap();
+        history.append(&domain.commitment(&commitment));
+        if revealed != height {
+            assert_eq!(commitment.withdrawals_root, Digest::ZERO);
+        }
+    }
+    let commitment = archive::commitment(&solo.store, height).unwrap().unwrap();
+    for (place, withdrawal) in found.iter().enumerate() {
+        let path = withdrawal_path(&found, place).unwrap();
+        let root = merkle::root_from_path(withdrawal.leaf(), place, &path);
+        assert_eq!(root, Some(commitment.withdrawals_root));
+    }
+    // What L1 checks once `tip` has settled.
+    let path = archive::standing(&solo.store, height, tip).unwrap().unwrap();
+    let digest = domain.commitment(&commitment);
+    let (size, index) = (tip.as_u64(), height.as_u64() - 1);
+    assert!(mmr::verify_inclusion(&history.root(), size, index, &digest, &path));
+    assert_eq!(archive::standing(&solo.store, tip, height).unwrap(), None, "not settled");
+    assert_eq!(archive::standing(&solo.store, height, tip.next()).unwrap(), None, "not here");
+}
+
+#[test]
+fn an_audit_covers_what_is_paid_out() {
+    let (solo, _) = withdrawn();
+    let audit = |store: &crate::testing::Memory| {
+        let mut auditor = Auditor::new(Arc::clone(&solo.genesis), Height::ZERO).unwrap();
+        let tip = archive::tip(store).unwrap().unwrap();
+        while auditor.next() <= tip.decided {
+            auditor.advance(store)?;
+        }
+        auditor.check_state(store, &tip)
+    };
+    audit(&solo.store).unwrap();
+    for table in [Table::Withdrawals, Table::Payees, Table::Requests] {
+        let mut store = solo.store.clone();
+        let rows = store.tables.get_mut(&table).unwrap();
+        rows.pop_first();
+        audit(&store).expect_err(table.name());
+    }
+    let mut store = solo.store.clone();
+    for value in store.tables.get_mut(&Table::Withdrawals).unwrap().values_mut() {
+        *value.last_mut().unwrap() ^= 1;
+    }
+    assert!(matches!(audit(&store), Err(AuditError::Derived("withdrawals"))));
+}
+
+#[test]
+fn a_block_that_is_decided_and_sealed_pays_after_a_restart() {
+    let mut solo = Solo::new();
+    solo.run_to(1);
+    solo.now = solo.now.after(Duration::from_secs(1));
+    let (entries, parent) = (vec![entry(0, 1), asked(1, 4)], Digest::ZERO);
+    solo.input(Input::L1(L1Block { origin: at(1), parent, entries, offers: vec![] }));
+    solo.held = Some(vec![]);
+    while solo.core.l1_position().origin != at(1) {
+        let wake = solo.core.wake_at().unwrap_or(solo.now);
+        solo.now = wake.max(solo.now.after(Duration::from_micros(10)));
+        solo.input(Input::Tick);
+    }
+    let height = solo.core.status().decided;
+    assert!(solo.core.status().revealed < height);
+    solo.held = None;
+    solo.restart();
+    solo.run_to(height.as_u64());
+    let commitment = archive::commitment(&solo.store, height).unwrap().unwrap();
+    let paid = archive::withdrawals(&solo.store, height).unwrap();
+    assert_eq!(paid.len(), 1);
+    assert_eq!(commitment.withdrawals_root, paid[0].leaf());
+    assert_eq!(solo.core.account(&PayerAddress::new([1; 20]), 0).withdrawable, Gwei::new(3));
+    // The numbers go on where they were.
+    let more = vec![L1Entry { l1_block: 2, ..asked(2, 1) }];
+    let parent = at(1).hash;
+    solo.input(Input::L1(L1Block { origin: at(2), parent, entries: more, offers: vec![] }));
+    solo.run_to(height.as_u64() + 6);
+    let payee = Payee::Account(PayerAddress::new([2; 20]));
+    let all = archive::paid_to(&solo.store, payee, 0, 9).unwrap();
+    let all: Vec<_> = all.iter().map(|(_, paid)| (paid.index, paid.amount.as_u64())).collect();
+    assert_eq!(all, vec![(0, 4), (1, 1)]);
 }

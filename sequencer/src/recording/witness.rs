@@ -35,6 +35,9 @@ const fn may_be_shown(table: Table) -> bool {
         | Table::Batches
         | Table::Cursors
         | Table::Accounts
+        | Table::Withdrawals
+        | Table::Payees
+        | Table::Requests
         | Table::Wal
         | Table::Signed
         | Table::Evidence

@@ -99,6 +99,11 @@ impl Committees {
         self.terms.get(&height.next()).map(|elected| elected.digest)
     }
 
+    /// The number in the stake contract of a validator; 0 if it has none.
+    pub(super) fn number(&self, validator: u16) -> u32 {
+        self.known.get(usize::from(validator)).copied().unwrap_or(0)
+    }
+
     fn newest(&self) -> Option<Elected> {
         self.terms.values().next_back().cloned()
     }

@@ -20,6 +20,7 @@ pub(super) struct Queue {
     carried: BTreeMap<Height, (u64, u64, Vec<L1Entry>)>,
     forced: u64,
     deposits: u64,
+    requests: u64,
     advances: u64,
 }
 
@@ -33,6 +34,7 @@ impl Queue {
             carried: BTreeMap::new(),
             forced: 0,
             deposits: 0,
+            requests: 0,
             advances: 0,
         }
     }
@@ -51,10 +53,11 @@ impl Queue {
         self.carried.get(&height).map_or(0, |(origin, _, _)| *origin)
     }
 
-    pub(super) const fn counters(&self) -> [(&'static str, u64); 3] {
+    pub(super) const fn counters(&self) -> [(&'static str, u64); 4] {
         [
             ("forced_carried", self.forced),
             ("deposits_carried", self.deposits),
+            ("requests_carried", self.requests),
             ("origin_advances", self.advances),
         ]
     }
@@ -85,13 +88,15 @@ impl Queue {
         })?;
         self.origin = number;
         self.advances = self.advances.saturating_add(u64::from(number > before));
-        let deposits =
-            entries.iter().filter(|e| matches!(e.content, L1Content::Deposit(_))).count();
-        let deposits = u64::try_from(deposits).unwrap_or(0);
-        let all = u64::try_from(entries.len()).unwrap_or(0);
-        self.deposits = self.deposits.saturating_add(deposits);
-        self.forced = self.forced.saturating_add(all.saturating_sub(deposits));
-        let cursor = self.deposits.saturating_add(self.forced);
+        for entry in entries {
+            let count = match entry.content {
+                L1Content::Forced(_) => &mut self.forced,
+                L1Content::Deposit(_) => &mut self.deposits,
+                L1Content::Withdrawal(_) => &mut self.requests,
+            };
+            *count = count.saturating_add(1);
+        }
+        let cursor = self.deposits.saturating_add(self.forced).saturating_add(self.requests);
         self.carried.insert(height, (number, cursor, entries.to_vec()));
         Ok(())
     }
@@ -107,7 +112,7 @@ impl Queue {
             L1Content::Forced(forced) => {
                 Some((entry.index, forced, self.rollups.contains(&forced.rollup)))
             }
-            L1Content::Deposit(_) => None,
+            L1Content::Deposit(_) | L1Content::Withdrawal(_) => None,
         });
         let found = block.forced.iter().map(|f| (f.index, &f.forced, f.carried));
         ensure(asked.eq(found), QUEUE, || {
@@ -148,6 +153,7 @@ mod tests {
             carried: BTreeMap::new(),
             forced: 0,
             deposits: 0,
+            requests: 0,
             advances: 0,
         };
         (1..).zip(blocks).map(block).for_each(|block| queue.finalized(&block));

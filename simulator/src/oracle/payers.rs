@@ -1,5 +1,5 @@
 //! What users handed in and what became of it: nonces without a gap, every fee once, nothing that
-//! nobody paid for, and inside what was sealed.
+//! nobody paid for, and inside what was sealed. What was deposited is spent, paid out on L1, or still there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use conclave_types::{
 };
 use sha3::{Digest as _, Keccak256};
 
-use super::{CREDITED, Check, DETERMINISM, FORGED, PAID, WHOLE, ensure};
+use super::{CREDITED, Check, DETERMINISM, FORGED, PAID, TAKEN, WHOLE, ensure};
 use crate::load::{Handed, Standing};
 
 /// A bundle as its user knows it.
@@ -23,6 +23,31 @@ pub(super) struct Known {
     standing: Standing,
 }
 
+/// What else a block does to balances, beside what it carries.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Closing {
+    /// The number in the stake contract of who built it.
+    pub(super) builder: u32,
+    /// Whether an epoch ends with it.
+    pub(super) is_last: bool,
+}
+
+/// What L1 holds for the chain, and what of it is promised to whom.
+#[derive(Debug, Default)]
+struct Vault {
+    /// What is left of each payer's grant, and of its deposits.
+    purses: BTreeMap<PayerAddress, (u64, u64)>,
+    /// Paid out of deposits, and not shared out yet.
+    fees: u64,
+    /// Who built the blocks of this epoch.
+    builders: Vec<u32>,
+    /// Payments so far.
+    payments: u64,
+    rewards: u64,
+    /// The leaves of each height that pays anything.
+    leaves: BTreeMap<Height, Vec<[u8; 32]>>,
+}
+
 /// All bundles and accounts.
 #[derive(Debug)]
 pub(super) struct Payers {
@@ -34,7 +59,10 @@ pub(super) struct Payers {
     decided: Height,
     /// What was credited, and at which height.
     deposits: Vec<(Height, PayerAddress, u64)>,
-    /// The hash chain over all charges and deposits so far.
+    /// What was taken to be paid out, and at which height.
+    withdrawals: Vec<(Height, PayerAddress, u64)>,
+    vault: Vault,
+    /// The hash chain over all charges, deposits and payments so far.
     ledger: Digest,
 }
 
@@ -42,9 +70,13 @@ impl Payers {
     pub(super) fn new(genesis: &Genesis) -> Self {
         let funds =
             genesis.accounts.iter().map(|account| (account.address, account.balance.as_u64()));
+        let funds: BTreeMap<_, _> = funds.collect();
+        let purses = funds.iter().map(|(payer, granted)| (*payer, (*granted, 0))).collect();
         Self {
             fees: genesis.params.fees.clone(),
-            funds: funds.collect(),
+            vault: Vault { purses, ..Vault::default() },
+            withdrawals: Vec::new(),
+            funds,
             known: BTreeMap::new(),
             included: BTreeMap::new(),
             next: BTreeMap::new(),
@@ -104,6 +136,7 @@ impl Payers {
         header: &BlockHeader,
         entries: &[L1Entry],
         bundles: &[BundleId],
+        closing: Closing,
     ) -> Check {
         let height = header.height;
         if height != self.decided.next() {
@@ -125,6 +158,7 @@ impl Payers {
             let (expected, found) = (*next, known.sequence);
             *next = expected.saturating_add(1);
             self.included.insert(*id, height);
+            self.vault.spend(known.payer, known.charge);
             charges.extend_from_slice(known.payer.as_bytes());
             for number in [known.lane, known.sequence, known.charge] {
                 charges.extend_from_slice(&number.to_be_bytes());
@@ -140,8 +174,9 @@ impl Payers {
         let at = height.as_u64().to_be_bytes();
         let before = self.ledger;
         let deposits = self.deposited(height, entries);
+        let payments = self.paid_out(height, entries, closing);
         let tag = b"conclave/ledger/v1".as_slice();
-        let parts = [tag, before.as_bytes(), &at, &count, &charges, &deposits];
+        let parts = [tag, before.as_bytes(), &at, &count, &charges, &deposits, &payments];
         self.ledger = hash(&parts);
         let found = header.ledger_digest;
         ensure(found == before, DETERMINISM, || {
@@ -161,6 +196,48 @@ impl Payers {
             self.deposits.push((height, deposit.payer, deposit.amount.as_u64()));
         }
         [count.to_be_bytes().as_slice(), &bytes].concat()
+    }
+
+    /// Takes what L1 asks back, in the queue's order, and shares out an epoch's fees; returns how the ledger's
+    /// hash chain covers it.
+    fn paid_out(&mut self, height: Height, entries: &[L1Entry], closing: Closing) -> Vec<u8> {
+        let mut leaves = Vec::new();
+        for entry in entries {
+            match &entry.content {
+                L1Content::Forced(_) => {}
+                L1Content::Deposit(deposit) => {
+                    self.vault.save(deposit.payer, deposit.amount.as_u64());
+                }
+                L1Content::Withdrawal(request) => {
+                    let payer = request.payer;
+                    let amount = self.vault.take(payer, request.amount.as_u64());
+                    if amount > 0 {
+                        self.withdrawals.push((height, payer, amount));
+                        leaves.push(self.vault.pay(request.recipient.as_bytes(), 0, amount));
+                    }
+                }
+            }
+        }
+        if closing.builder > 0 {
+            self.vault.builders.push(closing.builder);
+        }
+        if closing.is_last {
+            leaves.extend(self.vault.share_out());
+        }
+        let count = u64::try_from(leaves.len()).unwrap_or(u64::MAX).to_be_bytes();
+        let bytes = [count.as_slice(), &leaves.concat()].concat();
+        self.vault.leaves.insert(height, leaves);
+        bytes
+    }
+
+    /// Leaves of what a decided height pays on L1.
+    pub(super) fn payouts(&self, height: Height) -> &[[u8; 32]] {
+        self.vault.leaves.get(&height).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    pub(super) fn counters(&self) -> [(&'static str, u64); 2] {
+        let withdrawn = u64::try_from(self.withdrawals.len()).unwrap_or(u64::MAX);
+        [("withdrawals", withdrawn), ("rewards", self.vault.rewards)]
     }
 
     /// What is inside is what was sealed.
@@ -194,7 +271,8 @@ impl Payers {
         self.funds.keys().copied().chain(given).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// Balances are the genesis's and the deposits less one fee for each bundle, up to a height.
+    /// Balances are the genesis's and the deposits less one fee for each bundle and what was withdrawn, up to a
+    /// height.
     pub(super) fn balance(
         &self,
         node: u16,
@@ -208,12 +286,80 @@ impl Payers {
         let funds = self.funds.get(payer).copied().unwrap_or(0);
         let given = self.deposits.iter().filter(|(height, to, _)| *height <= at && to == payer);
         let funds = given.fold(funds, |sum, (_, _, amount)| sum.saturating_add(*amount));
-        let expected = Gwei::new(funds.saturating_sub(paid));
+        let taken = self.withdrawals.iter().filter(|(height, of, _)| *height <= at && of == payer);
+        let taken = taken.fold(0_u64, |sum, (_, _, amount)| sum.saturating_add(*amount));
+        let expected = Gwei::new(funds.saturating_sub(paid).saturating_sub(taken));
         let has_deposits = self.deposits.iter().any(|(_, to, _)| to == payer);
-        let promise = if has_deposits { CREDITED } else { PAID };
+        let promise = match (taken, has_deposits) {
+            (1.., _) => TAKEN,
+            (0, true) => CREDITED,
+            (0, false) => PAID,
+        };
         ensure(expected == found, promise, || {
             format!("validator {node}, height {at}: payer {payer} has {found}, expected {expected}")
         })
+    }
+}
+
+impl Vault {
+    fn purse(&mut self, payer: PayerAddress) -> &mut (u64, u64) {
+        self.purses.entry(payer).or_default()
+    }
+
+    fn save(&mut self, payer: PayerAddress, amount: u64) {
+        let (_, saved) = self.purse(payer);
+        *saved = saved.saturating_add(amount);
+    }
+
+    fn take(&mut self, payer: PayerAddress, asked: u64) -> u64 {
+        let (_, saved) = self.purse(payer);
+        let amount = asked.min(*saved);
+        *saved = saved.saturating_sub(amount);
+        amount
+    }
+
+    /// The grant goes first, and nothing of it is ever paid out.
+    fn spend(&mut self, payer: PayerAddress, charge: u64) {
+        let (granted, saved) = self.purse(payer);
+        let rest = charge.saturating_sub(*granted);
+        *granted = granted.saturating_sub(charge);
+        *saved = saved.saturating_sub(rest);
+        self.fees = self.fees.saturating_add(rest);
+    }
+
+    fn pay(&mut self, recipient: &[u8], validator: u32, amount: u64) -> [u8; 32] {
+        let index = self.payments.to_be_bytes();
+        self.payments = self.payments.saturating_add(1);
+        let tag = b"\0conclave/withdrawal/v1".as_slice();
+        let (validator, amount) = (validator.to_be_bytes(), amount.to_be_bytes());
+        *hash(&[tag, &index, recipient, &validator, &amount]).as_bytes()
+    }
+
+    /// A fifth goes to the pot, the rest to who built the epoch's blocks.
+    fn share_out(&mut self) -> Vec<[u8; 32]> {
+        let builders = std::mem::take(&mut self.builders);
+        if builders.is_empty() {
+            return Vec::new();
+        }
+        let blocks = u64::try_from(builders.len()).unwrap_or(u64::MAX);
+        let pot = self.fees / 5;
+        let rest = self.fees.saturating_sub(pot);
+        let mut leaves = Vec::new();
+        for validator in builders.iter().copied().collect::<BTreeSet<_>>() {
+            let own = builders.iter().filter(|builder| **builder == validator).count();
+            let own = u64::try_from(own).unwrap_or(u64::MAX);
+            let amount = rest.saturating_mul(own) / blocks;
+            self.fees = self.fees.saturating_sub(amount);
+            if amount > 0 {
+                self.rewards = self.rewards.saturating_add(1);
+                leaves.push(self.pay(&[0; 20], validator, amount));
+            }
+        }
+        self.fees = self.fees.saturating_sub(pot);
+        if pot > 0 {
+            leaves.push(self.pay(&[0; 20], 0, pot));
+        }
+        leaves
     }
 }
 

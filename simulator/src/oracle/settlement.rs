@@ -60,18 +60,21 @@ impl Settlement {
         self.told.insert(node, commitment.clone());
     }
 
-    /// A validator tells a revealed block; `next` is the next committee, if an epoch ends with it.
+    /// A validator tells a revealed block; `next` is the next committee, if an epoch ends with it, and `payouts`
+    /// are the leaves of what it pays on L1.
     pub(super) fn revealed(
         &mut self,
         node: u16,
         block: &RevealedBlock,
         batches: &[Batch],
         next: Option<Digest>,
+        payouts: &[[u8; 32]],
     ) -> Check {
         let told = self.told.remove(&node);
         if self.at(block.height).is_none() {
             let end = told.as_ref().and_then(|told| told.epoch_end);
-            self.expect(block, batches, end.filter(|_| next.is_some()));
+            let payouts = Digest::new(padded_root(payouts));
+            self.expect(block, batches, end.filter(|_| next.is_some()), payouts);
             ensure(
                 next.is_none_or(|next| end.is_some_and(|end| end.next_committee == next)),
                 NAMED,
@@ -81,7 +84,13 @@ impl Settlement {
         told.map_or(Ok(()), |told| self.is_expected(node, &told))
     }
 
-    fn expect(&mut self, block: &RevealedBlock, batches: &[Batch], epoch_end: Option<EpochEnd>) {
+    fn expect(
+        &mut self,
+        block: &RevealedBlock,
+        batches: &[Batch],
+        epoch_end: Option<EpochEnd>,
+        withdrawals_root: Digest,
+    ) {
         let leaves: Vec<_> =
             (0_u32..).zip(batches).map(|(index, batch)| leaf(block, index, batch)).collect();
         let commitment = BlockCommitment {
@@ -93,7 +102,7 @@ impl Settlement {
             rollup_count: u32::try_from(batches.len()).unwrap_or(u32::MAX),
             l1_origin: block.l1_origin,
             forced_cursor: block.forced_cursor,
-            withdrawals_root: Digest::ZERO,
+            withdrawals_root,
             epoch_end,
         };
         self.history.push(hash(&[&[0], &self.digest(&commitment)]));

@@ -2,11 +2,12 @@ use std::{sync::Arc, time::Duration};
 
 use conclave_consensus::{Evidence, SignedProposal, SignedVote};
 use conclave_encryption::{Packing, deal};
-use conclave_sequencer::ShareMessage;
+use conclave_sequencer::{L1Block, ShareMessage};
 use conclave_types::{
-    BlockHeader, BlockId, BundleHeader, BundleNonce, Certificate, EncryptedBundle, Epoch, Era,
-    GenesisAccount, KeyId, L1Origin, Leg, NetworkId, Outcome, Params, PayerSignature,
-    RevealedBundle, RollupId, Round, SignatureBytes, ValidatorIndex, VoteKind,
+    BlockHeader, BlockId, BundleHeader, BundleNonce, Certificate, Deposit, EncryptedBundle, Epoch,
+    Era, GenesisAccount, KeyId, L1Content, L1Entry, L1Origin, Leg, NetworkId, Outcome, Params,
+    PayerSignature, RevealedBundle, RollupId, Round, SignatureBytes, ValidatorIndex, VoteKind,
+    WithdrawalRequest,
 };
 
 use super::*;
@@ -278,6 +279,36 @@ fn a_fee_charged_twice_is_seen() {
     let (mut oracle, ..) = with_two_bundles();
     oracle.balance(0, Height::new(1), &PAYER, Gwei::new(1_000_000 - 3 * 2_000));
     assert_eq!(promise(&oracle), Some(PAID));
+}
+
+/// An oracle that has seen the payer deposit 500 gwei and ask 400 of them back, at height 1.
+fn with_a_withdrawal() -> Oracle {
+    let mut oracle = oracle();
+    let deposit = Deposit { payer: PAYER, amount: Gwei::new(500) };
+    let recipient = PayerAddress::new([2; 20]);
+    let request = WithdrawalRequest { payer: PAYER, recipient, amount: Gwei::new(400) };
+    let contents = [L1Content::Deposit(deposit), L1Content::Withdrawal(request)];
+    let entry = |(index, content)| L1Entry { index, l1_block: 1, content };
+    let entries: Vec<_> = (0..).zip(contents).map(entry).collect();
+    let origin = L1Origin { number: 1, hash: Digest::new([8; 32]) };
+    let parent = Digest::ZERO;
+    oracle.l1_final(&L1Block { origin, parent, entries: entries.clone(), offers: Vec::new() });
+    let header = BlockHeader { l1_origin: origin, ..header(1, 5) };
+    let mut event = decided(&header, &[]);
+    if let Event::Decided { l1_entries, .. } = &mut event {
+        *l1_entries = entries;
+    }
+    oracle.event(START, 0, &event);
+    oracle
+}
+
+#[test]
+fn a_balance_that_keeps_what_was_paid_out_is_seen() {
+    let mut oracle = with_a_withdrawal();
+    oracle.balance(0, Height::new(1), &PAYER, Gwei::new(1_000_100));
+    assert_eq!(oracle.violation(), None);
+    oracle.balance(0, Height::new(1), &PAYER, Gwei::new(1_000_500));
+    assert_eq!(promise(&oracle), Some(TAKEN));
 }
 
 #[test]

@@ -239,6 +239,9 @@ impl Scenario {
         let remedy = "the contract counts them in a byte";
         within("l1.forced_max", l1.forced_max, 0, L1_ENTRIES_MAX, remedy)?;
         within("l1.deposits_max", l1.deposits_max, 0, L1_ENTRIES_MAX, remedy)?;
+        let places = L1_ENTRIES_MAX.saturating_sub(l1.forced_max);
+        let remedy = "they take the places of forced transactions";
+        within("l1.withdrawals_max", l1.withdrawals_max, 0, places, remedy)?;
         let strangers = l1.false_views.iter().filter(|v| **v >= self.validators).count();
         let (most, found) = (usize::from(self.faulty_max()), l1.false_views.len());
         ensure(strangers == 0 && found <= most, "l1.false_views", || {
@@ -398,6 +401,7 @@ mod tests {
             ("l1.lag_ms = 120001".into(), "expected lag_ms", "has an outage"),
             ("l1.forced_max = 256".into(), "from 0 to 255, found 256", "in a byte"),
             ("l1.deposits_max = 256".into(), "expected deposits_max", "in a byte"),
+            ("l1.withdrawals_max = 253".into(), "from 0 to 252, found 253", "they take the places"),
             ("l1.false_views = [0, 1]".into(), "at most f = 1 of 4 validators, found 2", "drop"),
             (format!("{outage}validators = [4]"), "from 0 to 3, found 4", "none for all"),
             (outage.replace('9', "1"), "expected from_ms < until_ms", "reached again"),

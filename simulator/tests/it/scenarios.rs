@@ -191,6 +191,7 @@ scenarios! {
     committee_churn "committee-churn" 0..2;
     offer_invented "offer-invented" 0..2;
     l1_happy "l1-happy" 0..2;
+    withdrawals "withdrawals" 0..2;
     l1_reorgs "l1-reorgs" 0..2;
     l1_outage "l1-outage" 0..2;
     l1_crashes "l1-crashes" 0..2;

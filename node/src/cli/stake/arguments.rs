@@ -147,16 +147,25 @@ pub(super) struct UnbondArguments {
     pub(super) all: bool,
 }
 
-/// Pay out stake that is released, rewards, or what relaying is refunded with.
+/// Pay out stake that is released, rewards, or what relaying is refunded with; or bring earned fees to L1.
+///
+/// Fees are shared out when an epoch ends. With --earned they go to a validator's stake, the operator's commission to
+/// its rewards; with --pot, to what relayers are refunded from. Anyone may bring either, once the epoch's end has
+/// settled.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   conclave stake claim --l1 http://127.0.0.1:8545 --genesis net/genesis.json --account-key me.key --unbonding 3
-  conclave stake claim --l1 http://127.0.0.1:8545 --genesis net/genesis.json --account-key operator.key --rewards")]
+  conclave stake claim --l1 http://127.0.0.1:8545 --genesis net/genesis.json --account-key operator.key --rewards
+  conclave stake claim --l1 http://127.0.0.1:8545 --genesis net/genesis.json --account-key operator.key \\
+      --node http://127.0.0.1:26601 --earned 1 --json")]
 pub(super) struct ClaimArguments {
     #[command(flatten)]
     pub(super) on: Operation,
     #[command(flatten)]
     pub(super) what: ClaimWhat,
+    /// The gRPC address of a node that proves what was earned.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:26601")]
+    pub(super) node: String,
 }
 
 /// What is claimed.
@@ -172,6 +181,12 @@ pub(super) struct ClaimWhat {
     /// This account's refunds for relaying commitments.
     #[arg(long)]
     pub(super) refunds: bool,
+    /// The fees that a validator has earned, to its stake.
+    #[arg(long, value_name = "VALIDATOR")]
+    pub(super) earned: Option<u32>,
+    /// The fees that are for relayers, to the pot that they are refunded from.
+    #[arg(long)]
+    pub(super) pot: bool,
 }
 
 /// Replace a validator's keys from the next election on. Keys are never used twice, and old ones stay answerable.
