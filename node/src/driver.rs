@@ -426,6 +426,7 @@ impl Core {
             }
             Event::Round { .. }
             | Event::Equivocation(_)
+            | Event::StrayShares { .. }
             | Event::WrongShares { .. }
             | Event::Committed(_)
             | Event::Certified(_)
