@@ -104,6 +104,13 @@ impl Settler {
                 tracing::debug!(validator, %epoch, %offence, "somebody was faster");
                 String::new()
             }
+            Err(error) if error.is_refusal("EvidenceTooOld") => {
+                tracing::warn!(validator, %epoch, "evidence is too old to be reported to L1");
+                if let Some((reporting, _)) = &mut session.reporting {
+                    reporting.give_up((epoch, validator));
+                }
+                String::new()
+            }
             Err(error) => {
                 let reason = errors::chain(&error);
                 tracing::warn!(validator, %epoch, reason, "a report to L1 failed, and will be repeated");

@@ -161,13 +161,12 @@ impl Reporting {
         let Some(charge) = self.charges.get_mut(&offender) else { return };
         charge.convicted = verdict != Verdict::None;
         if verdict == Verdict::Final {
-            self.charges.remove(&offender);
-            self.closed.insert(offender);
+            self.give_up(offender);
         }
     }
 
-    /// Whom this validator is to report now, with the evidence. Who is next to the offender comes first, and every
-    /// other one waits for as many delays as come before it; the offender itself comes last.
+    /// Whom this validator is to report now, with the evidence. The offender's number says who comes first; every other
+    /// one waits for as many delays as come before it.
     pub(super) fn due(&self, now: Instant, turns: Turns) -> Option<(Offender, Arc<Exhibit>)> {
         let turn = |(_, number): &Offender, charge: &Charge| {
             let rank = turns.rank(u64::from(*number));
@@ -184,6 +183,12 @@ impl Reporting {
         let factor = 1_u32.checked_shl(charge.failures).unwrap_or(u32::MAX);
         charge.not_before = now + RETRY.saturating_mul(factor).min(RETRY_MAX);
         charge.failures = charge.failures.saturating_add(1);
+    }
+
+    /// There is nothing more to do about it.
+    pub(super) fn give_up(&mut self, offender: Offender) {
+        self.charges.remove(&offender);
+        self.closed.insert(offender);
     }
 
     /// What a report takes is not there yet: not right away.
@@ -334,12 +339,12 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_next_to_an_offender_reports_first_and_the_others_take_over_by_rank() {
+    fn validators_take_turns_by_the_offenders_number_and_take_over_by_rank() {
         let start = Instant::now();
         let reporting = reporting(start, vec![exhibit(3, 2)]);
         let after = |seconds| start + Duration::from_secs(seconds);
         let offender = (Epoch::new(3), 2);
-        // Number 2 sits in seat 1, so seat 2 comes first.
+        // Number 2: seat 2 comes first.
         for (at, waits) in [(2, 0), (3, 20), (0, 40), (1, 60)] {
             let due = |now| reporting.due(now, seat(at)).map(|(offender, _)| offender);
             assert_eq!(due(after(waits)), Some(offender), "{at}");
