@@ -12,7 +12,10 @@
 //! follows from the account's key, and what L1 has is not sent again.
 
 use alloy::primitives::{B256, U256};
-use conclave_contracts::ConclaveSlasher::{self, Convicted};
+use conclave_contracts::{
+    ConclaveSlasher::{self, Convicted},
+    bindings::slasher::IConclaveSlasher::Case,
+};
 use conclave_types::{Genesis, digest::SigningDomain};
 
 use super::{Exhibit, report::Report};
@@ -112,13 +115,16 @@ impl<'a> Filing<'a> {
     /// Whether each of the offences was reported before.
     async fn is_known(&self, report: &Report) -> Result<bool, L1Error> {
         for offence in &report.offences {
-            let question = ConclaveSlasher::caseOfCall { offence: *offence };
-            let found = self.sender.endpoints().call(self.contracts.slasher, &question).await?;
-            if found.state == NONE {
+            if self.case(*offence).await?.state == NONE {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    async fn case(&self, offence: B256) -> Result<Case, L1Error> {
+        let question = ConclaveSlasher::caseOfCall { offence };
+        self.sender.endpoints().call(self.contracts.slasher, &question).await
     }
 
     async fn announce_all(&mut self, report: &Report) -> Result<(), L1Error> {
@@ -138,6 +144,9 @@ impl<'a> Filing<'a> {
     async fn take_over(&mut self, report: &Report) -> Result<Filed, L1Error> {
         let mut ours = Vec::new();
         for offence in &report.offences {
+            if self.case(*offence).await?.reporter == self.sender.address() {
+                continue;
+            }
             let salt = self.sender.salt(*offence);
             let call = ConclaveSlasher::claimReportCall { offence: *offence, salt };
             match self.send("taken over", Call::new(self.contracts.slasher, &call)).await {
