@@ -22,20 +22,22 @@
 
 mod carry;
 mod clock;
+mod conduct;
 mod inbox;
 mod latency;
 mod log;
 mod tape;
 
-use std::sync::Arc;
+use std::{mem::take, sync::Arc};
 
 use conclave_sequencer::{
-    Effects, Event, Input, KeyChange, L1Block, L1Position, Ready, ReceiptBody, Rejection,
-    Sequencer, Status,
+    Effects, Event, Input, KeyChange, L1Block, L1Position, Message, Peer, Ready, ReceiptBody,
+    Rejection, Sequencer, Status,
 };
 use conclave_types::{BlockId, EncryptedBundle, Height, Time};
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use conduct::{Conduct, Honest, Outgoing};
 pub use inbox::Inbox;
 pub use tape::{RecordTo, Tape};
 
@@ -246,7 +248,7 @@ impl Default for Channels {
 }
 
 /// What the driver works with.
-pub struct Parts {
+pub struct Parts<C> {
     /// The core, recovered from the store, behind what may record it.
     pub sequencer: Tape,
     /// The store.
@@ -261,6 +263,8 @@ pub struct Parts {
     pub revealed: RevealedTip,
     /// Threads for jobs; 0 takes one for each core.
     pub job_threads: usize,
+    /// Who has the last word on what leaves.
+    pub conduct: C,
 }
 
 /// Starts the driver on its own thread. The receiver yields how it ended.
@@ -268,8 +272,8 @@ pub struct Parts {
 /// # Errors
 ///
 /// If threads cannot be started.
-pub fn start(
-    parts: Parts,
+pub fn start<C: Conduct>(
+    parts: Parts<C>,
     channels: Channels,
 ) -> Result<(Driver, oneshot::Receiver<Result<(), DriverError>>), DriverError> {
     let Channels { inputs, inbox } = channels;
@@ -294,6 +298,8 @@ pub fn start(
         metrics: parts.metrics,
         revealed: parts.revealed,
         publish,
+        conduct: parts.conduct,
+        asides: Vec::new(),
     };
     let first = parts.first;
     let runtime = tokio::runtime::Handle::current();
@@ -309,7 +315,7 @@ pub fn start(
     Ok((driver, end))
 }
 
-struct Core {
+struct Core<C> {
     sequencer: Tape,
     store: RocksStore,
     inputs: Inputs,
@@ -318,12 +324,15 @@ struct Core {
     metrics: Arc<Metrics>,
     revealed: RevealedTip,
     publish: watch::Sender<Arc<Snapshot>>,
+    conduct: C,
+    /// What the conduct has to say, besides the core, at the end of the turn.
+    asides: Vec<(Peer, Message)>,
 }
 
-impl Core {
+impl<C: Conduct> Core<C> {
     fn run(mut self, first: Ready, runtime: &tokio::runtime::Handle) -> Result<(), DriverError> {
         let mut clock = Clock::start();
-        self.carrier.list_validators(self.sequencer.core().keys());
+        self.learn_keys();
         self.finish(clock.now(), first)?;
         loop {
             let now = clock.now();
@@ -351,6 +360,7 @@ impl Core {
             }
         }
         for received in messages {
+            self.asides.extend(self.conduct.hear(now, received.from, &received.message));
             let input = Input::Message { from: received.from, message: received.message };
             ready = ready.merge(self.sequencer.step(now, input));
         }
@@ -385,7 +395,7 @@ impl Core {
         // What becomes visible stands in the recording.
         self.sequencer.flush();
         let (commits, started) = (self.store.commits(), std::time::Instant::now());
-        let effects = ready.persist(&mut self.store)?;
+        let mut effects = ready.persist(&mut self.store)?;
         if self.store.commits() > commits {
             self.metrics.persisted(started.elapsed());
         }
@@ -398,14 +408,29 @@ impl Core {
             )
         };
         if events.iter().any(is_new) {
-            self.carrier.list_validators(self.sequencer.core().keys());
+            self.learn_keys();
         }
         for event in events {
             self.observe(now, event);
         }
+        self.have_the_last_word(&mut effects);
         self.carrier.carry_out(effects);
         self.publish();
         halt.map_or(Ok(()), |reason| Err(DriverError::Halt(reason)))
+    }
+
+    /// The core knows other validators than before, or has other keys.
+    fn learn_keys(&mut self) {
+        let keys = self.sequencer.core().keys();
+        self.carrier.list_validators(keys);
+        self.conduct.learn(keys, &self.store);
+    }
+
+    fn have_the_last_word(&mut self, effects: &mut Effects) {
+        let (send, broadcast) = (take(&mut effects.send), take(&mut effects.broadcast));
+        let said = self.conduct.speak(Outgoing { send, broadcast });
+        (effects.send, effects.broadcast) = (said.send, said.broadcast);
+        effects.send.append(&mut self.asides);
     }
 
     fn observe(&mut self, now: Time, event: &Event) {
@@ -426,6 +451,7 @@ impl Core {
             }
             Event::Round { .. }
             | Event::Equivocation(_)
+            | Event::StrayShares { .. }
             | Event::WrongShares { .. }
             | Event::Committed(_)
             | Event::Certified(_)

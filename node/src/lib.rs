@@ -23,5 +23,6 @@ pub mod logging;
 pub mod metrics;
 pub mod network;
 pub mod node;
+pub mod process;
 pub mod rpc;
 pub mod store;

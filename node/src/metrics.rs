@@ -110,6 +110,8 @@ struct L1Figures {
     settled_final: Number,
     capped: Number,
     postings: Counter,
+    reports: Counter,
+    accused: Number,
 }
 
 impl L1Figures {
@@ -161,12 +163,19 @@ impl L1Figures {
             self.capped.clone(),
         );
         registry.register("relay_postings", "Postings of this node", self.postings.clone());
+        registry.register("reports", "Offenders whom this node has reported", self.reports.clone());
+        registry.register(
+            "reports_waiting",
+            "Validators whom there is evidence against, and whom nobody has reported yet",
+            self.accused.clone(),
+        );
     }
 
     fn set_settlement(&self, settlement: &Settlement) {
         self.settled.set(settlement.settled);
         self.settled_final.set(settlement.final_height);
         self.capped.set(u64::from(settlement.capped));
+        self.accused.set(settlement.accused);
     }
 
     fn set(&self, position: &L1Position, sight: &Sight) {
@@ -298,6 +307,11 @@ impl Metrics {
     /// A posting of this node is in a block of L1.
     pub fn posted(&self) {
         self.l1.postings.inc();
+    }
+
+    /// L1 has taken a report of this node.
+    pub fn reported(&self) {
+        self.l1.reports.inc();
     }
 
     /// Everything, in the OpenMetrics text format. A node that follows no L1 has no sight of it.

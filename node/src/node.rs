@@ -19,7 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::Config,
-    driver::{self, Channels, Driver, DriverError, RecordTo, RevealedTip, Tape},
+    driver::{self, Channels, Conduct, Driver, DriverError, Honest, RecordTo, RevealedTip, Tape},
     essential::{Essentials, TaskError},
     keys::{self, KeyFileError},
     l1,
@@ -140,7 +140,32 @@ impl Node {
         lost_state: bool,
         record: Option<&RecordTo>,
     ) -> Result<Self, NodeError> {
-        let recovered = Recovered::from_disk(config, lost_state, record)?;
+        let honest = |_: &Genesis, _: Option<&Identity>| Ok::<_, NodeError>(Honest);
+        let (recovered, conduct) = Recovered::from_disk(config, lost_state, record, honest)?;
+        Self::start_recovered(config, recovered, conduct).await
+    }
+
+    /// [`Node::start`], with somebody who has the last word on what leaves the node: `make` gets the genesis and the
+    /// node's identity, if it has one. For nodes that are to misbehave.
+    ///
+    /// # Errors
+    ///
+    /// As [`Node::start`], and as `make`.
+    pub async fn start_conducted<C, E, M>(config: &Config, make: M) -> Result<Self, E>
+    where
+        C: Conduct,
+        E: From<NodeError>,
+        M: FnOnce(&Genesis, Option<&Identity>) -> Result<C, E>,
+    {
+        let (recovered, conduct) = Recovered::from_disk(config, false, None, make)?;
+        Ok(Self::start_recovered(config, recovered, conduct).await?)
+    }
+
+    async fn start_recovered<C: Conduct>(
+        config: &Config,
+        recovered: Recovered,
+        conduct: C,
+    ) -> Result<Self, NodeError> {
         let Recovered { genesis, keypair, store, receipts, own, sequencer, first, revealed } =
             recovered;
         let channels = Channels::new();
@@ -157,6 +182,7 @@ impl Node {
             first,
             revealed,
             job_threads: config.jobs.threads,
+            conduct,
         };
         let (driver, end) = driver::start(parts, channels)?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -282,12 +308,25 @@ struct Recovered {
 }
 
 impl Recovered {
-    fn from_disk(
+    /// And who has the last word on what leaves, as `make` says.
+    fn from_disk<C, E: From<NodeError>>(
         config: &Config,
         lost_state: bool,
         record: Option<&RecordTo>,
-    ) -> Result<Self, NodeError> {
+        make: impl FnOnce(&Genesis, Option<&Identity>) -> Result<C, E>,
+    ) -> Result<(Self, C), E> {
         let genesis = Arc::new(read_genesis(&config.genesis)?);
+        let identity = read_identity(config, lost_state)?;
+        let conduct = make(&genesis, identity.as_ref())?;
+        Ok((Self::open(config, genesis, identity, record)?, conduct))
+    }
+
+    fn open(
+        config: &Config,
+        genesis: Arc<Genesis>,
+        identity: Option<Identity>,
+        record: Option<&RecordTo>,
+    ) -> Result<Self, NodeError> {
         let network = genesis.network_id();
         let signer = SignerState::open(&config.signer_state(), &network)?;
         let storage = config.keys.storage.as_deref().map(keys::read_storage_key).transpose()?;
@@ -297,7 +336,6 @@ impl Recovered {
             .map_err(StoreError::from)?;
         let store = RocksStore::open(&config.database_dir(), signer, secrets, &network)?;
         let keypair = keys::read_network_key(&config.keys.network)?;
-        let identity = read_identity(config, lost_state)?;
         let own = identity.as_ref().map(public);
         let receipts = identity.as_ref().map(|identity| ReceiptSigner {
             key: identity.signing_key.clone(),

@@ -4,13 +4,14 @@
 //! to answer peers ([`answer`](fn@answer)), clients and auditors.
 
 mod answer;
+mod evidence;
 mod settlement;
 mod withdrawals;
 
 use std::sync::Arc;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use conclave_consensus::{Evidence, SignedRecord, Step, WalEntry};
+use conclave_consensus::{SignedRecord, Step, WalEntry};
 use conclave_derivation::Cursor;
 use conclave_mempool::{Account, Till};
 use conclave_types::{
@@ -26,16 +27,18 @@ use crate::{
 
 pub use self::{
     answer::answer,
+    evidence::{EvidenceCursor, Kept, evidence},
     settlement::{
         Posting, certificate, commitment, committee, epoch_end, history, own_attestation, posting,
-        standing,
+        settled_path,
     },
     withdrawals::{paid_to, request, withdrawals},
 };
 pub(crate) use self::{
+    evidence::{put_double_attestation, put_equivocation, put_stray_shares, put_wrong_shares},
     settlement::{
-        put_certificate, put_commitment, put_committee, put_double_attestation, put_epoch_end,
-        put_history, put_own_attestation, put_settlement, settlement,
+        put_certificate, put_commitment, put_committee, put_epoch_end, put_history,
+        put_own_attestation, put_settlement, settlement,
     },
     withdrawals::put_applied,
 };
@@ -289,26 +292,6 @@ pub(crate) fn put_signed(record: &SignedRecord) -> Write {
 pub(crate) fn put_own_shares(message: &ShareMessage) -> Write {
     put(Table::Signed, signed_key(message.height, SIGNED_SHARES, &[]), message)
 }
-
-pub(crate) fn put_equivocation(evidence: &Evidence) -> Write {
-    #[expect(clippy::expect_used, reason = "a Vec<u8> takes every write")]
-    let bytes = borsh::to_vec(evidence).expect("encoding into memory does not fail");
-    let (height, _) = evidence.at();
-    let digest = conclave_types::digest::keccak(&bytes);
-    let height = height_key(height);
-    let key = [height.as_slice(), &[EQUIVOCATION], digest.as_bytes()].concat();
-    Write::Put { table: Table::Evidence, key, value: bytes }
-}
-
-pub(crate) fn put_wrong_shares(message: &ShareMessage) -> Write {
-    let validator = message.validator.as_u16().to_be_bytes();
-    let key = [height_key(message.height).as_slice(), &[WRONG_SHARES], &validator].concat();
-    put(Table::Evidence, key, message)
-}
-
-const EQUIVOCATION: u8 = 0;
-const WRONG_SHARES: u8 = 1;
-const DOUBLE_ATTESTATION: u8 = 2;
 
 const SIGNED_VOTE: u8 = 0;
 const SIGNED_SHARES: u8 = 1;

@@ -192,6 +192,13 @@ pub enum Event {
         /// What was observed at its number.
         observed: L1Origin,
     },
+    /// A validator has signed shares of a block that is not the chain's.
+    StrayShares {
+        /// The height.
+        height: Height,
+        /// Who.
+        validator: ValidatorIndex,
+    },
     /// A validator sent shares that do not match its public key share.
     WrongShares {
         /// The height.

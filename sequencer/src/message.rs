@@ -56,8 +56,14 @@ impl ShareMessage {
         block: BlockId,
         shares: &[G1Bytes],
     ) -> Digest {
+        domain.shares(epoch, height, block, Self::root(shares))
+    }
+
+    /// The Merkle root over shares.
+    #[must_use]
+    pub fn root(shares: &[G1Bytes]) -> Digest {
         let leaves: Vec<_> = shares.iter().map(|share| merkle::leaf(share.as_bytes())).collect();
-        domain.shares(epoch, height, block, merkle::root(&leaves))
+        merkle::root(&leaves)
     }
 }
 

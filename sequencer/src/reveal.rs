@@ -10,7 +10,7 @@
 //! [`parts`].
 //!
 //! **Invariants.** A share leaves only for a decided block, in the same commit as the decision or a
-//! later one. Wrong shares are found by one pairing check a sender, recorded and left out; the honest
+//! later one. Who signs shares of another block than is decided is evidence. Wrong shares are found by one pairing check a sender, recorded and left out; the honest
 //! ones are enough. A part is shown only after it was checked: nobody honest shows a wrong one.
 //! **Bounds.** Shares of at most [`EARLY_MAX`] heights that are not decided here yet, one a validator;
 //! parts of at most [`EARLY_PARTS_MAX`], as many openings a validator as a block can have.
@@ -65,6 +65,8 @@ struct Pending {
     sealed: Option<Arc<SealedBlock>>,
     shares: BTreeMap<ValidatorIndex, Arc<ShareMessage>>,
     liars: BTreeSet<ValidatorIndex>,
+    /// Who has signed shares of another block of this height.
+    strays: BTreeSet<ValidatorIndex>,
     carried: Carried,
     parts: Parts,
     /// Whose shares gave the parts that were combined here.
@@ -119,11 +121,14 @@ impl Sequencer {
         let secrets = self.secrets(block.header.epoch, &members, openings.is_some());
         let job = ShareJob { key: Arc::clone(&key), height, block: id, capsule_points, secrets };
         self.ask(Job::Share(job));
-        let mut shares = BTreeMap::new();
+        let (mut shares, mut strays) = (BTreeMap::new(), BTreeSet::new());
         let later = self.reveals.early.split_off(&(height.next(), ValidatorIndex::default()));
         for ((at, validator), message) in std::mem::replace(&mut self.reveals.early, later) {
             if at == height && message.block == id {
                 shares.insert(validator, message);
+            } else if at == height {
+                strays.insert(validator);
+                self.keep_stray_shares(&message);
             }
         }
         let opening_count = bundles.len().saturating_add(1);
@@ -141,6 +146,7 @@ impl Sequencer {
             sealed: None,
             shares,
             liars: BTreeSet::new(),
+            strays,
             carried,
             parts,
             combined_from: Vec::new(),
@@ -208,10 +214,11 @@ impl Sequencer {
             return;
         }
         if let Some(pending) = self.reveals.pending.get(&height) {
+            let is_stray = pending.block != message.block;
             let known = pending.opened.is_some()
                 || pending.shares.contains_key(&message.validator)
                 || pending.liars.contains(&message.validator);
-            if known || pending.block != message.block {
+            if if is_stray { pending.strays.contains(&message.validator) } else { known } {
                 return;
             }
         } else if self.reveals.early.contains_key(&(height, message.validator)) {
@@ -221,6 +228,10 @@ impl Sequencer {
             return self.penalise(from, Penalty::Invalid("shares with a bad signature"));
         }
         match self.reveals.pending.get_mut(&height) {
+            Some(pending) if pending.block != message.block => {
+                pending.strays.insert(message.validator);
+                self.keep_stray_shares(&message);
+            }
             Some(pending) => {
                 pending.shares.insert(message.validator, message);
             }
@@ -228,6 +239,14 @@ impl Sequencer {
                 self.reveals.early.insert((height, message.validator), message);
             }
         }
+    }
+
+    /// Keeps signed shares of a block that was not decided: whoever is honest shares what was.
+    fn keep_stray_shares(&mut self, message: &ShareMessage) {
+        self.evidence_count = self.evidence_count.saturating_add(1);
+        self.write(archive::put_stray_shares(message));
+        let (height, validator) = (message.height, message.validator);
+        self.event(Event::StrayShares { height, validator });
     }
 
     fn is_signed(&self, message: &Arc<ShareMessage>) -> bool {

@@ -26,6 +26,7 @@ mod impersonation;
 mod means;
 mod openings;
 mod progress;
+mod renegade;
 mod shares;
 mod sharing;
 mod silence;
@@ -39,18 +40,20 @@ use conclave_sequencer::Message;
 use conclave_types::{BlockId, Epoch, Height, Time};
 
 pub(crate) use means::Means;
+pub use renegade::Renegade;
+pub(crate) use renegade::shares_among;
 
 use crate::{keyring::Keyring, load::Sighting, scenario::Behaviour};
 
 /// A message on its way out.
 #[derive(Clone, Debug)]
-pub(crate) struct Letter {
+pub struct Letter {
     /// To whom.
-    pub(crate) to: u16,
+    pub to: u16,
     /// What.
-    pub(crate) message: Message,
+    pub message: Message,
     /// How long it is kept back.
-    pub(crate) delay: Duration,
+    pub delay: Duration,
 }
 
 impl Letter {
@@ -68,7 +71,7 @@ impl Letter {
 }
 
 /// One way to misbehave.
-trait Misbehaviour {
+trait Misbehaviour: Send {
     /// What really leaves instead of a letter.
     fn outgoing(&mut self, _means: &mut Means, letter: Letter) -> Vec<Letter> {
         vec![letter]
@@ -203,6 +206,7 @@ fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
         Behaviour::LateShares => Box::new(shares::Late),
         Behaviour::WrongShares => Box::new(shares::Wrong),
         Behaviour::PrematureShares => Box::new(shares::Premature),
+        Behaviour::StrayShares => Box::new(shares::Stray),
         Behaviour::Collude => Box::new(collusion::Collude::default()),
         Behaviour::FalseOpenings => Box::new(openings::FalseOpenings),
         Behaviour::Boast => Box::new(progress::Boast),

@@ -83,6 +83,7 @@ pub const BUILTINS: &[Builtin] = &[
     built_in!("wrong-shares"),
     built_in!("wrong-shares-with-loss"),
     built_in!("premature-shares"),
+    built_in!("stray-shares"),
     built_in!("double-attestations"),
     built_in!("forged-attestations"),
     built_in!("control-double-attestation"),

@@ -31,6 +31,7 @@ mod shrink;
 mod tape;
 mod world;
 
+pub use adversary::{Letter, Renegade};
 pub use builtin::{BUILTINS, Builtin, builtin};
 pub use calibrate::{
     BenchError, BenchRun, Calibration, CalibrationError, Comparison, PointFigures, calibrate,

@@ -455,6 +455,12 @@ impl Oracle {
                 })?;
                 self.accountability.convicted(node, evidence)
             }
+            Event::StrayShares { validator, height } => {
+                self.count("stray_shares_kept");
+                ensure(!self.honest.contains(&validator.as_u16()), SLASHED, || {
+                    format!("validator {node}: honest validator {validator} at height {height}")
+                })
+            }
             Event::WrongShares { validator, height } => {
                 self.count("wrong_shares");
                 ensure(!self.honest.contains(&validator.as_u16()), SLASHED, || {

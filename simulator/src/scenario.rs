@@ -207,6 +207,8 @@ pub enum Behaviour {
     WrongShares,
     /// Sends its shares for every block that is proposed, before anything is decided.
     PrematureShares,
+    /// Sends shares of blocks that nobody proposed, while others are proposed.
+    StrayShares,
     /// Attests another history besides, at every height.
     DoubleAttestations,
     /// Sends attestations that it has not signed.

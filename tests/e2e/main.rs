@@ -4,6 +4,7 @@
 //! | module       | what must hold |
 //! |--------------|----------------|
 //! | [`devnet`]   | one command runs everything, reports honestly, and stops cleanly |
+//! | [`attack`]   | validators that misbehave are named, convicted on L1 and left out, and nobody else is |
 //! | [`epochs`]   | whom L1 elects is who serves, the key is handed on to them, and each epoch's end settles |
 //! | [`faults`]   | validators die and come back: no halt, no second signature, nothing lost or doubled |
 //! | [`adapter`]  | a rollup node dies and ends with the state of one that never did |
@@ -24,6 +25,7 @@
 //! Children end with the test. `make test` builds the binaries first.
 
 mod adapter;
+mod attack;
 mod bundles;
 mod devnet;
 mod epochs;

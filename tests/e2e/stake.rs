@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use alloy::primitives::Address;
 use conclave_consensus::{Evidence, SignedVote};
 use conclave_contracts::{
     ConclaveElection::{self, Candidate},
@@ -11,7 +12,7 @@ use conclave_node::{
     keys,
     l1::{
         Call, Contracts, Endpoints, Fees, Patience, Sender,
-        evidence::{Exhibit, Offence},
+        evidence::{self, Exhibit, Filing, Offence},
         observe::Observer,
         settlement::ValidatorSecrets,
     },
@@ -355,6 +356,25 @@ fn attestation(
     SettlementCertificate { commitment, signers, signature }
 }
 
+/// Announces evidence from the fourth account, and does not report it.
+async fn announce(l1: &L1, contract: &str, evidence: &[u8], genesis: &Genesis) {
+    let stake: Address = contract.parse().expect("an address");
+    let endpoints = Endpoints::connect(&[l1.url()], None, Patience::default()).await;
+    let endpoints = endpoints.expect("the L1 answers");
+    let contracts = Contracts::find(&endpoints, stake).await.expect("contracts");
+    let signer = DEV_KEYS[3].parse().expect("a well-known key");
+    let announcer = Sender::new(endpoints, signer, Fees::default());
+    let evidence = evidence::read(evidence, genesis).expect("it convicts");
+    let mut filing = Filing::new(&announcer, &contracts);
+    filing.announce(&evidence, genesis).await.expect("announced");
+}
+
+/// What each transaction of a command was for.
+fn what_was_sent(done: &Value) -> Vec<&str> {
+    let transactions = done["transactions"].as_array().expect("a list");
+    transactions.iter().map(|transaction| transaction["what"].as_str().expect("a word")).collect()
+}
+
 /// Evidence of epoch 0, as a file holds it.
 fn exhibit(genesis: &Genesis, offence: Offence) -> Vec<u8> {
     let committee = (0..).map(ValidatorIndex::new).zip(genesis.members.clone()).collect();
@@ -411,10 +431,20 @@ async fn evidence_of_a_double_vote_takes_the_stake_of_who_signed_it() {
     assert!(refused(&once).contains("does not convict validator 0"));
     assert!(refused(&torn).contains("no evidence as"));
 
+    // Somebody announces it and then takes his time; whoever reports it meanwhile does not keep the reward.
+    let slow = l1.key(3);
+    announce(&l1, &contract, &encoded, &genesis).await;
+
     let command = submit(&good);
     let report = l1.run(&command.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(what_was_sent(&report), ["announced", "reported"]);
     assert_eq!(number(&report, "validator"), 1);
     assert_eq!(number(&report, "seized_gwei"), 32_000_000_000);
+    let command = ["evidence", "submit", "--genesis", &file, "--account-key", &slow, &good];
+    let taken = l1.run(&command);
+    assert_eq!(what_was_sent(&taken), ["taken over"]);
+    assert_eq!(taken["taken_over"], json!([report["offence"]]));
+    assert!(l1.refusal(&command).contains("AlreadyReported"), "no older seal than its own");
     let standing = l1.run(&["stake", "status", "--genesis", &file, "--validator", "1"]);
     assert_eq!((&standing["accused"], &standing["tombstoned"]), (&true.into(), &true.into()));
     assert_eq!(number(&standing, "escrow_gwei"), 32_000_000_000);

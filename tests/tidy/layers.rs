@@ -70,6 +70,12 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
             "conclave-secrets",
         ],
     ),
+    // The shipped node around an adversary of the simulator.
+    (
+        "conclave-byzantine",
+        4,
+        &["conclave-types", "conclave-sequencer", "conclave-node", "conclave-simulator"],
+    ),
     (
         "conclave-tests",
         4,
@@ -129,12 +135,13 @@ const IMPURE: [&str; 21] = [
 /// The only way into an impure crate: (who, what).
 const LET_THROUGH: [(&str, &str); 1] = [("arc-malachitebft-core-consensus", "tokio")];
 
-/// Binaries that may exist, by package. What misbehaves on purpose lives in the last two packages.
-const BINARIES: [(&str, &[&str]); 4] = [
+/// Binaries that may exist, by package. What misbehaves on purpose lives in the last three packages.
+const BINARIES: [(&str, &[&str]); 5] = [
     ("conclave-node", &["conclave"]),
     ("conclave-evm", &["conclave-evm", "conclave-l1"]),
-    ("conclave-simulator", &["conclave-sim", "conclave-byzantine"]),
-    ("conclave-tests", &["conclave-byzantine", "conclave-mutants"]),
+    ("conclave-simulator", &["conclave-sim"]),
+    ("conclave-byzantine", &["conclave-byzantine"]),
+    ("conclave-tests", &["conclave-mutants"]),
 ];
 
 /// Package name → names of its normal and build dependencies.

@@ -8,6 +8,9 @@ use crate::{assert_none, layers::CORE};
 /// Past this many production lines there is a seam that nobody looked for.
 const PRODUCTION_LINES_MAX: usize = 500;
 
+/// Where a node may be another than honest.
+const BYZANTINE: &str = "simulator/byzantine/";
+
 /// What the core never does by itself. Each is an input, or the shell's business.
 const AMBIENT: [&str; 11] = [
     "Instant::now",
@@ -106,6 +109,20 @@ fn giant_files(sources: &[Source]) -> Vec<String> {
         .collect()
 }
 
+/// Who has the last word on what leaves a node, other than the honest, in a crate that is not for attacks.
+fn other_conducts(sources: &[Source]) -> Vec<String> {
+    let mut offences = Vec::new();
+    for source in sources.iter().filter(|source| !source.path.starts_with(BYZANTINE)) {
+        for (number, line) in source.production() {
+            let is_one = line.contains("Conduct for ") && line.trim_start().starts_with("impl");
+            if is_one && !line.contains("Conduct for Honest ") {
+                offences.push(format!("{}:{number}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    offences
+}
+
 fn unfinished(sources: &[Source]) -> Vec<String> {
     let mut offences = Vec::new();
     for source in sources {
@@ -201,6 +218,22 @@ fn names(text: &str, word: &str) -> bool {
     text.match_indices(word).any(|(at, _)| {
         !text[..at].ends_with(identifier) && !text[at + word.len()..].starts_with(identifier)
     })
+}
+
+#[test]
+fn nobody_but_the_byzantine_binary_has_the_last_word_on_what_a_node_says() {
+    assert_none(
+        "a node that we ship says what its core says",
+        &other_conducts(&Source::load_all()),
+    );
+    let liar =
+        "impl Conduct for Liar {}\nimpl<T> driver::Conduct for T {}\nimpl Conduct for Honest {}";
+    let found = other_conducts(&[Source::new("node/src/x.rs", liar)]);
+    let expected = [
+        "node/src/x.rs:1: impl Conduct for Liar {}",
+        "node/src/x.rs:2: impl<T> driver::Conduct for T {}",
+    ];
+    assert_eq!(found, expected);
 }
 
 #[test]

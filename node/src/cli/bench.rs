@@ -17,7 +17,7 @@ use tokio::{task::JoinSet, time::Instant};
 use super::devnet::{
     Interrupted,
     error::{DevnetError, at},
-    network::{Devnet, Setup},
+    network::{Devnet, Rig, Setup},
     screen::{Screen, print_json},
     tracker::Tracker,
 };
@@ -77,6 +77,7 @@ async fn bench(arguments: Arguments) -> Result<ExitCode, DevnetError> {
         l1: super::devnet::l1::Choice::None,
         payers: users.iter().map(load::User::payer).collect(),
         alloc: Some(load::alloc(&users)),
+        rig: Rig::default(),
     };
     screen.line(format!("conclave bench: starting {} validators and 2 rollups", setup.validators));
     let mut devnet = tokio::select! {

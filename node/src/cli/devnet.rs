@@ -4,6 +4,7 @@
 //! real disks, real transactions. Interactive, it tells the life of a bundle and keeps running; with `--blocks` it
 //! loads itself, looks everything up again and says whether every promise was kept.
 
+mod attack;
 mod audit;
 mod closing;
 pub(crate) mod error;
@@ -33,7 +34,7 @@ use tokio::{
 use error::{DevnetError, at};
 use l1::Choice;
 use load::Journal;
-use network::{Devnet, Setup};
+use network::{Devnet, Rig, Setup};
 use screen::Screen;
 use tracker::Tracker;
 
@@ -54,12 +55,18 @@ const STALL_PATIENCE: Duration = Duration::from_secs(60);
 ///
 /// The keys are generated, those of users are well-known test keys: never send anything of value here.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:
   conclave devnet
   conclave devnet --data-dir ./devnet          (run it again to go on where it stopped)
   conclave devnet --l1 http://127.0.0.1:8545 --l1-account-key rich.key
-  conclave devnet --blocks 50 --json | jq .latency_ms")]
+  conclave devnet --blocks 50 --json | jq .latency_ms
+  conclave devnet attack equivocate"
+)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Run for this many blocks under its own load, then report and exit.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     blocks: Option<u64>,
@@ -83,6 +90,11 @@ pub(crate) struct Arguments {
     no_l1: bool,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Attack(attack::Arguments),
+}
+
 impl Arguments {
     fn l1(&self) -> Choice {
         match &self.l1_account_key {
@@ -94,6 +106,9 @@ impl Arguments {
 }
 
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    if let Some(Command::Attack(attack)) = &arguments.command {
+        return attack::run(attack);
+    }
     let runtime = super::runtime()?;
     // Boxed: it holds all that a devnet is.
     Ok(runtime.block_on(Box::pin(devnet(arguments)))?)
@@ -109,6 +124,7 @@ async fn devnet(arguments: Arguments) -> Result<ExitCode, DevnetError> {
         l1: arguments.l1(),
         payers,
         alloc: None,
+        rig: Rig::default(),
     };
     screen.line(format!(
         "conclave devnet: starting {} validators and {} rollups{}",

@@ -4,11 +4,11 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use conclave_node::{
-    l1::evidence::{self, Exhibit, Offence},
+    l1::evidence::{self, Exhibit, Filed, Filing, Offence, Shown},
     store::RocksStore,
 };
-use conclave_sequencer::{Store as _, Table, archive};
-use conclave_types::{Committee, digest::SigningDomain};
+use conclave_sequencer::archive::{self, EvidenceCursor};
+use conclave_types::{Height, digest::SigningDomain};
 use serde_json::json;
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
     print,
 };
 
-/// Pieces of evidence that are written at once. One for each validator is all that it takes.
+/// Pieces of evidence that are written. One for each validator is all that it takes.
 const EVIDENCE_MAX: usize = 1_024;
 
 /// Evidence that a validator contradicted itself: take it out of a node's archive, post it to L1.
@@ -33,6 +33,8 @@ enum Command {
 }
 
 /// Write each piece of evidence that a node keeps into a file of its own. A node may be running on the directory.
+///
+/// Shares of a block that was never decided are left to the validators: what reports them changes with each posting.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   conclave evidence export --data-dir net/validator-0/data --genesis net/genesis.json --out evidence")]
@@ -50,8 +52,9 @@ struct ExportArguments {
 
 /// Post evidence to L1; anyone may. What the offender has at stake is seized at once.
 ///
-/// It is checked here first, as a node would. A report can be copied while it waits to be included: whoever wants the
-/// reward for certain announces it before (`ConclaveSlasher.announce`), which this command does not do.
+/// It is checked here first, as a node would. A report can be copied while it waits to be included, so it is
+/// announced before, which shows nothing of it, and taken over from whoever copied it. Run it again, from the same
+/// account, if it was broken off. Validators with an account on L1 post what they keep by themselves.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   conclave evidence submit --l1 http://127.0.0.1:8545 --genesis net/genesis.json --account-key me.key evidence/7-0.evidence
@@ -81,21 +84,19 @@ fn export(arguments: &ExportArguments) -> anyhow::Result<ExitCode> {
     let genesis = of.read_genesis()?;
     let database = arguments.data_dir.join("db");
     let store = RocksStore::open_read_only(&database, &genesis.network_id())?;
-    // From the first key to beyond the last: keys begin with a height.
-    let kept = store.scan(Table::Evidence, &[], &[0xff; 9], EVIDENCE_MAX)?;
+    let from = EvidenceCursor::at(Height::ZERO);
+    let (kept, _) = archive::evidence(&store, &from, EVIDENCE_MAX)?;
     let directory = &arguments.out;
     std::fs::create_dir_all(directory)
         .with_context(|| format!("cannot create {}", directory.display()))?;
     let domain = SigningDomain::of(&genesis);
-    for (number, (_, bytes)) in kept.iter().enumerate() {
-        // Shares that were wrong are kept too; those are judged by other means.
-        let Some(offence) = kept_offence(bytes) else { continue };
-        let height = offence.height();
-        let Some(exhibit) = exhibit(&store, offence)? else { continue };
-        let committee = Committee::seated(exhibit.committee.clone())?;
-        if !exhibit.offence.convicts(&committee, &domain, exhibit.epoch) {
+    for (number, kept) in kept.into_iter().enumerate() {
+        let Shown::Exhibit(exhibit) = Exhibit::of(&store, kept)? else { continue };
+        let is_portable = !matches!(exhibit.offence, Offence::PrematureShare(_));
+        if !is_portable || !exhibit.convicts(&domain) {
             continue;
         }
+        let height = exhibit.offence.height();
         let path = directory.join(format!("{height}-{number}.evidence"));
         std::fs::write(&path, borsh::to_vec(&exhibit)?)
             .with_context(|| format!("cannot write {}", path.display()))?;
@@ -109,22 +110,6 @@ fn export(arguments: &ExportArguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// An offence that a node has kept.
-fn kept_offence(bytes: &[u8]) -> Option<Offence> {
-    let equivocation = borsh::from_slice(bytes).ok().map(Box::new).map(Offence::Equivocation);
-    equivocation
-        .or_else(|| borsh::from_slice(bytes).ok().map(Box::new).map(Offence::DoubleAttestation))
-}
-
-/// With the committee of its epoch; none if the chain has not come as far as that.
-fn exhibit(store: &RocksStore, offence: Offence) -> anyhow::Result<Option<Exhibit>> {
-    let Some(block) = archive::block(store, offence.height())? else { return Ok(None) };
-    let epoch = block.block.header.epoch;
-    let Some(committee) = archive::committee(store, epoch)? else { return Ok(None) };
-    let committee = committee.iter().map(|(index, member)| (index, member.clone())).collect();
-    Ok(Some(Exhibit { epoch, committee, offence }))
-}
-
 async fn submit(arguments: SubmitArguments) -> anyhow::Result<ExitCode> {
     let SubmitArguments { at, of, account, file } = arguments;
     let genesis = of.read_genesis().context("evidence is checked against the network's genesis")?;
@@ -132,21 +117,34 @@ async fn submit(arguments: SubmitArguments) -> anyhow::Result<ExitCode> {
     let evidence = evidence::read(&bytes, &genesis)?;
     let (endpoints, contracts) = of.find(&at, account.patience()).await?;
     let sender = account.sender(endpoints)?;
-    let (reports, sent) = evidence::submit(&sender, &contracts, &evidence, &genesis).await?;
-    let list = reports.iter().map(|report| {
-        json!({
-            "offence": report.offence.to_string(),
-            "validator": report.validator,
-            "seized_gwei": report.seized_gwei,
-        })
-    });
-    let mut done =
-        Done::default().sent("reported", sent).effect("reports", list.collect::<Vec<_>>());
-    if let [report] = &reports[..] {
-        done = done
-            .effect("offence", report.offence.to_string())
-            .effect("validator", report.validator)
-            .effect("seized_gwei", report.seized_gwei);
+    let mut filing = Filing::new(&sender, &contracts);
+    let filed = filing.file(&evidence, &genesis).await?;
+    let mut done = Done::default();
+    for (what, sent) in filing.into_sent() {
+        done = done.sent(what, sent);
     }
+    let done = match filed {
+        Filed::Convicted(convictions) => {
+            let list = convictions.iter().map(|conviction| {
+                json!({
+                    "offence": conviction.offence.to_string(),
+                    "validator": conviction.validator,
+                    "seized_gwei": conviction.seized_gwei,
+                })
+            });
+            let done = done.effect("reports", list.collect::<Vec<_>>());
+            match &convictions[..] {
+                [conviction] => done
+                    .effect("offence", conviction.offence.to_string())
+                    .effect("validator", conviction.validator)
+                    .effect("seized_gwei", conviction.seized_gwei),
+                _ => done,
+            }
+        }
+        Filed::TakenOver(offences) => {
+            let list: Vec<_> = offences.iter().map(ToString::to_string).collect();
+            done.effect("taken_over", list)
+        }
+    };
     done.tell(&sender, &account, at.json).await
 }

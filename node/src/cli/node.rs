@@ -3,9 +3,8 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
-use conclave_node::{config::Config, driver::RecordTo, errors, logging, node::Node};
+use conclave_node::{config::Config, driver::RecordTo, errors, logging, node::Node, process};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::signal::unix::{SignalKind, signal};
 
 /// How long tasks may take to notice that the node has stopped.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
@@ -112,23 +111,7 @@ async fn serve(
     record: Option<&RecordTo>,
     exit_with_parent: bool,
 ) -> anyhow::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let stop = process::asked_to_stop(exit_with_parent).context("cannot listen for signals")?;
     let node = Node::start_recorded(config, lost_state, record).await?;
-    let stop = async {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            () = parent_gone(), if exit_with_parent => {}
-        }
-    };
     Ok(node.run(stop).await?)
-}
-
-/// Waits until standard input ends. What comes before is of no interest.
-async fn parent_gone() {
-    let mut ignored = tokio::io::sink();
-    if let Err(error) = tokio::io::copy(&mut tokio::io::stdin(), &mut ignored).await {
-        tracing::warn!(%error, "standard input cannot be read, so the parent is taken for gone");
-    }
 }

@@ -115,6 +115,8 @@ fn l1_as_json(l1: &v1::L1Status) -> serde_json::Value {
         "settled_height": l1.settled_height,
         "final_height": l1.final_height,
         "relay_capped": l1.relay_capped,
+        "reports_waiting": l1.reports_waiting,
+        "report_trouble": l1.report_trouble,
     })
 }
 
@@ -144,6 +146,19 @@ fn settled_as_text(l1: &v1::L1Status) -> String {
     }
 }
 
+/// What was seen since the start, and what is to come of it on L1.
+fn evidence_as_text(status: &v1::GetStatusResponse) -> String {
+    let seen = status.evidence_count;
+    let Some(l1) = status.l1.as_ref().filter(|l1| l1.reports_waiting > 0) else {
+        return seen.to_string();
+    };
+    let waiting = format!("{seen}; {} validators to be reported to L1", l1.reports_waiting);
+    match l1.report_trouble.as_str() {
+        "" => waiting,
+        trouble => format!("{waiting}; {trouble}"),
+    }
+}
+
 fn print_table(node: &str, status: &v1::GetStatusResponse) -> anyhow::Result<()> {
     let signing = if status.signing {
         "yes".to_owned()
@@ -169,7 +184,7 @@ fn print_table(node: &str, status: &v1::GetStatusResponse) -> anyhow::Result<()>
         print(format_args!("  L1            {}", l1_as_text(l1)))?;
         print(format_args!("  settled       {}", settled_as_text(l1)))?;
     }
-    print(format_args!("  evidence      {}", status.evidence_count))?;
+    print(format_args!("  evidence      {}", evidence_as_text(status)))?;
     print(format_args!("  version       {}", status.version))?;
     print(format_args!("  {:<16} {:<10} {:>14} {:>14}", "peer", "connected", "sent", "received"))?;
     for peer in &status.peers {

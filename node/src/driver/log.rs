@@ -36,6 +36,7 @@ pub(super) fn progress(event: &Event) {
         | Event::Misattested { .. }
         | Event::DoubleAttestation(_)
         | Event::Equivocation(_)
+        | Event::StrayShares { .. }
         | Event::WrongShares { .. }
         | Event::L1Refused { .. }
         | Event::L1Contradicted { .. }
@@ -48,6 +49,9 @@ pub(super) fn fault(event: &Event) {
     match event {
         Event::Equivocation(evidence) => {
             tracing::warn!(?evidence, "a validator contradicted itself; the evidence is kept");
+        }
+        Event::StrayShares { height, validator } => {
+            tracing::warn!(%height, %validator, "a validator shared a block that is not the chain's; the evidence is kept");
         }
         Event::WrongShares { height, validator } => {
             tracing::warn!(%height, %validator, "a validator sent wrong shares");

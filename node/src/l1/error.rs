@@ -199,9 +199,23 @@ pub enum L1Error {
     /// The file holds no evidence.
     #[error("{0}")]
     Evidence(String),
+    /// Somebody has reported it.
+    #[error("offence {offence} was reported before (AlreadyReported): there is nothing to do")]
+    Reported {
+        /// Its identity on L1.
+        offence: B256,
+    },
 }
 
 impl L1Error {
+    /// Whether a contract refuses with the error of that name, before or in a block.
+    #[must_use]
+    pub(super) fn is_refusal(&self, name: &str) -> bool {
+        let (Self::Reverted(reason) | Self::Undone { reason, .. }) = self else { return false };
+        let said = reason.split([' ', '{', '(', ':']).next();
+        said == Some(name)
+    }
+
     /// What was paid in fees all the same.
     #[must_use]
     pub(super) const fn fee(&self) -> U256 {

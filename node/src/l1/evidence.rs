@@ -3,27 +3,27 @@
 //! A node keeps what it saw. What leaves the node names the epoch and its committee besides, so that whoever gets it
 //! can check it by the genesis alone; L1 believes neither, and checks it by the committee that it had in office.
 
-use std::collections::BTreeMap;
+mod court;
+mod filing;
+mod report;
 
-use alloy::{
-    primitives::{B256, Bytes, U256},
-    sol_types::SolValue as _,
-};
 use borsh::{BorshDeserialize, BorshSerialize};
-use conclave_consensus::{Evidence, SignedProposal, SignedVote};
-use conclave_contracts::{
-    ConclaveSlasher,
-    bindings::slasher::IConclaveSlasher::{
-        Position, Signature, SignedCommitment, SignedProposal as Proposed, SignedVote as Voted,
-    },
+use conclave_consensus::Evidence;
+use conclave_sequencer::{
+    DoubleAttestation, ShareMessage, Store,
+    archive::{self, Kept, Read},
 };
-use conclave_sequencer::DoubleAttestation;
 use conclave_types::{
-    Committee, ConsensusKey, Digest, Epoch, Genesis, Height, Member, SettlementCertificate,
-    SettlementMember, SignatureBytes, ValidatorIndex, digest::SigningDomain, eip2537_signature,
+    BlockCommitment, Committee, Digest, Epoch, Genesis, Height, Member, SettlementCertificate,
+    StrictVerifier, ValidatorIndex, Verifier as _, digest::SigningDomain,
 };
 
-use super::{Call, Contracts, L1Error, Sender, Sent, election, relay::commitment_on_l1};
+pub(super) use self::court::conviction;
+pub use self::{
+    court::{Record, convictions},
+    filing::{Conviction, Filed, Filing},
+};
+use super::L1Error;
 
 /// What validators did.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -32,6 +32,28 @@ pub enum Offence {
     Equivocation(Box<Evidence>),
     /// Some attested two commitments.
     DoubleAttestation(Box<DoubleAttestation>),
+    /// One signed shares of a block that is not the chain's.
+    PrematureShare(Box<PrematureShare>),
+}
+
+/// Shares of a block that is not the chain's, and what shows what the chain's is.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct PrematureShare {
+    /// The shares.
+    pub shares: ShareMessage,
+    /// The commitment of their height.
+    pub commitment: BlockCommitment,
+    /// That it has settled; none before it has. L1 takes it for as long as nothing but one more posting settles.
+    pub settled: Option<SettledProof>,
+}
+
+/// What shows that a commitment has settled.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SettledProof {
+    /// The height of the posting, the newest or the one before.
+    pub under: Height,
+    /// The path in the history.
+    pub path: Vec<Digest>,
 }
 
 /// Evidence outside of a node.
@@ -45,15 +67,88 @@ pub struct Exhibit {
     pub offence: Offence,
 }
 
-/// A report of what a validator did.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// The offence's identity on L1.
-    pub offence: B256,
-    /// The validator's number on L1.
-    pub validator: u32,
-    /// What was seized, in gwei.
-    pub seized_gwei: u64,
+/// A piece of evidence that a node keeps, for L1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// It is one.
+    Exhibit(Exhibit),
+    /// The chain of this node has not come as far as that.
+    NotYet,
+    /// L1 has no judge for it in this form.
+    Never,
+}
+
+impl PrematureShare {
+    fn convicts(&self, committee: &Committee, domain: &SigningDomain, epoch: Epoch) -> bool {
+        let ShareMessage { height, block, validator, shares, signature, .. } = &self.shares;
+        let decided = &self.commitment;
+        let digest = ShareMessage::digest(domain, epoch, *height, *block, shares);
+        let key = committee.key(*validator);
+        let is_signed = key.is_some_and(|key| StrictVerifier.is_signed(key, &digest, signature));
+        let is_other =
+            (decided.epoch, decided.height) == (epoch, *height) && decided.block != *block;
+        self.shares.epoch == epoch && is_other && is_signed
+    }
+}
+
+impl Exhibit {
+    /// A piece of evidence that a node keeps, with what its chain says of then.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails or is damaged.
+    pub fn of<S: Store>(store: &S, kept: Kept) -> Read<Shown, S> {
+        let offence = match kept {
+            Kept::Equivocation(evidence) => Offence::Equivocation(evidence),
+            Kept::DoubleAttestation(evidence) => Offence::DoubleAttestation(evidence),
+            Kept::StrayShares(shares) => {
+                let Some(commitment) = archive::commitment(store, shares.height)? else {
+                    return Ok(Shown::NotYet);
+                };
+                let share = PrematureShare { shares: *shares, commitment, settled: None };
+                Offence::PrematureShare(Box::new(share))
+            }
+            // Judged by the key of the sharing, which is not in this format.
+            Kept::WrongShares(_) => return Ok(Shown::Never),
+        };
+        let Some(block) = archive::block(store, offence.height())? else {
+            return Ok(Shown::NotYet);
+        };
+        let epoch = block.block.header.epoch;
+        let Some(committee) = archive::committee(store, epoch)? else { return Ok(Shown::NotYet) };
+        let committee = committee.iter().map(|(index, member)| (index, member.clone())).collect();
+        Ok(Shown::Exhibit(Self { epoch, committee, offence }))
+    }
+
+    /// The same with what L1 asks for besides the signatures, when everything up to `settled` has settled there; none
+    /// if that is not enough.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails or is damaged.
+    pub fn proven<S: Store>(&self, store: &S, settled: Height) -> Read<Option<Self>, S> {
+        let mut proven = self.clone();
+        if let Offence::PrematureShare(share) = &mut proven.offence {
+            let path = archive::settled_path(store, share.shares.height, settled)?;
+            let Some(path) = path else { return Ok(None) };
+            share.settled = Some(SettledProof { under: settled, path });
+        }
+        Ok(Some(proven))
+    }
+
+    /// Whether it convicts whoever it accuses, on the network of that domain.
+    #[must_use]
+    pub fn convicts(&self, domain: &SigningDomain) -> bool {
+        let committee = Committee::seated(self.committee.clone());
+        committee.is_ok_and(|committee| self.offence.convicts(&committee, domain, self.epoch))
+    }
+
+    /// The members whom it accuses.
+    pub fn accused(&self) -> impl Iterator<Item = (ValidatorIndex, &Member)> {
+        let accused = self.offence.accused();
+        let members = self.committee.iter().map(|(index, member)| (*index, member));
+        members.filter(move |(index, _)| accused.contains(index))
+    }
 }
 
 impl Offence {
@@ -63,6 +158,7 @@ impl Offence {
         match self {
             Self::Equivocation(evidence) => evidence.at().0,
             Self::DoubleAttestation(evidence) => evidence.first.commitment.height,
+            Self::PrematureShare(share) => share.shares.height,
         }
     }
 
@@ -71,6 +167,7 @@ impl Offence {
     pub fn accused(&self) -> Vec<ValidatorIndex> {
         match self {
             Self::Equivocation(evidence) => vec![evidence.offender()],
+            Self::PrematureShare(share) => vec![share.shares.validator],
             Self::DoubleAttestation(both) => {
                 let DoubleAttestation { first, second } = &**both;
                 let both = first.signers.iter().filter(|signer| second.signers.contains(signer));
@@ -84,6 +181,7 @@ impl Offence {
     pub fn convicts(&self, committee: &Committee, domain: &SigningDomain, epoch: Epoch) -> bool {
         match self {
             Self::Equivocation(evidence) => evidence.verify(committee, domain, epoch),
+            Self::PrematureShare(share) => share.convicts(committee, domain, epoch),
             Self::DoubleAttestation(both) => {
                 let DoubleAttestation { first, second } = &**both;
                 let (a, b) = (&first.commitment, &second.commitment);
@@ -121,151 +219,4 @@ pub fn read(bytes: &[u8], genesis: &Genesis) -> Result<Exhibit, L1Error> {
         accused.join(", "),
         domain.network
     )))
-}
-
-/// Posts evidence; anyone may. What the offender has at stake is seized at once.
-///
-/// # Errors
-///
-/// If the contract refuses it.
-pub async fn submit(
-    sender: &Sender,
-    contracts: &Contracts,
-    exhibit: &Exhibit,
-    genesis: &Genesis,
-) -> Result<(Vec<Report>, Sent), L1Error> {
-    let domain = &SigningDomain::of(genesis);
-    let rows = election::serving(sender.endpoints(), contracts, exhibit.epoch).await?;
-    let places = places(&exhibit.committee, &rows);
-    let epoch = exhibit.epoch;
-    let call = match &exhibit.offence {
-        Offence::Equivocation(evidence) => {
-            let (height, round) = evidence.at();
-            let at = Position {
-                epoch: epoch.as_u64(),
-                member: place(&places, evidence.offender())?,
-                height: height.as_u64(),
-                round: round.as_u32(),
-            };
-            match &**evidence {
-                Evidence::Votes(a, b) => votes(at, [a, b], (domain, epoch), contracts),
-                Evidence::Proposals(a, b) => proposals(at, [a, b], (domain, epoch), contracts),
-            }
-        }
-        Offence::DoubleAttestation(evidence) => {
-            attestations(evidence, &exhibit.offence.accused(), &places, domain, contracts)?
-        }
-    };
-    let sent = sender.send(call).await?;
-    let told = sent.events::<ConclaveSlasher::Convicted>();
-    let report = |told: ConclaveSlasher::Convicted| Report {
-        offence: told.offence,
-        validator: told.validator,
-        seized_gwei: u64::try_from(told.seized).unwrap_or(u64::MAX),
-    };
-    Ok((told.into_iter().map(report).collect(), sent))
-}
-
-/// Where L1 lists each validator: by its consensus key, which no two members share.
-fn places(
-    committee: &[(ValidatorIndex, Member)],
-    rows: &[SettlementMember],
-) -> BTreeMap<ValidatorIndex, u16> {
-    let by_key: BTreeMap<ConsensusKey, u16> =
-        rows.iter().map(|row| row.consensus_key).zip(0_u16..).collect();
-    let place = |(index, member): &(ValidatorIndex, Member)| {
-        Some((*index, *by_key.get(&member.consensus_key)?))
-    };
-    committee.iter().filter_map(place).collect()
-}
-
-fn place(places: &BTreeMap<ValidatorIndex, u16>, of: ValidatorIndex) -> Result<u16, L1Error> {
-    places.get(&of).copied().ok_or_else(|| L1Error::Missing {
-        what: format!(
-            "validator {of}, with its keys of then, in the committee of that epoch on L1"
-        ),
-    })
-}
-
-fn votes(
-    at: Position,
-    pair: [&SignedVote; 2],
-    (domain, epoch): (&SigningDomain, Epoch),
-    contracts: &Contracts,
-) -> Call {
-    let [a, _] = pair;
-    let kind = a.kind.code();
-    let [first, second] = ascending(pair, |vote| vote.digest(domain, epoch)).map(|vote| {
-        let block = vote.block.map_or(B256::ZERO, |block| B256::from(*block.as_bytes()));
-        Voted { blockId: block, signature: signature(&vote.signature) }
-    });
-    Call::new(contracts.slasher, &ConclaveSlasher::reportVotesCall { at, kind, first, second })
-}
-
-fn proposals(
-    at: Position,
-    pair: [&SignedProposal; 2],
-    (domain, epoch): (&SigningDomain, Epoch),
-    contracts: &Contracts,
-) -> Call {
-    let digest = |proposal: &SignedProposal| proposal.digest(domain, epoch);
-    let [first, second] = ascending(pair, digest).map(|proposal| Proposed {
-        blockId: B256::from(*proposal.block.as_bytes()),
-        polkaRound: proposal.pol_round.map_or(u32::MAX, |round| round.as_u32()),
-        signature: signature(&proposal.signature),
-    });
-    Call::new(contracts.slasher, &ConclaveSlasher::reportProposalsCall { at, first, second })
-}
-
-fn attestations(
-    evidence: &DoubleAttestation,
-    accused: &[ValidatorIndex],
-    places: &BTreeMap<ValidatorIndex, u16>,
-    domain: &SigningDomain,
-    contracts: &Contracts,
-) -> Result<Call, L1Error> {
-    let digest = |certificate: &SettlementCertificate| domain.commitment(&certificate.commitment);
-    let pair = ascending([&evidence.first, &evidence.second], digest);
-    let [first, second] = pair.map(|certificate| signed(certificate, places));
-    let (first, second, accused) = (first?, second?, bits(accused, places)?);
-    let call = ConclaveSlasher::reportAttestationsCall { first, second, accused };
-    Ok(Call::new(contracts.slasher, &call))
-}
-
-fn signed(
-    certificate: &SettlementCertificate,
-    places: &BTreeMap<ValidatorIndex, u16>,
-) -> Result<SignedCommitment, L1Error> {
-    let signature = eip2537_signature(&certificate.signature)
-        .ok_or_else(|| L1Error::Evidence("a signature that is no point".to_owned()))?;
-    // The same layout, declared by another contract.
-    let commitment = commitment_on_l1(&certificate.commitment).abi_encode();
-    let commitment = ConclaveSlasher::BlockCommitment::abi_decode(&commitment)
-        .map_err(|error| L1Error::Evidence(error.to_string()))?;
-    Ok(SignedCommitment {
-        commitment,
-        signers: bits(&certificate.signers, places)?,
-        signature: Bytes::copy_from_slice(&signature),
-    })
-}
-
-fn bits(
-    validators: &[ValidatorIndex],
-    places: &BTreeMap<ValidatorIndex, u16>,
-) -> Result<U256, L1Error> {
-    let mut bits = U256::ZERO;
-    for validator in validators {
-        bits.set_bit(usize::from(place(places, *validator)?), true);
-    }
-    Ok(bits)
-}
-
-/// The order that makes one offence one report, whoever saw what first.
-fn ascending<T>([a, b]: [&T; 2], digest: impl Fn(&T) -> Digest) -> [&T; 2] {
-    if digest(a) <= digest(b) { [a, b] } else { [b, a] }
-}
-
-fn signature(bytes: &SignatureBytes) -> Signature {
-    let (r, s) = bytes.as_bytes().split_at(32);
-    Signature { r: B256::from_slice(r), s: B256::from_slice(s) }
 }

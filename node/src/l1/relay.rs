@@ -4,6 +4,7 @@
 //!  endpoints ─▶ watch ─▶ settled, final ─▶ status, metrics
 //!                             │
 //!  store ─▶ candidate ────────┴─▶ decide ─▶ sender ─▶ ConclaveInbox.commit
+//!        └▶ evidence ─▶ reporting ────────────┴─────▶ ConclaveSlasher.announce, report…
 //! ```
 //!
 //! Any validator can post any certificate, so nothing here is trusted with anything but its own money. Whoever was
@@ -12,6 +13,8 @@
 mod decide;
 mod offering;
 mod posting;
+mod report;
+mod reporting;
 mod standing;
 
 use std::{convert::Infallible, sync::Arc};
@@ -28,9 +31,12 @@ pub(crate) use self::posting::commitment_on_l1;
 use self::{
     decide::{Action, Candidate, Policy, Relay, Settled, Turns},
     offering::Offering,
+    reporting::{Court, Offender, Reporting},
     standing::{Found, Watch},
 };
-use super::{Call, Contracts, Endpoints, Fees, L1Error, Patience, Sender, Sent, TooFew};
+use super::{
+    Call, Contracts, Endpoints, Fees, L1Error, Patience, Sender, Sent, TooFew, evidence::Filed,
+};
 use crate::{
     config::{L1Config, RelayConfig},
     driver::Driver,
@@ -63,6 +69,10 @@ pub struct Settlement {
     pub final_height: u64,
     /// A posting is due, and the money for it is spent.
     pub capped: bool,
+    /// Validators whom this node has evidence against, and is to report if nobody else does.
+    pub accused: u64,
+    /// Why a report failed; empty if the last one did not.
+    pub report_trouble: String,
 }
 
 /// Who watches settlement for a node, and posts if it may.
@@ -93,17 +103,27 @@ struct Session {
     watch: Watch,
     relay: Option<Relay>,
     offering: Option<Offering>,
+    reporting: Option<(Reporting, Court)>,
     /// The committee in office on L1, and its epoch.
     office: Option<(Epoch, Arc<Committee>)>,
     flight: Option<Flight>,
 }
 
-/// A transaction on its way.
+/// Something on its way.
 struct Flight {
-    what: Errand,
     /// Where L1 stood when it left.
     from: Settled,
-    sent: BoxFuture<'static, Result<Sent, L1Error>>,
+    landing: BoxFuture<'static, Landed>,
+}
+
+/// What became of it.
+enum Landed {
+    /// The certificate of a height.
+    Posted(Height, Result<Sent, L1Error>),
+    /// A committee for an epoch.
+    Offered(Epoch, Result<Sent, L1Error>),
+    /// A report, and what its transactions have cost.
+    Reported(Offender, Result<Filed, L1Error>, U256),
 }
 
 /// What a transaction is for.
@@ -181,10 +201,10 @@ impl Settler {
                 continue;
             };
             let landed = tokio::select! {
-                landed = &mut flight.sent => landed,
+                landed = &mut flight.landing => landed,
                 () = pause => continue,
             };
-            let from = (flight.from, flight.what);
+            let from = flight.from;
             session.flight = None;
             self.landed(session, from, landed).await;
         }
@@ -216,11 +236,21 @@ impl Settler {
             Action::Rest => self.offer(session).await?,
             Action::Capped => None,
         };
-        let Some((what, call, cost_max)) = errand else { return Ok(()) };
-        let fees = Fees { cost_max, ..Fees::default() };
-        let sender = Sender::new(session.endpoints.clone(), account.signer.clone(), fees);
-        let sent = async move { sender.send_instead(call).await }.boxed();
-        session.flight = Some(Flight { what, from: settled, sent });
+        let landing = match errand {
+            Some((what, call, cost_max)) => {
+                let sender = account.sender(&session.endpoints, cost_max);
+                let landing = async move {
+                    let sent = sender.send_instead(call).await;
+                    match what {
+                        Errand::Post(height) => Landed::Posted(height, sent),
+                        Errand::Offer(epoch) => Landed::Offered(epoch, sent),
+                    }
+                };
+                Some(landing.boxed())
+            }
+            None => self.report(session, account, &settled).await?,
+        };
+        session.flight = landing.map(|landing| Flight { from: settled, landing });
         Ok(())
     }
 
@@ -287,23 +317,36 @@ impl Settler {
         });
         let takeover = self.account.as_ref().map(|account| account.config.takeover());
         let offering = takeover.map(|takeover| Offering::new(takeover, Instant::now()));
+        let reporting = self.account.as_ref().map(|account| {
+            let from = self.genesis.l1_origin.number;
+            let court = Court::new(endpoints.clone(), contracts.slasher, from);
+            (Reporting::new(account.config.takeover(), account.own, Instant::now()), court)
+        });
         let watch = Watch::new(endpoints.clone(), contracts.inbox);
-        Ok(Session { endpoints, contracts, watch, relay, offering, office: None, flight: None })
+        Ok(Session {
+            endpoints,
+            contracts,
+            watch,
+            relay,
+            offering,
+            reporting,
+            office: None,
+            flight: None,
+        })
     }
 
-    async fn landed(
-        &mut self,
-        session: &mut Session,
-        (from, what): (Settled, Errand),
-        landed: Result<Sent, L1Error>,
-    ) {
+    async fn landed(&mut self, session: &mut Session, from: Settled, landed: Landed) {
         let Some(relay) = session.relay.as_mut() else { return };
         let now = Instant::now();
-        let height = match what {
-            Errand::Post(height) => height,
-            Errand::Offer(epoch) => {
+        let (height, landed) = match landed {
+            Landed::Posted(height, landed) => (height, landed),
+            Landed::Offered(epoch, landed) => {
                 relay.posted(now, landed.as_ref().map_or_else(L1Error::fee, Sent::fee));
                 return self.offered(session, epoch, landed);
+            }
+            Landed::Reported(offender, landed, fee) => {
+                relay.posted(now, fee);
+                return self.reported(session, offender, landed);
             }
         };
         let error = match landed {
@@ -384,6 +427,11 @@ impl Account {
         let seat = own.and_then(|index| office.place_of(index));
         let narrow = |count| u64::try_from(count).unwrap_or(u64::MAX);
         Turns { seat: seat.map(narrow), seats: narrow(office.count()) }
+    }
+
+    fn sender(&self, endpoints: &Endpoints, cost_max: U256) -> Sender {
+        let fees = Fees { cost_max, ..Fees::default() };
+        Sender::new(endpoints.clone(), self.signer.clone(), fees)
     }
 
     fn policy(&self, escape_delay: u64) -> Policy {

@@ -6,13 +6,14 @@
 
 use alloy::{
     eips::BlockId,
-    primitives::{Address, B256, Bytes, U256},
+    primitives::{Address, B256, Bytes, Keccak256, U256},
     providers::Provider as _,
     rpc::types::TransactionReceipt,
     signers::local::PrivateKeySigner,
     sol_types::SolCall,
 };
 use tokio::time::{Duration, Instant};
+use zeroize::Zeroizing;
 
 use super::{
     Endpoints, L1Error,
@@ -151,6 +152,16 @@ impl Sender {
     #[must_use]
     pub fn address(&self) -> Address {
         self.signer.address()
+    }
+
+    /// A salt for `about` that nobody else can guess, the same each time.
+    pub(super) fn salt(&self, about: B256) -> B256 {
+        let secret = Zeroizing::new(self.signer.to_bytes().0);
+        let mut hasher = Keccak256::new();
+        for part in [b"conclave/salt/v1".as_slice(), &*secret, about.as_slice()] {
+            hasher.update(part);
+        }
+        hasher.finalize()
     }
 
     /// What it talks to.

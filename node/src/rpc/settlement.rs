@@ -99,7 +99,7 @@ impl Context {
         let under = Height::new(if under == 0 { seen() } else { under });
         let found = self.read(move |store| {
             let Some(commitment) = archive::commitment(store, height)? else { return Ok(None) };
-            let path = archive::standing(store, height, under)?;
+            let path = archive::settled_path(store, height, under)?;
             Ok(Some((commitment, path, archive::withdrawals(store, height)?)))
         });
         let (commitment, path, paid): (BlockCommitment, _, _) = found.await?.ok_or_else(|| {

@@ -263,6 +263,8 @@ fn l1_status(context: &Context, position: &L1Position) -> v1::L1Status {
         settled_height: settlement.settled,
         final_height: settlement.final_height,
         relay_capped: settlement.capped,
+        reports_waiting: settlement.accused,
+        report_trouble: settlement.report_trouble,
     }
 }
 

@@ -6,12 +6,9 @@ use conclave_types::{
     mmr::{self, Subtree},
 };
 
-use super::{
-    DOUBLE_ATTESTATION, META_SETTLEMENT, Read, SIGNED_ATTESTATION, damaged, get, height_key, put,
-    signed_key,
-};
+use super::{META_SETTLEMENT, Read, SIGNED_ATTESTATION, damaged, get, height_key, put, signed_key};
 use crate::{
-    settle::{DoubleAttestation, SettlementCheckpoint},
+    settle::SettlementCheckpoint,
     store::{Store, Table, Write},
 };
 
@@ -44,14 +41,6 @@ pub(crate) fn put_settlement(checkpoint: &SettlementCheckpoint) -> Write {
 pub(crate) fn put_own_attestation(attestation: &Attestation) -> Write {
     let height = attestation.commitment.height;
     put(Table::Signed, signed_key(height, SIGNED_ATTESTATION, &[]), attestation)
-}
-
-pub(crate) fn put_double_attestation(evidence: &DoubleAttestation) -> Write {
-    let commitment = &evidence.second.commitment;
-    let signer = evidence.second.signers.first().copied().unwrap_or_default();
-    let (height, signer) = (height_key(commitment.height), signer.as_u16().to_be_bytes());
-    let key = [height.as_slice(), &[DOUBLE_ATTESTATION], &signer].concat();
-    put(Table::Evidence, key, evidence)
 }
 
 fn history_key(Subtree { level, index }: Subtree) -> Vec<u8> {
@@ -111,28 +100,6 @@ pub fn history<S: Store>(store: &S, subtree: Subtree) -> Read<Option<Digest>, S>
     get(store, Table::History, &history_key(subtree))
 }
 
-/// Shows that the commitment of `height` stands in the history up to and with that of `under`: what L1 takes once
-/// `under` has settled. None if there is no such history here, or the height is not in it.
-///
-/// # Errors
-///
-/// If the store fails or is damaged.
-pub fn standing<S: Store>(
-    store: &S,
-    height: Height,
-    under: Height,
-) -> Read<Option<Vec<Digest>>, S> {
-    let Some(index) = height.as_u64().checked_sub(1) else { return Ok(None) };
-    let mut failure = None;
-    let path = mmr::prove_inclusion(under.as_u64(), index, |subtree| {
-        history(store, subtree).unwrap_or_else(|error| {
-            failure = Some(error);
-            None
-        })
-    });
-    failure.map_or(Ok(path), Err)
-}
-
 /// The attestation that this validator has sent for a height; none if it has not.
 ///
 /// # Errors
@@ -172,4 +139,28 @@ pub fn posting<S: Store>(store: &S, settled: Height, height: Height) -> Read<Opt
     let (peaks, added) = (roots(0, old)?, roots(old, new)?);
     let found = peaks.zip(added);
     Ok(found.map(|(peaks, added)| Posting { certificate, peaks, added }))
+}
+
+/// What shows that the commitment of `height` is among those that settled with the posting of `under`; none if it is
+/// above that, or the history has not come so far.
+///
+/// # Errors
+///
+/// If the store fails or is damaged.
+pub fn settled_path<S: Store>(
+    store: &S,
+    height: Height,
+    under: Height,
+) -> Read<Option<Vec<Digest>>, S> {
+    let Some(entry) = height.as_u64().checked_sub(1) else { return Ok(None) };
+    // The prover takes what is missing for an answer, and a store that fails for one that is missing.
+    let mut failure = None;
+    let subtree = |subtree| {
+        history(store, subtree).unwrap_or_else(|error| {
+            failure = Some(error);
+            None
+        })
+    };
+    let path = mmr::prove_inclusion(under.as_u64(), entry, subtree);
+    failure.map_or(Ok(path), Err)
 }

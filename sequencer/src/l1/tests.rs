@@ -510,12 +510,12 @@ fn what_is_withdrawn_is_in_the_commitment_of_the_block_that_carries_the_request(
         assert_eq!(root, Some(commitment.withdrawals_root));
     }
     // What L1 checks once `tip` has settled.
-    let path = archive::standing(&solo.store, height, tip).unwrap().unwrap();
+    let path = archive::settled_path(&solo.store, height, tip).unwrap().unwrap();
     let digest = domain.commitment(&commitment);
     let (size, index) = (tip.as_u64(), height.as_u64() - 1);
     assert!(mmr::verify_inclusion(&history.root(), size, index, &digest, &path));
-    assert_eq!(archive::standing(&solo.store, tip, height).unwrap(), None, "not settled");
-    assert_eq!(archive::standing(&solo.store, height, tip.next()).unwrap(), None, "not here");
+    assert_eq!(archive::settled_path(&solo.store, tip, height).unwrap(), None, "not settled");
+    assert_eq!(archive::settled_path(&solo.store, height, tip.next()).unwrap(), None, "not here");
 }
 
 #[test]

@@ -6,7 +6,11 @@ use conclave_encryption::SealedBlock;
 use conclave_types::{BlockId, G1Bytes, Height, ValidatorIndex, VoteKind};
 
 use crate::{
-    Event, Input, Message, PartialOpening, Peer, capsule_point, reveal::parts::Cut, testing::Solo,
+    Event, Input, Message, PartialOpening, Peer,
+    archive::{self, EvidenceCursor, Kept},
+    capsule_point,
+    reveal::parts::Cut,
+    testing::Solo,
 };
 
 const HEIGHT: Height = Height::new(1);
@@ -22,7 +26,10 @@ struct Decided {
 
 impl Decided {
     fn new(bundle_count: u64) -> Self {
-        let mut solo = Solo::of(4, 1);
+        Self::by(Solo::of(4, 1), bundle_count)
+    }
+
+    fn by(mut solo: Solo, bundle_count: u64) -> Self {
         let mut points = BTreeMap::new();
         for sequence in 0..bundle_count {
             let bundle = solo.bundle(sequence);
@@ -188,6 +195,48 @@ fn wrong_shares_are_found_before_a_part_is_shown() {
         .collect();
     assert_eq!(blamed, vec![ValidatorIndex::new(0)]);
     decided.share(3);
+    assert_eq!(decided.revealed(), HEIGHT);
+}
+
+/// Shares of a block that nobody proposed, rightly signed.
+fn stray(solo: &Solo, from: u16, salt: u8) -> Message {
+    let block = BlockId::new([salt; 32]);
+    let sealed = SealedBlock::new(&solo.key, HEIGHT, block, &[]).unwrap();
+    Message::Shares(Arc::new(solo.shares_of(from, (HEIGHT, block), &sealed)))
+}
+
+#[test]
+fn shares_of_another_block_are_evidence_whenever_they_come_and_kept_once() {
+    let mut solo = Solo::of(4, 1);
+    let early = stray(&solo, 0, 7);
+    solo.hear(0, early);
+    assert_eq!(solo.core.status().evidence_count, 0, "it may be decided yet");
+    let mut decided = Decided::by(solo, 1);
+    let late = stray(&decided.solo, 2, 8);
+    let Message::Shares(unsigned) = late.clone() else { panic!("shares") };
+    let mut unsigned = Arc::unwrap_or_clone(unsigned);
+    unsigned.validator = ValidatorIndex::new(3);
+    decided.solo.hear(3, Message::Shares(Arc::new(unsigned)));
+    assert_eq!(decided.solo.penalties, 1, "nobody is accused by others");
+    let again = [stray(&decided.solo, 0, 9), stray(&decided.solo, 2, 9)];
+    decided.solo.hear(2, late);
+    for (from, message) in [0, 2].into_iter().zip(again) {
+        decided.solo.hear(from, message);
+    }
+    assert_eq!(decided.solo.core.status().evidence_count, 2);
+    let from = EvidenceCursor::at(Height::ZERO);
+    let (kept, _) = archive::evidence(&decided.solo.store, &from, 10).unwrap();
+    let salts: Vec<_> = kept
+        .iter()
+        .map(|kept| {
+            let Kept::StrayShares(message) = kept else { panic!("{kept:?}") };
+            (message.validator.as_u16(), message.block.as_bytes()[0])
+        })
+        .collect();
+    assert_eq!(salts, [(0, 7), (2, 8)]);
+    // What they share of the chain's block is as good as anybody's.
+    decided.share(0);
+    decided.share(2);
     assert_eq!(decided.revealed(), HEIGHT);
 }
 

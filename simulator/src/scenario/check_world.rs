@@ -300,6 +300,10 @@ impl Scenario {
                 "crypto = \"modelled\" has no shares that premature-shares could compute";
             (expected.into(), remedy())
         })?;
+        ensure(!modelled || !has(Behaviour::StrayShares), "crypto", || {
+            let expected = "crypto = \"modelled\" has no shares that stray-shares could compute";
+            (expected.into(), remedy())
+        })?;
         ensure(!modelled || !has(Behaviour::DoubleAttestations), "crypto", || {
             let expected =
                 "crypto = \"modelled\" has no signatures that double-attestations could show";

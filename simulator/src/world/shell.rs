@@ -1,15 +1,12 @@
 //! What a shell does with the effects of a core: sends, runs jobs, serves history, tells the oracles.
 
-use std::sync::Arc;
-
-use conclave_encryption::SecretShare;
 use conclave_sequencer::{
     Effects, Event, KeyChange, Message, Peer, SecretName, Store as _, Table,
     archive::{self, ArchiveRequest},
 };
 
 use super::{BEGIN, Happening, World, node::Node, node_of};
-use crate::adversary::Letter;
+use crate::adversary::{Letter, shares_among};
 
 /// Bundles that an honest validator's pool may hold, whatever is thrown at it.
 const POOL_MAX: usize = 16_384;
@@ -160,15 +157,7 @@ impl World {
         for state in &mut self.nodes {
             let Some(adversary) = &mut state.adversary else { continue };
             adversary.learn_key(self.keyring.clone());
-            let secrets = state.disk.secrets().unwrap_or_default().into_iter();
-            let shares = secrets.filter_map(|(name, bytes)| match name {
-                SecretName::Share { epoch, point } => {
-                    let share = SecretShare::from_bytes(bytes.expose()).ok()?;
-                    Some((epoch, (point, Arc::new(share))))
-                }
-                SecretName::HolderSeed { .. } => None,
-            });
-            adversary.learn_shares(shares);
+            adversary.learn_shares(shares_among(state.disk.secrets().unwrap_or_default()));
         }
     }
 }

@@ -99,6 +99,7 @@ fn shows(behaviour: Behaviour) -> &'static [&'static str] {
         Behaviour::LateShares => &["late_shares"],
         Behaviour::WrongShares => &["false_shares"],
         Behaviour::PrematureShares => &["premature_shares"],
+        Behaviour::StrayShares => &["stray_shares"],
         Behaviour::Collude => &["attempts_to_open"],
         Behaviour::FalseOpenings => &["false_openings", "false_parts"],
         Behaviour::FalseHistory => &["false_histories"],

@@ -81,15 +81,15 @@ pub(crate) struct Embedded {
     pub(crate) process: Process,
 }
 
-/// Starts the embedded chain.
-pub(crate) fn start(root: &Path, logs: &Path) -> Result<Embedded, DevnetError> {
+/// Starts the embedded chain, with the methods that drive it if somebody is to have `control`.
+pub(crate) fn start(root: &Path, logs: &Path, control: bool) -> Result<Embedded, DevnetError> {
     let program = std::env::current_exe().map_err(at("/proc/self/exe"))?;
     let program = program.with_file_name("conclave-l1");
     if !program.exists() {
         return Err(DevnetError::MissingProgram { path: program });
     }
     let directory = root.join("l1");
-    let arguments = [
+    let mut arguments = vec![
         "--data-dir".to_owned(),
         directory.display().to_string(),
         "--rpc".to_owned(),
@@ -98,18 +98,19 @@ pub(crate) fn start(root: &Path, logs: &Path) -> Result<Embedded, DevnetError> {
         FINALITY_DEPTH.to_string(),
         "--exit-with-parent".to_owned(),
     ];
+    arguments.extend(control.then(|| "--control".to_owned()));
     let process = Process::start("l1", &program, &arguments, logs)?;
     Ok(Embedded { directory, process })
 }
 
 impl DevnetL1 {
     /// Connects, and finds the contracts of `genesis`; deploys new ones for a network that is yet to be made, with
-    /// `validators` operators, and gives these ether.
+    /// `validators` operators, and gives these ether. The escape delay is what is usual, unless somebody says.
     pub(crate) async fn open(
         root: &Path,
         (urls, signer): (Vec<String>, PrivateKeySigner),
         genesis: Option<&Genesis>,
-        validators: u16,
+        (validators, escape_delay_blocks): (u16, Option<u32>),
     ) -> Result<Self, DevnetError> {
         let chain_id = genesis.map(|genesis| genesis.l1_chain_id);
         let endpoints = Endpoints::connect(&urls, chain_id, patience()).await?;
@@ -124,6 +125,8 @@ impl DevnetL1 {
                 let mut config = DeploymentConfig::defaults(own, own);
                 let [first, ..] = ROLLUPS;
                 config.first_rollup = first;
+                let usual = config.forced.escapeDelayBlocks;
+                config.forced.escapeDelayBlocks = escape_delay_blocks.unwrap_or(usual);
                 let gifts = gifts(root, validators)?;
                 let (deployed, _) = deploy::deploy(&funder, &config, gifts).await?;
                 deployed.into()

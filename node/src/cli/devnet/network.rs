@@ -19,7 +19,8 @@ use std::{
 use conclave_client::{Client, Retry};
 use conclave_node::genesis::{Plan, make, make_with};
 use conclave_types::{
-    ConsensusKey, Genesis, GenesisAccount, Gwei, KeyId, Params, PayerAddress, RollupId, Time,
+    ConsensusKey, Genesis, GenesisAccount, Gwei, HeightDelta, KeyId, Params, PayerAddress,
+    RollupId, Time,
 };
 use libp2p::{Multiaddr, PeerId, identity, multiaddr::Protocol};
 use serde::Deserialize;
@@ -62,6 +63,30 @@ pub(crate) struct Setup {
     /// Accounts of the rollups, funded: a JSON file that the rollups read; the well-known ones if
     /// there is none.
     pub(crate) alloc: Option<serde_json::Value>,
+    /// What is other than usual.
+    pub(crate) rig: Rig,
+}
+
+/// What is other than usual in a network that is attacked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rig {
+    /// Who misbehaves.
+    pub(crate) byzantine: Option<Byzantine>,
+    /// Heights of an epoch.
+    pub(crate) epoch_heights: Option<HeightDelta>,
+    /// L1 blocks behind what has settled after which rollups may leave.
+    pub(crate) escape_delay_blocks: Option<u32>,
+}
+
+/// Validators that are processes of `conclave-byzantine`, honest until they are told.
+#[derive(Clone, Debug)]
+pub(crate) struct Byzantine {
+    /// What they do then.
+    pub(crate) behaviour: &'static str,
+    /// Who they are.
+    pub(crate) validators: Vec<u16>,
+    /// Whom they do it to, if it is somebody.
+    pub(crate) victim: Option<PayerAddress>,
 }
 
 /// A validator that runs.
@@ -159,7 +184,8 @@ impl Devnet {
     ) -> Result<Self, DevnetError> {
         let network = root.join("network");
         let started = Instant::now();
-        let mut processes = start_validators((genesis, l1), &network, logs)?;
+        let byzantine = setup.rig.byzantine.as_ref();
+        let mut processes = start_validators((genesis, l1), byzantine, &network, logs)?;
         let validators = connect_validators(genesis, &network, logs, &mut processes).await?;
         let endpoints: Vec<_> = validators.iter().map(|v| v.grpc.clone()).collect();
         let client = Client::connect(endpoints.iter().cloned()).await?;
@@ -251,12 +277,15 @@ async fn open_l1(setup: &Setup, root: &Path, logs: &Path) -> Result<Option<Devne
         return Err(DevnetError::OtherL1 { path: path(), found: "with --no-l1" });
     }
     let validators = setup.validators;
-    let open = |urls, signer| DevnetL1::open(root, (urls, signer), genesis.as_ref(), validators);
+    let escape = setup.rig.escape_delay_blocks;
+    let open =
+        |urls, signer| DevnetL1::open(root, (urls, signer), genesis.as_ref(), (validators, escape));
     match &setup.l1 {
         Choice::None => Ok(None),
         Choice::At { urls, key } => Ok(Some(open(urls.clone(), l1::account(key)?).await?)),
         Choice::Embedded => {
-            let mut ours = l1::start(root, logs)?;
+            // Who attacks puts its clock forward.
+            let mut ours = l1::start(root, logs, setup.rig.byzantine.is_some())?;
             let address = ours.directory.join("rpc.addr");
             let text = written(&address, logs, std::slice::from_mut(&mut ours.process)).await?;
             let mut opened = open(vec![format!("http://{text}")], l1::rich()?).await?;
@@ -292,7 +321,7 @@ async fn prepare(
             rollups: ROLLUPS.map(RollupId::new).to_vec(),
             accounts: setup.payers.iter().map(balance).collect(),
             l1: None,
-            params: Params::default(),
+            params: params(&setup.rig),
             base_port: 0,
             // Whoever develops a page serves it from this machine.
             web_origins: vec!["loopback".to_owned()],
@@ -316,8 +345,15 @@ async fn prepare(
     Ok(genesis)
 }
 
+fn params(rig: &Rig) -> Params {
+    let mut params = Params::default();
+    params.sharing.epoch_heights = rig.epoch_heights.unwrap_or(params.sharing.epoch_heights);
+    params
+}
+
 fn start_validators(
     (genesis, l1): (&Genesis, &[String]),
+    byzantine: Option<&Byzantine>,
     network: &Path,
     logs: &Path,
 ) -> Result<Vec<Process>, DevnetError> {
@@ -327,19 +363,30 @@ fn start_validators(
     for member in &genesis.members {
         forget(&addresses_file(network, &member.name))?;
     }
-    let start = |member: &conclave_types::Member| {
+    let start = |(index, member): (u16, &conclave_types::Member)| {
         let config = network.join(&member.name).join("config.toml");
-        let mut arguments = vec![
-            "node".to_owned(),
-            "--config".to_owned(),
-            config.display().to_string(),
-            "--exit-with-parent".to_owned(),
-        ];
+        let misbehaves = byzantine.filter(|byzantine| byzantine.validators.contains(&index));
+        let (program, command) = match misbehaves {
+            Some(Byzantine { behaviour, victim, .. }) => {
+                let mut options =
+                    ["--behaviour", behaviour, "--on-signal"].map(str::to_owned).to_vec();
+                let victim = victim.map(|victim| ["--victim".to_owned(), victim.to_string()]);
+                options.extend(victim.into_iter().flatten());
+                (program.with_file_name("conclave-byzantine"), options)
+            }
+            None => (program.clone(), vec!["node".to_owned()]),
+        };
+        if !program.exists() {
+            return Err(DevnetError::MissingProgram { path: program });
+        }
+        let shared =
+            ["--config".to_owned(), config.display().to_string(), "--exit-with-parent".to_owned()];
         // The embedded one has another port in each run.
-        arguments.extend(l1.iter().flat_map(|url| ["--l1".to_owned(), url.clone()]));
+        let l1 = l1.iter().flat_map(|url| ["--l1".to_owned(), url.clone()]);
+        let arguments: Vec<_> = command.into_iter().chain(shared).chain(l1).collect();
         Process::start(&member.name, &program, &arguments, logs)
     };
-    genesis.members.iter().map(start).collect()
+    (0..).zip(&genesis.members).map(start).collect()
 }
 
 pub(super) fn forget(path: &Path) -> Result<(), DevnetError> {

@@ -65,6 +65,14 @@ impl Process {
         self.pid
     }
 
+    /// Sends it a signal.
+    pub(crate) fn tell(&self, signal: Signal) -> Result<(), DevnetError> {
+        let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else {
+            return Err(DevnetError::Options(format!("{} has no process id", self.name)));
+        };
+        kill_process(pid, signal).map_err(|error| at(&self.log)(error.into()))
+    }
+
     /// An error if it has ended by itself.
     pub(crate) fn check(&mut self) -> Result<(), DevnetError> {
         let Some(status) = self.child.try_wait().map_err(at(&self.log))? else { return Ok(()) };

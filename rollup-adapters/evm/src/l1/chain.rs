@@ -8,7 +8,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::UNIX_EPOCH,
 };
@@ -115,6 +115,8 @@ pub struct L1 {
     /// Held by whoever changes which blocks count.
     turn: Arc<Mutex<()>>,
     paused: Arc<AtomicBool>,
+    /// Seconds by which its clock is ahead of the machine's.
+    ahead: Arc<AtomicU64>,
 }
 
 impl L1 {
@@ -126,8 +128,8 @@ impl L1 {
     pub async fn open(rules: Rules, dir: &Path) -> Result<Self, OpenError> {
         let Database { store, blockchain } =
             Database::open(dir, &rules.describe(), rules.genesis()?).await?;
-        let (turn, paused) = (Arc::default(), Arc::default());
-        Ok(Self { rules: Arc::new(rules), store, blockchain, turn, paused })
+        let (turn, paused, ahead) = (Arc::default(), Arc::default(), Arc::default());
+        Ok(Self { rules: Arc::new(rules), store, blockchain, turn, paused, ahead })
     }
 
     /// The rules that it was opened with.
@@ -159,6 +161,12 @@ impl L1 {
         self.paused.store(paused, Ordering::SeqCst);
     }
 
+    /// Puts its clock forward: the next block is so much later. It is forgotten when the process ends; what has a
+    /// block's time keeps it.
+    pub fn advance(&self, seconds: u64) {
+        self.ahead.fetch_add(seconds, Ordering::SeqCst);
+    }
+
     /// Waits for the exclusive right to change which blocks count.
     pub(super) async fn turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().await
@@ -184,6 +192,7 @@ impl L1 {
         let _turn = self.turn().await;
         let parent = self.head().await?;
         let now = UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
+        let now = now.saturating_add(self.ahead.load(Ordering::SeqCst));
         let mark = parent.hash();
         let plan = Plan { parent, timestamp: now, mark, transactions: None };
         let block = match self.build(&plan).await {

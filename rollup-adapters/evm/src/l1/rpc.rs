@@ -5,6 +5,7 @@
 //! | `l1_info` | the finality depth, and whether production is paused |
 //! | `l1_mine [n]` | makes `n` blocks at once, of what is in the pool |
 //! | `l1_pause [bool]` | stops or resumes the production of blocks |
+//! | `l1_advance seconds` | puts the chain's clock forward, by a year at most |
 //! | `l1_reorg [{depth, blocks?, mode?, beyondFinality?}]` | replaces the newest blocks ([`super::reorg`]) |
 //!
 //! All but the first need `--control`.
@@ -28,6 +29,8 @@ use crate::rpc::{
 
 /// Blocks that one `l1_mine` makes at most.
 const MINE_MAX: u64 = 1_024;
+/// Seconds that one `l1_advance` puts the clock forward at most: a year.
+const ADVANCE_MAX: u64 = 365 * 86_400;
 
 /// The JSON-RPC server of the L1.
 #[derive(Clone)]
@@ -78,6 +81,7 @@ impl Rpc {
         let first = params.first().unwrap_or(&Value::Null);
         match method {
             "l1_mine" => self.mine(first.as_u64().unwrap_or(1)).await,
+            "l1_advance" => self.advance(first),
             "l1_pause" => {
                 self.l1.pause(first.as_bool().unwrap_or(true));
                 Ok(json!(true))
@@ -95,6 +99,13 @@ impl Rpc {
             newest = json!(self.l1.mine().await.map_err(internal)?.hash());
         }
         Ok(newest)
+    }
+
+    fn advance(&self, seconds: &Value) -> Answer {
+        let seconds = seconds.as_u64().filter(|seconds| (1..=ADVANCE_MAX).contains(seconds));
+        let expected = || format!("expected 1 to {ADVANCE_MAX} seconds");
+        self.l1.advance(seconds.ok_or_else(|| failure(INVALID_PARAMS, expected()))?);
+        Ok(json!(true))
     }
 
     async fn reorganize(&self, wanted: &Value) -> Answer {
@@ -161,7 +172,9 @@ impl Methods for Rpc {
             "net_peerCount" | "eth_hashrate" => return Ok(json!("0x0")),
             "eth_accounts" => return Ok(json!([])),
             "l1_info" => return self.info().await,
-            "l1_mine" | "l1_pause" | "l1_reorg" => return self.control(&method, &params).await,
+            "l1_mine" | "l1_pause" | "l1_advance" | "l1_reorg" => {
+                return self.control(&method, &params).await;
+            }
             "eth_getTransactionCount" if params.get(1).is_some_and(|tag| tag == "pending") => {
                 return self.pending_nonce(&params).await;
             }

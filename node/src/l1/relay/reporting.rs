@@ -1,0 +1,431 @@
+//! Having offenders answer on L1: the evidence that this node keeps, posted by one validator, in turns.
+//!
+//! Whoever contradicts himself once does so often, and each report costs gas. What it takes is one conviction of a
+//! validator in an epoch: that tombstones it, and counts its power when the penalty is measured. So whether somebody
+//! has posted is asked of L1's events for validator and epoch, whichever offence it was, and only a final one ends
+//! the matter.
+//!
+//! **Bounds.** As many offenders as committees have members, of epochs whose evidence is in the store; one piece of
+//! evidence for each.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use alloy::primitives::Address;
+use conclave_sequencer::archive::{self, ArchiveError, EvidenceCursor};
+use conclave_types::{ConsensusKey, Epoch, Height, HeightDelta, digest::SigningDomain};
+use tokio::time::Instant;
+
+use super::decide::Turns;
+use crate::{
+    l1::{
+        Endpoints, TooFew,
+        evidence::{Exhibit, Shown, conviction},
+        panel::Panel,
+    },
+    store::{RocksStore, StoreError},
+};
+
+/// Pieces of evidence that are read at once.
+const PAGE: usize = 256;
+/// Messages of so many heights back are still heard (`conclave_consensus`), so evidence of them still comes.
+const LATE: HeightDelta = HeightDelta::new(128);
+/// What L1 shows is looked at so often while somebody is to be reported.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// A report that failed is repeated after this, and each time after twice as long, up to a limit.
+const RETRY: Duration = Duration::from_secs(5);
+const RETRY_MAX: Duration = Duration::from_secs(3_600);
+
+/// A validator, by its number on L1, in an epoch.
+pub(super) type Offender = (Epoch, u32);
+
+/// How far L1 has come with an offender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nobody has reported it.
+    None,
+    /// It is convicted, in a block that may still go away.
+    Convicted,
+    /// For good.
+    Final,
+}
+
+/// An offender whom L1 does not know yet, as far as this node has seen.
+#[derive(Clone, Debug)]
+struct Charge {
+    exhibit: Arc<Exhibit>,
+    since: Instant,
+    not_before: Instant,
+    failures: u32,
+    convicted: bool,
+}
+
+/// How far the evidence in a node's store was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    /// Evidence seen since the start of the node.
+    pub(super) count: u64,
+    /// The newest height then.
+    pub(super) decided: Height,
+    /// Whether some is of a height that the node had not come to.
+    pub(super) is_early: bool,
+}
+
+/// Whom this node has evidence against, and what has become of it.
+#[derive(Clone, Debug)]
+pub(super) struct Reporting {
+    takeover: Duration,
+    own: Option<ConsensusKey>,
+    charges: BTreeMap<Offender, Charge>,
+    closed: BTreeSet<Offender>,
+    /// What the store was like when it was read last.
+    read: Option<Kept>,
+    next_read: Instant,
+    next_look: Instant,
+}
+
+impl Reporting {
+    /// Reports cost two blocks, an announcement and then the report: so long do the others wait for each.
+    pub(super) fn new(takeover: Duration, own: Option<ConsensusKey>, now: Instant) -> Self {
+        Self {
+            takeover: takeover.saturating_mul(2),
+            own,
+            charges: BTreeMap::new(),
+            closed: BTreeSet::new(),
+            read: None,
+            next_read: now,
+            next_look: now,
+        }
+    }
+
+    /// From which height on the store is to be read now; none if nothing can have come since.
+    pub(super) fn stale(&mut self, now: Instant, count: u64) -> Option<Height> {
+        let from = match self.read {
+            None => Height::ZERO,
+            Some(read) if read.count == count && !read.is_early => return None,
+            Some(_) if now < self.next_read => return None,
+            Some(read) => read.decided.checked_sub(LATE).unwrap_or(Height::ZERO),
+        };
+        self.next_read = now + LOOK_EVERY;
+        Some(from)
+    }
+
+    /// Takes what was read from the store.
+    pub(super) fn take(&mut self, now: Instant, exhibits: Vec<Exhibit>, read: Kept) {
+        self.read = Some(read);
+        for exhibit in exhibits.into_iter().map(Arc::new) {
+            for (_, member) in exhibit.accused() {
+                let offender = (exhibit.epoch, member.validator);
+                if self.closed.contains(&offender) || self.charges.contains_key(&offender) {
+                    continue;
+                }
+                if self.own == Some(member.consensus_key) {
+                    tracing::error!(
+                        epoch = %exhibit.epoch, height = %exhibit.offence.height(),
+                        "this validator has contradicted itself, and others may have it slashed: two nodes run \
+                         with its key; stop both"
+                    );
+                    self.closed.insert(offender);
+                    continue;
+                }
+                tracing::warn!(
+                    validator = member.validator, name = member.name, epoch = %exhibit.epoch,
+                    "there is evidence against a validator: it is to be reported to L1"
+                );
+                let charge = Charge {
+                    exhibit: Arc::clone(&exhibit),
+                    since: now,
+                    not_before: now,
+                    failures: 0,
+                    convicted: false,
+                };
+                self.charges.insert(offender, charge);
+            }
+        }
+    }
+
+    /// Whom L1 is to be asked about now.
+    pub(super) fn next_questions(&mut self, now: Instant) -> Vec<Offender> {
+        if self.charges.is_empty() || now < self.next_look {
+            return Vec::new();
+        }
+        self.next_look = now + LOOK_EVERY;
+        self.charges.keys().copied().collect()
+    }
+
+    /// L1 has come so far with an offender.
+    pub(super) fn learn(&mut self, offender: Offender, verdict: Verdict) {
+        let Some(charge) = self.charges.get_mut(&offender) else { return };
+        charge.convicted = verdict != Verdict::None;
+        if verdict == Verdict::Final {
+            self.give_up(offender);
+        }
+    }
+
+    /// Whom this validator is to report now, with the evidence. The offender's number says who comes first; every other
+    /// one waits for as many delays as come before it.
+    pub(super) fn due(&self, now: Instant, turns: Turns) -> Option<(Offender, Arc<Exhibit>)> {
+        let turn = |(_, number): &Offender, charge: &Charge| {
+            let rank = turns.rank(u64::from(*number));
+            (charge.since + self.takeover.saturating_mul(rank)).max(charge.not_before)
+        };
+        let open = self.charges.iter().filter(|(_, charge)| !charge.convicted);
+        let mut due = open.filter(|(offender, charge)| now >= turn(offender, charge));
+        due.next().map(|(offender, charge)| (*offender, Arc::clone(&charge.exhibit)))
+    }
+
+    /// A report was made, or could not be: not again right away.
+    pub(super) fn rest(&mut self, now: Instant, offender: Offender) {
+        let Some(charge) = self.charges.get_mut(&offender) else { return };
+        let factor = 1_u32.checked_shl(charge.failures).unwrap_or(u32::MAX);
+        charge.not_before = now + RETRY.saturating_mul(factor).min(RETRY_MAX);
+        charge.failures = charge.failures.saturating_add(1);
+    }
+
+    /// There is nothing more to do about it.
+    pub(super) fn give_up(&mut self, offender: Offender) {
+        self.charges.remove(&offender);
+        self.closed.insert(offender);
+    }
+
+    /// What a report takes is not there yet: not right away.
+    pub(super) fn put_off(&mut self, now: Instant, offender: Offender) {
+        if let Some(charge) = self.charges.get_mut(&offender) {
+            charge.not_before = now + LOOK_EVERY;
+        }
+    }
+
+    /// How many offenders are yet to be convicted.
+    pub(super) fn waiting(&self) -> u64 {
+        let waiting = self.charges.values().filter(|charge| !charge.convicted).count();
+        u64::try_from(waiting).unwrap_or(u64::MAX)
+    }
+}
+
+/// All the evidence from a height on that convicts somebody, and whether there is some that is too early to tell.
+pub(super) fn read(
+    store: &RocksStore,
+    domain: &SigningDomain,
+    from: Height,
+) -> Result<(Vec<Exhibit>, bool), ArchiveError<StoreError>> {
+    let (mut exhibits, mut is_early, mut seen) = (Vec::new(), false, BTreeSet::new());
+    let mut cursor = EvidenceCursor::at(from);
+    loop {
+        let (page, next) = archive::evidence(store, &cursor, PAGE)?;
+        if page.is_empty() {
+            return Ok((exhibits, is_early));
+        }
+        cursor = next;
+        for kept in page {
+            let exhibit = match Exhibit::of(store, kept)? {
+                Shown::Exhibit(exhibit) => exhibit,
+                Shown::NotYet => {
+                    is_early = true;
+                    continue;
+                }
+                Shown::Never => continue,
+            };
+            let accused = exhibit.accused().map(|(_, member)| (exhibit.epoch, member.validator));
+            let accused: Vec<Offender> = accused.collect();
+            // One piece for each is enough.
+            let is_new = accused.iter().any(|offender| !seen.contains(offender));
+            if is_new && exhibit.convicts(domain) {
+                seen.extend(accused);
+                exhibits.push(exhibit);
+            }
+        }
+    }
+}
+
+/// What most endpoints say of convictions.
+#[derive(Clone, Debug)]
+pub(super) struct Court {
+    panel: Panel,
+    slasher: Address,
+    /// The network has no offence before that block.
+    from_block: u64,
+}
+
+impl Court {
+    pub(super) fn new(endpoints: Endpoints, slasher: Address, from_block: u64) -> Self {
+        Self { panel: Panel::new(endpoints), slasher, from_block }
+    }
+
+    /// How far L1 has come with an offender: as far as most endpoints say.
+    pub(super) async fn verdict(&mut self, offender: Offender) -> Result<Verdict, TooFew> {
+        let (slasher, from) = (self.slasher, self.from_block);
+        let asked = self
+            .panel
+            .ask(0, |provider| async move { conviction(&provider, slasher, from, offender).await });
+        let said = asked.await?.into_iter();
+        let answers: Vec<Verdict> = said
+            .map(|(_, (block, finalized))| match block {
+                None => Verdict::None,
+                Some(block) if block <= finalized => Verdict::Final,
+                Some(_) => Verdict::Convicted,
+            })
+            .collect();
+        Ok(majority(&answers, self.panel.count()))
+    }
+}
+
+/// What most of `all` endpoints have at least seen, of which these have answered.
+fn majority(answers: &[Verdict], all: usize) -> Verdict {
+    let most = |is_seen: fn(&&Verdict) -> bool| {
+        answers.iter().filter(is_seen).count().saturating_mul(2) > all
+    };
+    if most(|said| **said == Verdict::Final) {
+        Verdict::Final
+    } else if most(|said| **said != Verdict::None) {
+        Verdict::Convicted
+    } else {
+        Verdict::None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use conclave_consensus::{Evidence, SignedVote};
+    use conclave_types::{
+        BlockId, Member, Round, SettlementSecret, SignatureBytes, ValidatorIndex, VoteKind,
+    };
+
+    use super::*;
+    use crate::l1::evidence::Offence;
+
+    const TAKEOVER: Duration = Duration::from_secs(10);
+
+    /// Validator `number` on L1 is member `number - 1` here, and has voted twice.
+    fn exhibit(epoch: u64, number: u32) -> Exhibit {
+        let seat = |number: u32| ValidatorIndex::new(u16::try_from(number - 1).unwrap());
+        let member = |number: u32| Member {
+            name: format!("validator-{number}"),
+            consensus_key: ConsensusKey::new([u8::try_from(number).unwrap(); 32]),
+            network_key: ConsensusKey::new([0; 32]),
+            settlement_key: SettlementSecret::from_seed(&[1; 32]).key(),
+            validator: number,
+            power: 1,
+        };
+        let vote = |salt| SignedVote {
+            kind: VoteKind::Prevote,
+            height: Height::new(7),
+            round: Round::new(0),
+            block: Some(BlockId::new([salt; 32])),
+            voter: seat(number),
+            signature: SignatureBytes::new([0; 64]),
+        };
+        let offence = Offence::Equivocation(Box::new(Evidence::Votes(vote(1), vote(2))));
+        let committee = (1..=4).map(|number| (seat(number), member(number))).collect();
+        Exhibit { epoch: Epoch::new(epoch), committee, offence }
+    }
+
+    const fn kept(count: u64, decided: u64) -> Kept {
+        Kept { count, decided: Height::new(decided), is_early: false }
+    }
+
+    fn reporting(now: Instant, exhibits: Vec<Exhibit>) -> Reporting {
+        let own = Some(ConsensusKey::new([1; 32]));
+        let mut reporting = Reporting::new(TAKEOVER, own, now);
+        assert_eq!(reporting.stale(now, 0), Some(Height::ZERO), "what was kept before the start");
+        reporting.take(now, exhibits, kept(1, 200));
+        reporting
+    }
+
+    const fn seat(seat: u64) -> Turns {
+        Turns { seat: Some(seat), seats: 4 }
+    }
+
+    #[test]
+    fn validators_take_turns_by_the_offenders_number_and_take_over_by_rank() {
+        let start = Instant::now();
+        let reporting = reporting(start, vec![exhibit(3, 2)]);
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let offender = (Epoch::new(3), 2);
+        // Number 2: seat 2 comes first.
+        for (at, waits) in [(2, 0), (3, 20), (0, 40), (1, 60)] {
+            let due = |now| reporting.due(now, seat(at)).map(|(offender, _)| offender);
+            assert_eq!(due(after(waits)), Some(offender), "{at}");
+            if waits > 0 {
+                assert_eq!(due(after(waits - 1)), None, "{at}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_conviction_in_an_epoch_is_enough_and_only_a_final_one_ends_the_matter() {
+        let start = Instant::now();
+        let mut reporting = reporting(start, vec![exhibit(3, 2), exhibit(3, 2), exhibit(4, 2)]);
+        assert_eq!(reporting.waiting(), 2);
+        let (first, second) = ((Epoch::new(3), 2), (Epoch::new(4), 2));
+        assert_eq!(reporting.next_questions(start), [first, second]);
+        assert_eq!(reporting.next_questions(start), [], "not all the time");
+        let due =
+            |reporting: &Reporting| reporting.due(start, seat(2)).map(|(offender, _)| offender);
+        reporting.learn(first, Verdict::Convicted);
+        assert_eq!((due(&reporting), reporting.waiting()), (Some(second), 1));
+        // Taken back.
+        reporting.learn(first, Verdict::None);
+        assert_eq!((due(&reporting), reporting.waiting()), (Some(first), 2));
+        reporting.learn(first, Verdict::Final);
+        reporting.take(start, vec![exhibit(3, 2)], kept(2, 300));
+        assert_eq!((due(&reporting), reporting.waiting()), (Some(second), 1));
+    }
+
+    #[test]
+    fn nobody_reports_itself() {
+        let start = Instant::now();
+        let reporting = reporting(start, vec![exhibit(3, 1)]);
+        assert!(reporting.due(start + RETRY_MAX, seat(0)).is_none());
+        assert_eq!(reporting.waiting(), 0);
+    }
+
+    #[test]
+    fn a_report_that_fails_is_repeated_ever_later() {
+        let start = Instant::now();
+        let mut reporting = reporting(start, vec![exhibit(3, 2)]);
+        let offender = (Epoch::new(3), 2);
+        for waits in [5, 10, 20, 40] {
+            reporting.rest(start, offender);
+            let at = |seconds| reporting.due(start + Duration::from_secs(seconds), seat(2));
+            assert!(at(waits - 1).is_none() && at(waits).is_some(), "{waits}");
+        }
+        for _ in 0..40 {
+            reporting.rest(start, offender);
+        }
+        assert!(reporting.due(start + RETRY_MAX, seat(2)).is_some());
+    }
+
+    #[test]
+    fn the_store_is_read_anew_when_there_is_more_evidence() {
+        let start = Instant::now();
+        let mut reporting = reporting(start, Vec::new());
+        let later = start + LOOK_EVERY;
+        assert_eq!(reporting.stale(later, 1), None);
+        assert_eq!(reporting.stale(start, 2), None, "not all the time");
+        assert_eq!(reporting.stale(later, 2), Some(Height::new(200 - 128)));
+        // Some of it was of a height that is yet to be decided.
+        reporting.take(later, Vec::new(), Kept { is_early: true, ..kept(2, 300) });
+        assert_eq!(reporting.stale(later, 2), None);
+        assert_eq!(reporting.stale(later + LOOK_EVERY, 2), Some(Height::new(300 - 128)));
+    }
+
+    #[test]
+    fn what_most_endpoints_have_seen_of_a_conviction_counts() {
+        use Verdict::{Convicted, Final, None};
+        let table: [(&[Verdict], usize, Verdict); 7] = [
+            (&[Final], 1, Final),
+            (&[Final, None, None], 3, None),
+            (&[None, Final, Final], 3, Final),
+            (&[Convicted, Final, None], 3, Convicted),
+            (&[Convicted, Final], 3, Convicted),
+            (&[Final, None], 2, None),
+            (&[Final], 3, None),
+        ];
+        for (answers, all, expected) in table {
+            assert_eq!(majority(answers, all), expected, "{answers:?} of {all}");
+        }
+    }
+}
