@@ -17,6 +17,7 @@ use std::{
 };
 
 use conclave_client::{Client, Retry};
+use conclave_encryption::Suite;
 use conclave_node::genesis::{Plan, make, make_with};
 use conclave_types::{
     ConsensusKey, Genesis, GenesisAccount, Gwei, KeyId, Params, PayerAddress, RollupId, Time,
@@ -55,6 +56,8 @@ pub(crate) struct Setup {
     pub(crate) data_dir: Option<PathBuf>,
     /// How many validators.
     pub(crate) validators: u16,
+    /// How bundles are sealed; as the network in the directory does, or as is usual, if none is named.
+    pub(crate) suite: Option<Suite>,
     /// What it settles on.
     pub(crate) l1: Choice,
     /// Who can pay for bundles.
@@ -292,7 +295,7 @@ async fn prepare(
             rollups: ROLLUPS.map(RollupId::new).to_vec(),
             accounts: setup.payers.iter().map(balance).collect(),
             l1: None,
-            params: Params::default(),
+            params: params(setup.suite),
             base_port: 0,
             // Whoever develops a page serves it from this machine.
             web_origins: vec!["loopback".to_owned()],
@@ -313,7 +316,19 @@ async fn prepare(
         let path = network.to_owned();
         return Err(DevnetError::OtherShape { path, found: genesis.members.len() });
     }
+    let found = genesis.params.sharing.suite;
+    if setup.suite.is_some_and(|suite| suite.number() != found) {
+        return Err(DevnetError::OtherSuite { path: network.to_owned(), found });
+    }
     Ok(genesis)
+}
+
+fn params(suite: Option<Suite>) -> Params {
+    let mut params = Params::default();
+    if let Some(suite) = suite {
+        params.sharing.suite = suite.number();
+    }
+    params
 }
 
 fn start_validators(
