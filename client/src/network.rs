@@ -5,7 +5,7 @@ mod elected;
 
 use std::sync::Arc;
 
-use conclave_encryption::SealingKey;
+use conclave_encryption::{KeyError, SealingKey};
 use conclave_grpc::messages as v1;
 use conclave_types::{
     BlockBody, BlockHeader, BundleId, Certificate, Committee, Digest, Epoch, Era, G1Bytes, G2Bytes,
@@ -120,11 +120,8 @@ impl Network {
     /// [`ClientError::Key`] if it is not usable.
     pub fn genesis_key(&self) -> Result<Option<SealingKey>, ClientError> {
         let key = self.genesis.encryption_key.as_ref();
-        key.map(|key| {
-            SealingKey::new(self.id, key.suite, key.era, key.public_key, key.public_key_g2)
-                .map_err(ClientError::Key)
-        })
-        .transpose()
+        key.map(|key| self.parse_key(key.suite, key.era, key.public_key, key.public_key_g2))
+            .transpose()
     }
 
     /// Checks the key to seal to that a validator serves. It counts if the genesis brings it, or if a
@@ -139,20 +136,33 @@ impl Network {
     ) -> Result<SealingKey, ClientError> {
         let suite = u8::try_from(response.suite)
             .or(Err(WireError::TooLarge { field: "suite", found: u64::from(response.suite) }))?;
-        let key = SealingKey::new(
-            self.id,
+        let key = self.parse_key(
             suite,
             Era::new(response.era),
             wire::id(&response.public_key, "public_key", G1Bytes::from_slice)?,
             wire::id(&response.public_key_g2, "public_key_g2", G2Bytes::from_slice)?,
-        )
-        .map_err(ClientError::Key)?;
+        )?;
         let found = key.id();
         let expected = match &self.genesis.encryption_key {
             Some(key) => key.id(&self.id),
             None => self.certified_key(response)?,
         };
         if found == expected { Ok(key) } else { Err(ClientError::ForeignKey { expected, found }) }
+    }
+
+    /// Its id does not cover the suite, and no key serves two.
+    fn parse_key(
+        &self,
+        found: u8,
+        era: Era,
+        pk: G1Bytes,
+        pk_g2: G2Bytes,
+    ) -> Result<SealingKey, ClientError> {
+        let expected = self.genesis.params.sharing.suite;
+        if found != expected {
+            return Err(ClientError::Key(KeyError::AnotherSuite { expected, found }));
+        }
+        SealingKey::new(self.id, found, era, pk, pk_g2).map_err(ClientError::Key)
     }
 
     fn certified_key(&self, response: &v1::GetEncryptionKeyResponse) -> Result<KeyId, ClientError> {

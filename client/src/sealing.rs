@@ -80,7 +80,7 @@ pub fn seal(
     }
     let header = BundleHeader {
         network: network.id(),
-        suite: until.key.suite(),
+        suite: until.key.suite().number(),
         key_id: KeyId::ZERO,
         payer: payer.address(),
         nonce,

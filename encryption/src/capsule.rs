@@ -14,36 +14,41 @@ use std::{fmt, ops::Range};
 
 use blstrs::{G1Affine, G1Projective, Scalar};
 use borsh::BorshSerialize;
-use conclave_types::{Digest, G1Bytes};
+use conclave_types::{Digest, G1Bytes, G2Bytes, digest::keccak};
 use ff::Field;
 use group::Group;
 
 use crate::{
-    curve::{decode_g1, decode_g1_nonzero, encode, sum_of_multiples, weighted_sum},
+    baseline,
+    curve::{decode_g1, decode_g1_nonzero, decode_g2, encode, sum_of_multiples, weighted_sum},
     deal::Secret,
     field::{hash_to_scalar, scalar_of, weights},
     key::SealingKey,
+    suite::Suite,
 };
 
 /// Why bytes are no capsule.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq, BorshSerialize)]
 pub enum CapsuleError {
     /// The length is another.
-    #[error("a capsule has {expected} bytes, found {found}", expected = Capsule::BYTES)]
+    #[error("a capsule has {expected} bytes, found {found}")]
     Length {
+        /// Bytes of this suite's.
+        expected: usize,
         /// Bytes found.
         found: usize,
     },
     /// A point is not on the curve, not in the subgroup, not canonically encoded, or is infinity where
     /// it must not be.
-    #[error("{0} is not an acceptable point of G1")]
+    #[error("{0} is not an acceptable point of its group")]
     Point(&'static str),
     /// z is not below the group's order.
     #[error("the response z is not a canonical scalar")]
     Scalar,
 }
 
-/// u ‖ ū ‖ w ‖ w̄ ‖ z, of which every point is in the subgroup. Says nothing about the proof yet.
+/// u ‖ ū ‖ w ‖ w̄ ‖ z, and W behind it under the baseline suite; every point is in its subgroup. Says nothing
+/// about the proof yet.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Capsule {
     u: G1Affine,
@@ -51,25 +56,37 @@ pub struct Capsule {
     w: G1Affine,
     w_bar: G1Affine,
     z: Scalar,
-    bytes: [u8; Self::BYTES],
+    /// What the baseline's own check is about.
+    baseline: Option<G2Bytes>,
+    bytes: Vec<u8>,
 }
 
 impl Capsule {
-    /// Number of bytes.
-    pub const BYTES: usize = 4 * 48 + 32;
+    /// Bytes of u and the proof.
+    const PROOF_BYTES: usize = 4 * 48 + 32;
 
-    /// Reads a capsule and checks its points.
+    /// Number of bytes.
+    #[must_use]
+    pub const fn length(suite: Suite) -> usize {
+        match suite {
+            Suite::Packed => Self::PROOF_BYTES,
+            Suite::Baseline => Self::PROOF_BYTES + G2Bytes::LEN,
+        }
+    }
+
+    /// Reads a capsule of `suite` and checks its points.
     ///
     /// # Errors
     ///
     /// [`CapsuleError`] names the part that is wrong.
-    pub fn decode(bytes: &[u8]) -> Result<Self, CapsuleError> {
-        let found = bytes.len();
-        let (points, rest) = bytes.as_chunks::<48>();
-        let ([u, u_bar, w, w_bar], Ok(bytes), Some(z)) =
-            (points, bytes.try_into(), rest.first_chunk::<32>())
-        else {
-            return Err(CapsuleError::Length { found });
+    pub fn decode(suite: Suite, bytes: &[u8]) -> Result<Self, CapsuleError> {
+        let (expected, found) = (Self::length(suite), bytes.len());
+        let wrong = CapsuleError::Length { expected, found };
+        let proof = bytes.split_first_chunk::<{ Self::PROOF_BYTES }>();
+        let Some((proof, rest)) = proof.filter(|_| found == expected) else { return Err(wrong) };
+        let (points, rest_of_proof) = proof.as_chunks::<48>();
+        let ([u, u_bar, w, w_bar], Some(z)) = (points, rest_of_proof.first_chunk::<32>()) else {
+            return Err(wrong);
         };
         let read = |bytes: &[u8; 48], name| {
             decode_g1(&G1Bytes::new(*bytes)).ok_or(CapsuleError::Point(name))
@@ -83,7 +100,8 @@ impl Capsule {
             w: read(w, "w")?,
             w_bar: read(w_bar, "w̄")?,
             z: Option::from(Scalar::from_bytes_be(z)).ok_or(CapsuleError::Scalar)?,
-            bytes,
+            baseline: rest.first_chunk().map(read_baseline).transpose()?,
+            bytes: bytes.to_vec(),
         })
     }
 
@@ -94,7 +112,7 @@ impl Capsule {
         (r, u): (&Secret, &G1Projective),
         seed: &[u8; 32],
         (label, body_hash): (&Digest, &Digest),
-    ) -> [u8; Self::BYTES] {
+    ) -> [u8; Self::PROOF_BYTES] {
         let nonce = Secret(hash_to_scalar(
             key.hasher("conclave/capsule-nonce/v1")
                 .fixed(seed)
@@ -104,7 +122,7 @@ impl Capsule {
         ));
         let (g, h) = (G1Projective::generator(), key.proof_base());
         let points = encode(&[*u, h * r.0, g * nonce.0, h * nonce.0]);
-        let mut bytes = [0; Self::BYTES];
+        let mut bytes = [0; Self::PROOF_BYTES];
         let (heads, tail) = bytes.split_at_mut(4 * 48);
         for (to, from) in heads.chunks_exact_mut(48).zip(&points) {
             to.copy_from_slice(from.as_bytes());
@@ -126,8 +144,18 @@ impl Capsule {
 
     /// The encoded capsule.
     #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; Self::BYTES] {
+    pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Whether this is what `suite` has, and `body` a ciphertext that the baseline's own check accepts, if
+    /// that is the suite.
+    fn is_of(&self, suite: Suite, body: &[u8]) -> bool {
+        match (suite, &self.baseline) {
+            (Suite::Packed, None) => true,
+            (Suite::Baseline, Some(w)) => baseline::is_valid(&self.u(), body, w),
+            (Suite::Packed, Some(_)) | (Suite::Baseline, None) => false,
+        }
     }
 
     fn points(&self) -> &[u8] {
@@ -139,6 +167,12 @@ impl fmt::Debug for Capsule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Capsule({})", self.u().short())
     }
+}
+
+/// W, which is infinity for no capsule whose u is not.
+fn read_baseline(bytes: &[u8; G2Bytes::LEN]) -> Result<G2Bytes, CapsuleError> {
+    let bytes = G2Bytes::new(*bytes);
+    decode_g2(&bytes).map(|_| bytes).ok_or(CapsuleError::Point("W"))
 }
 
 /// e: the digest of everything that a proof is about; `points` are u, ū, w, w̄.
@@ -161,14 +195,14 @@ pub(crate) fn challenge(
 pub struct CapsuleStatement<'a> {
     /// The header's label, L.
     pub label: Digest,
-    /// keccak256 of the body.
-    pub body_hash: Digest,
+    /// The body.
+    pub body: &'a [u8],
     /// The capsule.
     pub capsule: &'a Capsule,
 }
 
 /// Whether each proof holds. All are checked in one sum, which costs a fraction of checking each; if it
-/// fails, halves are checked until the wrong ones are alone.
+/// fails, halves are checked until the wrong ones are alone. The baseline's own check comes on top, one by one.
 ///
 /// `seed` must be secret to this node: wrong proofs can be made to cancel under weights that their
 /// author can predict.
@@ -178,6 +212,7 @@ pub fn verify_capsules(
     statements: &[CapsuleStatement<'_>],
     seed: &[u8; 32],
 ) -> Vec<bool> {
+    let suite = key.suite();
     let batch = Batch::new(key, statements, seed);
     let mut verdicts = vec![false; statements.len()];
     // A half is finished before the other is begun: as many ranges are open as one can be halved.
@@ -195,7 +230,8 @@ pub fn verify_capsules(
             open.extend([range.start..middle, middle..range.end]);
         }
     }
-    verdicts
+    let pairs = verdicts.into_iter().zip(statements);
+    pairs.map(|(holds, it)| holds && it.capsule.is_of(suite, it.body)).collect()
 }
 
 /// Both equations of every statement, weighted, with the terms of each statement side by side.
@@ -215,7 +251,8 @@ impl<'a> Batch<'a> {
     fn new(key: &'a SealingKey, statements: &[CapsuleStatement<'_>], seed: &[u8; 32]) -> Self {
         let mut transcript = key.hasher("conclave/capsule-weights/v1");
         transcript.fixed(seed).u64(statements.len() as u64);
-        for CapsuleStatement { label, body_hash, capsule } in statements {
+        let hashes: Vec<Digest> = statements.iter().map(|it| keccak(it.body)).collect();
+        for (CapsuleStatement { label, capsule, .. }, body_hash) in statements.iter().zip(&hashes) {
             transcript
                 .fixed(label.as_bytes())
                 .fixed(body_hash.as_bytes())
@@ -231,7 +268,8 @@ impl<'a> Batch<'a> {
             weights,
         };
         let (pairs, _) = batch.weights.as_chunks::<2>();
-        for (CapsuleStatement { label, body_hash, capsule }, pair) in statements.iter().zip(pairs) {
+        let hashed = statements.iter().zip(&hashes);
+        for ((CapsuleStatement { label, capsule, .. }, body_hash), pair) in hashed.zip(pairs) {
             let e = challenge(key, label, body_hash, capsule.points());
             let [rho, sigma] = pair.map(scalar_of);
             batch.commitments.extend([capsule.w, capsule.w_bar]);

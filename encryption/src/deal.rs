@@ -13,10 +13,7 @@ use rand_core::{CryptoRng, RngCore};
 use zeroize::Zeroizing;
 
 use crate::{
-    curve::encode_g2,
-    dkg::SharingPolynomial,
-    key::{PublicKey, SUITE},
-    packing::Packing,
+    curve::encode_g2, dkg::SharingPolynomial, key::PublicKey, packing::Packing, suite::Suite,
 };
 
 /// A scalar that is overwritten when it goes.
@@ -84,9 +81,10 @@ impl fmt::Debug for SecretShare {
     }
 }
 
-/// Makes a key for `era` and the share of every party, in the parties' order.
+/// Makes a key of `suite` for `era` and the share of every party, in the parties' order.
 #[must_use]
 pub fn deal(
+    suite: Suite,
     packing: Packing,
     era: Era,
     mut rng: impl RngCore + CryptoRng,
@@ -97,7 +95,7 @@ pub fn deal(
         (0..packing.parties()).map(|party| SecretShare(polynomial.value(party))).collect();
     let in_g2 = |scalar: &Scalar| encode_g2(&(G2Projective::generator() * scalar));
     let key = EncryptionKey {
-        suite: SUITE,
+        suite: suite.number(),
         era,
         secrecy: packing.secrecy(),
         packing: packing.packing(),

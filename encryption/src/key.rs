@@ -16,19 +16,25 @@ use crate::{
     curve::{decode_g1_nonzero, decode_g2, decode_g2_nonzero, pairings_agree, sum_of_multiples_g2},
     field::{hash_to_scalar, invert_all},
     packing::{Packing, PackingError},
+    suite::Suite,
 };
-
-/// Packed threshold ElGamal.
-pub const SUITE: u8 = 0x01;
 
 const PROOF_BASE_DST: &[u8] = b"CONCLAVE-V1-CS01-PROOF-BASE-BLS12381G1_XMD:SHA-256_SSWU_RO_";
 
 /// Why a public key is none.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum KeyError {
-    /// The key is for another suite. No key serves two.
-    #[error("the key is for suite {found}, expected {SUITE}")]
+    /// There is no such suite.
+    #[error("the key is for suite {found}, which is none")]
     Suite {
+        /// The suite found.
+        found: u8,
+    },
+    /// The key is for another suite than its network's.
+    #[error("the key is for suite {found}, the network's is {expected}")]
+    AnotherSuite {
+        /// The network's.
+        expected: u8,
         /// The suite found.
         found: u8,
     },
@@ -60,6 +66,7 @@ pub enum KeyError {
 pub struct SealingKey(Arc<SealingParts>);
 
 struct SealingParts {
+    suite: Suite,
     network: NetworkId,
     id: KeyId,
     pk_bytes: G1Bytes,
@@ -76,7 +83,7 @@ impl SealingKey {
     ///
     /// # Errors
     ///
-    /// [`KeyError`] if the suite is another, a point is none, or the points disagree.
+    /// [`KeyError`] if there is no such suite, a point is none, or the points disagree.
     pub fn new(
         network: NetworkId,
         suite: u8,
@@ -97,15 +104,14 @@ impl SealingKey {
     }
 
     fn parse(network: NetworkId, key: &EncryptionKey) -> Result<Self, KeyError> {
-        if key.suite != SUITE {
-            return Err(KeyError::Suite { found: key.suite });
-        }
+        let suite = Suite::of_number(key.suite).ok_or(KeyError::Suite { found: key.suite })?;
         let pk = decode_g1_nonzero(&key.public_key).ok_or(KeyError::PublicKey)?;
         let x2 = decode_g2_nonzero(&key.public_key_g2).ok_or(KeyError::PublicKeyG2)?;
         let id = key.id(&network);
         let base =
             [network.as_bytes(), id.as_bytes(), key.public_key.as_bytes().as_slice()].concat();
         let parts = SealingParts {
+            suite,
             network,
             id,
             pk_bytes: key.public_key,
@@ -142,12 +148,16 @@ impl SealingKey {
 
     /// The suite.
     #[must_use]
-    pub const fn suite(&self) -> u8 {
-        SUITE
+    pub fn suite(&self) -> Suite {
+        self.0.suite
     }
 
     pub(crate) fn point(&self) -> &G1Affine {
         &self.0.pk
+    }
+
+    pub(crate) fn bytes(&self) -> &G1Bytes {
+        &self.0.pk_bytes
     }
 
     pub(crate) fn point_g2(&self) -> &G2Affine {
@@ -162,7 +172,7 @@ impl SealingKey {
     pub(crate) fn hasher(&self, tag: &'static str) -> Hasher {
         let mut hasher = Hasher::new(tag);
         hasher
-            .u8(SUITE)
+            .u8(self.0.suite.number())
             .fixed(self.0.network.as_bytes())
             .fixed(self.0.id.as_bytes())
             .fixed(self.0.pk_bytes.as_bytes());
@@ -193,6 +203,7 @@ impl PublicKey {
     pub fn new(network: NetworkId, key: &EncryptionKey) -> Result<Self, KeyError> {
         let sealing = SealingKey::parse(network, key)?;
         let packing = Packing::of_key(key.verification_keys.len(), key.secrecy, key.packing)?;
+        let packing = sealing.suite().check(packing)?;
         // V_j may be infinity: whoever deals last can arrange that its own share is zero. Such a share
         // is as good as another, and refusing the key would let its holder stop every key.
         let parse = |(party, bytes)| decode_g2(bytes).ok_or(KeyError::VerificationKey { party });

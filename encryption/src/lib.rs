@@ -13,10 +13,11 @@
 //!                                                            open_bundle, beacon ◀─┘
 //! ```
 //!
-//! Suite 0x01 is hashed ElGamal on BLS12-381 G1 with a proof in the manner of TDH2 (Shoup and Gennaro,
+//! A network's genesis chooses the [`Suite`]. 0x01 is hashed ElGamal on BLS12-381 G1 with a proof in the manner of TDH2 (Shoup and Gennaro,
 //! 1998), the secret key being shared by packed Shamir sharing (Franklin and Yung, 1992; for batched
 //! threshold decryption: "DKG Is All You Need", 2026). The construction as a whole is new and
-//! unaudited.
+//! unaudited. 0x02 is the conservative baseline: what the crate `threshold_crypto` seals, with the same proof
+//! beside it, under a key that is shared as Shamir would (docs/adr/008).
 //!
 //! **Invariants.** Openings are unique: k = sk·u is a function of u alone, each accepted opening is
 //! individually in the subgroup and satisfies e(k, g₂) = e(u, X₂), so all who accept hold the same
@@ -24,6 +25,7 @@
 //! given u there is one k, hence one plaintext or one failure, for everyone and for ever.
 //! No input, however hostile, makes anything here panic.
 
+mod baseline;
 mod block;
 mod capsule;
 mod curve;
@@ -35,6 +37,7 @@ mod key;
 mod open;
 mod packing;
 mod seal;
+mod suite;
 #[cfg(test)]
 mod tests;
 mod tickets;
@@ -47,8 +50,9 @@ pub use dkg::{
     Holders, Message, MessageError, Outcome, Phase, Refusal, Registration, Session, SessionError,
     SessionId, ShareUnavailable,
 };
-pub use key::{KeyError, PublicKey, SUITE, SealingKey};
+pub use key::{KeyError, PublicKey, SealingKey};
 pub use open::{beacon, open_bundle};
 pub use packing::{Packing, PackingError};
 pub use seal::{SealError, Sealed, seal};
+pub use suite::Suite;
 pub use tickets::{Fraction, TicketError, TicketRule, Tickets};

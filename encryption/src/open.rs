@@ -11,7 +11,7 @@ use chacha20poly1305::{
 use conclave_types::{Digest, G1Bytes, Leg, SIZE_BUCKETS, UndecryptableReason, digest::Hasher};
 use zeroize::Zeroizing;
 
-use crate::seal::cipher;
+use crate::{baseline, seal::cipher, suite::Suite};
 
 /// Opens a bundle's body under an accepted opening of its u.
 ///
@@ -26,12 +26,16 @@ pub fn open_bundle(
     suite: u8,
     body: &[u8],
 ) -> Result<Vec<Leg>, UndecryptableReason> {
-    let payload = Payload { msg: body, aad: label.as_bytes() };
-    #[expect(clippy::map_err_ignore, reason = "the cipher's error is opaque")]
-    let plaintext = cipher(opening, u, label, suite)
-        .decrypt(&Nonce::default(), payload)
-        .map_err(|_| UndecryptableReason::BadCiphertext)?;
-    decode_legs(&Zeroizing::new(plaintext))
+    let plaintext = match Suite::of_number(suite) {
+        Some(Suite::Packed) => {
+            let payload = Payload { msg: body, aad: label.as_bytes() };
+            let opened = cipher(opening, u, label, suite).decrypt(&Nonce::default(), payload);
+            opened.ok().map(Zeroizing::new)
+        }
+        Some(Suite::Baseline) => baseline::decrypt(opening, label, body),
+        None => None,
+    };
+    decode_legs(&plaintext.ok_or(UndecryptableReason::BadCiphertext)?)
 }
 
 /// Reads legs that are padded with zeros to a bucket, and nothing else.

@@ -47,6 +47,12 @@ pub enum PackingError {
         /// ℓ as found.
         found: u16,
     },
+    /// The suite shares one ciphertext at a time.
+    #[error("the suite has a packing of 1, this secrecy makes it {found}")]
+    Unpacked {
+        /// ℓ as found.
+        found: u16,
+    },
 }
 
 /// n, t, ℓ and c of a sharing: t = n − f and c = t − 2ℓ + 1.
@@ -73,6 +79,16 @@ impl Packing {
     pub fn for_parties(parties: usize) -> Result<Self, PackingError> {
         let (count, quorum) = Self::quorum_of(parties)?;
         Self::for_secrecy(parties, count.saturating_sub(quorum), count.div_ceil(2))
+    }
+
+    /// The sharing among `parties` that is Shamir's: no fewer than a quorum open anything.
+    ///
+    /// # Errors
+    ///
+    /// [`PackingError::Parties`] if there are none or too many.
+    pub fn unpacked(parties: usize) -> Result<Self, PackingError> {
+        let (count, quorum) = Self::quorum_of(parties)?;
+        Self::with_faulty(parties, count.saturating_sub(quorum), quorum.saturating_sub(1))
     }
 
     /// The sharing among `parties`, `faulty` of whom may fail, with the largest packing at which any

@@ -6,7 +6,8 @@ use chacha20poly1305::{
     aead::{Aead as _, Payload},
 };
 use conclave_types::{
-    BundleHeader, Digest, G1Bytes, Leg, NetworkId, SIZE_BUCKETS, bucket_for, digest::keccak,
+    BundleHeader, Digest, G1Bytes, G2Bytes, Leg, NetworkId, SIZE_BUCKETS, bucket_for,
+    digest::{Hasher, keccak},
 };
 use group::Group;
 use hkdf::Hkdf;
@@ -15,7 +16,8 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::{
-    capsule::Capsule, curve::encode_one, deal::Secret, field::hash_to_scalar, key::SealingKey,
+    baseline, capsule::Capsule, curve::encode_one, deal::Secret, field::hash_to_scalar,
+    key::SealingKey, suite::Suite,
 };
 
 /// Bytes that the cipher adds: its authentication tag.
@@ -112,27 +114,69 @@ pub(crate) fn seal_plaintext(
         return Err(SealError::Network { expected: key.network(), found: header.network });
     }
     plaintext.resize(found.max(usize::try_from(bucket).unwrap_or(found)), 0);
-    header.suite = key.suite();
+    header.suite = key.suite().number();
     header.key_id = key.id();
     header.body_bytes = bucket.saturating_add(TAG_BYTES);
     let label = header.label();
-    // The exponent depends on what is sealed: a generator that repeats its output still never makes two
-    // different bundles under one key stream. It is zero for one seed in 2²⁵⁴, and refused by all then.
-    let r = Secret(hash_to_scalar(
-        key.hasher("conclave/capsule-exponent/v1")
-            .fixed(seed)
-            .fixed(label.as_bytes())
-            .bytes(&plaintext),
-    ));
+    let encapsulated = match key.suite() {
+        Suite::Packed => encapsulate(key, &label, &plaintext, seed),
+        Suite::Baseline => encapsulate_baseline(key, &label, &plaintext, seed),
+    };
+    let Encapsulated { r, point, body, baseline } = encapsulated.ok_or(SealError::Cipher)?;
+    let proof = Capsule::prove(key, (&r, &point), seed, (&label, &keccak(&body)));
+    let witness = baseline.as_ref().map_or(&[][..], |w| w.as_bytes());
+    Ok(Sealed { header, capsule: [proof.as_slice(), witness].concat(), body })
+}
+
+/// A body under a key that is encapsulated in `point` = r·g.
+struct Encapsulated {
+    r: Secret,
+    point: G1Projective,
+    body: Vec<u8>,
+    /// The baseline's own proof that r is known.
+    baseline: Option<G2Bytes>,
+}
+
+/// What r is derived from. The exponent depends on what is sealed: a generator that repeats its output still
+/// never makes two different bundles under one key stream.
+fn exponent(key: &SealingKey, label: &Digest, plaintext: &[u8], seed: &[u8; 32]) -> Hasher {
+    let mut hasher = key.hasher("conclave/capsule-exponent/v1");
+    hasher.fixed(seed).fixed(label.as_bytes()).bytes(plaintext);
+    hasher
+}
+
+fn encapsulate(
+    key: &SealingKey,
+    label: &Digest,
+    plaintext: &[u8],
+    seed: &[u8; 32],
+) -> Option<Encapsulated> {
+    // It is zero for one seed in 2²⁵⁴, and refused by all then.
+    let r = Secret(hash_to_scalar(&exponent(key, label, plaintext, seed)));
     let point = G1Projective::generator() * r.0;
     let (u, shared) = (encode_one(&point), encode_one(&(key.point() * r.0)));
-    let payload = Payload { msg: &plaintext, aad: label.as_bytes() };
-    #[expect(clippy::map_err_ignore, reason = "the cipher's error is opaque")]
-    let body = cipher(&shared, &u, &label, header.suite)
-        .encrypt(&Nonce::default(), payload)
-        .map_err(|_| SealError::Cipher)?;
-    let capsule = Capsule::prove(key, (&r, &point), seed, (&label, &keccak(&body))).to_vec();
-    Ok(Sealed { header, capsule, body })
+    let payload = Payload { msg: plaintext, aad: label.as_bytes() };
+    let cipher = cipher(&shared, &u, label, key.suite().number());
+    let body = cipher.encrypt(&Nonce::default(), payload).ok()?;
+    Some(Encapsulated { r, point, body, baseline: None })
+}
+
+fn encapsulate_baseline(
+    key: &SealingKey,
+    label: &Digest,
+    plaintext: &[u8],
+    seed: &[u8; 32],
+) -> Option<Encapsulated> {
+    let seed = exponent(key, label, plaintext, seed).finish();
+    let sealed = baseline::encrypt(key.bytes(), label, plaintext, &seed)?;
+    let point = G1Projective::generator() * sealed.r.0;
+    // The crate drew the exponent that was drawn beside it.
+    (encode_one(&point) == sealed.u).then_some(Encapsulated {
+        r: sealed.r,
+        point,
+        body: sealed.v,
+        baseline: Some(sealed.w),
+    })
 }
 
 /// The cipher of one bundle. Its key is used once, so the nonce is zero.

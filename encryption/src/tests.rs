@@ -11,8 +11,30 @@ use group::{Group, prime::PrimeCurveAffine};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use crate::{Packing, PublicKey, SealedBlock, SecretShare, deal};
+use crate::{
+    Capsule, CapsuleError, Packing, PublicKey, Sealed, SealedBlock, SecretShare, Suite, deal,
+};
 
+/// Each of these as a test of its own for each suite.
+macro_rules! both_suites {
+    ($($name:ident),+ $(,)?) => {
+        mod packed {
+            $(#[test]
+            fn $name() {
+                super::$name(crate::Suite::Packed);
+            })+
+        }
+
+        mod baseline {
+            $(#[test]
+            fn $name() {
+                super::$name(crate::Suite::Baseline);
+            })+
+        }
+    };
+}
+
+mod baseline;
 mod keys;
 mod opening;
 mod sealing;
@@ -54,9 +76,9 @@ struct Committee {
     secret: Scalar,
 }
 
-fn committee(parties: usize) -> Committee {
-    let packing = Packing::for_parties(parties).unwrap();
-    let (raw, shares) = deal(packing, Era::ZERO, rng(1));
+fn committee(suite: Suite, parties: usize) -> Committee {
+    let packing = suite.packing(parties, 0).unwrap();
+    let (raw, shares) = deal(suite, packing, Era::ZERO, rng(1));
     let key = PublicKey::new(network(), &raw).unwrap();
     let secret = secret_of(&shares, packing);
     Committee { raw, key, shares, secret }
@@ -82,6 +104,11 @@ pub(crate) fn secret_of(shares: &[SecretShare], packing: Packing) -> Scalar {
         below += weight;
     }
     above * below.invert().unwrap()
+}
+
+/// The capsule of a bundle, read as its header says.
+pub(crate) fn capsule(sealed: &Sealed) -> Result<Capsule, CapsuleError> {
+    Capsule::decode(Suite::of_number(sealed.header.suite).unwrap(), &sealed.capsule)
 }
 
 pub(crate) fn point(bytes: &G1Bytes) -> G1Projective {

@@ -19,6 +19,7 @@ use conclave_types::ValidatorIndex;
 use crate::{
     dkg::Holders,
     packing::{Packing, PackingError},
+    suite::Suite,
 };
 
 /// A part of a whole.
@@ -50,6 +51,8 @@ impl Fraction {
 /// What an assignment of tickets must satisfy. Parameters of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TicketRule {
+    /// The suite of the key.
+    pub suite: Suite,
     /// The part of the points of which a coalition learns nothing: c is at least this part of n.
     pub secrecy: Fraction,
     /// β: a coalition with less than this part of the power holds at most c points.
@@ -61,6 +64,7 @@ pub struct TicketRule {
 impl TicketRule {
     /// A majority of the points and two fifths of the power are needed to read early.
     pub const DEFAULT: Self = Self {
+        suite: Suite::Packed,
         secrecy: Fraction { above: 1, below: 2 },
         privacy: Fraction { above: 2, below: 5 },
         points_max: 512,
@@ -177,7 +181,7 @@ impl Tickets {
 
 fn packing(points: u16, faulty: u16, rule: &TicketRule) -> Result<Packing, PackingError> {
     let least = rule.secrecy.ceiling_of(points).max(faulty);
-    Packing::for_secrecy(points.into(), faulty, least)
+    rule.suite.packing_for(points, faulty, least)
 }
 
 /// `points` tickets in proportion to power: everyone's whole part, and one more to those of whom the

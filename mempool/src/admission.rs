@@ -9,7 +9,9 @@
 use std::sync::Arc;
 
 use borsh::BorshSerialize;
-use conclave_encryption::{Capsule, CapsuleError, CapsuleStatement, SealingKey, verify_capsules};
+use conclave_encryption::{
+    Capsule, CapsuleError, CapsuleStatement, SealingKey, Suite, verify_capsules,
+};
 use conclave_types::{
     BundleId, EncryptedBundle, FeeParams, G1Bytes, Genesis, Gwei, Height, KeyId, LimitParams,
     NetworkId, PayerAddress, SIZE_BUCKETS, digest::keccak,
@@ -266,13 +268,13 @@ pub fn verify(
     seed: &[u8; 32],
 ) -> Vec<Result<Verified, AdmissionError>> {
     let curve = Secp256k1::verification_only();
-    let opened: Vec<_> = bundles.iter().map(|bundle| read_capsule(&curve, bundle)).collect();
+    let suite = key.suite();
+    let opened: Vec<_> = bundles.iter().map(|bundle| read_capsule(&curve, suite, bundle)).collect();
     let readable = bundles.iter().zip(&opened);
     let statements: Vec<_> = readable
         .filter_map(|(bundle, capsule)| {
             let capsule = capsule.as_ref().ok()?;
-            let (label, body_hash) = (bundle.header.label(), keccak(&bundle.body));
-            Some(CapsuleStatement { label, body_hash, capsule })
+            Some(CapsuleStatement { label: bundle.header.label(), body: &bundle.body, capsule })
         })
         .collect();
     let mut proved = verify_capsules(key, &statements, seed).into_iter();
@@ -288,10 +290,11 @@ pub fn verify(
 
 fn read_capsule(
     curve: &Secp256k1<VerifyOnly>,
+    suite: Suite,
     bundle: &EncryptedBundle,
 ) -> Result<Capsule, AdmissionError> {
     check_payer(curve, bundle)?;
-    Capsule::decode(&bundle.capsule).map_err(AdmissionError::Capsule)
+    Capsule::decode(suite, &bundle.capsule).map_err(AdmissionError::Capsule)
 }
 
 /// Recovers who signed `bundle` and compares with who is to pay.

@@ -16,7 +16,7 @@ mod config;
 use std::path::{Path, PathBuf};
 
 use conclave_consensus::{HighWater, SigningPosition, Step};
-use conclave_encryption::{Packing, PackingError};
+use conclave_encryption::{PackingError, Suite};
 use conclave_types::{
     Genesis, GenesisAccount, GenesisError, Height, L1Origin, NetworkId, Params, PayerAddress,
     RollupId, RollupRegistration, Round, Time,
@@ -48,6 +48,12 @@ pub enum MakeError {
         /// Why.
         #[source]
         source: std::io::Error,
+    },
+    /// There is no such suite.
+    #[error("there is no suite {found}; choose one of {known:?}", known = Suite::ALL.map(Suite::number))]
+    Suite {
+        /// What the parameters say.
+        found: u8,
     },
     /// The number of validators, or c, does not work.
     #[error("no key can be shared among these validators like this")]
@@ -161,10 +167,10 @@ pub fn make_with(plan: &Plan, seated: &[(Candidate, Seat)], out: &Path) -> Resul
     if u32::from(plan.base_port).saturating_add(ports) > u32::from(u16::MAX) {
         return Err(MakeError::Ports { validators: plan.validators, base: plan.base_port });
     }
-    match plan.params.sharing.secrecy {
-        0 => Packing::for_parties(seated.len())?,
-        secrecy => Packing::new(seated.len(), secrecy)?,
-    };
+    let sharing = &plan.params.sharing;
+    let found = sharing.suite;
+    let suite = Suite::of_number(found).ok_or(MakeError::Suite { found })?;
+    suite.packing(seated.len(), sharing.secrecy)?;
     let genesis = genesis(plan, seated);
     genesis.validate()?;
     let network = genesis.network_id();
@@ -317,6 +323,21 @@ mod tests {
             let expected = L1Config { relay, ..follow.clone() };
             assert_eq!(Config::load(&validator.config).unwrap().l1, Some(expected));
         }
+    }
+
+    #[test]
+    fn the_suite_is_chosen_here_or_never() {
+        let directory = tempfile::tempdir().unwrap();
+        let of = |suite, secrecy| {
+            let mut plan = plan(0);
+            (plan.params.sharing.suite, plan.params.sharing.secrecy) = (suite, secrecy);
+            make(&plan, &directory.path().join(format!("{suite}-{secrecy}")))
+        };
+        let genesis = std::fs::read(of(2, 0).unwrap().genesis).unwrap();
+        let genesis: Genesis = serde_json::from_slice(&genesis).unwrap();
+        assert_eq!(genesis.params.sharing.suite, 2);
+        assert!(of(2, 2).is_ok(), "of four, c = 2 takes no packing");
+        assert!(matches!(of(3, 0), Err(MakeError::Suite { found: 3 })));
     }
 
     #[test]

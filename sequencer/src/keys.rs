@@ -464,7 +464,7 @@ impl Keys {
         let id = SessionId { network: self.network, era: Era::ZERO, epoch, round };
         let (packing, holders) = (holders.packing(), holders.holders().clone());
         let session = match self.newest() {
-            None => Session::fresh(id, holders, packing),
+            None => Session::fresh(id, self.rule.suite(), holders, packing),
             Some(old) => {
                 let dealers = old.members.holders().clone();
                 Session::reshare(id, (&old.key, dealers), holders, packing)

@@ -1,6 +1,6 @@
 //! The threshold key of a world: dealt at the start, or made and handed on by the validators themselves.
 
-use conclave_encryption::PublicKey;
+use conclave_encryption::{PublicKey, Suite};
 use conclave_sequencer::{EpochKey, Keys};
 use conclave_types::{Epochs, Height, HeightDelta, SharingParams};
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct KeyModel {
+    /// The encryption suite.
+    pub suite: u8,
     /// Epoch 0 makes the key. Otherwise the genesis brings one, which saves the first blocks.
     pub on_chain: bool,
     /// Heights within which validators register, and then deal.
@@ -21,12 +23,19 @@ pub struct KeyModel {
 
 impl Default for KeyModel {
     fn default() -> Self {
-        Self { on_chain: false, stage_heights: 100, complaint_heights: 10, epoch_heights: 0 }
+        Self {
+            suite: Suite::Packed.number(),
+            on_chain: false,
+            stage_heights: 100,
+            complaint_heights: 10,
+            epoch_heights: 0,
+        }
     }
 }
 
 impl KeyModel {
     pub(crate) fn apply(&self, params: &mut SharingParams) {
+        params.suite = self.suite;
         params.stage_heights = HeightDelta::new(self.stage_heights);
         params.complaint_heights = HeightDelta::new(self.complaint_heights);
         params.epoch_heights = HeightDelta::new(self.epoch_heights);

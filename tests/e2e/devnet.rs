@@ -14,7 +14,17 @@ const STORY_PATIENCE: Duration = Duration::from_secs(90);
 
 #[test]
 fn a_measured_run_ends_with_a_consistent_report() {
-    let run = conclave(&["devnet", "--blocks", "20", "--json"]);
+    measured_run(&[]);
+}
+
+#[test]
+fn a_network_of_the_baseline_suite_keeps_every_promise_too() {
+    measured_run(&["--suite", "0x02"]);
+}
+
+#[track_caller]
+fn measured_run(more: &[&str]) {
+    let run = conclave(&[&["devnet", "--blocks", "20", "--json"], more].concat());
     assert!(run.status.success(), "{}", complaint(&run));
     let report: Value = serde_json::from_slice(&run.stdout).expect("one JSON object on stdout");
     let number = |path: &str| {

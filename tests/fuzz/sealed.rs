@@ -1,13 +1,13 @@
-//! What a sealer or a committee member sends under suite 0x01: points, proofs, bodies.
+//! What a sealer or a committee member sends: points, proofs, bodies.
 
 use std::sync::LazyLock;
 
 use conclave_encryption::{
-    Capsule, CapsuleStatement, Packing, PublicKey, SealedBlock, SecretShare, deal, open_bundle,
-    seal, verify_capsules,
+    Capsule, CapsuleStatement, PublicKey, SealedBlock, SecretShare, Suite, deal, open_bundle, seal,
+    verify_capsules,
 };
 use conclave_types::{
-    BlockId, Digest, EncryptionKey, Era, G1Bytes, Height, Leg, NetworkId, RollupId, digest::keccak,
+    BlockId, Digest, EncryptionKey, Era, G1Bytes, Height, Leg, NetworkId, RollupId,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -25,16 +25,19 @@ struct Opened {
     body: Vec<u8>,
 }
 
-static OPENED: LazyLock<Opened> = LazyLock::new(|| {
+static OPENED: LazyLock<Opened> = LazyLock::new(|| opened(Suite::Packed));
+static BASELINE: LazyLock<Opened> = LazyLock::new(|| opened(Suite::Baseline));
+
+fn opened(suite: Suite) -> Opened {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let network = NetworkId::new([1; 32]);
-    let packing = Packing::for_parties(4).expect("four parties share a key");
-    let (key, shares) = deal(packing, Era::new(0), &mut rng);
+    let packing = suite.packing(4, 0).expect("four parties share a key");
+    let (key, shares) = deal(suite, packing, Era::new(0), &mut rng);
     let key = PublicKey::new(network, &key).expect("the dealer's key is good");
     let legs = [Leg { rollup: RollupId::new(901), transaction: vec![2; 100] }];
     let header = samples::bundle(0).header;
     let sealed = seal(key.sealing_key(), header, &legs, &mut rng).expect("seals");
-    let u = Capsule::decode(&sealed.capsule).expect("decodes").u();
+    let u = Capsule::decode(suite, &sealed.capsule).expect("decodes").u();
     let block = SealedBlock::new(&key, Height::new(7), BlockId::new([7; 32]), &[u]);
     let block = block.expect("one good point");
     let sent: Vec<_> = (0..).zip(&shares).map(|(j, share)| (j, block.share(share, j))).collect();
@@ -43,19 +46,25 @@ static OPENED: LazyLock<Opened> = LazyLock::new(|| {
     assert!(block.check(&openings, &[9; 32]), "honest openings pass");
     let label = sealed.header.label();
     Opened { key, shares, block, openings, label, capsule: sealed.capsule, body: sealed.body }
-});
+}
 
 #[test]
 fn capsule() {
-    let opened = &*OPENED;
-    fuzz_slow("capsule", std::slice::from_ref(&opened.capsule), |bytes| {
-        let Ok(capsule) = Capsule::decode(bytes) else { return };
-        assert_eq!(capsule.as_bytes().as_slice(), bytes, "two encodings of one capsule");
-        let statement = CapsuleStatement {
-            label: opened.label,
-            body_hash: keccak(&opened.body),
-            capsule: &capsule,
-        };
+    fuzz_capsule("capsule", &OPENED);
+}
+
+#[test]
+fn baseline_capsule() {
+    fuzz_capsule("baseline capsule", &BASELINE);
+}
+
+fn fuzz_capsule(name: &str, opened: &Opened) {
+    let suite = opened.key.sealing_key().suite();
+    fuzz_slow(name, std::slice::from_ref(&opened.capsule), |bytes| {
+        let Ok(capsule) = Capsule::decode(suite, bytes) else { return };
+        assert_eq!(capsule.as_bytes(), bytes, "two encodings of one capsule");
+        let statement =
+            CapsuleStatement { label: opened.label, body: &opened.body, capsule: &capsule };
         let holds = verify_capsules(opened.key.sealing_key(), &[statement], &[3; 32]);
         assert_eq!(holds, [bytes == opened.capsule], "only the sealer's own capsule proves");
     });
@@ -63,10 +72,19 @@ fn capsule() {
 
 #[test]
 fn body() {
-    let opened = &*OPENED;
-    let u = Capsule::decode(&opened.capsule).expect("decodes").u();
-    fuzz("body", std::slice::from_ref(&opened.body), |bytes| {
-        let legs = open_bundle(&opened.label, &u, &opened.openings[1], 1, bytes);
+    fuzz_body("body", &OPENED);
+}
+
+#[test]
+fn baseline_body() {
+    fuzz_body("baseline body", &BASELINE);
+}
+
+fn fuzz_body(name: &str, opened: &Opened) {
+    let suite = opened.key.sealing_key().suite();
+    let u = Capsule::decode(suite, &opened.capsule).expect("decodes").u();
+    fuzz(name, std::slice::from_ref(&opened.body), |bytes| {
+        let legs = open_bundle(&opened.label, &u, &opened.openings[1], suite.number(), bytes);
         assert_eq!(legs.is_ok(), bytes == opened.body, "only the sealed body opens");
     });
 }

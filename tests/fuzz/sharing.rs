@@ -1,6 +1,6 @@
 //! Messages that make a key, judged in the state that they are for.
 
-use conclave_encryption::{Dkg, HolderKey, Holders, Message, Packing, Session, SessionId};
+use conclave_encryption::{Dkg, HolderKey, Holders, Message, Packing, Session, SessionId, Suite};
 use conclave_types::{Epoch, Era, NetworkId, Round, ValidatorIndex};
 
 use crate::{fuzz, fuzz_slow};
@@ -18,7 +18,7 @@ fn stages() -> Vec<(Dkg, Vec<(ValidatorIndex, Message)>)> {
     let id = SessionId { network, era: Era::ZERO, epoch: Epoch::new(1), round: Round::ZERO };
     let holders = Holders::one_each(usize::from(COUNT)).expect("few");
     let packing = Packing::for_parties(usize::from(COUNT)).expect("few");
-    let mut dkg = Dkg::new(Session::fresh(id, holders, packing).expect("fits"));
+    let mut dkg = Dkg::new(Session::fresh(id, Suite::Packed, holders, packing).expect("fits"));
     let mut stages = Vec::new();
     let all = || (0..COUNT).map(ValidatorIndex::new);
     let register = |dkg: &Dkg, holder: ValidatorIndex| {

@@ -1,4 +1,4 @@
-use conclave_encryption::{Packing, deal};
+use conclave_encryption::{Packing, Suite, deal};
 use conclave_grpc::messages::{CommitteeMember, ElectedCommittee};
 use conclave_types::{
     BlockCommitment, BlockId, CertificateError, CommitteeError, ConsensusKey, Epoch, EpochEnd, Era,
@@ -18,8 +18,12 @@ fn signing_key(index: u8) -> SigningKey {
 }
 
 pub(crate) fn genesis() -> Genesis {
-    let (encryption_key, _) =
-        deal(Packing::for_parties(4).unwrap(), Era::ZERO, ChaCha20Rng::from_seed([1; 32]));
+    let (encryption_key, _) = deal(
+        Suite::Packed,
+        Packing::for_parties(4).unwrap(),
+        Era::ZERO,
+        ChaCha20Rng::from_seed([1; 32]),
+    );
     let member = |index: u8| Member {
         name: format!("validator-{index}"),
         consensus_key: ConsensusKey::new(signing_key(index).verifying_key().to_bytes()),

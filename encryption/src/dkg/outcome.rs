@@ -19,7 +19,7 @@ use crate::{
         session::{Old, Session},
     },
     interpolation::{Node, coefficients},
-    key::{PublicKey, SUITE},
+    key::PublicKey,
 };
 
 /// The public result of a sharing.
@@ -86,7 +86,7 @@ impl Outcome {
         let verification_keys =
             (0..packing.parties()).map(|party| encode_g2(&sum.value(packing, party))).collect();
         let key = EncryptionKey {
-            suite: SUITE,
+            suite: session.suite().number(),
             era: session.id().era,
             secrecy: packing.secrecy(),
             packing: packing.packing(),

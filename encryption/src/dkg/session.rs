@@ -8,11 +8,7 @@ use std::sync::Arc;
 
 use conclave_types::{Digest, Epoch, Era, NetworkId, Round, ValidatorIndex, digest::Hasher};
 
-use crate::{
-    dkg::holders::Holders,
-    key::{PublicKey, SUITE},
-    packing::Packing,
-};
+use crate::{dkg::holders::Holders, key::PublicKey, packing::Packing, suite::Suite};
 
 /// Where an attempt stands. The round grows with every attempt at the same epoch and is never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +42,12 @@ pub enum SessionError {
         /// Points of the dealers.
         found: u16,
     },
+    /// The suite has no such sharing.
+    #[error("the suite has a packing of 1, the sharing one of {found}")]
+    Unpacked {
+        /// ℓ of the sharing.
+        found: u16,
+    },
     /// The key that is to be reshared is another network's.
     #[error("the key is of network {expected}, the session of {found}")]
     Network {
@@ -71,6 +73,7 @@ pub struct Session(Arc<Parts>);
 #[derive(Debug)]
 struct Parts {
     id: SessionId,
+    suite: Suite,
     holders: Holders,
     packing: Packing,
     old: Option<Old>,
@@ -85,13 +88,19 @@ pub(crate) struct Old {
 }
 
 impl Session {
-    /// A fresh key for `holders`, who are the dealers too.
+    /// A fresh key of `suite` for `holders`, who are the dealers too.
     ///
     /// # Errors
     ///
-    /// [`SessionError::Points`] if the holders have not n points.
-    pub fn fresh(id: SessionId, holders: Holders, packing: Packing) -> Result<Self, SessionError> {
-        Self::new(id, holders, packing, None)
+    /// [`SessionError::Points`] if the holders have not n points, [`SessionError::Unpacked`] if the suite has
+    /// no such sharing.
+    pub fn fresh(
+        id: SessionId,
+        suite: Suite,
+        holders: Holders,
+        packing: Packing,
+    ) -> Result<Self, SessionError> {
+        Self::new(id, suite, holders, packing, None)
     }
 
     /// The same key for `holders`, out of the shares that `dealers` have of it.
@@ -118,11 +127,13 @@ impl Session {
         if expected != found {
             return Err(SessionError::Era { expected, found });
         }
-        Self::new(id, holders, packing, Some(Old { key: key.clone(), dealers }))
+        let old = Old { key: key.clone(), dealers };
+        Self::new(id, key.sealing_key().suite(), holders, packing, Some(old))
     }
 
     fn new(
         id: SessionId,
+        suite: Suite,
         holders: Holders,
         packing: Packing,
         old: Option<Old>,
@@ -131,9 +142,12 @@ impl Session {
         if expected != found {
             return Err(SessionError::Points { expected, found });
         }
+        if suite.check(packing).is_err() {
+            return Err(SessionError::Unpacked { found: packing.packing() });
+        }
         let mut hasher = Hasher::new("conclave/sharing-session/v1");
         hasher
-            .u8(SUITE)
+            .u8(suite.number())
             .fixed(id.network.as_bytes())
             .u32(id.era.as_u32())
             .u64(id.epoch.as_u64())
@@ -148,13 +162,19 @@ impl Session {
             }
         }
         let digest = hasher.finish();
-        Ok(Self(Arc::new(Parts { id, holders, packing, old, digest })))
+        Ok(Self(Arc::new(Parts { id, suite, holders, packing, old, digest })))
     }
 
     /// Where the attempt stands.
     #[must_use]
     pub fn id(&self) -> SessionId {
         self.0.id
+    }
+
+    /// The suite of the key.
+    #[must_use]
+    pub fn suite(&self) -> Suite {
+        self.0.suite
     }
 
     /// Who is to hold the shares.

@@ -7,10 +7,10 @@ use ff::Field as _;
 
 use super::*;
 use crate::{
-    Capsule, Packing, PublicKey, SUITE, SealedBlock, SecretShare,
+    Packing, PublicKey, SealedBlock, SecretShare, Suite,
     deal::Secret,
     open_bundle, seal,
-    tests::{SEED, header, leg, network, rng, scalar, secret_of},
+    tests::{SEED, capsule, header, leg, network, rng, scalar, secret_of},
 };
 
 mod attacks;
@@ -36,14 +36,19 @@ fn id(epoch: u64, round: u32) -> SessionId {
 }
 
 fn session(tickets: &[u16]) -> Session {
+    session_of(Suite::Packed, tickets)
+}
+
+fn session_of(suite: Suite, tickets: &[u16]) -> Session {
     let holders = Holders::new(tickets).unwrap();
-    let packing = Packing::for_parties(holders.point_count().into()).unwrap();
-    Session::fresh(id(1, 0), holders, packing).unwrap()
+    let packing = suite.packing(holders.point_count().into(), 0).unwrap();
+    Session::fresh(id(1, 0), suite, holders, packing).unwrap()
 }
 
 fn reshare(old: &Run, tickets: &[u16], epoch: u64) -> Session {
     let holders = Holders::new(tickets).unwrap();
-    let packing = Packing::for_parties(holders.point_count().into()).unwrap();
+    let suite = old.dkg.session().suite();
+    let packing = suite.packing(holders.point_count().into(), 0).unwrap();
     let dealers = old.dkg.session().holders().clone();
     Session::reshare(id(epoch, 0), (old.key(), dealers), holders, packing).unwrap()
 }
@@ -91,7 +96,11 @@ struct Run {
 
 impl Run {
     fn fresh(tickets: &[u16]) -> Self {
-        let (mut dkg, keys) = registered(&session(tickets), |_| true);
+        Self::fresh_of(Suite::Packed, tickets)
+    }
+
+    fn fresh_of(suite: Suite, tickets: &[u16]) -> Self {
+        let (mut dkg, keys) = registered(&session_of(suite, tickets), |_| true);
         for (validator, _) in dkg.session().holders().clone().iter() {
             if dkg.session().dealer(validator.as_u16()).is_some() {
                 let dealing = dkg.deal(validator, &seed(validator.as_u16())).unwrap();
@@ -190,14 +199,14 @@ impl Run {
         if !block.check(&openings, &SEED) {
             return None;
         }
-        open_bundle(&sealed.header.label(), u, &openings[1], SUITE, &sealed.body).ok()
+        open_bundle(&sealed.header.label(), u, &openings[1], sealed.header.suite, &sealed.body).ok()
     }
 
     /// A sealed bundle under this key.
     fn seal(&self) -> (crate::Sealed, G1Bytes) {
         let legs = [leg(7, b"sealed under a key that nobody holds")];
         let sealed = seal(self.key().sealing_key(), header(0), &legs, rng(5)).unwrap();
-        let u = Capsule::decode(&sealed.capsule).unwrap().u();
+        let u = capsule(&sealed).unwrap().u();
         (sealed, u)
     }
 

@@ -2,12 +2,11 @@ use conclave_types::{Era, G1Bytes, G2Bytes, NetworkId};
 use group::Group;
 
 use super::*;
-use crate::{KeyError, PackingError, SUITE, SealingKey, ShareError};
+use crate::{KeyError, PackingError, SealingKey, ShareError};
 
-#[test]
-fn a_dealt_key_parses_and_every_share_matches_its_party_only() {
+fn a_dealt_key_parses_and_every_share_matches_its_party_only(suite: Suite) {
     for parties in [1, 2, 3, 4, 7, 16, 31] {
-        let committee = committee(parties);
+        let committee = committee(suite, parties);
         assert_eq!(usize::from(committee.key.packing().parties()), parties);
         assert_eq!(committee.key.id(), committee.raw.id(&network()));
         for (party, share) in (0_u16..).zip(&committee.shares) {
@@ -19,25 +18,22 @@ fn a_dealt_key_parses_and_every_share_matches_its_party_only() {
     }
 }
 
-#[test]
-fn c_plus_one_key_shares_give_the_key_and_that_is_the_documented_limit() {
+fn c_plus_one_key_shares_give_the_key_and_that_is_the_documented_limit(suite: Suite) {
     for parties in [1, 2, 3, 4, 7, 16, 31] {
-        let committee = committee(parties);
+        let committee = committee(suite, parties);
         let found = G1Projective::generator() * committee.secret;
         assert_eq!(bytes(found), committee.raw.public_key, "n = {parties}");
     }
 }
 
-#[test]
-fn a_stale_share_does_not_match() {
-    let committee = committee(4);
-    let (_, stale) = deal(committee.key.packing(), Era::ZERO, rng(9));
+fn a_stale_share_does_not_match(suite: Suite) {
+    let committee = committee(suite, 4);
+    let (_, stale) = deal(suite, committee.key.packing(), Era::ZERO, rng(9));
     assert!(!stale[0].matches(&committee.key, 0));
 }
 
-#[test]
-fn a_share_reads_back_and_a_number_above_the_order_is_refused() {
-    let committee = committee(4);
+fn a_share_reads_back_and_a_number_above_the_order_is_refused(suite: Suite) {
+    let committee = committee(suite, 4);
     let read = SecretShare::from_bytes(&committee.shares[2].to_bytes()).unwrap();
     assert!(read.matches(&committee.key, 2));
     assert_eq!(SecretShare::from_bytes(&[0xff; 32]).unwrap_err(), ShareError::NotCanonical);
@@ -47,9 +43,8 @@ fn a_share_reads_back_and_a_number_above_the_order_is_refused() {
     assert_eq!(SecretShare::from_bytes(&order).unwrap_err(), ShareError::NotCanonical);
 }
 
-#[test]
-fn debug_output_shows_no_secret() {
-    let committee = committee(4);
+fn debug_output_shows_no_secret(suite: Suite) {
+    let committee = committee(suite, 4);
     for share in &committee.shares {
         let shown = format!("{share:?} {share:#?}");
         assert_eq!(shown, "SecretShare(…) SecretShare(…)");
@@ -60,22 +55,20 @@ fn debug_output_shows_no_secret() {
     }
 }
 
-#[test]
-fn public_keys_of_different_secrets_are_refused() {
-    let committee = committee(4);
-    let (other, _) = deal(committee.key.packing(), Era::ZERO, rng(9));
+fn public_keys_of_different_secrets_are_refused(suite: Suite) {
+    let committee = committee(suite, 4);
+    let (other, _) = deal(suite, committee.key.packing(), Era::ZERO, rng(9));
     let key = EncryptionKey { public_key_g2: other.public_key_g2, ..committee.raw.clone() };
     assert_eq!(PublicKey::new(network(), &key).unwrap_err(), KeyError::Disagree);
     let key = EncryptionKey { public_key: other.public_key, ..committee.raw };
     assert_eq!(PublicKey::new(network(), &key).unwrap_err(), KeyError::Disagree);
     let (pk, pk_g2) = (key.public_key, key.public_key_g2);
-    let sealing = SealingKey::new(network(), SUITE, Era::ZERO, pk, pk_g2);
+    let sealing = SealingKey::new(network(), suite.number(), Era::ZERO, pk, pk_g2);
     assert_eq!(sealing.unwrap_err(), KeyError::Disagree);
 }
 
-#[test]
-fn points_that_are_none_are_refused_in_every_place() {
-    let raw = committee(4).raw;
+fn points_that_are_none_are_refused_in_every_place(suite: Suite) {
+    let raw = committee(suite, 4).raw;
     let outside = bytes(point(&raw.public_key) + torsion(3));
     for pk in [outside, infinity(), G1Bytes::ZERO, G1Bytes::new([0xff; 48])] {
         let key = EncryptionKey { public_key: pk, ..raw.clone() };
@@ -100,10 +93,16 @@ fn points_that_are_none_are_refused_in_every_place() {
 }
 
 #[test]
-fn another_suite_or_other_numbers_are_refused() {
-    let raw = committee(16).raw;
+fn an_unknown_suite_or_other_numbers_are_refused() {
+    let raw = committee(Suite::Packed, 16).raw;
+    for found in [0, 3, 0xff] {
+        let key = EncryptionKey { suite: found, ..raw.clone() };
+        assert_eq!(PublicKey::new(network(), &key).unwrap_err(), KeyError::Suite { found });
+    }
+    // A packed sharing is none of the baseline's.
     let key = EncryptionKey { suite: 2, ..raw.clone() };
-    assert_eq!(PublicKey::new(network(), &key).unwrap_err(), KeyError::Suite { found: 2 });
+    let expected = PackingError::Unpacked { found: 2 };
+    assert_eq!(PublicKey::new(network(), &key).unwrap_err(), KeyError::Packing(expected));
     let key = EncryptionKey { packing: 3, ..raw.clone() };
     let expected = PackingError::Packing { expected: 2, found: 3 };
     assert_eq!(PublicKey::new(network(), &key).unwrap_err(), KeyError::Packing(expected));
@@ -114,11 +113,10 @@ fn another_suite_or_other_numbers_are_refused() {
     assert_eq!(PublicKey::new(network(), &key).unwrap_err(), KeyError::Packing(expected));
 }
 
-#[test]
-fn verification_keys_that_are_no_sharing_of_the_key_are_refused() {
+fn verification_keys_that_are_no_sharing_of_the_key_are_refused(suite: Suite) {
     for parties in [4, 7, 16] {
-        let raw = committee(parties).raw;
-        let (other, _) = deal(Packing::for_parties(parties).unwrap(), Era::ZERO, rng(9));
+        let raw = committee(suite, parties).raw;
+        let (other, _) = deal(suite, suite.packing(parties, 0).unwrap(), Era::ZERO, rng(9));
         for party in 0..parties {
             let mut key = raw.clone();
             key.verification_keys[party] = other.verification_keys[party];
@@ -131,20 +129,34 @@ fn verification_keys_that_are_no_sharing_of_the_key_are_refused() {
         let key = EncryptionKey { verification_keys: other.verification_keys, ..raw };
         assert_eq!(PublicKey::new(network(), &key).unwrap_err(), KeyError::NotASharing);
     }
+    if suite == Suite::Baseline {
+        return;
+    }
     // A polynomial of too high a degree: dealt for more secrecy than the key says.
-    let (raw, _) = deal(Packing::new(16, 8).unwrap(), Era::ZERO, rng(9));
+    let (raw, _) = deal(Suite::Packed, Packing::new(16, 8).unwrap(), Era::ZERO, rng(9));
     let key = EncryptionKey { secrecy: 6, packing: 3, ..raw };
     assert_eq!(PublicKey::new(network(), &key).unwrap_err(), KeyError::NotASharing);
 }
 
-#[test]
-fn the_key_id_tells_networks_and_eras_apart() {
-    let raw = committee(4).raw;
+fn the_key_id_tells_networks_and_eras_apart(suite: Suite) {
+    let raw = committee(suite, 4).raw;
     let id = |network: u8, era: u32| {
         let (pk, pk_g2) = (raw.public_key, raw.public_key_g2);
         let network = NetworkId::new([network; 32]);
-        SealingKey::new(network, SUITE, Era::new(era), pk, pk_g2).unwrap().id()
+        SealingKey::new(network, suite.number(), Era::new(era), pk, pk_g2).unwrap().id()
     };
     assert_ne!(id(1, 0), id(2, 0));
     assert_ne!(id(1, 0), id(1, 1));
+}
+
+both_suites! {
+    a_dealt_key_parses_and_every_share_matches_its_party_only,
+    c_plus_one_key_shares_give_the_key_and_that_is_the_documented_limit,
+    a_stale_share_does_not_match,
+    a_share_reads_back_and_a_number_above_the_order_is_refused,
+    debug_output_shows_no_secret,
+    public_keys_of_different_secrets_are_refused,
+    points_that_are_none_are_refused_in_every_place,
+    verification_keys_that_are_no_sharing_of_the_key_are_refused,
+    the_key_id_tells_networks_and_eras_apart,
 }

@@ -4,7 +4,7 @@ use conclave_types::{Digest, digest::Hasher};
 
 use super::*;
 use crate::{
-    BlockError, CombineError, SUITE, beacon,
+    BlockError, CombineError, Suite, beacon,
     curve::decode_on_curve,
     field::{scalar_of, weights},
     interpolation::{Interpolation, Node},
@@ -31,10 +31,9 @@ fn quorums(committee: &Committee) -> Vec<Vec<u16>> {
     (0..parties).map(|first| around(first).take(quorum).collect()).collect()
 }
 
-#[test]
-fn every_quorum_opens_every_block_to_the_naive_formula() {
+fn every_quorum_opens_every_block_to_the_naive_formula(suite: Suite) {
     for parties in [1, 2, 3, 4, 7, 16, 31] {
-        let committee = committee(parties);
+        let committee = committee(suite, parties);
         let packing = usize::from(committee.key.packing().packing());
         for count in BTreeSet::from([0, 1, 2, packing - 1, packing, 2 * packing + 1]) {
             let us = points(count);
@@ -56,9 +55,8 @@ fn every_quorum_opens_every_block_to_the_naive_formula() {
     }
 }
 
-#[test]
-fn a_full_block_opens() {
-    let committee = committee(4);
+fn a_full_block_opens(suite: Suite) {
+    let committee = committee(suite, 4);
     let us = points(512);
     let block = committee.block(&us);
     let sent = committee.send(&block, [3, 1, 0]);
@@ -68,9 +66,8 @@ fn a_full_block_opens() {
     assert_eq!(block.blame(&sent.list(), &SEED), Vec::<u16>::new());
 }
 
-#[test]
-fn a_hundred_parties_open_with_coefficients_that_outgrow_integers() {
-    let committee = committee(100);
+fn a_hundred_parties_open_with_coefficients_that_outgrow_integers(suite: Suite) {
+    let committee = committee(suite, 100);
     let us = points(10);
     let block = committee.block(&us);
     let sent = committee.send(&block, 33..100);
@@ -80,18 +77,16 @@ fn a_hundred_parties_open_with_coefficients_that_outgrow_integers() {
     assert_eq!(block.blame(&sent.list()[..3], &SEED), Vec::<u16>::new());
 }
 
-#[test]
-fn sealed_bundles_open_end_to_end_with_a_party_missing_in_each_position() {
+fn sealed_bundles_open_end_to_end_with_a_party_missing_in_each_position(suite: Suite) {
     for parties in [4, 7, 16] {
-        let committee = committee(parties);
+        let committee = committee(suite, parties);
         let key = committee.key.sealing_key();
         let legs: Vec<Vec<Leg>> = (0..5).map(|i| vec![leg(i.into(), &[i; 40])]).collect();
         let sealed: Vec<_> = (0_u8..)
             .zip(&legs)
             .map(|(i, legs)| seal(key, header(i.into()), legs, rng(i)).unwrap())
             .collect();
-        let us: Vec<_> =
-            sealed.iter().map(|s| crate::Capsule::decode(&s.capsule).unwrap().u()).collect();
+        let us: Vec<_> = sealed.iter().map(|s| capsule(s).unwrap().u()).collect();
         let block = committee.block(&us);
         for missing in 0..committee.key.packing().parties() {
             let present = (0..committee.key.packing().parties()).filter(|party| *party != missing);
@@ -100,7 +95,7 @@ fn sealed_bundles_open_end_to_end_with_a_party_missing_in_each_position() {
             assert!(block.check(&openings, &SEED));
             for (index, sealed) in sealed.iter().enumerate() {
                 let (label, opening) = (sealed.header.label(), &openings[index + 1]);
-                let opened = open_bundle(&label, &us[index], opening, SUITE, &sealed.body);
+                let opened = open_bundle(&label, &us[index], opening, suite.number(), &sealed.body);
                 assert_eq!(opened.as_ref(), Ok(&legs[index]));
             }
         }
@@ -109,7 +104,7 @@ fn sealed_bundles_open_end_to_end_with_a_party_missing_in_each_position() {
 
 #[test]
 fn parts_of_a_block_are_combined_and_checked_alone() {
-    let committee = committee(16);
+    let committee = committee(Suite::Packed, 16);
     let block = committee.block(&points(6));
     let sent = committee.send_all(&block);
     let all = block.combine(&sent.list(), 0..4).unwrap();
@@ -127,9 +122,8 @@ fn parts_of_a_block_are_combined_and_checked_alone() {
     assert!(!block.check_range(reversed, &[], &SEED));
 }
 
-#[test]
-fn wrong_openings_are_refused_in_every_place() {
-    let committee = committee(16);
+fn wrong_openings_are_refused_in_every_place(suite: Suite) {
+    let committee = committee(suite, 16);
     let us = points(4);
     let block = committee.block(&us);
     let sent = committee.send_all(&block);
@@ -169,9 +163,8 @@ fn wrong_openings_are_refused_in_every_place() {
 
 /// Errors made to cancel under the weights that the right openings or shares would have, by somebody who
 /// has learnt the seed: the weights depend on what is checked, so the errors move them.
-#[test]
-fn weights_that_are_predicted_are_of_no_use() {
-    let committee = committee(4);
+fn weights_that_are_predicted_are_of_no_use(suite: Suite) {
+    let committee = committee(suite, 4);
     let block = committee.block(&points(3));
     let sent = committee.send_all(&block);
     let right = block.combine(&sent.list(), 0..block.share_count()).unwrap();
@@ -204,9 +197,8 @@ fn weights_that_are_predicted_are_of_no_use() {
     assert_eq!(block.blame(&forged.list(), &SEED), [2]);
 }
 
-#[test]
-fn the_pairing_alone_lets_torsion_through_which_is_why_the_subgroup_is_checked() {
-    let committee = committee(4);
+fn the_pairing_alone_lets_torsion_through_which_is_why_the_subgroup_is_checked(suite: Suite) {
+    let committee = committee(suite, 4);
     let u = point(&points(1)[0]);
     for order in [3, 11] {
         let wrong = bytes(u * committee.secret + torsion(order));
@@ -215,10 +207,9 @@ fn the_pairing_alone_lets_torsion_through_which_is_why_the_subgroup_is_checked()
     }
 }
 
-#[test]
-fn shares_that_are_wrong_are_blamed_on_their_parties_and_on_no_other() {
+fn shares_that_are_wrong_are_blamed_on_their_parties_and_on_no_other(suite: Suite) {
     for (parties, step) in [(4, 1), (7, 2), (16, 5)] {
-        let committee = committee(parties);
+        let committee = committee(suite, parties);
         let block = committee.block(&points(5));
         let honest = committee.send_all(&block);
         assert_eq!(block.blame(&honest.list(), &SEED), Vec::<u16>::new());
@@ -255,10 +246,9 @@ fn shares_that_are_wrong_are_blamed_on_their_parties_and_on_no_other() {
     }
 }
 
-#[test]
-fn a_wrong_share_shows_in_the_openings_and_the_block_opens_without_its_sender() {
+fn a_wrong_share_shows_in_the_openings_and_the_block_opens_without_its_sender(suite: Suite) {
     for order in [None, Some(3), Some(11)] {
-        let committee = committee(7);
+        let committee = committee(suite, 7);
         let us = points(3);
         let block = committee.block(&us);
         let mut sent = committee.send_all(&block);
@@ -279,9 +269,8 @@ fn a_wrong_share_shows_in_the_openings_and_the_block_opens_without_its_sender() 
     }
 }
 
-#[test]
-fn errors_that_would_cancel_within_a_party_are_blamed() {
-    let committee = committee(4);
+fn errors_that_would_cancel_within_a_party_are_blamed(suite: Suite) {
+    let committee = committee(suite, 4);
     let block = committee.block(&points(3));
     let mut sent = committee.send_all(&block);
     let shares = &mut sent.0[1].1;
@@ -292,7 +281,7 @@ fn errors_that_would_cancel_within_a_party_are_blamed() {
 
 #[test]
 fn a_share_that_a_sender_arranged_to_be_infinity_is_nobodys_fault() {
-    let committee = committee(16);
+    let committee = committee(Suite::Packed, 16);
     let party = 5_u16;
     // R(x) = L₀(x)·a + L₁(x)·b with slots at −1 and −2: L₀ = x + 2, L₁ = −(x + 1).
     let x = Scalar::from(u64::from(party) + 1);
@@ -311,10 +300,9 @@ fn a_share_that_a_sender_arranged_to_be_infinity_is_nobodys_fault() {
     }
 }
 
-#[test]
-fn a_u_that_stands_twice_in_a_block_opens_twice() {
+fn a_u_that_stands_twice_in_a_block_opens_twice(suite: Suite) {
     for parties in [4, 16] {
-        let committee = committee(parties);
+        let committee = committee(suite, parties);
         let u = points(1)[0];
         let us = [u; 5];
         let block = committee.block(&us);
@@ -326,9 +314,8 @@ fn a_u_that_stands_twice_in_a_block_opens_twice() {
     }
 }
 
-#[test]
-fn a_block_with_a_u_that_is_no_point_is_refused() {
-    let committee = committee(4);
+fn a_block_with_a_u_that_is_no_point_is_refused(suite: Suite) {
+    let committee = committee(suite, 4);
     let good = points(3);
     for bad in [infinity(), G1Bytes::ZERO, bytes(point(&good[1]) + torsion(3))] {
         let us = [good[0], bad, good[2]];
@@ -337,9 +324,8 @@ fn a_block_with_a_u_that_is_no_point_is_refused() {
     }
 }
 
-#[test]
-fn lists_that_are_no_quorum_are_refused_with_what_is_wrong() {
-    let committee = committee(4);
+fn lists_that_are_no_quorum_are_refused_with_what_is_wrong(suite: Suite) {
+    let committee = committee(suite, 4);
     let block = committee.block(&points(2));
     let sent = committee.send_all(&block);
     let list = sent.list();
@@ -360,10 +346,9 @@ fn lists_that_are_no_quorum_are_refused_with_what_is_wrong() {
     assert_eq!(refuse(&bad, 3), CombineError::NotAPoint { party: 2, index: 1 });
 }
 
-#[test]
-fn fewer_shares_than_a_quorum_open_nothing_in_a_full_sub_batch() {
+fn fewer_shares_than_a_quorum_open_nothing_in_a_full_sub_batch(suite: Suite) {
     for parties in [4, 7, 16, 31] {
-        let committee = committee(parties);
+        let committee = committee(suite, parties);
         let packing = committee.key.packing();
         let us = points(2 * usize::from(packing.packing()));
         let block = committee.block(&us);
@@ -384,9 +369,8 @@ fn fewer_shares_than_a_quorum_open_nothing_in_a_full_sub_batch() {
     }
 }
 
-#[test]
-fn the_beacon_is_of_its_network_key_height_and_block() {
-    let committee = committee(4);
+fn the_beacon_is_of_its_network_key_height_and_block(suite: Suite) {
+    let committee = committee(suite, 4);
     let beacon_of = |key: &PublicKey, height: u64, block: u8| {
         let block =
             SealedBlock::new(key, Height::new(height), BlockId::new([block; 32]), &[]).unwrap();
@@ -408,9 +392,8 @@ fn the_beacon_is_of_its_network_key_height_and_block() {
     assert_eq!(beacon_of(&committee.key, 1, 1), beacon_of(&committee.key, 1, 1));
 }
 
-#[test]
-fn openings_of_one_block_are_not_those_of_another() {
-    let committee = committee(4);
+fn openings_of_one_block_are_not_those_of_another(suite: Suite) {
+    let committee = committee(suite, 4);
     let us = points(2);
     let block = committee.block(&us);
     let sent = committee.send(&block, 0..3);
@@ -421,4 +404,23 @@ fn openings_of_one_block_are_not_those_of_another() {
     assert_eq!(other.blame(&sent.list(), &SEED), [0, 1, 2]);
     // The bundles alone open alike in either: k is a function of u.
     assert!(other.check_range(1..3, &openings[1..], &SEED));
+}
+
+both_suites! {
+    every_quorum_opens_every_block_to_the_naive_formula,
+    a_full_block_opens,
+    a_hundred_parties_open_with_coefficients_that_outgrow_integers,
+    sealed_bundles_open_end_to_end_with_a_party_missing_in_each_position,
+    wrong_openings_are_refused_in_every_place,
+    weights_that_are_predicted_are_of_no_use,
+    the_pairing_alone_lets_torsion_through_which_is_why_the_subgroup_is_checked,
+    shares_that_are_wrong_are_blamed_on_their_parties_and_on_no_other,
+    a_wrong_share_shows_in_the_openings_and_the_block_opens_without_its_sender,
+    errors_that_would_cancel_within_a_party_are_blamed,
+    a_u_that_stands_twice_in_a_block_opens_twice,
+    a_block_with_a_u_that_is_no_point_is_refused,
+    lists_that_are_no_quorum_are_refused_with_what_is_wrong,
+    fewer_shares_than_a_quorum_open_nothing_in_a_full_sub_batch,
+    the_beacon_is_of_its_network_key_height_and_block,
+    openings_of_one_block_are_not_those_of_another,
 }

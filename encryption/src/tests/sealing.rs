@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::{
-    Capsule, CapsuleError, CapsuleStatement, SUITE, SealError, Sealed, SealingKey,
+    Capsule, CapsuleError, CapsuleStatement, SealError, Sealed, SealingKey, Suite,
     capsule::challenge,
     open_bundle, seal,
     seal::{encode_legs, seal_plaintext},
@@ -18,31 +18,27 @@ fn sealed(committee: &Committee, sequence: u8) -> Sealed {
 
 /// Whether a bundle is as its sealer made it: what admission asks.
 fn accepts(key: &SealingKey, sealed: &Sealed) -> bool {
-    let Ok(capsule) = Capsule::decode(&sealed.capsule) else { return false };
-    let statement = CapsuleStatement {
-        label: sealed.header.label(),
-        body_hash: keccak(&sealed.body),
-        capsule: &capsule,
-    };
+    let Ok(capsule) = capsule(sealed) else { return false };
+    let statement =
+        CapsuleStatement { label: sealed.header.label(), body: &sealed.body, capsule: &capsule };
     verify_capsules(key, &[statement], &SEED) == [true]
 }
 
 /// The opening of a bundle, by the secret key.
 fn opening(committee: &Committee, sealed: &Sealed) -> G1Bytes {
-    bytes(point(&Capsule::decode(&sealed.capsule).unwrap().u()) * committee.secret)
+    bytes(point(&capsule(sealed).unwrap().u()) * committee.secret)
 }
 
 fn open(committee: &Committee, sealed: &Sealed) -> Result<Vec<Leg>, UndecryptableReason> {
-    let u = Capsule::decode(&sealed.capsule).unwrap().u();
+    let u = capsule(sealed).unwrap().u();
     let (label, opening) = (sealed.header.label(), opening(committee, sealed));
     open_bundle(&label, &u, &opening, sealed.header.suite, &sealed.body)
 }
 
-#[test]
-fn a_sealed_bundle_is_accepted_and_opens_to_its_legs() {
-    let committee = committee(4);
+fn a_sealed_bundle_is_accepted_and_opens_to_its_legs(suite: Suite) {
+    let committee = committee(suite, 4);
     let sealed = sealed(&committee, 0);
-    assert_eq!(sealed.header.suite, SUITE);
+    assert_eq!(sealed.header.suite, suite.number());
     assert_eq!(sealed.header.key_id, committee.key.id());
     assert_eq!(sealed.header.body_bytes, 512 + 16);
     assert_eq!(sealed.body.len(), 512 + 16);
@@ -50,9 +46,8 @@ fn a_sealed_bundle_is_accepted_and_opens_to_its_legs() {
     assert_eq!(open(&committee, &sealed), Ok(vec![leg(1, b"first"), leg(2, &[7; 300])]));
 }
 
-#[test]
-fn every_bucket_is_used_up_to_its_last_byte() {
-    let committee = committee(4);
+fn every_bucket_is_used_up_to_its_last_byte(suite: Suite) {
+    let committee = committee(suite, 4);
     for bucket in SIZE_BUCKETS {
         // One leg is framed by 4 + 8 + 4 bytes.
         let largest = leg(1, &vec![1; bucket as usize - 16]);
@@ -63,9 +58,8 @@ fn every_bucket_is_used_up_to_its_last_byte() {
     }
 }
 
-#[test]
-fn what_cannot_be_sealed_is_refused() {
-    let key = committee(4).key;
+fn what_cannot_be_sealed_is_refused(suite: Suite) {
+    let key = committee(suite, 4).key;
     let key = key.sealing_key();
     assert_eq!(seal(key, header(0), &[], rng(1)), Err(SealError::NoLegs));
     let large = leg(1, &vec![1; 131_072 - 15]);
@@ -76,9 +70,8 @@ fn what_cannot_be_sealed_is_refused() {
     assert_eq!(seal(key, foreign, &[leg(1, b"x")], rng(1)), Err(expected));
 }
 
-#[test]
-fn a_generator_that_repeats_itself_does_not_repeat_the_exponent() {
-    let key = committee(4).key;
+fn a_generator_that_repeats_itself_does_not_repeat_the_exponent(suite: Suite) {
+    let key = committee(suite, 4).key;
     let of = |header, bytes: &[u8]| {
         seal(key.sealing_key(), header, &[leg(1, bytes)], rng(1)).unwrap().capsule[..48].to_vec()
     };
@@ -87,20 +80,18 @@ fn a_generator_that_repeats_itself_does_not_repeat_the_exponent() {
     assert_ne!(of(header(0), b"a"), of(header(1), b"a"));
 }
 
-#[test]
-fn a_capsule_with_any_byte_changed_is_refused() {
-    let committee = committee(4);
+fn a_capsule_with_any_byte_changed_is_refused(suite: Suite) {
+    let committee = committee(suite, 4);
     let sealed = sealed(&committee, 0);
-    for at in 0..Capsule::BYTES {
+    for at in 0..Capsule::length(suite) {
         let mut mauled = sealed.clone();
         mauled.capsule[at] ^= 0x01;
         assert!(!accepts(committee.key.sealing_key(), &mauled), "byte {at}");
     }
 }
 
-#[test]
-fn every_part_of_a_proof_is_needed() {
-    let committee = committee(4);
+fn every_part_of_a_proof_is_needed(suite: Suite) {
+    let committee = committee(suite, 4);
     let sealed = sealed(&committee, 0);
     let other = self::sealed(&committee, 1);
     for (part, range) in [
@@ -120,9 +111,8 @@ fn every_part_of_a_proof_is_needed() {
 
 /// A false statement, u and ū having different logarithms, proved by whoever may choose some of the
 /// points after the challenge.
-#[test]
-fn a_proof_made_backwards_is_refused() {
-    let committee = committee(4);
+fn a_proof_made_backwards_is_refused(suite: Suite) {
+    let committee = committee(suite, 4);
     let key = committee.key.sealing_key();
     let honest = sealed(&committee, 0);
     let (label, body_hash) = (honest.header.label(), keccak(&honest.body));
@@ -143,14 +133,16 @@ fn a_proof_made_backwards_is_refused() {
 
     for points in [commitments_last, statement_last] {
         let capsule = [join(points), z.to_bytes_be().to_vec()].concat();
-        assert!(Capsule::decode(&capsule).is_ok());
-        assert!(!accepts(key, &Sealed { capsule, ..honest.clone() }));
+        let witness = &honest.capsule[224..];
+        let capsule = [capsule.as_slice(), witness].concat();
+        let forged = Sealed { capsule, ..honest.clone() };
+        assert!(self::capsule(&forged).is_ok());
+        assert!(!accepts(key, &forged));
     }
 }
 
-#[test]
-fn a_changed_body_is_refused() {
-    let committee = committee(4);
+fn a_changed_body_is_refused(suite: Suite) {
+    let committee = committee(suite, 4);
     let sealed = sealed(&committee, 0);
     for at in [0, 100, sealed.body.len() - 1] {
         let mut mauled = sealed.clone();
@@ -160,9 +152,8 @@ fn a_changed_body_is_refused() {
     }
 }
 
-#[test]
-fn a_ciphertext_is_worth_nothing_under_another_header() {
-    let committee = committee(4);
+fn a_ciphertext_is_worth_nothing_under_another_header(suite: Suite) {
+    let committee = committee(suite, 4);
     let sealed = sealed(&committee, 0);
     type Change = fn(&mut BundleHeader);
     let thefts: [(&str, Change); 9] = [
@@ -185,29 +176,27 @@ fn a_ciphertext_is_worth_nothing_under_another_header() {
     }
 }
 
-#[test]
-fn a_proof_does_not_hold_under_another_key_id_or_network() {
-    let committee = committee(4);
+fn a_proof_does_not_hold_under_another_key_id_or_network(suite: Suite) {
+    let committee = committee(suite, 4);
     let sealed = sealed(&committee, 0);
     let (pk, pk_g2) = (committee.raw.public_key, committee.raw.public_key_g2);
-    let later_era = SealingKey::new(network(), SUITE, Era::new(1), pk, pk_g2).unwrap();
+    let later_era = SealingKey::new(network(), suite.number(), Era::new(1), pk, pk_g2).unwrap();
     assert!(!accepts(&later_era, &sealed));
-    let fork = SealingKey::new(NetworkId::new([9; 32]), SUITE, Era::ZERO, pk, pk_g2).unwrap();
+    let fork =
+        SealingKey::new(NetworkId::new([9; 32]), suite.number(), Era::ZERO, pk, pk_g2).unwrap();
     assert!(!accepts(&fork, &sealed));
 }
 
-#[test]
-fn wrong_proofs_are_found_alone_wherever_they_are() {
-    let committee = committee(4);
+fn wrong_proofs_are_found_alone_wherever_they_are(suite: Suite) {
+    let committee = committee(suite, 4);
     let key = committee.key.sealing_key();
     let sealed: Vec<Sealed> = (0..7).map(|sequence| sealed(&committee, sequence)).collect();
-    let capsules: Vec<Capsule> =
-        sealed.iter().map(|sealed| Capsule::decode(&sealed.capsule).unwrap()).collect();
+    let capsules: Vec<Capsule> = sealed.iter().map(|sealed| capsule(sealed).unwrap()).collect();
     let statements = |wrong: &[usize]| -> Vec<CapsuleStatement<'_>> {
         let each = sealed.iter().zip(&capsules).enumerate();
         each.map(|(index, (sealed, capsule))| CapsuleStatement {
             label: if wrong.contains(&index) { Digest::ZERO } else { sealed.header.label() },
-            body_hash: keccak(&sealed.body),
+            body: &sealed.body,
             capsule,
         })
         .collect()
@@ -232,20 +221,19 @@ fn wrong_proofs_are_found_alone_wherever_they_are() {
     assert_eq!(verify_capsules(key, &[], &SEED), Vec::<bool>::new());
 }
 
-#[test]
-fn errors_that_would_cancel_without_weights_are_found() {
-    let committee = committee(4);
+fn errors_that_would_cancel_without_weights_are_found(suite: Suite) {
+    let committee = committee(suite, 4);
     let mut pair = [sealed(&committee, 0), sealed(&committee, 1)];
     let shift = Scalar::from(12_345);
     for (sealed, shift) in pair.iter_mut().zip([shift, -shift]) {
-        let z: [u8; 32] = sealed.capsule[192..].try_into().unwrap();
+        let z: [u8; 32] = sealed.capsule[192..224].try_into().unwrap();
         let z = Scalar::from_bytes_be(&z).unwrap() + shift;
-        sealed.capsule[192..].copy_from_slice(&z.to_bytes_be());
+        sealed.capsule[192..224].copy_from_slice(&z.to_bytes_be());
     }
-    let capsules = pair.each_ref().map(|sealed| Capsule::decode(&sealed.capsule).unwrap());
+    let capsules = pair.each_ref().map(|sealed| capsule(sealed).unwrap());
     let statements = [0, 1].map(|index| CapsuleStatement {
         label: pair[index].header.label(),
-        body_hash: keccak(&pair[index].body),
+        body: &pair[index].body,
         capsule: &capsules[index],
     });
     for seed in 0..8 {
@@ -256,23 +244,24 @@ fn errors_that_would_cancel_without_weights_are_found() {
     }
 }
 
-#[test]
-fn capsules_of_the_wrong_length_are_refused() {
-    let committee = committee(4);
+fn capsules_of_the_wrong_length_are_refused(suite: Suite) {
+    let committee = committee(suite, 4);
     let capsule = sealed(&committee, 0).capsule;
-    for found in [0, 47, 48, 192, 223] {
-        assert_eq!(Capsule::decode(&capsule[..found]), Err(CapsuleError::Length { found }));
+    let expected = Capsule::length(suite);
+    assert_eq!(expected, capsule.len());
+    for found in [0, 47, 48, 192, 223, expected - 1] {
+        let error = CapsuleError::Length { expected, found };
+        assert_eq!(Capsule::decode(suite, &capsule[..found]), Err(error));
     }
     for extra in [1, 31, 32, 48, 1_000] {
         let longer = [capsule.as_slice(), &vec![0; extra]].concat();
-        let expected = CapsuleError::Length { found: Capsule::BYTES + extra };
-        assert_eq!(Capsule::decode(&longer), Err(expected));
+        let error = CapsuleError::Length { expected, found: expected + extra };
+        assert_eq!(Capsule::decode(suite, &longer), Err(error));
     }
 }
 
-#[test]
-fn points_that_are_none_are_refused_in_every_part_of_a_capsule() {
-    let committee = committee(4);
+fn points_that_are_none_are_refused_in_every_part_of_a_capsule(suite: Suite) {
+    let committee = committee(suite, 4);
     let capsule = sealed(&committee, 0).capsule;
     let off_curve = {
         // x = 1 has no y: 1 + 4 is no square.
@@ -296,28 +285,26 @@ fn points_that_are_none_are_refused_in_every_part_of_a_capsule() {
         for bytes in bad {
             let mut mauled = capsule.clone();
             mauled[start..start + 48].copy_from_slice(&bytes);
-            assert_eq!(Capsule::decode(&mauled), Err(CapsuleError::Point(name)));
+            assert_eq!(Capsule::decode(suite, &mauled), Err(CapsuleError::Point(name)));
         }
     }
     let mut mauled = capsule;
-    mauled[192..].fill(0xff);
-    assert_eq!(Capsule::decode(&mauled), Err(CapsuleError::Scalar));
+    mauled[192..224].fill(0xff);
+    assert_eq!(Capsule::decode(suite, &mauled), Err(CapsuleError::Scalar));
 }
 
-#[test]
-fn a_proof_with_commitments_at_infinity_is_judged_like_any_other() {
-    let committee = committee(4);
+fn a_proof_with_commitments_at_infinity_is_judged_like_any_other(suite: Suite) {
+    let committee = committee(suite, 4);
     let mut sealed = sealed(&committee, 0);
     sealed.capsule[96..144].copy_from_slice(infinity().as_bytes());
     sealed.capsule[144..192].copy_from_slice(infinity().as_bytes());
-    assert!(Capsule::decode(&sealed.capsule).is_ok());
+    assert!(capsule(&sealed).is_ok());
     assert!(!accepts(committee.key.sealing_key(), &sealed));
 }
 
-#[test]
-fn plaintexts_that_are_not_canonical_are_undecryptable_for_everyone() {
+fn plaintexts_that_are_not_canonical_are_undecryptable_for_everyone(suite: Suite) {
     use UndecryptableReason::{BadEncoding, NoLegs};
-    let committee = committee(4);
+    let committee = committee(suite, 4);
     let legs = encode_legs(&[leg(1, b"x")]).unwrap();
     let padded = |bytes: &[u8], last: u8| {
         let mut bytes = bytes.to_vec();
@@ -348,40 +335,67 @@ fn plaintexts_that_are_not_canonical_are_undecryptable_for_everyone() {
 
 #[test]
 fn a_plaintext_between_two_buckets_is_undecryptable() {
+    let suite = Suite::Packed;
     use chacha20poly1305::{
         Nonce,
         aead::{Aead as _, Payload},
     };
-    let committee = committee(4);
+    let committee = committee(suite, 4);
     let sealed = sealed(&committee, 0);
-    let u = Capsule::decode(&sealed.capsule).unwrap().u();
+    let u = capsule(&sealed).unwrap().u();
     let (label, k) = (sealed.header.label(), opening(&committee, &sealed));
     for length in [5, 16, 255, 257, 131_073] {
         let mut plaintext = encode_legs(&[leg(1, b"")]).unwrap().to_vec();
         plaintext.resize(length, 0);
         let payload = Payload { msg: &plaintext, aad: label.as_bytes() };
-        let body =
-            crate::seal::cipher(&k, &u, &label, SUITE).encrypt(&Nonce::default(), payload).unwrap();
-        let opened = open_bundle(&label, &u, &k, SUITE, &body);
+        let body = crate::seal::cipher(&k, &u, &label, suite.number())
+            .encrypt(&Nonce::default(), payload)
+            .unwrap();
+        let opened = open_bundle(&label, &u, &k, suite.number(), &body);
         assert_eq!(opened, Err(UndecryptableReason::BadEncoding), "{length}");
     }
 }
 
-#[test]
-fn a_body_opens_under_its_own_opening_label_u_and_suite_only() {
-    let committee = committee(4);
+fn a_body_opens_under_its_own_opening_label_u_and_suite_only(suite: Suite) {
+    let committee = committee(suite, 4);
     let sealed = sealed(&committee, 0);
-    let u = Capsule::decode(&sealed.capsule).unwrap().u();
+    let u = capsule(&sealed).unwrap().u();
     let (label, k) = (sealed.header.label(), opening(&committee, &sealed));
     let other = points(1)[0];
     let bad = Err(UndecryptableReason::BadCiphertext);
-    assert_eq!(open_bundle(&label, &u, &other, SUITE, &sealed.body), bad);
-    assert_eq!(open_bundle(&label, &other, &k, SUITE, &sealed.body), bad);
-    assert_eq!(open_bundle(&Digest::ZERO, &u, &k, SUITE, &sealed.body), bad);
-    assert_eq!(open_bundle(&label, &u, &k, 2, &sealed.body), bad);
-    for length in [0, 1, 15, 16, 17] {
-        assert_eq!(open_bundle(&label, &u, &k, SUITE, &sealed.body[..length]), bad);
+    let number = suite.number();
+    assert_eq!(open_bundle(&label, &u, &other, number, &sealed.body), bad);
+    assert_eq!(open_bundle(&Digest::ZERO, &u, &k, number, &sealed.body), bad);
+    for wrong in [0, 3 - number, 3, 0xff] {
+        assert_eq!(open_bundle(&label, &u, &k, wrong, &sealed.body), bad);
     }
+    // The baseline's stream depends on k alone.
+    if suite == Suite::Packed {
+        assert_eq!(open_bundle(&label, &other, &k, number, &sealed.body), bad);
+    }
+    for length in [0, 1, 15, 16, 17] {
+        assert_eq!(open_bundle(&label, &u, &k, number, &sealed.body[..length]), bad);
+    }
+}
+
+both_suites! {
+    a_sealed_bundle_is_accepted_and_opens_to_its_legs,
+    every_bucket_is_used_up_to_its_last_byte,
+    what_cannot_be_sealed_is_refused,
+    a_generator_that_repeats_itself_does_not_repeat_the_exponent,
+    a_capsule_with_any_byte_changed_is_refused,
+    every_part_of_a_proof_is_needed,
+    a_proof_made_backwards_is_refused,
+    a_changed_body_is_refused,
+    a_ciphertext_is_worth_nothing_under_another_header,
+    a_proof_does_not_hold_under_another_key_id_or_network,
+    wrong_proofs_are_found_alone_wherever_they_are,
+    errors_that_would_cancel_without_weights_are_found,
+    capsules_of_the_wrong_length_are_refused,
+    points_that_are_none_are_refused_in_every_part_of_a_capsule,
+    a_proof_with_commitments_at_infinity_is_judged_like_any_other,
+    plaintexts_that_are_not_canonical_are_undecryptable_for_everyone,
+    a_body_opens_under_its_own_opening_label_u_and_suite_only,
 }
 
 proptest! {
@@ -391,8 +405,9 @@ proptest! {
     fn any_legs_come_back(
         legs in prop::collection::vec((any::<u64>(), prop::collection::vec(any::<u8>(), 0..600)), 1..6),
         seed in any::<u8>(),
+        suite in prop::sample::select(Suite::ALL.to_vec()),
     ) {
-        let committee = committee(4);
+        let committee = committee(suite, 4);
         let legs: Vec<Leg> = legs.iter().map(|(rollup, bytes)| leg(*rollup, bytes)).collect();
         let sealed = seal(committee.key.sealing_key(), header(0), &legs, rng(seed)).unwrap();
         prop_assert!(accepts(committee.key.sealing_key(), &sealed));
@@ -403,16 +418,19 @@ proptest! {
     fn no_bytes_make_a_decoder_panic(
         capsule in prop::collection::vec(any::<u8>(), 0..300),
         exact in prop::collection::vec(any::<u8>(), 224),
+        longer in prop::collection::vec(any::<u8>(), 320),
+        suite in prop::sample::select(Suite::ALL.to_vec()),
         body in prop::collection::vec(any::<u8>(), 0..600),
         k in any::<[u8; 32]>(),
     ) {
-        prop_assert!(Capsule::decode(&capsule).is_err());
-        prop_assert!(Capsule::decode(&exact).is_err());
+        prop_assert!(Capsule::decode(suite, &capsule).is_err());
+        prop_assert!(Capsule::decode(suite, &exact).is_err());
+        prop_assert!(Capsule::decode(suite, &longer).is_err());
         let mut wide = [0; 48];
         wide[..32].copy_from_slice(&k);
         let wide = G1Bytes::new(wide);
-        prop_assert!(open_bundle(&Digest::new(k), &wide, &wide, k[0], &body).is_err());
-        let key = committee(1).key;
+        prop_assert!(open_bundle(&Digest::new(k), &wide, &wide, suite.number(), &body).is_err());
+        let key = committee(suite, 1).key;
         prop_assert!(SealedBlock::new(&key, Height::new(1), BlockId::ZERO, &[wide]).is_err());
     }
 }

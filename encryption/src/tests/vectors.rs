@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    Capsule, beacon,
+    Suite, beacon,
     seal::{encode_legs, seal_plaintext},
 };
 
@@ -14,11 +14,16 @@ const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors")
 
 #[test]
 fn the_pinned_vectors_hold() {
-    let committee = committee(4);
+    pinned(Suite::Packed, "encryption-v1.json");
+    pinned(Suite::Baseline, "encryption-baseline-v1.json");
+}
+
+fn pinned(suite: Suite, name: &str) {
+    let committee = committee(suite, 4);
     let legs = vec![leg(1, b"pinned"), leg(4_294_967_296, &[0xab; 64])];
     let plaintext = encode_legs(&legs).unwrap();
     let sealed = seal_plaintext(committee.key.sealing_key(), header(7), plaintext, &SEED).unwrap();
-    let u = Capsule::decode(&sealed.capsule).unwrap().u();
+    let u = capsule(&sealed).unwrap().u();
     let block = committee.block(&[u]);
     let sent = committee.send_all(&block);
     let openings = block.combine(&sent.list(), 0..block.share_count()).unwrap();
@@ -45,7 +50,7 @@ fn the_pinned_vectors_hold() {
         "beacon_opening": hex::encode(openings[0].as_bytes()),
         "beacon": hex::encode(beacon(&openings[0]).as_bytes()),
     });
-    pin("encryption-v1.json", &found);
+    pin(name, &found);
 }
 
 /// Compares with the vectors of that name; where there are none, writes them and fails.

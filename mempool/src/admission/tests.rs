@@ -1,4 +1,4 @@
-use conclave_encryption::{Packing, PublicKey, deal, seal};
+use conclave_encryption::{Packing, PublicKey, Suite, deal, seal};
 use conclave_types::{
     BundleHeader, BundleNonce, Era, HeightDelta, Leg, PayerSignature, RollupId, bucket_for,
 };
@@ -33,7 +33,7 @@ impl World {
 
     fn on(network: NetworkId, seed: u64) -> Self {
         let rng = ChaCha20Rng::seed_from_u64(seed);
-        let (key, _) = deal(Packing::for_parties(4).unwrap(), Era::ZERO, rng);
+        let (key, _) = deal(Suite::Packed, Packing::for_parties(4).unwrap(), Era::ZERO, rng);
         let key = PublicKey::new(network, &key).unwrap();
         let params = params();
         let rules =
@@ -352,7 +352,8 @@ fn points_off_the_curve_the_subgroup_or_at_infinity_are_refused() {
     for length in [0, 1, 223, 225, 512] {
         let mut bundle = world.sealed();
         bundle.capsule.resize(length, 0);
-        let expected = AdmissionError::Capsule(CapsuleError::Length { found: length });
+        let expected =
+            AdmissionError::Capsule(CapsuleError::Length { expected: 224, found: length });
         assert_eq!(world.verdict(world.signed(bundle, &world.alice)), Err(expected));
     }
 }
@@ -408,7 +409,7 @@ fn one_bad_bundle_does_not_spoil_its_neighbours() {
         vec![
             Err(AdmissionError::Signature(SignatureError::RecoveryId(0))),
             Ok(verified),
-            Err(AdmissionError::Capsule(CapsuleError::Length { found: 0 })),
+            Err(AdmissionError::Capsule(CapsuleError::Length { expected: 224, found: 0 })),
             Err(AdmissionError::Proof),
             Ok(verified),
         ]

@@ -12,6 +12,7 @@ mod stages;
 use std::{process::ExitCode, time::Duration};
 
 use conclave_client::Client;
+use conclave_encryption::Suite;
 use tokio::{task::JoinSet, time::Instant};
 
 use super::devnet::{
@@ -59,6 +60,9 @@ pub(crate) struct Arguments {
     /// Print one JSON object on standard output, everything else on standard error.
     #[arg(long)]
     json: bool,
+    /// How bundles are sealed: 0x01 (the default) or 0x02, see `conclave genesis --help`.
+    #[arg(long, value_name = "NUMBER", value_parser = super::genesis::parse_suite)]
+    suite: Option<Suite>,
 }
 
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -73,6 +77,7 @@ async fn bench(arguments: Arguments) -> Result<ExitCode, DevnetError> {
     let setup = Setup {
         data_dir: None,
         validators: arguments.validators,
+        suite: arguments.suite,
         // It settles nothing yet, so it would only be noise in the figures.
         l1: super::devnet::l1::Choice::None,
         payers: users.iter().map(load::User::payer).collect(),

@@ -24,6 +24,7 @@ pub(crate) mod transactions;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use conclave_client::{ClientError, Payer};
+use conclave_encryption::Suite;
 use conclave_types::PayerAddress;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -79,6 +80,9 @@ pub(crate) struct Arguments {
     /// How many validators.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=16))]
     validators: u16,
+    /// How bundles are sealed: 0x01 (the default) or 0x02, see `conclave genesis --help`.
+    #[arg(long, value_name = "NUMBER", value_parser = super::genesis::parse_suite)]
+    suite: Option<Suite>,
     /// JSON-RPC of an Ethereum to settle on, instead of one of its own; repeat it for others to compare with.
     #[arg(long = "l1", value_name = "URL", requires = "l1_account_key")]
     l1: Vec<String>,
@@ -121,6 +125,7 @@ async fn devnet(arguments: Arguments) -> Result<ExitCode, DevnetError> {
     let setup = Setup {
         data_dir: arguments.data_dir.clone(),
         validators: arguments.validators,
+        suite: arguments.suite,
         l1: arguments.l1(),
         payers,
         alloc: None,

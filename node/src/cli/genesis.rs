@@ -4,6 +4,7 @@ use std::{path::PathBuf, process::ExitCode, str::FromStr};
 
 use alloy::primitives::Address;
 use anyhow::{Context as _, anyhow};
+use conclave_encryption::Suite;
 use conclave_node::{
     config::L1Config,
     driver,
@@ -51,6 +52,10 @@ pub(crate) struct Arguments {
     base_port: u16,
     #[command(flatten)]
     l1: L1Arguments,
+    /// How bundles are sealed: 0x01, packed threshold ElGamal, or 0x02, the baseline on `threshold_crypto`. As the
+    /// parameters say if absent, by default 0x01; it stays for as long as the network lives.
+    #[arg(long, value_name = "NUMBER", value_parser = parse_suite)]
+    suite: Option<Suite>,
     /// Protocol parameters as JSON, like `params` in genesis.json; the defaults if absent.
     #[arg(long, value_name = "FILE")]
     params: Option<PathBuf>,
@@ -96,6 +101,15 @@ impl L1Arguments {
     }
 }
 
+/// Reads a suite as the documentation writes it, or as a plain number.
+pub(crate) fn parse_suite(text: &str) -> Result<Suite, String> {
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => u8::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    number.ok().and_then(Suite::of_number).ok_or_else(|| "expected 0x01 or 0x02".to_owned())
+}
+
 #[derive(Clone, Debug)]
 struct Account(GenesisAccount);
 
@@ -112,7 +126,7 @@ impl FromStr for Account {
 }
 
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let params = match &arguments.params {
+    let mut params = match &arguments.params {
         None => Params::default(),
         Some(path) => {
             let text = std::fs::read(path).with_context(|| format!("cannot read {path:?}"))?;
@@ -120,6 +134,9 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 .with_context(|| format!("{path:?} holds no parameters"))?
         }
     };
+    if let Some(suite) = arguments.suite {
+        params.sharing.suite = suite.number();
+    }
     let plan = genesis::Plan {
         name: arguments.name,
         validators: arguments.validators,

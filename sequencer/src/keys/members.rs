@@ -11,7 +11,7 @@
 use std::{ops::Range, sync::Arc};
 
 use conclave_encryption::{
-    Fraction, Holders, Packing, PackingError, PublicKey, TicketError, TicketRule, Tickets,
+    Fraction, Holders, Packing, PackingError, PublicKey, Suite, TicketError, TicketRule, Tickets,
 };
 use conclave_types::{
     Committee, ConsensusKey, Digest, GenesisError, SharingParams, ValidatorIndex, dkg_result_root,
@@ -24,6 +24,12 @@ pub enum SharingError {
     /// The numbers that the genesis names are no sharing among its members.
     #[error("the genesis names numbers that are no sharing among its members")]
     Packing(#[from] PackingError),
+    /// The genesis names a suite that there is not.
+    #[error("the genesis names suite {found}, which is none")]
+    Suite {
+        /// The suite found.
+        found: u8,
+    },
     /// The genesis contradicts itself.
     #[error("the genesis is not valid")]
     Genesis(#[from] GenesisError),
@@ -39,11 +45,13 @@ pub(crate) struct SharingRule(TicketRule);
 impl SharingRule {
     /// What `params` promise, whose c is that of a committee of `count`.
     pub(crate) fn new(params: &SharingParams, count: usize) -> Result<Self, SharingError> {
-        let secrecy = params.secrecy;
+        let (secrecy, found) = (params.secrecy, params.suite);
+        let suite = Suite::of_number(found).ok_or(SharingError::Suite { found })?;
+        let usual = TicketRule { suite, ..TicketRule::DEFAULT };
         if secrecy == 0 {
-            return Ok(Self(TicketRule::DEFAULT));
+            return Ok(Self(usual));
         }
-        let parties = Packing::new(count, secrecy)?.parties();
+        let parties = suite.packing(count, secrecy)?.parties();
         // With c = n/2 these are the parts that the default rule has: a half, and two fifths.
         let part = |above: u32, below: u32| {
             let (above, below) =
@@ -51,7 +59,12 @@ impl SharingRule {
             Fraction::new(above, below).ok_or(PackingError::Parties { found: count })
         };
         let (secrecy, privacy) = (part(1, 1)?, part(4, 5)?);
-        Ok(Self(TicketRule { secrecy, privacy, ..TicketRule::DEFAULT }))
+        Ok(Self(TicketRule { secrecy, privacy, ..usual }))
+    }
+
+    /// The suite of the network's keys.
+    pub(crate) const fn suite(&self) -> Suite {
+        self.0.suite
     }
 }
 
@@ -275,6 +288,23 @@ mod tests {
         let newcomer = root(&[(0, 1, 1), (2, 9, 1), (5, 4, 1), (6, 3, 1)]);
         let weighted = root(&[(0, 1, 2), (2, 3, 1), (5, 4, 1)]);
         assert!(newcomer != judged && weighted != judged && newcomer != weighted);
+    }
+
+    #[test]
+    fn the_suite_of_the_genesis_decides_how_many_read_early() {
+        let (Genesis { params, .. }, _) = network(1);
+        let of = |suite, secrecy| {
+            SharingRule::new(&SharingParams { suite, secrecy, ..params.sharing }, 16)
+        };
+        let seats: Vec<_> = (0..16).map(|place| (place, 1)).collect();
+        let secrecy =
+            |rule| Members::by_power(committee(&seats), &rule).unwrap().packing().secrecy();
+        assert_eq!(secrecy(of(1, 0).unwrap()), 8);
+        assert_eq!(secrecy(of(2, 0).unwrap()), 10);
+        assert_eq!(secrecy(of(2, 10).unwrap()), 10);
+        let refused = of(2, 8).unwrap_err();
+        assert_eq!(refused, SharingError::Packing(PackingError::Unpacked { found: 2 }));
+        assert_eq!(of(3, 0).unwrap_err(), SharingError::Suite { found: 3 });
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use conclave_consensus::{Evidence, SignedProposal, SignedVote};
-use conclave_encryption::{Packing, deal};
+use conclave_encryption::{Packing, Suite, deal};
 use conclave_sequencer::{L1Block, ShareMessage};
 use conclave_types::{
     BlockHeader, BlockId, BundleHeader, BundleNonce, Certificate, Deposit, EncryptedBundle, Epoch,
@@ -19,7 +19,8 @@ const START: Time = Time::from_micros(1_000_000_000);
 
 fn genesis() -> Genesis {
     let mut random = crate::random::Random::new(1, 1);
-    let (encryption_key, _) = deal(Packing::for_parties(4).unwrap(), Era::ZERO, random.rng());
+    let (encryption_key, _) =
+        deal(Suite::Packed, Packing::for_parties(4).unwrap(), Era::ZERO, random.rng());
     let member = |index: u8| conclave_types::Member {
         name: index.to_string(),
         consensus_key: conclave_types::ConsensusKey::new([index; 32]),

@@ -1,5 +1,7 @@
 //! What committees a run may have: who is a member at first, and whom L1 offers.
 
+use conclave_encryption::Suite;
+
 use super::{
     Scenario,
     check_world::{WorldFault, ensure},
@@ -30,6 +32,12 @@ impl Scenario {
                 (expected, "give each member a power, or leave them out for equal ones".into())
             },
         )?;
+        let suite = self.key.suite;
+        ensure(Suite::of_number(suite).is_some(), "key.suite", || {
+            let expected =
+                format!("expected one of {:?}, found {suite}", Suite::ALL.map(Suite::number));
+            (expected, "1 is the usual one, 2 the baseline".into())
+        })?;
         ensure(self.powers.is_empty() || self.key.on_chain, "powers", || {
             let expected = "expected a key that is made on the chain, found one that is dealt";
             (expected.into(), "set key.on_chain: a dealt key has one point for each member".into())

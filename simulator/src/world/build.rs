@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use conclave_encryption::{Packing, SecretShare, deal};
+use conclave_encryption::{Packing, SecretShare, Suite, deal};
 use conclave_sequencer::{Founding, Identity};
 use conclave_types::{
     ConsensusKey, Era, Genesis, L1Origin, Member, Params, PayerAddress, RollupId,
@@ -46,7 +46,7 @@ impl World {
         let genesis = Arc::new(genesis);
         let founding = Arc::new(Founding::new(Arc::clone(&genesis)).ok()?);
         let keyring = Keyring::new(founding.keys());
-        let packing = Packing::for_parties(usize::from(scenario.members())).ok()?;
+        let (_, packing) = sharing(&scenario)?;
         let validators = scenario.validators;
         let (model, partitions) = (scenario.network.clone(), scenario.partitions.clone());
         let network = Network::new(model, partitions, validators, BEGIN, seed);
@@ -117,16 +117,22 @@ fn honest(nodes: &[Node]) -> BTreeSet<u16> {
     honest.map(|(index, _)| index).collect()
 }
 
+/// The suite, and the numbers of the first committee's sharing.
+fn sharing(scenario: &Scenario) -> Option<(Suite, Packing)> {
+    let suite = Suite::of_number(scenario.key.suite)?;
+    Some((suite, suite.packing(usize::from(scenario.members()), 0).ok()?))
+}
+
 fn genesis(
     scenario: &Scenario,
     load: &Load,
     random: &mut Random,
 ) -> Option<(Genesis, Vec<Identity>, Vec<Member>)> {
-    let packing = Packing::for_parties(usize::from(scenario.members())).ok()?;
+    let (suite, packing) = sharing(scenario)?;
     let (encryption_key, shares) = if scenario.key.on_chain {
         (None, (0..scenario.validators).map(|_| None).collect())
     } else {
-        let (key, shares) = deal(packing, Era::ZERO, random.rng());
+        let (key, shares) = deal(suite, packing, Era::ZERO, random.rng());
         (Some(key), shares.into_iter().map(Some).collect::<Vec<Option<SecretShare>>>())
     };
     let identities: Vec<Identity> = shares

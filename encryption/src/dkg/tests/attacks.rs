@@ -313,7 +313,9 @@ fn nothing_of_one_attempt_is_taken_in_another() {
         id(1, 1),
     ];
     for other in others {
-        let other = Session::fresh(other, session.holders().clone(), session.packing()).unwrap();
+        let other =
+            Session::fresh(other, Suite::Packed, session.holders().clone(), session.packing())
+                .unwrap();
         assert_ne!(other.digest(), session.digest());
         let proof = |name| Err(Refusal::Proof { name });
         let message = Message::Register(keys[0].registration(&session));

@@ -49,7 +49,7 @@ proptest! {
         let quorum = count - (count - 1) / 3;
         let packing = Packing::new(count.into(), quorum - 1).unwrap();
         prop_assert_eq!(packing.packing(), 1);
-        let session = Session::fresh(id(1, 0), holders, packing).unwrap();
+        let session = Session::fresh(id(1, 0), Suite::Packed, holders, packing).unwrap();
         let (mut dkg, keys) = registered(&session, |_| true);
         let mut sum = vec![G2Projective::identity(); usize::from(quorum)];
         for dealer in 0..count {

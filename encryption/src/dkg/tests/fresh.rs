@@ -2,9 +2,11 @@ use super::*;
 
 #[test]
 fn a_key_is_made_by_all_held_by_none_and_opens_what_is_sealed_to_it() {
-    for count in [1, 2, 3, 4, 7, 16] {
-        let run = Run::fresh(&vec![1; count]);
+    let each = |suite| [1, 2, 3, 4, 7, 16].map(|count| (suite, count));
+    for (suite, count) in Suite::ALL.into_iter().flat_map(each) {
+        let run = Run::fresh_of(suite, &vec![1; count]);
         run.assert_sound();
+        assert_eq!(run.key().sealing_key().suite(), suite);
         assert_eq!(run.outcome().qualified().count(), count);
         run.assert_opens(&run.seal());
     }
@@ -137,7 +139,9 @@ fn a_message_can_be_checked_beside_the_state_and_recorded_later() {
     // Not into an attempt with other registrations, nor into another attempt.
     let (mut other, _) = registered(&session, |holder| holder != 3);
     assert_eq!(other.record(check(0)), Err(Refusal::OtherAttempt));
-    let again = Session::fresh(id(1, 1), session.holders().clone(), session.packing()).unwrap();
+    let again =
+        Session::fresh(id(1, 1), Suite::Packed, session.holders().clone(), session.packing())
+            .unwrap();
     let (mut other, _) = registered(&again, |_| true);
     assert_eq!(other.record(check(0)), Err(Refusal::OtherAttempt));
     let registration = Message::Register(keys(&session)[0].registration(&session));
@@ -231,7 +235,9 @@ fn the_same_seed_deals_the_same_and_another_attempt_deals_something_else() {
     let dealing = dkg.deal(v(0), &SEED).unwrap();
     assert_eq!(dkg.deal(v(0), &SEED).unwrap(), dealing);
     let (fewer, _) = registered(&session, |holder| holder != 3);
-    let again = Session::fresh(id(1, 1), session.holders().clone(), session.packing()).unwrap();
+    let again =
+        Session::fresh(id(1, 1), Suite::Packed, session.holders().clone(), session.packing())
+            .unwrap();
     let (again, _) = registered(&again, |_| true);
     let others = [
         dkg.deal(v(1), &SEED).unwrap(),
@@ -270,7 +276,11 @@ fn no_two_evaluations_have_one_mask() {
 fn sessions_that_do_not_fit_are_refused() {
     let packing = Packing::for_parties(4).unwrap();
     let five = Holders::one_each(5).unwrap();
-    let error = Session::fresh(id(1, 0), five.clone(), packing).unwrap_err();
+    let sixteen = Holders::new(&[1; 16]).unwrap();
+    let packed = Packing::for_parties(16).unwrap();
+    let error = Session::fresh(id(1, 0), Suite::Baseline, sixteen, packed).unwrap_err();
+    assert_eq!(error, SessionError::Unpacked { found: 2 });
+    let error = Session::fresh(id(1, 0), Suite::Packed, five.clone(), packing).unwrap_err();
     assert_eq!(error, SessionError::Points { expected: 4, found: 5 });
     let run = Run::fresh(&[1; 4]);
     let four = Holders::one_each(4).unwrap();

@@ -4,7 +4,11 @@ use crate::curve::decode_on_curve;
 /// The committees that a key is handed through: tickets, and how many old points deal.
 #[test]
 fn the_key_survives_joins_leaves_rotation_and_strangers() {
-    let first = Run::fresh(&[1; 4]);
+    Suite::ALL.into_iter().for_each(survives);
+}
+
+fn survives(suite: Suite) {
+    let first = Run::fresh_of(suite, &[1; 4]);
     let bundle = first.seal();
     let key = first.key().encryption_key().clone();
     let steps: [&[u16]; 7] =

@@ -115,7 +115,8 @@ fn sharing(numbers: [u16; 4], tickets: &[u16]) -> Vec<u8> {
 
 /// Suite, network, era 0, epoch, round 0.
 fn head(epoch: u8) -> Vec<u8> {
-    [[SUITE].as_slice(), network().as_bytes(), &[0; 4], &[0; 7], &[epoch], &[0; 4]].concat()
+    [[Suite::Packed.number()].as_slice(), network().as_bytes(), &[0; 4], &[0; 7], &[epoch], &[0; 4]]
+        .concat()
 }
 
 /// The attempt at a fresh key among [2, 1, 0, 1].

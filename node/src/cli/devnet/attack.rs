@@ -150,6 +150,7 @@ async fn attack(arguments: &Arguments) -> Result<ExitCode, DevnetError> {
     let setup = Setup {
         data_dir: arguments.data_dir.clone(),
         validators: arguments.validators,
+        suite: None,
         l1: Choice::Embedded,
         payers: DEV_KEYS.iter().map(|key| payer(key)).collect::<Result<_, _>>()?,
         alloc: None,

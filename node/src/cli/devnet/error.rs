@@ -69,6 +69,16 @@ pub(crate) enum DevnetError {
         /// Its validators.
         found: usize,
     },
+    /// The network in the data directory seals otherwise.
+    #[error(
+        "{path} holds a network of suite {found}; run with --suite {found}, or choose another --data-dir"
+    )]
+    OtherSuite {
+        /// The directory.
+        path: PathBuf,
+        /// Its suite.
+        found: u8,
+    },
     /// The genesis in the data directory is not readable.
     #[error("{path} is no genesis; choose another --data-dir")]
     BadGenesis {

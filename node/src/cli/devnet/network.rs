@@ -17,6 +17,7 @@ use std::{
 };
 
 use conclave_client::{Client, Retry};
+use conclave_encryption::Suite;
 use conclave_node::genesis::{Plan, make, make_with};
 use conclave_types::{
     ConsensusKey, Genesis, GenesisAccount, Gwei, HeightDelta, KeyId, Params, PayerAddress,
@@ -56,6 +57,8 @@ pub(crate) struct Setup {
     pub(crate) data_dir: Option<PathBuf>,
     /// How many validators.
     pub(crate) validators: u16,
+    /// How bundles are sealed; as the network in the directory does, or as is usual, if none is named.
+    pub(crate) suite: Option<Suite>,
     /// What it settles on.
     pub(crate) l1: Choice,
     /// Who can pay for bundles.
@@ -321,7 +324,7 @@ async fn prepare(
             rollups: ROLLUPS.map(RollupId::new).to_vec(),
             accounts: setup.payers.iter().map(balance).collect(),
             l1: None,
-            params: params(&setup.rig),
+            params: params(setup),
             base_port: 0,
             // Whoever develops a page serves it from this machine.
             web_origins: vec!["loopback".to_owned()],
@@ -342,12 +345,18 @@ async fn prepare(
         let path = network.to_owned();
         return Err(DevnetError::OtherShape { path, found: genesis.members.len() });
     }
+    let found = genesis.params.sharing.suite;
+    if setup.suite.is_some_and(|suite| suite.number() != found) {
+        return Err(DevnetError::OtherSuite { path: network.to_owned(), found });
+    }
     Ok(genesis)
 }
 
-fn params(rig: &Rig) -> Params {
+fn params(setup: &Setup) -> Params {
     let mut params = Params::default();
-    params.sharing.epoch_heights = rig.epoch_heights.unwrap_or(params.sharing.epoch_heights);
+    let sharing = &mut params.sharing;
+    sharing.epoch_heights = setup.rig.epoch_heights.unwrap_or(sharing.epoch_heights);
+    sharing.suite = setup.suite.map_or(sharing.suite, Suite::number);
     params
 }
 
