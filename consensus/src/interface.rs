@@ -82,6 +82,9 @@ pub enum Fault {
     /// A proposal rests on a polka of its own or a later round.
     #[error("a proposal of validator {0} rests on a round that is not earlier")]
     BadPolRound(ValidatorIndex),
+    /// A message names nil, which is signed as the zero id, as if it were a block. Its author may have voted for nil.
+    #[error("a message of validator {0} names nil as if it were a block")]
+    NilAsBlock(ValidatorIndex),
     /// A certificate has a bad signature, a stranger, a duplicate, or too little power.
     #[error("a certificate does not verify")]
     BadCertificate,

@@ -26,7 +26,9 @@ pub struct SignedVote {
     pub height: Height,
     /// The round.
     pub round: Round,
-    /// The block voted for; none is a vote for nil.
+    /// The block voted for; none is a vote for nil. Never the zero id, by which nil is signed: one signature would
+    /// serve for both.
+    #[borsh(deserialize_with = "block_or_nil")]
     pub block: Option<BlockId>,
     /// Who votes.
     pub voter: ValidatorIndex,
@@ -97,7 +99,8 @@ pub enum RoundReason {
 pub struct RoundVote {
     /// Prevote or precommit.
     pub kind: VoteKind,
-    /// The block voted for, or nil.
+    /// The block voted for, or nil; never the zero id.
+    #[borsh(deserialize_with = "block_or_nil")]
     pub block: Option<BlockId>,
     /// Who voted.
     pub voter: ValidatorIndex,
@@ -195,20 +198,29 @@ impl Evidence {
         match self {
             Self::Votes(a, b) => {
                 (a.kind, a.height, a.round, a.voter) == (b.kind, b.height, b.round, b.voter)
-                    && a.block != b.block
+                    && a.digest(domain, epoch) != b.digest(domain, epoch)
                     && [a, b]
                         .iter()
                         .all(|vote| signed_by(&vote.digest(domain, epoch), &vote.signature))
             }
             Self::Proposals(a, b) => {
                 (a.height, a.round, a.proposer) == (b.height, b.round, b.proposer)
-                    && (a.block, a.pol_round) != (b.block, b.pol_round)
+                    && a.digest(domain, epoch) != b.digest(domain, epoch)
                     && [a, b].iter().all(|proposal| {
                         signed_by(&proposal.digest(domain, epoch), &proposal.signature)
                     })
             }
         }
     }
+}
+
+/// Reads what a vote is for. No block has the zero id.
+fn block_or_nil<R: io::Read>(reader: &mut R) -> io::Result<Option<BlockId>> {
+    let block = Option::<BlockId>::deserialize_reader(reader)?;
+    if block == Some(BlockId::ZERO) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "nil in the guise of a block"));
+    }
+    Ok(block)
 }
 
 /// Reads a list of at most [`Committee::MEMBERS_MAX`] items; a longer one is refused before anything

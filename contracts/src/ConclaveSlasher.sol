@@ -128,9 +128,9 @@ contract ConclaveSlasher is IConclaveSlasher {
         uint64 under,
         bytes32[] calldata path
     ) external returns (bytes32 offence) {
-        if (settled.height != shares.height || settled.blockId == shares.blockId) {
-            revert NotAnOffence();
-        }
+        // Precommits for nil are signed over the zero id: there would be a certificate to acquit of it.
+        bool isOther = settled.blockId != shares.blockId && shares.blockId != bytes32(0);
+        if (settled.height != shares.height || !isOther) revert NotAnOffence();
         INBOX.requireSettled(settled, under, path);
         Member memory accused = memberAt(shares.epoch, shares.member);
         requireShares(shares, accused.consensusKey);

@@ -279,6 +279,7 @@ const fn describe(fault: Fault) -> &'static str {
         Fault::UnknownValidator(_) => "a consensus message by a stranger",
         Fault::BadSignature(_) => "a consensus message with a bad signature",
         Fault::NotProposer(_) => "a proposal out of turn",
+        Fault::NilAsBlock(_) => "a message that names nil as a block",
         Fault::BadPolRound(_) => "a proposal that rests on a later round",
         Fault::BadCertificate => "a certificate that does not verify",
     }

@@ -382,6 +382,10 @@ fn exhibit(genesis: &Genesis, offence: Offence) -> Vec<u8> {
     borsh::to_vec(&exhibit).expect("evidence encodes")
 }
 
+fn borrowed(command: &[String]) -> Vec<&str> {
+    command.iter().map(String::as_str).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn evidence_of_a_double_vote_takes_the_stake_of_who_signed_it() {
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -424,10 +428,7 @@ async fn evidence_of_a_double_vote_takes_the_stake_of_who_signed_it() {
             .map(str::to_owned)
             .to_vec()
     };
-    let refused = |file: &str| {
-        let command = submit(file);
-        l1.refusal(&command.iter().map(String::as_str).collect::<Vec<_>>())
-    };
+    let refused = |file: &str| l1.refusal(&borrowed(&submit(file)));
     assert!(refused(&once).contains("does not convict validator 0"));
     assert!(refused(&torn).contains("no evidence as"));
 
@@ -435,8 +436,7 @@ async fn evidence_of_a_double_vote_takes_the_stake_of_who_signed_it() {
     let slow = l1.key(3);
     announce(&l1, &contract, &encoded, &genesis).await;
 
-    let command = submit(&good);
-    let report = l1.run(&command.iter().map(String::as_str).collect::<Vec<_>>());
+    let report = l1.run(&borrowed(&submit(&good)));
     assert_eq!(what_was_sent(&report), ["announced", "reported"]);
     assert_eq!(number(&report, "validator"), 1);
     assert_eq!(number(&report, "seized_gwei"), 32_000_000_000);
@@ -450,10 +450,12 @@ async fn evidence_of_a_double_vote_takes_the_stake_of_who_signed_it() {
     assert_eq!(number(&standing, "escrow_gwei"), 32_000_000_000);
     assert!(refused(&good).contains("AlreadyReported"));
     // Another offence of the same validator, answered for by the same stake.
-    let command = submit(&both);
-    let report = l1.run(&command.iter().map(String::as_str).collect::<Vec<_>>());
+    let report = l1.run(&borrowed(&submit(&both)));
     assert_eq!(number(&report, "validator"), 1);
     assert!(refused(&both).contains("AlreadyReported"));
+    let offence = report["offence"].as_str().expect("an offence");
+    let resolve = ["evidence", "resolve", "--genesis", &file, "--account-key", &witness, offence];
+    assert!(l1.refusal(&resolve).contains("TooEarly"), "whoever is accused may answer first");
     let exit =
         ["stake", "exit", "--genesis", &file, "--validator", "1", "--account-key", &operator];
     let said = l1.refusal(&exit);

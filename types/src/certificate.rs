@@ -62,6 +62,9 @@ impl VoteKind {
 /// Why a certificate proves nothing.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum CertificateError {
+    /// It is for nil, which is no block.
+    #[error("the certificate is for nil, not for a block")]
+    Nil,
     /// A signer has no place in the committee.
     #[error("signer {0} is not in the committee")]
     UnknownSigner(ValidatorIndex),
@@ -131,6 +134,10 @@ impl Certificate {
         domain: &SigningDomain,
         verifier: &dyn Verifier,
     ) -> Result<Statement, CertificateError> {
+        // Precommits for nil decide nothing, however many there are.
+        if self.block == BlockId::ZERO {
+            return Err(CertificateError::Nil);
+        }
         let at = Position { epoch: self.epoch, height: self.height, round: self.round };
         let message = domain.vote(VoteKind::Precommit.code(), at, Some(self.block));
         let mut previous = None;

@@ -47,17 +47,31 @@ pub struct BlockCommitment {
     pub forced_cursor: u64,
     /// Root over what the block pays out on L1 ([`crate::withdrawals_root`]).
     pub withdrawals_root: Digest,
-    /// In the last commitment of an epoch.
+    /// In the last commitment of an epoch. Never of zeros, by which all others are signed: one signature would serve
+    /// for both.
+    #[borsh(deserialize_with = "none_or_some")]
     pub epoch_end: Option<EpochEnd>,
+}
+
+impl EpochEnd {
+    /// What stands in its place in the digest of a commitment that has none.
+    const NONE: Self = Self { next_committee: Digest::ZERO, dkg_result: Digest::ZERO };
+}
+
+fn none_or_some<R: std::io::Read>(reader: &mut R) -> std::io::Result<Option<EpochEnd>> {
+    let end = Option::<EpochEnd>::deserialize_reader(reader)?;
+    if end == Some(EpochEnd::NONE) {
+        let kind = std::io::ErrorKind::InvalidData;
+        return Err(std::io::Error::new(kind, "the end of an epoch that is none"));
+    }
+    Ok(end)
 }
 
 impl SigningDomain {
     /// What an attestation signs with the settlement key: the digest of a commitment.
     #[must_use]
     pub fn commitment(&self, commitment: &BlockCommitment) -> Digest {
-        let end = commitment
-            .epoch_end
-            .unwrap_or(EpochEnd { next_committee: Digest::ZERO, dkg_result: Digest::ZERO });
+        let end = commitment.epoch_end.unwrap_or(EpochEnd::NONE);
         self.hasher("\u{2}conclave/hdr/v1")
             .u64(commitment.epoch.as_u64())
             .u64(commitment.height.as_u64())

@@ -1,6 +1,6 @@
 //! How messages of others reach the core: within bounds, by members of the committee of their height, once.
 
-use conclave_types::{Height, Round, Time, ValidatorIndex};
+use conclave_types::{BlockId, Height, Round, Time, ValidatorIndex};
 use malachitebft_core_consensus::Input;
 
 use super::Engine;
@@ -39,12 +39,19 @@ impl Engine {
                 self.signed_message(SignedRecord::Proposal(proposal));
             }
             ConsensusMessage::Polka(polka) => {
-                if self.takes_certificate(polka.height, polka.round, polka.signatures.len()) {
+                let is_nil = polka.block == BlockId::ZERO;
+                if is_nil {
+                    self.shell.fault(Fault::BadCertificate);
+                } else if self.takes_certificate(polka.height, polka.round, polka.signatures.len())
+                {
                     self.feed(Input::PolkaCertificate(polka_to_core(&polka)));
                 }
             }
             ConsensusMessage::Round(round) => {
-                if self.takes_certificate(round.height, round.round, round.votes.len()) {
+                let is_disguised = round.votes.iter().any(|vote| vote.block == Some(BlockId::ZERO));
+                if is_disguised {
+                    self.shell.fault(Fault::BadCertificate);
+                } else if self.takes_certificate(round.height, round.round, round.votes.len()) {
                     self.feed(Input::RoundCertificate(round_certificate_to_core(&round)));
                 }
             }
@@ -84,7 +91,17 @@ impl Engine {
 
     /// What is wrong with a message whatever its signature.
     fn malformed(&self, record: &SignedRecord) -> Option<Fault> {
-        let SignedRecord::Proposal(proposal) = record else { return None };
+        let proposal = match record {
+            SignedRecord::Vote(vote) => {
+                // One signature would serve for both, and make of an honest vote for nil two that differ.
+                let is_disguised = vote.block == Some(BlockId::ZERO);
+                return is_disguised.then_some(Fault::NilAsBlock(vote.voter));
+            }
+            SignedRecord::Proposal(proposal) if proposal.block == BlockId::ZERO => {
+                return Some(Fault::NilAsBlock(proposal.proposer));
+            }
+            SignedRecord::Proposal(proposal) => proposal,
+        };
         if self.proposer(proposal.height, proposal.round) != proposal.proposer {
             return Some(Fault::NotProposer(proposal.proposer));
         }

@@ -130,6 +130,11 @@ fn false_messages_are_the_senders_fault() {
         ),
         (ConsensusMessage::Proposal(proposal(1, A).into()), Fault::BadSignature(index(1))),
         (ConsensusMessage::Proposal(sign_proposal(late_pol).into()), Fault::BadPolRound(index(2))),
+        (vote(prevote(2, Some(BlockId::ZERO))), Fault::NilAsBlock(index(2))),
+        (
+            ConsensusMessage::Proposal(sign_proposal(proposal(1, BlockId::ZERO)).into()),
+            Fault::NilAsBlock(index(1)),
+        ),
     ];
     for (message, expected) in cases {
         let mut engine = started(0);
@@ -139,6 +144,41 @@ fn false_messages_are_the_senders_fault() {
     let outputs = started(0).message(NOW, index(9), vote(prevote(2, None)));
     let stranger = Fault::UnknownValidator(index(9));
     assert_eq!(outputs, vec![Output::Fault { from: index(9), fault: stranger }]);
+}
+
+/// One signature serves for a vote for nil and for one for the zero id. Sent back as the latter, an honest vote for nil
+/// must neither silence its author nor be evidence against it.
+#[test]
+fn a_vote_for_nil_that_comes_back_as_one_for_a_block_harms_nobody() {
+    let mut engine = started(0);
+    let honest = sign_vote(prevote(0, None));
+    engine.message(NOW, index(3), ConsensusMessage::Vote(honest.clone().into()));
+    let twin = SignedVote { block: Some(BlockId::ZERO), ..honest };
+    let outputs = engine.message(NOW, index(3), ConsensusMessage::Vote(twin.clone().into()));
+    assert_eq!(faults(&outputs), [Fault::NilAsBlock(index(0))]);
+    let evidence = Evidence::Votes(honest, twin.clone());
+    assert!(!evidence.verify(&committee_of(&[1; 4]), &domain(), EPOCH));
+    let bytes = borsh::to_vec(&twin).unwrap();
+    assert!(borsh::from_slice::<SignedVote>(&bytes).is_err(), "not even read");
+
+    let vote = RoundVote {
+        kind: VoteKind::Precommit,
+        block: Some(BlockId::ZERO),
+        voter: index(1),
+        signature: UNSIGNED,
+    };
+    let round = RoundCertificate {
+        height: H1,
+        round: R0,
+        reason: RoundReason::Precommit,
+        votes: vec![vote],
+    };
+    let polka =
+        PolkaCertificate { height: H1, round: R0, block: BlockId::ZERO, signatures: Vec::new() };
+    for message in [ConsensusMessage::Round(round), ConsensusMessage::Polka(polka)] {
+        let outputs = engine.message(NOW, index(3), message);
+        assert_eq!(faults(&outputs), [Fault::BadCertificate]);
+    }
 }
 
 #[test]
@@ -252,11 +292,11 @@ fn garbage_does_not_decode_and_counts_are_bounded() {
 fn flood_of_conflicting_votes_is_one_piece_of_evidence() {
     let mut engine = started(0);
     let mut evidence = 0;
-    for number in 0..255 {
+    for number in 1..=255 {
         let block = Some(BlockId::new([number; 32]));
         let outputs = engine.message(NOW, index(3), vote(prevote(2, block)));
         evidence += outputs.iter().filter(|o| matches!(o, Output::Evidence(_))).count();
-        assert!(number < 2 || outputs.is_empty(), "the third costs no signature check");
+        assert!(number < 3 || outputs.is_empty(), "the third costs no signature check");
     }
     assert_eq!(evidence, 1);
 }

@@ -530,8 +530,13 @@ contract ResolutionTest is SlasherFixture {
         stake.settle(settled);
         vm.expectRevert(IConclaveSlasher.NotAnOffence.selector);
         slasher.reportPrematureShare(shares, settled, 0, none);
+        // Precommits for nil would acquit of it.
         (shares, settled) = sharing();
         stake.settle(settled);
+        shares.blockId = bytes32(0);
+        vm.expectRevert(IConclaveSlasher.NotAnOffence.selector);
+        slasher.reportPrematureShare(shares, settled, 0, none);
+        (shares, settled) = sharing();
         shares.root ^= bytes32(uint256(1));
         vm.expectRevert(badSignature());
         slasher.reportPrematureShare(shares, settled, 0, none);

@@ -150,14 +150,24 @@ pub(crate) struct Done {
 impl Done {
     /// Adds a transaction under a word for what it is.
     pub(crate) fn sent(mut self, what: &'static str, sent: Sent) -> Self {
-        self.sent.push((what, sent));
+        self.add_sent(what, sent);
         self
     }
 
     /// Adds something that changed.
     pub(crate) fn effect(mut self, what: &'static str, value: impl Into<Value>) -> Self {
-        self.effects.push((what, value.into()));
+        self.add(what, value);
         self
+    }
+
+    /// [`Done::effect`], in place.
+    pub(crate) fn add(&mut self, what: &'static str, value: impl Into<Value>) {
+        self.effects.push((what, value.into()));
+    }
+
+    /// [`Done::sent`], in place.
+    pub(crate) fn add_sent(&mut self, what: &'static str, sent: Sent) {
+        self.sent.push((what, sent));
     }
 
     /// Waits for finality if that is wanted, and tells it all.

@@ -1,10 +1,15 @@
 //! `conclave evidence`: what a node saw a validator do wrong, shown to Ethereum.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
 
+use alloy::primitives::B256;
 use anyhow::Context as _;
+use conclave_contracts::ConclaveSlasher;
 use conclave_node::{
-    l1::evidence::{self, Exhibit, Filed, Filing, Offence, Shown},
+    l1::{
+        Call,
+        evidence::{self, Exhibit, Filed, Filing, Offence, Shown},
+    },
     store::RocksStore,
 };
 use conclave_sequencer::archive::{self, EvidenceCursor};
@@ -13,11 +18,11 @@ use serde_json::json;
 
 use super::{
     chain::{AccountArguments, ContractArguments, Done, EndpointArguments},
-    print,
+    note, print,
 };
 
-/// Pieces of evidence that are written. One for each validator is all that it takes.
-const EVIDENCE_MAX: usize = 1_024;
+/// Pieces of evidence that are read at a time.
+const PAGE: usize = 1_024;
 
 /// Evidence that a validator contradicted itself: take it out of a node's archive, post it to L1.
 #[derive(Debug, clap::Args)]
@@ -30,11 +35,14 @@ pub(crate) struct Arguments {
 enum Command {
     Export(ExportArguments),
     Submit(SubmitArguments),
+    Resolve(ResolveArguments),
 }
 
-/// Write each piece of evidence that a node keeps into a file of its own. A node may be running on the directory.
+/// Write evidence that a node keeps into files: the first piece of each kind against each validator in each epoch,
+/// which is all that it takes. A node may be running on the directory.
 ///
-/// Shares of a block that was never decided are left to the validators: what reports them changes with each posting.
+/// These are double votes, proposals and attestations. Shares of a block that was never decided are left to the
+/// validators: what reports them changes with each posting. Wrong shares are kept, and nothing reports them yet.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   conclave evidence export --data-dir net/validator-0/data --genesis net/genesis.json --out evidence")]
@@ -72,10 +80,29 @@ struct SubmitArguments {
     file: PathBuf,
 }
 
+/// Have the verdict spoken on a report, three days after it; anyone may.
+///
+/// Until then what was seized stands in escrow, and whoever reported it is not rewarded.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  conclave evidence resolve --l1 http://127.0.0.1:8545 --genesis net/genesis.json --account-key me.key 0x6b1f…")]
+struct ResolveArguments {
+    #[command(flatten)]
+    at: EndpointArguments,
+    #[command(flatten)]
+    of: ContractArguments,
+    #[command(flatten)]
+    account: AccountArguments,
+    /// The offence, as `evidence submit` and the log of the node that reported it name it.
+    #[arg(value_name = "OFFENCE")]
+    offence: B256,
+}
+
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Export(arguments) => export(&arguments),
         Command::Submit(arguments) => super::runtime()?.block_on(Box::pin(submit(arguments))),
+        Command::Resolve(arguments) => super::runtime()?.block_on(Box::pin(resolve(arguments))),
     }
 }
 
@@ -84,30 +111,58 @@ fn export(arguments: &ExportArguments) -> anyhow::Result<ExitCode> {
     let genesis = of.read_genesis()?;
     let database = arguments.data_dir.join("db");
     let store = RocksStore::open_read_only(&database, &genesis.network_id())?;
-    let from = EvidenceCursor::at(Height::ZERO);
-    let (kept, _) = archive::evidence(&store, &from, EVIDENCE_MAX)?;
     let directory = &arguments.out;
     std::fs::create_dir_all(directory)
         .with_context(|| format!("cannot create {}", directory.display()))?;
     let domain = SigningDomain::of(&genesis);
-    for (number, kept) in kept.into_iter().enumerate() {
-        let Shown::Exhibit(exhibit) = Exhibit::of(&store, kept)? else { continue };
-        let is_portable = !matches!(exhibit.offence, Offence::PrematureShare(_));
-        if !is_portable || !exhibit.convicts(&domain) {
-            continue;
+    let (mut from, mut told, mut number) =
+        (EvidenceCursor::at(Height::ZERO), BTreeSet::new(), 0_u64);
+    loop {
+        let (kept, next) = archive::evidence(&store, &from, PAGE)?;
+        if kept.is_empty() {
+            break;
         }
-        let height = exhibit.offence.height();
-        let path = directory.join(format!("{height}-{number}.evidence"));
-        std::fs::write(&path, borsh::to_vec(&exhibit)?)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        print(json!({
-            "file": path,
-            "validators": exhibit.offence.accused(),
-            "epoch": exhibit.epoch,
-            "height": height,
-        }))?;
+        from = next;
+        for kept in kept {
+            let Shown::Exhibit(exhibit) = Exhibit::of(&store, kept)? else { continue };
+            let accused = exhibit.offence.accused();
+            let kind = match &exhibit.offence {
+                Offence::PrematureShare(_) => continue,
+                Offence::Equivocation(_) => 0,
+                Offence::DoubleAttestation(_) => 1,
+            };
+            let case = (exhibit.epoch, kind, accused.clone());
+            if told.contains(&case) || !exhibit.convicts(&domain) {
+                continue;
+            }
+            told.insert(case);
+            let height = exhibit.offence.height();
+            let path = directory.join(format!("{height}-{number}.evidence"));
+            number = number.saturating_add(1);
+            std::fs::write(&path, borsh::to_vec(&exhibit)?)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+            print(json!({
+                "file": path,
+                "validators": accused,
+                "epoch": exhibit.epoch,
+                "height": height,
+            }))?;
+        }
+    }
+    if number == 0 {
+        note("this node keeps no evidence that can be taken elsewhere".to_owned())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn resolve(arguments: ResolveArguments) -> anyhow::Result<ExitCode> {
+    let ResolveArguments { at, of, account, offence } = arguments;
+    let (endpoints, contracts) = of.find(&at, account.patience()).await?;
+    let sender = account.sender(endpoints)?;
+    let call = ConclaveSlasher::resolveCall { offence };
+    let sent = sender.send(Call::new(contracts.slasher, &call)).await?;
+    let done = Done::default().sent("resolved", sent).effect("offence", offence.to_string());
+    done.tell(&sender, &account, at.json).await
 }
 
 async fn submit(arguments: SubmitArguments) -> anyhow::Result<ExitCode> {

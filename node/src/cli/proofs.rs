@@ -122,7 +122,16 @@ impl Prover {
                 return Ok(proof);
             }
             until.wait().await.with_context(|| {
-                format!("height {height} pays it out and has not settled: what has is {settled}")
+                if settled < height {
+                    format!(
+                        "height {height} pays it out and has not settled: what has is {settled}"
+                    )
+                } else {
+                    format!(
+                        "height {height} has settled, and node {} cannot show it yet: it lags",
+                        self.url
+                    )
+                }
             })?;
         }
     }

@@ -173,8 +173,11 @@ async fn claim(arguments: arguments::ClaimArguments) -> anyhow::Result<ExitCode>
     let Session { sender, contracts } = &session;
     let payee = arguments.what.earned.map(Payee::Stake);
     if let Some(payee) = payee.or(arguments.what.pot.then_some(Payee::Pot)) {
-        let done = earned::bring(sender, contracts, &arguments.node, payee).await?;
-        return session.tell(done, &arguments.on).await;
+        let mut done = Done::default();
+        let brought = earned::bring(sender, contracts, &arguments.node, payee, &mut done).await;
+        // What was sent was paid for: it is told whatever became of the rest.
+        let told = session.tell(done, &arguments.on).await?;
+        return brought.map(|()| told);
     }
     let done = match (arguments.what.unbonding, arguments.what.rewards) {
         (Some(id), _) => {

@@ -152,7 +152,8 @@ fn evidence_as_text(status: &v1::GetStatusResponse) -> String {
     let Some(l1) = status.l1.as_ref().filter(|l1| l1.reports_waiting > 0) else {
         return seen.to_string();
     };
-    let waiting = format!("{seen}; {} validators to be reported to L1", l1.reports_waiting);
+    let waiting =
+        format!("{seen}; to be reported to L1, by validator and epoch: {}", l1.reports_waiting);
     match l1.report_trouble.as_str() {
         "" => waiting,
         trouble => format!("{waiting}; {trouble}"),

@@ -45,6 +45,9 @@ pub(crate) struct Arguments {
     claim: bool,
 }
 
+/// How to go on with a request.
+const AGAIN: &str = "the same command with --entry ENTRY --claim --node URL in place of the amount";
+
 /// What is withdrawn.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
@@ -92,14 +95,16 @@ async fn withdraw(arguments: Arguments) -> anyhow::Result<ExitCode> {
     done = done.effect("entry", entry);
     let done = match prover.filter(|_| claims) {
         Some(prover) => {
-            let claimed = claim(&prover, &sender, &contracts, entry, done).await;
-            claimed.with_context(|| {
-                format!("entry {entry} is not paid; go on with --entry {entry} --claim")
-            })?
+            let mut done = done;
+            let claimed = claim(&prover, &sender, &contracts, entry, &mut done).await;
+            if let Err(error) = claimed {
+                // What was sent was paid for: it is told whatever became of it.
+                let told = done.effect("then", AGAIN).tell(&sender, &account, at.json).await;
+                return told.and(Err(error.context(format!("entry {entry} is not paid"))));
+            }
+            done
         }
-        None => {
-            done.effect("then", format!("conclave withdraw --entry {entry} --claim --node URL"))
-        }
+        None => done.effect("then", AGAIN),
     };
     done.tell(&sender, &account, at.json).await
 }
@@ -130,28 +135,32 @@ async fn claim(
     sender: &Sender,
     contracts: &Contracts,
     entry: u64,
-    done: Done,
-) -> anyhow::Result<Done> {
+    done: &mut Done,
+) -> anyhow::Result<()> {
     let until = Deadline::of(sender.endpoints().patience());
     let outcome = loop {
         if let Some(outcome) = prover.outcome(entry).await? {
             break outcome;
         }
-        until.wait().await.context("no block carries the request yet")?;
+        until.wait().await.with_context(|| {
+            format!("no block carries the request yet, or entry {entry} of the queue is none")
+        })?;
     };
     let height = outcome.height;
     let Some(paid) = outcome.paid else {
         bail!("there was nothing to withdraw when height {height} carried the request");
     };
     let (index, gwei) = (paid.withdrawal.index, paid.withdrawal.amount.as_u64());
-    let done = done
-        .effect("height", height.as_u64())
-        .effect("withdrawal", index)
-        .effect("amount_gwei", gwei);
+    done.add("height", height.as_u64());
+    done.add("withdrawal", index);
+    done.add("amount_gwei", gwei);
     if withdrawals::is_paid(sender.endpoints(), contracts, index).await? {
-        return Ok(done.effect("paid", "before"));
+        done.add("paid", "before");
+        return Ok(());
     }
-    Ok(pay(prover, sender, contracts, &paid, done).await?.effect("paid", "now"))
+    pay(prover, sender, contracts, &paid, done).await?;
+    done.add("paid", "now");
+    Ok(())
 }
 
 /// Waits for a withdrawal to settle, and has it paid.
@@ -160,13 +169,16 @@ pub(crate) async fn pay(
     sender: &Sender,
     contracts: &Contracts,
     paid: &PaidOut,
-    done: Done,
-) -> anyhow::Result<Done> {
+    done: &mut Done,
+) -> anyhow::Result<()> {
     let until = Deadline::of(sender.endpoints().patience());
     loop {
         let proof = prover.settled_proof(sender.endpoints(), contracts, paid).await?;
         match withdrawals::claim(sender, contracts, &proof).await {
-            Ok(sent) => return Ok(done.sent("paid", sent)),
+            Ok(sent) => {
+                done.add_sent("paid", sent);
+                return Ok(());
+            }
             Err(error) if withdrawals::is_overtaken(&error) => until.wait().await?,
             Err(error) => return Err(error.into()),
         }

@@ -210,7 +210,7 @@ pub enum L1Error {
 impl L1Error {
     /// Whether a contract refuses with the error of that name, before or in a block.
     #[must_use]
-    pub(super) fn is_refusal(&self, name: &str) -> bool {
+    pub fn is_refusal(&self, name: &str) -> bool {
         let (Self::Reverted(reason) | Self::Undone { reason, .. }) = self else { return false };
         let said = reason.split([' ', '{', '(', ':']).next();
         said == Some(name)

@@ -14,8 +14,8 @@ use conclave_sequencer::{
     archive::{self, Kept, Read},
 };
 use conclave_types::{
-    BlockCommitment, Committee, Digest, Epoch, Genesis, Height, Member, SettlementCertificate,
-    StrictVerifier, ValidatorIndex, Verifier as _, digest::SigningDomain,
+    BlockCommitment, BlockId, Committee, Digest, Epoch, Genesis, Height, Member,
+    SettlementCertificate, StrictVerifier, ValidatorIndex, Verifier as _, digest::SigningDomain,
 };
 
 pub(super) use self::court::conviction;
@@ -87,7 +87,8 @@ impl PrematureShare {
         let is_signed = key.is_some_and(|key| StrictVerifier.is_signed(key, &digest, signature));
         let is_other =
             (decided.epoch, decided.height) == (epoch, *height) && decided.block != *block;
-        self.shares.epoch == epoch && is_other && is_signed
+        let is_block = *block != BlockId::ZERO;
+        self.shares.epoch == epoch && is_other && is_block && is_signed
     }
 }
 
@@ -185,7 +186,8 @@ impl Offence {
             Self::DoubleAttestation(both) => {
                 let DoubleAttestation { first, second } = &**both;
                 let (a, b) = (&first.commitment, &second.commitment);
-                let contradict = (a.epoch, a.height) == (b.epoch, b.height) && a != b;
+                let contradict = (a.epoch, a.height) == (b.epoch, b.height)
+                    && domain.commitment(a) != domain.commitment(b);
                 let signed = |certificate: &SettlementCertificate| {
                     certificate.commitment.epoch == epoch
                         && certificate.verify_signature(committee, domain).is_ok()

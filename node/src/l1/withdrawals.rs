@@ -36,10 +36,7 @@ pub async fn is_paid(
 /// postings only.
 #[must_use]
 pub fn is_overtaken(error: &L1Error) -> bool {
-    matches!(
-        error,
-        L1Error::Reverted(reason) | L1Error::Undone { reason, .. } if reason.starts_with("NotSettled")
-    )
+    error.is_refusal("NotSettled")
 }
 
 /// Has a withdrawal paid.

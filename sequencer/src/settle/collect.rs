@@ -229,6 +229,10 @@ impl Sequencer {
         let said_before = collected.forget_signature(validator);
         let ours = collected.digest;
         let theirs = self.context.domain.commitment(&attestation.commitment);
+        if theirs == ours {
+            // The same words in another form: the signature serves for both, so it shows nothing.
+            return;
+        }
         let committee = Arc::clone(&collected.committee);
         let key = committee.settlement_key(validator);
         let is_signed = key.is_some_and(|key| key.has_signed(&theirs, &attestation.signature));

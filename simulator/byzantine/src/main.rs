@@ -8,6 +8,7 @@
 mod liar;
 
 use std::{
+    io::Write as _,
     path::PathBuf,
     process::ExitCode,
     sync::{
@@ -67,7 +68,7 @@ enum Misdeed {
     Equivocate,
     /// Votes, and sends no decryption shares
     WithholdShares,
-    /// Sends its decryption shares of blocks that nobody has decided
+    /// Sends decryption shares of blocks that nobody has proposed, let alone decided
     EarlyShare,
     /// Leaves bundles out of its blocks, however long they have waited
     Censor,
@@ -92,8 +93,9 @@ fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(reason = errors::chain(&*error), "the node stopped");
-            ExitCode::FAILURE
+            // Also if the log is not open yet.
+            let told = writeln!(std::io::stderr(), "error: {}", errors::chain(&*error));
+            if told.is_err() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -131,8 +133,11 @@ async fn serve(config: &Config, arguments: &Arguments) -> anyhow::Result<()> {
                 _ = begin.recv() => lies.store(true, Ordering::Relaxed),
                 _ = end.recv() => lies.store(false, Ordering::Relaxed),
             }
-            let misbehaves = lies.load(Ordering::Relaxed);
-            tracing::warn!(misbehaves, "told so");
+            // Whoever tells a story waits for these words (`node/src/cli/devnet/attack/scene.rs`).
+            match lies.load(Ordering::Relaxed) {
+                true => tracing::warn!("from now on it misbehaves"),
+                false => tracing::warn!("from now on it is honest"),
+            }
         }
     };
     Ok(node.run(stop).await?)

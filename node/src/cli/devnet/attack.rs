@@ -32,8 +32,9 @@ use self::scene::{Offender, Scene};
 /// Heights of an epoch: several pass while a story is told.
 const EPOCH_HEIGHTS: HeightDelta = HeightDelta::new(40);
 
-/// The least that the contracts take: what settles in a network in order is half as far behind.
-const ESCAPE_DELAY_BLOCKS: u32 = 16;
+/// What settles in a network in order is some eight blocks behind, and the return wants half of this at most. The
+/// first settlement has to come within it too, however long a machine takes to make the key.
+const ESCAPE_DELAY_BLOCKS: u32 = 32;
 
 /// Let validators of a devnet misbehave, and see what becomes of them.
 ///

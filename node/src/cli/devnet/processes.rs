@@ -73,6 +73,11 @@ impl Process {
         kill_process(pid, signal).map_err(|error| at(&self.log)(error.into()))
     }
 
+    /// Whether its log has these words.
+    pub(crate) fn has_logged(&self, words: &str) -> bool {
+        std::fs::read_to_string(&self.log).is_ok_and(|log| log.contains(words))
+    }
+
     /// An error if it has ended by itself.
     pub(crate) fn check(&mut self) -> Result<(), DevnetError> {
         let Some(status) = self.child.try_wait().map_err(at(&self.log))? else { return Ok(()) };

@@ -40,14 +40,14 @@ pub struct Record {
 impl Record {
     /// What was done, in words.
     #[must_use]
-    pub const fn kind(&self) -> &'static str {
+    pub const fn words(&self) -> &'static str {
         match self.kind {
             1 => "two prevotes",
             2 => "two precommits",
             3 => "two proposals",
             4 => "two attestations",
             5 => "a premature share",
-            6 => "a wrong share",
+            WRONG_SHARE => "a wrong share",
             _ => "an offence of another version",
         }
     }
@@ -71,7 +71,11 @@ pub async fn convictions(
     asked.await
 }
 
-/// Where the first conviction of a validator in an epoch is, of those from a block on; and the newest final block.
+/// A wrong share costs little, and who makes one up against himself is to answer for the rest all the same.
+const WRONG_SHARE: u8 = 6;
+
+/// Where the first conviction of a validator in an epoch is, of those from a block on; and the newest final block. One
+/// of a wrong share does not count.
 pub(in crate::l1) async fn conviction(
     provider: &DynProvider,
     slasher: Address,
@@ -83,7 +87,8 @@ pub(in crate::l1) async fn conviction(
     let newest = newest.map_or(0, |newest| newest.number);
     let blocks = (from_block.min(newest), newest);
     let found = records(provider, slasher, blocks, (validator, Some(epoch))).await?;
-    let first = found.iter().map(|record| record.l1_block).min();
+    let grave = found.iter().filter(|record| record.kind != WRONG_SHARE);
+    let first = grave.map(|record| record.l1_block).min();
     Ok((first, finalized.map_or(0, |finalized| finalized.number)))
 }
 

@@ -3,6 +3,7 @@
 
 use conclave_types::Height;
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::{
     super::{error::DevnetError, queue},
@@ -37,10 +38,14 @@ pub(super) async fn tell(scene: &mut Scene<'_>) -> Result<Report, DevnetError> {
     scene.screen.step("landed", format!("a bundle of {payer}, at height {}", first.height));
 
     scene.screen.heading(format!("2  {names} leaves {payer} out of its blocks"));
-    scene.begin()?;
+    scene.begin().await?;
     let from = scene.height().await?;
     let (mut landed, mut waited_heights_max, mut censored_blocks) = (Vec::new(), 0, 0);
+    let started = Instant::now();
     while landed.len() < BUNDLES || censored_blocks < BLOCKS {
+        if started.elapsed() > scene.patience() {
+            return Err(scene.late("enough blocks of the censor"));
+        }
         let before = scene.height().await?;
         let bundle = user.transfer(scene).await?;
         let height = bundle.height.as_u64();

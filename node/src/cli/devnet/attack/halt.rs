@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use conclave_contracts::ForcedInclusion;
-use conclave_node::l1::{Call, L1Error, Sent};
+use conclave_node::l1::{Call, Sent};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -15,7 +15,7 @@ use super::{
 };
 
 /// A chain that has decided nothing for so long stands still.
-const STILL: Duration = Duration::from_secs(3);
+const STILL: Duration = Duration::from_secs(8);
 
 /// What came of it.
 #[derive(Debug, Serialize)]
@@ -58,7 +58,7 @@ pub(super) async fn tell(scene: &mut Scene<'_>) -> Result<Report, DevnetError> {
     );
 
     scene.screen.heading(format!("2  {names} do not vote any more"));
-    scene.begin()?;
+    scene.begin().await?;
     let (mut height, mut since) = (scene.height().await?, Instant::now());
     let halted = scene.until("the chain to stand still", async |scene| {
         let now = scene.height().await?;
@@ -116,11 +116,7 @@ async fn returned(scene: &mut Scene<'_>) -> Result<ForcedInclusion::Returned, De
         match send(scene, &ForcedInclusion::resumeCall {}).await {
             Ok(sent) => Ok(Some(sent)),
             // Not before something of now has settled.
-            Err(DevnetError::L1(L1Error::Reverted(reason)))
-                if reason.starts_with("StillBehind") =>
-            {
-                Ok(None)
-            }
+            Err(DevnetError::L1(error)) if error.is_refusal("StillBehind") => Ok(None),
             Err(error) => Err(error),
         }
     });

@@ -16,8 +16,12 @@ use super::super::{
     error::DevnetError,
     l1::DevnetL1,
     network::{Devnet, Validator},
+    processes::Process,
     screen::Screen,
 };
+
+/// What `conclave-byzantine` logs when it is told to misbehave (`simulator/byzantine/src/main.rs`).
+const BEGUN: &str = "from now on it misbehaves";
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -135,9 +139,14 @@ impl<'a> Scene<'a> {
         Ok(honest.iter().map(|(_, status)| status.decided_height).min().unwrap_or_default())
     }
 
-    /// Tells those who are to misbehave that it is time.
-    pub(super) fn begin(&self) -> Result<(), DevnetError> {
-        self.signal(Signal::USR1)
+    /// Tells those who are to misbehave that it is time, and waits until their logs say that they heard it.
+    pub(super) async fn begin(&mut self) -> Result<(), DevnetError> {
+        self.signal(Signal::USR1)?;
+        self.until("those who misbehave to begin", async |scene| {
+            let mut all = scene.processes();
+            Ok(all.all(|process| process.has_logged(BEGUN)).then_some(()))
+        })
+        .await
     }
 
     /// Tells them to be honest again.
@@ -146,8 +155,12 @@ impl<'a> Scene<'a> {
     }
 
     fn signal(&self, signal: Signal) -> Result<(), DevnetError> {
-        let told = |index: &u16| self.devnet.processes.get(usize::from(*index));
-        self.byzantine.iter().filter_map(told).try_for_each(|process| process.tell(signal))
+        self.processes().try_for_each(|process| process.tell(signal))
+    }
+
+    /// The processes of those who misbehave.
+    fn processes(&self) -> impl Iterator<Item = &Process> {
+        self.byzantine.iter().filter_map(|index| self.devnet.processes.get(usize::from(*index)))
     }
 
     /// What `look` finds, once it finds something; an error if it takes too long, or a process dies meanwhile.

@@ -4,7 +4,7 @@
 use alloy::providers::Provider as _;
 use conclave_contracts::ConclaveSlasher;
 use conclave_node::l1::{
-    Call, L1Error, election,
+    Call, election,
     evidence::{self, Record},
 };
 use conclave_types::Epoch;
@@ -31,7 +31,7 @@ pub(super) struct Report {
     /// The first epoch that it is no member of, and who is.
     epoch: u64,
     committee: Vec<u32>,
-    /// Heights decided while it misbehaved.
+    /// Heights decided since it began to misbehave.
     heights: u64,
 }
 
@@ -47,7 +47,7 @@ pub(super) async fn tell(scene: &mut Scene<'_>, misdeed: &str) -> Result<Report,
     let from = scene.height().await?;
 
     scene.screen.heading(format!("2  {name} {misdeed}"));
-    scene.begin()?;
+    scene.begin().await?;
     let seen = scene.until("evidence against it", async |scene| {
         let mut honest = scene.honest().await?.into_iter();
         Ok(honest.find(|(_, status)| status.evidence_count > 0))
@@ -58,6 +58,8 @@ pub(super) async fn tell(scene: &mut Scene<'_>, misdeed: &str) -> Result<Report,
 
     scene.screen.heading("3  on Ethereum: reported by one of the others, judged by a contract");
     let convictions = convicted(scene, number).await?;
+    // It has lied enough: another epoch of it would be another case.
+    scene.end()?;
     let accused = scene.stake("stake").await?;
     let convicted = accused.iter().find(|stake| stake.validator() == number);
     let in_escrow = convicted.is_some_and(Stake::is_convicted);
@@ -77,7 +79,7 @@ pub(super) async fn tell(scene: &mut Scene<'_>, misdeed: &str) -> Result<Report,
     scene.agreement().await?;
     let height = scene.height().await?;
     let heights = height.saturating_sub(from);
-    scene.screen.step("decided", format!("{heights} heights since it misbehaves, up to {height}"));
+    scene.screen.step("decided", format!("{heights} heights since it misbehaved, up to {height}"));
     Ok(Report {
         stake: [before, accused, after],
         convictions,
@@ -99,7 +101,7 @@ async fn convicted(scene: &mut Scene<'_>, number: u32) -> Result<Vec<Record>, De
     for record in &convictions {
         let text = format!(
             "validator {number}, {} at height {}, round {}, of epoch {}, by {} in L1 block {}: {} seized",
-            record.kind(),
+            record.words(),
             record.height,
             record.round,
             record.epoch,
@@ -130,7 +132,7 @@ async fn verdict(scene: &mut Scene<'_>, convictions: &[Record]) -> Result<(), De
             match l1.funder.send(call).await {
                 Ok(sent) => Ok(Some(sent)),
                 // The next block is the first that is so late.
-                Err(L1Error::Reverted(reason)) if reason.starts_with("TooEarly") => Ok(None),
+                Err(error) if error.is_refusal("TooEarly") => Ok(None),
                 Err(error) => Err(error.into()),
             }
         });

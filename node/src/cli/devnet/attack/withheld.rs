@@ -3,6 +3,7 @@
 use conclave_node::l1::evidence;
 use conclave_types::ValidatorIndex;
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::{
     super::error::DevnetError,
@@ -38,14 +39,18 @@ pub(super) async fn tell(scene: &mut Scene<'_>) -> Result<Report, DevnetError> {
     let mut user = User::new(scene.devnet).await?;
 
     scene.screen.heading(format!("2  {names} votes, and sends no decryption shares"));
-    scene.begin()?;
+    scene.begin().await?;
     let (byzantine, mut opened) = (scene.byzantine().to_vec(), Vec::new());
     // What was on its way before is opened with all of them.
     let from = scene.height().await?.saturating_add(2);
     scene
         .until("a later block", async |scene| Ok((scene.height().await? > from).then_some(())))
         .await?;
+    let started = Instant::now();
     while opened.len() < BUNDLES {
+        if started.elapsed() > scene.patience() {
+            return Err(scene.late("a node that opens blocks by itself"));
+        }
         let landed = user.transfer(scene).await?;
         let shares = landed.shares;
         let lies = shares.iter().any(|share| byzantine.contains(&share.as_u16()));
