@@ -3,12 +3,12 @@
 use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
 
 use alloy::primitives::B256;
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use conclave_contracts::ConclaveSlasher;
 use conclave_node::{
     l1::{
         Call,
-        evidence::{self, Exhibit, Filed, Filing, Offence, Shown},
+        evidence::{self, Acquittal, Exhibit, Filed, Filing, Offence, Shown},
     },
     store::RocksStore,
 };
@@ -35,6 +35,7 @@ pub(crate) struct Arguments {
 enum Command {
     Export(ExportArguments),
     Submit(SubmitArguments),
+    Acquit(AcquitArguments),
     Resolve(ResolveArguments),
 }
 
@@ -80,6 +81,30 @@ struct SubmitArguments {
     file: PathBuf,
 }
 
+/// Show that a validator shared a block that was decided, if L1 convicts it of having shared another than the chain's.
+///
+/// That happens when the chain has forked, which takes more than a third of the voting power, and then who shared the
+/// block of its side did what it had to. The node whose directory is named has decided that block: its certificate is the
+/// answer, within three days of the report, and all that was seized comes back. Anyone may give it, for anyone.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  conclave evidence acquit --l1 http://127.0.0.1:8545 --genesis net/genesis.json --account-key me.key \\
+      --data-dir net/validator-0/data --validator 1")]
+struct AcquitArguments {
+    #[command(flatten)]
+    at: EndpointArguments,
+    #[command(flatten)]
+    of: ContractArguments,
+    #[command(flatten)]
+    account: AccountArguments,
+    /// The data directory of a node that has decided the block. It may be running.
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// Who is convicted: its number in the stake contract.
+    #[arg(long, value_name = "NUMBER")]
+    validator: u32,
+}
+
 /// Have the verdict spoken on a report, three days after it; anyone may.
 ///
 /// Until then what was seized stands in escrow, and whoever reported it is not rewarded.
@@ -102,6 +127,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Export(arguments) => export(&arguments),
         Command::Submit(arguments) => super::runtime()?.block_on(Box::pin(submit(arguments))),
+        Command::Acquit(arguments) => super::runtime()?.block_on(Box::pin(acquit(arguments))),
         Command::Resolve(arguments) => super::runtime()?.block_on(Box::pin(resolve(arguments))),
     }
 }
@@ -153,6 +179,41 @@ fn export(arguments: &ExportArguments) -> anyhow::Result<ExitCode> {
         note("this node keeps no evidence that can be taken elsewhere".to_owned())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn acquit(arguments: AcquitArguments) -> anyhow::Result<ExitCode> {
+    let AcquitArguments { at, of, account, data_dir, validator } = arguments;
+    let genesis = of.read_genesis().context("the directory is of the genesis's network")?;
+    let store = RocksStore::open_read_only(&data_dir.join("db"), &genesis.network_id())?;
+    let (endpoints, contracts) = of.find(&at, account.patience()).await?;
+    let records = evidence::convictions(&endpoints, &contracts, validator).await?;
+    let sender = account.sender(endpoints)?;
+    let (mut done, mut refusal, mut shown) = (Done::default(), None, Vec::new());
+    for record in records.iter().filter(|record| record.is_premature_share()) {
+        let Some(acquittal) = Acquittal::of(&store, record)? else { continue };
+        match acquittal.show(&sender, &contracts, record).await {
+            Ok(all) => {
+                for sent in all {
+                    done.add_sent("shown", sent);
+                }
+                shown.push(record.offence.to_string());
+            }
+            Err(error) => refusal = Some((record.offence, error)),
+        }
+    }
+    match refusal {
+        _ if !shown.is_empty() => {}
+        Some((offence, error)) => {
+            return Err(error).context(format!(
+                "this node's certificate does not acquit of {offence}: it may have decided another block than was shared"
+            ));
+        }
+        None => bail!(
+            "validator {validator} is convicted of no premature share at a height that this node has decided"
+        ),
+    }
+    done.add("offences", shown);
+    done.tell(&sender, &account, at.json).await
 }
 
 async fn resolve(arguments: ResolveArguments) -> anyhow::Result<ExitCode> {

@@ -3,6 +3,7 @@
 //! A node keeps what it saw. What leaves the node names the epoch and its committee besides, so that whoever gets it
 //! can check it by the genesis alone; L1 believes neither, and checks it by the committee that it had in office.
 
+mod acquittal;
 mod court;
 mod filing;
 mod report;
@@ -20,6 +21,7 @@ use conclave_types::{
 
 pub(super) use self::court::conviction;
 pub use self::{
+    acquittal::Acquittal,
     court::{Record, convictions},
     filing::{Conviction, Filed, Filing},
 };

@@ -38,6 +38,12 @@ pub struct Record {
 }
 
 impl Record {
+    /// Whether it is of shares of a block that is not the chain's, which its decision would excuse.
+    #[must_use]
+    pub const fn is_premature_share(&self) -> bool {
+        self.kind == PREMATURE_SHARE
+    }
+
     /// What was done, in words.
     #[must_use]
     pub const fn words(&self) -> &'static str {
@@ -46,7 +52,7 @@ impl Record {
             2 => "two precommits",
             3 => "two proposals",
             4 => "two attestations",
-            5 => "a premature share",
+            PREMATURE_SHARE => "a premature share",
             WRONG_SHARE => "a wrong share",
             _ => "an offence of another version",
         }
@@ -71,6 +77,7 @@ pub async fn convictions(
     asked.await
 }
 
+const PREMATURE_SHARE: u8 = 5;
 /// A wrong share costs little, and who makes one up against himself is to answer for the rest all the same.
 const WRONG_SHARE: u8 = 6;
 

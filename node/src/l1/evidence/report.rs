@@ -267,7 +267,7 @@ fn ascending<T>([a, b]: [&T; 2], digest: impl Fn(&T) -> Digest) -> [&T; 2] {
     if digest(a) <= digest(b) { [a, b] } else { [b, a] }
 }
 
-fn signature(bytes: &SignatureBytes) -> Signature {
+pub(super) fn signature(bytes: &SignatureBytes) -> Signature {
     let (r, s) = bytes.as_bytes().split_at(32);
     Signature { r: B256::from_slice(r), s: B256::from_slice(s) }
 }
