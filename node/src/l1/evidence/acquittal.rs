@@ -2,8 +2,10 @@
 //! who shared the block of its side did what it had to.
 
 use conclave_contracts::{ConclaveSlasher, bindings::slasher::IConclaveSlasher::SignedPrecommit};
-use conclave_sequencer::Store;
-use conclave_sequencer::archive::{self, Read};
+use conclave_sequencer::{
+    Store,
+    archive::{self, Read},
+};
 use conclave_types::{Certificate, Committee, Epoch, Height};
 
 use super::{court::Record, report::signature};
