@@ -175,6 +175,7 @@ fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
         Behaviour::Brink => Box::new(brink::Brink::default()),
         Behaviour::Amnesia => Box::new(amnesia::Amnesia::default()),
         Behaviour::Impersonate => Box::new(impersonation::Impersonate),
+        Behaviour::DisguiseNil => Box::new(impersonation::DisguiseNil),
         Behaviour::Equivocate => Box::new(votes::Equivocate),
         Behaviour::Parrot => Box::new(votes::Parrot),
         Behaviour::EquivocateLate => Box::new(votes::EquivocateLate),

@@ -147,6 +147,8 @@ pub enum Behaviour {
     Amnesia,
     /// Votes in the name of others, under its own signature.
     Impersonate,
+    /// Sends votes for nil back as votes for the block whose id they are signed over.
+    DisguiseNil,
     /// Signs two votes for each step and shows them to different halves.
     Equivocate,
     /// Signs the opposite of each vote too, and sends it half a second later.

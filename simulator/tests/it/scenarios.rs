@@ -234,6 +234,7 @@ scenarios! {
     false_certificates "false-certificates" 0..1;
     amnesiac "amnesiac" 0..1;
     impersonator "impersonator" 0..1;
+    disguised_nil "disguised-nil" 0..1;
     coalition "coalition" 0..1;
     colluders "colluders" 0..1;
     silent "silent" 0..1;
