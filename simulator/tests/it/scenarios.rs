@@ -71,6 +71,7 @@ fn shows(behaviour: Behaviour) -> &'static [&'static str] {
         Behaviour::Brink => &["late_proposals"],
         Behaviour::Amnesia => &["forgotten_locks"],
         Behaviour::Impersonate => &["forged_votes"],
+        Behaviour::DisguiseNil => &["disguised_votes"],
         Behaviour::Equivocate | Behaviour::EquivocateLate | Behaviour::Parrot => &["false_votes"],
         Behaviour::TwinProposals => &["false_proposals"],
         Behaviour::FalseCertificates => &["false_certificates"],
@@ -237,6 +238,8 @@ scenarios! {
     disguised_nil "disguised-nil" 0..1;
     coalition "coalition" 0..1;
     colluders "colluders" 0..1;
+    colluders_by_power "colluders-by-power" 0..1;
+    colluders_key_handed_on "colluders-key-handed-on" 0..1;
     silent "silent" 0..1;
     partial "partial" 0..1;
     abstainer "abstainer" 0..1;
@@ -284,6 +287,7 @@ scenarios! {
     partial_partition "partial-partition" 0..1;
     control_fork "control-fork" 0..1;
     control_collusion "control-collusion" 0..1;
+    control_collusion_on_chain "control-collusion-on-chain" 0..1;
     control_early_shares "control-early-shares" 0..1;
     control_equivocator "control-equivocator" 0..1;
     control_double_attestation "control-double-attestation" 0..1;
