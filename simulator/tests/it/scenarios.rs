@@ -250,6 +250,7 @@ scenarios! {
     wrong_shares "wrong-shares" 0..1;
     wrong_shares_with_loss "wrong-shares-with-loss" 0..1;
     premature_shares "premature-shares" 0..1;
+    stray_shares "stray-shares" 0..1;
     false_openings "false-openings" 0..1;
     cooperative_opening "cooperative-opening" 0..1;
     boaster "boaster" 0..1;
