@@ -214,7 +214,16 @@ fn a_signature_of_anything_else_proves_nothing() {
         assert_eq!(certificate.verify(&committee, &home), bad, "{name}");
     }
     let mut other_block = certificate(&[0, 1, 2]);
-    other_block.block = BlockId::ZERO;
+    other_block.block = BlockId::new([0xcc; 32]);
     let first = Err(CertificateError::BadSignature(ValidatorIndex::new(0)));
     assert_eq!(other_block.verify(&committee, &home), first);
+    // A quorum may have precommitted nil, which is signed as the zero id. That decides nothing.
+    let nil =
+        |signer| (ValidatorIndex::new(signer), home.vote(VoteKind::Precommit.code(), here, None));
+    let signatures = [0, 1, 2].map(nil).map(|(signer, digest)| {
+        (signer, SignatureBytes::new(key(signer.as_u16()).sign(digest.as_bytes()).to_bytes()))
+    });
+    let nothing =
+        Certificate { block: BlockId::ZERO, signatures: signatures.to_vec(), ..other_block };
+    assert_eq!(nothing.verify(&committee, &home), Err(CertificateError::Nil));
 }
