@@ -170,9 +170,14 @@ async fn devnet(arguments: Arguments) -> Result<ExitCode, DevnetError> {
             if arguments.blocks.is_none() { finish(&devnet, &screen).await } else { Ok(false) }
         }
     };
-    if result.is_err()
-        && let Some(path) = devnet.keep()
-    {
+    let stopped = close(devnet, result.is_err(), &screen).await;
+    Ok(if result? && stopped { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Stops every process, and keeps what they have written if somebody will want to look into it. Whether all of them
+/// stopped when asked.
+async fn close(mut devnet: Devnet, keeps: bool, screen: &Screen) -> bool {
+    if keeps && let Some(path) = devnet.keep() {
         screen.line(format!("its logs and data are kept in {}", path.display()));
     }
     let killed = devnet.stop().await;
@@ -182,7 +187,7 @@ async fn devnet(arguments: Arguments) -> Result<ExitCode, DevnetError> {
     if killed.is_empty() {
         screen.line("every process has stopped");
     }
-    Ok(if result? && killed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    killed.is_empty()
 }
 
 /// The address of a key's payer.

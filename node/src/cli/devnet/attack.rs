@@ -18,7 +18,7 @@ use conclave_types::HeightDelta;
 use serde::Serialize;
 
 use super::{
-    Interrupted,
+    Interrupted, close,
     error::{DevnetError, at},
     l1::Choice,
     network::{Byzantine, Devnet, Rig, Setup},
@@ -170,23 +170,12 @@ async fn attack(arguments: &Arguments) -> Result<ExitCode, DevnetError> {
         told = Box::pin(tell(&mut devnet, arguments, &screen)) => Some(told),
         () = interrupted.wait() => None,
     };
-    if !matches!(told, Some(Ok(_)))
-        && let Some(path) = devnet.keep()
-    {
-        screen.line(format!("its logs and data are kept in {}", path.display()));
-    }
-    let killed = devnet.stop().await;
-    for name in &killed {
-        screen.line(format!("{name} did not stop when asked, and was killed"));
-    }
-    if killed.is_empty() {
-        screen.line("every process has stopped");
-    }
+    let stopped = close(devnet, !matches!(told, Some(Ok(_))), &screen).await;
     let Some(report) = told.transpose()? else { return Ok(ExitCode::FAILURE) };
     if arguments.json {
         screen::print_json(&report).map_err(at("standard output"))?;
     }
-    Ok(if killed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if stopped { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn tell(

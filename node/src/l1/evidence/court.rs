@@ -12,6 +12,7 @@ use conclave_contracts::ConclaveSlasher::Convicted;
 use conclave_types::Epoch;
 use serde::Serialize;
 
+use super::report::PREMATURE_SHARE;
 use crate::l1::{Contracts, Endpoints, L1Error, endpoints::block};
 
 /// A conviction, as L1 has recorded it.
@@ -77,7 +78,6 @@ pub async fn convictions(
     asked.await
 }
 
-const PREMATURE_SHARE: u8 = 5;
 /// A wrong share costs little, and who makes one up against himself is to answer for the rest all the same.
 const WRONG_SHARE: u8 = 6;
 

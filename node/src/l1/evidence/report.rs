@@ -28,7 +28,7 @@ const DOUBLE_PREVOTE: u8 = 1;
 const DOUBLE_PRECOMMIT: u8 = 2;
 const DOUBLE_PROPOSAL: u8 = 3;
 const DOUBLE_ATTESTATION: u8 = 4;
-const PREMATURE_SHARE: u8 = 5;
+pub(super) const PREMATURE_SHARE: u8 = 5;
 
 /// A report, ready to be sent.
 #[derive(Clone, Debug)]
