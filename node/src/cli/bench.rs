@@ -43,6 +43,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 #[command(after_help = "Examples:
   conclave bench --bundle-bytes 1024 --duration 20            (as much as goes through)
   conclave bench --bundle-bytes 1024 --duration 20 --rate 150 (latency at a given load)
+  conclave bench --rate 256 --block-interval 500              (blocks of 128 bundles)
   conclave bench --bundle-bytes 65536 --duration 20 --json")]
 pub(crate) struct Arguments {
     /// How many validators.
@@ -57,6 +58,10 @@ pub(crate) struct Arguments {
     /// Bundles handed in per second; as many as go through if absent.
     #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rate: Option<u32>,
+    /// Least time between two blocks in milliseconds, so that blocks are as large as wanted at a given rate; 50 if
+    /// absent.
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(5..=1_000))]
+    block_interval: Option<u64>,
     /// Print one JSON object on standard output, everything else on standard error.
     #[arg(long)]
     json: bool,
@@ -82,7 +87,7 @@ async fn bench(arguments: Arguments) -> Result<ExitCode, DevnetError> {
         l1: super::devnet::l1::Choice::None,
         payers: users.iter().map(load::User::payer).collect(),
         alloc: Some(load::alloc(&users)),
-        rig: Rig::default(),
+        rig: Rig { block_interval_ms: arguments.block_interval, ..Rig::default() },
     };
     screen.line(format!("conclave bench: starting {} validators and 2 rollups", setup.validators));
     let mut devnet = tokio::select! {

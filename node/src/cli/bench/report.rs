@@ -1,6 +1,6 @@
 //! The figures, for people and for programs.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 use tokio::time::Instant;
@@ -28,12 +28,14 @@ pub(super) struct Measured<'a> {
     pub(super) load: &'a Load,
 }
 
-/// Latencies from when a bundle was due.
+/// Latencies of bundles from when each was due.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct Latency {
     received: Percentiles,
     ordered: Percentiles,
     revealed: Percentiles,
+    /// Not from when it was due, but from its block's decision to the plaintext, as one validator tells of both.
+    opening: Percentiles,
 }
 
 /// The result of a benchmark.
@@ -54,6 +56,8 @@ pub(super) struct Report {
     pub(super) lost: u64,
     ordered_per_s: f64,
     revealed_per_s: f64,
+    /// Half of the blocks with any have no more bundles.
+    block_bundles_p50: u64,
     /// Plaintext that subscribers received; a megabyte is 10⁶ bytes.
     revealed_mb_per_s: f64,
     latency_ms: Latency,
@@ -93,11 +97,17 @@ impl Report {
             lost: u64::try_from(load.under_way()).unwrap_or(u64::MAX),
             ordered_per_s: per_second(count(|marks| marks.ordered), time),
             revealed_per_s: per_second(delivered.bundles, time),
+            block_bundles_p50: median(bundles_of_blocks(
+                marks.iter().filter(|marks| is_within(marks.ordered)),
+            )),
             revealed_mb_per_s: millionth(per_second(delivered.bytes, time)),
             latency_ms: Latency {
                 received: latency(|marks| marks.received),
                 ordered: latency(|marks| marks.ordered),
                 revealed: latency(|marks| marks.delivered),
+                opening: percentiles(due_within().filter_map(|marks| {
+                    Some(marks.revealed?.saturating_duration_since(marks.ordered?))
+                })),
             },
             processes: usage.processes,
             stages,
@@ -131,8 +141,8 @@ impl Report {
         screen.step(
             "bundles",
             format!(
-                "{} admitted, {} refused, {} late, {} lost",
-                self.submitted, self.rejected, self.late, self.lost
+                "{} admitted, {} refused, {} late, {} lost; half of the blocks have {} or fewer",
+                self.submitted, self.rejected, self.late, self.lost, self.block_bundles_p50
             ),
         );
         screen.line("");
@@ -142,6 +152,7 @@ impl Report {
             ("received", latency.received),
             ("ordered", latency.ordered),
             ("revealed", latency.revealed),
+            ("opening", latency.opening),
         ];
         for (level, figures) in levels {
             screen.line(format!(
@@ -178,6 +189,21 @@ impl Report {
     }
 }
 
+/// How many bundles there are in each block that has any.
+fn bundles_of_blocks<'a>(marks: impl Iterator<Item = &'a Marks>) -> Vec<u64> {
+    let mut blocks = BTreeMap::<u64, u64>::new();
+    for height in marks.filter_map(|marks| marks.height) {
+        let bundles = blocks.entry(height).or_default();
+        *bundles = bundles.saturating_add(1);
+    }
+    blocks.into_values().collect()
+}
+
+fn median(mut numbers: Vec<u64>) -> u64 {
+    numbers.sort_unstable();
+    numbers.get(numbers.len() / 2).copied().unwrap_or_default()
+}
+
 #[expect(clippy::float_arithmetic, reason = "a rate for people")]
 fn per_second(count: u64, time: Duration) -> f64 {
     // Above 2³² the last digits are lost, which no reader of a rate misses.
@@ -201,5 +227,14 @@ mod tests {
         let large = per_second(3 << 33, Duration::from_secs(1));
         assert!((large - 25_769_803_776.0).abs() < 1.0);
         assert!(per_second(1, Duration::ZERO).is_finite());
+    }
+
+    #[test]
+    fn blocks_count_once_whatever_their_bundles_were_and_bundles_without_a_block_do_not() {
+        let heights = [Some(7), Some(7), None, Some(8), Some(9), Some(9), Some(9)];
+        let marks = heights.map(|height| Marks { height, ..Marks::default() });
+        assert_eq!(bundles_of_blocks(marks.iter()), [2, 1, 3]);
+        assert_eq!(median(bundles_of_blocks(marks.iter())), 2);
+        assert_eq!(median(Vec::new()), 0);
     }
 }

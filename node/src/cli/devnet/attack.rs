@@ -130,6 +130,7 @@ impl Attack {
             epoch_heights: matches!(self, Self::Equivocate | Self::EarlyShare)
                 .then_some(EPOCH_HEIGHTS),
             escape_delay_blocks: (self == Self::Halt).then_some(ESCAPE_DELAY_BLOCKS),
+            ..Rig::default()
         })
     }
 }

@@ -70,13 +70,15 @@ pub(crate) struct Setup {
     pub(crate) rig: Rig,
 }
 
-/// What is other than usual in a network that is attacked.
+/// What is other than usual in a network that is attacked or measured.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rig {
     /// Who misbehaves.
     pub(crate) byzantine: Option<Byzantine>,
     /// Heights of an epoch.
     pub(crate) epoch_heights: Option<HeightDelta>,
+    /// Least time between two proposals while there are bundles.
+    pub(crate) block_interval_ms: Option<u64>,
     /// L1 blocks behind what has settled after which rollups may leave.
     pub(crate) escape_delay_blocks: Option<u32>,
 }
@@ -357,6 +359,8 @@ fn params(setup: &Setup) -> Params {
     let sharing = &mut params.sharing;
     sharing.epoch_heights = setup.rig.epoch_heights.unwrap_or(sharing.epoch_heights);
     sharing.suite = setup.suite.map_or(sharing.suite, Suite::number);
+    let timing = &mut params.timing;
+    timing.block_interval_ms = setup.rig.block_interval_ms.unwrap_or(timing.block_interval_ms);
     params
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct Marks {
     pub(crate) submitted: Option<Instant>,
     /// When its receipt was there.
     pub(crate) received: Option<Instant>,
+    /// The height of its block.
+    pub(crate) height: Option<u64>,
     /// When its block was told to be decided.
     pub(crate) ordered: Option<Instant>,
     /// When its block was told to be revealed.
@@ -102,6 +104,7 @@ impl Tracker {
         state.decided = state.decided.max(height);
         for id in &event.bundles {
             let marks = state.bundles.entry(*id).or_default();
+            marks.height.get_or_insert(height);
             marks.ordered.get_or_insert(now);
             if is_revealed {
                 marks.revealed.get_or_insert(now);
