@@ -350,6 +350,9 @@ impl Sequencer {
         if let Some(candidate) = self.candidates.blocks.get_mut(&key) {
             candidate.told = true;
         }
+        if let Verdict::Valid(bundles) = &verdict {
+            self.share_ahead(&block.header, id, bundles);
+        }
         let proposed = ProposedBlock { height: key.0, block: id, valid };
         let outputs = self.engine.value(now, proposed);
         self.absorb(now, outputs);

@@ -1,13 +1,14 @@
 //! From a decided block to an opened, ordered one.
 //!
 //! ```text
-//! decided ─▶ share job ─▶ own shares signed, stored, sent ─┬─▶ combine jobs ─▶ parts, shown to all ─┐
+//! valid ─▶ share job, ahead of the decision
+//! decided ─▶ own shares signed, stored, sent ──────────────┬─▶ combine jobs ─▶ parts, shown to all ─┐
 //!                         shares of others ────────────────┘   parts of others ─────────────────────┼─▶ open job ─▶ order ─▶ revealed
 //!                                                              openings that somebody has ──────────┘
 //! ```
 //!
 //! Several heights may be on their way at once; they are revealed in order. Who combines what is in
-//! [`parts`].
+//! [`parts`], what is computed before the decision in [`ahead`].
 //!
 //! **Invariants.** A share leaves only for a decided block, in the same commit as the decision or a
 //! later one. Who signs shares of another block than is decided is evidence. Wrong shares are found by one pairing check a sender, recorded and left out; the honest
@@ -15,6 +16,7 @@
 //! **Bounds.** Shares of at most [`EARLY_MAX`] heights that are not decided here yet, one a validator;
 //! parts of at most [`EARLY_PARTS_MAX`], as many openings a validator as a block can have.
 
+mod ahead;
 mod parts;
 
 #[cfg(test)]
@@ -48,7 +50,10 @@ use crate::{
 };
 
 pub use self::parts::Source;
-use self::parts::{Cut, Parts};
+use self::{
+    ahead::{AheadBlocks, Share},
+    parts::{Cut, Parts},
+};
 
 /// Others may decide a few heights before this node does; their shares are kept until it has caught up.
 const EARLY_MAX: HeightDelta = HeightDelta::new(8);
@@ -85,6 +90,7 @@ pub(crate) struct Reveals {
     pending: BTreeMap<Height, Pending>,
     early: BTreeMap<(Height, ValidatorIndex), Arc<ShareMessage>>,
     early_parts: BTreeMap<(Height, ValidatorIndex), Vec<Arc<PartialOpening>>>,
+    ahead: AheadBlocks,
 }
 
 impl Reveals {
@@ -116,11 +122,15 @@ impl Sequencer {
         let Some(EpochKey { key, members, .. }) = self.chain.keys.at(height).cloned() else {
             return self.reveal_unsealed(block, &carried);
         };
-        let capsule_points =
-            bundles.iter().map(|bundle| capsule_point(bundle).unwrap_or_default()).collect();
-        let secrets = self.secrets(block.header.epoch, &members, openings.is_some());
-        let job = ShareJob { key: Arc::clone(&key), height, block: id, capsule_points, secrets };
-        self.ask(Job::Share(job));
+        let ahead = self.reveals.ahead.decided(height, id, &key);
+        if matches!(ahead, Share::Unasked) {
+            let capsule_points =
+                bundles.iter().map(|bundle| capsule_point(bundle).unwrap_or_default()).collect();
+            let secrets = self.secrets(block.header.epoch, &members, openings.is_some());
+            let job =
+                ShareJob { key: Arc::clone(&key), height, block: id, capsule_points, secrets };
+            self.ask(Job::Share(job));
+        }
         let (mut shares, mut strays) = (BTreeMap::new(), BTreeSet::new());
         let later = self.reveals.early.split_off(&(height.next(), ValidatorIndex::default()));
         for ((at, validator), message) in std::mem::replace(&mut self.reveals.early, later) {
@@ -157,6 +167,9 @@ impl Sequencer {
             since: now,
         };
         self.reveals.pending.insert(height, pending);
+        if let Share::Ready(shared) = ahead {
+            self.on_shared(shared);
+        }
         let later = self.reveals.early_parts.split_off(&(height.next(), ValidatorIndex::default()));
         for ((at, validator), parts) in std::mem::replace(&mut self.reveals.early_parts, later) {
             for part in parts.into_iter().filter(|_| at == height) {
@@ -179,7 +192,12 @@ impl Sequencer {
     }
 
     pub(crate) fn on_shared(&mut self, shared: SharedBlock) {
-        let Some(pending) = self.reveals.pending.get_mut(&shared.height) else { return };
+        let Some(pending) = self.reveals.pending.get_mut(&shared.height) else {
+            return self.reveals.ahead.done(shared);
+        };
+        if pending.block != shared.block {
+            return;
+        }
         let Some(sealed) = shared.sealed else {
             let height = shared.height;
             return self.halt(format!("decided block {height} holds a capsule that is no point"));

@@ -135,6 +135,8 @@ pub(crate) struct Solo {
     pub(crate) votes: Vec<(VoteKind, Option<BlockId>)>,
     /// Parts of blocks that it showed the others.
     pub(crate) shown: Vec<Arc<PartialOpening>>,
+    /// Shares that it sent.
+    pub(crate) shared: Vec<Arc<ShareMessage>>,
     /// Work that waits for the test; without it, work is done at once.
     pub(crate) held: Option<Vec<(JobNumber, Job)>>,
     proposed: Option<BlockId>,
@@ -232,6 +234,7 @@ impl Solo {
             penalties: 0,
             votes: vec![],
             shown: vec![],
+            shared: vec![],
             held: None,
             proposed: None,
             identities,
@@ -286,8 +289,10 @@ impl Solo {
             if let Message::Consensus(ConsensusMessage::Vote(vote)) = &message {
                 self.votes.push((vote.kind, vote.block));
             }
-            if let Message::Part(part) = message {
-                self.shown.push(part);
+            match message {
+                Message::Part(part) => self.shown.push(part),
+                Message::Shares(shares) => self.shared.push(shares),
+                _ => {}
             }
         }
         assert_eq!(halt, None);

@@ -9,7 +9,11 @@ use crate::{
     Event, Input, Message, PartialOpening, Peer,
     archive::{self, EvidenceCursor, Kept},
     capsule_point,
-    reveal::parts::Cut,
+    job::SharedBlock,
+    reveal::{
+        ahead::{AheadBlocks, Share},
+        parts::Cut,
+    },
     testing::Solo,
 };
 
@@ -281,4 +285,79 @@ fn parts_that_come_before_the_decision_are_kept_within_bounds() {
     let openings: usize = kept.values().flatten().map(|part| part.openings.len()).sum();
     assert_eq!(kept.keys().map(|(height, _)| height.as_u64()).collect::<Vec<_>>(), [1]);
     assert!(openings <= most, "{openings}");
+}
+
+/// Validator 1 of four has proposed a block; what it was asked to do for that, and has not done.
+fn proposed() -> (Solo, BlockId) {
+    let mut solo = Solo::of(4, 1);
+    let bundle = solo.bundle(0);
+    solo.submit(bundle).unwrap();
+    solo.held = Some(vec![]);
+    let block = solo.run_to_proposal();
+    (solo, block)
+}
+
+fn all_vote(solo: &mut Solo, kind: VoteKind, block: BlockId) {
+    for voter in [0, 2, 3] {
+        solo.vote(kind, voter, block);
+    }
+}
+
+fn kinds(solo: &Solo) -> Vec<&'static str> {
+    solo.held.iter().flatten().map(|(_, job)| job.kind()).collect()
+}
+
+#[test]
+fn shares_are_computed_while_votes_are_under_way_and_leave_with_the_decision() {
+    let (mut solo, block) = proposed();
+    assert_eq!(kinds(&solo), ["share"]);
+    solo.work();
+    all_vote(&mut solo, VoteKind::Prevote, block);
+    assert_eq!(solo.shared, vec![], "a quorum's prevotes decide nothing");
+    assert_eq!(archive::own_shares(&solo.store, HEIGHT).unwrap(), None, "nor is any stored");
+    solo.held = Some(vec![]);
+    all_vote(&mut solo, VoteKind::Precommit, block);
+    assert_eq!(solo.shared.len(), 1);
+    assert_eq!(solo.shared[0].block, block);
+    assert_eq!(archive::own_shares(&solo.store, HEIGHT).unwrap().as_ref(), Some(&*solo.shared[0]));
+    assert!(!kinds(&solo).contains(&"share"), "nothing is computed twice: {:?}", kinds(&solo));
+}
+
+#[test]
+fn shares_that_are_not_ready_at_the_decision_leave_as_soon_as_they_are() {
+    let (mut solo, block) = proposed();
+    all_vote(&mut solo, VoteKind::Prevote, block);
+    all_vote(&mut solo, VoteKind::Precommit, block);
+    assert_eq!(kinds(&solo), ["share"], "the job is under way, and not asked for again");
+    assert_eq!(solo.shared, vec![]);
+    solo.work();
+    assert_eq!(solo.shared.len(), 1);
+}
+
+#[test]
+fn shares_of_a_block_that_is_not_decided_are_forgotten() {
+    let key = Arc::new(Solo::new().key);
+    let other = Arc::new(Solo::new().key);
+    let id = |salt| BlockId::new([salt; 32]);
+    let shared = |salt| SharedBlock { height: HEIGHT, block: id(salt), sealed: None, shares: None };
+    let mut ahead = AheadBlocks::default();
+    ahead.done(shared(1));
+    assert!(matches!(ahead.decided(HEIGHT, id(1), &key), Share::Unasked), "nobody asked for it");
+    for salt in 1..=3 {
+        let has_room = ahead.insert((HEIGHT, id(salt)), Arc::clone(&key));
+        assert_eq!(has_room, salt < 3, "two blocks of a height, whoever shows how many");
+    }
+    ahead.done(shared(1));
+    ahead.done(shared(2));
+    assert!(
+        matches!(ahead.decided(HEIGHT, id(2), &key), Share::Ready(found) if found.block == id(2))
+    );
+    assert!(matches!(ahead.decided(HEIGHT, id(1), &key), Share::Unasked));
+    assert!(ahead.insert((HEIGHT, id(1)), Arc::clone(&key)));
+    assert!(matches!(ahead.decided(HEIGHT, id(1), &key), Share::Asked));
+    assert!(ahead.insert((HEIGHT, id(1)), Arc::clone(&key)));
+    assert!(
+        matches!(ahead.decided(HEIGHT, id(1), &other), Share::Unasked),
+        "shares of another key"
+    );
 }

@@ -1,0 +1,112 @@
+//! Shares of a block that may be decided, computed while the votes on it are under way.
+//!
+//! ```text
+//!  valid ─▶ share job ─▶ kept here, unsigned ─┬─ decided ─▶ signed, stored and sent with the decision
+//!                                             └─ another block, or none in that round ─▶ forgotten
+//! ```
+//!
+//! A share costs a multiplication for each bundle, as long as several messages take. What is computed before the
+//! decision is not waited for after it.
+//!
+//! **Invariants.** What is here is signed by nobody and stored nowhere: it leaves through [`Sequencer::on_shared`] alone,
+//! which asks for the decision. It counts only under the key with which the block is opened in the end.
+//! **Bounds.** [`BLOCKS_MAX`] blocks of one height: a proposer who shows many makes nobody work for all of them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use conclave_encryption::PublicKey;
+use conclave_types::{BlockHeader, BlockId, EncryptedBundle, Height};
+
+use crate::{
+    job::{Job, ShareJob, SharedBlock, capsule_point},
+    keys::EpochKey,
+    sequencer::Sequencer,
+};
+
+/// The block of round 0 as a rule, and one more if that round fails.
+const BLOCKS_MAX: usize = 2;
+
+/// A block whose shares are, or will be, here before it is decided.
+pub(super) struct Ahead {
+    key: Arc<PublicKey>,
+    /// None while the job runs.
+    shared: Option<SharedBlock>,
+}
+
+/// What is known of a decided block's shares.
+pub(super) enum Share {
+    /// Nothing: they are to be computed.
+    Unasked,
+    /// They are being computed.
+    Asked,
+    /// They are here.
+    Ready(SharedBlock),
+}
+
+/// Blocks of the next height whose shares are computed ahead.
+#[derive(Default)]
+pub(super) struct AheadBlocks {
+    blocks: BTreeMap<(Height, BlockId), Ahead>,
+}
+
+impl AheadBlocks {
+    fn has_room_for(&self, block: (Height, BlockId)) -> bool {
+        !self.blocks.contains_key(&block)
+            && self.blocks.keys().filter(|(height, _)| *height == block.0).count() < BLOCKS_MAX
+    }
+
+    /// Whether a block's shares are to be computed, which the caller then sees to.
+    pub(super) fn insert(&mut self, block: (Height, BlockId), key: Arc<PublicKey>) -> bool {
+        let has_room = self.has_room_for(block);
+        if has_room {
+            self.blocks.insert(block, Ahead { key, shared: None });
+        }
+        has_room
+    }
+
+    /// Keeps what a job found of a block that is not decided, if it was asked for.
+    pub(super) fn done(&mut self, shared: SharedBlock) {
+        if let Some(ahead) = self.blocks.get_mut(&(shared.height, shared.block)) {
+            ahead.shared = Some(shared);
+        }
+    }
+
+    /// A block was decided: what is known of it under this key. The rest, at or below its height, is forgotten.
+    pub(super) fn decided(&mut self, height: Height, id: BlockId, key: &Arc<PublicKey>) -> Share {
+        let ahead = self.blocks.remove(&(height, id));
+        self.blocks = self.blocks.split_off(&(height.next(), BlockId::ZERO));
+        match ahead {
+            Some(ahead) if Arc::ptr_eq(&ahead.key, key) => {
+                ahead.shared.map_or(Share::Asked, Share::Ready)
+            }
+            Some(_) | None => Share::Unasked,
+        }
+    }
+}
+
+impl Sequencer {
+    /// Has this validator's shares of a block computed that was found valid and may be decided.
+    pub(crate) fn share_ahead(
+        &mut self,
+        header: &BlockHeader,
+        id: BlockId,
+        bundles: &[Arc<EncryptedBundle>],
+    ) {
+        let height = header.height;
+        let Some(EpochKey { key, members, .. }) = self.chain.keys.at(height).cloned() else {
+            return;
+        };
+        let Some(secrets) = self.secrets(header.epoch, &members, false) else { return };
+        if !self.reveals.ahead.insert((height, id), Arc::clone(&key)) {
+            return;
+        }
+        let points = bundles.iter().map(|bundle| capsule_point(bundle).unwrap_or_default());
+        self.ask(Job::Share(ShareJob {
+            key,
+            height,
+            block: id,
+            capsule_points: points.collect(),
+            secrets: Some(secrets),
+        }));
+    }
+}
