@@ -22,6 +22,7 @@ pub mod endpoints;
 mod error;
 pub mod evidence;
 pub mod follow;
+mod logs;
 pub mod observe;
 mod offers;
 pub mod origin;

@@ -351,7 +351,7 @@ fn endpoint(url: &str) -> Result<Endpoint, L1Error> {
 }
 
 /// Whether the endpoint itself says no, rather than being out of reach or talking nonsense.
-fn is_answer(error: &TransportError) -> bool {
+pub(super) fn is_answer(error: &TransportError) -> bool {
     error.as_error_resp().is_some()
 }
 

@@ -9,12 +9,12 @@
 //! An offer that leaves out members of an elected committee (`offerWithout`) is no offer here: anyone can make one
 //! without anyone, and the chain has nothing by which to show who was absent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::{
     primitives::{Address, B256, Log},
     providers::{DynProvider, Provider as _},
-    rpc::types::Filter,
+    rpc::{self, types::Filter},
     sol_types::SolEvent as _,
     transports::TransportResult,
 };
@@ -27,7 +27,7 @@ use conclave_types::{
     settlement_committee,
 };
 
-use super::Contracts;
+use super::{Contracts, logs};
 
 /// The code of a table: 0x00, the sum of the settlement keys, then rows.
 const TABLE_HEAD_BYTES: usize = 1 + 96;
@@ -48,7 +48,11 @@ pub(super) async fn offers(
             continue;
         }
         let validators: Vec<u32> = rows.iter().map(|row| row.validator).collect();
-        let keys = keys_set(provider, contracts.stake, &validators, number).await?;
+        let are_its = |validator: u32, keys: &Keys| {
+            let row = rows.iter().find(|row| row.validator == validator);
+            row.is_some_and(|row| are_of(row, &keyed(validator, keys)))
+        };
+        let keys = keys_set(provider, contracts.stake, &validators, number, are_its).await?;
         let epoch = Epoch::new(event.epoch);
         offers.extend(members(&rows, &keys).map(|members| CommitteeOffer { epoch, members }));
     }
@@ -66,26 +70,33 @@ fn newest(logs: &[Log]) -> Vec<CommitteeOffered> {
     newest.into_values().skip(skipped).collect()
 }
 
-/// All keys that validators have set up to a block, each in the order of L1.
+/// Keys that validators have set up to a block, each in the order of L1: back to where each has set some for which
+/// `are_wanted` holds. What was set before may be missing.
 pub(super) async fn keys_set(
     provider: &DynProvider,
     stake: Address,
     validators: &[u32],
     up_to: u64,
+    are_wanted: impl Fn(u32, &Keys) -> bool,
 ) -> TransportResult<BTreeMap<u32, Vec<Keys>>> {
     let topics: Vec<B256> =
         validators.iter().map(|number| B256::left_padding_from(&number.to_be_bytes())).collect();
-    let filter = Filter::new()
-        .address(stake)
-        .event_signature(KeysSet::SIGNATURE_HASH)
-        .topic1(topics)
-        .from_block(0_u64)
-        .to_block(up_to);
-    let mut keys: BTreeMap<u32, Vec<Keys>> = BTreeMap::new();
-    for log in provider.get_logs(&filter).await? {
-        if let Ok(event) = KeysSet::decode_log(&log.inner) {
-            keys.entry(event.validator).or_default().push(event.data.keys);
+    let filter =
+        Filter::new().address(stake).event_signature(KeysSet::SIGNATURE_HASH).topic1(topics);
+    let mut missing: BTreeSet<u32> = validators.iter().copied().collect();
+    let event =
+        |log: &rpc::types::Log| KeysSet::decode_log(&log.inner).ok().map(|event| event.data);
+    let is_enough = |logs: &[rpc::types::Log]| {
+        let events = logs.iter().filter_map(event);
+        for event in events.filter(|event| are_wanted(event.validator, &event.keys)) {
+            missing.remove(&event.validator);
         }
+        missing.is_empty()
+    };
+    let logs = logs::newest_first(provider, &filter, (0, up_to), is_enough).await?;
+    let mut keys: BTreeMap<u32, Vec<Keys>> = BTreeMap::new();
+    for event in logs.iter().filter_map(event) {
+        keys.entry(event.validator).or_default().push(event.keys);
     }
     Ok(keys)
 }
@@ -116,12 +127,15 @@ fn row(bytes: &[u8]) -> Option<SettlementMember> {
 fn members(rows: &[SettlementMember], keys: &BTreeMap<u32, Vec<Keys>>) -> Option<Vec<Member>> {
     let member = |row: &SettlementMember| {
         let set = keys.get(&row.validator)?.iter().rev().map(|keys| keyed(row.validator, keys));
-        let mut fitting = set.filter(|member| {
-            (member.consensus_key, member.settlement_key) == (row.consensus_key, row.settlement_key)
-        });
+        let mut fitting = set.filter(|member| are_of(row, member));
         fitting.next().map(|member| Member { power: row.power, ..member })
     };
     rows.iter().map(member).collect()
+}
+
+/// Whether a member's keys are those of a row.
+fn are_of(row: &SettlementMember, member: &Member) -> bool {
+    (member.consensus_key, member.settlement_key) == (row.consensus_key, row.settlement_key)
 }
 
 /// A validator with the keys that it has set, and without power.

@@ -3,7 +3,7 @@
 use alloy::{
     eips::BlockNumberOrTag,
     primitives::{Address, B256, U256},
-    providers::{DynProvider, Provider as _},
+    providers::DynProvider,
     rpc::types::Filter,
     sol_types::SolEvent as _,
     transports::TransportResult,
@@ -13,7 +13,7 @@ use conclave_types::Epoch;
 use serde::Serialize;
 
 use super::report::PREMATURE_SHARE;
-use crate::l1::{Contracts, Endpoints, L1Error, endpoints::block};
+use crate::l1::{Contracts, Endpoints, L1Error, endpoints::block, logs::newest_first};
 
 /// A conviction, as L1 has recorded it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -60,7 +60,10 @@ impl Record {
     }
 }
 
-/// Every conviction of a validator up to the newest block, in the order of L1.
+/// Six weeks of blocks every twelve seconds: longer than stake that voted can be slashed.
+const SLASHABLE_BLOCKS: u64 = 302_400;
+
+/// Every conviction of a validator in the newest [`SLASHABLE_BLOCKS`], in the order of L1.
 ///
 /// # Errors
 ///
@@ -73,7 +76,8 @@ pub async fn convictions(
     let slasher = contracts.slasher;
     let newest = endpoints.block(BlockNumberOrTag::Latest).await?.map_or(0, |block| block.number);
     let asked = endpoints.ask("eth_getLogs", |provider| async move {
-        records(&provider, slasher, (0, newest), (validator, None)).await
+        let oldest = newest.saturating_sub(SLASHABLE_BLOCKS);
+        records(&provider, slasher, (oldest, newest), (validator, None)).await
     });
     asked.await
 }
@@ -102,20 +106,18 @@ pub(in crate::l1) async fn conviction(
 async fn records(
     provider: &DynProvider,
     slasher: Address,
-    (from, to): (u64, u64),
+    blocks: (u64, u64),
     (validator, epoch): (u32, Option<Epoch>),
 ) -> TransportResult<Vec<Record>> {
     let word = |number: u64| B256::from(U256::from(number));
     let mut filter = Filter::new()
         .address(slasher)
         .event_signature(Convicted::SIGNATURE_HASH)
-        .topic2(word(u64::from(validator)))
-        .from_block(from)
-        .to_block(to);
+        .topic2(word(u64::from(validator)));
     if let Some(epoch) = epoch {
         filter = filter.topic3(word(epoch.as_u64()));
     }
-    let logs = provider.get_logs(&filter).await?;
+    let logs = newest_first(provider, &filter, blocks, |_| false).await?;
     let record = |log: &alloy::rpc::types::Log| {
         let told = Convicted::decode_log(&log.inner).ok()?.data;
         Some(Record {

@@ -80,7 +80,7 @@ pub(super) async fn call(
     let keys = endpoints
         .ask("eth_getLogs", |provider| {
             let numbers = numbers.clone();
-            async move { offers::keys_set(&provider, stake, &numbers, newest).await }
+            async move { offers::keys_set(&provider, stake, &numbers, newest, |_, _| true).await }
         })
         .await?;
     let member = |number: &u32| keys.get(number)?.last().map(|keys| offers::keyed(*number, keys));

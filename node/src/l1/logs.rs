@@ -1,0 +1,128 @@
+//! Logs of many blocks, in pages that an endpoint serves.
+//!
+//! Providers refuse a range of blocks that they find too long, each at another length and in other words. So the whole
+//! range is asked for first, which a node of one's own serves, and what is refused is asked for in narrower pages,
+//! the newest first: who looks for the last of something stops where it is.
+//!
+//! **Bounds.** Each page is a request; how long all of them may take is the asker's patience with an endpoint.
+
+use alloy::{
+    providers::{DynProvider, Provider as _},
+    rpc::types::{Filter, Log},
+    transports::TransportResult,
+};
+
+use super::endpoints::is_answer;
+
+/// Blocks of a page after so many refusals. Ten are what the meanest provider serves.
+const NARROWER: [u64; 4] = [10_000, 1_000, 100, 10];
+
+/// The logs of a filter in these blocks, in the order of the chain; back to the page with which there is enough.
+pub(super) async fn newest_first(
+    provider: &DynProvider,
+    filter: &Filter,
+    blocks: (u64, u64),
+    mut is_enough: impl FnMut(&[Log]) -> bool,
+) -> TransportResult<Vec<Log>> {
+    let mut pages = Pages::new(blocks);
+    let mut found = Vec::new();
+    while let Some((from, to)) = pages.next() {
+        match provider.get_logs(&filter.clone().from_block(from).to_block(to)).await {
+            Ok(logs) => {
+                let has_enough = is_enough(&logs);
+                found.push(logs);
+                if has_enough {
+                    break;
+                }
+                pages.served();
+            }
+            Err(error) if is_answer(&error) && pages.narrow() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found.into_iter().rev().flatten().collect())
+}
+
+/// Which blocks to ask for next.
+struct Pages {
+    from: u64,
+    /// The newest that is not served yet.
+    to: Option<u64>,
+    width: u64,
+    narrower: std::array::IntoIter<u64, { NARROWER.len() }>,
+}
+
+impl Pages {
+    fn new((from, to): (u64, u64)) -> Self {
+        let to = Some(to).filter(|to| *to >= from);
+        Self { from, to, width: u64::MAX, narrower: NARROWER.into_iter() }
+    }
+
+    /// The newest page that is not served yet: its first and its last block.
+    fn next(&self) -> Option<(u64, u64)> {
+        self.to.map(|to| (to.saturating_sub(self.width.saturating_sub(1)).max(self.from), to))
+    }
+
+    /// That page was served.
+    fn served(&mut self) {
+        let first = self.next().map(|(first, _)| first);
+        self.to = first.filter(|first| *first > self.from).and_then(|first| first.checked_sub(1));
+    }
+
+    /// That page was refused; says whether there is a narrower one.
+    fn narrow(&mut self) -> bool {
+        let narrower = self.narrower.next();
+        self.width = narrower.unwrap_or(self.width);
+        narrower.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The pages that a provider serves who serves so many blocks at once, and how often it refused.
+    fn served((from, to): (u64, u64), blocks: u64) -> (Vec<(u64, u64)>, usize) {
+        let (mut pages, mut served, mut refusals) = (Pages::new((from, to)), Vec::new(), 0);
+        while let Some(page) = pages.next() {
+            if page.1 - page.0 < blocks {
+                served.push(page);
+                pages.served();
+            } else {
+                refusals += 1;
+                assert!(pages.narrow(), "{blocks} blocks are a page");
+            }
+        }
+        (served, refusals)
+    }
+
+    #[test]
+    fn a_node_of_ones_own_is_asked_once() {
+        assert_eq!(served((0, 9), u64::MAX), (vec![(0, 9)], 0));
+        assert_eq!(served((7, 7), 10), (vec![(7, 7)], 0));
+        assert_eq!(served((7, 6), 10), (vec![], 0), "no block, no question");
+    }
+
+    #[test]
+    fn whatever_length_is_served_every_block_is_asked_for_once_and_the_newest_first() {
+        for (blocks, refusals) in [(10, 4), (11, 4), (99, 4), (100, 3), (2_000, 2), (10_000, 1)] {
+            let (pages, found) = served((3, 23_455), blocks);
+            assert_eq!(found, refusals, "{blocks}");
+            assert_eq!((pages[0].1, pages.last().unwrap().0), (23_455, 3));
+            assert!(pages.windows(2).all(|pages| pages[1].1 + 1 == pages[0].0), "{blocks}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_that_serves_nothing_is_not_asked_for_ever() {
+        let mut pages = Pages::new((0, 1 << 40));
+        let widths: Vec<_> = std::iter::from_fn(|| {
+            let (from, to) = pages.next()?;
+            pages.narrow().then_some(to - from)
+        })
+        .collect();
+        assert_eq!(widths, [1 << 40, 9_999, 999, 99]);
+        assert_eq!(pages.next().map(|(from, to)| to - from), Some(9));
+        assert!(!pages.narrow());
+    }
+}
