@@ -5,7 +5,14 @@ import { Blockhash } from "@openzeppelin/contracts/utils/Blockhash.sol";
 import { SafeCastLib } from "solady/utils/SafeCastLib.sol";
 
 import { Peaks } from "./history/Peaks.sol";
-import { Head, HistoryProof, IConclaveInbox, InboxState, Posting } from "./interfaces/IConclaveInbox.sol";
+import {
+    Anchors,
+    Head,
+    HistoryProof,
+    IConclaveInbox,
+    InboxState,
+    Posting
+} from "./interfaces/IConclaveInbox.sol";
 import { IConclaveStake } from "./interfaces/IConclaveStake.sol";
 import { IFeeVault } from "./interfaces/IFeeVault.sol";
 import { IForcedInclusion } from "./interfaces/IForcedInclusion.sol";
@@ -22,6 +29,9 @@ contract ConclaveInbox is IConclaveInbox, ISettledNetwork {
     /// Nobody can tell a network that is silent from one that is dead. Stake waits for half a year.
     uint64 public constant ABANDON_SECONDS = 180 days;
 
+    /// Least time between two anchors: how long a proof under one has to reach a block.
+    uint64 public constant ANCHOR_SECONDS = 1 hours;
+
     address public immutable LAUNCHER;
     IConclaveStake public immutable STAKE;
     IForcedInclusion public immutable FORCED;
@@ -31,6 +41,9 @@ contract ConclaveInbox is IConclaveInbox, ISettledNetwork {
     Committee private committee;
     // Of the newest posting and the one before: a proof must outlive the next posting.
     bytes32[2] private roots;
+    // And that of whoever must not be outrun, any number of postings.
+    Anchors private anchors;
+    bytes32[2] private anchorRoots;
     /// @inheritdoc ISettledNetwork
     bytes32 public network;
     mapping(uint64 epoch => bytes32) private dkgResults;
@@ -76,6 +89,7 @@ contract ConclaveInbox is IConclaveInbox, ISettledNetwork {
         emit Settled(c.epoch, c.height, digest, root, c.originNumber, cursor, msg.sender);
         settled.place ^= 1;
         roots[settled.place] = root;
+        keepAnchor(c.height, root);
         settled.previousHeight = settled.height;
         settled.height = SafeCastLib.toUint40(c.height);
         settled.origin = SafeCastLib.toUint40(c.originNumber);
@@ -174,10 +188,19 @@ contract ConclaveInbox is IConclaveInbox, ISettledNetwork {
     }
 
     /// @inheritdoc IConclaveInbox
+    function anchor() external view returns (Anchors memory) {
+        return anchors;
+    }
+
+    /// @inheritdoc IConclaveInbox
     function rootAt(uint64 height) public view returns (bytes32) {
+        if (height == 0) revert NotPosted(height);
         Head memory settled = newest;
-        if (height != 0 && height == settled.height) return roots[settled.place];
-        if (height != 0 && height == settled.previousHeight) return roots[settled.place ^ 1];
+        if (height == settled.height) return roots[settled.place];
+        if (height == settled.previousHeight) return roots[settled.place ^ 1];
+        Anchors memory kept = anchors;
+        if (height == kept.height) return anchorRoots[kept.place];
+        if (height == kept.previousHeight) return anchorRoots[kept.place ^ 1];
         revert NotPosted(height);
     }
 
@@ -195,6 +218,18 @@ contract ConclaveInbox is IConclaveInbox, ISettledNetwork {
         if ((c.nextCommittee == 0) != (c.dkgResult == 0)) {
             revert EpochEndIncomplete(c.nextCommittee, c.dkgResult);
         }
+    }
+
+    /// Makes a posting an anchor if the newest one has been it for long enough. It gives way to the second after it.
+    function keepAnchor(uint64 height, bytes32 root) private {
+        Anchors memory kept = anchors;
+        if (block.timestamp < kept.postedAt + ANCHOR_SECONDS) return;
+        kept.place ^= 1;
+        anchorRoots[kept.place] = root;
+        kept.previousHeight = kept.height;
+        kept.height = SafeCastLib.toUint40(height);
+        kept.postedAt = uint40(block.timestamp);
+        anchors = kept;
     }
 
     /// The root with the new commitment appended, if it extends what is settled.

@@ -334,6 +334,38 @@ contract InboxTest is Network {
         vm.assertEq(digest, SignBytes.commitment(domain(), last), "the newest too");
         net.inbox.requireSettled(first, 1000, history.inclusion(2, 1000));
         net.inbox.requireSettled(first, 60_000, history.inclusion(2, 60_000));
+        HistoryProof memory old = proofOf(last, 60_000);
+        settle(70_000);
+        net.inbox.proveCommitment(old);
+        settle(80_000);
+        vm.expectRevert(abi.encodeWithSelector(IConclaveInbox.NotPosted.selector, 60_000));
+        net.inbox.proveCommitment(old);
+    }
+
+    function test_a_proof_under_an_anchor_is_not_outrun() public {
+        BlockCommitment memory first = settle(3);
+        vm.assertEq(net.inbox.anchor().height, 3, "the first posting is one");
+        uint256 begin = block.timestamp;
+        // Somebody posts as often as he can until the last second of two hours.
+        uint64 height = 3;
+        uint64 second;
+        for (uint256 i = 0; i < 20; ++i) {
+            vm.warp(begin + i * 360);
+            settle(++height);
+            if (block.timestamp == begin + 1 hours) second = height;
+            net.inbox.proveCommitment(proofOf(first, 3));
+            // What is an anchor now is one for an hour.
+            vm.assertEq(net.inbox.anchor().height, second == 0 ? 3 : second, "an hour between two");
+        }
+        vm.warp(begin + 2 hours - 1);
+        settle(++height);
+        net.inbox.proveCommitment(proofOf(first, 3));
+        vm.warp(begin + 2 hours);
+        settle(++height);
+        vm.assertEq(net.inbox.anchor().height, height, "the third");
+        vm.assertEq(net.inbox.anchor().previousHeight, second, "the second");
+        net.inbox.proveCommitment(proofOf(first, second));
+        net.inbox.proveCommitment(proofOf(first, height));
         HistoryProof memory old = proofOf(first, 3);
         vm.expectRevert(abi.encodeWithSelector(IConclaveInbox.NotPosted.selector, 3));
         net.inbox.proveCommitment(old);

@@ -21,7 +21,7 @@ struct Posting {
 /// Where a commitment stands in the settled history.
 struct HistoryProof {
     BlockCommitment commitment;
-    /// Height of a posted commitment at or after it; the last that was posted, or the one before.
+    /// Height of a posted commitment at or after it, whose root is still known: see {IConclaveInbox.rootAt}.
     uint64 under;
     /// Path of entry `commitment.height - 1` among `under` entries.
     bytes32[] path;
@@ -40,6 +40,17 @@ struct Head {
     /// Which of the two places for roots is the newest one's.
     uint8 place;
     InboxState state;
+}
+
+/// Postings whose roots are kept for long, in one slot.
+struct Anchors {
+    /// The newest, and when it was posted.
+    uint40 height;
+    uint40 postedAt;
+    /// The one before.
+    uint40 previousHeight;
+    /// Which of the two places for roots is the newest one's.
+    uint8 place;
 }
 
 enum InboxState {
@@ -135,7 +146,12 @@ interface IConclaveInbox {
     /// @notice How far settlement has come.
     function head() external view returns (Head memory);
 
+    /// @notice The newest posting that is kept for long. Anybody may post as often as there are blocks, so a proof
+    /// under the newest posting can be outrun; one under this stands for {ANCHOR_SECONDS} from now at least, whatever
+    /// is posted.
+    function anchor() external view returns (Anchors memory);
+
     /// @notice Root over the commitments of heights 1 to `height`, if the one at `height` is the last that was
-    /// posted, or the one before.
+    /// posted, or the one before, or an anchor or the one before.
     function rootAt(uint64 height) external view returns (bytes32);
 }

@@ -115,23 +115,18 @@ impl Prover {
         let height = paid.height.as_u64();
         let until = Deadline::of(endpoints.patience());
         loop {
-            let settled = withdrawals::settled(endpoints, contracts).await?;
-            if settled >= height
-                && let Some(proof) = self.proof(paid, settled).await?
+            let under = withdrawals::posting_to_prove_under(endpoints, contracts, height).await?;
+            if let Some(under) = under
+                && let Some(proof) = self.proof(paid, under).await?
             {
                 return Ok(proof);
             }
-            until.wait().await.with_context(|| {
-                if settled < height {
-                    format!(
-                        "height {height} pays it out and has not settled: what has is {settled}"
-                    )
-                } else {
-                    format!(
-                        "height {height} has settled, and node {} cannot show it yet: it lags",
-                        self.url
-                    )
-                }
+            until.wait().await.with_context(|| match under {
+                None => format!("height {height} pays it out and has not settled"),
+                Some(_) => format!(
+                    "height {height} has settled, and node {} cannot show it yet: it lags",
+                    self.url
+                ),
             })?;
         }
     }

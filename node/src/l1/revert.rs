@@ -11,7 +11,7 @@ use conclave_contracts::{
 use super::L1Error;
 
 /// What to do about a refusal, by the name of the error.
-const REMEDIES: [(&str, &str); 25] = [
+const REMEDIES: [(&str, &str); 26] = [
     ("NotOperator", "use the account that registered the validator"),
     ("UnknownValidator", "check the validator's number with `conclave stake status`"),
     ("StakeTooSmall", "send at least the expected amount, in gwei"),
@@ -38,6 +38,7 @@ const REMEDIES: [(&str, &str); 25] = [
     ("IsClosed", "this rollup has ended"),
     ("BlockIsFull", "wait for the next L1 block"),
     ("NoCommittee", "the network is not open on L1, or the epoch never began"),
+    ("NotPosted", "more has settled since the proof was made: make it anew"),
     ("AlreadyWithdrawn", "it was paid: there is nothing to do"),
     ("AlreadyReported", "the offence is known: there is nothing to do"),
 ];
@@ -129,6 +130,7 @@ mod tests {
             "RollupRegistry",
             "ConclaveSlasher",
             "KeyProofs",
+            "ConclaveInbox",
         ];
         let declared: String = artifacts
             .iter()

@@ -19,6 +19,25 @@ pub async fn settled(endpoints: &Endpoints, contracts: &Contracts) -> Result<u64
     Ok(head.height.to::<u64>())
 }
 
+/// Under which posting a height is best proved: one that stands for an hour if it covers it, else the newest; none if
+/// that does not cover it either.
+///
+/// # Errors
+///
+/// If nobody answers.
+pub async fn posting_to_prove_under(
+    endpoints: &Endpoints,
+    contracts: &Contracts,
+    height: u64,
+) -> Result<Option<u64>, L1Error> {
+    let anchor = endpoints.call(contracts.inbox, &ConclaveInbox::anchorCall {}).await?;
+    let covers = |posting: &u64| *posting >= height;
+    if let Some(anchor) = Some(anchor.height.to::<u64>()).filter(covers) {
+        return Ok(Some(anchor));
+    }
+    Ok(Some(settled(endpoints, contracts).await?).filter(covers))
+}
+
 /// Whether a withdrawal was paid.
 ///
 /// # Errors
@@ -32,11 +51,11 @@ pub async fn is_paid(
     endpoints.call(contracts.vault, &FeeVault::isWithdrawnCall { index }).await
 }
 
-/// Whether a claim was refused because more has settled since its proof was made: L1 knows the roots of the last two
-/// postings only.
+/// Whether a claim was refused because more has settled since its proof was made, which was under a posting that does not
+/// stand for long.
 #[must_use]
 pub fn is_overtaken(error: &L1Error) -> bool {
-    error.is_refusal("NotSettled")
+    error.is_refusal("NotPosted")
 }
 
 /// Has a withdrawal paid.
@@ -91,4 +110,21 @@ fn withdraw(proof: &WithdrawalProof) -> FeeVault::withdrawCall {
 
 fn words(digests: &[Digest]) -> Vec<B256> {
     digests.iter().map(|digest| B256::from(*digest.as_bytes())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::sol_types::SolError as _;
+
+    use super::*;
+    use crate::l1::revert::explain;
+
+    #[test]
+    fn a_proof_that_was_outrun_is_told_from_one_that_never_held() {
+        let refused = |data: &[u8]| L1Error::Reverted(explain(data));
+        let outrun = ConclaveInbox::NotPosted { height: 7 }.abi_encode();
+        assert!(is_overtaken(&refused(&outrun)), "{:?}", refused(&outrun));
+        let wrong = ConclaveInbox::NotSettled { height: 3, under: 7 }.abi_encode();
+        assert!(!is_overtaken(&refused(&wrong)));
+    }
 }
