@@ -23,7 +23,7 @@
 //! | alone | the same if nobody shows it anything: share + combine + check + open |
 //! | blame | judge the shares of one validator |
 //! | all cores | how much faster all cores together are than one, each with a block of its own |
-//! | sent, received | bytes; received are n − 1 shares and, in brackets, openings shown by three validators |
+//! | sent, received | bytes; received are n − 1 shares and, in brackets, openings shown by three validators, by two from n = 64 on |
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,

@@ -17,8 +17,10 @@ use rayon::prelude::*;
 use crate::{Costs, PAYLOAD_BYTES, clocked, least, number, timed};
 
 const SEED: [u8; 32] = [2; 32];
-/// Validators that show an opened part to everyone (`sequencer/src/reveal/parts.rs`).
-const SHOWN_BY: usize = 3;
+/// How many of so many validators show an opened part to everyone (`sequencer/src/reveal/parts.rs`).
+const fn shown_by(validators: usize) -> usize {
+    if validators < 64 { 3 } else { 2 }
+}
 
 /// A block and everyone's shares of it.
 struct Block {
@@ -109,7 +111,7 @@ pub(crate) fn measure(suite: Suite, parties: usize, count: usize) -> Costs {
     let (wrong, blame) = least(count, || parsed.blame(&block.shares()[..1], &SEED));
     assert!(wrong.is_empty());
     let ((), open) = least(count, || block.open());
-    let shown = 48 * SHOWN_BY.min(parties - 1) * parsed.opening_count();
+    let shown = 48 * shown_by(parties).min(parties - 1) * parsed.opening_count();
     Costs {
         scheme: match suite {
             Suite::Packed => "conclave 0x01",

@@ -37,9 +37,12 @@ use crate::input::Peer;
 const PART_MULTIPLICATIONS: usize = 96;
 /// Parts of a block; beyond that, parts grow.
 const PARTS_MAX: usize = 128;
-/// Validators that show a part: enough that one of them is honest and awake as a rule. If none is, everyone
-/// opens the part for itself.
-const SHOWN_BY: usize = 3;
+/// How many of so many validators show a part: enough that one of them is honest and awake as a rule. If none is, everyone
+/// opens the part for itself. In a large committee a part is a small piece of a block, and what two show twice is as much
+/// as shares save it.
+pub(crate) const fn shown_by(validators: usize) -> usize {
+    if validators < 64 { 3 } else { 2 }
+}
 
 /// How a block's sub-batches are cut: the same for everyone, a function of the block alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,14 +171,15 @@ impl Parts {
         let missing: Vec<usize> =
             (0..self.cut.count()).filter(|part| !self.open.contains_key(part)).collect();
         let rank = |part: &&usize| self.cut.rank(**part, own, validators);
-        let shown = missing.iter().filter(|part| rank(part) < SHOWN_BY).min_by_key(rank);
+        let shown =
+            missing.iter().filter(|part| rank(part) < shown_by(validators)).min_by_key(rank);
         let pick = own.checked_rem(missing.len()).unwrap_or(0);
         shown.or_else(|| missing.get(pick)).copied()
     }
 
     /// Whether the validator at `own` of `validators` shows `part` when it has opened it.
     pub(crate) fn is_shown_by(&self, part: usize, own: usize, validators: usize) -> bool {
-        self.is_shared_out() && self.cut.rank(part, own, validators) < SHOWN_BY
+        self.is_shared_out() && self.cut.rank(part, own, validators) < shown_by(validators)
     }
 
     /// The openings of the whole block, if it is whole.
@@ -284,7 +288,8 @@ mod tests {
             let parts = Parts::new(cut(openings, parties));
             for part in 0..parts.cut().count() {
                 let shows = |own: &usize| parts.is_shown_by(part, *own, parties);
-                assert_eq!((0..parties).filter(shows).count(), SHOWN_BY, "n = {parties}, {part}");
+                let expected = if parties == 100 { 2 } else { 3 };
+                assert_eq!((0..parties).filter(shows).count(), expected, "n = {parties}, {part}");
             }
             let begun: BTreeSet<_> =
                 (0..parties).filter_map(|own| parts.next(own, parties)).collect();
