@@ -53,6 +53,21 @@ contract GasTest is Network {
         vm.assertLe(commitWith(100), 320_000, "the bound");
     }
 
+    /// What a backlog costs to settle: one transaction, whatever its length.
+    function test_gas_of_backlogs() public {
+        for (uint64 heights = 1; heights <= 1000; heights *= 10) {
+            open(100);
+            net.vault.fund{ value: 100 ether }();
+            settle(16_000_003);
+            settle(16_000_700);
+            vm.roll(block.number + 1);
+            Posting memory p = certified(commitmentAt(16_000_700 + heights), everyone() ^ ((1 << 33) - 1));
+            net.inbox.commit(p);
+            uint256 gas = measured(string.concat("commit, n = 100, heights settled: ", vm.toString(heights)));
+            vm.assertLe(gas, 320_000, "the bound");
+        }
+    }
+
     function test_gas_of_elections() public {
         open(100);
         Candidate[] memory list = candidates();
