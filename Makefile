@@ -83,9 +83,12 @@ gas: contracts/node_modules/.package-lock.json ## What the contracts cost, measu
 	@cd contracts && grep -hE '": "' snapshots/*.json | sed -E 's/^ *"([^"]+)": "([0-9]+)",?/\2\t\1/'
 
 SLITHER := $(TOOLS)/slither/bin/slither
-contracts-audit: contracts/node_modules/.package-lock.json ## What slither says about the contracts; fails on what it rates high. Needs Python.
+HALMOS := $(TOOLS)/halmos/bin/halmos
+contracts-audit: contracts/node_modules/.package-lock.json ## What slither says about the contracts, failing on what it rates high; and what halmos proves. Needs Python.
 	@[ -x $(SLITHER) ] || { python3 -m venv $(TOOLS)/slither && $(TOOLS)/slither/bin/pip install -q slither-analyzer==0.11.6; }
 	cd contracts && PATH=$(CURDIR)/contracts/node_modules/.bin:$$PATH $(SLITHER) .
+	@[ -x $(HALMOS) ] || { python3 -m venv $(TOOLS)/halmos && $(TOOLS)/halmos/bin/pip install -q halmos==0.3.3; }
+	cd contracts && FOUNDRY_PROFILE=symbolic PATH=$(CURDIR)/contracts/node_modules/.bin:$(TOOLS)/halmos/bin:$$PATH $(HALMOS) --forge-build-out out/symbolic
 
 contracts/node_modules/.package-lock.json: contracts/package.json contracts/package-lock.json
 	@.ci/setup contracts
