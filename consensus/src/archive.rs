@@ -8,13 +8,13 @@
 //! round, step); a third can prove nothing that two do not. Rounds are bounded relative to the
 //! highest round reached ([`Archive::accepts_round`]). So one author can occupy only its own places.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::BTreeMap;
 
 use conclave_types::{Height, HeightDelta, Round, ValidatorIndex};
 
 use crate::{
     message::{Evidence, SignedProposal, SignedVote},
-    record::{SignedRecord, Step},
+    record::{SignedRecord, SigningPosition, Step},
 };
 
 /// K: how many decided heights are remembered. At a height each second, a vote a minute late is still
@@ -38,17 +38,16 @@ pub(crate) enum Insert {
     Known,
 }
 
-/// What one author said at one position. Nearly always that is one thing, so the other is kept apart. In boxes: the
-/// archive is looked through for every message, and is as fast as its keys lie close together.
+/// What one author said at one position. Nearly always that is one thing, so the other is kept apart.
 #[derive(Debug)]
 struct Said {
-    first: Box<SignedRecord>,
+    first: SignedRecord,
     contradicted_by: Option<Box<SignedRecord>>,
 }
 
 impl Said {
     fn iter(&self) -> impl Iterator<Item = &SignedRecord> {
-        [&*self.first].into_iter().chain(self.contradicted_by.as_deref())
+        [&self.first].into_iter().chain(self.contradicted_by.as_deref())
     }
 
     /// Whether `record` says what is not said yet, and a conviction still lacks.
@@ -57,12 +56,29 @@ impl Said {
     }
 }
 
-type Messages = BTreeMap<(Round, Step, ValidatorIndex), Said>;
+/// What was said in one step of a round: the authors, ascending, and in the same places what each of them said. Apart,
+/// since this is looked through for every message, and is as fast as what is looked at lies close together.
+#[derive(Debug, Default)]
+struct Sayings {
+    authors: Vec<ValidatorIndex>,
+    said: Vec<Said>,
+}
+
+impl Sayings {
+    /// Where an author is, or would be.
+    fn place(&self, author: ValidatorIndex) -> Result<usize, usize> {
+        self.authors.binary_search(&author)
+    }
+
+    fn of(&self, author: ValidatorIndex) -> Option<&Said> {
+        self.said.get(self.place(author).ok()?)
+    }
+}
 
 #[derive(Debug, Default)]
 struct HeightMessages {
     round_reached: Round,
-    messages: Messages,
+    steps: BTreeMap<(Round, Step), Sayings>,
 }
 
 /// The archive.
@@ -106,40 +122,55 @@ impl Archive {
         self.at(record).is_some_and(|said| said.iter().any(|known| known == record))
     }
 
+    /// [`Archive::verified`] for a vote.
+    pub(crate) fn verified_vote(&self, vote: &SignedVote) -> bool {
+        let (height, round, step) = (vote.height, vote.round, vote.kind.into());
+        let said = self.said(SigningPosition { height, round, step }, vote.voter);
+        let is_it = |known: &SignedRecord| match known {
+            SignedRecord::Vote(known) => **known == *vote,
+            SignedRecord::Proposal(_) => false,
+        };
+        said.is_some_and(|said| said.iter().any(is_it))
+    }
+
     /// Keeps a message whose signature was verified.
     pub(crate) fn insert(&mut self, record: SignedRecord) -> Insert {
         let position = record.position();
         let kept = self.heights.entry(position.height).or_default();
-        match kept.messages.entry((position.round, position.step, author(&record))) {
-            Entry::Vacant(place) => {
-                place.insert(Said { first: Box::new(record), contradicted_by: None });
-                Insert::New
+        let sayings = kept.steps.entry((position.round, position.step)).or_default();
+        let author = author(&record);
+        let place = match sayings.place(author) {
+            Ok(place) => place,
+            Err(place) => {
+                sayings.authors.insert(place, author);
+                sayings.said.insert(place, Said { first: record, contradicted_by: None });
+                return Insert::New;
             }
-            Entry::Occupied(place) => {
-                let said = place.into_mut();
-                if !said.wants(&record) {
-                    return Insert::Known;
-                }
-                let outcome = conflict(&said.first, &record);
-                said.contradicted_by = Some(Box::new(record));
-                outcome
-            }
-        }
+        };
+        let Some(said) = sayings.said.get_mut(place).filter(|said| said.wants(&record)) else {
+            return Insert::Known;
+        };
+        let outcome = conflict(&said.first, &record);
+        said.contradicted_by = Some(Box::new(record));
+        outcome
     }
 
     /// The messages of a height in a fixed order.
     pub(crate) fn messages(&self, height: Height) -> Vec<SignedRecord> {
         let kept = self.heights.get(&height);
         kept.into_iter()
-            .flat_map(|kept| kept.messages.values().flat_map(Said::iter))
+            .flat_map(|kept| kept.steps.values().flat_map(|step| &step.said))
+            .flat_map(Said::iter)
             .cloned()
             .collect()
     }
 
     fn at(&self, record: &SignedRecord) -> Option<&Said> {
-        let position = record.position();
-        let kept = self.heights.get(&position.height)?;
-        kept.messages.get(&(position.round, position.step, author(record)))
+        self.said(record.position(), author(record))
+    }
+
+    fn said(&self, at: SigningPosition, author: ValidatorIndex) -> Option<&Said> {
+        self.heights.get(&at.height)?.steps.get(&(at.round, at.step))?.of(author)
     }
 }
 

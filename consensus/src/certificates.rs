@@ -29,7 +29,7 @@ fn judge(
         if !seen.insert(voter) {
             return Err(CertificateError::DuplicateVote(Address(voter)));
         }
-        if set.key(voter).is_none() {
+        if set.get_by_address(&Address(voter)).is_none() {
             return Err(CertificateError::UnknownValidator(Address(voter)));
         }
         if !verify(&vote) {

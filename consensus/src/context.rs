@@ -9,9 +9,9 @@
 use std::{fmt, sync::Arc};
 
 use conclave_types::{
-    BlockId, Committee, Height, Member, SignatureBytes, ValidatorIndex, digest::Hasher,
+    BlockId, Committee, ConsensusKey, Height, Member, SignatureBytes, ValidatorIndex,
+    digest::Hasher,
 };
-use ed25519_dalek::VerifyingKey;
 use malachitebft_core_types as mc;
 
 /// A validator's index where Malachite wants an address.
@@ -175,11 +175,12 @@ impl mc::ProposalPart<Bft> for NoPart {
     }
 }
 
-/// A committee member with its key parsed once.
+/// A committee member. Its key is parsed in the [`Committee`]; the core only hands it about, and copies it for every
+/// vote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Validator {
     address: Address,
-    key: VerifyingKey,
+    key: ConsensusKey,
     power: u64,
 }
 
@@ -188,7 +189,7 @@ impl mc::Validator<Bft> for Validator {
         &self.address
     }
 
-    fn public_key(&self) -> &VerifyingKey {
+    fn public_key(&self) -> &ConsensusKey {
         &self.key
     }
 
@@ -209,24 +210,24 @@ pub(crate) struct ValidatorSet {
 impl ValidatorSet {
     /// The members of `committee`.
     pub(crate) fn new(committee: &Committee) -> Self {
-        let validator = |(index, member): (ValidatorIndex, &Member)| {
-            let key = *committee.key(index)?;
-            Some(Validator { address: Address(index), key, power: member.power })
+        let validator = |(index, member): (ValidatorIndex, &Member)| Validator {
+            address: Address(index),
+            key: member.consensus_key,
+            power: member.power,
         };
-        let validators: Vec<_> = committee.iter().filter_map(validator).collect();
+        let validators: Vec<_> = committee.iter().map(validator).collect();
         let first = validators.first().map(|validator| validator.power);
         let equal = validators.iter().all(|validator| Some(validator.power) == first);
         Self { validators: Arc::new(validators), total_power: committee.total_power(), equal }
     }
 
     fn get(&self, index: ValidatorIndex) -> Option<&Validator> {
-        let place = self.validators.binary_search_by_key(&index, |validator| validator.address.0);
-        self.validators.get(place.ok()?)
-    }
-
-    /// The key of a member.
-    pub(crate) fn key(&self, index: ValidatorIndex) -> Option<&VerifyingKey> {
-        self.get(index).map(|validator| &validator.key)
+        // Before anybody has left, a member's place is its index.
+        let first = self.validators.get(index.as_usize());
+        first.filter(|validator| validator.address.0 == index).or_else(|| {
+            let place = self.validators.binary_search_by_key(&index, |member| member.address.0);
+            self.validators.get(place.ok()?)
+        })
     }
 
     /// The voting power of a member; zero for a stranger.
@@ -290,7 +291,7 @@ pub(crate) struct Ed25519Strict;
 impl mc::SigningScheme for Ed25519Strict {
     type DecodingError = &'static str;
     type Signature = SignatureBytes;
-    type PublicKey = VerifyingKey;
+    type PublicKey = ConsensusKey;
     type PrivateKey = ();
 
     fn decode_signature(bytes: &[u8]) -> Result<SignatureBytes, &'static str> {
@@ -302,11 +303,12 @@ impl mc::SigningScheme for Ed25519Strict {
         signature.as_bytes().to_vec()
     }
 
-    fn decode_public_key(bytes: &[u8]) -> Result<VerifyingKey, &'static str> {
-        VerifyingKey::try_from(bytes).ok().ok_or("not an ed25519 key")
+    fn decode_public_key(bytes: &[u8]) -> Result<ConsensusKey, &'static str> {
+        let bytes = bytes.first_chunk::<32>().filter(|_| bytes.len() == 32);
+        bytes.map(|bytes| ConsensusKey::new(*bytes)).ok_or("a key has 32 bytes")
     }
 
-    fn encode_public_key(key: &VerifyingKey) -> Vec<u8> {
+    fn encode_public_key(key: &ConsensusKey) -> Vec<u8> {
         key.as_bytes().to_vec()
     }
 }

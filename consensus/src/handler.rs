@@ -10,8 +10,8 @@ use std::{
 };
 
 use conclave_types::{
-    BlockId, Certificate, Height, Round, SignatureBytes, Time, TimingParams, ValidatorIndex,
-    Verifier, VoteKind, digest::SigningDomain,
+    BlockId, Certificate, Digest, Height, Round, SignatureBytes, Time, TimingParams,
+    ValidatorIndex, Verifier, VoteKind, digest::SigningDomain,
 };
 use ed25519_dalek::VerifyingKey;
 use malachitebft_core_consensus::{
@@ -177,17 +177,9 @@ impl Shell {
     )]
     fn handle_verify_effect(&mut self, effect: Effect<Bft>) -> Resume<Bft> {
         match effect {
-            Effect::VerifySignature(message, key, resume) => {
-                let record = match &message.message {
-                    ConsensusMsg::Vote(vote) => {
-                        SignedRecord::Vote(vote_from_core(vote, message.signature).into())
-                    }
-                    ConsensusMsg::Proposal(proposal) => {
-                        let proposal = proposal_from_core(proposal, message.signature);
-                        SignedRecord::Proposal(proposal.into())
-                    }
-                };
-                resume.resume_with(self.verify_and_admit(record, &key))
+            // The key is that of the author's seat, where it is looked up.
+            Effect::VerifySignature(message, _, resume) => {
+                resume.resume_with(self.verify_and_admit(&message))
             }
             Effect::VerifyCommitCertificate(certificate, set, thresholds, resume) => {
                 let verify = |vote: &mc::SignedVote<Bft>| self.verifies(vote);
@@ -236,8 +228,7 @@ impl Shell {
         if height != self.height || !self.signer.keeps_wal() {
             return;
         }
-        let Some(bytes) = Logged::from_core(input).and_then(|entry| borsh::to_vec(&entry).ok())
-        else {
+        let Some(bytes) = Logged::from_core(input).and_then(|entry| entry.encode()) else {
             return;
         };
         if self.replayed.contains(&bytes) {
@@ -317,38 +308,54 @@ impl Shell {
     /// Whether the signature of a vote in a certificate is good.
     fn verifies(&mut self, vote: &mc::SignedVote<Bft>) -> bool {
         let vote = vote_from_core(&vote.message, vote.signature);
-        let key = self.terms.at(vote.height).set.key(vote.voter).copied();
-        let record = SignedRecord::Vote(vote.into());
-        key.is_some_and(|key| self.is_signed(&record, &key))
+        // What was verified before is not computed again.
+        self.archive.verified_vote(&vote) || self.judge_vote(&vote)
     }
 
-    /// Whether the signature of `record` is by `key`; what was verified before is not computed again.
-    fn is_signed(&mut self, record: &SignedRecord, key: &VerifyingKey) -> bool {
-        self.archive.verified(record) || self.judge(record, key)
-    }
-
-    fn judge(&mut self, record: &SignedRecord, key: &VerifyingKey) -> bool {
-        let epoch = self.terms.at(record.position().height).epoch;
-        let (digest, signature) = match record {
-            SignedRecord::Vote(vote) => {
-                (self.digests.of(vote, &self.domain, epoch), &vote.signature)
-            }
+    /// Whether a message is signed by its author, who is a member.
+    fn judge(&mut self, record: &SignedRecord) -> bool {
+        match record {
+            SignedRecord::Vote(vote) => self.judge_vote(vote),
             SignedRecord::Proposal(proposal) => {
-                (proposal.digest(&self.domain, epoch), &proposal.signature)
+                let Seats { epoch, committee, .. } = self.terms.at(proposal.height);
+                let digest = proposal.digest(&self.domain, *epoch);
+                let key = committee.key(proposal.proposer);
+                key.is_some_and(|key| self.signs(key, &digest, &proposal.signature))
             }
-        };
-        *signature != REFUSED && self.verifier.is_signed(key, &digest, signature)
+        }
+    }
+
+    fn judge_vote(&mut self, vote: &SignedVote) -> bool {
+        let Seats { epoch, committee, .. } = self.terms.at(vote.height);
+        let digest = self.digests.of(vote, &self.domain, *epoch);
+        let key = committee.key(vote.voter);
+        key.is_some_and(|key| self.signs(key, &digest, &vote.signature))
+    }
+
+    fn signs(&self, key: &VerifyingKey, digest: &Digest, signature: &SignatureBytes) -> bool {
+        *signature != REFUSED && self.verifier.is_signed(key, digest, signature)
     }
 
     /// Verifies a message and keeps it if it is good.
-    fn verify_and_admit(&mut self, record: SignedRecord, key: &VerifyingKey) -> bool {
+    fn verify_and_admit(&mut self, message: &mc::SignedMessage<Bft, ConsensusMsg<Bft>>) -> bool {
         // What was verified was admitted then: the core asks again about all that it is fed.
-        self.archive.verified(&record) || self.verify_new(record, key)
+        match &message.message {
+            ConsensusMsg::Vote(vote) => {
+                let vote = vote_from_core(vote, message.signature);
+                self.archive.verified_vote(&vote)
+                    || self.verify_new(SignedRecord::Vote(vote.into()))
+            }
+            ConsensusMsg::Proposal(proposal) => {
+                let proposal = proposal_from_core(proposal, message.signature);
+                let record = SignedRecord::Proposal(proposal.into());
+                self.archive.verified(&record) || self.verify_new(record)
+            }
+        }
     }
 
     /// The same for a message that the archive wants, and so does not have.
-    pub(crate) fn verify_new(&mut self, record: SignedRecord, key: &VerifyingKey) -> bool {
-        let good = self.judge(&record, key);
+    pub(crate) fn verify_new(&mut self, record: SignedRecord) -> bool {
+        let good = self.judge(&record);
         if good {
             self.admit(record);
         }

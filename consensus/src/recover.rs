@@ -47,7 +47,7 @@ pub(crate) fn read_log(
     verifier: &dyn Verifier,
 ) -> Result<Vec<Logged>, ConfigError> {
     let height = recovered.decided.next();
-    let Seats { epoch, set, .. } = seats;
+    let Seats { epoch, committee, .. } = seats;
     let epoch = *epoch;
     let entries = recovered.wal.iter().filter(|entry| entry.height == height);
     let read = (0_u64..).zip(entries).map(|(index, entry)| {
@@ -60,7 +60,8 @@ pub(crate) fn read_log(
                     (proposal.digest(domain, epoch), proposal.signature)
                 }
             };
-            set.key(archive::author(&record))
+            committee
+                .key(archive::author(&record))
                 .is_some_and(|key| verifier.is_signed(key, &digest, &signature))
         });
         if entry.index == index && genuine { Ok(logged) } else { Err(damaged) }

@@ -14,6 +14,9 @@ use crate::{
     message::{PolkaCertificate, SignedProposal, SignedVote},
 };
 
+/// A vote with what tells it from other entries.
+const VOTE_BYTES: usize = 128;
+
 /// Which wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 pub(crate) enum Wait {
@@ -101,6 +104,13 @@ impl Logged {
             | Input::Propose(_)
             | Input::SyncValueResponse(_) => None,
         }
+    }
+
+    /// The bytes of an entry; none if they cannot be encoded.
+    pub(crate) fn encode(&self) -> Option<Vec<u8>> {
+        // Nearly all are votes, one for each that is counted, and a buffer that is to grow is ten times theirs.
+        let mut bytes = Vec::with_capacity(VOTE_BYTES);
+        self.serialize(&mut bytes).is_ok().then_some(bytes)
     }
 
     pub(crate) fn to_core(&self) -> Input<Bft> {

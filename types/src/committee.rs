@@ -178,6 +178,11 @@ impl Committee {
     /// The place of the member with this index, from 0 and without gaps; none for a stranger.
     #[must_use]
     pub fn place_of(&self, index: ValidatorIndex) -> Option<usize> {
+        // Before anybody has left, that is the index itself.
+        let first = index.as_usize();
+        if self.indices.get(first) == Some(&index) {
+            return Some(first);
+        }
         self.indices.binary_search(&index).ok()
     }
 

@@ -29,7 +29,7 @@ impl Engine {
         if !Archive::accepts_height(self.tip, height) {
             return self.finish();
         }
-        if self.shell.terms.at(height).set.key(from).is_none() {
+        if self.shell.terms.at(height).committee.place_of(from).is_none() {
             self.shell.fault(Fault::UnknownValidator(from));
             return self.finish();
         }
@@ -69,14 +69,13 @@ impl Engine {
         if !wanted {
             return;
         }
-        let key = self.shell.terms.at(position.height).set.key(author).copied();
-        let Some(key) = key else {
+        if self.shell.terms.at(position.height).committee.place_of(author).is_none() {
             return self.shell.fault(Fault::UnknownValidator(author));
-        };
+        }
         if let Some(fault) = self.malformed(&record) {
             return self.shell.fault(fault);
         }
-        if !self.shell.verify_new(record.clone(), &key) {
+        if !self.shell.verify_new(record.clone()) {
             return self.shell.fault(Fault::BadSignature(author));
         }
         if Some(author) == self.shell.signer.index() {
