@@ -72,7 +72,8 @@ struct Collected {
     committee: Arc<Committee>,
     /// This validator's own attestation.
     own: Option<Arc<Attestation>>,
-    signatures: BTreeMap<ValidatorIndex, G2Bytes>,
+    /// As they came: a message that is here is not copied.
+    attestations: BTreeMap<ValidatorIndex, Arc<Attestation>>,
     /// Voting power of those who signed.
     power: u64,
     /// Whose attestation was wrong.
@@ -91,7 +92,7 @@ impl Collected {
             digest,
             committee,
             own: None,
-            signatures: BTreeMap::new(),
+            attestations: BTreeMap::new(),
             power: 0,
             liars: BTreeSet::new(),
             working: false,
@@ -100,16 +101,17 @@ impl Collected {
         }
     }
 
-    fn signed(&mut self, validator: ValidatorIndex, signature: G2Bytes) {
-        if self.signatures.insert(validator, signature).is_none() {
+    fn signed(&mut self, attestation: Arc<Attestation>) {
+        let validator = attestation.validator;
+        if self.attestations.insert(validator, attestation).is_none() {
             self.power = self.power.saturating_add(self.power_of(validator));
         }
     }
 
     fn forget_signature(&mut self, validator: ValidatorIndex) -> Option<G2Bytes> {
-        let signature = self.signatures.remove(&validator)?;
+        let attestation = self.attestations.remove(&validator)?;
         self.power = self.power.saturating_sub(self.power_of(validator));
-        Some(signature)
+        Some(attestation.signature)
     }
 
     fn power_of(&self, validator: ValidatorIndex) -> u64 {
@@ -223,7 +225,7 @@ impl Sequencer {
         let later = self.settlement.early.split_off(&(height.next(), ValidatorIndex::default()));
         for ((at, _), early) in std::mem::replace(&mut self.settlement.early, later) {
             if at == height && early.commitment == collected.commitment {
-                collected.signed(early.validator, early.signature);
+                collected.signed(early);
             } else if at == height {
                 others.push(early);
             }

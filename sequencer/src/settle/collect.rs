@@ -40,7 +40,7 @@ impl Sequencer {
         let commitment = collected.commitment.clone();
         let attestation = Arc::new(Attestation { commitment, validator, signature });
         collected.own = Some(Arc::clone(&attestation));
-        collected.signed(validator, signature);
+        collected.signed(Arc::clone(&attestation));
         self.write(archive::put_own_attestation(&attestation));
         let marks = self.engine.attested(height);
         self.absorb(now, marks);
@@ -74,11 +74,11 @@ impl Sequencer {
         if attestation.commitment != collected.commitment {
             return self.on_other_commitment(&attestation);
         }
-        let known = collected.signatures.contains_key(&validator);
+        let known = collected.attestations.contains_key(&validator);
         if known || collected.liars.contains(&validator) {
             return;
         }
-        collected.signed(validator, attestation.signature);
+        collected.signed(attestation);
         self.certify(height);
     }
 
@@ -95,8 +95,8 @@ impl Sequencer {
             return;
         }
         collected.working = true;
-        let signatures = collected.signatures.iter().filter_map(|(validator, signature)| {
-            Some((*validator, *committee.settlement_key(*validator)?, *signature))
+        let signatures = collected.attestations.iter().filter_map(|(validator, attestation)| {
+            Some((*validator, *committee.settlement_key(*validator)?, attestation.signature))
         });
         let job = CertifyJob { height, digest: collected.digest, signatures: signatures.collect() };
         self.ask(Job::Certify(job));

@@ -53,9 +53,9 @@ impl Settlement {
             let committee = Arc::clone(keys.committee_at(height));
             let mut collected = Collected::new(commitment, digest, committee);
             collected.certificate = archive::certificate(store, height)?.map(Arc::new);
-            if let Some(own) = archive::own_attestation(store, height)? {
-                collected.signed(own.validator, own.signature);
-                collected.own = Some(Arc::new(own));
+            if let Some(own) = archive::own_attestation(store, height)?.map(Arc::new) {
+                collected.signed(Arc::clone(&own));
+                collected.own = Some(own);
             }
             settlement.collected.insert(height, collected);
         }
