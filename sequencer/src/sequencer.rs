@@ -3,7 +3,7 @@
 use std::{mem, sync::Arc};
 
 use conclave_consensus::{ConsensusMessage, Engine, Fault, Output, Record};
-use conclave_mempool::Pool;
+use conclave_mempool::{Pool, PoolStats};
 use conclave_types::{
     BundleId, Digest, EncryptedBundle, Height, PayerAddress, Time, ValidatorIndex,
 };
@@ -95,6 +95,12 @@ impl Sequencer {
     /// Which member of a height's committee this node is, if it is one.
     pub(crate) fn own_at(&self, height: Height) -> Option<ValidatorIndex> {
         self.context.own_in(self.chain.keys.committee_at(height))
+    }
+
+    /// What waits here to be included.
+    #[must_use]
+    pub fn pool(&self) -> PoolStats {
+        self.pool.stats()
     }
 
     /// Whether a bundle waits here to be included.

@@ -65,7 +65,7 @@ impl World {
         self.oracle.holds(node, "rows of its consensus log", log, most);
         self.oracle.holds(node, "candidate blocks", candidates, most);
         if let Some(core) = &state.core {
-            let pooled = core.core().status().pool.bundles;
+            let pooled = core.core().pool().bundles;
             self.oracle.holds(node, "bundles", pooled, POOL_MAX);
         }
     }
