@@ -49,7 +49,11 @@ impl Clock {
     #[must_use]
     pub(crate) fn shows(&self, now: Time) -> Time {
         let passed = i128::try_from(now.since(self.begin).as_micros()).unwrap_or(i128::MAX);
-        let gained = passed.saturating_mul(i128::from(self.drift_ppm)) / 1_000_000;
+        // Most clocks are right, and this is asked of them at every step.
+        let gained = match self.drift_ppm {
+            0 => 0,
+            drift => passed.saturating_mul(i128::from(drift)) / 1_000_000,
+        };
         let wrong = gained.saturating_add(i128::from(self.skew_us));
         let wrong = i64::try_from(wrong).unwrap_or(0);
         Time::from_micros(now.as_micros().saturating_add_signed(wrong))
@@ -61,8 +65,13 @@ impl Clock {
         let own = i128::from(shown.as_micros())
             .saturating_sub(i128::from(self.begin.as_micros()))
             .saturating_sub(i128::from(self.skew_us));
-        let pace = 1_000_000_i128.saturating_add(i128::from(self.drift_ppm)).max(1);
-        let passed = own.saturating_mul(1_000_000) / pace;
+        let passed = match self.drift_ppm {
+            0 => own,
+            drift => {
+                let pace = 1_000_000_i128.saturating_add(i128::from(drift)).max(1);
+                own.saturating_mul(1_000_000) / pace
+            }
+        };
         let passed = u64::try_from(passed.max(0)).unwrap_or(u64::MAX);
         let mut at = self.begin.after(Duration::from_micros(passed));
         // Rounding both ways leaves it a microsecond or two early.

@@ -14,6 +14,7 @@
 //!
 //! Validators store the same bundles and blocks, so their values are kept once for all disks ([`Shelf`]).
 
+mod rows;
 mod shelf;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,15 +23,15 @@ use conclave_consensus::{HighWater, SigningPosition, Step};
 use conclave_sequencer::{Entry, SecretBytes, SecretName, Store, Table, Write};
 use conclave_types::{Height, Round};
 
+use rows::Rows;
 pub(crate) use shelf::Shelf;
-use shelf::Value;
 
 use crate::{
     random::Random,
     scenario::{Loss, Tail},
 };
 
-type Tables = BTreeMap<Table, BTreeMap<Vec<u8>, Value>>;
+type Tables = BTreeMap<Table, Rows>;
 
 /// Why a disk does not do what it is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -145,7 +146,7 @@ impl Disk {
         // What recovery cannot do without.
         let read = [Table::Meta, Table::Accounts, Table::Cursors, Table::Wal];
         let rows = |table: Table| {
-            let rows = self.tables.get(&table).into_iter().flat_map(BTreeMap::keys);
+            let rows = self.tables.get(&table).into_iter().flat_map(Rows::keys);
             rows.map(move |key| (table, key.clone()))
         };
         let all: Vec<_> = read.into_iter().flat_map(rows).collect();
@@ -162,7 +163,7 @@ impl Disk {
     /// Rows of a table.
     #[must_use]
     pub(crate) fn rows(&self, table: Table) -> usize {
-        self.tables.get(&table).map_or(0, BTreeMap::len)
+        self.tables.get(&table).map_or(0, Rows::len)
     }
 
     fn check(&self, table: Table, key: &[u8]) -> Result<(), DiskError> {
@@ -183,9 +184,7 @@ impl Disk {
                 self.tables.entry(*table).or_default().remove(key);
             }
             Write::DeleteRange { table, from, to } => {
-                let rows = self.tables.entry(*table).or_default();
-                let mut tail = rows.split_off(from);
-                rows.append(&mut tail.split_off(to));
+                self.tables.entry(*table).or_default().remove_range(from, to);
             }
             Write::HighWater(mark) => self.high_water = Some(*mark),
             Write::PutSecret { name, value } => {
@@ -232,7 +231,7 @@ impl Store for Disk {
         limit: usize,
     ) -> Result<Vec<Entry>, DiskError> {
         let Some(rows) = self.tables.get(&table) else { return Ok(Vec::new()) };
-        let range = rows.range(from.to_vec()..).take_while(|(key, _)| key.as_slice() < to);
+        let range = rows.from(from).take_while(|(key, _)| key.as_slice() < to);
         range
             .take(limit)
             .map(|(key, value)| self.check(table, key).map(|()| (key.clone(), value.to_vec())))

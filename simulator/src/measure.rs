@@ -160,8 +160,8 @@ struct Pending {
 pub(crate) struct Measure {
     begin: Time,
     nodes: Vec<NodeFigures>,
-    /// Counted at every message, so in lists of the few kinds that there are.
-    traffic: Vec<TrafficByKind>,
+    /// What is counted at every message and job, so in lists of the few kinds that there are.
+    counts: Vec<Counts>,
     pending: BTreeMap<BundleId, Pending>,
     heights: BTreeMap<Height, HeightFigures>,
     samples: BTreeMap<(Level, String), Vec<u64>>,
@@ -174,7 +174,7 @@ impl Measure {
         let node = |region| NodeFigures { region, ..NodeFigures::default() };
         Self {
             begin,
-            traffic: regions.iter().map(|_| TrafficByKind::default()).collect(),
+            counts: regions.iter().map(|_| Counts::default()).collect(),
             nodes: regions.into_iter().map(node).collect(),
             pending: BTreeMap::new(),
             heights: BTreeMap::new(),
@@ -184,22 +184,22 @@ impl Measure {
 
     /// A message leaves a validator.
     pub(crate) fn sent(&mut self, from: u16, kind: &'static str, bytes: u64) {
-        if let Some(node) = self.traffic.get_mut(usize::from(from)) {
+        if let Some(node) = self.counts.get_mut(usize::from(from)) {
             of_kind(&mut node.sent, kind).add(bytes);
         }
     }
 
     /// A message reaches a validator.
     pub(crate) fn received(&mut self, to: u16, kind: &'static str, bytes: u64) {
-        if let Some(node) = self.traffic.get_mut(usize::from(to)) {
+        if let Some(node) = self.counts.get_mut(usize::from(to)) {
             of_kind(&mut node.received, kind).add(bytes);
         }
     }
 
     /// A validator worked.
     pub(crate) fn worked(&mut self, node: u16, kind: &'static str, spent: Spent) {
-        if let Some(node) = self.nodes.get_mut(usize::from(node)) {
-            add_work(node.work.entry(kind).or_default(), spent);
+        if let Some(node) = self.counts.get_mut(usize::from(node)) {
+            add_work(of_kind(&mut node.work, kind), spent);
         }
     }
 
@@ -291,9 +291,10 @@ impl Measure {
     /// The figures of the run.
     #[must_use]
     pub(crate) fn finish(mut self) -> Figures {
-        for (node, traffic) in self.nodes.iter_mut().zip(self.traffic) {
-            node.sent = traffic.sent.into_iter().collect();
-            node.received = traffic.received.into_iter().collect();
+        for (node, counts) in self.nodes.iter_mut().zip(self.counts) {
+            node.sent = counts.sent.into_iter().collect();
+            node.received = counts.received.into_iter().collect();
+            node.work = counts.work.into_iter().collect();
         }
         let latencies = self
             .samples
@@ -342,17 +343,18 @@ impl Measure {
 }
 
 #[derive(Debug, Default)]
-struct TrafficByKind {
+struct Counts {
     sent: Vec<(&'static str, Traffic)>,
     received: Vec<(&'static str, Traffic)>,
+    work: Vec<(&'static str, Work)>,
 }
 
-fn of_kind<'a>(list: &'a mut Vec<(&'static str, Traffic)>, kind: &'static str) -> &'a mut Traffic {
+fn of_kind<'a, T: Default>(list: &'a mut Vec<(&'static str, T)>, kind: &'static str) -> &'a mut T {
     // A kind is one constant, so its address nearly always tells.
     let known = list.iter().position(|(known, _)| std::ptr::eq(*known, kind) || *known == kind);
     let place = known.unwrap_or(list.len());
     if known.is_none() {
-        list.push((kind, Traffic::default()));
+        list.push((kind, T::default()));
     }
     #[expect(clippy::indexing_slicing, reason = "the place was found or made a line above")]
     &mut list[place].1

@@ -286,7 +286,7 @@ impl Oracle {
             self.chain.decided(node, header.height, stored.block.id(), ids)?;
             self.committees.decided(&stored.certificate)?;
             let powers = self.committees.at(header.height);
-            self.inclusion.decided(header, ids, (round, &powers), &self.payers)?;
+            self.inclusion.decided(header, ids, (round, powers), &self.payers)?;
             self.chain.saw_unseen();
         }
         for height in self.chain.revealed_at(node).up_to(tip.revealed) {
@@ -345,7 +345,7 @@ impl Oracle {
                 self.inclusion.voted(from, vote);
                 let member = member(vote.height, "vote");
                 let powers = self.committees.at(vote.height);
-                member.and_then(|()| self.votes.vote(from, vote, &powers))
+                member.and_then(|()| self.votes.vote(from, vote, powers))
             }
             Message::Consensus(ConsensusMessage::Proposal(proposal))
                 if proposal.proposer.as_u16() == from =>
@@ -385,7 +385,7 @@ impl Oracle {
     /// A message reaches a validator. Only what a liar says for itself is looked at here.
     pub(crate) fn heard(&mut self, now: Time, node: u16, from: u16, message: &Message) {
         let Message::Consensus(message) = message else { return };
-        if self.honest.contains(&node) && !self.honest.contains(&from) {
+        if !self.honest.contains(&from) && self.honest.contains(&node) {
             let decided = self.chain.decided_at(node);
             self.accountability.heard(now, (node, from), message, decided);
         }
@@ -442,7 +442,7 @@ impl Oracle {
                 self.committees.decided(certificate)?;
                 let round = certificate.round.as_u32();
                 let powers = self.committees.at(header.height);
-                self.inclusion.decided(header, bundles, (round, &powers), &self.payers)
+                self.inclusion.decided(header, bundles, (round, powers), &self.payers)
             }
             Event::Revealed { block, batches, digest } => {
                 self.revealed(now, node, block, batches, *digest)

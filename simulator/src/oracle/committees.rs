@@ -12,6 +12,8 @@ use super::{Check, MEMBER, QUORUM, ensure, settlement::committee};
 /// Members with their power.
 pub(super) type Powers = BTreeMap<u16, u64>;
 
+static NOBODY: Powers = Powers::new();
+
 /// A committee that L1 has offered.
 #[derive(Clone, Debug)]
 struct Offered {
@@ -89,9 +91,9 @@ impl Committees {
     }
 
     /// Who decides a height.
-    pub(super) fn at(&self, height: Height) -> Powers {
+    pub(super) fn at(&self, height: Height) -> &Powers {
         let term = self.terms.range(..=height).next_back();
-        term.map(|(_, elected)| elected.powers.clone()).unwrap_or_default()
+        term.map_or(&NOBODY, |(_, elected)| &elected.powers)
     }
 
     /// Who decides the height after this one, as L1 knows it, if an epoch begins there.
@@ -132,9 +134,9 @@ impl Committees {
             .iter()
             .map(|(index, _): &(ValidatorIndex, _)| index.as_u16())
             .collect();
-        let power = sum(&powers, signers.iter());
+        let power = sum(powers, signers.iter());
         let (quorum, stranger) =
-            (quorum(&powers), signers.iter().find(|signer| !powers.contains_key(signer)));
+            (quorum(powers), signers.iter().find(|signer| !powers.contains_key(signer)));
         ensure(power >= quorum && stranger.is_none(), QUORUM, || {
             format!("height {height} is decided by {signers:?} with power {power} of {powers:?}")
         })
@@ -218,7 +220,7 @@ mod tests {
             committees.attempt(Epoch::new(2), origin);
             committees.begins(Epoch::new(2), Height::new(10));
             assert_eq!(committees.at(Height::new(9)).len(), 4);
-            assert_eq!(committees.at(Height::new(10)), expected.into_iter().collect());
+            assert_eq!(*committees.at(Height::new(10)), expected.into_iter().collect());
         }
     }
 
