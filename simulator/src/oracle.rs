@@ -53,7 +53,7 @@ use self::{
 };
 
 /// Every promise that an oracle watches over.
-pub(crate) const PROMISES: [&str; 27] = [
+pub(crate) const PROMISES: [&str; 28] = [
     AGREEMENT,
     BLIND,
     CONSISTENT,
@@ -75,6 +75,7 @@ pub(crate) const PROMISES: [&str; 27] = [
     QUEUE,
     CREDITED,
     TAKEN,
+    PAYS,
     CERTIFIED,
     NAMED,
     MEMBER,
@@ -104,6 +105,7 @@ const DURABLE: &str = "durable before visible";
 const QUEUE: &str = "what L1 asks for is carried whole, in order and first";
 const CREDITED: &str = "every deposit is credited once";
 const TAKEN: &str = "what is paid out is taken from a balance once";
+const PAYS: &str = "L1 pays what was taken or earned, and nothing else";
 const CERTIFIED: &str = "a certificate is a quorum's, and does not keep L1 waiting";
 const NAMED: &str = "the end of an epoch names who comes next";
 const MEMBER: &str = "an honest validator signs only where it is a member";
@@ -540,7 +542,7 @@ impl Oracle {
         self.payers.is_included(id)
     }
 
-    /// At the end of the run: what an honest validator's ledger says that a payer has.
+    /// What an honest validator's ledger says that a payer has.
     pub(crate) fn balance(&mut self, node: u16, at: Height, payer: &PayerAddress, found: Gwei) {
         // A decision that is on its way to the disk is told to nobody yet.
         if self.chain.decided_at(node) == at {

@@ -21,7 +21,9 @@ use std::{
 };
 
 use conclave_sequencer::{Founding, JobNumber, JobOutput, Peer};
-use conclave_types::{BundleId, EncryptedBundle, Genesis, Height, Time, ValidatorIndex};
+use conclave_types::{
+    BundleId, EncryptedBundle, Genesis, Height, PayerAddress, Time, ValidatorIndex,
+};
 
 pub use guard::{CutShort, Stop, guarded};
 
@@ -41,7 +43,7 @@ use crate::{
     random::Random,
     report::Timeline,
     scenario::{Loss, Scenario, Tail},
-    tape::Tape,
+    tape::{Core, Tape},
 };
 
 /// When the world begins: any instant will do.
@@ -358,16 +360,24 @@ impl World {
         }
     }
 
-    /// What every honest validator's ledger says in the end.
+    /// What every validator's ledger says in the end.
     fn compare_ledgers(&mut self) {
         let payers = self.oracle.all_payers();
-        for (index, node) in (0_u16..).zip(&self.nodes) {
-            let Some(core) = node.core.as_ref().filter(|_| node.is_honest()) else { continue };
-            let core = core.core();
-            let at = core.status().decided;
-            for payer in &payers {
-                self.oracle.balance(index, at, payer, core.account(payer, 0).balance);
-            }
+        for node in 0..self.scenario.validators {
+            self.compare_balances(node, payers.iter());
+        }
+    }
+
+    /// What a validator's ledger, if it is honest, says that some payers have.
+    fn compare_balances<'a>(&mut self, node: u16, payers: impl Iterator<Item = &'a PayerAddress>) {
+        let Some(state) = self.nodes.get(usize::from(node)).filter(|state| state.is_honest())
+        else {
+            return;
+        };
+        let Some(core) = state.core.as_ref().map(Core::core) else { return };
+        let at = core.status().decided;
+        for payer in payers {
+            self.oracle.balance(node, at, payer, core.account(payer, 0).balance);
         }
     }
 

@@ -11,7 +11,7 @@ use conclave_types::{
 use sha3::{Digest as _, Keccak256};
 
 use super::{
-    CERTIFIED, CONSISTENT, Check, DETERMINISM, NAMED, Oracle, SLASHED,
+    CERTIFIED, CONSISTENT, Check, DETERMINISM, NAMED, Oracle, PAYS, SLASHED,
     chain::Chain,
     committees::{Powers, sum},
     ensure,
@@ -176,6 +176,15 @@ impl Settlement {
 
     fn is_expected(&self, node: u16, found: &BlockCommitment) -> Check {
         let expected = self.at(found.height);
+        let root = |commitment: &BlockCommitment| commitment.withdrawals_root;
+        ensure(expected.is_none_or(|expected| root(expected) == root(found)), PAYS, || {
+            let expected = expected.map(root);
+            format!(
+                "validator {node}, height {}: {}, expected {expected:?}",
+                found.height,
+                root(found)
+            )
+        })?;
         ensure(expected == Some(found), DETERMINISM, || {
             format!("validator {node} commits to {found:?}, expected {expected:?}")
         })
@@ -223,7 +232,7 @@ impl Oracle {
             Event::Certified(certificate) => {
                 self.count("certified");
                 let powers = self.committees.at(certificate.commitment.height);
-                self.settlement.certified(node, certificate, &powers)
+                self.settlement.certified(node, certificate, powers)
             }
             Event::Misattested { validator, .. } => {
                 self.count("misattestations");

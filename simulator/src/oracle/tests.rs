@@ -4,10 +4,10 @@ use conclave_consensus::{Evidence, SignedProposal, SignedVote};
 use conclave_encryption::{Packing, Suite, deal};
 use conclave_sequencer::{L1Block, ShareMessage};
 use conclave_types::{
-    BlockHeader, BlockId, BundleHeader, BundleNonce, Certificate, Deposit, EncryptedBundle, Epoch,
-    Era, GenesisAccount, KeyId, L1Content, L1Entry, L1Origin, Leg, NetworkId, Outcome, Params,
-    PayerSignature, RevealedBundle, RollupId, Round, SignatureBytes, ValidatorIndex, VoteKind,
-    WithdrawalRequest,
+    BlockCommitment, BlockHeader, BlockId, BundleHeader, BundleNonce, Certificate, Deposit,
+    EncryptedBundle, Epoch, Era, GenesisAccount, KeyId, L1Content, L1Entry, L1Origin, Leg,
+    NetworkId, Outcome, Params, Payee, PayerSignature, RevealedBundle, RollupId, Round,
+    SignatureBytes, ValidatorIndex, VoteKind, Withdrawal, WithdrawalRequest, withdrawals_root,
 };
 
 use super::*;
@@ -282,12 +282,14 @@ fn a_fee_charged_twice_is_seen() {
     assert_eq!(promise(&oracle), Some(PAID));
 }
 
-/// An oracle that has seen the payer deposit 500 gwei and ask 400 of them back, at height 1.
-fn with_a_withdrawal() -> Oracle {
+const RECIPIENT: PayerAddress = PayerAddress::new([2; 20]);
+
+/// An oracle that has seen the payer deposit 500 gwei and ask 400 of them back, and the header of the height, 1.
+fn with_a_withdrawal() -> (Oracle, BlockHeader) {
     let mut oracle = oracle();
     let deposit = Deposit { payer: PAYER, amount: Gwei::new(500) };
-    let recipient = PayerAddress::new([2; 20]);
-    let request = WithdrawalRequest { payer: PAYER, recipient, amount: Gwei::new(400) };
+    let (recipient, amount) = (RECIPIENT, Gwei::new(400));
+    let request = WithdrawalRequest { payer: PAYER, recipient, amount };
     let contents = [L1Content::Deposit(deposit), L1Content::Withdrawal(request)];
     let entry = |(index, content)| L1Entry { index, l1_block: 1, content };
     let entries: Vec<_> = (0..).zip(contents).map(entry).collect();
@@ -300,16 +302,41 @@ fn with_a_withdrawal() -> Oracle {
         *l1_entries = entries;
     }
     oracle.event(START, 0, &event);
-    oracle
+    (oracle, header)
 }
 
 #[test]
 fn a_balance_that_keeps_what_was_paid_out_is_seen() {
-    let mut oracle = with_a_withdrawal();
+    let (mut oracle, _) = with_a_withdrawal();
     oracle.balance(0, Height::new(1), &PAYER, Gwei::new(1_000_100));
     assert_eq!(oracle.violation(), None);
     oracle.balance(0, Height::new(1), &PAYER, Gwei::new(1_000_500));
     assert_eq!(promise(&oracle), Some(TAKEN));
+}
+
+#[test]
+fn a_root_over_other_payments_is_seen() {
+    for (amount, expected) in [(399, PAYS), (400, DETERMINISM)] {
+        let (mut oracle, header) = with_a_withdrawal();
+        let paid =
+            Withdrawal { index: 0, payee: Payee::Account(RECIPIENT), amount: Gwei::new(amount) };
+        let commitment = BlockCommitment {
+            epoch: header.epoch,
+            height: header.height,
+            block: header.id(),
+            history_root: Digest::new([7; 32]),
+            reveal_root: Digest::ZERO,
+            rollup_count: 0,
+            l1_origin: header.l1_origin,
+            forced_cursor: 0,
+            withdrawals_root: withdrawals_root(&[paid]),
+            epoch_end: None,
+        };
+        oracle.event(START, 0, &Event::Committed(Box::new(commitment)));
+        let (block, batches) = revealed(&header, &[]);
+        reveal(&mut oracle, block, batches);
+        assert_eq!(promise(&oracle), Some(expected), "{amount} gwei, and the history of another");
+    }
 }
 
 #[test]

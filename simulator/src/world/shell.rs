@@ -1,9 +1,12 @@
 //! What a shell does with the effects of a core: sends, runs jobs, serves history, tells the oracles.
 
+use std::collections::BTreeSet;
+
 use conclave_sequencer::{
     Effects, Event, KeyChange, Message, Peer, SecretName, Store as _, Table,
     archive::{self, ArchiveRequest},
 };
+use conclave_types::{L1Content, L1Entry, PayerAddress};
 
 use super::{BEGIN, Happening, World, node::Node, node_of};
 use crate::adversary::{Letter, shares_among};
@@ -14,16 +17,29 @@ const POOL_MAX: usize = 16_384;
 /// validator.
 const LOG_ROWS_EACH: usize = 150;
 
+/// Whose balance an entry of L1's queue changes, if it changes one.
+const fn payer_of(entry: &L1Entry) -> Option<PayerAddress> {
+    match &entry.content {
+        L1Content::Forced(_) => None,
+        L1Content::Deposit(deposit) => Some(deposit.payer),
+        L1Content::Withdrawal(request) => Some(request.payer),
+    }
+}
+
 impl World {
     pub(super) fn carry_out(&mut self, node: u16, effects: Effects) {
         let Effects { send, broadcast, jobs, serve, answers, events, penalties, halt } = effects;
         self.progressed |= !events.is_empty();
+        let mut touched = BTreeSet::new();
         for event in events {
             self.oracle.event(self.now, node, &event);
             self.measure.event(self.now, node, &event);
             self.timeline.event(BEGIN, self.now, node, &event);
             if let Event::Revealed { block, .. } = &event {
                 self.load.revealed(block);
+            }
+            if let Event::Decided { l1_entries, .. } = &event {
+                touched.extend(l1_entries.iter().filter_map(payer_of));
             }
             if let Event::Keys { change, .. } = &event {
                 self.see_attempt(node);
@@ -33,6 +49,8 @@ impl World {
                 }
             }
         }
+        // Nothing but its balance shows that a payer keeps what L1 pays out to it.
+        self.compare_balances(node, touched.iter());
         for (_, receipt) in answers {
             if let Ok(receipt) = receipt {
                 self.measure.acknowledged(self.now, node, &receipt.bundle);
