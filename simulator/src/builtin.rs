@@ -140,6 +140,7 @@ pub const BUILTINS: &[Builtin] = &[
     built_in!("stale-origin"),
     built_in!("old-origin"),
     built_in!("one-sided-origin"),
+    built_in!("key-rotation"),
     built_in!("committee-join-leave"),
     built_in!("committee-swap-third"),
     built_in!("committee-whale"),

@@ -63,6 +63,16 @@ pub struct Offer {
     pub powers: Vec<u64>,
 }
 
+/// A validator changes its keys. The new ones run on a machine of their own, which joins as a newcomer does.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rotation {
+    /// Who.
+    pub validator: u16,
+    /// From then on the stake contract offers it with its new keys.
+    pub at_ms: u64,
+}
+
 /// What L1 is like.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -91,6 +101,9 @@ pub struct L1Model {
     pub outages: Vec<L1Outage>,
     /// Whom the stake contract offers for which epoch. With any, no epoch after the first begins without one.
     pub offers: Vec<Offer>,
+    /// Who changes its keys.
+    #[serde(skip_serializing_if = "is_default")]
+    pub rotations: Vec<Rotation>,
 }
 
 impl Default for L1Model {
@@ -107,6 +120,7 @@ impl Default for L1Model {
             false_views: Vec::new(),
             outages: Vec::new(),
             offers: Vec::new(),
+            rotations: Vec::new(),
         }
     }
 }
@@ -118,6 +132,8 @@ pub(crate) struct L1 {
     payer: Option<PayerAddress>,
     /// Whom the stake contract knows, in the order of their numbers.
     staked: Vec<Member>,
+    /// With their new keys, those who change them, in the scenario's order.
+    rotated: Vec<Member>,
     blocks: Vec<L1Block>,
     /// How long each validator's connection takes at least.
     delays_ms: Vec<u64>,
@@ -131,13 +147,15 @@ impl L1 {
         model: L1Model,
         rollups: Vec<RollupId>,
         payer: Option<PayerAddress>,
-        staked: Vec<Member>,
+        (staked, rotated): (Vec<Member>, Vec<Member>),
         seed: u64,
     ) -> Self {
         let mut random = Random::new(seed, 11);
         let half = model.lag_ms / 2;
-        let delays_ms = staked.iter().map(|_| random.below(half.saturating_add(1))).collect();
-        Self { model, rollups, payer, staked, blocks: Vec::new(), delays_ms, reorgs: 0, random }
+        let machines = staked.iter().chain(&rotated);
+        let delays_ms = machines.map(|_| random.below(half.saturating_add(1))).collect();
+        let blocks = Vec::new();
+        Self { model, rollups, payer, staked, rotated, blocks, delays_ms, reorgs: 0, random }
     }
 
     pub(crate) const fn model(&self) -> &L1Model {
@@ -231,7 +249,14 @@ impl L1 {
             |offer: &&Offer| offer.at_ms.div_ceil(self.model.block_ms.max(1)).max(1) == number;
         let offered = self.model.offers.iter().filter(is_in).map(|offer| {
             let powers = self.staked.iter().zip(&offer.powers).filter(|(_, power)| **power > 0);
-            let members = powers.map(|(member, power)| Member { power: *power, ..member.clone() });
+            let members = powers.map(|(member, power)| {
+                let mut changes = self.model.rotations.iter().zip(&self.rotated);
+                let is_due = |(rotation, rotated): &(&Rotation, &Member)| {
+                    rotation.at_ms <= offer.at_ms && rotated.validator == member.validator
+                };
+                let newest = changes.find(is_due).map_or(member, |(_, rotated)| rotated);
+                Member { power: *power, ..newest.clone() }
+            });
             CommitteeOffer { epoch: Epoch::new(offer.epoch), members: members.collect() }
         });
         CommitteeOffer::that_count(offered.collect())
@@ -278,7 +303,7 @@ mod tests {
     #[test]
     fn what_is_final_stays_and_continues_whatever_is_reorganized() {
         let model = L1Model { reorg_permille: 500, ..L1Model::default() };
-        let mut l1 = L1::new(model, vec![RollupId::new(901)], None, Vec::new(), 7);
+        let mut l1 = L1::new(model, vec![RollupId::new(901)], None, (Vec::new(), Vec::new()), 7);
         let mut before: Vec<L1Block> = Vec::new();
         for _ in 0..200 {
             l1.mine();

@@ -32,8 +32,8 @@ use std::{
 use conclave_consensus::ConsensusMessage;
 use conclave_sequencer::{Event, KeyChange, L1Block, Message, Peer, Penalty, archive};
 use conclave_types::{
-    Batch, BlockHeader, BlockId, BundleId, Digest, Epoch, Genesis, Gwei, Height, KeyId,
-    PayerAddress, RevealedBlock, Time,
+    Batch, BlockHeader, BlockId, BundleId, Digest, Epoch, Genesis, Gwei, Height, HeightDelta,
+    KeyId, PayerAddress, RevealedBlock, Time,
 };
 use sha3::{Digest as _, Keccak256};
 
@@ -42,7 +42,7 @@ use crate::{disk::Disk, load::Handed, scenario::Loss};
 use self::{
     accountability::Accountability,
     chain::Chain,
-    committees::Committees,
+    committees::{Committees, Machines},
     inclusion::Inclusion,
     l1::Queue,
     liveness::Liveness,
@@ -53,7 +53,7 @@ use self::{
 };
 
 /// Every promise that an oracle watches over.
-pub(crate) const PROMISES: [&str; 28] = [
+pub(crate) const PROMISES: [&str; 29] = [
     AGREEMENT,
     BLIND,
     CONSISTENT,
@@ -81,6 +81,7 @@ pub(crate) const PROMISES: [&str; 28] = [
     MEMBER,
     QUORUM,
     SAME_KEY,
+    ERASED,
     RUNS,
 ];
 
@@ -111,6 +112,7 @@ const NAMED: &str = "the end of an epoch names who comes next";
 const MEMBER: &str = "an honest validator signs only where it is a member";
 const QUORUM: &str = "a quorum of its own committee decides a height";
 const SAME_KEY: &str = "the key stays when validators change";
+const ERASED: &str = "a share is erased when it has served";
 /// An honest validator stopped by itself, or grew without bound.
 pub(crate) const RUNS: &str = "an honest validator keeps running";
 
@@ -130,6 +132,9 @@ fn ensure(holds: bool, promise: &'static str, detail: impl FnOnce() -> String) -
     if holds { Ok(()) } else { Err(Violation { promise, detail: detail() }) }
 }
 
+/// Heights after its last by which a validator that leaves must have erased its shares.
+const OWED_MAX: HeightDelta = HeightDelta::new(16);
+
 /// Watches a run.
 pub(crate) struct Oracle {
     honest: BTreeSet<u16>,
@@ -147,6 +152,8 @@ pub(crate) struct Oracle {
     queue: Queue,
     settlement: Settlement,
     committees: Committees,
+    /// Second machines that have voted for their validators.
+    rotated: BTreeSet<u16>,
     counters: BTreeMap<&'static str, u64>,
     /// How far a block's time may be ahead of the time.
     ahead_max: Duration,
@@ -174,6 +181,7 @@ impl Oracle {
             queue: Queue::new(genesis),
             settlement: Settlement::new(genesis),
             committees: Committees::new(genesis),
+            rotated: BTreeSet::new(),
             counters: BTreeMap::new(),
             ahead_max: Duration::from_millis(genesis.params.timing.clock_drift_max_ms),
             honest,
@@ -184,6 +192,13 @@ impl Oracle {
     #[must_use]
     pub(crate) fn with_clocks(mut self, wrong: Duration) -> Self {
         self.ahead_max = self.ahead_max.saturating_add(wrong);
+        self
+    }
+
+    /// For a world in which these machines are of validators that change their keys.
+    #[must_use]
+    pub(crate) fn with_machines(mut self, machines: Machines) -> Self {
+        self.committees.learn_machines(machines);
         self
     }
 
@@ -220,6 +235,7 @@ impl Oracle {
         counters.extend(self.queue.counters());
         counters.extend(self.payers.counters());
         counters.insert("committee_changes", self.committees.changes());
+        counters.insert("rotations", u64::try_from(self.rotated.len()).unwrap_or(u64::MAX));
         counters
     }
 
@@ -287,8 +303,7 @@ impl Oracle {
             self.chain.builds_on(header)?;
             self.chain.decided(node, header.height, stored.block.id(), ids)?;
             self.committees.decided(&stored.certificate)?;
-            let powers = self.committees.at(header.height);
-            self.inclusion.decided(header, ids, (round, powers), &self.payers)?;
+            self.inclusion.decided(header, ids, round, &self.committees, &self.payers)?;
             self.chain.saw_unseen();
         }
         for height in self.chain.revealed_at(node).up_to(tip.revealed) {
@@ -312,6 +327,19 @@ impl Oracle {
     pub(crate) fn halted(&mut self, node: u16, why: &str) {
         let honest = self.honest.contains(&node);
         self.note(ensure(!honest, RUNS, || format!("validator {node}: {why}")));
+    }
+
+    /// At the end of the run: how many secrets of sharings are on a machine's disk. One that signs for nobody any more
+    /// owes shares for the last blocks of its time, and nothing after that.
+    pub(crate) fn keeps_secrets(&mut self, node: u16, found: usize) {
+        let Some(left) = self.committees.left_at(node) else { return };
+        let revealed = self.chain.revealed_at(node);
+        let is_due = left.saturating_add(OWED_MAX) < revealed;
+        self.note(ensure(found == 0 || !is_due, ERASED, || {
+            format!(
+                "machine {node} has left with {left}, is at {revealed} and keeps {found} secrets"
+            )
+        }));
     }
 
     /// How much a validator holds.
@@ -342,25 +370,31 @@ impl Oracle {
         self.trace_event(now, from, message.kind(), &names);
         let copies = u64::try_from(to.len()).unwrap_or(u64::MAX);
         let member = |height, what| self.committees.signs(from, height, what);
+        let validator = self.committees.validator(from);
         let check = match message {
-            Message::Consensus(ConsensusMessage::Vote(vote)) if vote.voter.as_u16() == from => {
+            Message::Consensus(ConsensusMessage::Vote(vote))
+                if vote.voter.as_u16() == validator =>
+            {
                 self.inclusion.voted(from, vote);
+                if validator != from {
+                    self.rotated.insert(from);
+                }
                 let member = member(vote.height, "vote");
                 let powers = self.committees.at(vote.height);
-                member.and_then(|()| self.votes.vote(from, vote, powers))
+                member.and_then(|()| self.votes.vote(validator, vote, powers))
             }
             Message::Consensus(ConsensusMessage::Proposal(proposal))
-                if proposal.proposer.as_u16() == from =>
+                if proposal.proposer.as_u16() == validator =>
             {
                 let member = member(proposal.height, "proposal");
-                member.and_then(|()| self.votes.proposal(from, proposal))
+                member.and_then(|()| self.votes.proposal(validator, proposal))
             }
-            Message::Shares(message) if message.validator.as_u16() == from => {
+            Message::Shares(message) if message.validator.as_u16() == validator => {
                 let member = member(message.height, "shares");
                 self.count_more("shares_sent", copies);
                 member.and_then(|()| self.shares.sent(from, message, &self.chain))
             }
-            Message::Attestation(found) if found.validator.as_u16() == from => {
+            Message::Attestation(found) if found.validator.as_u16() == validator => {
                 self.settlement.attested(from, found, &self.chain)
             }
             Message::Part(_) => {
@@ -443,8 +477,7 @@ impl Oracle {
                 self.chain.decided(node, header.height, *block, bundles)?;
                 self.committees.decided(certificate)?;
                 let round = certificate.round.as_u32();
-                let powers = self.committees.at(header.height);
-                self.inclusion.decided(header, bundles, (round, powers), &self.payers)
+                self.inclusion.decided(header, bundles, round, &self.committees, &self.payers)
             }
             Event::Revealed { block, batches, digest } => {
                 self.revealed(now, node, block, batches, *digest)

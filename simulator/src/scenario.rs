@@ -369,6 +369,13 @@ impl Scenario {
         self.validators.saturating_sub(self.joiners)
     }
 
+    /// Machines: one for each validator, and then another for each that changes its keys.
+    #[must_use]
+    pub fn nodes(&self) -> u16 {
+        let rotations = self.l1.iter().map(|l1| l1.rotations.len()).sum::<usize>();
+        self.validators.saturating_add(u16::try_from(rotations).unwrap_or(u16::MAX))
+    }
+
     /// f: how many validators may fail.
     #[must_use]
     pub const fn faulty_max(&self) -> u16 {

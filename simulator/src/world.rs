@@ -7,6 +7,7 @@ mod faults;
 mod guard;
 mod l1;
 mod node;
+mod peers;
 mod queue;
 mod shell;
 mod turn;
@@ -20,15 +21,14 @@ use std::{
     time::Duration,
 };
 
-use conclave_sequencer::{Founding, JobNumber, JobOutput, Peer};
-use conclave_types::{
-    BundleId, EncryptedBundle, Genesis, Height, PayerAddress, Time, ValidatorIndex,
-};
+use conclave_sequencer::{Founding, JobNumber, JobOutput};
+use conclave_types::{BundleId, EncryptedBundle, Genesis, Height, PayerAddress, Time};
 
 pub use guard::{CutShort, Stop, guarded};
 
 use self::{
     node::{Flight, News, Node, Packet},
+    peers::Machine,
     queue::Queue,
     work::Shared,
 };
@@ -101,19 +101,6 @@ struct Scheduled {
     what: Happening,
 }
 
-/// A node as one that knows of `listed` validators sees it.
-fn peer(node: u16, listed: u16) -> Peer {
-    if node < listed { Peer::Validator(ValidatorIndex::new(node)) } else { Peer::Full(node.into()) }
-}
-
-/// The node that a core means.
-fn node_of(peer: Peer) -> u16 {
-    match peer {
-        Peer::Validator(index) => index.as_u16(),
-        Peer::Full(number) => u16::try_from(number).unwrap_or(u16::MAX),
-    }
-}
-
 /// What a run came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
@@ -149,6 +136,8 @@ pub struct World {
     now: Time,
     queue: Queue<Scheduled>,
     nodes: Vec<Node>,
+    /// Those of validators that change their keys.
+    machines: Vec<Machine>,
     /// The cores that all validators share, if they do.
     shared: Option<Shared>,
     network: Network,
@@ -201,7 +190,7 @@ impl World {
     }
 
     fn prepare(&mut self) {
-        for node in 0..self.scenario.validators {
+        for node in 0..self.scenario.nodes() {
             self.schedule(BEGIN, node, Happening::Restart);
         }
         let at = |ms: u64| BEGIN.after(Duration::from_millis(ms));
@@ -312,6 +301,7 @@ impl World {
         if self.oracle.violation().is_none() && cut_short.is_none() {
             self.oracle.settle(self.now);
             self.compare_ledgers();
+            self.search_old_machines();
         }
         self.stop_recording();
         let mut counters = self.oracle.counters();
@@ -363,7 +353,7 @@ impl World {
     /// What every validator's ledger says in the end.
     fn compare_ledgers(&mut self) {
         let payers = self.oracle.all_payers();
-        for node in 0..self.scenario.validators {
+        for node in 0..self.scenario.nodes() {
             self.compare_balances(node, payers.iter());
         }
     }

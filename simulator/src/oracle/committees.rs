@@ -5,7 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use conclave_sequencer::L1Block;
-use conclave_types::{Certificate, Digest, Epoch, Genesis, Height, Member, ValidatorIndex};
+use conclave_types::{
+    Certificate, ConsensusKey, Digest, Epoch, Genesis, Height, Member, ValidatorIndex,
+};
 
 use super::{Check, MEMBER, QUORUM, ensure, settlement::committee};
 
@@ -27,13 +29,19 @@ struct Offered {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Elected {
     powers: Powers,
+    keys: BTreeMap<u16, ConsensusKey>,
     /// As L1 knows it.
     digest: Digest,
 }
 
+/// Machines of validators that change their keys: whose each is, and the key that it has. Any other machine is the
+/// validator of its number, whatever its key.
+pub(crate) type Machines = BTreeMap<u16, (u16, ConsensusKey)>;
+
 /// Committees as L1 and time make them.
 #[derive(Debug)]
 pub(super) struct Committees {
+    machines: Machines,
     /// Those of each number in the stake contract that has come up, in the order in which they did.
     known: Vec<u32>,
     offered: Vec<Offered>,
@@ -45,10 +53,14 @@ pub(super) struct Committees {
 
 impl Committees {
     pub(super) fn new(genesis: &Genesis) -> Self {
-        let powers = (0_u16..).zip(&genesis.members).map(|(index, member)| (index, member.power));
-        let digest = committee(&genesis.members);
-        let first = Elected { powers: powers.collect(), digest };
+        let members = (0_u16..).zip(&genesis.members);
+        let first = Elected {
+            powers: members.clone().map(|(index, member)| (index, member.power)).collect(),
+            keys: members.map(|(index, member)| (index, member.consensus_key)).collect(),
+            digest: committee(&genesis.members),
+        };
         Self {
+            machines: Machines::new(),
             known: genesis.members.iter().map(|member| member.validator).collect(),
             offered: Vec::new(),
             attempts: BTreeMap::new(),
@@ -72,16 +84,18 @@ impl Committees {
             self.attempts.extend(self.newest().map(|newest| (epoch, newest)));
             return;
         };
-        let mut powers = Powers::new();
-        for Member { validator: number, power, .. } in &members {
+        let (mut powers, mut keys) = (Powers::new(), BTreeMap::new());
+        for Member { validator: number, power, consensus_key, .. } in &members {
             let known = self.known.iter().position(|known| known == number);
             let index = known.unwrap_or(self.known.len());
             if known.is_none() {
                 self.known.push(*number);
             }
-            powers.insert(u16::try_from(index).unwrap_or(u16::MAX), *power);
+            let index = u16::try_from(index).unwrap_or(u16::MAX);
+            powers.insert(index, *power);
+            keys.insert(index, *consensus_key);
         }
-        self.attempts.insert(epoch, Elected { powers, digest: committee(&members) });
+        self.attempts.insert(epoch, Elected { powers, keys, digest: committee(&members) });
     }
 
     pub(super) fn begins(&mut self, epoch: Epoch, first: Height) {
@@ -116,9 +130,32 @@ impl Committees {
         u64::try_from(pairs.filter(|(one, next)| one != next).count()).unwrap_or(u64::MAX)
     }
 
+    /// These machines are of validators that change their keys.
+    pub(super) fn learn_machines(&mut self, machines: Machines) {
+        self.machines = machines;
+    }
+
+    /// Whose machine a node is.
+    pub(super) fn validator(&self, node: u16) -> u16 {
+        self.machines.get(&node).map_or(node, |(validator, _)| *validator)
+    }
+
+    /// Whether a node may sign for its validator at a height: of two machines, the one whose key the committee has.
+    pub(super) fn has_seat(&self, node: u16, height: Height) -> bool {
+        let term = self.terms.range(..=height).next_back();
+        term.is_some_and(|(_, elected)| elected.seats(node, &self.machines))
+    }
+
+    /// From which height on a node does not sign for its validator any more, for good as far as anybody knows.
+    pub(super) fn left_at(&self, node: u16) -> Option<Height> {
+        let after = self.terms.iter().rev();
+        let after = after.take_while(|(_, elected)| !elected.seats(node, &self.machines));
+        after.last().map(|(first, _)| *first)
+    }
+
     /// An honest validator has signed something about a height.
     pub(super) fn signs(&self, node: u16, height: Height, what: &str) -> Check {
-        ensure(self.at(height).contains_key(&node), MEMBER, || {
+        ensure(self.has_seat(node, height), MEMBER, || {
             format!(
                 "validator {node} sends its {what} for height {height}, whose committee it is not in"
             )
@@ -143,6 +180,15 @@ impl Committees {
     }
 }
 
+impl Elected {
+    fn seats(&self, node: u16, machines: &Machines) -> bool {
+        match machines.get(&node) {
+            None => self.powers.contains_key(&node),
+            Some((validator, key)) => self.keys.get(validator) == Some(key),
+        }
+    }
+}
+
 /// The power of some, each counted once.
 pub(super) fn sum<'a>(powers: &Powers, who: impl Iterator<Item = &'a u16>) -> u64 {
     let distinct: BTreeSet<u16> = who.copied().collect();
@@ -156,9 +202,7 @@ pub(super) fn quorum(powers: &Powers) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use conclave_types::{
-        BlockId, CommitteeOffer, ConsensusKey, L1Origin, Round, SettlementKey, SignatureBytes,
-    };
+    use conclave_types::{BlockId, CommitteeOffer, L1Origin, Round, SettlementKey, SignatureBytes};
 
     use super::*;
 
@@ -184,9 +228,13 @@ mod tests {
     }
 
     fn committees() -> Committees {
-        let first =
-            Elected { powers: (0..4).map(|index| (index, 1)).collect(), digest: Digest::ZERO };
+        let first = Elected {
+            powers: (0..4).map(|index| (index, 1)).collect(),
+            keys: (0..4).map(|index| (index, ConsensusKey::new([0; 32]))).collect(),
+            digest: Digest::ZERO,
+        };
         let mut committees = Committees {
+            machines: Machines::new(),
             known: vec![1, 2, 3, 4],
             offered: Vec::new(),
             attempts: BTreeMap::new(),
@@ -222,6 +270,27 @@ mod tests {
             assert_eq!(committees.at(Height::new(9)).len(), 4);
             assert_eq!(*committees.at(Height::new(10)), expected.into_iter().collect());
         }
+    }
+
+    #[test]
+    fn of_two_machines_the_one_signs_whose_key_the_committee_has() {
+        let mut committees = committees();
+        let new = ConsensusKey::new([7; 32]);
+        committees.learn_machines([(1, (1, ConsensusKey::new([0; 32]))), (5, (1, new))].into());
+        let mut offer = offer(8, 2, &[(1, 1), (2, 1), (3, 1), (4, 1)]);
+        offer.offers[0].members[1].consensus_key = new;
+        committees.l1_final(&offer);
+        committees.attempt(Epoch::new(2), 8);
+        committees.begins(Epoch::new(2), Height::new(10));
+        for (node, height, expected) in
+            [(1, 9, true), (5, 9, false), (1, 10, false), (5, 10, true), (0, 10, true)]
+        {
+            assert_eq!(committees.has_seat(node, Height::new(height)), expected, "{node} {height}");
+        }
+        assert_eq!(committees.validator(5), 1);
+        assert_eq!(committees.left_at(1), Some(Height::new(10)));
+        assert_eq!(committees.left_at(5), None);
+        assert_eq!(committees.changes(), 1, "the powers are the same, and the keys are not");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use conclave_types::{Block, BlockHeader, BlockId, BundleId, Genesis, Height, Tim
 
 use super::{
     Check, INCLUSION,
-    committees::{Powers, quorum, sum},
+    committees::{Committees, quorum, sum},
     ensure,
     payers::Payers,
 };
@@ -91,9 +91,11 @@ impl Inclusion {
         &mut self,
         header: &BlockHeader,
         bundles: &[BundleId],
-        (round, powers): (u32, &Powers),
+        round: u32,
+        committees: &Committees,
         payers: &Payers,
     ) -> Check {
+        let powers = committees.at(header.height);
         let first = self.checked.insert(header.height);
         let keep = (header.height, BlockId::ZERO);
         self.prevoted = self.prevoted.split_off(&keep);
@@ -121,10 +123,14 @@ impl Inclusion {
                 let since = self.held.get(*node).and_then(|held| held.get(id));
                 since.is_some_and(|since| shown.since(*since) > self.delay)
             };
-            let should_withhold = sum(powers, votes.iter().filter(too_long));
+            let validator = |node: &u16| committees.validator(*node);
+            let withholding: Vec<_> = votes.iter().filter(too_long).map(validator).collect();
+            let should_withhold = sum(powers, withholding.iter());
             let silent = self.held.iter().filter(|(node, _)| !votes.contains(*node));
             let silent = silent.filter(|(_, held)| held.contains_key(id)).map(|(node, _)| node);
-            let silent = sum(powers, silent);
+            let silent = silent.filter(|node| committees.has_seat(**node, header.height));
+            let silent: Vec<_> = silent.map(validator).collect();
+            let silent = sum(powers, silent.iter());
             let others = total.saturating_sub(should_withhold).saturating_sub(silent);
             ensure(others >= quorum || should_withhold == 0, INCLUSION, || {
                 format!(

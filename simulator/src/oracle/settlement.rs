@@ -116,7 +116,8 @@ impl Settlement {
             format!("validator {node} attests height {height}, which it has not revealed")
         })?;
         let digest = Digest::new(self.digest(&found.commitment));
-        let first = *self.attested.entry(height).or_default().entry(node).or_insert(digest);
+        let validator = found.validator.as_u16();
+        let first = *self.attested.entry(height).or_default().entry(validator).or_insert(digest);
         ensure(first == digest, CONSISTENT, || {
             format!("validator {node} attests {first} and {digest} at height {height}")
         })?;

@@ -22,10 +22,11 @@ impl Shares {
         Self { secrecy, liars, sharers: BTreeMap::new() }
     }
 
+    /// A machine of the message's validator sends it.
     pub(super) fn sent(&mut self, node: u16, message: &ShareMessage, chain: &Chain) -> Check {
         let (height, block) = (message.height, message.block);
         let sharers = self.sharers.entry((height, block)).or_default();
-        sharers.insert(node);
+        sharers.insert(message.validator.as_u16());
         let known = sharers.len().saturating_add(self.liars);
         let decided = chain.block(height) == Some(block);
         ensure(decided || known <= self.secrecy, BLIND, || {

@@ -103,7 +103,7 @@ impl Timeline {
         let mut faults: Vec<_> = crashes.chain(partitions).chain(full).chain(outages).collect();
         faults.sort_by_key(|fault| (fault.from_ms, fault.until_ms));
         Self {
-            decided: vec![Vec::new(); usize::from(drawn.validators)],
+            decided: vec![Vec::new(); usize::from(drawn.nodes())],
             faults: liars.chain(faults).collect(),
         }
     }

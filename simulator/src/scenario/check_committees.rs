@@ -1,5 +1,7 @@
 //! What committees a run may have: who is a member at first, and whom L1 offers.
 
+use std::collections::BTreeSet;
+
 use conclave_encryption::Suite;
 
 use super::{
@@ -42,6 +44,7 @@ impl Scenario {
             let expected = "expected a key that is made on the chain, found one that is dealt";
             (expected.into(), "set key.on_chain: a dealt key has one point for each member".into())
         })?;
+        self.check_rotations()?;
         let offers = self.l1.iter().flat_map(|l1| &l1.offers);
         for (index, offer) in offers.enumerate() {
             let path = format!("l1.offers.{index}");
@@ -58,6 +61,33 @@ impl Scenario {
                 let found = offer.epoch;
                 let expected = format!("expected an epoch from {EPOCH_MIN} on, found {found}");
                 (expected, "the first epoch with a key has the committee of the genesis".into())
+            })?;
+        }
+        Ok(())
+    }
+
+    fn check_rotations(&self) -> Result<(), WorldFault> {
+        let rotations = self.l1.iter().flat_map(|l1| &l1.rotations);
+        let mut seen = BTreeSet::new();
+        for (index, rotation) in rotations.enumerate() {
+            let path = format!("l1.rotations.{index}.validator");
+            let (found, all) = (rotation.validator, self.validators);
+            ensure(found < all && seen.insert(found), &path, || {
+                let expected =
+                    format!("expected another of the validators 0 to {}, found {found}", all - 1);
+                (expected, "a validator changes its keys once in a run".into())
+            })?;
+            let crashes = self.crashes.iter().map(|crash| crash.validator);
+            let liars = self.byzantine.iter().map(|liar| liar.validator);
+            let is_busy = crashes.chain(liars).any(|other| other == found);
+            ensure(!is_busy && self.chaos.crashes == 0, &path, || {
+                let expected =
+                    format!("expected that validator {found} neither crashes nor misbehaves");
+                (expected, "let another validator change its keys".into())
+            })?;
+            ensure(self.l1.iter().any(|l1| !l1.offers.is_empty()), &path, || {
+                let expected = "expected offers of committees, found none".into();
+                (expected, "new keys come with an offer: add [[l1.offers]]".into())
             })?;
         }
         Ok(())

@@ -13,7 +13,7 @@ use conclave_types::{
 };
 use ed25519_dalek::SigningKey;
 
-use super::{BEGIN, Stop, World, node::Node, queue::Queue, work::Shared};
+use super::{BEGIN, Stop, World, node::Node, peers::Machine, queue::Queue, work::Shared};
 use crate::{
     adversary::{Adversary, Means},
     clock::Clock,
@@ -42,17 +42,20 @@ impl World {
         let scenario = scenario.clone().drawn(seed);
         let mut random = Random::new(seed, 1);
         let load = Load::of(&scenario, seed, ROLLUPS.to_vec());
-        let (genesis, identities, staked) = genesis(&scenario, &load, &mut random)?;
+        let (genesis, mut identities, staked) = genesis(&scenario, &load, &mut random)?;
+        let (second, rotated) = second_machines(&scenario, &staked, seed);
+        let machines = machines(&scenario, &staked, &rotated);
+        identities.extend(second);
         let genesis = Arc::new(genesis);
         let founding = Arc::new(Founding::new(Arc::clone(&genesis)).ok()?);
         let keyring = Keyring::new(founding.keys());
         let (_, packing) = sharing(&scenario)?;
-        let validators = scenario.validators;
+        let nodes = scenario.nodes();
         let (model, partitions) = (scenario.network.clone(), scenario.partitions.clone());
-        let network = Network::new(model, partitions, validators, BEGIN, seed);
+        let network = Network::new(model, partitions, nodes, BEGIN, seed);
         let shelf = Shelf::default();
         let mut clocks = Random::new(seed, 5);
-        let nodes: Vec<Node> = (0_u16..)
+        let all: Vec<Node> = (0_u16..)
             .zip(identities)
             .map(|(index, identity)| {
                 let liar = scenario.byzantine.iter().find(|b| b.validator == index);
@@ -68,14 +71,21 @@ impl World {
                 Node::new(identity, adversary, disk, pool, clock, network.pipes())
             })
             .collect();
-        let regions = (0..validators).map(|index| network.region(index).to_owned());
+        let regions = (0..nodes).map(|index| network.region(index).to_owned());
         let measure = Measure::new(BEGIN, regions.collect());
         let judge = Judge::new(scenario.crypto != Crypto::Real);
-        let judge = judge.knowing(nodes.iter().map(|node| &node.identity.signing_key));
+        let judge = judge.knowing(all.iter().map(|node| &node.identity.signing_key));
         let workshop = Workshop::new(scenario.crypto);
         let l1 = scenario.l1.clone();
-        let l1 = l1.map(|l1| L1::new(l1, ROLLUPS.to_vec(), load.first_payer(), staked, seed));
-        let oracle = Oracle::new(&genesis, packing.secrecy(), honest(&nodes));
+        let l1 =
+            l1.map(|l1| L1::new(l1, ROLLUPS.to_vec(), load.first_payer(), (staked, rotated), seed));
+        let oracle = Oracle::new(&genesis, packing.secrecy(), honest(&all));
+        let keys = |machine: &Machine| {
+            let node = all.get(usize::from(machine.node))?;
+            let key = node.identity.signing_key.verifying_key();
+            Some((machine.node, (machine.validator, ConsensusKey::new(key.to_bytes()))))
+        };
+        let oracle = oracle.with_machines(machines.iter().filter_map(keys).collect());
         let mut world = Self {
             timeline: Timeline::new(&scenario, seed),
             shared: Shared::new(&scenario.machine),
@@ -86,7 +96,8 @@ impl World {
             keyring,
             now: BEGIN,
             queue: Queue::new(),
-            nodes,
+            nodes: all,
+            machines,
             network,
             load,
             outstanding: BTreeMap::new(),
@@ -115,6 +126,50 @@ impl World {
 fn honest(nodes: &[Node]) -> BTreeSet<u16> {
     let honest = (0_u16..).zip(nodes).filter(|(_, node)| node.is_honest());
     honest.map(|(index, _)| index).collect()
+}
+
+/// The identities of second machines, and who their validators are with these keys.
+fn second_machines(
+    scenario: &Scenario,
+    staked: &[Member],
+    seed: u64,
+) -> (Vec<Identity>, Vec<Member>) {
+    let mut random = Random::new(seed, 12);
+    let rotations = scenario.l1.iter().flat_map(|l1| &l1.rotations);
+    let second = (0_u8..).zip(rotations).filter_map(|(number, rotation)| {
+        let before = staked.get(usize::from(rotation.validator))?;
+        let seed = random.bytes();
+        let signing_key = SigningKey::from_bytes(&seed);
+        let settlement = SettlementSecret::from_seed(&seed);
+        let mut network_key = [u8::MAX; 32];
+        network_key[0] = number;
+        let member = Member {
+            consensus_key: ConsensusKey::new(signing_key.verifying_key().to_bytes()),
+            network_key: ConsensusKey::new(network_key),
+            settlement_key: settlement.key(),
+            ..before.clone()
+        };
+        let settlement = Some(settlement);
+        let identity = Identity { signing_key, secret_share: None, settlement, lost_state: false };
+        Some((identity, member))
+    });
+    second.unzip()
+}
+
+/// Both machines of every validator that changes its keys.
+fn machines(scenario: &Scenario, staked: &[Member], rotated: &[Member]) -> Vec<Machine> {
+    let rotations = scenario.l1.iter().flat_map(|l1| &l1.rotations);
+    let pairs = (scenario.validators..).zip(rotations.zip(rotated));
+    let both = pairs.filter_map(|(node, (rotation, after))| {
+        let validator = rotation.validator;
+        let before = staked.get(usize::from(validator))?;
+        let machine = |node: u16, member: &Member| {
+            let network_key = member.network_key;
+            Machine { node, validator, network_key }
+        };
+        Some([machine(validator, before), machine(node, after)])
+    });
+    both.flatten().collect()
 }
 
 /// The suite, and the numbers of the first committee's sharing.

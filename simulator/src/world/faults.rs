@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use conclave_sequencer::{Config, RecoverError, Shared, archive::ArchiveError};
 
-use super::{Happening, World, node::News};
+use super::{Happening, World, node::News, peers::Peers};
 use crate::{
     disk::DiskError,
     random::Random,
@@ -69,7 +69,7 @@ impl World {
         *losses = losses.saturating_add(lost);
         self.stop_working(node);
         self.oracle.crashed(node);
-        for other in (0..self.scenario.validators).filter(|other| *other != node) {
+        for other in (0..self.scenario.nodes()).filter(|other| *other != node) {
             self.tell(other, News::PeerDown(node));
         }
     }
@@ -94,11 +94,12 @@ impl World {
         match tape::recover(tape, (config, shared), &mut state.disk, shown) {
             Ok((core, ready)) => {
                 self.oracle.recovers(self.now, node, &state.disk, state.loss);
-                state.inbox = super::node::Inbox::of(core.core().keys().roster().count());
+                let peers = Peers::of(core.core().keys(), &self.machines);
+                state.inbox = super::node::Inbox::of(peers);
                 state.core = Some(core);
                 self.take_turn(node, ready, Duration::ZERO);
                 self.schedule(self.now, node, Happening::L1Feed);
-                for other in (0..self.scenario.validators).filter(|other| *other != node) {
+                for other in (0..self.scenario.nodes()).filter(|other| *other != node) {
                     self.tell(other, News::PeerUp(node));
                     self.tell(node, News::PeerUp(other));
                 }

@@ -23,7 +23,7 @@ impl World {
         let newest = u64::try_from(finalized.len()).unwrap_or(u64::MAX);
         let next = self.now.after(Duration::from_millis(l1.model().block_ms));
         let heard: Vec<_> =
-            (0..self.scenario.validators).map(|node| l1.heard_at(self.now, node)).collect();
+            (0..self.scenario.nodes()).map(|node| l1.heard_at(self.now, node)).collect();
         if newest > u64::try_from(before).unwrap_or(u64::MAX) {
             for (node, at) in (0_u16..).zip(heard) {
                 self.schedule(at, node, Happening::L1Heard { newest });

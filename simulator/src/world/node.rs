@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use conclave_sequencer::{Identity, Input, JobNumber, JobOutput, L1Block, Message, Ready};
 use conclave_types::{EncryptedBundle, Time};
 
-use super::work::Threads;
+use super::{peers::Peers, work::Threads};
 use crate::{
     adversary::Adversary, clock::Clock, cpu::Pool, disk::Disk, network::Pipe, scenario::Loss,
     tape::Core,
@@ -59,22 +59,33 @@ pub(super) struct Inbox {
     bulk: VecDeque<Packet>,
     public: VecDeque<Box<EncryptedBundle>>,
     tick: bool,
-    /// How many validators its core knows of: who comes after them is any other node.
-    listed: u16,
+    peers: Peers,
 }
 
 impl Inbox {
-    /// For a core that knows of so many validators.
-    pub(super) fn of(listed: u16) -> Self {
-        Self { listed, ..Self::default() }
+    /// For a core that knows its peers as these.
+    pub(super) fn of(peers: Peers) -> Self {
+        Self { peers, ..Self::default() }
     }
 
-    /// Its core has come to know of more: those are other peers now.
-    pub(super) fn list(&mut self, listed: u16) {
-        let before = std::mem::replace(&mut self.listed, listed);
-        for node in before..listed {
-            self.control.push_back(Input::PeerDown(super::peer(node, before)));
-            self.control.push_back(Input::PeerUp(super::peer(node, listed)));
+    /// Whom its core knows as what.
+    pub(super) const fn peers(&self) -> &Peers {
+        &self.peers
+    }
+
+    /// Its core knows them as these now: some of the `others` are other peers than before.
+    pub(super) fn list(&mut self, peers: Peers, others: impl Iterator<Item = u16>) {
+        let before = std::mem::replace(&mut self.peers, peers);
+        for node in others {
+            let (was, is) = (before.peer(node), self.peers.peer(node));
+            if was == is {
+                continue;
+            }
+            // Where another machine still is what this one was, nobody has gone.
+            if !self.peers.nodes(was).iter().any(|other| self.peers.peer(*other) == was) {
+                self.control.push_back(Input::PeerDown(was));
+            }
+            self.control.push_back(Input::PeerUp(is));
         }
     }
 
@@ -83,10 +94,10 @@ impl Inbox {
         match news {
             News::Tick => self.tick = true,
             News::PeerUp(other) => {
-                self.control.push_back(Input::PeerUp(super::peer(other, self.listed)));
+                self.control.push_back(Input::PeerUp(self.peers.peer(other)));
             }
             News::PeerDown(other) => {
-                self.control.push_back(Input::PeerDown(super::peer(other, self.listed)));
+                self.control.push_back(Input::PeerDown(self.peers.peer(other)));
             }
             News::Job(job, output) => {
                 self.control.push_back(Input::JobDone { job, output: *output });
@@ -108,7 +119,7 @@ impl Inbox {
     /// Hands what the next turn takes to `step`, in the node's order. Returns how many inputs and how
     /// many large bytes that were.
     pub(super) fn drain(&mut self, mut step: impl FnMut(Input)) -> (u64, u64) {
-        let Self { control, urgent, bulk, public, tick, listed } = self;
+        let Self { control, urgent, bulk, public, tick, peers } = self;
         let (mut steps, mut bytes) = (0_u64, 0_u64);
         let mut count = |input, size: u64| {
             steps = steps.saturating_add(1);
@@ -121,7 +132,7 @@ impl Inbox {
                 let Packet { from, message, bytes, .. } = packet;
                 let size = if message.is_bulk() { bytes } else { 0 };
                 let message = Arc::unwrap_or_clone(message);
-                count(Input::Message { from: super::peer(from, *listed), message }, size);
+                count(Input::Message { from: peers.peer(from), message }, size);
             }
         }
         for bundle in public.drain(..public.len().min(PUBLIC_TURN_MAX)) {

@@ -8,7 +8,7 @@ use conclave_sequencer::{
 };
 use conclave_types::{L1Content, L1Entry, PayerAddress};
 
-use super::{BEGIN, Happening, World, node::Node, node_of};
+use super::{BEGIN, Happening, World, node::Node, peers::Peers};
 use crate::adversary::{Letter, shares_among};
 
 /// Bundles that an honest validator's pool may hold, whatever is thrown at it.
@@ -64,7 +64,7 @@ impl World {
             self.broadcast(node, message);
         }
         for (to, message) in send {
-            self.transmit(node, node_of(to), message);
+            self.transmit_to(node, to, message);
         }
         for (to, request) in serve {
             self.serve(node, to, &request);
@@ -92,14 +92,24 @@ impl World {
         let Some(state) = self.nodes.get(usize::from(node)) else { return };
         let answer = archive::answer(&state.disk, request);
         if let Ok(Some(message)) = answer {
-            self.transmit(node, node_of(to), message);
+            self.transmit_to(node, to, message);
+        }
+    }
+
+    /// What is left of the keys that were changed, on the machines that had them.
+    pub(super) fn search_old_machines(&mut self) {
+        let old = self.machines.iter().filter(|machine| machine.node == machine.validator);
+        for node in old.map(|machine| machine.node) {
+            let Some(state) = self.nodes.get(usize::from(node)) else { continue };
+            let secrets = state.disk.secrets().unwrap_or_default();
+            self.oracle.keeps_secrets(node, secrets.len());
         }
     }
 
     /// Everyone else gets the same message, kept once.
     fn broadcast(&mut self, from: u16, message: Message) {
         let is_honest = |node: &Node| node.adversary.is_none();
-        let others: Vec<u16> = (0..self.scenario.validators).filter(|to| *to != from).collect();
+        let others: Vec<u16> = (0..self.scenario.nodes()).filter(|to| *to != from).collect();
         if !self.nodes.get(usize::from(from)).is_some_and(is_honest) {
             for to in others {
                 self.transmit(from, to, message.clone());
@@ -110,6 +120,21 @@ impl World {
         self.oracle.shown(self.now, &first.message);
         self.oracle.sent(self.now, from, &others, &first.message);
         self.post_to_all(&first);
+    }
+
+    /// To every machine that the sender knows as this peer.
+    fn transmit_to(&mut self, from: u16, to: Peer, message: Message) {
+        let Some(state) = self.nodes.get(usize::from(from)) else { return };
+        let mut nodes = state.inbox.peers().nodes(to);
+        // A node that has the place of another's second machine is not its own peer.
+        nodes.retain(|node| *node != from);
+        let last = nodes.pop();
+        for node in nodes {
+            self.transmit(from, node, message.clone());
+        }
+        if let Some(last) = last {
+            self.transmit(from, last, message);
+        }
     }
 
     fn transmit(&mut self, from: u16, to: u16, message: Message) {
@@ -146,7 +171,9 @@ impl World {
     fn list_validators(&mut self, node: u16) {
         let Some(state) = self.nodes.get_mut(usize::from(node)) else { return };
         let Some(core) = &state.core else { return };
-        state.inbox.list(core.core().keys().roster().count());
+        let peers = Peers::of(core.core().keys(), &self.machines);
+        let others = (0..self.scenario.nodes()).filter(|other| *other != node);
+        state.inbox.list(peers, others);
     }
 
     /// Who misbehaves knows what its own core knows.

@@ -43,7 +43,7 @@ impl World {
     /// The same message leaves a validator's process for everyone else.
     pub(super) fn post_to_all(&mut self, packet: &Packet) {
         let from = packet.from;
-        let others = (0..self.scenario.validators).filter(|to| *to != from);
+        let others = (0..self.scenario.nodes()).filter(|to| *to != from);
         let is_limited = |node: &super::Node| node.pipes.first().is_some_and(Option::is_some);
         if self.nodes.get(usize::from(from)).is_some_and(is_limited) {
             return others.for_each(|to| self.post(Packet { to, ..packet.clone() }));
