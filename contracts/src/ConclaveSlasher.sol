@@ -15,18 +15,6 @@ import { ShareVerifier } from "./verify/ShareVerifier.sol";
 /// @notice See {IConclaveSlasher}. It has no owner and no parameters that change: what is an offence, and what it
 /// costs, is fixed when it is deployed.
 contract ConclaveSlasher is IConclaveSlasher {
-    /// What the accumulated precommits of one round amount to.
-    struct Tally {
-        uint256 signers;
-        uint64 power;
-    }
-
-    /// What a premature share was for.
-    struct SharedBlock {
-        uint64 height;
-        bytes32 blockId;
-    }
-
     /// Which members of an epoch's committee stand convicted, bit i being member i. Who is accused of a premature
     /// share may still be acquitted, and then counts no longer.
     struct Convictions {
@@ -231,6 +219,16 @@ contract ConclaveSlasher is IConclaveSlasher {
     /// @inheritdoc IConclaveSlasher
     function caseOf(bytes32 offence) external view returns (Case memory) {
         return cases[offence];
+    }
+
+    /// @inheritdoc IConclaveSlasher
+    function sharedBlockOf(bytes32 offence) external view returns (SharedBlock memory) {
+        return sharedBlocks[offence];
+    }
+
+    /// @inheritdoc IConclaveSlasher
+    function supportOf(bytes32 offence, uint32 round) external view returns (Tally memory) {
+        return tallies[offence][round];
     }
 
     /// @inheritdoc IConclaveSlasher

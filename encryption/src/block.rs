@@ -16,6 +16,8 @@
 //! are the shares, one equation a party. The pairing alone would accept k + T for a point T of small
 //! order, which is why every opening is also checked to be in the subgroup, each for itself.
 
+mod judge;
+
 use std::ops::Range;
 
 use blstrs::{G1Affine, G1Projective, Scalar};
@@ -29,8 +31,10 @@ use crate::{
     deal::SecretShare,
     field::{scalar_of, weights},
     interpolation::{Interpolation, Node, coefficients},
-    key::PublicKey,
+    key::{PublicKey, SealingKey},
 };
+
+pub use self::judge::SubBatch;
 
 const BEACON_DST: &[u8] = b"CONCLAVE-V1-CS01-BEACON-BLS12381G1_XMD:SHA-256_SSWU_RO_";
 
@@ -123,14 +127,7 @@ impl SealedBlock {
         let sealing = key.sealing_key();
         let mut digest = sealing.hasher("conclave/sealed-block/v1");
         digest.u64(height.as_u64()).fixed(block.as_bytes()).u64(us.len() as u64);
-        let beacon = [
-            sealing.network().as_bytes().as_slice(),
-            key.id().as_bytes(),
-            &height.as_u64().to_be_bytes(),
-            block.as_bytes(),
-        ]
-        .concat();
-        let mut entries = vec![G1Projective::hash_to_curve(&beacon, BEACON_DST, &[]).into()];
+        let mut entries = vec![beacon_point(sealing, height, block)];
         for (index, u) in us.iter().enumerate() {
             entries.push(decode_g1_nonzero(u).ok_or(BlockError::Point { index })?);
             digest.fixed(u.as_bytes());
@@ -322,4 +319,12 @@ impl SealedBlock {
     fn slot_count(&self) -> usize {
         usize::from(self.key.packing().packing()).max(1)
     }
+}
+
+/// u₀, the first entry of every block.
+fn beacon_point(key: &SealingKey, height: Height, block: BlockId) -> G1Affine {
+    let (network, id) = (key.network(), key.id());
+    let height = height.as_u64().to_be_bytes();
+    let of = [network.as_bytes().as_slice(), id.as_bytes(), &height, block.as_bytes()].concat();
+    G1Projective::hash_to_curve(&of, BEACON_DST, &[]).into()
 }

@@ -42,7 +42,7 @@ mod suite;
 mod tests;
 mod tickets;
 
-pub use block::{BlockError, CombineError, SealedBlock};
+pub use block::{BlockError, CombineError, SealedBlock, SubBatch};
 pub use capsule::{Capsule, CapsuleError, CapsuleStatement, verify_capsules};
 pub use deal::{SecretShare, ShareError, deal};
 pub use dkg::{

@@ -30,7 +30,7 @@ pub use self::{
     evidence::{EvidenceCursor, Kept, evidence},
     settlement::{
         Posting, certificate, commitment, committee, epoch_end, history, own_attestation, posting,
-        settled_path,
+        settled_path, sharing,
     },
     withdrawals::{paid_to, request, withdrawals},
 };
@@ -38,7 +38,7 @@ pub(crate) use self::{
     evidence::{put_double_attestation, put_equivocation, put_stray_shares, put_wrong_shares},
     settlement::{
         put_certificate, put_commitment, put_committee, put_epoch_end, put_history,
-        put_own_attestation, put_settlement, settlement,
+        put_own_attestation, put_settlement, put_sharing, settlement,
     },
     withdrawals::put_applied,
 };

@@ -188,7 +188,7 @@ pub(crate) fn epoch_end(keys: &Keys, height: Height) -> Option<EpochEnd> {
     }
     let (key, members) = keys.of_epoch(next)?;
     let next_committee = members.committee().settlement_digest();
-    Some(EpochEnd { next_committee, dkg_result: members.result_root(key) })
+    Some(EpochEnd { next_committee, dkg_result: members.dkg_result(key).root() })
 }
 
 impl Sequencer {
@@ -218,6 +218,10 @@ impl Sequencer {
         let epochs = self.chain.keys.epochs();
         if before.is_none_or(|before| epochs.at(before) != commitment.epoch) {
             self.write(archive::put_committee(commitment.epoch, &committee));
+            let sharing = self.chain.keys.at(height);
+            if let Some(sharing) = sharing.map(|key| key.members.dkg_result(&key.key)) {
+                self.write(archive::put_sharing(commitment.epoch, &sharing));
+            }
         }
         self.event(Event::Committed(Box::new(commitment.clone())));
         let mut collected = Collected::new(commitment, digest, committee);

@@ -63,11 +63,13 @@ pub enum Table {
     EpochEnds,
     /// epoch → its committee.
     Committees,
+    /// epoch → its key, and who holds its points.
+    Sharings,
 }
 
 impl Table {
     /// All tables, for a store that must create them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Meta,
         Self::Blocks,
         Self::Candidates,
@@ -89,6 +91,7 @@ impl Table {
         Self::History,
         Self::EpochEnds,
         Self::Committees,
+        Self::Sharings,
     ];
 
     /// The table's name on disk.
@@ -116,6 +119,7 @@ impl Table {
             Self::History => "history",
             Self::EpochEnds => "epoch_ends",
             Self::Committees => "committees",
+            Self::Sharings => "sharings",
         }
     }
 }

@@ -152,13 +152,18 @@ impl EncryptedBundle {
     /// The bundle's id.
     #[must_use]
     pub fn id(&self) -> BundleId {
-        let digest = Hasher::new("conclave/bundle/v1")
-            .fixed(self.header.label().as_bytes())
-            .fixed(keccak(&self.body).as_bytes())
-            .fixed(keccak(&self.capsule).as_bytes())
-            .fixed(self.signature.as_bytes())
-            .finish();
-        BundleId::new(*digest.as_bytes())
+        id((&self.header.label(), &keccak(&self.body)), &self.capsule, &self.signature)
+    }
+
+    /// What is left of it without header and body.
+    #[must_use]
+    pub fn outline(&self) -> BundleOutline {
+        BundleOutline {
+            label: self.header.label(),
+            body_hash: keccak(&self.body),
+            capsule: self.capsule.clone(),
+            signature: self.signature,
+        }
     }
 
     /// What the payer signs, by EIP-712.
@@ -172,6 +177,41 @@ impl EncryptedBundle {
     pub fn size_bytes(&self) -> usize {
         self.body.len().saturating_add(self.capsule.len()).saturating_add(256)
     }
+}
+
+/// What a bundle's id is the digest of, with the capsule in full: it shows what the bundle's id says of the capsule.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct BundleOutline {
+    /// The header's label.
+    pub label: Digest,
+    /// Keccak of the body.
+    pub body_hash: Digest,
+    /// The capsule.
+    pub capsule: Vec<u8>,
+    /// The payer's signature.
+    pub signature: PayerSignature,
+}
+
+impl BundleOutline {
+    /// The bundle's id.
+    #[must_use]
+    pub fn id(&self) -> BundleId {
+        id((&self.label, &self.body_hash), &self.capsule, &self.signature)
+    }
+}
+
+fn id(
+    (label, body_hash): (&Digest, &Digest),
+    capsule: &[u8],
+    signature: &PayerSignature,
+) -> BundleId {
+    let digest = Hasher::new("conclave/bundle/v1")
+        .fixed(label.as_bytes())
+        .fixed(body_hash.as_bytes())
+        .fixed(keccak(capsule).as_bytes())
+        .fixed(signature.as_bytes())
+        .finish();
+    BundleId::new(*digest.as_bytes())
 }
 
 /// The EIP-712 type of what a payer signs. Wallets show these fields.

@@ -1,18 +1,14 @@
 //! What a quorum signs about a decided block, for L1: a contract that knows the committee needs nothing
 //! else to accept it. `docs/spec/settlement.md` has every layout; `contracts/src/lib/` rebuilds them.
 
-use std::ops::Range;
-
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::{
     block::L1Origin,
     committee::ConsensusKey,
     digest::{Hasher, SigningDomain},
-    genesis::EncryptionKey,
     height::{Epoch, Height},
     ids::{BlockId, Digest, PayerAddress},
-    merkle,
     settlement_key::SettlementKey,
 };
 
@@ -21,7 +17,7 @@ use crate::{
 pub struct EpochEnd {
     /// [`settlement_committee`] of the next epoch.
     pub next_committee: Digest,
-    /// [`dkg_result_root`] of the key and shares that serve in it, or [`weighted_dkg_result_root`].
+    /// [`DkgResult::root`](crate::DkgResult::root) of the key and shares that serve in it.
     pub dkg_result: Digest,
 }
 
@@ -132,39 +128,4 @@ pub fn settlement_committee(members: &[SettlementMember]) -> Digest {
             .fixed(member.settlement_key.as_bytes());
     }
     hasher.finish()
-}
-
-/// The root over a threshold key and its sharing: leaf 0 is the key, leaf 1 + j is `V_j`.
-#[must_use]
-pub fn dkg_result_root(key: &EncryptionKey) -> Digest {
-    result_root(key, "conclave/dkg/v1", &[])
-}
-
-/// The same for a sharing in which members do not hold one point each in the order in which L1 lists them; `points`
-/// says, row by row, which they hold. L1 judges the shares of its row j by `V_j`, and would find honest ones wrong
-/// here. Leaf 0 has another tag, so that it takes no key out of this root.
-#[must_use]
-pub fn weighted_dkg_result_root(key: &EncryptionKey, points: &[Range<u16>]) -> Digest {
-    let held = points.iter().flat_map(|points| [points.start, points.end]);
-    let held: Vec<u8> = held.flat_map(u16::to_be_bytes).collect();
-    result_root(key, "conclave/dkg-points/v1", &held)
-}
-
-fn result_root(key: &EncryptionKey, tag: &str, held: &[u8]) -> Digest {
-    let parties = u16::try_from(key.verification_keys.len()).unwrap_or(u16::MAX);
-    let head = [
-        tag.as_bytes(),
-        &[key.suite],
-        &key.era.as_u32().to_be_bytes(),
-        &key.secrecy.to_be_bytes(),
-        &key.packing.to_be_bytes(),
-        &parties.to_be_bytes(),
-        key.public_key.as_bytes(),
-        key.public_key_g2.as_bytes(),
-        held,
-    ];
-    let verification_keys = key.verification_keys.iter().map(|v| merkle::leaf(v.as_bytes()));
-    let leaves: Vec<_> =
-        [merkle::leaf(&head.concat())].into_iter().chain(verification_keys).collect();
-    merkle::root(&leaves)
 }

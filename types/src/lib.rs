@@ -24,6 +24,7 @@ mod commitment;
 mod committee;
 mod committees;
 pub mod digest;
+mod dkg_result;
 mod epochs;
 mod genesis;
 mod height;
@@ -46,16 +47,14 @@ pub use attestation::{Attestation, SettlementCertificate, SettlementError};
 pub use batch::{Batch, BatchItem, ForcedRef, ItemSource, LegRef};
 pub use block::{Block, BlockBody, BlockHeader, L1Origin};
 pub use bundle::{
-    BUNDLE_TYPE, BundleHeader, BundleNonce, DOMAIN_TYPE, EncryptedBundle, Leg, PayerSignature,
-    SIZE_BUCKETS, bucket_for, typed_data_digest,
+    BUNDLE_TYPE, BundleHeader, BundleNonce, BundleOutline, DOMAIN_TYPE, EncryptedBundle, Leg,
+    PayerSignature, SIZE_BUCKETS, bucket_for, typed_data_digest,
 };
 pub use certificate::{Certificate, CertificateError, SignatureBytes, Statement, VoteKind};
-pub use commitment::{
-    BlockCommitment, EpochEnd, SettlementMember, dkg_result_root, settlement_committee,
-    weighted_dkg_result_root,
-};
+pub use commitment::{BlockCommitment, EpochEnd, SettlementMember, settlement_committee};
 pub use committee::{Committee, CommitteeError, ConsensusKey, Member};
 pub use committees::{Committees, Term};
+pub use dkg_result::DkgResult;
 pub use epochs::Epochs;
 pub use genesis::{EncryptionKey, Genesis, GenesisAccount, GenesisError, RollupRegistration};
 pub use height::{Epoch, Era, Height, HeightDelta, Round};
@@ -72,7 +71,7 @@ pub use params::{FeeParams, Gwei, LimitParams, Params, SharingParams, TimingPara
 pub use reveal::{Outcome, RevealedBlock, RevealedBundle, RevealedForced, UndecryptableReason};
 pub use roster::{CommitteeOffer, Roster, RosterError};
 pub use settlement_key::{
-    ParsedSettlementKey, SettlementKey, SettlementSecret, add_signatures, eip2537_signature,
+    ParsedSettlementKey, SettlementKey, SettlementSecret, add_signatures, eip2537_g1, eip2537_g2,
     sum_of_signatures,
 };
 pub use sharing::SharingMessage;

@@ -14,7 +14,7 @@ use blst::{
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Digest, G2Bytes, IdError};
+use crate::ids::{Digest, G1Bytes, G2Bytes, IdError};
 
 const SUITE: &[u8] = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_";
 /// Separates proofs of possession from attestations.
@@ -181,16 +181,39 @@ pub fn sum_of_signatures(
     add_signatures(signatures).filter(|sum| have_signed(keys, digest, sum))
 }
 
-/// A signature as EIP-2537 encodes a point: x₀ ‖ x₁ ‖ y₀ ‖ y₁, each behind 16 zero bytes. None if it is no
-/// point of the curve.
+/// A point of G1 as EIP-2537 encodes it: x ‖ y, each behind 16 zero bytes, or zeros alone for infinity. None if it is
+/// no point of the curve.
 #[must_use]
-pub fn eip2537_signature(signature: &G2Bytes) -> Option<[u8; 256]> {
-    let point = Signature::uncompress(signature.as_bytes()).ok()?.serialize();
+pub fn eip2537_g1(point: &G1Bytes) -> Option<[u8; 128]> {
+    let point = PublicKey::uncompress(point.as_bytes()).ok()?.serialize();
+    let mut encoded = [0; 128];
+    if is_infinity(&point) {
+        return Some(encoded);
+    }
+    for (word, coordinate) in encoded.chunks_exact_mut(64).zip(point.chunks_exact(48)) {
+        word.get_mut(16..)?.copy_from_slice(coordinate);
+    }
+    Some(encoded)
+}
+
+/// A point of G2, such as a signature, as EIP-2537 encodes it: x₀ ‖ x₁ ‖ y₀ ‖ y₁, each behind 16 zero bytes, or zeros
+/// alone for infinity. None if it is no point of the curve.
+#[must_use]
+pub fn eip2537_g2(point: &G2Bytes) -> Option<[u8; 256]> {
+    let point = Signature::uncompress(point.as_bytes()).ok()?.serialize();
     let mut encoded = [0; 256];
+    if is_infinity(&point) {
+        return Some(encoded);
+    }
     // The usual encoding has the coefficient of the higher power first: x₁ ‖ x₀ ‖ y₁ ‖ y₀.
     for (word, part) in encoded.chunks_exact_mut(64).zip([1, 0, 3, 2]) {
         let coefficient = point.chunks_exact(48).nth(part)?;
         word.get_mut(16..)?.copy_from_slice(coefficient);
     }
     Some(encoded)
+}
+
+/// Whether an uncompressed encoding has the flag for infinity.
+fn is_infinity(encoded: &[u8]) -> bool {
+    encoded.first().is_some_and(|first| first & 0x40 != 0)
 }

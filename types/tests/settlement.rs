@@ -8,11 +8,11 @@
 )]
 
 use conclave_types::{
-    BlockCommitment, Committee, ConsensusKey, Digest, EncryptionKey, Epoch, EpochEnd, Era, G2Bytes,
-    Gwei, Height, L1Content, L1Entry, L1Origin, Member, Payee, PayerAddress, SettlementCertificate,
+    BlockCommitment, Committee, ConsensusKey, Digest, Epoch, EpochEnd, G2Bytes, Gwei, Height,
+    L1Content, L1Entry, L1Origin, Member, Payee, PayerAddress, SettlementCertificate,
     SettlementError, SettlementKey, SettlementMember, SettlementSecret, ValidatorIndex, Withdrawal,
-    WithdrawalRequest, digest::SigningDomain, dkg_result_root, eip2537_signature, mmr,
-    settlement_committee, sum_of_signatures, withdrawal_path, withdrawals_root,
+    WithdrawalRequest, digest::SigningDomain, eip2537_g2, mmr, settlement_committee,
+    sum_of_signatures, withdrawal_path, withdrawals_root,
 };
 use serde_json::Value;
 
@@ -140,7 +140,7 @@ fn the_pinned_certificate_is_one_and_no_change_of_it_is() {
     signers.sort();
     let commitment = commitment(&all["commitments"][0]);
     let signature = compressed(&row["signature"]);
-    let eip2537 = eip2537_signature(&signature).unwrap();
+    let eip2537 = eip2537_g2(&signature).unwrap();
     assert_eq!(eip2537, bytes(&row["signature"]));
     let good = SettlementCertificate { commitment, signers, signature };
     assert_eq!(good.verify(&committee, &domain(&all)), Ok(()));
@@ -285,20 +285,4 @@ fn withdrawals_have_the_pinned_leaves_root_and_paths() {
         assert_eq!(withdrawal_path(&withdrawals, rows.len()), None);
     }
     assert_eq!(withdrawals_root(&[]), Digest::ZERO);
-}
-
-#[test]
-fn a_sharing_has_the_pinned_root() {
-    let all = vectors();
-    let row = &all["dkg_result"];
-    let key = EncryptionKey {
-        suite: number(&row["suite"]),
-        era: Era::new(number(&row["era"])),
-        secrecy: number(&row["secrecy"]),
-        packing: number(&row["packing"]),
-        public_key: read(&row["public_key"]),
-        public_key_g2: read(&row["public_key_g2"]),
-        verification_keys: row["verification_keys"].as_array().unwrap().iter().map(read).collect(),
-    };
-    assert_eq!(dkg_result_root(&key), read(&row["root"]));
 }

@@ -91,6 +91,18 @@ interface IConclaveSlasher {
         uint128 evidence;
     }
 
+    /// @notice What a premature share was for.
+    struct SharedBlock {
+        uint64 height;
+        bytes32 blockId;
+    }
+
+    /// @notice What the precommits of one round that were shown for an acquittal amount to, bit i being member i.
+    struct Tally {
+        uint256 signers;
+        uint64 power;
+    }
+
     error NoCommittee(uint64 epoch);
     error EvidenceTooOld(uint64 endedAt, uint256 acceptedUntil);
     error AlreadyReported(bytes32 offence);
@@ -156,8 +168,8 @@ interface IConclaveSlasher {
         bytes32[] calldata path
     ) external returns (bytes32 offence);
 
-    /// @notice A share that is not the member's secret times what it had to multiply, for a block that names the key
-    /// of its epoch's sharing.
+    /// @notice A share that is not the member's secret at one of its points times what it had to multiply, for a block
+    /// that names the key of its epoch's sharing.
     function reportWrongShare(SignedShares calldata shares, SealedShare.Claim calldata claim)
         external
         returns (bytes32 offence);
@@ -190,4 +202,10 @@ interface IConclaveSlasher {
         returns (bytes32);
 
     function caseOf(bytes32 offence) external view returns (Case memory);
+
+    /// @notice The block whose decision would acquit of a premature share.
+    function sharedBlockOf(bytes32 offence) external view returns (SharedBlock memory);
+
+    /// @notice Which precommits of a round were shown for it by {supportAcquittal}: what is left to show is the rest.
+    function supportOf(bytes32 offence, uint32 round) external view returns (Tally memory);
 }

@@ -7,12 +7,17 @@ import { G1Point } from "../lib/Types.sol";
 
 /// Whether a decryption share is what its sender had to send, from the block and the key's sharing alone.
 ///
-/// A block's ciphertexts, behind the beacon point, are cut into sub-batches of ℓ. Party j's share of one is
+/// A block's ciphertexts, behind the beacon point, are cut into sub-batches of ℓ. The share of one at point j is
 /// S(x_j)·R(x_j), R running through the ciphertexts' points u at the slots; with V_j = [S(x_j)]₂ known,
-/// e(share, g₂) = e(R(x_j), V_j) says whether it is right. `encryption/src/block.rs` is the other half.
+/// e(share, g₂) = e(R(x_j), V_j) says whether it is right. A member may hold several points, or none: the sharing's
+/// tree names the holder of each, and a member's message has all shares of its first point, then all of its next.
+/// `encryption/src/block/judge.rs` is the other half.
+///
+/// Both suites share in this way, and their capsules begin with u. The baseline has ℓ = 1, where R is u itself.
 library SealedShare {
     bytes private constant BEACON_DST = "CONCLAVE-V1-CS01-BEACON-BLS12381G1_XMD:SHA-256_SSWU_RO_";
-    uint8 private constant SUITE = 1;
+    uint8 private constant PACKED = 1;
+    uint8 private constant BASELINE = 2;
 
     /// What a block's id is the digest of: `types/src/block.rs`.
     struct Header {
@@ -60,10 +65,13 @@ library SealedShare {
     struct Claim {
         Header header;
         Key key;
-        /// V_j as EIP-2537 encodes it, and its path: leaf 1 + j of the sharing's tree.
+        /// Point j, which of the member's points it is, V_j as EIP-2537 encodes it, and the path of all three: leaf
+        /// 1 + j of the sharing's tree.
+        uint16 point;
+        uint16 place;
         bytes verificationKey;
         bytes32[] verificationPath;
-        /// Which sub-batch, and the member's share for it as it was sent.
+        /// Which sub-batch, and the member's share for it at that point as it was sent.
         uint32 subBatch;
         bytes share;
         bytes32[] sharePath;
@@ -75,7 +83,7 @@ library SealedShare {
     error AnotherPosition(uint64 epoch, uint64 height);
     error NotTheKey(bytes32 root);
     error AnotherKey(bytes32 expected, bytes32 found);
-    error NotTheVerificationKey(uint16 member);
+    error NotTheMembersPoint(uint16 member, uint16 point);
     error UnknownSuite(uint8 found);
     error NoSuchSubBatch(uint32 subBatch);
     error NotTheShare(uint32 subBatch);
@@ -103,11 +111,7 @@ library SealedShare {
             revert AnotherPosition(header.epoch, header.height);
         }
         checkKey(context, claim);
-        if (claim.share.length != 48) revert ShareLength(claim.share.length);
-        bytes32 leaf = Merkle.leaf(claim.share);
-        if (!Merkle.verify(context.shareRoot, leaf, claim.subBatch, claim.sharePath)) {
-            revert NotTheShare(claim.subBatch);
-        }
+        checkShare(context, claim);
         G1Point memory base = multiplicand(context, claim);
         (bool ok, G1Point memory share) = Bls12381.decompress(claim.share);
         return ok && Bls12381.inSubgroup(share) && Bls12381.sameExponent(share, base, claim.verificationKey);
@@ -130,7 +134,7 @@ library SealedShare {
     /// V_j that is not of the key which opens the block. A block without a key names zero, which no key has.
     function checkKey(Context memory context, Claim calldata claim) private pure {
         Key calldata key = claim.key;
-        if (key.suite != SUITE) revert UnknownSuite(key.suite);
+        if (key.suite != PACKED && key.suite != BASELINE) revert UnknownSuite(key.suite);
         bytes memory head = abi.encodePacked(
             "conclave/dkg/v1",
             key.suite,
@@ -148,10 +152,31 @@ library SealedShare {
             abi.encodePacked("conclave/key/v1", context.network, key.era, key.publicKey, key.publicKeyG2)
         );
         if (keyId != claim.header.keyId) revert AnotherKey(claim.header.keyId, keyId);
-        bytes32 leaf = Merkle.leaf(Bls12381.compressG2(claim.verificationKey));
-        uint256 index = 1 + uint256(context.member);
+        bytes32 leaf = Merkle.leaf(
+            abi.encodePacked(
+                "conclave/dkg-point/v1",
+                context.member,
+                claim.place,
+                Bls12381.compressG2(claim.verificationKey)
+            )
+        );
+        uint256 index = 1 + uint256(claim.point);
         if (!Merkle.verify(context.dkgResult, leaf, index, claim.verificationPath)) {
-            revert NotTheVerificationKey(context.member);
+            revert NotTheMembersPoint(context.member, claim.point);
+        }
+    }
+
+    /// The share is the one that the member's message has for this point and sub-batch.
+    function checkShare(Context memory context, Claim calldata claim) private pure {
+        uint256 packing = claim.key.packing;
+        uint256 entries = uint256(claim.header.bundleCount) + 1;
+        uint256 count = packing == 0 ? 0 : (entries + packing - 1) / packing;
+        // One beyond would be the first of the next point.
+        if (claim.subBatch >= count) revert NoSuchSubBatch(claim.subBatch);
+        if (claim.share.length != 48) revert ShareLength(claim.share.length);
+        uint256 index = claim.place * count + claim.subBatch;
+        if (!Merkle.verify(context.shareRoot, Merkle.leaf(claim.share), index, claim.sharePath)) {
+            revert NotTheShare(claim.subBatch);
         }
     }
 
@@ -164,7 +189,6 @@ library SealedShare {
         uint256 packing = claim.key.packing;
         uint256 entries = uint256(claim.header.bundleCount) + 1;
         uint256 from = claim.subBatch * packing;
-        if (packing == 0 || from >= entries) revert NoSuchSubBatch(claim.subBatch);
         uint256 count = entries - from < packing ? entries - from : packing;
         uint256 beacons = from == 0 ? 1 : 0;
         if (claim.bundles.length != count - beacons) {
@@ -178,7 +202,7 @@ library SealedShare {
                 bundlePoint(claim.header.bundleRoot, from + slot - 1, claim.bundles[slot - beacons]);
         }
         for (uint256 slot = 0; slot < count; ++slot) {
-            scalars[slot] = coefficient(packing, slot, context.member);
+            scalars[slot] = coefficient(packing, slot, claim.point);
         }
         return Bls12381.sumOfMultiples(points, scalars);
     }
@@ -212,15 +236,15 @@ library SealedShare {
         return bundle.u;
     }
 
-    /// What the value at slot `slot` of `packing` contributes to the value at the member's place. Slot s is at
-    /// −(s + 1) and member j at j + 1, so it is the product of (j + m + 2)/(m − s) over the other slots m.
-    function coefficient(uint256 packing, uint256 slot, uint256 member) internal view returns (uint256) {
+    /// What the value at slot `slot` of `packing` contributes to the value at point `point`. Slot s is at
+    /// −(s + 1) and point j at j + 1, so it is the product of (j + m + 2)/(m − s) over the other slots m.
+    function coefficient(uint256 packing, uint256 slot, uint256 point) internal view returns (uint256) {
         uint256 order = Bls12381.ORDER;
         uint256 above = 1;
         uint256 below = 1;
         for (uint256 m = 0; m < packing; ++m) {
             if (m == slot) continue;
-            above = mulmod(above, member + m + 2, order);
+            above = mulmod(above, point + m + 2, order);
             below = mulmod(below, m > slot ? m - slot : order - (slot - m), order);
         }
         return mulmod(above, Bls12381.inverse(below), order);

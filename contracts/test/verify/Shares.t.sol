@@ -11,14 +11,28 @@ import { Secrets } from "../support/Secrets.sol";
 import { vm } from "../utils/Vm.sol";
 import { SlasherFixture } from "./Slasher.t.sol";
 
-/// Shares of party 5 for a block of four bundles, behind its beacon point, in sub-batches of two: the block, the
-/// key and the right shares are those of `tests/vectors/settlement-v1.json`.
+/// Shares of member 5 for a block of four bundles, behind its beacon point: the block, the key, who holds its points
+/// and the right shares are those of `tests/vectors/settlement-v1.json`. Each row there is another sharing.
 contract SharesTest is SlasherFixture {
+    /// Each member holds the point of its own number, sub-batches of two.
+    uint256 private constant PLAIN = 0;
+    /// Member 5 holds points 3 to 5, and no member those of its own number.
+    uint256 private constant WEIGHTED = 1;
+    /// Four members hold one point each of sixteen, in another order, under the other suite: sub-batches of one.
+    uint256 private constant BASELINE = 2;
+    uint256 private constant SHARINGS = 3;
+
     string private json;
+    uint256 private row;
 
     function setUp() public override {
         super.setUp();
         json = vm.readFile("../tests/vectors/settlement-v1.json");
+        use(PLAIN);
+    }
+
+    function use(uint256 sharing) private {
+        row = sharing;
         stake.share(EPOCH, word(".dkg_result"));
         // The vector is of another network than the fixture.
         vm.store(address(stake), 0, word(".network"));
@@ -26,32 +40,41 @@ contract SharesTest is SlasherFixture {
     }
 
     function test_right_shares_convict_nobody() public {
-        for (uint32 subBatch = 0; subBatch < 3; ++subBatch) {
-            SealedShare.Claim memory claim = claimOf(subBatch);
-            IConclaveSlasher.SignedShares memory shares = signedShares(word(".share_root"));
-            vm.expectRevert(IConclaveSlasher.NotAnOffence.selector);
-            slasher.reportWrongShare(shares, claim);
+        for (uint256 sharing = 0; sharing < SHARINGS; ++sharing) {
+            use(sharing);
+            for (uint256 index = 0; index < shareCount(); ++index) {
+                SealedShare.Claim memory claim = claimOf(index);
+                IConclaveSlasher.SignedShares memory shares = signedShares(word(".share_root"));
+                vm.expectRevert(IConclaveSlasher.NotAnOffence.selector);
+                slasher.reportWrongShare(shares, claim);
+            }
         }
         vm.assertEq(stake.seizureCount(), 0, "nothing was seized");
     }
 
-    /// In each sub-batch, with and without the beacon point, full and short.
+    /// At each point and in each sub-batch, with and without the beacon point, full and short.
     function test_a_wrong_share_convicts() public {
-        bytes[] memory rights = vm.parseJsonBytesArray(json, ".sealed_share.shares");
-        string memory points = ".points.outside_of_the_subgroup.compressed";
-        bytes[4] memory wrong = [
-            rights[1],
-            // Another's point, a point outside of the subgroup, no point at all, infinity.
-            vm.parseJsonBytes(json, points),
-            vm.parseJsonBytes(json, ".points.refused[0].compressed"),
-            vm.parseJsonBytes(json, ".points.valid[10].compressed")
-        ];
-        for (uint256 i = 0; i < 4; ++i) {
-            for (uint32 subBatch = 0; subBatch < 3; subBatch += 2) {
+        for (uint256 sharing = 0; sharing < SHARINGS; ++sharing) {
+            use(sharing);
+            bytes[] memory rights = vm.parseJsonBytesArray(json, name(".shares"));
+            string memory points = ".points.outside_of_the_subgroup.compressed";
+            for (uint256 index = 0; index < rights.length; ++index) {
+                bytes[4] memory wrong = [
+                    rights[(index + 1) % rights.length],
+                    // Another's point, a point outside of the subgroup, no point at all, infinity.
+                    vm.parseJsonBytes(json, points),
+                    vm.parseJsonBytes(json, ".points.refused[0].compressed"),
+                    vm.parseJsonBytes(json, ".points.valid[10].compressed")
+                ];
                 uint256 snapshot = vm.snapshotState();
-                (SealedShare.Claim memory claim, bytes32 root) = replaced(subBatch, wrong[i]);
+                (SealedShare.Claim memory claim, bytes32 root) = replaced(index, wrong[index % 4]);
                 bytes32 id = slasher.reportWrongShare(signedShares(root), claim);
-                if (i == 0 && subBatch == 0) vm.snapshotGasLastCall("evidence", "wrong share, 2 entries");
+                if (index == 0 && sharing == PLAIN) {
+                    vm.snapshotGasLastCall("evidence", "wrong share, 2 entries");
+                }
+                if (index == 0 && sharing == BASELINE) {
+                    vm.snapshotGasLastCall("evidence", "wrong share of the baseline");
+                }
                 vm.assertEq(id, offence(IConclaveSlasher.Offence.WrongShare, 0), "identity");
                 vm.assertFalse(stake.seizureOf(id).tombstone, "an accident may happen");
                 vm.warp(block.timestamp + 3 days + 1);
@@ -64,17 +87,74 @@ contract SharesTest is SlasherFixture {
 
     /// The negative of the right share is another point with the same x.
     function test_the_sign_of_a_share_counts() public {
-        bytes memory right = vm.parseJsonBytesArray(json, ".sealed_share.shares")[2];
+        bytes memory right = vm.parseJsonBytesArray(json, name(".shares"))[2];
         right[0] ^= 0x20;
         (SealedShare.Claim memory claim, bytes32 root) = replaced(2, right);
         slasher.reportWrongShare(signedShares(root), claim);
         vm.assertEq(stake.seizureCount(), 1, "seized");
     }
 
+    /// Right shares, all of them signed by the member: whoever could have one judged at another point, or as if it
+    /// stood elsewhere in the message, would find it wrong.
+    function test_a_right_share_is_not_judged_as_one_of_another_point_or_place() public {
+        use(WEIGHTED);
+        IConclaveSlasher.SignedShares memory shares = signedShares(word(".share_root"));
+        // Share 4 is that of point 4 for sub-batch 1.
+        SealedShare.Claim memory claim = claimOf(4);
+        SealedShare.Claim memory other = claimOf(7);
+        // The next point's key, for this share.
+        (claim.verificationKey, claim.verificationPath) = (other.verificationKey, other.verificationPath);
+        expectNotThePoint(MEMBER, 4);
+        slasher.reportWrongShare(shares, claim);
+        claim.point = other.point;
+        expectNotThePoint(MEMBER, 5);
+        slasher.reportWrongShare(shares, claim);
+        claim.place = other.place;
+        vm.expectRevert(abi.encodeWithSelector(SealedShare.NotTheShare.selector, 1));
+        slasher.reportWrongShare(shares, claim);
+        // The same place, counted on from the point before: sub-batch 4 of three.
+        claim = claimOf(4);
+        SealedShare.Claim memory first = claimOf(0);
+        (claim.point, claim.place) = (first.point, first.place);
+        (claim.verificationKey, claim.verificationPath) = (first.verificationKey, first.verificationPath);
+        claim.subBatch = 4;
+        vm.expectRevert(abi.encodeWithSelector(SealedShare.NoSuchSubBatch.selector, 4));
+        slasher.reportWrongShare(shares, claim);
+        vm.assertEq(stake.seizureCount(), 0, "nothing was seized");
+    }
+
+    /// Another member of the committee signs the shares that are right for member 5, or member 5 is accused by the
+    /// point that another one holds.
+    function test_nobody_is_judged_by_the_point_of_another_member() public {
+        for (uint256 sharing = 0; sharing < SHARINGS; ++sharing) {
+            use(sharing);
+            SealedShare.Claim memory claim = claimOf(0);
+            for (uint16 member = 0; member < COUNT; ++member) {
+                if (member == MEMBER) continue;
+                bytes32 root = word(".share_root");
+                bytes32 blockId = word(".header.id");
+                bytes32 message = SignBytes.shares(domain(), EPOCH, HEIGHT, blockId, root);
+                IConclaveSlasher.SignedShares memory shares = IConclaveSlasher.SignedShares(
+                    EPOCH, member, HEIGHT, blockId, root, signed(uint256(member) + 1, message)
+                );
+                expectNotThePoint(member, claim.point);
+                slasher.reportWrongShare(shares, claim);
+            }
+            // The point with the member's own number, as if everyone held that.
+            claim.point = MEMBER;
+            claim.place = 0;
+            if (sharing == PLAIN) continue;
+            IConclaveSlasher.SignedShares memory own = signedShares(word(".share_root"));
+            expectNotThePoint(MEMBER, MEMBER);
+            slasher.reportWrongShare(own, claim);
+        }
+        vm.assertEq(stake.seizureCount(), 0, "nothing was seized");
+    }
+
     /// Whoever is framed had only to be shown wrong in one part that he does not control.
     function test_parts_that_do_not_belong_together_convict_nobody() public {
-        bytes memory wrong = vm.parseJsonBytesArray(json, ".sealed_share.shares")[0];
-        for (uint256 field = 0; field < 37; ++field) {
+        bytes memory wrong = vm.parseJsonBytesArray(json, name(".shares"))[0];
+        for (uint256 field = 0; field < 39; ++field) {
             (SealedShare.Claim memory c, bytes32 root) = replaced(1, wrong);
             bytes4 expected = alter(c, field);
             IConclaveSlasher.SignedShares memory shares = signedShares(root);
@@ -85,7 +165,7 @@ contract SharesTest is SlasherFixture {
     }
 
     function test_shares_that_the_member_did_not_sign_convict_nobody() public {
-        bytes memory wrong = vm.parseJsonBytesArray(json, ".sealed_share.shares")[0];
+        bytes memory wrong = vm.parseJsonBytesArray(json, name(".shares"))[0];
         (SealedShare.Claim memory claim, bytes32 root) = replaced(1, wrong);
         IConclaveSlasher.SignedShares memory shares = signedShares(root);
         shares.root = word(".share_root");
@@ -100,12 +180,12 @@ contract SharesTest is SlasherFixture {
 
     /// The sharing is the epoch's and the share is wrong under it, but the block is not opened by its key.
     function test_a_share_is_judged_by_the_key_that_its_block_names_alone() public {
-        bytes memory wrong = vm.parseJsonBytesArray(json, ".sealed_share.shares")[0];
+        bytes memory wrong = vm.parseJsonBytesArray(json, name(".shares"))[0];
         bytes32 found = word(".header.key_id");
         bytes32[2] memory named = [bytes32(0), keccak256("another key")];
-        for (uint32 subBatch = 0; subBatch < 2; ++subBatch) {
+        for (uint256 index = 0; index < 2; ++index) {
             for (uint256 i = 0; i < 2; ++i) {
-                (SealedShare.Claim memory claim, bytes32 root) = replaced(subBatch, wrong);
+                (SealedShare.Claim memory claim, bytes32 root) = replaced(index, wrong);
                 claim.header.keyId = named[i];
                 bytes32 blockId = this.idOf(claim.header);
                 IConclaveSlasher.SignedShares memory shares = signedShares(blockId, root);
@@ -134,9 +214,13 @@ contract SharesTest is SlasherFixture {
         slasher.reportWrongShare(shares, claim);
     }
 
+    function expectNotThePoint(uint16 member, uint16 point) private {
+        vm.expectRevert(abi.encodeWithSelector(SealedShare.NotTheMembersPoint.selector, member, point));
+    }
+
     /// Changes one part; returns the error that names it.
     function alter(SealedShare.Claim memory c, uint256 field) private pure returns (bytes4) {
-        if (field < 13 || field > 33) {
+        if (field < 13 || field > 33 && field < 37) {
             SealedShare.Header memory h = c.header;
             if (field == 0) ++h.height;
             if (field == 1) h.parent = 0;
@@ -159,7 +243,7 @@ contract SharesTest is SlasherFixture {
         if (field < 22) {
             SealedShare.Key memory k = c.key;
             if (field == 13) {
-                k.suite = 2;
+                k.suite = 3;
                 return SealedShare.UnknownSuite.selector;
             }
             if (field == 14) ++k.era;
@@ -181,8 +265,12 @@ contract SharesTest is SlasherFixture {
             }
             if (field == 24) c.verificationPath[0] = 0;
             // One y is not told from another with the same sign: the pairing refuses what is off the curve.
-            return
-                field == 22 ? Bls12381.PrecompileFailed.selector : SealedShare.NotTheVerificationKey.selector;
+            return field == 22 ? Bls12381.PrecompileFailed.selector : SealedShare.NotTheMembersPoint.selector;
+        }
+        if (field > 36) {
+            if (field == 37) ++c.point;
+            if (field == 38) ++c.place;
+            return SealedShare.NotTheMembersPoint.selector;
         }
         if (field < 28) {
             if (field == 25) c.share[7] ^= 0x01;
@@ -200,16 +288,15 @@ contract SharesTest is SlasherFixture {
         return SealedShare.NotTheBundle.selector;
     }
 
-    /// The claim about sub-batch `subBatch` with another share in its place, and the root over all of them.
-    function replaced(uint32 subBatch, bytes memory share)
+    /// The claim about share `index` with another one in its place, and the root over all of them.
+    function replaced(uint256 index, bytes memory share)
         private
         view
         returns (SealedShare.Claim memory claim, bytes32 root)
     {
-        claim = claimOf(subBatch);
+        claim = claimOf(index);
         claim.share = share;
         root = Merkle.leaf(share);
-        uint256 index = subBatch;
         for (uint256 i = 0; i < claim.sharePath.length; ++i) {
             bytes32 sibling = claim.sharePath[i];
             root = index & 1 == 0 ? Merkle.node(root, sibling) : Merkle.node(sibling, root);
@@ -232,7 +319,8 @@ contract SharesTest is SlasherFixture {
         );
     }
 
-    function claimOf(uint32 subBatch) private view returns (SealedShare.Claim memory claim) {
+    /// The claim about share `index` of the member's message.
+    function claimOf(uint256 index) private view returns (SealedShare.Claim memory claim) {
         claim.header = SealedShare.Header({
             height: uint64(number(".header.height")),
             parent: word(".header.parent"),
@@ -261,17 +349,23 @@ contract SharesTest is SlasherFixture {
             publicKeyG2: data(".public_key_g2"),
             path: words(".key_path")
         });
-        (claim.verificationKey, claim.verificationPath) =
-        (data(".verification_key"), words(".verification_path"));
-        claim.subBatch = subBatch;
-        claim.share = vm.parseJsonBytesArray(json, ".sealed_share.shares")[subBatch];
-        claim.sharePath = words(string.concat(".share_paths[", vm.toString(subBatch), "]"));
-        // Entry 0 is the beacon point, so that sub-batch 0 has one bundle and the others two, of which the last
-        // sub-batch has the first alone.
-        uint256 from = subBatch == 0 ? 0 : 2 * uint256(subBatch) - 1;
-        claim.bundles = new SealedShare.Bundle[](subBatch == 1 ? 2 : 1);
+        (uint256 packing, uint256 entries) = (number(".packing"), number(".header.bundle_count") + 1);
+        uint256 count = (entries + packing - 1) / packing;
+        claim.subBatch = uint32(index % count);
+        claim.place = uint16(index / count);
+        claim.point = uint16(number(string.concat(".holders[", vm.toString(MEMBER), "][0]"))) + claim.place;
+        string memory held = string.concat(".points[", vm.toString(claim.place), "]");
+        claim.verificationKey = data(string.concat(held, ".verification_key"));
+        claim.verificationPath = words(string.concat(held, ".verification_path"));
+        claim.share = vm.parseJsonBytesArray(json, name(".shares"))[index];
+        claim.sharePath = words(string.concat(".share_paths[", vm.toString(index), "]"));
+        // Entry 0 is the beacon point, and bundle i entry i + 1.
+        uint256 from = packing * claim.subBatch;
+        uint256 to = from + packing < entries ? from + packing : entries;
+        if (from == 0) from = 1;
+        claim.bundles = new SealedShare.Bundle[](to - from);
         for (uint256 i = 0; i < claim.bundles.length; ++i) {
-            string memory at = string.concat(".bundles[", vm.toString(from + i), "]");
+            string memory at = string.concat(".bundles[", vm.toString(from + i - 1), "]");
             claim.bundles[i] = SealedShare.Bundle({
                 label: word(string.concat(at, ".label")),
                 bodyHash: word(string.concat(at, ".body_hash")),
@@ -283,8 +377,12 @@ contract SharesTest is SlasherFixture {
         }
     }
 
-    function name(string memory key) private pure returns (string memory) {
-        return string.concat(".sealed_share", key);
+    function shareCount() private view returns (uint256) {
+        return vm.parseJsonBytesArray(json, name(".shares")).length;
+    }
+
+    function name(string memory key) private view returns (string memory) {
+        return string.concat(".sealed_shares[", vm.toString(row), "]", key);
     }
 
     function number(string memory key) private view returns (uint256) {

@@ -549,6 +549,11 @@ contract ResolutionTest is SlasherFixture {
         slasher.supportAcquittal(id, 7, precommits(7, 0, 3));
         slasher.supportAcquittal(id, 8, precommits(8, 3, 6));
         vm.assertTrue(slasher.caseOf(id).state == IConclaveSlasher.State.Open, "three of seven in a round");
+        IConclaveSlasher.Tally memory shown = slasher.supportOf(id, 7);
+        vm.assertEq(shown.signers, 7, "members 0 to 2");
+        vm.assertEq(shown.power, 30, "of ten each");
+        vm.assertEq(slasher.sharedBlockOf(id).blockId, SHARED, "what it takes the decision of");
+        vm.assertEq(slasher.sharedBlockOf(id).height, HEIGHT, "at that height");
         slasher.supportAcquittal(id, 7, precommits(7, 3, 4));
         vm.assertTrue(slasher.caseOf(id).state == IConclaveSlasher.State.Open, "four of seven");
         slasher.supportAcquittal(id, 7, precommits(7, 4, 5));

@@ -4,7 +4,7 @@ use alloy::primitives::{B256, Bytes, U256};
 use conclave_contracts::ConclaveStake::{G1Point, Keys};
 use conclave_types::{
     ConsensusKey, NetworkId, PayerAddress, SettlementSecret, digest::SigningDomain,
-    eip2537_signature,
+    eip2537_g2,
 };
 use ed25519_dalek::{Signer as _, SigningKey};
 
@@ -42,7 +42,7 @@ impl ValidatorSecrets {
     #[must_use]
     pub fn settlement_proof(&self, at: Deployment, owner: &PayerAddress) -> Bytes {
         let message = at.domain().settlement_key_possession(owner, &self.settlement.key());
-        let signature = eip2537_signature(&self.settlement.possess(&message));
+        let signature = eip2537_g2(&self.settlement.possess(&message));
         #[expect(clippy::expect_used, reason = "what was just made is a point")]
         Bytes::copy_from_slice(&signature.expect("a signature is a point"))
     }

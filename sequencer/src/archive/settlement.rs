@@ -1,8 +1,8 @@
 //! What L1 is told, and what shows it: commitments, their history, certificates.
 
 use conclave_types::{
-    Attestation, BlockCommitment, Committee, Digest, Epoch, Height, Member, SettlementCertificate,
-    ValidatorIndex,
+    Attestation, BlockCommitment, Committee, Digest, DkgResult, Epoch, Height, Member,
+    SettlementCertificate, ValidatorIndex,
     mmr::{self, Subtree},
 };
 
@@ -28,6 +28,10 @@ pub(crate) fn put_committee(epoch: Epoch, committee: &Committee) -> Write {
     let seats: Vec<(ValidatorIndex, Member)> =
         committee.iter().map(|(index, member)| (index, member.clone())).collect();
     put(Table::Committees, epoch.as_u64().to_be_bytes().to_vec(), &seats)
+}
+
+pub(crate) fn put_sharing(epoch: Epoch, sharing: &DkgResult) -> Write {
+    put(Table::Sharings, epoch.as_u64().to_be_bytes().to_vec(), sharing)
 }
 
 pub(crate) fn put_history(subtree: Subtree, root: &Digest) -> Write {
@@ -89,6 +93,15 @@ pub fn committee<S: Store>(store: &S, epoch: Epoch) -> Read<Option<Committee>, S
     let seats: Option<Vec<(ValidatorIndex, Member)>> = get(store, Table::Committees, &key)?;
     let committee = seats.map(Committee::seated).transpose();
     committee.map_err(|error| damaged(Table::Committees, &key, error.to_string()))
+}
+
+/// The key of an epoch and who holds its points; none if it has none, or before its first height is revealed.
+///
+/// # Errors
+///
+/// If the store fails or is damaged.
+pub fn sharing<S: Store>(store: &S, epoch: Epoch) -> Read<Option<DkgResult>, S> {
+    get(store, Table::Sharings, &epoch.as_u64().to_be_bytes())
 }
 
 /// The root of a full subtree over the commitments, entry i being that of height i + 1; none if it is not full.

@@ -14,8 +14,7 @@ use conclave_encryption::{
     Fraction, Holders, Packing, PackingError, PublicKey, Suite, TicketError, TicketRule, Tickets,
 };
 use conclave_types::{
-    Committee, ConsensusKey, Digest, GenesisError, SharingParams, ValidatorIndex, dkg_result_root,
-    weighted_dkg_result_root,
+    Committee, ConsensusKey, DkgResult, GenesisError, SharingParams, ValidatorIndex,
 };
 
 /// Why a committee cannot share a key.
@@ -156,14 +155,11 @@ impl Members {
         self.holders.points(validator)
     }
 
-    /// The root by which L1 knows the sharing of `key` among these. It can judge shares where the member in its
-    /// row j holds point j and no other.
-    pub(crate) fn result_root(&self, key: &PublicKey) -> Digest {
+    /// The sharing of `key` among these, as L1 knows it.
+    pub(crate) fn dkg_result(&self, key: &PublicKey) -> DkgResult {
         let rows = self.committee.rows();
-        let points: Vec<_> = rows.iter().map(|(index, _)| self.points(*index)).collect();
-        let in_order = (0_u16..).zip(&points).all(|(row, points)| points.clone().eq([row]));
-        let key = key.encryption_key();
-        if in_order { dkg_result_root(key) } else { weighted_dkg_result_root(key, &points) }
+        let holders = rows.iter().map(|(index, _)| self.points(*index)).collect();
+        DkgResult { key: key.encryption_key().clone(), holders }
     }
 
     /// How many points these validators hold together, each counted once.
@@ -269,25 +265,27 @@ mod tests {
     }
 
     #[test]
-    fn l1_judges_shares_only_where_row_j_holds_point_j() {
+    fn l1_knows_who_holds_which_point_in_whatever_order_it_lists_the_members() {
         let (genesis, _) = network(4);
         let key = genesis.encryption_key.as_ref().unwrap();
         let key = PublicKey::new(genesis.network_id(), key).unwrap();
-        // Seats with their numbers in the stake contract.
-        let root = |seats: &[(u16, u32, u64)]| {
+        // Seats with their numbers in the stake contract, which order the rows.
+        let result = |seats: &[(u16, u32, u64)]| {
             let powers: Vec<_> = seats.iter().map(|(index, _, power)| (*index, *power)).collect();
             let committee = committee(&powers);
             let numbered = committee.iter().zip(seats).map(|((index, member), (_, number, _))| {
                 (index, Member { validator: *number, ..member.clone() })
             });
             let committee = Arc::new(Committee::seated(numbered).unwrap());
-            Members::by_power(committee, &rule(0, 1).unwrap()).unwrap().result_root(&key)
+            Members::by_power(committee, &rule(0, 1).unwrap()).unwrap().dkg_result(&key)
         };
-        let judged = dkg_result_root(key.encryption_key());
-        assert_eq!(root(&[(0, 1, 1), (2, 3, 1), (5, 4, 1), (6, 9, 1)]), judged);
-        let newcomer = root(&[(0, 1, 1), (2, 9, 1), (5, 4, 1), (6, 3, 1)]);
-        let weighted = root(&[(0, 1, 2), (2, 3, 1), (5, 4, 1)]);
-        assert!(newcomer != judged && weighted != judged && newcomer != weighted);
+        let in_order = result(&[(0, 1, 1), (2, 3, 1), (5, 4, 1), (6, 9, 1)]);
+        assert_eq!(in_order.holders, [0..1, 1..2, 2..3, 3..4]);
+        let newcomer = result(&[(0, 1, 1), (2, 9, 1), (5, 4, 1), (6, 3, 1)]);
+        assert_eq!(newcomer.holders, [0..1, 3..4, 2..3, 1..2]);
+        let weighted = result(&[(0, 5, 2), (2, 3, 1), (5, 4, 1)]);
+        assert_eq!(weighted.holders, [2..3, 3..4, 0..2]);
+        assert!(in_order.root() != newcomer.root() && newcomer.root() != weighted.root());
     }
 
     #[test]

@@ -45,7 +45,8 @@ const fn may_be_shown(table: Table) -> bool {
         | Table::Certificates
         | Table::History
         | Table::EpochEnds
-        | Table::Committees => true,
+        | Table::Committees
+        | Table::Sharings => true,
     }
 }
 

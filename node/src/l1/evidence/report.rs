@@ -17,7 +17,7 @@ use conclave_contracts::{
 use conclave_sequencer::{DoubleAttestation, ShareMessage};
 use conclave_types::{
     BlockCommitment, ConsensusKey, Digest, Epoch, Member, SettlementCertificate, SettlementMember,
-    SignatureBytes, ValidatorIndex, VoteKind, digest::SigningDomain, eip2537_signature,
+    SignatureBytes, ValidatorIndex, VoteKind, digest::SigningDomain, eip2537_g2,
 };
 
 use super::{Exhibit, Offence, PrematureShare, SettledProof};
@@ -253,7 +253,7 @@ fn signed(
     certificate: &SettlementCertificate,
     seats: &Seats<'_>,
 ) -> Result<SignedCommitment, L1Error> {
-    let signature = eip2537_signature(&certificate.signature)
+    let signature = eip2537_g2(&certificate.signature)
         .ok_or_else(|| L1Error::Evidence("a signature that is no point".to_owned()))?;
     Ok(SignedCommitment {
         commitment: commitment(&certificate.commitment)?,

@@ -3,7 +3,7 @@
 use alloy::primitives::{B256, Bytes, U256};
 use conclave_contracts::ConclaveInbox::{BlockCommitment as OnL1, Posting as PostingOnL1};
 use conclave_sequencer::archive::Posting;
-use conclave_types::{BlockCommitment, Committee, Digest, ValidatorIndex, eip2537_signature};
+use conclave_types::{BlockCommitment, Committee, Digest, ValidatorIndex, eip2537_g2};
 
 /// The posting, signed by members of `committee`; none if its signature is no point, or of strangers.
 pub(super) fn on_l1(posting: &Posting, committee: &Committee) -> Option<PostingOnL1> {
@@ -11,7 +11,7 @@ pub(super) fn on_l1(posting: &Posting, committee: &Committee) -> Option<PostingO
     Some(PostingOnL1 {
         commitment: commitment_on_l1(&certificate.commitment),
         signers: bitmap(&certificate.signers, committee)?,
-        signature: Bytes::copy_from_slice(&eip2537_signature(&certificate.signature)?),
+        signature: Bytes::copy_from_slice(&eip2537_g2(&certificate.signature)?),
         peaks: posting.peaks.iter().map(word).collect(),
         added: posting.added.iter().map(word).collect(),
     })
