@@ -259,6 +259,27 @@ impl Sequencer {
         }
     }
 
+    /// Keeps signed shares of the chain's block that are not what their sender's secret gives.
+    fn keep_wrong_shares(&mut self, message: &ShareMessage) {
+        self.evidence_count = self.evidence_count.saturating_add(1);
+        self.write(archive::put_wrong_shares(message));
+        let (height, validator) = (message.height, message.validator);
+        self.event(Event::WrongShares { height, validator });
+    }
+
+    /// Takes the shares of these validators out of a block's for good.
+    fn put_out(&mut self, height: Height, liars: impl IntoIterator<Item = ValidatorIndex>) {
+        let Some(pending) = self.reveals.pending.get_mut(&height) else { return };
+        let mut wrong = Vec::new();
+        for validator in liars {
+            pending.liars.insert(validator);
+            wrong.extend(pending.shares.remove(&validator));
+        }
+        for message in wrong {
+            self.keep_wrong_shares(&message);
+        }
+    }
+
     /// Keeps signed shares of a block that was not decided: whoever is honest shares what was.
     fn keep_stray_shares(&mut self, message: &ShareMessage) {
         self.evidence_count = self.evidence_count.saturating_add(1);
@@ -404,7 +425,7 @@ impl Sequencer {
 
     /// Combines the next part that is missing, if a quorum's shares are here.
     fn start_combining(&mut self, height: Height) {
-        let Some(pending) = self.reveals.pending.get_mut(&height) else { return };
+        let Some(pending) = self.reveals.pending.get(&height) else { return };
         let needed = shares_needed(&pending.key.packing());
         let Some(sealed) = &pending.sealed else { return };
         let members = &pending.members;
@@ -420,12 +441,10 @@ impl Sequencer {
             .filter(|(validator, message)| message.shares.len() != owed(**validator))
             .map(|(validator, _)| *validator)
             .collect();
-        for validator in misfits {
-            if let Some(message) = pending.shares.remove(&validator) {
-                self.ready.writes.push(archive::put_wrong_shares(&message));
-            }
-            pending.liars.insert(validator);
-        }
+        self.put_out(height, misfits);
+        let Some(pending) = self.reveals.pending.get_mut(&height) else { return };
+        let Some(sealed) = &pending.sealed else { return };
+        let members = &pending.members;
         let mut held = 0_usize;
         let mut shares = Vec::new();
         for (validator, message) in &pending.shares {
@@ -465,15 +484,7 @@ impl Sequencer {
         pending.combining = false;
         match result {
             Ok(combined) => self.show_part(height, combined),
-            Err(CombineFailure::WrongShares(liars)) => {
-                for validator in liars {
-                    pending.liars.insert(validator);
-                    if let Some(message) = pending.shares.remove(&validator) {
-                        self.ready.writes.push(archive::put_wrong_shares(&message));
-                    }
-                    self.ready.effects.events.push(Event::WrongShares { height, validator });
-                }
-            }
+            Err(CombineFailure::WrongShares(liars)) => self.put_out(height, liars),
             Err(CombineFailure::RightShares) => {
                 self.halt(format!("height {height}: right shares give wrong openings"));
             }

@@ -67,27 +67,37 @@ fn convicted(report: &Value, kinds: &[u64]) {
     assert!(committee.len() == 3 && !committee.contains(&report["byzantine"][0]["validator"]));
 }
 
+/// What the honest validators of a story in a directory can show to others: so many pieces of evidence, all of them
+/// against the last validator.
+fn exported(directory: &Path) -> usize {
+    let network = directory.join("net/network");
+    let export = |index: usize| {
+        let (data, genesis, out) = (
+            network.join(format!("validator-{index}/data")),
+            network.join("genesis.json"),
+            directory.join(format!("evidence-{index}")),
+        );
+        let paths = [data, genesis, out].map(|path| path.to_string_lossy().into_owned());
+        let [data, genesis, out] = &paths;
+        let export = ["evidence", "export", "--data-dir", data, "--genesis", genesis, "--out", out];
+        let exported = conclave(&export);
+        assert!(exported.status.success(), "{}", complaint(&exported));
+        let told = String::from_utf8_lossy(&exported.stdout).into_owned();
+        let piece = |line: &str| serde_json::from_str::<Value>(line).expect("JSON in each line");
+        let pieces: Vec<Value> = told.lines().map(piece).collect();
+        assert!(pieces.iter().all(|piece| piece["validators"] == json!([3])), "{told}");
+        pieces.len()
+    };
+    (0..3).map(export).sum()
+}
+
 #[test]
 fn an_equivocator_is_reported_once_convicted_and_out_of_the_next_committee() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let report = attack("equivocate", directory.path());
     convicted(&report, &[1, 2]);
 
-    // Whoever wants to can show it to others.
-    let network = directory.path().join("net/network");
-    let (data, genesis, out) = (
-        network.join("validator-0/data"),
-        network.join("genesis.json"),
-        directory.path().join("evidence"),
-    );
-    let [data, genesis, out] = [data, genesis, out].map(|path| path.to_string_lossy().into_owned());
-    let export = ["evidence", "export", "--data-dir", &data, "--genesis", &genesis, "--out", &out];
-    let exported = conclave(&export);
-    assert!(exported.status.success(), "{}", complaint(&exported));
-    let told = String::from_utf8_lossy(&exported.stdout).into_owned();
-    let piece = |line: &str| serde_json::from_str::<Value>(line).expect("JSON in each line");
-    let pieces: Vec<Value> = told.lines().map(piece).collect();
-    assert!(!pieces.is_empty() && pieces.iter().all(|piece| piece["validators"] == json!([3])));
+    assert!(exported(directory.path()) > 0);
 }
 
 #[test]
@@ -95,6 +105,28 @@ fn who_shares_what_was_not_decided_is_convicted_by_what_has_settled() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let report = attack("early-share", directory.path());
     convicted(&report, &[5]);
+}
+
+#[test]
+fn who_sends_wrong_shares_is_convicted_loses_a_hundredth_and_is_out_of_the_next_committee() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let report = attack("wrong-shares", directory.path());
+    assert_eq!(byzantine(&report), ["validator-3"]);
+    let [before, accused, after] = [0, 1, 2].map(|moment| stakes(&report, moment).0);
+    assert_eq!(number(before, "bonded_gwei"), 32_000_000_000);
+    let seized = (number(accused, "bonded_gwei"), number(accused, "escrow_gwei"));
+    assert_eq!(seized, (0, 32_000_000_000));
+    assert_eq!((&accused["accused"], &accused["tombstoned"]), (&json!(true), &json!(false)));
+    let convictions = report["convictions"].as_array().expect("a list");
+    assert!(convictions.iter().all(|one| number(one, "kind") == 6), "{report}");
+    // A hundredth of what is left for each epoch in which it did so.
+    let left = convictions.iter().fold(32_000_000_000, |left, _| left - left / 100);
+    assert_eq!(number(&report, "slashed_gwei"), 32_000_000_000 - left);
+    assert!(number(after, "jailed_until") > 0 && number(after, "elected_power") == 0, "{after}");
+    only_the_offender_has_lost_anything(&report);
+    let committee = report["committee"].as_array().expect("a list");
+    assert!(committee.len() == 3 && !committee.contains(&report["byzantine"][0]["validator"]));
+    assert!(exported(directory.path()) > 0);
 }
 
 #[test]

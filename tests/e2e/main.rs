@@ -4,6 +4,7 @@
 //! | module       | what must hold |
 //! |--------------|----------------|
 //! | [`devnet`]   | one command runs everything, reports honestly, and stops cleanly |
+//! | [`acquit`]   | whoever is accused of what the chain that it knows has decided is acquitted, without an operator |
 //! | [`attack`]   | validators that misbehave are named, convicted on L1 and left out, and nobody else is |
 //! | [`epochs`]   | whom L1 elects is who serves, the key is handed on to them, and each epoch's end settles |
 //! | [`faults`]   | validators die and come back: no halt, no second signature, nothing lost or doubled |
@@ -24,6 +25,7 @@
 //! ([`harness::oracle`]) derives what rollups must receive from the blocks in its own arithmetic.
 //! Children end with the test. `make test` builds the binaries first.
 
+mod acquit;
 mod adapter;
 mod attack;
 mod bundles;

@@ -13,11 +13,22 @@ const ALL: [usize; 4] = [0, 1, 2, 3];
 /// An L1 with the contracts, and a network on it that was opened there. All but the first validator post, each from
 /// the account that registered it; the first one's account launches.
 pub(crate) async fn opened(directory: &Path) -> (L1, Network) {
+    let often = "every_heights = 20\nevery_seconds = 2\ntakeover_seconds = 2\n";
+    // Short epochs; everything else as usual.
+    opened_with(directory, 40, often).await
+}
+
+/// The same with epochs of so many heights and other lines for who posts.
+pub(crate) async fn opened_with(
+    directory: &Path,
+    epoch_heights: u64,
+    relay: &str,
+) -> (L1, Network) {
     let l1 = L1::start(directory).await;
     let contract = l1.deploy();
-    // Short epochs; everything else as usual.
+    let epoch_heights = HeightDelta::new(epoch_heights);
     let params = Params {
-        sharing: SharingParams { epoch_heights: HeightDelta::new(40), ..Params::default().sharing },
+        sharing: SharingParams { epoch_heights, ..Params::default().sharing },
         ..Params::default()
     };
     let file = directory.join("params.json");
@@ -26,10 +37,7 @@ pub(crate) async fn opened(directory: &Path) -> (L1, Network) {
     let options = ["--params", &file.to_string_lossy()];
     let network = Network::start_relaying(&l1, &contract, &options, |index| match index {
         0 => String::new(),
-        index => format!(
-            "\n[l1.relay]\naccount_key = {:?}\nevery_heights = 20\nevery_seconds = 2\ntakeover_seconds = 2\n",
-            l1.key(index)
-        ),
+        index => format!("\n[l1.relay]\naccount_key = {:?}\n{relay}", l1.key(index)),
     })
     .await;
     let genesis = network.genesis_file().to_string_lossy().into_owned();

@@ -24,7 +24,7 @@ use super::{
 /// Pieces of evidence that are read at a time.
 const PAGE: usize = 1_024;
 
-/// Evidence that a validator contradicted itself: take it out of a node's archive, post it to L1.
+/// Evidence of what a validator did wrong: take it out of a node's archive, post it to L1.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -42,8 +42,8 @@ enum Command {
 /// Write evidence that a node keeps into files: the first piece of each kind against each validator in each epoch,
 /// which is all that it takes. A node may be running on the directory.
 ///
-/// These are double votes, proposals and attestations. Shares of a block that was never decided are left to the
-/// validators: what reports them changes with each posting. Wrong shares are kept, and nothing reports them yet.
+/// These are double votes, proposals and attestations, and shares that are not what their sender's secret gives. Shares of
+/// a block that was never decided are left to the validators: what reports them changes with each posting.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   conclave evidence export --data-dir net/validator-0/data --genesis net/genesis.json --out evidence")]
@@ -156,6 +156,7 @@ fn export(arguments: &ExportArguments) -> anyhow::Result<ExitCode> {
                 Offence::PrematureShare(_) => continue,
                 Offence::Equivocation(_) => 0,
                 Offence::DoubleAttestation(_) => 1,
+                Offence::WrongShare(_) => 2,
             };
             let case = (exhibit.epoch, kind, accused.clone());
             if told.contains(&case) || !exhibit.convicts(&domain) {
@@ -190,7 +191,8 @@ async fn acquit(arguments: AcquitArguments) -> anyhow::Result<ExitCode> {
     let sender = account.sender(endpoints)?;
     let (mut done, mut refusal, mut shown) = (Done::default(), None, Vec::new());
     for record in records.iter().filter(|record| record.is_premature_share()) {
-        let Some(acquittal) = Acquittal::of(&store, record)? else { continue };
+        let shared = evidence::shared_block(sender.endpoints(), &contracts, record.offence).await?;
+        let Some(acquittal) = Acquittal::of(&store, record, shared)? else { continue };
         match acquittal.show(&sender, &contracts, record).await {
             Ok(all) => {
                 for sent in all {
@@ -204,12 +206,11 @@ async fn acquit(arguments: AcquitArguments) -> anyhow::Result<ExitCode> {
     match refusal {
         _ if !shown.is_empty() => {}
         Some((offence, error)) => {
-            return Err(error).context(format!(
-                "this node's certificate does not acquit of {offence}: it may have decided another block than was shared"
-            ));
+            return Err(error)
+                .context(format!("this node's certificate does not acquit of {offence}"));
         }
         None => bail!(
-            "validator {validator} is convicted of no premature share at a height that this node has decided"
+            "validator {validator} is convicted of no premature share of a block that this node has decided"
         ),
     }
     done.add("offences", shown);

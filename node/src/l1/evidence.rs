@@ -7,6 +7,7 @@ mod acquittal;
 mod court;
 mod filing;
 mod report;
+mod wrong_share;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_consensus::Evidence;
@@ -19,11 +20,13 @@ use conclave_types::{
     SettlementCertificate, StrictVerifier, ValidatorIndex, Verifier as _, digest::SigningDomain,
 };
 
-pub(super) use self::court::conviction;
+pub(super) use self::court::{Docket, Matter, Offender, conviction, docket};
+use self::wrong_share::Judged;
 pub use self::{
     acquittal::Acquittal,
-    court::{Record, convictions},
+    court::{Record, convictions, shared_block},
     filing::{Conviction, Filed, Filing},
+    wrong_share::WrongShare,
 };
 use super::L1Error;
 
@@ -36,6 +39,8 @@ pub enum Offence {
     DoubleAttestation(Box<DoubleAttestation>),
     /// One signed shares of a block that is not the chain's.
     PrematureShare(Box<PrematureShare>),
+    /// One signed shares that are not what its secret gives.
+    WrongShare(Box<WrongShare>),
 }
 
 /// Shares of a block that is not the chain's, and what shows what the chain's is.
@@ -82,16 +87,27 @@ pub enum Shown {
 
 impl PrematureShare {
     fn convicts(&self, committee: &Committee, domain: &SigningDomain, epoch: Epoch) -> bool {
-        let ShareMessage { height, block, validator, shares, signature, .. } = &self.shares;
+        let ShareMessage { height, block, .. } = &self.shares;
         let decided = &self.commitment;
-        let digest = ShareMessage::digest(domain, epoch, *height, *block, shares);
-        let key = committee.key(*validator);
-        let is_signed = key.is_some_and(|key| StrictVerifier.is_signed(key, &digest, signature));
         let is_other =
             (decided.epoch, decided.height) == (epoch, *height) && decided.block != *block;
         let is_block = *block != BlockId::ZERO;
-        self.shares.epoch == epoch && is_other && is_block && is_signed
+        is_other && is_block && is_signed(&self.shares, committee, domain, epoch)
     }
+}
+
+/// Whether shares are of an epoch and signed by whom they name.
+fn is_signed(
+    message: &ShareMessage,
+    committee: &Committee,
+    domain: &SigningDomain,
+    epoch: Epoch,
+) -> bool {
+    let ShareMessage { height, block, validator, shares, signature, .. } = message;
+    let digest = ShareMessage::digest(domain, epoch, *height, *block, shares);
+    let key = committee.key(*validator);
+    message.epoch == epoch
+        && key.is_some_and(|key| StrictVerifier.is_signed(key, &digest, signature))
 }
 
 impl Exhibit {
@@ -111,8 +127,11 @@ impl Exhibit {
                 let share = PrematureShare { shares: *shares, commitment, settled: None };
                 Offence::PrematureShare(Box::new(share))
             }
-            // Judged by the key of the sharing, which is not in this format.
-            Kept::WrongShares(_) => return Ok(Shown::Never),
+            Kept::WrongShares(shares) => match WrongShare::find(store, *shares)? {
+                Judged::Wrong(share) => Offence::WrongShare(share),
+                Judged::NotYet => return Ok(Shown::NotYet),
+                Judged::Right => return Ok(Shown::Never),
+            },
         };
         let Some(block) = archive::block(store, offence.height())? else {
             return Ok(Shown::NotYet);
@@ -155,6 +174,15 @@ impl Exhibit {
 }
 
 impl Offence {
+    /// What it is on L1.
+    pub(super) const fn matter(&self) -> Matter {
+        match self {
+            Self::Equivocation(_) | Self::DoubleAttestation(_) => Matter::Contradiction,
+            Self::PrematureShare(_) => Matter::PrematureShare,
+            Self::WrongShare(_) => Matter::WrongShare,
+        }
+    }
+
     /// The height of what was signed.
     #[must_use]
     pub const fn height(&self) -> Height {
@@ -162,6 +190,7 @@ impl Offence {
             Self::Equivocation(evidence) => evidence.at().0,
             Self::DoubleAttestation(evidence) => evidence.first.commitment.height,
             Self::PrematureShare(share) => share.shares.height,
+            Self::WrongShare(share) => share.shares.height,
         }
     }
 
@@ -171,6 +200,7 @@ impl Offence {
         match self {
             Self::Equivocation(evidence) => vec![evidence.offender()],
             Self::PrematureShare(share) => vec![share.shares.validator],
+            Self::WrongShare(share) => vec![share.shares.validator],
             Self::DoubleAttestation(both) => {
                 let DoubleAttestation { first, second } = &**both;
                 let both = first.signers.iter().filter(|signer| second.signers.contains(signer));
@@ -185,6 +215,7 @@ impl Offence {
         match self {
             Self::Equivocation(evidence) => evidence.verify(committee, domain, epoch),
             Self::PrematureShare(share) => share.convicts(committee, domain, epoch),
+            Self::WrongShare(share) => share.convicts(committee, domain, epoch),
             Self::DoubleAttestation(both) => {
                 let DoubleAttestation { first, second } = &**both;
                 let (a, b) = (&first.commitment, &second.commitment);

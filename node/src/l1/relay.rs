@@ -4,22 +4,26 @@
 //!  endpoints ─▶ watch ─▶ settled, final ─▶ status, metrics
 //!                             │
 //!  store ─▶ candidate ────────┴─▶ decide ─▶ sender ─▶ ConclaveInbox.commit
-//!        └▶ evidence ─▶ reporting ────────────┴─────▶ ConclaveSlasher.announce, report…
+//!        ├▶ evidence ─▶ reporting ────────────┼─────▶ ConclaveSlasher.announce, report…
+//!        └▶ decided ─▶ verdicts ──────────────┴─────▶ ConclaveSlasher.supportAcquittal, resolve
 //! ```
 //!
 //! Any validator can post any certificate, so nothing here is trusted with anything but its own money. Whoever was
 //! faster is no error: what was to settle has settled.
 
+mod account;
 mod decide;
+mod judging;
 mod offering;
 mod posting;
 mod report;
 mod reporting;
 mod standing;
+mod verdicts;
 
 use std::{convert::Infallible, sync::Arc};
 
-use alloy::{primitives::U256, signers::local::PrivateKeySigner};
+use alloy::primitives::U256;
 use conclave_contracts::{ConclaveInbox, ForcedInclusion};
 use conclave_sequencer::archive::{self, ArchiveError};
 use conclave_types::{Committee, ConsensusKey, Epoch, Genesis, Height};
@@ -29,19 +33,22 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::posting::commitment_on_l1;
 use self::{
-    decide::{Action, Candidate, Policy, Relay, Settled, Turns},
+    account::Account,
+    decide::{Action, Candidate, Relay, Settled},
+    judging::Bench,
     offering::Offering,
-    reporting::{Court, Offender, Reporting},
+    reporting::{Court, Reporting},
     standing::{Found, Watch},
 };
 use super::{
-    Call, Contracts, Endpoints, Fees, L1Error, Patience, Sender, Sent, TooFew, evidence::Filed,
+    Call, Contracts, Endpoints, L1Error, Patience, Sent, TooFew,
+    evidence::{Filed, Offender, Record},
 };
 use crate::{
-    config::{L1Config, RelayConfig},
+    config::L1Config,
     driver::Driver,
     errors,
-    keys::{self, KeyFileError},
+    keys::KeyFileError,
     metrics::Metrics,
     store::{RocksStore, StoreError},
 };
@@ -89,13 +96,6 @@ pub struct Settler {
     stuck: Option<String>,
 }
 
-/// Who pays, and how this validator takes its turns.
-struct Account {
-    signer: PrivateKeySigner,
-    config: RelayConfig,
-    own: Option<ConsensusKey>,
-}
-
 /// What is known once L1 was reached.
 struct Session {
     endpoints: Endpoints,
@@ -104,6 +104,7 @@ struct Session {
     relay: Option<Relay>,
     offering: Option<Offering>,
     reporting: Option<(Reporting, Court)>,
+    bench: Option<Bench>,
     /// The committee in office on L1, and its epoch.
     office: Option<(Epoch, Arc<Committee>)>,
     flight: Option<Flight>,
@@ -124,6 +125,8 @@ enum Landed {
     Offered(Epoch, Result<Sent, L1Error>),
     /// A report, and what its transactions have cost.
     Reported(Offender, Result<Filed, L1Error>, U256),
+    /// Something that brings a case forward.
+    Judged(Record, Result<Sent, L1Error>),
 }
 
 /// What a transaction is for.
@@ -148,13 +151,7 @@ impl Settler {
         (driver, reader): (Driver, Arc<RocksStore>),
         metrics: Arc<Metrics>,
     ) -> Result<(Self, watch::Receiver<Settlement>), KeyFileError> {
-        let account = config.relay.clone().map(|config| {
-            let key = keys::read(&config.account_key)?;
-            let signer = PrivateKeySigner::from_slice(&*key).map_err(|_not_in_range| {
-                KeyFileError::Malformed { path: config.account_key.clone() }
-            })?;
-            Ok(Account { signer, config, own })
-        });
+        let account = config.relay.clone().map(|config| Account::read(config, own));
         let account = account.transpose()?;
         let (view, watched) = watch::channel(Settlement::default());
         let settler = Self {
@@ -221,6 +218,10 @@ impl Settler {
         let Some(account) = self.account.as_ref().filter(|_| session.flight.is_none()) else {
             return Ok(());
         };
+        if let Some(landing) = self.answer_if_due(session, account).await {
+            session.flight = Some(Flight { from: settled, landing });
+            return Ok(());
+        }
         let office = self.office(session, Epoch::new(settled.epoch)).await?;
         let (Some(office), Some(relay)) = (office, &mut session.relay) else { return Ok(()) };
         relay.take_turns(account.turns(&office));
@@ -248,7 +249,10 @@ impl Settler {
                 };
                 Some(landing.boxed())
             }
-            None => self.report(session, account, &settled).await?,
+            None => match self.report(session, account, &settled).await? {
+                Some(landing) => Some(landing),
+                None => self.resolve(session, account),
+            },
         };
         session.flight = landing.map(|landing| Flight { from: settled, landing });
         Ok(())
@@ -322,6 +326,13 @@ impl Settler {
             let court = Court::new(endpoints.clone(), contracts.slasher, from);
             (Reporting::new(account.config.takeover(), account.own, Instant::now()), court)
         });
+        let bench = match &self.account {
+            Some(account) => {
+                let from = self.genesis.l1_origin.number;
+                Some(Bench::new(&endpoints, &contracts, account, from).await?)
+            }
+            None => None,
+        };
         let watch = Watch::new(endpoints.clone(), contracts.inbox);
         Ok(Session {
             endpoints,
@@ -330,6 +341,7 @@ impl Settler {
             relay,
             offering,
             reporting,
+            bench,
             office: None,
             flight: None,
         })
@@ -347,6 +359,10 @@ impl Settler {
             Landed::Reported(offender, landed, fee) => {
                 relay.posted(now, fee);
                 return self.reported(session, offender, landed);
+            }
+            Landed::Judged(record, landed) => {
+                relay.posted(now, landed.as_ref().map_or_else(L1Error::fee, Sent::fee));
+                return self.judged(session, &record, landed);
             }
         };
         let error = match landed {
@@ -419,37 +435,6 @@ impl Settler {
         }
         reason
     }
-}
-
-impl Account {
-    fn turns(&self, office: &Committee) -> Turns {
-        let own = self.own.and_then(|own| office.index_of(&own));
-        let seat = own.and_then(|index| office.place_of(index));
-        let narrow = |count| u64::try_from(count).unwrap_or(u64::MAX);
-        Turns { seat: seat.map(narrow), seats: narrow(office.count()) }
-    }
-
-    fn sender(&self, endpoints: &Endpoints, cost_max: U256) -> Sender {
-        let fees = Fees { cost_max, ..Fees::default() };
-        Sender::new(endpoints.clone(), self.signer.clone(), fees)
-    }
-
-    fn policy(&self, escape_delay: u64) -> Policy {
-        let RelayConfig { every_heights, day_cost_gwei_max, posting_cost_gwei_max, .. } =
-            self.config;
-        Policy {
-            every_heights,
-            every: self.config.every(),
-            takeover: self.config.takeover(),
-            escape_delay,
-            day_max: gwei(day_cost_gwei_max),
-            posting_max: gwei(posting_cost_gwei_max),
-        }
-    }
-}
-
-fn gwei(amount: u64) -> U256 {
-    U256::from(amount).saturating_mul(U256::from(1_000_000_000_u64))
 }
 
 /// What this node could post on top of what has settled: the end of the epoch in office if that is over, else the

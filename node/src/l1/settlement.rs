@@ -3,8 +3,7 @@
 use alloy::primitives::{B256, Bytes, U256};
 use conclave_contracts::ConclaveStake::{G1Point, Keys};
 use conclave_types::{
-    ConsensusKey, NetworkId, PayerAddress, SettlementSecret, digest::SigningDomain,
-    eip2537_g2,
+    ConsensusKey, NetworkId, PayerAddress, SettlementSecret, digest::SigningDomain, eip2537_g2,
 };
 use ed25519_dalek::{Signer as _, SigningKey};
 

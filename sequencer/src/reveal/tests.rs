@@ -198,6 +198,29 @@ fn wrong_shares_are_found_before_a_part_is_shown() {
         })
         .collect();
     assert_eq!(blamed, vec![ValidatorIndex::new(0)]);
+    assert_eq!(decided.solo.core.status().evidence_count, 1);
+    decided.share(3);
+    assert_eq!(decided.revealed(), HEIGHT);
+    // With what it takes to judge them.
+    let from = EvidenceCursor::at(Height::ZERO);
+    let (kept, _) = archive::evidence(&decided.solo.store, &from, 10).unwrap();
+    let [Kept::WrongShares(message)] = &kept[..] else { panic!("{kept:?}") };
+    assert_eq!((message.validator, message.block), (ValidatorIndex::new(0), decided.block));
+    let sharing = archive::sharing(&decided.solo.store, message.epoch).unwrap().unwrap();
+    assert_eq!(&sharing.key, decided.solo.key.encryption_key());
+    assert_eq!(sharing.holders, [0..1, 1..2, 2..3, 3..4]);
+}
+
+#[test]
+fn shares_of_the_wrong_number_are_put_out_and_kept() {
+    let mut decided = Decided::new(8);
+    let mut more = decided.solo.shares_of(0, (HEIGHT, decided.block), &decided.sealed);
+    more.shares.push(more.shares[0]);
+    more.signature = decided.solo.sign_shares(0, &more);
+    decided.solo.hear(0, Message::Shares(Arc::new(more)));
+    decided.share(2);
+    assert_eq!(decided.solo.core.status().evidence_count, 1);
+    assert_eq!(decided.revealed(), Height::ZERO, "two are no quorum");
     decided.share(3);
     assert_eq!(decided.revealed(), HEIGHT);
 }

@@ -70,6 +70,8 @@ enum Misdeed {
     WithholdShares,
     /// Sends decryption shares of blocks that nobody has proposed, let alone decided
     EarlyShare,
+    /// Sends decryption shares that are not what its secret gives
+    WrongShares,
     /// Leaves bundles out of its blocks, however long they have waited
     Censor,
     /// Proposes, and never votes
@@ -82,6 +84,7 @@ impl Misdeed {
             Self::Equivocate => Behaviour::Equivocate,
             Self::WithholdShares => Behaviour::WithholdShares,
             Self::EarlyShare => Behaviour::StrayShares,
+            Self::WrongShares => Behaviour::WrongShares,
             Self::Censor if victim.is_some() => Behaviour::Censor,
             Self::Censor => Behaviour::EmptyBlocks,
             Self::Halt => Behaviour::Abstain,

@@ -27,7 +27,10 @@ use super::{
     transactions::DEV_KEYS,
 };
 
-use self::scene::{Offender, Scene};
+use self::{
+    scene::{Offender, Scene},
+    trial::Misdeed,
+};
 
 /// Heights of an epoch: several pass while a story is told.
 const EPOCH_HEIGHTS: HeightDelta = HeightDelta::new(40);
@@ -73,6 +76,8 @@ enum Attack {
     Equivocate,
     /// One shares blocks that nobody has decided: it is convicted, loses stake, and is out of the next committee
     EarlyShare,
+    /// One sends wrong decryption shares: it is convicted, loses a little stake, and is out of the next committee
+    WrongShares,
     /// One sends no decryption shares: bundles are opened without it, and it loses nothing
     WithholdShares,
     /// One leaves a payer's bundles out of its blocks: others carry them, and L1 forces what it will
@@ -106,6 +111,7 @@ impl Attack {
         match self {
             Self::Equivocate => "equivocate",
             Self::EarlyShare => "early-share",
+            Self::WrongShares => "wrong-shares",
             Self::WithholdShares => "withhold-shares",
             Self::Censor => "censor",
             Self::Halt => "halt",
@@ -115,7 +121,11 @@ impl Attack {
     /// Who misbehaves: the last validators, as many as it takes.
     fn byzantine(self, validators: u16) -> Vec<u16> {
         let count = match self {
-            Self::Equivocate | Self::EarlyShare | Self::WithholdShares | Self::Censor => 1,
+            Self::Equivocate
+            | Self::EarlyShare
+            | Self::WrongShares
+            | Self::WithholdShares
+            | Self::Censor => 1,
             // The least that leaves no quorum.
             Self::Halt => validators / 3 + 1,
         };
@@ -127,7 +137,7 @@ impl Attack {
         let (behaviour, validators) = (self.behaviour(), self.byzantine(validators));
         Ok(Rig {
             byzantine: Some(Byzantine { behaviour, validators, victim }),
-            epoch_heights: matches!(self, Self::Equivocate | Self::EarlyShare)
+            epoch_heights: matches!(self, Self::Equivocate | Self::EarlyShare | Self::WrongShares)
                 .then_some(EPOCH_HEIGHTS),
             escape_delay_blocks: (self == Self::Halt).then_some(ESCAPE_DELAY_BLOCKS),
             ..Rig::default()
@@ -191,10 +201,16 @@ async fn tell(
     let offenders = scene.offenders();
     let outcome = match attack {
         Attack::Equivocate => {
-            Outcome::Trial(trial::tell(&mut scene, "signs two votes for each step").await?)
+            let misdeed = Misdeed { what: "signs two votes for each step", tombstones: true };
+            Outcome::Trial(trial::tell(&mut scene, misdeed).await?)
         }
         Attack::EarlyShare => {
-            let misdeed = "shares blocks that nobody has decided";
+            let misdeed =
+                Misdeed { what: "shares blocks that nobody has decided", tombstones: true };
+            Outcome::Trial(trial::tell(&mut scene, misdeed).await?)
+        }
+        Attack::WrongShares => {
+            let misdeed = Misdeed { what: "sends shares that open nothing", tombstones: false };
             Outcome::Trial(trial::tell(&mut scene, misdeed).await?)
         }
         Attack::WithholdShares => Outcome::Withheld(withheld::tell(&mut scene).await?),

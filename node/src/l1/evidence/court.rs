@@ -8,11 +8,11 @@ use alloy::{
     sol_types::SolEvent as _,
     transports::TransportResult,
 };
-use conclave_contracts::ConclaveSlasher::Convicted;
-use conclave_types::Epoch;
+use conclave_contracts::ConclaveSlasher::{self, Convicted};
+use conclave_types::{BlockId, Epoch};
 use serde::Serialize;
 
-use super::report::PREMATURE_SHARE;
+use super::report::{PREMATURE_SHARE, WRONG_SHARE};
 use crate::l1::{Contracts, Endpoints, L1Error, endpoints::block, logs::newest_first};
 
 /// A conviction, as L1 has recorded it.
@@ -77,45 +77,117 @@ pub async fn convictions(
     let newest = endpoints.block(BlockNumberOrTag::Latest).await?.map_or(0, |block| block.number);
     let asked = endpoints.ask("eth_getLogs", |provider| async move {
         let oldest = newest.saturating_sub(SLASHABLE_BLOCKS);
-        records(&provider, slasher, (oldest, newest), (validator, None)).await
+        records(&provider, slasher, (oldest, newest), Some((validator, None))).await
     });
     asked.await
 }
 
-/// A wrong share costs little, and who makes one up against himself is to answer for the rest all the same.
-const WRONG_SHARE: u8 = 6;
+/// What a validator is charged with. One conviction in an epoch is enough of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::l1) enum Matter {
+    /// Two messages that contradict each other.
+    Contradiction,
+    /// A share of another block than the chain's, of which it may be acquitted.
+    PrematureShare,
+    /// A share that is not what its secret gives, which costs little.
+    WrongShare,
+}
 
-/// Where the first conviction of a validator in an epoch is, of those from a block on; and the newest final block. One
-/// of a wrong share does not count.
+impl Matter {
+    /// Whether a conviction of that kind makes one of this superfluous. One that may come to nothing, or costs less, does
+    /// not: who brings it about himself is to answer for the rest all the same.
+    const fn is_settled_by(self, kind: u8) -> bool {
+        match self {
+            Self::Contradiction => kind < PREMATURE_SHARE,
+            Self::PrematureShare => kind <= PREMATURE_SHARE,
+            Self::WrongShare => kind != PREMATURE_SHARE,
+        }
+    }
+}
+
+/// Who is charged with what: a validator, by its number on L1, in an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::l1) struct Offender {
+    /// The epoch.
+    pub(in crate::l1) epoch: Epoch,
+    /// The validator.
+    pub(in crate::l1) validator: u32,
+    /// With what.
+    pub(in crate::l1) matter: Matter,
+}
+
+/// Where the first conviction that settles a matter is, of those from a block on; and the newest final block.
 pub(in crate::l1) async fn conviction(
     provider: &DynProvider,
     slasher: Address,
     from_block: u64,
-    (epoch, validator): (Epoch, u32),
+    Offender { epoch, validator, matter }: Offender,
 ) -> TransportResult<(Option<u64>, u64)> {
     let newest = block(provider.clone(), BlockNumberOrTag::Latest).await?;
     let finalized = block(provider.clone(), BlockNumberOrTag::Finalized).await?;
     let newest = newest.map_or(0, |newest| newest.number);
     let blocks = (from_block.min(newest), newest);
-    let found = records(provider, slasher, blocks, (validator, Some(epoch))).await?;
-    let grave = found.iter().filter(|record| record.kind != WRONG_SHARE);
-    let first = grave.map(|record| record.l1_block).min();
+    let found = records(provider, slasher, blocks, Some((validator, Some(epoch)))).await?;
+    let settling = found.iter().filter(|record| matter.is_settled_by(record.kind));
+    let first = settling.map(|record| record.l1_block).min();
     Ok((first, finalized.map_or(0, |finalized| finalized.number)))
+}
+
+/// What an endpoint has seen of all convictions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::l1) struct Docket {
+    /// The time of its newest block, in seconds.
+    pub(in crate::l1) time: u64,
+    /// Its newest final block.
+    pub(in crate::l1) finalized: u64,
+    /// The convictions from the block on that it was asked for.
+    pub(in crate::l1) records: Vec<Record>,
+}
+
+/// Every conviction from a block on, as far back as anybody answers for anything.
+pub(in crate::l1) async fn docket(
+    provider: &DynProvider,
+    slasher: Address,
+    from_block: u64,
+) -> TransportResult<Docket> {
+    let newest = provider.get_block_by_number(BlockNumberOrTag::Latest).await?;
+    let finalized = block(provider.clone(), BlockNumberOrTag::Finalized).await?;
+    let finalized = finalized.map_or(0, |finalized| finalized.number);
+    let Some(newest) = newest.map(|newest| newest.header) else {
+        return Ok(Docket { time: 0, finalized, records: Vec::new() });
+    };
+    let oldest = from_block.max(newest.number.saturating_sub(SLASHABLE_BLOCKS));
+    let blocks = (oldest.min(newest.number), newest.number);
+    let records = records(provider, slasher, blocks, None).await?;
+    Ok(Docket { time: newest.timestamp, finalized, records })
+}
+
+/// The block whose decision acquits of a premature share.
+///
+/// # Errors
+///
+/// If nobody answers.
+pub async fn shared_block(
+    endpoints: &Endpoints,
+    contracts: &Contracts,
+    offence: B256,
+) -> Result<BlockId, L1Error> {
+    let question = ConclaveSlasher::sharedBlockOfCall { offence };
+    let shared = endpoints.call(contracts.slasher, &question).await?;
+    Ok(BlockId::new(shared.blockId.0))
 }
 
 async fn records(
     provider: &DynProvider,
     slasher: Address,
     blocks: (u64, u64),
-    (validator, epoch): (u32, Option<Epoch>),
+    of: Option<(u32, Option<Epoch>)>,
 ) -> TransportResult<Vec<Record>> {
     let word = |number: u64| B256::from(U256::from(number));
-    let mut filter = Filter::new()
-        .address(slasher)
-        .event_signature(Convicted::SIGNATURE_HASH)
-        .topic2(word(u64::from(validator)));
-    if let Some(epoch) = epoch {
-        filter = filter.topic3(word(epoch.as_u64()));
+    let mut filter = Filter::new().address(slasher).event_signature(Convicted::SIGNATURE_HASH);
+    if let Some((validator, epoch)) = of {
+        filter = filter.topic2(word(u64::from(validator)));
+        filter = epoch.map_or(filter.clone(), |epoch| filter.topic3(word(epoch.as_u64())));
     }
     let logs = newest_first(provider, &filter, blocks, |_| false).await?;
     let record = |log: &alloy::rpc::types::Log| {

@@ -16,11 +16,11 @@ use conclave_contracts::{
 };
 use conclave_sequencer::{DoubleAttestation, ShareMessage};
 use conclave_types::{
-    BlockCommitment, ConsensusKey, Digest, Epoch, Member, SettlementCertificate, SettlementMember,
-    SignatureBytes, ValidatorIndex, VoteKind, digest::SigningDomain, eip2537_g2,
+    BlockCommitment, Committee, ConsensusKey, Digest, Epoch, Member, SettlementCertificate,
+    SettlementMember, SignatureBytes, ValidatorIndex, VoteKind, digest::SigningDomain, eip2537_g2,
 };
 
-use super::{Exhibit, Offence, PrematureShare, SettledProof};
+use super::{Exhibit, Offence, PrematureShare, SettledProof, WrongShare};
 use crate::l1::{Call, Contracts, L1Error, relay::commitment_on_l1};
 
 /// `Offence` in `contracts/src/interfaces/IConclaveSlasher.sol`: the number is part of an offence's identity.
@@ -29,6 +29,7 @@ const DOUBLE_PRECOMMIT: u8 = 2;
 const DOUBLE_PROPOSAL: u8 = 3;
 const DOUBLE_ATTESTATION: u8 = 4;
 pub(super) const PREMATURE_SHARE: u8 = 5;
+pub(super) const WRONG_SHARE: u8 = 6;
 
 /// A report, ready to be sent.
 #[derive(Clone, Debug)]
@@ -73,6 +74,7 @@ impl Report {
                 attestations(both, &exhibit.offence.accused(), &seats, domain, contracts)
             }
             Offence::PrematureShare(share) => premature(share, &seats, contracts),
+            Offence::WrongShare(share) => wrong(share, exhibit, &seats, contracts),
         }
     }
 
@@ -213,24 +215,14 @@ fn premature(
     seats: &Seats<'_>,
     contracts: &Contracts,
 ) -> Result<Report, L1Error> {
-    let ShareMessage { epoch, height, block, validator, shares, signature: by } = &share.shares;
+    let ShareMessage { height, validator, signature: by, .. } = &share.shares;
     let Some(SettledProof { under, path }) = &share.settled else {
         let what = format!(
             "a proof that height {height} has settled: a validator that keeps this evidence reports it with one"
         );
         return Err(L1Error::Missing { what });
     };
-    let (epoch, height) = (epoch.as_u64(), height.as_u64());
-    let member = seats.place(*validator)?;
-    let at = Position { epoch, member, height, round: 0 };
-    let shares = SignedShares {
-        epoch,
-        member,
-        height,
-        blockId: B256::from(*block.as_bytes()),
-        root: B256::from(*ShareMessage::root(shares).as_bytes()),
-        signature: signature(by),
-    };
+    let (shares, at) = signed_shares(&share.shares, seats)?;
     let call = ConclaveSlasher::reportPrematureShareCall {
         shares,
         settled: commitment(&share.commitment)?,
@@ -240,6 +232,43 @@ fn premature(
     let offences = vec![identity(seats.number(*validator)?, PREMATURE_SHARE, &at)];
     let evidence = first_half(by.as_bytes());
     Ok(Report { call: Call::new(contracts.slasher, &call), offences, evidence })
+}
+
+fn wrong(
+    share: &WrongShare,
+    exhibit: &Exhibit,
+    seats: &Seats<'_>,
+    contracts: &Contracts,
+) -> Result<Report, L1Error> {
+    let ShareMessage { validator, signature: by, .. } = &share.shares;
+    let nothing = || L1Error::Evidence("a wrong share that is of no member's point".to_owned());
+    let committee = Committee::seated(exhibit.committee.clone());
+    let committee = committee.map_err(|error| L1Error::Evidence(error.to_string()))?;
+    let claim = share.claim(&committee).ok_or_else(nothing)?;
+    let (shares, at) = signed_shares(&share.shares, seats)?;
+    let call = ConclaveSlasher::reportWrongShareCall { shares, claim };
+    let offences = vec![identity(seats.number(*validator)?, WRONG_SHARE, &at)];
+    let evidence = first_half(by.as_bytes());
+    Ok(Report { call: Call::new(contracts.slasher, &call), offences, evidence })
+}
+
+/// A share message as L1 takes it, and where it was signed.
+fn signed_shares(
+    message: &ShareMessage,
+    seats: &Seats<'_>,
+) -> Result<(SignedShares, Position), L1Error> {
+    let ShareMessage { epoch, height, block, validator, shares, signature: by } = message;
+    let (epoch, height) = (epoch.as_u64(), height.as_u64());
+    let member = seats.place(*validator)?;
+    let signed = SignedShares {
+        epoch,
+        member,
+        height,
+        blockId: B256::from(*block.as_bytes()),
+        root: B256::from(*ShareMessage::root(shares).as_bytes()),
+        signature: signature(by),
+    };
+    Ok((signed, Position { epoch, member, height, round: 0 }))
 }
 
 /// The same layout as the inbox has, declared by another contract.

@@ -162,9 +162,14 @@ impl Relay {
         if self.is_urgent() {
             // As much again for each posting, whatever was spent before, and no more: what is urgent is an
             // endpoint's word, and so is what things cost.
-            return self.policy.day_max.max(self.policy.posting_max);
+            return self.reserve();
         }
         self.policy.day_max.saturating_sub(self.spent_today(now))
+    }
+
+    /// What may be spent on what cannot wait, whatever was spent before.
+    pub(super) fn reserve(&self) -> U256 {
+        self.policy.day_max.max(self.policy.posting_max)
     }
 
     /// When it is this validator's turn with what is due since then.

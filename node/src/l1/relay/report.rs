@@ -9,13 +9,13 @@ use tokio::time::Instant;
 
 use super::{
     Account, Landed, RelayError, Session, Settled, Settler,
-    reporting::{self, Kept, Offender},
+    reporting::{self, Kept},
 };
 use crate::{
     errors,
     l1::{
         Contracts, L1Error, Sender,
-        evidence::{Exhibit, Filed, Filing},
+        evidence::{Exhibit, Filed, Filing, Offender},
     },
 };
 
@@ -83,9 +83,10 @@ impl Settler {
     pub(super) fn reported(
         &mut self,
         session: &mut Session,
-        (epoch, validator): Offender,
+        offender: Offender,
         landed: Result<Filed, L1Error>,
     ) {
+        let Offender { epoch, validator, .. } = offender;
         let trouble = match landed {
             Ok(Filed::Convicted(convictions)) => {
                 self.metrics.reported();
@@ -107,7 +108,7 @@ impl Settler {
             Err(error) if error.is_refusal("EvidenceTooOld") => {
                 tracing::warn!(validator, %epoch, "evidence is too old to be reported to L1");
                 if let Some((reporting, _)) = &mut session.reporting {
-                    reporting.give_up((epoch, validator));
+                    reporting.give_up(offender);
                 }
                 String::new()
             }
@@ -120,7 +121,7 @@ impl Settler {
         };
         // L1 shows a conviction from now on; if it does not, there is a reason to try again.
         if let Some((reporting, _)) = &mut session.reporting {
-            reporting.rest(Instant::now(), (epoch, validator));
+            reporting.rest(Instant::now(), offender);
         }
         self.see(|view| view.report_trouble = trouble);
     }

@@ -3,10 +3,11 @@
 //! Whoever contradicts himself once does so often, and each report costs gas. What it takes is one conviction of a
 //! validator in an epoch: that tombstones it, and counts its power when the penalty is measured. So whether somebody
 //! has posted is asked of L1's events for validator and epoch, whichever offence it was, and only a final one ends
-//! the matter.
+//! the matter. Shares are matters of their own ([`Matter`]): a conviction of a premature one may end in an acquittal, and
+//! a wrong one jails for little.
 //!
 //! **Bounds.** As many offenders as committees have members, of epochs whose evidence is in the store; one piece of
-//! evidence for each.
+//! evidence for each matter.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,15 +16,15 @@ use std::{
 };
 
 use alloy::primitives::Address;
-use conclave_sequencer::archive::{self, ArchiveError, EvidenceCursor};
-use conclave_types::{ConsensusKey, Epoch, Height, HeightDelta, digest::SigningDomain};
+use conclave_sequencer::archive::{self, ArchiveError, EvidenceCursor, Kept as Evidence};
+use conclave_types::{ConsensusKey, Height, HeightDelta, Member, digest::SigningDomain};
 use tokio::time::Instant;
 
 use super::decide::Turns;
 use crate::{
     l1::{
         Endpoints, TooFew,
-        evidence::{Exhibit, Shown, conviction},
+        evidence::{Exhibit, Matter, Offender, Shown, conviction},
         panel::Panel,
     },
     store::{RocksStore, StoreError},
@@ -38,9 +39,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// A report that failed is repeated after this, and each time after twice as long, up to a limit.
 const RETRY: Duration = Duration::from_secs(5);
 const RETRY_MAX: Duration = Duration::from_secs(3_600);
-
-/// A validator, by its number on L1, in an epoch.
-pub(super) type Offender = (Epoch, u32);
 
 /// How far L1 has come with an offender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,21 +116,19 @@ impl Reporting {
         self.read = Some(read);
         for exhibit in exhibits.into_iter().map(Arc::new) {
             for (_, member) in exhibit.accused() {
-                let offender = (exhibit.epoch, member.validator);
+                let matter = exhibit.offence.matter();
+                let (epoch, validator) = (exhibit.epoch, member.validator);
+                let offender = Offender { epoch, validator, matter };
                 if self.closed.contains(&offender) || self.charges.contains_key(&offender) {
                     continue;
                 }
                 if self.own == Some(member.consensus_key) {
-                    tracing::error!(
-                        epoch = %exhibit.epoch, height = %exhibit.offence.height(),
-                        "this validator has contradicted itself, and others may have it slashed: two nodes run \
-                         with its key; stop both"
-                    );
+                    warn_oneself(&exhibit);
                     self.closed.insert(offender);
                     continue;
                 }
                 tracing::warn!(
-                    validator = member.validator, name = member.name, epoch = %exhibit.epoch,
+                    validator, name = member.name, %epoch, ?matter,
                     "there is evidence against a validator: it is to be reported to L1"
                 );
                 let charge = Charge {
@@ -168,8 +164,8 @@ impl Reporting {
     /// Whom this validator is to report now, with the evidence. The offender's number says who comes first; every other
     /// one waits for as many delays as come before it.
     pub(super) fn due(&self, now: Instant, turns: Turns) -> Option<(Offender, Arc<Exhibit>)> {
-        let turn = |(_, number): &Offender, charge: &Charge| {
-            let rank = turns.rank(u64::from(*number));
+        let turn = |offender: &Offender, charge: &Charge| {
+            let rank = turns.rank(u64::from(offender.validator));
             (charge.since + self.takeover.saturating_mul(rank)).max(charge.not_before)
         };
         let open = self.charges.iter().filter(|(_, charge)| !charge.convicted);
@@ -212,6 +208,7 @@ pub(super) fn read(
     from: Height,
 ) -> Result<(Vec<Exhibit>, bool), ArchiveError<StoreError>> {
     let (mut exhibits, mut is_early, mut seen) = (Vec::new(), false, BTreeSet::new());
+    let mut wrong = BTreeSet::new();
     let mut cursor = EvidenceCursor::at(from);
     loop {
         let (page, next) = archive::evidence(store, &cursor, PAGE)?;
@@ -220,6 +217,12 @@ pub(super) fn read(
         }
         cursor = next;
         for kept in page {
+            // To look for the wrong one among shares takes as long as checking them all.
+            if let Evidence::WrongShares(shares) = &kept
+                && wrong.contains(&(shares.epoch, shares.validator))
+            {
+                continue;
+            }
             let exhibit = match Exhibit::of(store, kept)? {
                 Shown::Exhibit(exhibit) => exhibit,
                 Shown::NotYet => {
@@ -228,15 +231,38 @@ pub(super) fn read(
                 }
                 Shown::Never => continue,
             };
-            let accused = exhibit.accused().map(|(_, member)| (exhibit.epoch, member.validator));
-            let accused: Vec<Offender> = accused.collect();
+            let (epoch, matter) = (exhibit.epoch, exhibit.offence.matter());
+            let offender =
+                |member: &Member| Offender { epoch, validator: member.validator, matter };
+            let accused: Vec<_> = exhibit.accused().map(|(_, member)| offender(member)).collect();
             // One piece for each is enough.
             let is_new = accused.iter().any(|offender| !seen.contains(offender));
             if is_new && exhibit.convicts(domain) {
                 seen.extend(accused);
+                if matter == Matter::WrongShare {
+                    let offenders = exhibit.accused().map(|(index, _)| (epoch, index));
+                    wrong.extend(offenders);
+                }
                 exhibits.push(exhibit);
             }
         }
+    }
+}
+
+fn warn_oneself(exhibit: &Exhibit) {
+    let (epoch, height) = (exhibit.epoch, exhibit.offence.height());
+    if exhibit.offence.matter() == Matter::WrongShare {
+        tracing::error!(
+            %epoch, %height,
+            "this validator has sent wrong shares, and others may have it slashed: its memory, disk or program is \
+             not what it should be; stop it"
+        );
+    } else {
+        tracing::error!(
+            %epoch, %height,
+            "this validator has contradicted itself, and others may have it slashed: two nodes run with its key; \
+             stop both"
+        );
     }
 }
 
@@ -289,12 +315,15 @@ fn majority(answers: &[Verdict], all: usize) -> Verdict {
 #[cfg(test)]
 mod tests {
     use conclave_consensus::{Evidence, SignedVote};
+    use conclave_sequencer::ShareMessage;
     use conclave_types::{
-        BlockId, Member, Round, SettlementSecret, SignatureBytes, ValidatorIndex, VoteKind,
+        BlockHeader, BlockId, Digest, DkgResult, EncryptionKey, Epoch, Era, G1Bytes, G2Bytes,
+        KeyId, L1Origin, NetworkId, Round, SettlementSecret, SignatureBytes, Time, ValidatorIndex,
+        VoteKind,
     };
 
     use super::*;
-    use crate::l1::evidence::Offence;
+    use crate::l1::evidence::{Offence, WrongShare};
 
     const TAKEOVER: Duration = Duration::from_secs(10);
 
@@ -322,6 +351,53 @@ mod tests {
         Exhibit { epoch: Epoch::new(epoch), committee, offence }
     }
 
+    const fn contradiction(epoch: u64, validator: u32) -> Offender {
+        Offender { epoch: Epoch::new(epoch), validator, matter: Matter::Contradiction }
+    }
+
+    /// The same validator has sent wrong shares.
+    fn wrong_share(epoch: u64, number: u32) -> Exhibit {
+        let Exhibit { epoch, committee, .. } = exhibit(epoch, number);
+        let header = BlockHeader {
+            network: NetworkId::new([0; 32]),
+            height: Height::new(7),
+            parent: BlockId::ZERO,
+            parent_certificate: Digest::ZERO,
+            proposer: ValidatorIndex::default(),
+            time: Time::from_micros(0),
+            epoch,
+            l1_origin: L1Origin::default(),
+            l1_entries_root: Digest::ZERO,
+            key_id: KeyId::ZERO,
+            sharing_root: Digest::ZERO,
+            bundle_root: Digest::ZERO,
+            bundle_count: 0,
+            revealed_height: Height::ZERO,
+            reveal_digest: Digest::ZERO,
+            ledger_digest: Digest::ZERO,
+        };
+        let key = EncryptionKey {
+            suite: 1,
+            era: Era::new(0),
+            secrecy: 1,
+            packing: 1,
+            public_key: G1Bytes::ZERO,
+            public_key_g2: G2Bytes::ZERO,
+            verification_keys: Vec::new(),
+        };
+        let shares = ShareMessage {
+            epoch,
+            height: header.height,
+            block: header.id(),
+            validator: ValidatorIndex::new(u16::try_from(number - 1).unwrap()),
+            shares: Vec::new(),
+            signature: SignatureBytes::new([0; 64]),
+        };
+        let sharing = DkgResult { key, holders: Vec::new() };
+        let share = WrongShare { shares, index: 0, header, sharing, bundles: Vec::new() };
+        Exhibit { epoch, committee, offence: Offence::WrongShare(Box::new(share)) }
+    }
+
     const fn kept(count: u64, decided: u64) -> Kept {
         Kept { count, decided: Height::new(decided), is_early: false }
     }
@@ -343,7 +419,7 @@ mod tests {
         let start = Instant::now();
         let reporting = reporting(start, vec![exhibit(3, 2)]);
         let after = |seconds| start + Duration::from_secs(seconds);
-        let offender = (Epoch::new(3), 2);
+        let offender = contradiction(3, 2);
         // Number 2: seat 2 comes first.
         for (at, waits) in [(2, 0), (3, 20), (0, 40), (1, 60)] {
             let due = |now| reporting.due(now, seat(at)).map(|(offender, _)| offender);
@@ -359,7 +435,7 @@ mod tests {
         let start = Instant::now();
         let mut reporting = reporting(start, vec![exhibit(3, 2), exhibit(3, 2), exhibit(4, 2)]);
         assert_eq!(reporting.waiting(), 2);
-        let (first, second) = ((Epoch::new(3), 2), (Epoch::new(4), 2));
+        let (first, second) = (contradiction(3, 2), contradiction(4, 2));
         assert_eq!(reporting.next_questions(start), [first, second]);
         assert_eq!(reporting.next_questions(start), [], "not all the time");
         let due =
@@ -375,6 +451,21 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_share_is_a_matter_of_its_own() {
+        let start = Instant::now();
+        let mut reporting = reporting(start, vec![wrong_share(3, 2), exhibit(3, 2)]);
+        let grave = contradiction(3, 2);
+        let slight = Offender { matter: Matter::WrongShare, ..grave };
+        assert_eq!(reporting.next_questions(start), [grave, slight]);
+        let due = |reporting: &Reporting| reporting.due(start, seat(2)).map(|(it, _)| it);
+        assert_eq!(due(&reporting), Some(grave), "what costs more comes first");
+        reporting.learn(grave, Verdict::Convicted);
+        assert_eq!(due(&reporting), Some(slight));
+        reporting.learn(slight, Verdict::Convicted);
+        assert_eq!((due(&reporting), reporting.waiting()), (None, 0));
+    }
+
+    #[test]
     fn nobody_reports_itself() {
         let start = Instant::now();
         let reporting = reporting(start, vec![exhibit(3, 1)]);
@@ -386,7 +477,7 @@ mod tests {
     fn a_report_that_fails_is_repeated_ever_later() {
         let start = Instant::now();
         let mut reporting = reporting(start, vec![exhibit(3, 2)]);
-        let offender = (Epoch::new(3), 2);
+        let offender = contradiction(3, 2);
         for waits in [5, 10, 20, 40] {
             reporting.rest(start, offender);
             let at = |seconds| reporting.due(start + Duration::from_secs(seconds), seat(2));

@@ -65,9 +65,12 @@ impl Stake {
         self.bonded_gwei.saturating_add(self.escrow_gwei)
     }
 
-    /// Whether it answers for an offence.
-    pub(super) const fn is_convicted(&self) -> bool {
-        self.accused && self.tombstoned && self.bonded_gwei == 0 && self.elected_power == 0
+    /// Whether it answers for an offence, of those that put it out for ever or of the others.
+    pub(super) const fn is_convicted(&self, for_ever: bool) -> bool {
+        self.accused
+            && self.tombstoned == for_ever
+            && self.bonded_gwei == 0
+            && self.elected_power == 0
     }
 }
 

@@ -1,10 +1,10 @@
-//! A validator signs what nobody honest could: the others report it, L1 convicts it, and the next committee does
-//! without it.
+//! A validator signs what nobody honest could: the others report it, L1 convicts it, the others have the verdict spoken,
+//! and the next committee does without it.
 
 use alloy::providers::Provider as _;
 use conclave_contracts::ConclaveSlasher;
 use conclave_node::l1::{
-    Call, election,
+    election,
     evidence::{self, Record},
 };
 use conclave_types::Epoch;
@@ -18,6 +18,18 @@ use super::{
 /// How long a verdict waits for an answer to the report (`RESOLUTION` in `contracts/src/ConclaveSlasher.sol`), and
 /// a little more.
 const RESOLUTION_SECONDS: u64 = 3 * 86_400 + 1;
+
+/// `State.Resolved` in `contracts/src/interfaces/IConclaveSlasher.sol`.
+const RESOLVED: u8 = 3;
+
+/// What the validator does.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Misdeed {
+    /// In words.
+    pub(super) what: &'static str,
+    /// Whether it costs the validator its place for ever.
+    pub(super) tombstones: bool,
+}
 
 /// What came of it.
 #[derive(Debug, Serialize)]
@@ -36,7 +48,8 @@ pub(super) struct Report {
 }
 
 /// Tells it all.
-pub(super) async fn tell(scene: &mut Scene<'_>, misdeed: &str) -> Result<Report, DevnetError> {
+pub(super) async fn tell(scene: &mut Scene<'_>, misdeed: Misdeed) -> Result<Report, DevnetError> {
+    let Misdeed { what, tombstones } = misdeed;
     let offenders = scene.offenders();
     let [Offender { name, validator: number }] = &offenders[..] else {
         return Err(DevnetError::Options("a trial has one offender".to_owned()));
@@ -46,7 +59,7 @@ pub(super) async fn tell(scene: &mut Scene<'_>, misdeed: &str) -> Result<Report,
     let before = scene.stake("staked").await?;
     let from = scene.height().await?;
 
-    scene.screen.heading(format!("2  {name} {misdeed}"));
+    scene.screen.heading(format!("2  {name} {what}"));
     scene.begin().await?;
     let seen = scene.until("evidence against it", async |scene| {
         let mut honest = scene.honest().await?.into_iter();
@@ -62,7 +75,7 @@ pub(super) async fn tell(scene: &mut Scene<'_>, misdeed: &str) -> Result<Report,
     scene.end()?;
     let accused = scene.stake("stake").await?;
     let convicted = accused.iter().find(|stake| stake.validator() == number);
-    let in_escrow = convicted.is_some_and(Stake::is_convicted);
+    let in_escrow = convicted.is_some_and(|stake| stake.is_convicted(tombstones));
     demand(in_escrow, "the stake of who is convicted is not in escrow")?;
     verdict(scene, &convictions).await?;
     let after = scene.stake("stake").await?;
@@ -114,7 +127,7 @@ async fn convicted(scene: &mut Scene<'_>, number: u32) -> Result<Vec<Record>, De
     Ok(convictions)
 }
 
-/// Lets the time for an answer pass, and has the cases closed.
+/// Lets the time for an answer pass, and waits until the validators have closed the cases.
 async fn verdict(scene: &mut Scene<'_>, convictions: &[Record]) -> Result<(), DevnetError> {
     let endpoints = scene.l1()?.funder.endpoints().clone();
     let advanced = endpoints.ask("l1_advance", |provider| async move {
@@ -128,16 +141,13 @@ async fn verdict(scene: &mut Scene<'_>, convictions: &[Record]) -> Result<(), De
         let offence = record.offence;
         let resolved = scene.until("a verdict", async |scene| {
             let l1 = scene.l1()?;
-            let call = Call::new(l1.contracts.slasher, &ConclaveSlasher::resolveCall { offence });
-            match l1.funder.send(call).await {
-                Ok(sent) => Ok(Some(sent)),
-                // The next block is the first that is so late.
-                Err(error) if error.is_refusal("TooEarly") => Ok(None),
-                Err(error) => Err(error.into()),
-            }
+            let question = ConclaveSlasher::caseOfCall { offence };
+            let case = l1.funder.endpoints().call(l1.contracts.slasher, &question).await?;
+            Ok((case.state == RESOLVED).then_some(case.reporter))
         });
-        let block = resolved.await?.block();
-        scene.screen.step("verdict", format!("in L1 block {block}; anyone may have it spoken"));
+        let reporter = resolved.await?;
+        let text = format!("had by one of the others, as anyone may; a part is for {reporter}");
+        scene.screen.step("verdict", text);
     }
     Ok(())
 }

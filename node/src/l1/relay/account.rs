@@ -1,0 +1,64 @@
+//! The account that pays for what a node sends to L1, and how its validator takes turns.
+
+use alloy::{primitives::U256, signers::local::PrivateKeySigner};
+use conclave_types::{Committee, ConsensusKey};
+
+use super::decide::{Policy, Turns};
+use crate::{
+    config::RelayConfig,
+    keys::{self, KeyFileError},
+    l1::{Endpoints, Fees, Sender},
+};
+
+/// Who pays, and how this validator takes its turns.
+pub(super) struct Account {
+    pub(super) signer: PrivateKeySigner,
+    pub(super) config: RelayConfig,
+    pub(super) own: Option<ConsensusKey>,
+}
+
+impl Account {
+    /// Reads the key of the account; `own` is the consensus key of the node's validator, if it is one.
+    pub(super) fn read(
+        config: RelayConfig,
+        own: Option<ConsensusKey>,
+    ) -> Result<Self, KeyFileError> {
+        let key = keys::read(&config.account_key)?;
+        let signer = PrivateKeySigner::from_slice(&*key).map_err(|_not_in_range| {
+            KeyFileError::Malformed { path: config.account_key.clone() }
+        })?;
+        Ok(Self { signer, config, own })
+    }
+
+    /// Among whom it takes turns.
+    pub(super) fn turns(&self, office: &Committee) -> Turns {
+        let own = self.own.and_then(|own| office.index_of(&own));
+        let seat = own.and_then(|index| office.place_of(index));
+        let narrow = |count| u64::try_from(count).unwrap_or(u64::MAX);
+        Turns { seat: seat.map(narrow), seats: narrow(office.count()) }
+    }
+
+    /// Sends from it, for so much at most.
+    pub(super) fn sender(&self, endpoints: &Endpoints, cost_max: U256) -> Sender {
+        let fees = Fees { cost_max, ..Fees::default() };
+        Sender::new(endpoints.clone(), self.signer.clone(), fees)
+    }
+
+    /// When and how it posts.
+    pub(super) fn policy(&self, escape_delay: u64) -> Policy {
+        let RelayConfig { every_heights, day_cost_gwei_max, posting_cost_gwei_max, .. } =
+            self.config;
+        Policy {
+            every_heights,
+            every: self.config.every(),
+            takeover: self.config.takeover(),
+            escape_delay,
+            day_max: gwei(day_cost_gwei_max),
+            posting_max: gwei(posting_cost_gwei_max),
+        }
+    }
+}
+
+fn gwei(amount: u64) -> U256 {
+    U256::from(amount).saturating_mul(U256::from(1_000_000_000_u64))
+}

@@ -1,0 +1,165 @@
+//! A fork that the honest had no part in: L1 has settled another block than they have decided, so their shares look
+//! premature there. Everyone who holds the certificate of the shared block shows it, and nobody loses anything.
+
+use std::{path::Path, time::Duration};
+
+use alloy::primitives::{B256, Bytes, U256};
+use conclave_contracts::ConclaveInbox::{self, BlockCommitment as OnL1, Posting};
+use conclave_node::{
+    keys,
+    l1::{
+        Call, Contracts, Endpoints, Fees, Patience, Sender,
+        evidence::{Exhibit, Offence, PrematureShare, SettledProof},
+    },
+    store::RocksStore,
+};
+use conclave_sequencer::archive;
+use conclave_types::{
+    BlockCommitment, BlockId, Committee, Digest, Epoch, Genesis, Height, add_signatures,
+    digest::SigningDomain, eip2537_g2,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{l1::L1, network::Network, transactions::DEV_KEYS, wait::until},
+    relay::opened_with,
+};
+
+/// A look at L1, two turns, and a transaction of each.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+fn genesis(network: &Network) -> Genesis {
+    let text = std::fs::read(network.genesis_file()).expect("a genesis");
+    serde_json::from_slice(&text).expect("a genesis")
+}
+
+fn store(network: &Network, index: usize, genesis: &Genesis) -> RocksStore {
+    let database = network.data_dir(index).join("db");
+    RocksStore::open_read_only(&database, &genesis.network_id()).expect("the node's archive")
+}
+
+fn word(digest: &Digest) -> B256 {
+    B256::from(*digest.as_bytes())
+}
+
+fn on_l1(commitment: &BlockCommitment) -> OnL1 {
+    assert_eq!(commitment.epoch_end, None, "it ends no epoch");
+    OnL1 {
+        epoch: commitment.epoch.as_u64(),
+        height: commitment.height.as_u64(),
+        blockId: B256::from(*commitment.block.as_bytes()),
+        historyRoot: word(&commitment.history_root),
+        revealRoot: word(&commitment.reveal_root),
+        rollupCount: commitment.rollup_count,
+        originNumber: commitment.l1_origin.number,
+        originHash: word(&commitment.l1_origin.hash),
+        forcedCursor: commitment.forced_cursor,
+        withdrawalsRoot: word(&commitment.withdrawals_root),
+        nextCommittee: B256::ZERO,
+        dkgResult: B256::ZERO,
+    }
+}
+
+/// Settles another block at a height than the validators have decided there, signed by all of their keys.
+async fn fork(l1: &L1, network: &Network, genesis: &Genesis, height: u64) -> BlockCommitment {
+    let settled = network.wait_l1(3, "an answer", |_| true).await.settled_height;
+    let store = store(network, 3, genesis);
+    let found = archive::posting(&store, Height::new(settled), Height::new(height));
+    let archive::Posting { certificate, peaks, added } =
+        found.expect("the archive reads").expect("the height is certified and not settled");
+    let forged = BlockCommitment { block: BlockId::new([0xf0; 32]), ..certificate.commitment };
+    let digest = SigningDomain::of(genesis).commitment(&forged);
+    let signatures: Vec<_> = (0..genesis.members.len())
+        .map(|index| {
+            let file = network.validator_dir(index).join("settlement.key");
+            keys::read_settlement_key(&file).expect("a key").sign(&digest)
+        })
+        .collect();
+    let signature = add_signatures(&signatures).expect("points");
+    let posting = Posting {
+        commitment: on_l1(&forged),
+        signers: U256::from(0b1111),
+        signature: Bytes::copy_from_slice(&eip2537_g2(&signature).expect("a point")),
+        peaks: peaks.iter().map(word).collect(),
+        added: added.iter().map(word).collect(),
+    };
+    let endpoints = Endpoints::connect(&[l1.url()], None, Patience::default()).await;
+    let endpoints = endpoints.expect("the L1 answers");
+    let stake = (*genesis.l1_contract.as_bytes()).into();
+    let contracts = Contracts::find(&endpoints, stake).await.expect("contracts");
+    let signer = DEV_KEYS[0].parse().expect("a well-known key");
+    let sender = Sender::new(endpoints, signer, Fees::default());
+    let call = Call::new(contracts.inbox, &ConclaveInbox::commitCall { posting });
+    sender.send(call).await.expect("L1 believes a quorum");
+    forged
+}
+
+/// What convicts a validator of having shared the block that it decided, by a settled commitment of another.
+fn accusation(
+    network: &Network,
+    genesis: &Genesis,
+    index: usize,
+    commitment: &BlockCommitment,
+) -> Vec<u8> {
+    let (store, height) = (store(network, index, genesis), commitment.height);
+    let shares = archive::own_shares(&store, height).expect("the archive reads");
+    let shares = shares.expect("it has shared that block");
+    let path = archive::settled_path(&store, height, height).expect("the archive reads");
+    let path = path.expect("the history has come so far");
+    let committee = archive::committee(&store, Epoch::new(1)).expect("the archive reads");
+    let committee: Committee = committee.expect("the committee of the epoch");
+    let settled = Some(SettledProof { under: height, path });
+    let share = PrematureShare { shares, commitment: commitment.clone(), settled };
+    let offence = Offence::PrematureShare(Box::new(share));
+    let committee = committee.iter().map(|(index, member)| (index, member.clone())).collect();
+    let exhibit = Exhibit { epoch: Epoch::new(1), committee, offence };
+    borsh::to_vec(&exhibit).expect("evidence encodes")
+}
+
+fn standing(l1: &L1, genesis: &Path, index: usize) -> Value {
+    let (genesis, number) = (genesis.to_string_lossy(), (index + 1).to_string());
+    l1.run(&["stake", "status", "--genesis", &genesis, "--validator", &number])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_shared_what_was_decided_is_acquitted_by_itself_or_by_the_others() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    // They post the end of epoch 0, and then nothing for a day.
+    let seldom = "every_heights = 1000000\nevery_seconds = 86400\ntakeover_seconds = 2\n";
+    let (l1, mut network) = opened_with(directory.path(), 10_000, seldom).await;
+    let genesis = genesis(&network);
+    let begun = network.wait_l1(3, "epoch 1 is in office", |l1| l1.settled_height > 0).await;
+    let height = begun.settled_height + 2;
+    for index in [1, 2, 3] {
+        let found = until("the height is certified", PATIENCE, async || {
+            archive::certificate(&store(&network, index, &genesis), Height::new(height)).ok()?
+        });
+        found.await;
+    }
+    let forged = fork(&l1, &network, &genesis, height).await;
+    let file = network.genesis_file();
+    let witness = l1.key(0);
+    // One that lives, and one that cannot defend itself.
+    let accused = [1, 2];
+    let accusations = accused.map(|index| accusation(&network, &genesis, index, &forged));
+    network.kill(2);
+    for (index, bytes) in accused.into_iter().zip(accusations) {
+        let path = directory.path().join(format!("accusation-{index}"));
+        std::fs::write(&path, bytes).expect("evidence is written");
+        let (genesis, path) = (file.to_string_lossy(), path.to_string_lossy());
+        let submit =
+            ["evidence", "submit", "--genesis", &genesis, "--account-key", &witness, &path];
+        let report = l1.run(&submit);
+        assert_eq!(report["seized_gwei"], json!(32_000_000_000_u64), "{report}");
+    }
+    for index in accused {
+        let standing = until("an acquittal", PATIENCE, async || {
+            let standing = standing(&l1, &file, index);
+            (standing["accused"] == json!(false)).then_some(standing)
+        });
+        let standing = standing.await;
+        let (bonded, escrow) = (&standing["bonded_gwei"], &standing["escrow_gwei"]);
+        assert_eq!((bonded, escrow), (&json!(32_000_000_000_u64), &json!(0)), "{standing}");
+        assert_eq!(standing["tombstoned"], json!(false));
+    }
+}
