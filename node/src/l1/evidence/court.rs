@@ -3,7 +3,7 @@
 use alloy::{
     eips::BlockNumberOrTag,
     primitives::{Address, B256, U256},
-    providers::DynProvider,
+    providers::{DynProvider, Provider as _},
     rpc::types::Filter,
     sol_types::SolEvent as _,
     transports::TransportResult,

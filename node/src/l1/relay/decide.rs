@@ -27,12 +27,22 @@ pub(super) struct Settled {
     pub(super) epoch: u64,
     /// The height that settled last.
     pub(super) height: u64,
+    /// The height of the newest posting that stands for long (`IConclaveInbox.anchor`).
+    pub(super) anchor: u64,
     /// The L1 block up to which that has seen L1.
     pub(super) origin: u64,
     /// The newest L1 block.
     pub(super) l1_block: u64,
     /// Whether the launcher has opened the network.
     pub(super) is_open: bool,
+}
+
+impl Settled {
+    /// Under which posting a height is best proved: one that nobody can outrun, if it covers it.
+    pub(super) const fn posting_to_prove_under(&self, height: Height) -> Height {
+        let covers = self.anchor >= height.as_u64();
+        Height::new(if covers { self.anchor } else { self.height })
+    }
 }
 
 /// What this node could post.
@@ -114,7 +124,8 @@ pub(super) struct Relay {
 impl Relay {
     pub(super) const fn new(policy: Policy, now: Instant) -> Self {
         let turns = Turns { seat: None, seats: 0 };
-        let settled = Settled { epoch: 0, height: 0, origin: 0, l1_block: 0, is_open: false };
+        let settled =
+            Settled { epoch: 0, height: 0, anchor: 0, origin: 0, l1_block: 0, is_open: false };
         Self { policy, turns, settled, since: now, due: None, not_before: now, spent: Vec::new() }
     }
 
@@ -224,7 +235,7 @@ mod tests {
     };
 
     const fn settled(height: u64) -> Settled {
-        Settled { epoch: 0, height, origin: 50, l1_block: 60, is_open: true }
+        Settled { epoch: 0, height, anchor: 0, origin: 50, l1_block: 60, is_open: true }
     }
 
     fn candidate(height: u64) -> Option<Candidate> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use alloy::primitives::U256;
-use conclave_types::{Genesis, Height, digest::SigningDomain};
+use conclave_types::{Genesis, digest::SigningDomain};
 use futures::future::{BoxFuture, FutureExt as _};
 use tokio::time::Instant;
 
@@ -66,7 +66,7 @@ impl Settler {
             self.see(|view| SPENT.clone_into(&mut view.report_trouble));
             return Ok(None);
         }
-        let at = Height::new(settled.height);
+        let at = settled.posting_to_prove_under(exhibit.offence.height());
         let proven = self.read(move |store| exhibit.proven(store, at)).await?;
         let Some(exhibit) = proven else {
             // It takes what has not settled yet.

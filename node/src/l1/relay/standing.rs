@@ -12,7 +12,7 @@ use alloy::{
     sol_types::SolCall as _,
     transports::{TransportError, TransportResult},
 };
-use conclave_contracts::ConclaveInbox::{Head, headCall};
+use conclave_contracts::ConclaveInbox::{Head, anchorCall, headCall};
 
 use super::decide::Settled;
 use crate::l1::{Endpoints, TooFew, endpoints::block, panel::Panel};
@@ -70,6 +70,7 @@ fn reached(found: &[Found], all: usize) -> Found {
         same.clone().filter(agrees).count()
     };
     settled = same.clone().max_by_key(saying).unwrap_or(settled);
+    settled.anchor = least(|found| (0, found.settled.anchor)).settled.anchor;
     settled.l1_block = least(|found| (0, found.settled.l1_block)).settled.l1_block;
     let final_height = least(|found| (0, found.final_height)).final_height;
     Found { settled, final_height }
@@ -82,11 +83,23 @@ async fn look(provider: &DynProvider, inbox: Address) -> TransportResult<Found> 
     let settled = Settled {
         epoch: head.as_ref().map_or(0, |head| u64::from(head.epoch)),
         height: head.as_ref().map_or(0, |head| head.height.to()),
+        anchor: anchor(provider, inbox).await?,
         origin: head.as_ref().map_or(0, |head| head.origin.to()),
         l1_block: newest.map_or(0, |newest| newest.number),
         is_open: head.is_some_and(|head| head.state == OPEN),
     };
     Ok(Found { settled, final_height: finalized.map_or(0, |head| head.height.to()) })
+}
+
+/// The height of the newest anchor; 0 before there is one.
+async fn anchor(provider: &DynProvider, inbox: Address) -> TransportResult<u64> {
+    let question = TransactionRequest::default().to(inbox).input(anchorCall {}.abi_encode().into());
+    let answer = provider.call(question).block(BlockId::latest()).await?;
+    if answer.is_empty() {
+        return Ok(0);
+    }
+    let anchor = anchorCall::abi_decode_returns(&answer).map_err(TransportError::local_usage)?;
+    Ok(anchor.height.to())
 }
 
 /// None before the contract is there.
@@ -108,7 +121,8 @@ mod tests {
     use super::*;
 
     fn at(epoch: u64, height: u64, final_height: u64, l1_block: u64) -> Found {
-        let settled = Settled { epoch, height, origin: height, l1_block, is_open: true };
+        let (anchor, origin) = (height, height);
+        let settled = Settled { epoch, height, anchor, origin, l1_block, is_open: true };
         Found { settled, final_height }
     }
 
