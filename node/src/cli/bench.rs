@@ -18,8 +18,9 @@ use tokio::{task::JoinSet, time::Instant};
 use super::devnet::{
     Interrupted,
     error::{DevnetError, at},
-    network::{Devnet, Rig, Setup},
+    network::Devnet,
     screen::{Screen, print_json},
+    setup::{Rig, Setup},
     tracker::Tracker,
 };
 use load::{Load, Target};

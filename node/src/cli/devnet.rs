@@ -17,6 +17,7 @@ pub(crate) mod processes;
 mod queue;
 mod rollups;
 pub(crate) mod screen;
+pub(crate) mod setup;
 mod story;
 pub(crate) mod tracker;
 pub(crate) mod transactions;
@@ -35,8 +36,9 @@ use tokio::{
 use error::{DevnetError, at};
 use l1::Choice;
 use load::Journal;
-use network::{Devnet, Rig, Setup};
+use network::Devnet;
 use screen::Screen;
+use setup::{Rig, Setup};
 use tracker::Tracker;
 
 /// How often the ticker ticks, and looks after the processes.

@@ -21,9 +21,10 @@ use super::{
     Interrupted, close,
     error::{DevnetError, at},
     l1::Choice,
-    network::{Byzantine, Devnet, Rig, Setup},
+    network::Devnet,
     payer,
     screen::{self, Screen},
+    setup::{Byzantine, Rig, Setup},
     transactions::DEV_KEYS,
 };
 

@@ -17,11 +17,9 @@ use std::{
 };
 
 use conclave_client::{Client, Retry};
-use conclave_encryption::Suite;
 use conclave_node::genesis::{Plan, make, make_with};
 use conclave_types::{
-    ConsensusKey, Genesis, GenesisAccount, Gwei, HeightDelta, KeyId, Params, PayerAddress,
-    RollupId, Time,
+    ConsensusKey, Genesis, GenesisAccount, Gwei, KeyId, PayerAddress, RollupId, Time,
 };
 use libp2p::{Multiaddr, PeerId, identity, multiaddr::Protocol};
 use serde::Deserialize;
@@ -33,6 +31,7 @@ use super::{
     l1::{self, Choice, DevnetL1},
     processes::{Process, stop},
     rollups,
+    setup::{Byzantine, Setup},
 };
 
 /// The rollups of a devnet.
@@ -49,50 +48,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Fee balance of each payer: a thousand ether.
 const PAYER_BALANCE: Gwei = Gwei::new(1_000_000_000_000);
-
-/// What network to start.
-#[derive(Clone, Debug)]
-pub(crate) struct Setup {
-    /// Where it lives; a temporary directory that goes away with it, if none is named.
-    pub(crate) data_dir: Option<PathBuf>,
-    /// How many validators.
-    pub(crate) validators: u16,
-    /// How bundles are sealed; as the network in the directory does, or as is usual, if none is named.
-    pub(crate) suite: Option<Suite>,
-    /// What it settles on.
-    pub(crate) l1: Choice,
-    /// Who can pay for bundles.
-    pub(crate) payers: Vec<PayerAddress>,
-    /// Accounts of the rollups, funded: a JSON file that the rollups read; the well-known ones if
-    /// there is none.
-    pub(crate) alloc: Option<serde_json::Value>,
-    /// What is other than usual.
-    pub(crate) rig: Rig,
-}
-
-/// What is other than usual in a network that is attacked or measured.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Rig {
-    /// Who misbehaves.
-    pub(crate) byzantine: Option<Byzantine>,
-    /// Heights of an epoch.
-    pub(crate) epoch_heights: Option<HeightDelta>,
-    /// Least time between two proposals while there are bundles.
-    pub(crate) block_interval_ms: Option<u64>,
-    /// L1 blocks behind what has settled after which rollups may leave.
-    pub(crate) escape_delay_blocks: Option<u32>,
-}
-
-/// Validators that are processes of `conclave-byzantine`, honest until they are told.
-#[derive(Clone, Debug)]
-pub(crate) struct Byzantine {
-    /// What they do then.
-    pub(crate) behaviour: &'static str,
-    /// Who they are.
-    pub(crate) validators: Vec<u16>,
-    /// Whom they do it to, if it is somebody.
-    pub(crate) victim: Option<PayerAddress>,
-}
 
 /// A validator that runs.
 #[derive(Debug)]
@@ -326,7 +281,7 @@ async fn prepare(
             rollups: ROLLUPS.map(RollupId::new).to_vec(),
             accounts: setup.payers.iter().map(balance).collect(),
             l1: None,
-            params: params(setup),
+            params: setup.params(),
             base_port: 0,
             // Whoever develops a page serves it from this machine.
             web_origins: vec!["loopback".to_owned()],
@@ -352,16 +307,6 @@ async fn prepare(
         return Err(DevnetError::OtherSuite { path: network.to_owned(), found });
     }
     Ok(genesis)
-}
-
-fn params(setup: &Setup) -> Params {
-    let mut params = Params::default();
-    let sharing = &mut params.sharing;
-    sharing.epoch_heights = setup.rig.epoch_heights.unwrap_or(sharing.epoch_heights);
-    sharing.suite = setup.suite.map_or(sharing.suite, Suite::number);
-    let timing = &mut params.timing;
-    timing.block_interval_ms = setup.rig.block_interval_ms.unwrap_or(timing.block_interval_ms);
-    params
 }
 
 fn start_validators(

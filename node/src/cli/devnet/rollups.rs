@@ -5,8 +5,9 @@ use std::path::Path;
 use super::{
     error::{DevnetError, at},
     ethereum::Rollup,
-    network::{ROLLUPS, Setup, forget, written},
+    network::{ROLLUPS, forget, written},
     processes::Process,
+    setup::Setup,
 };
 
 /// Starts a node of each rollup.
