@@ -2,11 +2,15 @@
 //! alike, for members who hold one point and several, under either suite. `tests/vectors/sealed_share.py` computes it
 //! apart from both. Changing it is a protocol change.
 
-#![expect(clippy::unwrap_used, reason = "tests are free to panic; this lets their helpers too")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests are free to panic; this lets their helpers too"
+)]
 
 use conclave_encryption::{PublicKey, SealedBlock, SecretShare, SubBatch};
 use conclave_types::{
-    BlockBody, BlockHeader, Digest, DkgResult, EncryptionKey, Epoch, Era, G1Bytes, Height,
+    BlockBody, BlockHeader, BlockId, Digest, DkgResult, EncryptionKey, Epoch, Era, G1Bytes, Height,
     L1Origin, NetworkId, Time, ValidatorIndex, eip2537_g1, eip2537_g2, merkle,
 };
 use serde_json::Value;
@@ -114,17 +118,27 @@ fn shares_are_right(row: &Value) {
         assert_eq!(block.share(&secret, point), shares);
         assert_eq!(block.blame(&[(point, shares)], &[7; 32]), Vec::<u16>::new());
         assert_eq!(block.first_wrong(point, shares), None);
-        let place = (header.height, header.id());
-        for (index, share) in shares.iter().enumerate() {
-            // Entry 0 is the beacon's, bundle i entry i + 1.
-            let entries = block.opening_range(index..index + 1);
-            let us = &us[entries.start.saturating_sub(1)..entries.end - 1];
-            let sub_batch = SubBatch::new(&key, place, index, us).unwrap();
-            assert!(sub_batch.is_share(point, share) && !sub_batch.is_share(point ^ 1, share));
-            assert!(!sub_batch.is_share(point, &shares[(index + 1) % count]));
-            let mut wrong = shares.to_vec();
-            wrong[index] = us.first().copied().unwrap_or(shares[(index + 1) % count]);
-            assert_eq!(block.first_wrong(point, &wrong), Some(index));
-        }
+        each_is_right_by_itself(&key, (header.height, header.id()), &block, (point, shares, &us));
+    }
+}
+
+/// Seen with the ciphertexts of its own sub-batch only.
+fn each_is_right_by_itself(
+    key: &PublicKey,
+    place: (Height, BlockId),
+    block: &SealedBlock,
+    (point, shares, us): (u16, &[G1Bytes], &[G1Bytes]),
+) {
+    for (index, share) in shares.iter().enumerate() {
+        let another = shares[(index + 1) % shares.len()];
+        // Entry 0 is the beacon's, bundle i entry i + 1.
+        let entries = block.opening_range(index..index + 1);
+        let us = &us[entries.start.saturating_sub(1)..entries.end - 1];
+        let sub_batch = SubBatch::new(key, place, index, us).unwrap();
+        assert!(sub_batch.is_share(point, share) && !sub_batch.is_share(point ^ 1, share));
+        assert!(!sub_batch.is_share(point, &another));
+        let mut wrong = shares.to_vec();
+        wrong[index] = us.first().copied().unwrap_or(another);
+        assert_eq!(block.first_wrong(point, &wrong), Some(index));
     }
 }

@@ -1,11 +1,5 @@
 //! Claims from the shares that `tests/vectors/settlement-v1.json` pins; the contract judges the same.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "tests are free to panic; this lets their helpers too"
-)]
-
 use conclave_types::{
     BlockId, ConsensusKey, EncryptionKey, Era, Height, L1Origin, Member, NetworkId, PayerSignature,
     SettlementSecret, SignatureBytes, Time,
