@@ -280,6 +280,19 @@ impl Sequencer {
         }
     }
 
+    /// Leaves out the shares of these validators, which are more or fewer than each owes. They are no evidence: whoever
+    /// sends too few could have sent none.
+    fn leave_out(&mut self, height: Height, misfits: Vec<ValidatorIndex>) {
+        let Some(pending) = self.reveals.pending.get_mut(&height) else { return };
+        for validator in &misfits {
+            pending.liars.insert(*validator);
+            pending.shares.remove(validator);
+        }
+        for validator in misfits {
+            self.event(Event::WrongShares { height, validator });
+        }
+    }
+
     /// Keeps signed shares of a block that was not decided: whoever is honest shares what was.
     fn keep_stray_shares(&mut self, message: &ShareMessage) {
         self.evidence_count = self.evidence_count.saturating_add(1);
@@ -441,7 +454,7 @@ impl Sequencer {
             .filter(|(validator, message)| message.shares.len() != owed(**validator))
             .map(|(validator, _)| *validator)
             .collect();
-        self.put_out(height, misfits);
+        self.leave_out(height, misfits);
         let Some(pending) = self.reveals.pending.get_mut(&height) else { return };
         let Some(sealed) = &pending.sealed else { return };
         let members = &pending.members;

@@ -9,7 +9,7 @@
 //! decision is not waited for after it.
 //!
 //! **Invariants.** What is here is signed by nobody and stored nowhere: it leaves through [`Sequencer::on_shared`] alone,
-//! which asks for the decision. It counts only under the key with which the block is opened in the end.
+//! which asks for the decision. An epoch's key is fixed before its first block is valid, so the key cannot have changed since.
 //! **Bounds.** [`BLOCKS_MAX`] blocks of one height: a proposer who shows many makes nobody work for all of them.
 
 use std::{collections::BTreeMap, sync::Arc};

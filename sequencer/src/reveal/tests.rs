@@ -211,20 +211,6 @@ fn wrong_shares_are_found_before_a_part_is_shown() {
     assert_eq!(sharing.holders, [0..1, 1..2, 2..3, 3..4]);
 }
 
-#[test]
-fn shares_of_the_wrong_number_are_put_out_and_kept() {
-    let mut decided = Decided::new(8);
-    let mut more = decided.solo.shares_of(0, (HEIGHT, decided.block), &decided.sealed);
-    more.shares.push(more.shares[0]);
-    more.signature = decided.solo.sign_shares(0, &more);
-    decided.solo.hear(0, Message::Shares(Arc::new(more)));
-    decided.share(2);
-    assert_eq!(decided.solo.core.status().evidence_count, 1);
-    assert_eq!(decided.revealed(), Height::ZERO, "two are no quorum");
-    decided.share(3);
-    assert_eq!(decided.revealed(), HEIGHT);
-}
-
 /// Shares of a block that nobody proposed, rightly signed.
 fn stray(solo: &Solo, from: u16, salt: u8) -> Message {
     let block = BlockId::new([salt; 32]);
@@ -383,4 +369,47 @@ fn shares_of_a_block_that_is_not_decided_are_forgotten() {
         matches!(ahead.decided(HEIGHT, id(1), &other), Share::Unasked),
         "shares of another key"
     );
+}
+
+#[test]
+fn shares_of_another_block_that_are_ready_after_the_decision_go_nowhere() {
+    let mut decided = Decided::new(3);
+    let sent = decided.solo.shared.clone();
+    let other = BlockId::new([9; 32]);
+    let sealed = SealedBlock::new(&decided.solo.key, HEIGHT, other, &[]).unwrap();
+    let shares = decided.solo.shares_of(1, (HEIGHT, other), &sealed).shares;
+    let sealed = Some(Arc::new(sealed));
+    let late = SharedBlock { height: HEIGHT, block: other, sealed, shares: Some(shares) };
+    decided.solo.core.on_shared(late);
+    decided.solo.input(Input::Tick);
+    assert_eq!(decided.solo.shared, sent, "signed by this validator, they would convict it");
+    assert_eq!(archive::own_shares(&decided.solo.store, HEIGHT).unwrap().as_ref(), Some(&*sent[0]));
+    decided.share(0);
+    decided.share(2);
+    assert_eq!(decided.revealed(), HEIGHT, "nor do they disturb the block that was");
+}
+
+#[test]
+fn shares_too_many_or_too_few_are_left_out_and_are_no_evidence() {
+    let mut decided = Decided::new(3);
+    for (from, more) in [(0, true), (2, false)] {
+        let mut misfit = decided.solo.shares_of(from, (HEIGHT, decided.block), &decided.sealed);
+        if more {
+            misfit.shares.push(misfit.shares[0]);
+        } else {
+            misfit.shares.pop();
+        }
+        misfit.signature = decided.solo.sign_shares(from, &misfit);
+        decided.solo.hear(from, Message::Shares(Arc::new(misfit)));
+    }
+    let blamed = decided.solo.events.iter().filter_map(|event| {
+        let Event::WrongShares { validator, .. } = event else { return None };
+        Some(validator.as_u16())
+    });
+    assert_eq!(blamed.collect::<Vec<_>>(), [0, 2]);
+    assert_eq!(decided.solo.core.status().evidence_count, 0);
+    let from = EvidenceCursor::at(Height::ZERO);
+    assert_eq!(archive::evidence(&decided.solo.store, &from, 10).unwrap().0, []);
+    decided.share(3);
+    assert_eq!(decided.revealed(), Height::ZERO, "two of three are left out for good");
 }

@@ -3,8 +3,8 @@
 //!
 //! A node keeps the message of whoever was to blame for openings that open nothing (`conclave_sequencer`). Here the one
 //! share in it that is wrong by itself is looked for, since that is all L1 is shown. A message with fewer shares than its
-//! sender owed, or more, is kept, too, and of no use to anybody; it is not looked into, since to send none would have been
-//! no offence either.
+//! sender owed, or more, is of no use to anybody; it is not looked into, since to send none would have been no offence
+//! either.
 
 #[cfg(test)]
 mod tests;
@@ -75,9 +75,14 @@ impl WrongShare {
         if block.id() != shares.block {
             return Ok(Judged::Right);
         }
+        let points = points(&sharing, &committee, shares.validator);
+        let count = sub_batch_count(block.header.bundle_count, sharing.key.packing);
+        let owed = count.and_then(|count| points.len().checked_mul(usize::try_from(count).ok()?));
+        if owed != Some(shares.shares.len()) {
+            return Ok(Judged::Right);
+        }
         let bundles = archive::block_bundles(store, &block)?;
         let us: Option<Vec<_>> = bundles.iter().map(|bundle| capsule_point(bundle)).collect();
-        let points = points(&sharing, &committee, shares.validator);
         let wrong = us.and_then(|us| first_wrong(&shares, &block, (&sharing, points), &us));
         let Some((index, entries)) = wrong else { return Ok(Judged::Right) };
         let leaves: Vec<_> =
@@ -205,9 +210,6 @@ fn first_wrong(
     let key = PublicKey::new(block.header.network, &sharing.key).ok()?;
     let sealed = SealedBlock::new(&key, shares.height, shares.block, us).ok()?;
     let count = sealed.share_count();
-    if points.len().checked_mul(count) != Some(shares.shares.len()) {
-        return None;
-    }
     let of_points = points.zip(shares.shares.chunks(count.max(1)));
     let mut wrong = of_points.enumerate().filter_map(|(place, (point, of_point))| {
         let sub_batch = sealed.first_wrong(point, of_point)?;
