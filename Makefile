@@ -37,9 +37,9 @@ test: build ## Every test: unit, simulator, tidy, fuzz (bounded), end to end ove
 ts: build ## The TypeScript client: lint, build, its tests in Node.js and Chromium, alone and against a devnet.
 	@.ci/ts
 
-soak: build ## The end-to-end tests over and over, and the simulator over fresh seeds, for MINUTES (60).
+soak: build ## The end-to-end tests over and over, and the simulator over fresh seeds, for MINUTES (60). SEED and ROUND, as one prints them, go on with it.
 	@.ci/tool cargo-nextest
-	@.ci/soak $(or $(MINUTES),60)
+	@SEED='$(SEED)' ROUND='$(ROUND)' .ci/soak $(or $(MINUTES),60)
 
 mutants: setup ## Break each guard of the core in turn and show that an oracle sees it. ARGS='lock cursor' takes only these.
 	cargo run --release --locked -p conclave-tests --bin conclave-mutants -- $(ARGS)
