@@ -121,10 +121,13 @@ impl Network {
 
     /// Queues `message` for one peer; without effect if it is not connected.
     pub fn send(&self, to: Peer, message: &Message) {
-        if let Some(outbox) = self.peers.outbox(to)
-            && let Some(frame) = encoded(message)
-        {
-            outbox.push(lane(message), frame);
+        let outboxes = self.peers.outboxes_of(to);
+        if outboxes.is_empty() {
+            return;
+        }
+        let Some(frame) = encoded(message) else { return };
+        for outbox in outboxes {
+            outbox.push(lane(message), frame.clone());
         }
     }
 

@@ -139,7 +139,8 @@ struct Table {
     /// The roster has changed since the swarm looked at it.
     changed: bool,
     by_id: BTreeMap<PeerId, Arc<Link>>,
-    by_peer: BTreeMap<Peer, Arc<Link>>,
+    /// A validator that changes its keys has two machines for a while: what is meant for it goes to both.
+    by_peer: BTreeMap<Peer, Vec<Arc<Link>>>,
     full_count: u32,
     next_full: u64,
 }
@@ -246,7 +247,7 @@ impl Peers {
             gone: CancellationToken::new(),
             score: Mutex::new(Score::new(Instant::now())),
         });
-        table.by_peer.insert(peer, Arc::clone(&link));
+        table.by_peer.entry(peer).or_default().push(Arc::clone(&link));
         table.by_id.insert(id, Arc::clone(&link));
         Some(link)
     }
@@ -255,7 +256,12 @@ impl Peers {
     pub(super) fn disconnect(&self, id: &PeerId) {
         let mut table = self.lock();
         let Some(link) = table.by_id.remove(id) else { return };
-        table.by_peer.remove(&link.peer);
+        if let Some(links) = table.by_peer.get_mut(&link.peer) {
+            links.retain(|other| other.id != link.id);
+            if links.is_empty() {
+                table.by_peer.remove(&link.peer);
+            }
+        }
         if !link.is_validator() {
             table.full_count = table.full_count.saturating_sub(1);
         }
@@ -263,12 +269,12 @@ impl Peers {
         link.gone.cancel();
     }
 
-    pub(super) fn outbox(&self, peer: Peer) -> Option<OutboxOf> {
-        self.lock().by_peer.get(&peer).cloned().map(OutboxOf)
+    pub(super) fn outboxes_of(&self, peer: Peer) -> Vec<OutboxOf> {
+        self.lock().by_peer.get(&peer).into_iter().flatten().cloned().map(OutboxOf).collect()
     }
 
     pub(super) fn outboxes(&self) -> Vec<OutboxOf> {
-        self.lock().by_peer.values().cloned().map(OutboxOf).collect()
+        self.lock().by_peer.values().flatten().cloned().map(OutboxOf).collect()
     }
 
     /// Blames a peer for what the core found.
@@ -278,14 +284,19 @@ impl Peers {
         penalty: Penalty,
         commands: &mpsc::Sender<SwarmCommand>,
     ) {
-        let Some(link) = self.lock().by_peer.get(&peer).cloned() else { return };
+        let Some(links) = self.lock().by_peer.get(&peer).cloned() else { return };
         let (points, reason) = match penalty {
             Penalty::Invalid(reason) => (INVALID_POINTS, reason),
             Penalty::Flood(reason) => (FLOOD_POINTS, reason),
         };
         tracing::warn!(?peer, reason, points, "a peer misbehaved");
-        if link.blame(points) && commands.try_send(SwarmCommand::Ban(link.id)).is_err() {
-            tracing::warn!(?peer, "the swarm is too busy to shun the peer; it will be next time");
+        for link in links {
+            if link.blame(points) && commands.try_send(SwarmCommand::Ban(link.id)).is_err() {
+                tracing::warn!(
+                    ?peer,
+                    "the swarm is too busy to shun the peer; it will be next time"
+                );
+            }
         }
     }
 

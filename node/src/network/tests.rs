@@ -525,3 +525,33 @@ async fn whoever_becomes_a_validator_connects_anew_as_one() {
     assert_eq!(one.expect_down().await, validator(1));
     assert_eq!(one.expect_up().await, Peer::Full(2), "it has left, and follows");
 }
+
+#[tokio::test]
+async fn both_machines_of_a_validator_get_what_is_meant_for_it() {
+    let world = World::new();
+    // Validator 1 changes its keys: the new ones are on the machine with the key of member 2.
+    let known = |index: u16, key: usize| KnownValidator {
+        index: ValidatorIndex::new(index),
+        network_key: world.genesis.members[key].network_key,
+        name: format!("v{index}"),
+    };
+    let mut one = world.node(0, Vec::new()).await;
+    one.network.list(&[known(0, 0), known(1, 1), known(1, 2)]);
+    let address = vec![one.network.address().clone()];
+    let mut old = world.node(1, address.clone()).await;
+    let mut new = world.node(2, address).await;
+    for machine in [&mut old, &mut new] {
+        assert_eq!(one.expect_up().await, validator(1));
+        assert_eq!(machine.expect_up().await, validator(0));
+    }
+    one.network.send(validator(1), &status(7));
+    one.network.broadcast(&status(8));
+    for machine in [&mut old, &mut new] {
+        assert_eq!(machine.expect_message().await, (validator(0), status(7)));
+        assert_eq!(machine.expect_message().await, (validator(0), status(8)));
+    }
+    new.network.stop().await;
+    assert_eq!(one.expect_down().await, validator(1));
+    one.network.send(validator(1), &status(9));
+    assert_eq!(old.expect_message().await, (validator(0), status(9)));
+}
