@@ -240,6 +240,12 @@ pub struct Ready {
 impl Ready {
     /// This outcome, then `later`: persisted together, so that one sync serves several inputs.
     pub fn merge(mut self, later: Self) -> Self {
+        self.append(later);
+        self
+    }
+
+    /// [`Ready::merge`] where it is: for whoever takes thousands of steps.
+    pub fn append(&mut self, later: Self) {
         let Effects { send, broadcast, jobs, serve, answers, events, penalties, halt } =
             later.effects;
         join(&mut self.writes, later.writes);
@@ -250,8 +256,9 @@ impl Ready {
         join(&mut self.effects.answers, answers);
         join(&mut self.effects.events, events);
         join(&mut self.effects.penalties, penalties);
-        self.effects.halt = self.effects.halt.or(halt);
-        self
+        if let Some(why) = halt {
+            self.effects.halt.get_or_insert(why);
+        }
     }
 
     /// Whether anything must be made durable.
@@ -274,7 +281,7 @@ impl Ready {
     /// its store.
     pub fn persist<S: Store>(self, store: &mut S) -> Result<Effects, S::Error> {
         if !self.writes.is_empty() {
-            store.commit(&self.writes)?;
+            store.commit_all(self.writes)?;
         }
         Ok(self.effects)
     }
@@ -282,6 +289,9 @@ impl Ready {
 
 /// Appends `later`. Most steps ask for nothing of most kinds, and then nothing is moved.
 fn join<T>(list: &mut Vec<T>, later: Vec<T>) {
+    if later.is_empty() {
+        return;
+    }
     if list.is_empty() {
         *list = later;
     } else {

@@ -282,6 +282,15 @@ pub trait Store {
     /// Fails when durability cannot be promised.
     fn commit(&mut self, writes: &[Write]) -> Result<(), Self::Error>;
 
+    /// [`Store::commit`] for a store that keeps what it is given instead of a copy.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::commit`].
+    fn commit_all(&mut self, writes: Vec<Write>) -> Result<(), Self::Error> {
+        self.commit(&writes)
+    }
+
     /// The value of a key.
     ///
     /// # Errors
