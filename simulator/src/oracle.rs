@@ -39,10 +39,11 @@ use sha3::{Digest as _, Keccak256};
 
 use crate::{disk::Disk, load::Handed, scenario::Loss};
 
+pub(crate) use self::committees::Machines;
 use self::{
     accountability::Accountability,
     chain::Chain,
-    committees::{Committees, Machines},
+    committees::Committees,
     inclusion::Inclusion,
     l1::Queue,
     liveness::Liveness,

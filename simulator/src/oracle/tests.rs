@@ -333,7 +333,8 @@ fn a_root_over_other_payments_is_seen() {
             epoch_end: None,
         };
         oracle.event(START, 0, &Event::Committed(Box::new(commitment)));
-        let (block, batches) = revealed(&header, &[]);
+        let (mut block, batches) = revealed(&header, &[]);
+        (block.l1_origin, block.forced_cursor) = (header.l1_origin, 2);
         reveal(&mut oracle, block, batches);
         assert_eq!(promise(&oracle), Some(expected), "{amount} gwei, and the history of another");
     }

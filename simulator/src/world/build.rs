@@ -25,7 +25,7 @@ use crate::{
     load::Load,
     measure::Measure,
     network::Network,
-    oracle::Oracle,
+    oracle::{Machines, Oracle},
     random::Random,
     report::Timeline,
     scenario::Scenario,
@@ -50,42 +50,26 @@ impl World {
         let founding = Arc::new(Founding::new(Arc::clone(&genesis)).ok()?);
         let keyring = Keyring::new(founding.keys());
         let (_, packing) = sharing(&scenario)?;
-        let nodes = scenario.nodes();
         let (model, partitions) = (scenario.network.clone(), scenario.partitions.clone());
-        let network = Network::new(model, partitions, nodes, BEGIN, seed);
-        let shelf = Shelf::default();
-        let mut clocks = Random::new(seed, 5);
-        let all: Vec<Node> = (0_u16..)
-            .zip(identities)
-            .map(|(index, identity)| {
-                let liar = scenario.byzantine.iter().find(|b| b.validator == index);
-                let adversary = liar.map(|b| {
-                    let dice = Random::new(seed, 1_000_u64.saturating_add(u64::from(index)));
-                    let means = Means::new(index, &genesis, &identity, keyring.clone(), dice);
-                    let means = means.against(load.first_payer()).with(scenario.colluders());
-                    Adversary::new(&b.behaviours, b.masked, means)
-                });
-                let disk = Disk::new_validator().sharing(shelf.clone());
-                let clock = Clock::draw(&scenario.clocks, BEGIN, &mut clocks);
-                let pool = Pool::new(scenario.machine.cores);
-                Node::new(identity, adversary, disk, pool, clock, network.pipes())
-            })
-            .collect();
-        let regions = (0..nodes).map(|index| network.region(index).to_owned());
+        let network = Network::new(model, partitions, scenario.nodes(), BEGIN, seed);
+        let adversary = |index: u16, identity: &Identity| {
+            let liar = scenario.byzantine.iter().find(|b| b.validator == index)?;
+            let dice = Random::new(seed, 1_000_u64.saturating_add(u64::from(index)));
+            let means = Means::new(index, &genesis, identity, keyring.clone(), dice);
+            let means = means.against(load.first_payer()).with(scenario.colluders());
+            Some(Adversary::new(&liar.behaviours, liar.masked, means))
+        };
+        let nodes = nodes(&scenario, seed, &network, identities, adversary);
+        let regions = (0..scenario.nodes()).map(|index| network.region(index).to_owned());
         let measure = Measure::new(BEGIN, regions.collect());
         let judge = Judge::new(scenario.crypto != Crypto::Real);
-        let judge = judge.knowing(all.iter().map(|node| &node.identity.signing_key));
+        let judge = judge.knowing(nodes.iter().map(|node| &node.identity.signing_key));
         let workshop = Workshop::new(scenario.crypto);
         let l1 = scenario.l1.clone();
         let l1 =
             l1.map(|l1| L1::new(l1, ROLLUPS.to_vec(), load.first_payer(), (staked, rotated), seed));
-        let oracle = Oracle::new(&genesis, packing.secrecy(), honest(&all));
-        let keys = |machine: &Machine| {
-            let node = all.get(usize::from(machine.node))?;
-            let key = node.identity.signing_key.verifying_key();
-            Some((machine.node, (machine.validator, ConsensusKey::new(key.to_bytes()))))
-        };
-        let oracle = oracle.with_machines(machines.iter().filter_map(keys).collect());
+        let oracle = Oracle::new(&genesis, packing.secrecy(), honest(&nodes));
+        let oracle = oracle.with_machines(keys_of(&machines, &nodes));
         let mut world = Self {
             timeline: Timeline::new(&scenario, seed),
             shared: Shared::new(&scenario.machine),
@@ -96,7 +80,7 @@ impl World {
             keyring,
             now: BEGIN,
             queue: Queue::new(),
-            nodes: all,
+            nodes,
             machines,
             network,
             load,
@@ -121,6 +105,35 @@ impl World {
         world.prepare();
         Some(world)
     }
+}
+
+fn nodes(
+    scenario: &Scenario,
+    seed: u64,
+    network: &Network,
+    identities: Vec<Identity>,
+    adversary: impl Fn(u16, &Identity) -> Option<Adversary>,
+) -> Vec<Node> {
+    let shelf = Shelf::default();
+    let mut clocks = Random::new(seed, 5);
+    let node = |(index, identity): (u16, Identity)| {
+        let adversary = adversary(index, &identity);
+        let disk = Disk::new_validator().sharing(shelf.clone());
+        let clock = Clock::draw(&scenario.clocks, BEGIN, &mut clocks);
+        let pool = Pool::new(scenario.machine.cores);
+        Node::new(identity, adversary, disk, pool, clock, network.pipes())
+    };
+    (0_u16..).zip(identities).map(node).collect()
+}
+
+/// Whose each machine is, and the key that it has.
+fn keys_of(machines: &[Machine], nodes: &[Node]) -> Machines {
+    let key = |machine: &Machine| {
+        let node = nodes.get(usize::from(machine.node))?;
+        let key = node.identity.signing_key.verifying_key();
+        Some((machine.node, (machine.validator, ConsensusKey::new(key.to_bytes()))))
+    };
+    machines.iter().filter_map(key).collect()
 }
 
 fn honest(nodes: &[Node]) -> BTreeSet<u16> {

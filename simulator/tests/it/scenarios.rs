@@ -187,7 +187,7 @@ scenarios! {
     bad_dealer "bad-dealer" 0..3;
     false_complaint "false-complaint" 0..3;
     mute_dealers "mute-dealers" 0..3;
-    key_rotation "key-rotation" 0..3;
+    key_rotation "key-rotation" 0..2;
     committee_join_leave "committee-join-leave" 0..2;
     committee_swap_third "committee-swap-third" 0..2;
     committee_whale "committee-whale" 0..2;
