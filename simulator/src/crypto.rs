@@ -21,7 +21,7 @@
 //! What a job costs in virtual time does not depend on the mode.
 //!
 //! **Bounds.** Blocks are remembered for [`HEIGHTS_KEPT`] heights, verdicts on [`VERDICTS_MAX`] bundles and
-//! [`SIGNATURES_KEPT`] signatures, and the digests of [`MESSAGES_KEPT`] messages; what was forgotten is
+//! [`SIGNATURE_SETS`] times [`SIGNATURES_EACH`] signatures, and the digests of [`MESSAGES_KEPT`] messages; what was forgotten is
 //! worked out again.
 
 mod memory;
@@ -50,8 +50,9 @@ use settlement::Attestations;
 const HEIGHTS_KEPT: HeightDelta = HeightDelta::new(32);
 /// Bundles whose verdict is remembered; when there are more, all are forgotten.
 const VERDICTS_MAX: usize = 1 << 16;
-/// Signatures whose verdict is remembered: a power of two.
-const SIGNATURES_KEPT: usize = 1 << 15;
+/// Signatures whose verdict is remembered: so many sets, a power of two, of so many each.
+const SIGNATURE_SETS: usize = 1 << 12;
+const SIGNATURES_EACH: usize = 4;
 /// Messages whose digest is remembered.
 const MESSAGES_KEPT: usize = 1 << 12;
 

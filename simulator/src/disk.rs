@@ -89,7 +89,7 @@ impl Disk {
 
     /// Sets a key.
     pub(crate) fn put(&mut self, table: Table, key: Vec<u8>, value: &[u8]) {
-        let value = self.shelf.keep(table, &key, value);
+        let value = self.shelf.keep(table, &key, value.to_vec());
         self.tables.entry(table).or_default().insert(key, value);
     }
 
@@ -171,27 +171,27 @@ impl Disk {
         if is_rotten { Err(DiskError::Checksum(table.name())) } else { Ok(()) }
     }
 
-    fn write(&mut self, write: &Write) {
+    fn write(&mut self, write: Write) {
         match write {
             Write::Put { table, key, value } => {
-                let value = self.shelf.keep(*table, key, value);
+                let value = self.shelf.keep(table, &key, value);
                 if !self.rotten.is_empty() {
-                    self.rotten.remove(&(*table, key.clone()));
+                    self.rotten.remove(&(table, key.clone()));
                 }
-                self.tables.entry(*table).or_default().insert(key.clone(), value);
+                self.tables.entry(table).or_default().insert(key, value);
             }
             Write::Delete { table, key } => {
-                self.tables.entry(*table).or_default().remove(key);
+                self.tables.entry(table).or_default().remove(&key);
             }
             Write::DeleteRange { table, from, to } => {
-                self.tables.entry(*table).or_default().remove_range(from, to);
+                self.tables.entry(table).or_default().remove_range(&from, &to);
             }
-            Write::HighWater(mark) => self.high_water = Some(*mark),
+            Write::HighWater(mark) => self.high_water = Some(mark),
             Write::PutSecret { name, value } => {
-                self.secrets.insert(*name, value.clone());
+                self.secrets.insert(name, value);
             }
             Write::EraseSecret { name } => {
-                self.secrets.remove(name);
+                self.secrets.remove(&name);
             }
         }
     }
@@ -201,6 +201,10 @@ impl Store for Disk {
     type Error = DiskError;
 
     fn commit(&mut self, writes: &[Write]) -> Result<(), DiskError> {
+        self.commit_all(writes.to_vec())
+    }
+
+    fn commit_all(&mut self, writes: Vec<Write>) -> Result<(), DiskError> {
         if self.is_full {
             return Err(DiskError::Full);
         }
@@ -208,13 +212,14 @@ impl Store for Disk {
         match self.tail {
             Some(Tail::Lost) => return Err(DiskError::Power),
             Some(Tail::Torn) if writes.iter().any(|write| is_mark(&write)) => {
-                writes.iter().filter(|write| !is_mark(write)).for_each(|write| self.write(write));
+                let rest = writes.into_iter().filter(|write| !is_mark(&write));
+                rest.for_each(|write| self.write(write));
                 return Err(DiskError::Power);
             }
             Some(Tail::Torn | Tail::Unseen) | None => {}
         }
         self.commits = self.commits.saturating_add(1);
-        writes.iter().for_each(|write| self.write(write));
+        writes.into_iter().for_each(|write| self.write(write));
         if self.tail == Some(Tail::Unseen) { Err(DiskError::Power) } else { Ok(()) }
     }
 

@@ -11,10 +11,10 @@ use std::{
 use conclave_types::{Digest, SignatureBytes, StrictVerifier, Verifier, Whole};
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 
-use super::{MESSAGES_KEPT, SIGNATURES_KEPT};
+use super::{MESSAGES_KEPT, SIGNATURE_SETS, SIGNATURES_EACH};
 
 /// Everything that a verdict depends on, and the verdict.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Judged {
     key: [u8; 32],
     message: Digest,
@@ -29,15 +29,18 @@ struct Hashed {
     digest: Digest,
 }
 
-/// Judges strictly, and remembers by the whole of key, message and signature. A place in the table is
-/// chosen by some bits of the signature; whoever comes later takes it.
+/// Signatures that some bits of them put into one place, the newest first. Several, since two that everybody judges in
+/// turn would cost a verification each time if one had to make room for the other.
+type Set = [Option<Judged>; SIGNATURES_EACH];
+
+/// Judges strictly, and remembers by the whole of key, message and signature.
 #[derive(Debug)]
 pub(crate) struct Judge {
     remembers: bool,
     /// Keys of those who sign. What they would have signed needs no more looking at: signing again takes a third of
     /// the time of a verification.
     signers: BTreeMap<[u8; 32], SigningKey>,
-    table: Mutex<Vec<Option<Judged>>>,
+    table: Mutex<Vec<Set>>,
     digests: Mutex<Vec<Option<Hashed>>>,
     asked: AtomicU64,
 }
@@ -46,7 +49,8 @@ impl Judge {
     /// A judge who remembers, or one who does not.
     #[must_use]
     pub(crate) fn new(remembers: bool) -> Self {
-        let table = if remembers { vec![None; SIGNATURES_KEPT] } else { Vec::new() };
+        let sets = if remembers { SIGNATURE_SETS } else { 0 };
+        let table = vec![Set::default(); sets];
         let digests = (0..MESSAGES_KEPT).map(|_| None).take_while(|_| remembers).collect();
         let (table, digests) = (Mutex::new(table), Mutex::new(digests));
         Self { remembers, signers: BTreeMap::new(), table, digests, asked: AtomicU64::new(0) }
@@ -85,17 +89,21 @@ impl Verifier for Judge {
         let bits = usize::try_from(u32::from_le_bytes([a, b, c, d])).unwrap_or(0);
         // A holder that panicked left whole entries behind.
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(place) = table.get_mut(bits % SIGNATURES_KEPT) else { return false };
-        if let Some(known) = place
-            && known.key == *key.as_bytes()
-            && known.message == *message
-            && known.signature == *signature
-        {
+        let Some(set) = table.get_mut(bits % SIGNATURE_SETS) else { return false };
+        let is_it = |known: &&Judged| {
+            known.signature == *signature
+                && known.message == *message
+                && known.key == *key.as_bytes()
+        };
+        if let Some(known) = set.iter().flatten().find(is_it) {
             return known.holds;
         }
         let holds = self.holds(key, message, signature);
         let (key, message, signature) = (key.to_bytes(), *message, *signature);
-        *place = Some(Judged { key, message, signature, holds });
+        set.rotate_right(1);
+        if let Some(newest) = set.first_mut() {
+            *newest = Some(Judged { key, message, signature, holds });
+        }
         holds
     }
 

@@ -38,7 +38,7 @@ pub(crate) struct Shelf(Arc<Mutex<Newest>>);
 impl Shelf {
     /// The value as a disk keeps it: the bytes that another disk has under the same key, if they are the
     /// same.
-    pub(super) fn keep(&self, table: Table, key: &[u8], value: &[u8]) -> Value {
+    pub(super) fn keep(&self, table: Table, key: &[u8], value: Vec<u8>) -> Value {
         if value.len() < SHARED_BYTES_MIN {
             return Value::Own(value.into());
         }
@@ -63,7 +63,8 @@ mod tests {
         let shelf = Shelf::default();
         let long = vec![7; SHARED_BYTES_MIN];
         let other = vec![8; SHARED_BYTES_MIN];
-        let keep = |key: u8, value: &[u8]| match shelf.keep(Table::Bundles, &[key], value) {
+        let keep = |key: u8, value: &[u8]| match shelf.keep(Table::Bundles, &[key], value.to_vec())
+        {
             Value::Shared(bytes) => bytes,
             Value::Own(bytes) => panic!("{} bytes are kept apart", bytes.len()),
         };
@@ -72,6 +73,6 @@ mod tests {
         let second = keep(1, &other);
         assert!(!Arc::ptr_eq(&first, &second) && *second == *other && *first == *long);
         assert!(!Arc::ptr_eq(&second, &keep(2, &other)));
-        assert!(matches!(shelf.keep(Table::Bundles, &[1], b"short"), Value::Own(_)));
+        assert!(matches!(shelf.keep(Table::Bundles, &[1], b"short".to_vec()), Value::Own(_)));
     }
 }

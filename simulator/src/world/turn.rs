@@ -40,7 +40,7 @@ impl World {
         let shown = state.clock.shows(self.now);
         let mut ready = Ready::default();
         let (steps, bytes) = state.inbox.drain(|input| {
-            ready = std::mem::take(&mut ready).merge(core.step(shown, input));
+            ready.append(core.step(shown, input));
         });
         if steps == 0 {
             return;
