@@ -14,7 +14,7 @@ use std::sync::Arc;
 use conclave_client::{ClientError, Network, messages as v1};
 use conclave_derivation::{Drawable, order};
 use conclave_encryption::{PublicKey, SealedBlock, SealingKey, beacon, open_bundle, seal};
-use conclave_mempool::admission::{Rules, check_form, verify};
+use conclave_mempool::admission::{AdmittedKeys, Rules, check_form, verify};
 use conclave_types::{
     EncryptedBundle, Epoch, Era, G1Bytes, G2Bytes, Height, Leg, NetworkId, RollupId,
     SettlementCertificate, UndecryptableReason, digest::SigningDomain,
@@ -89,7 +89,8 @@ impl RngCore for Seed {
 /// What a validator says at its door, at a height at which every pinned bundle is in time.
 fn admits(network: &Network, bundle: EncryptedBundle) -> bool {
     let decided = Height::new(bundle.header.valid_until.as_u64().saturating_sub(1));
-    check_form(&bundle, &Rules::new(network.genesis()), decided).is_ok()
+    let keys = AdmittedKeys::only(key_of(network).id());
+    check_form(&bundle, &Rules::new(network.genesis()), &keys, decided).is_ok()
         && verify(&[Arc::new(bundle)], &key_of(network), &[9; 32]).iter().all(Result::is_ok)
 }
 

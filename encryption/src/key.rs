@@ -68,11 +68,13 @@ pub struct SealingKey(Arc<SealingParts>);
 struct SealingParts {
     suite: Suite,
     network: NetworkId,
+    era: Era,
     id: KeyId,
     pk_bytes: G1Bytes,
     pk: G1Affine,
     /// ḡ: the second base of the proofs. Nobody knows its logarithm.
     proof_base: G1Projective,
+    x2_bytes: G2Bytes,
     x2: G2Affine,
     x2_prepared: G2Prepared,
     minus_g2: G2Prepared,
@@ -113,10 +115,12 @@ impl SealingKey {
         let parts = SealingParts {
             suite,
             network,
+            era: key.era,
             id,
             pk_bytes: key.public_key,
             pk,
             proof_base: G1Projective::hash_to_curve(&base, PROOF_BASE_DST, &[]),
+            x2_bytes: key.public_key_g2,
             x2,
             x2_prepared: G2Prepared::from(x2),
             minus_g2: G2Prepared::from(-G2Affine::from(G2Projective::generator())),
@@ -152,12 +156,26 @@ impl SealingKey {
         self.0.suite
     }
 
-    pub(crate) fn point(&self) -> &G1Affine {
-        &self.0.pk
+    /// The era that it is the key of.
+    #[must_use]
+    pub fn era(&self) -> Era {
+        self.0.era
     }
 
-    pub(crate) fn bytes(&self) -> &G1Bytes {
+    /// PK.
+    #[must_use]
+    pub fn public_key(&self) -> &G1Bytes {
         &self.0.pk_bytes
+    }
+
+    /// X₂.
+    #[must_use]
+    pub fn public_key_g2(&self) -> &G2Bytes {
+        &self.0.x2_bytes
+    }
+
+    pub(crate) fn point(&self) -> &G1Affine {
+        &self.0.pk
     }
 
     pub(crate) fn point_g2(&self) -> &G2Affine {

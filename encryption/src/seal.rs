@@ -168,7 +168,7 @@ fn encapsulate_baseline(
     seed: &[u8; 32],
 ) -> Option<Encapsulated> {
     let seed = exponent(key, label, plaintext, seed).finish();
-    let sealed = baseline::encrypt(key.bytes(), label, plaintext, &seed)?;
+    let sealed = baseline::encrypt(key.public_key(), label, plaintext, &seed)?;
     let point = G1Projective::generator() * sealed.r.0;
     // The crate drew the exponent that was drawn beside it.
     (encode_one(&point) == sealed.u).then_some(Encapsulated {

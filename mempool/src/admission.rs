@@ -31,8 +31,6 @@ pub struct Rules {
     pub network: NetworkId,
     /// The suite in use.
     pub suite: u8,
-    /// The key in use; zero while there is none, when no bundle fits.
-    pub key_id: KeyId,
     /// Fees.
     pub fees: FeeParams,
     /// Sizes and lifetimes.
@@ -47,10 +45,32 @@ impl Rules {
         Self {
             network,
             suite: genesis.params.sharing.suite,
-            key_id: genesis.encryption_key.as_ref().map_or(KeyId::ZERO, |key| key.id(&network)),
             fees: genesis.params.fees.clone(),
             limits: genesis.params.limits.clone(),
         }
+    }
+}
+
+/// The keys that a bundle may be sealed to. There are two while one era ends and the next has its key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AdmittedKeys {
+    /// The one to seal to; zero while there is none, when no bundle fits.
+    pub current: KeyId,
+    /// That of the next era, whose blocks are yet to come.
+    pub next: Option<KeyId>,
+}
+
+impl AdmittedKeys {
+    /// One key and no other.
+    #[must_use]
+    pub const fn only(current: KeyId) -> Self {
+        Self { current, next: None }
+    }
+
+    /// Whether a bundle may be sealed to `key`.
+    #[must_use]
+    pub fn admit(&self, key: &KeyId) -> bool {
+        *key == self.current || self.next.as_ref() == Some(key)
     }
 }
 
@@ -74,9 +94,12 @@ pub enum AdmissionError {
         found: u8,
     },
     /// Sealed to another key.
-    #[error("the bundle is sealed to key {found}, expected {expected}")]
+    #[error(
+        "the bundle is sealed to key {found}, expected {expected}: a key serves one era and no other; ask for \
+         the key to seal to, and seal again"
+    )]
     Key {
-        /// The key in use.
+        /// The key to seal to.
         expected: KeyId,
         /// The bundle's.
         found: KeyId,
@@ -211,6 +234,7 @@ impl Verified {
 pub fn check_form(
     bundle: &EncryptedBundle,
     rules: &Rules,
+    keys: &AdmittedKeys,
     decided: Height,
 ) -> Result<(), AdmissionError> {
     let header = &bundle.header;
@@ -220,8 +244,8 @@ pub fn check_form(
     if header.suite != rules.suite {
         return Err(AdmissionError::Suite { expected: rules.suite, found: header.suite });
     }
-    if header.key_id != rules.key_id {
-        return Err(AdmissionError::Key { expected: rules.key_id, found: header.key_id });
+    if !keys.admit(&header.key_id) {
+        return Err(AdmissionError::Key { expected: keys.current, found: header.key_id });
     }
     check_sizes(bundle, rules)?;
     let next = decided.next();

@@ -23,4 +23,4 @@ mod testing;
 pub use ledger::{
     Account, Applied, Charge, LANES_MAX, Ledger, LedgerError, RequestOutcome, Till, Turn,
 };
-pub use pool::{Pool, PoolBounds, PoolError, PoolStats, Proposed};
+pub use pool::{Pool, PoolBounds, PoolError, PoolStats, Proposed, Target};

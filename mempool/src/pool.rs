@@ -37,9 +37,12 @@ use conclave_types::{
 };
 
 use self::lane::{Head, Lane, Standing, Tail};
-pub use self::{error::PoolError, inclusion::Proposed};
+pub use self::{
+    error::PoolError,
+    inclusion::{Proposed, Target},
+};
 use crate::{
-    admission::Verified,
+    admission::{AdmittedKeys, Verified},
     ledger::{Charge, LANES_MAX, Ledger},
 };
 
@@ -268,12 +271,12 @@ impl Pool {
         Ok(displaced)
     }
 
-    /// The bundles for a block at height `next`: ready ones, best fee per byte first, as many as a
-    /// block holds and their payers can pay for. Ties go to the smaller id. In the order returned
-    /// they pass [`Ledger::check_block`].
+    /// The bundles for the next block: ready ones that its key opens, best fee per byte first, as many as
+    /// a block holds and their payers can pay for. Ties go to the smaller id. In the order returned they
+    /// pass [`Ledger::check_block`].
     #[must_use]
-    pub fn select(&self, ledger: &Ledger, next: Height) -> Vec<BundleId> {
-        self.select_after(&[], ledger, next)
+    pub fn select(&self, ledger: &Ledger, target: &Target) -> Vec<BundleId> {
+        self.select_after(&[], ledger, target)
     }
 
     /// The same, with `urgent` bundles (of [`Pool::overdue`], in its order) before all others.
@@ -282,9 +285,9 @@ impl Pool {
         &self,
         urgent: &[BundleId],
         ledger: &Ledger,
-        next: Height,
+        target: &Target,
     ) -> Vec<BundleId> {
-        let mut room = inclusion::Room::new(&self.limits, ledger, &self.fees, next);
+        let mut room = inclusion::Room::new(&self.limits, ledger, &self.fees, *target);
         let mut heads = self.heads.iter().rev().copied().peekable();
         let mut successors: BinaryHeap<Head> = BinaryHeap::new();
         let entry = |id| self.entries.get(id).map(|entry| &entry.bundle.header);
@@ -353,6 +356,17 @@ impl Pool {
             self.remove_and_refresh(id);
         }
         expired
+    }
+
+    /// Drops what is sealed to none of these keys, and returns it: the era of its key takes no more bundles.
+    pub fn retire(&mut self, keys: &AdmittedKeys) -> Vec<BundleId> {
+        let sealed = self.entries.iter().map(|(id, entry)| (id, entry.bundle.header.key_id));
+        let retired: Vec<_> =
+            sealed.filter(|(_, key)| !keys.admit(key)).map(|(id, _)| *id).collect();
+        for id in &retired {
+            self.remove_and_refresh(id);
+        }
+        retired
     }
 
     /// A bundle that `payer` cannot pay for, or has no lane for, the lowest standing first.

@@ -450,6 +450,7 @@ impl<C: Conduct> Core<C> {
                 }
             }
             Event::Round { .. }
+            | Event::Returned { .. }
             | Event::Equivocation(_)
             | Event::StrayShares { .. }
             | Event::WrongShares { .. }

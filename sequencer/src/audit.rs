@@ -18,7 +18,7 @@ use crate::{
     decide::turn,
     job::{OpenedBlock, capsule_point, decrypt},
     judge::{InvalidBlock, Rulebook},
-    keys::{EpochKey, KeyChange, Keys, KeysError},
+    keys::{EpochKey, Keys, KeysError},
     l1::{self, Carried},
     recover::{stored_cursors, stored_ledger},
     reveal::reveal,
@@ -160,11 +160,7 @@ impl Auditor {
         if let Some(reveal) = reveal {
             self.check_reveal(store, (&stored.block, &bundles, &carried), reveal, checked)?;
         }
-        for change in self.keys.replay(&stored.block)? {
-            if let KeyChange::Epoch { key, .. } = change {
-                self.rules.key_id = key;
-            }
-        }
+        self.keys.replay(&stored.block)?;
         self.parent = Parent::block(&stored.block.header, cursor);
         let digest = self.digests.get(&height).copied().unwrap_or_default();
         Ok(AuditedHeight { height, bundle_count: bundles.len(), revealed, digest })
@@ -223,7 +219,7 @@ impl Auditor {
         rulebook.check_digests(block, &digest, &self.ledger.digest())?;
         rulebook.check_bundles(block, bundles.iter().map(Arc::as_ref), &self.ledger)?;
         self.check_sharing_signatures(block)?;
-        let Some(key) = self.keys.newest() else { return Ok(()) };
+        let Some(key) = self.keys.at(block.header.height) else { return Ok(()) };
         let seed = *block.id().as_bytes();
         let verdicts = admission::verify(bundles, &key.sealing, &seed);
         let bad = block.body.bundles.iter().zip(verdicts).find(|(_, verdict)| verdict.is_err());

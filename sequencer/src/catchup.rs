@@ -206,7 +206,7 @@ impl Sequencer {
         if Some(proposer) == own || own.is_none() {
             return;
         }
-        let overdue = self.pool.overdue(now, patience, &self.chain.ledger, next);
+        let overdue = self.pool.overdue(now, patience, &self.chain.ledger, &self.next_target());
         if self.catch_up.passed_on.len() > PASSED_ON_MAX {
             self.catch_up.passed_on.clear();
         }

@@ -86,6 +86,7 @@ impl Sequencer {
         let changed = applied.accounts.iter().map(|(payer, _)| *payer);
         self.pool.remove_included(&charges, changed, &self.chain.ledger);
         self.pool.expire(height.next());
+        self.end_era(height);
         self.intake.forget_needed();
         self.candidates.decided(height);
         self.proposer.decided(now);
@@ -144,12 +145,11 @@ impl Sequencer {
             self.write(archive::put_keys(&checkpoint));
         }
         for change in changes {
-            if let KeyChange::Epoch { epoch, first, key } = &change {
+            if let KeyChange::Epoch { epoch, first, .. } = &change {
                 let committee = Arc::clone(self.chain.keys.committee_at(*first));
                 if let Err(error) = self.engine.change_epoch(*first, *epoch, committee) {
                     return self.halt(format!("epoch {epoch}: {error}"));
                 }
-                self.context.rules.key_id = *key;
             }
             self.event(Event::Keys { height, change });
         }

@@ -116,6 +116,14 @@ pub enum Event {
         /// The bundle.
         bundle: BundleId,
     },
+    /// The era of their key takes no more bundles, and no block had taken these: they are not in the pool any
+    /// more, not charged, and their nonces are free.
+    Returned {
+        /// The block after which that was so.
+        height: Height,
+        /// The bundles.
+        bundles: Vec<BundleId>,
+    },
     /// A round began.
     Round {
         /// The height.
@@ -316,6 +324,8 @@ pub struct Status {
     pub epoch: Epoch,
     /// The key that opens the next block; none if its epoch has none.
     pub key: Option<KeyId>,
+    /// The key of the next era, once it is fixed and until it is in force.
+    pub next_key: Option<KeyId>,
     /// Which member of the next block's committee this node is, if it is one.
     pub validator: Option<ValidatorIndex>,
     /// Whether this node signs; if not, why.

@@ -12,8 +12,9 @@ use std::{
     sync::Arc,
 };
 
-use conclave_mempool::admission::{self, AdmissionError, Verified};
-use conclave_types::{BundleId, EncryptedBundle, HeightDelta, Time};
+use conclave_encryption::SealingKey;
+use conclave_mempool::admission::{self, AdmissionError, AdmittedKeys, Verified};
+use conclave_types::{BundleId, EncryptedBundle, Height, HeightDelta, Time};
 
 use crate::{
     input::{Event, Peer, Penalty, ReceiptBody, Rejection},
@@ -36,6 +37,9 @@ const NEEDED_MAX: usize = 65_536;
 /// Bytes of bundles that are kept beside the pool, because a block needs them, until it has them all:
 /// several full blocks. What does not fit any more starts anew, and is asked for again.
 const HELD_BYTES_MAX: usize = 32 << 20;
+/// Bundles of the era that ended last, of which it is remembered that no block took them: as many as a pool
+/// holds. What comes beyond is as unknown as what never came.
+const RETURNED_MAX: usize = 16_384;
 /// By when a bundle should be included, in heights, if its own expiry is not earlier.
 const RECEIPT_HEIGHTS: HeightDelta = HeightDelta::new(256);
 
@@ -63,9 +67,22 @@ pub(crate) struct Intake {
     held: BTreeMap<BundleId, Arc<EncryptedBundle>>,
     held_bytes: usize,
     bad: BTreeSet<BundleId>,
+    /// What bundles may be sealed to.
+    admitted: AdmittedKeys,
+    /// Bundles that were here when their era took no more, and that no block had taken.
+    returned: BTreeSet<BundleId>,
 }
 
 impl Intake {
+    pub(crate) fn new(admitted: AdmittedKeys) -> Self {
+        Self { admitted, ..Self::default() }
+    }
+
+    /// Whether the bundle was here until the era of its key took no more, and no block had taken it.
+    pub(crate) fn is_returned(&self, id: &BundleId) -> bool {
+        self.returned.contains(id)
+    }
+
     /// A block needs this bundle: keep it whatever the pool says.
     pub(crate) fn need(&mut self, id: BundleId) {
         if self.needed.len() >= NEEDED_MAX {
@@ -177,7 +194,8 @@ impl Sequencer {
         if self.chain.keys.newest().is_none() {
             return Err(Rejection::NoKey);
         }
-        admission::check_form(bundle, &self.context.rules, self.chain.decided())?;
+        let (rules, decided) = (&self.context.rules, self.chain.decided());
+        admission::check_form(bundle, rules, &self.intake.admitted, decided)?;
         self.pool.precheck(bundle, id, &self.chain.ledger)?;
         Ok(())
     }
@@ -208,15 +226,49 @@ impl Sequencer {
         if self.intake.verifying || self.intake.queue.is_empty() {
             return;
         }
-        let Some(key) = self.chain.keys.newest() else { return };
-        let key = Arc::clone(&key.sealing);
-        let take = self.intake.queue.len().min(BATCH_MAX);
-        let ids: Vec<_> = self.intake.queue.drain(..take).collect();
+        let Some((key, ids)) = self.next_to_verify() else { return };
         let waiting = ids.into_iter().filter_map(|id| Some((id, self.intake.waiting.get(&id)?)));
         let (ids, bundles) = waiting.map(|(id, waiting)| (id, Arc::clone(&waiting.bundle))).unzip();
         self.intake.verifying = true;
         let job = VerifyJob { key, seed: self.context.next_seed(), ids, bundles };
         self.ask(Job::Verify(job));
+    }
+
+    /// Those that wait for one key, the longest first. Where a bundle names a key that is none of the last,
+    /// which only a forger does, the newest key finds that.
+    fn next_to_verify(&mut self) -> Option<(Arc<SealingKey>, Vec<BundleId>)> {
+        let keys = &self.chain.keys;
+        let newest = Arc::clone(&keys.newest()?.sealing);
+        let Intake { queue, waiting, .. } = &mut self.intake;
+        let key_of = |id: &BundleId| {
+            let named = waiting.get(id).map(|waiting| waiting.bundle.header.key_id);
+            named.and_then(|named| keys.sealing_key(&named)).unwrap_or(&newest)
+        };
+        let key = Arc::clone(key_of(queue.front()?));
+        let mut ids = Vec::new();
+        queue.retain(|id| {
+            let is_next = ids.len() < BATCH_MAX && key_of(id).id() == key.id();
+            if is_next {
+                ids.push(*id);
+            }
+            !is_next
+        });
+        Some((key, ids))
+    }
+
+    /// A block is decided: if the era of a key takes no more bundles with it, those here go back to who sealed
+    /// them.
+    pub(crate) fn end_era(&mut self, height: Height) {
+        let admitted = self.chain.keys.admitted(height.next());
+        if admitted == self.intake.admitted {
+            return;
+        }
+        self.intake.admitted = admitted;
+        let bundles = self.pool.retire(&admitted);
+        if !bundles.is_empty() {
+            self.intake.returned = bundles.iter().take(RETURNED_MAX).copied().collect();
+            self.event(Event::Returned { height, bundles });
+        }
     }
 
     pub(crate) fn on_verified(
@@ -255,7 +307,7 @@ impl Sequencer {
         if self.intake.hold(id, bundle) {
             self.candidates.changed();
         }
-        let inserted = self.pool.insert(Arc::clone(bundle), verified, now, &self.chain.ledger);
+        let inserted = self.insert(now, verified, bundle);
         if inserted.is_ok() {
             self.event(Event::Admitted { bundle: id });
             self.proposer.pool_changed();
@@ -266,12 +318,27 @@ impl Sequencer {
                 from_client = true;
                 let answer = match &inserted {
                     Ok(_) => Ok(self.receipt(now, id, bundle)),
-                    Err(error) => Err(Rejection::from(error.clone())),
+                    Err(rejection) => Err(rejection.clone()),
                 };
                 self.ready.effects.answers.push((*ticket, answer));
             }
         }
         from_client && inserted.is_ok()
+    }
+
+    /// Puts a bundle into the pool, unless the era of its key has come to its end while it was verified.
+    fn insert(
+        &mut self,
+        now: Time,
+        verified: Verified,
+        bundle: &Arc<EncryptedBundle>,
+    ) -> Result<(), Rejection> {
+        let (admitted, found) = (&self.intake.admitted, bundle.header.key_id);
+        if !admitted.admit(&found) {
+            return Err(AdmissionError::Key { expected: admitted.current, found }.into());
+        }
+        self.pool.insert(Arc::clone(bundle), verified, now, &self.chain.ledger)?;
+        Ok(())
     }
 
     fn refuse(&mut self, id: BundleId, error: &AdmissionError, origins: &[Origin]) {

@@ -5,7 +5,10 @@
 //! invalid for a reason that others do not share, Tendermint could halt for ever.
 
 use conclave_encryption::Packing;
-use conclave_mempool::{Charge, Ledger, LedgerError, admission};
+use conclave_mempool::{
+    Charge, Ledger, LedgerError,
+    admission::{self, AdmittedKeys},
+};
 use conclave_types::{
     Block, BlockId, BundleHeader, BundleId, CertificateError, Digest, EncryptedBundle, Epoch,
     Height, KeyId, L1EntryError, NetworkId, Params, SharingMessage, SharingParams, Time,
@@ -73,6 +76,14 @@ pub enum InvalidBlock {
     #[error("the block is sealed to key {found}, expected {expected}")]
     Key {
         /// The epoch's.
+        expected: KeyId,
+        /// The block's.
+        found: KeyId,
+    },
+    /// The body names another key of the next era than is fixed, or one that is not.
+    #[error("the block names {found} as the next era's key, expected {expected}")]
+    NextKey {
+        /// What is fixed; zero if none is.
         expected: KeyId,
         /// The block's.
         found: KeyId,
@@ -220,6 +231,10 @@ impl Rulebook<'_> {
         if header.sharing_root != body.sharing_root() {
             return Err(InvalidBlock::Root("sharing root"));
         }
+        let expected = self.keys.next_key_id(header.height);
+        if body.next_key != expected {
+            return Err(InvalidBlock::NextKey { expected, found: body.next_key });
+        }
         let bytes: usize = body.sharing.iter().map(SharingMessage::size_bytes).sum();
         if bytes > SharingParams::BLOCK_BYTES_MAX {
             let (max, found) = (SharingParams::BLOCK_BYTES_MAX as u64, bytes as u64);
@@ -297,10 +312,11 @@ impl Rulebook<'_> {
         ledger: &Ledger,
     ) -> Result<Vec<Charge>, InvalidBlock> {
         let before = block.header.height.previous().unwrap_or_default();
+        let key = AdmittedKeys::only(block.header.key_id);
         let mut bytes = 0_u64;
         let mut points = std::collections::BTreeSet::new();
         for (id, bundle) in block.body.bundles.iter().zip(bundles.clone()) {
-            admission::check_form(bundle, self.bundles, before)
+            admission::check_form(bundle, self.bundles, &key, before)
                 .map_err(|reason| InvalidBlock::Bundle { id: *id, reason })?;
             bytes = bytes.saturating_add(bundle.body.len() as u64);
             if !points.insert(crate::job::capsule_point(bundle)) {

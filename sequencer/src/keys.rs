@@ -11,14 +11,17 @@
 //! late joiners get the same key. Epoch 0 of most networks has no key and makes one; its blocks carry no
 //! bundles. An attempt that fails extends the epoch, and ordering goes on.
 //!
-//! Once a quorum's points are acknowledged, blocks carry no bundles until all that were carried are
+//! Once a quorum's points are acknowledged, the key is fixed. Blocks carry no bundles then until all that were carried are
 //! opened; then the epoch's end is fixed [`NOTICE`] heights ahead, so that whoever may be sent a message
 //! for a height knows what it must be signed for.
 //!
+//! The first epoch of each later era has a key of its own ([`eras`]), made as the first one was.
+//!
 //! **Invariants.** One sharing for each block, never mixed. A public key changes only where there was
-//! none. What a block's messages do depends on its parent's state alone.
+//! none, and with an era. What a block's messages do depends on its parent's state alone.
 //! **Bounds.** One attempt, one sharing that is still repaired, and as many keys as have blocks to open.
 
+mod eras;
 mod gossip;
 mod members;
 mod messages;
@@ -32,14 +35,15 @@ use std::sync::Arc;
 
 use borsh::BorshSerialize;
 use conclave_encryption::{
-    Checked, Dkg, Event as SharingEvent, Phase, PublicKey, Refusal, SealingKey, Session, SessionId,
+    Checked, Dkg, Event as SharingEvent, Phase, PublicKey, Refusal, SealingKey, SessionId,
 };
 use conclave_types::{
-    Committee, CommitteeOffer, Committees, Epoch, Epochs, Era, Genesis, Height, HeightDelta, KeyId,
+    Committee, CommitteeOffer, Committees, Epoch, Epochs, Genesis, Height, HeightDelta, KeyId,
     NetworkId, PayerAddress, Roster, Round, SharingMessage, SharingParams, ValidatorIndex,
     Verifier, digest::SigningDomain,
 };
 
+use self::eras::Fixed;
 pub(crate) use self::{
     gossip::{Gossip, Known},
     members::SharingRule,
@@ -93,8 +97,8 @@ struct Attempt {
     since: Height,
     /// The time to register was over, and too few had.
     extended: bool,
-    /// A quorum's points are acknowledged.
-    acknowledged: bool,
+    /// A quorum's points are acknowledged, and what follows from that.
+    fixed: Option<Fixed>,
     /// L1 has offered another committee since it began.
     outdated: bool,
 }
@@ -102,7 +106,7 @@ struct Attempt {
 /// Who has to do with a sharing.
 #[derive(Clone, Debug)]
 pub(crate) struct Parties {
-    /// The committee in force when it began: a resharing's dealers.
+    /// Who deals: the committee in force when a resharing began, those who are to hold a key that is made.
     pub(crate) dealers: Arc<Committee>,
     /// Who is to have the shares.
     pub(crate) holders: Arc<Members>,
@@ -136,6 +140,15 @@ pub enum KeyChange {
         round: Round,
         /// Why.
         reason: String,
+    },
+    /// The key of the next era is fixed. Bundles under either are admitted from now on.
+    NextEra {
+        /// Its first epoch.
+        epoch: Epoch,
+        /// The key.
+        key: KeyId,
+        /// The last height whose block may carry bundles under the key of this era.
+        until: Height,
     },
     /// An epoch begins with this height, under this key.
     Epoch {
@@ -294,7 +307,7 @@ impl Keys {
     /// Whether the block at `height` may carry bundles: there is a key, and no epoch is about to end.
     #[must_use]
     pub fn takes_bundles(&self, height: Height) -> bool {
-        let drains = self.attempt.as_ref().is_some_and(|attempt| attempt.acknowledged);
+        let drains = self.attempt.as_ref().is_some_and(|attempt| attempt.drains(height));
         let ends = self.newest().is_some_and(|key| key.first > height);
         self.at(height).is_some() && !drains && !ends
     }
@@ -306,7 +319,7 @@ impl Keys {
         let waits = self.attempt.as_ref().is_some_and(|attempt| match attempt.dkg.phase() {
             Phase::Registering => !attempt.extended,
             Phase::Dealing | Phase::Complaining => true,
-            Phase::Finished => attempt.acknowledged,
+            Phase::Finished => attempt.drains(height),
         });
         waits || self.newest().is_some_and(|key| key.first > height)
     }
@@ -429,7 +442,10 @@ impl Keys {
                 closed.map_or_else(|_| Vec::new(), |()| vec![KeyChange::Phase(Phase::Complaining)])
             }
             Phase::Complaining if waited >= self.params.complaint_heights => self.finish(height),
-            Phase::Finished => self.switch_if_due(height, revealed_height),
+            Phase::Finished => {
+                let fixed = self.fix_if_due(height);
+                fixed.into_iter().chain(self.switch_if_due(height, revealed_height)).collect()
+            }
             Phase::Registering | Phase::Dealing | Phase::Complaining => Vec::new(),
         }
     }
@@ -447,30 +463,19 @@ impl Keys {
 
     fn begin(&mut self, height: Height, epoch: Epoch, round: Round) {
         self.settled = None;
-        let dealers = Arc::clone(self.members.committee());
-        let parties = Parties { dealers, holders: self.next_members() };
+        let in_force = Arc::clone(self.members.committee());
+        let holders = self.next_members();
+        let makes_key = self.reshared(epoch).is_none();
+        let dealers = if makes_key { Arc::clone(holders.committee()) } else { in_force };
+        let parties = Parties { dealers, holders };
         self.attempt = self.session(epoch, round, &parties.holders).map(|session| Attempt {
             dkg: Dkg::new(session),
             parties,
             since: height,
             extended: false,
-            acknowledged: false,
+            fixed: None,
             outdated: false,
         });
-    }
-
-    /// The next attempt. The parts fit one another: each epoch's points are those of its key.
-    fn session(&self, epoch: Epoch, round: Round, holders: &Members) -> Option<Session> {
-        let id = SessionId { network: self.network, era: Era::ZERO, epoch, round };
-        let (packing, holders) = (holders.packing(), holders.holders().clone());
-        let session = match self.newest() {
-            None => Session::fresh(id, self.rule.suite(), holders, packing),
-            Some(old) => {
-                let dealers = old.members.holders().clone();
-                Session::reshare(id, (&old.key, dealers), holders, packing)
-            }
-        };
-        session.ok()
     }
 
     fn finish(&mut self, height: Height) -> Vec<KeyChange> {
@@ -492,15 +497,13 @@ impl Keys {
         vec![KeyChange::Failed { epoch, round, reason }, KeyChange::Attempt { epoch, round: next }]
     }
 
-    fn switch_if_due(&mut self, height: Height, revealed_height: Height) -> Vec<KeyChange> {
-        let Some(attempt) = &mut self.attempt else { return Vec::new() };
-        let quorum = attempt.dkg.session().packing().quorum();
-        attempt.acknowledged = attempt.dkg.acknowledged_points() >= quorum;
-        if !attempt.acknowledged || revealed_height < self.last_bundles {
-            return Vec::new();
+    fn switch_if_due(&mut self, height: Height, revealed_height: Height) -> Option<KeyChange> {
+        let is_due = |attempt: &mut Attempt| attempt.drains(height.next());
+        if revealed_height < self.last_bundles {
+            return None;
         }
-        let Some(Attempt { dkg, parties, .. }) = self.attempt.take() else { return Vec::new() };
-        let Some(outcome) = dkg.outcome() else { return Vec::new() };
+        let Attempt { dkg, parties, .. } = self.attempt.take_if(is_due)?;
+        let outcome = dkg.outcome()?;
         let (epoch, first) = (dkg.session().id().epoch, height.saturating_add(NOTICE));
         let members = Arc::clone(&parties.holders);
         let key = EpochKey::new(epoch, first, outcome.key().clone(), Arc::clone(&members));
@@ -512,6 +515,6 @@ impl Keys {
         self.forget_offers();
         let until = first.saturating_add(self.params.repair_heights);
         self.settled = Some(Settled { dkg, parties, until });
-        vec![KeyChange::Epoch { epoch, first, key: id }]
+        Some(KeyChange::Epoch { epoch, first, key: id })
     }
 }

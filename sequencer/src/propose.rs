@@ -6,6 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use conclave_mempool::Target;
 use conclave_types::{
     Block, BlockBody, BlockHeader, BlockId, BundleId, Height, Round, SharingMessage, Time,
 };
@@ -122,8 +123,15 @@ impl Sequencer {
             return Vec::new();
         }
         let patience = params.timing.inclusion_delay(0) / 2;
-        let urgent = self.pool.overdue(now, patience, &self.chain.ledger, next);
-        self.pool.select_after(&urgent, &self.chain.ledger, next)
+        let target = self.next_target();
+        let urgent = self.pool.overdue(now, patience, &self.chain.ledger, &target);
+        self.pool.select_after(&urgent, &self.chain.ledger, &target)
+    }
+
+    /// The next block, as far as bundles are concerned.
+    pub(crate) fn next_target(&self) -> Target {
+        let height = self.chain.next();
+        Target { height, key: self.chain.keys.id_at(height) }
     }
 
     fn build(
@@ -136,7 +144,15 @@ impl Sequencer {
         let FromL1 { origin, entries, offers } = self.l1.propose(now, self.chain.next(), round);
         let parent = &self.chain.parent;
         let parent_certificate = self.chain.certificate.clone();
-        let body = BlockBody { parent_certificate, l1_entries: entries, offers, sharing, bundles };
+        let next_key = self.chain.keys.next_key_id(self.chain.next());
+        let body = BlockBody {
+            parent_certificate,
+            l1_entries: entries,
+            offers,
+            sharing,
+            next_key,
+            bundles,
+        };
         let next_instant = parent.time.after(Duration::from_micros(1));
         let header = BlockHeader {
             network: self.context.network,

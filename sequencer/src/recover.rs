@@ -83,15 +83,13 @@ impl Sequencer {
         store: &S,
         now: Time,
     ) -> Recovery<(Self, Ready), S> {
-        let mut context = Context::new(config, shared)?;
+        let context = Context::new(config, shared)?;
         let found = archive::network(store)?;
         if let Some(found) = found.filter(|found| *found != context.network) {
             return Err(RecoverError::OtherNetwork { expected: context.network, found });
         }
         let chain = recover_chain(&context, store)?;
-        if let Some(newest) = chain.keys.newest() {
-            context.rules.key_id = newest.key.id();
-        }
+        let admitted = chain.keys.admitted(chain.next());
         let own_sharing = recover_own_sharing(&context, &chain.keys, store)?;
         let engine = recover_engine(&context, &chain, store)?;
         let settlement = Settlement::recover(&context.domain, &chain.keys, chain.revealed, store)?;
@@ -101,7 +99,7 @@ impl Sequencer {
             engine,
             l1: L1View::new(chain.parent.l1_origin, chain.parent.forced_cursor),
             chain,
-            intake: Intake::default(),
+            intake: Intake::new(admitted),
             proposer: Proposer::default(),
             candidates: Candidates::default(),
             reveals: Reveals::default(),

@@ -85,6 +85,7 @@ impl Sequencer {
             chain_digest: self.chain.digest(),
             epoch: self.chain.keys.epochs().at(self.chain.decided()),
             key: self.chain.keys.at(self.chain.next()).map(|key| key.key.id()),
+            next_key: self.chain.keys.next_era(self.chain.next()).map(|key| key.id()),
             validator: self.own_at(self.chain.next()),
             not_signing: self.engine.can_sign().err().map(|silence| silence.to_string()),
             pool: self.pool.stats(),
@@ -107,6 +108,12 @@ impl Sequencer {
     #[must_use]
     pub fn is_pooled(&self, id: &BundleId) -> bool {
         self.pool.contains(id)
+    }
+
+    /// Whether a bundle waited here until the era of its key took no more. It is in no block, and never will be.
+    #[must_use]
+    pub fn is_returned(&self, id: &BundleId) -> bool {
+        self.intake.is_returned(id)
     }
 
     /// A bundle that waits here to be included: sealed, as everyone may see it.

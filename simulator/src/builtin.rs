@@ -39,6 +39,7 @@ pub const BUILTINS: &[Builtin] = &[
     built_in!("key-made"),
     built_in!("key-made-16"),
     built_in!("key-handed-on"),
+    built_in!("era-turn"),
     built_in!("baseline"),
     built_in!("key-and-crashes"),
     built_in!("key-without-quorum"),

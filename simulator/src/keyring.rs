@@ -1,8 +1,10 @@
 //! The threshold key of a world: dealt at the start, or made and handed on by the validators themselves.
 
-use conclave_encryption::{PublicKey, Suite};
+use std::sync::Arc;
+
+use conclave_encryption::{SealingKey, Suite};
 use conclave_sequencer::{EpochKey, Keys};
-use conclave_types::{Epochs, Height, HeightDelta, SharingParams};
+use conclave_types::{Epochs, Height, HeightDelta, KeyId, SharingParams};
 use serde::{Deserialize, Serialize};
 
 /// How validators come to their key.
@@ -19,6 +21,10 @@ pub struct KeyModel {
     pub complaint_heights: u64,
     /// Heights after which the key is handed on; 0 for never.
     pub epoch_heights: u64,
+    /// Epochs after which another key is made; 0 for never.
+    pub era_epochs: u64,
+    /// Heights for which bundles under the old one are still taken then.
+    pub overlap_heights: u64,
 }
 
 impl Default for KeyModel {
@@ -29,6 +35,8 @@ impl Default for KeyModel {
             stage_heights: 100,
             complaint_heights: 10,
             epoch_heights: 0,
+            era_epochs: 0,
+            overlap_heights: 20,
         }
     }
 }
@@ -39,6 +47,8 @@ impl KeyModel {
         params.stage_heights = HeightDelta::new(self.stage_heights);
         params.complaint_heights = HeightDelta::new(self.complaint_heights);
         params.epoch_heights = HeightDelta::new(self.epoch_heights);
+        params.era_epochs = self.era_epochs;
+        params.overlap_heights = HeightDelta::new(self.overlap_heights);
     }
 }
 
@@ -48,24 +58,52 @@ pub(crate) struct Keyring {
     /// Of the last epochs, ascending.
     keys: Vec<EpochKey>,
     epochs: Epochs,
+    /// That of the next era, from when it is fixed until it is in force, and the last height whose block may
+    /// carry bundles under the one before.
+    next: Option<(Arc<SealingKey>, Height)>,
 }
 
 impl Keyring {
     pub(crate) fn new(keys: &Keys) -> Self {
-        Self { keys: keys.in_use().to_vec(), epochs: keys.epochs().clone() }
+        Self { keys: keys.in_use().to_vec(), epochs: keys.epochs().clone(), next: None }
     }
 
     /// What a validator tells after a block that has changed them.
     pub(crate) fn learn(&mut self, keys: &Keys) {
+        let newest = |keys: &[EpochKey]| keys.last().map(|key| key.epoch);
+        if newest(keys.in_use()) < newest(&self.keys) {
+            return;
+        }
         self.epochs = keys.epochs().clone();
         if !keys.in_use().is_empty() {
             self.keys = keys.in_use().to_vec();
         }
+        let is_in_force =
+            |key: &Arc<SealingKey>| self.keys.iter().any(|known| known.key.id() == key.id());
+        self.next.take_if(|(key, _)| is_in_force(key));
     }
 
-    /// What to seal to; none before there is one.
-    pub(crate) fn key(&self) -> Option<&PublicKey> {
-        self.keys.last().map(|key| &*key.key)
+    /// What a validator tells when the key of the next era is fixed.
+    pub(crate) fn learn_next(&mut self, key: &Arc<SealingKey>, until: Height) {
+        if !self.keys.iter().any(|known| known.key.id() == key.id()) {
+            self.next = Some((Arc::clone(key), until));
+        }
+    }
+
+    /// What to seal to at a height; none before there is anything. `early` is for the next era's if there is a
+    /// choice.
+    pub(crate) fn key(&self, height: Height, early: impl FnOnce() -> bool) -> Option<&SealingKey> {
+        let in_force = self.keys.last().map(|key| &*key.sealing);
+        let next = self.next.as_ref().filter(|(_, until)| height >= *until || early());
+        next.map(|(key, _)| &**key).or(in_force)
+    }
+
+    /// Whether no block will take what is sealed to this key any more.
+    pub(crate) fn is_over(&self, height: Height, key: KeyId) -> bool {
+        let is_next = self.next.as_ref().is_some_and(|(next, _)| next.id() == key);
+        let is_in_force = self.keys.last().is_some_and(|known| known.key.id() == key)
+            && self.next.as_ref().is_none_or(|(_, until)| height < *until);
+        !is_next && !is_in_force
     }
 
     /// What opens the block at a height.

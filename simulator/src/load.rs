@@ -9,7 +9,7 @@ mod pool;
 mod searcher;
 mod spam;
 
-use conclave_encryption::{PublicKey, seal};
+use conclave_encryption::{SealingKey, seal};
 use conclave_types::{
     BundleHeader, BundleId, BundleNonce, EncryptedBundle, Genesis, GenesisAccount, Gwei, Height,
     HeightDelta, KeyId, Leg, PayerAddress, PayerSignature, RevealedBlock, RollupId, digest::keccak,
@@ -176,7 +176,7 @@ impl Load {
     pub(crate) fn next(
         &mut self,
         genesis: &Genesis,
-        key: &PublicKey,
+        key: &SealingKey,
         now: Height,
     ) -> Option<Handed> {
         let count = u64::try_from(self.payers.len()).unwrap_or(u64::MAX);
@@ -200,6 +200,16 @@ impl Load {
             *slot = bundle.clone();
         }
         Some(Handed::new(bundle, Standing::Good(legs)))
+    }
+
+    /// Seals once more what came back with the end of an era, under the same nonce.
+    pub(crate) fn again(&mut self, key: &SealingKey, returned: &Handed) -> Option<Handed> {
+        let Standing::Good(legs) = &returned.standing else { return None };
+        let header = returned.bundle.header.clone();
+        let payer = self.payers.iter().find(|payer| payer.address == header.payer)?;
+        let bundle = sealed(key, header, legs, &mut self.random)?;
+        let bundle = signed(&self.curve, &payer.secret, bundle);
+        Some(Handed::new(bundle, returned.standing.clone()))
     }
 
     /// A block is open.
@@ -252,12 +262,12 @@ fn header(genesis: &Genesis, payer: PayerAddress, nonce: BundleNonce, now: Heigh
 }
 
 fn sealed(
-    key: &PublicKey,
+    key: &SealingKey,
     header: BundleHeader,
     legs: &[Leg],
     random: &mut Random,
 ) -> Option<EncryptedBundle> {
-    let sealed = seal(key.sealing_key(), header, legs, random.rng()).ok()?;
+    let sealed = seal(key, header, legs, random.rng()).ok()?;
     Some(EncryptedBundle {
         header: sealed.header,
         capsule: sealed.capsule,

@@ -54,7 +54,7 @@ use self::{
 };
 
 /// Every promise that an oracle watches over.
-pub(crate) const PROMISES: [&str; 29] = [
+pub(crate) const PROMISES: [&str; 32] = [
     AGREEMENT,
     BLIND,
     CONSISTENT,
@@ -82,6 +82,9 @@ pub(crate) const PROMISES: [&str; 29] = [
     MEMBER,
     QUORUM,
     SAME_KEY,
+    NEW_KEY,
+    SEALED_TO,
+    RETURNED,
     ERASED,
     RUNS,
 ];
@@ -114,6 +117,9 @@ const MEMBER: &str = "an honest validator signs only where it is a member";
 const QUORUM: &str = "a quorum of its own committee decides a height";
 const SAME_KEY: &str = "the key stays when validators change";
 const ERASED: &str = "a share is erased when it has served";
+const NEW_KEY: &str = "an era has a key of its own";
+const SEALED_TO: &str = "a bundle is in a block of its own key or in none";
+const RETURNED: &str = "what an era leaves over is returned";
 /// An honest validator stopped by itself, or grew without bound.
 pub(crate) const RUNS: &str = "an honest validator keeps running";
 
@@ -150,6 +156,8 @@ pub(crate) struct Oracle {
     liveness: Liveness,
     keys: BTreeMap<Height, Vec<KeyChange>>,
     epochs: BTreeMap<Epoch, (Height, KeyId)>,
+    /// Epochs of an era; 0 if there is one era only.
+    era_epochs: u64,
     queue: Queue,
     settlement: Settlement,
     committees: Committees,
@@ -179,6 +187,7 @@ impl Oracle {
             liveness: Liveness::default(),
             keys: BTreeMap::new(),
             epochs: BTreeMap::new(),
+            era_epochs: genesis.params.sharing.era_epochs,
             queue: Queue::new(genesis),
             settlement: Settlement::new(genesis),
             committees: Committees::new(genesis),
@@ -260,6 +269,11 @@ impl Oracle {
     pub(crate) fn handed_in(&mut self, handed: &Handed) {
         self.count("submitted");
         self.payers.register(handed);
+    }
+
+    /// A user sealed once more what came back.
+    pub(crate) fn sealed_again(&mut self) {
+        self.count("sealed_again");
     }
 
     /// A user handed in something hostile.
@@ -478,7 +492,8 @@ impl Oracle {
                 self.chain.decided(node, header.height, *block, bundles)?;
                 self.committees.decided(certificate)?;
                 let round = certificate.round.as_u32();
-                self.inclusion.decided(header, bundles, round, &self.committees, &self.payers)
+                self.inclusion.decided(header, bundles, round, &self.committees, &self.payers)?;
+                self.left_over(node, header)
             }
             Event::Revealed { block, batches, digest } => {
                 self.revealed(now, node, block, batches, *digest)
@@ -533,6 +548,12 @@ impl Oracle {
             Event::Admitted { bundle } => {
                 self.inclusion.admitted(now, node, *bundle);
                 Ok(())
+            }
+            Event::Returned { height, bundles } => {
+                for bundle in bundles {
+                    self.trace_event(now, node, "returned", bundle.as_bytes());
+                }
+                self.returned(node, *height, bundles)
             }
         }
     }

@@ -36,7 +36,7 @@ use crate::{
     crypto::{Judge, Workshop},
     keyring::Keyring,
     l1::L1,
-    load::{Load, MarketFigures},
+    load::{Handed, Load, MarketFigures},
     measure::{Figures, Measure},
     network::Network,
     oracle::{Oracle, Violation},
@@ -143,7 +143,7 @@ pub struct World {
     network: Network,
     load: Load,
     /// Bundles that users wait for, and when they last handed them in.
-    outstanding: BTreeMap<BundleId, (Time, EncryptedBundle)>,
+    outstanding: BTreeMap<BundleId, (Time, Handed)>,
     /// By when everyone must have revealed what, after the last fault.
     heal: Option<(Time, Height)>,
     /// Which L1 block they must have got to by then.
@@ -302,6 +302,7 @@ impl World {
             self.oracle.settle(self.now);
             self.compare_ledgers();
             self.search_old_machines();
+            self.look_for_old_shares();
         }
         self.stop_recording();
         let mut counters = self.oracle.counters();

@@ -63,6 +63,7 @@ pub(crate) fn block() -> Block {
         l1_entries: l1_entries(),
         offers: vec![],
         sharing: vec![sharing_message()],
+        next_key: KeyId::new([16; 32]),
         bundles: vec![BundleId::new([14; 32]), BundleId::new([15; 32])],
     };
     let header = BlockHeader {

@@ -61,7 +61,8 @@ pub struct BlockHeader {
     /// The threshold key that opens this block; zero in an epoch that has none, whose blocks carry no
     /// bundles. So a quorum's signatures on a block vouch for the key too.
     pub key_id: KeyId,
-    /// Root over the messages that make or hand on the key, in block order.
+    /// Root over the messages that make or hand on the key, in block order, and the key of the next era if it
+    /// is fixed. So a quorum vouches for that, too, before it is in force.
     pub sharing_root: Digest,
     /// Root over the bundle ids, in block order.
     pub bundle_root: Digest,
@@ -113,6 +114,8 @@ pub struct BlockBody {
     pub offers: Vec<CommitteeOffer>,
     /// What validators contribute to making or handing on the threshold key.
     pub sharing: Vec<SharingMessage>,
+    /// The key of the next era, once it is fixed; zero as long as the key in force stays.
+    pub next_key: KeyId,
     /// The bundles, in block order (which is not the order of execution).
     pub bundles: Vec<BundleId>,
 }
@@ -125,9 +128,20 @@ impl BlockBody {
         merkle::root(&leaves)
     }
 
-    /// The root over the messages that make or hand on the key; zero if there is none.
+    /// The root over the messages that make or hand on the key, and the next era's key if there is one.
     #[must_use]
     pub fn sharing_root(&self) -> Digest {
+        let messages = self.messages_root();
+        if self.next_key == KeyId::ZERO {
+            messages
+        } else {
+            next_key_root(&self.next_key, &messages)
+        }
+    }
+
+    /// The root over the messages that make or hand on the key; zero if there is none.
+    #[must_use]
+    pub fn messages_root(&self) -> Digest {
         let leaves: Vec<_> =
             self.sharing.iter().map(|m| merkle::leaf(m.leaf().as_bytes())).collect();
         merkle::root(&leaves)
@@ -144,6 +158,16 @@ impl BlockBody {
     pub fn parent_certificate_digest(&self) -> Digest {
         self.parent_certificate.as_ref().map(Certificate::digest).unwrap_or_default()
     }
+}
+
+/// The sharing root of a block that names the key of the next era. Its preimage is no node's and no leaf's, so
+/// no root over messages alone can be taken for it.
+#[must_use]
+pub fn next_key_root(next_key: &KeyId, messages_root: &Digest) -> Digest {
+    Hasher::new("conclave/next-key/v1")
+        .fixed(next_key.as_bytes())
+        .fixed(messages_root.as_bytes())
+        .finish()
 }
 
 /// A block as proposed and stored, without its bundles.

@@ -45,7 +45,7 @@ mod withdrawal;
 
 pub use attestation::{Attestation, SettlementCertificate, SettlementError};
 pub use batch::{Batch, BatchItem, ForcedRef, ItemSource, LegRef};
-pub use block::{Block, BlockBody, BlockHeader, L1Origin};
+pub use block::{Block, BlockBody, BlockHeader, L1Origin, next_key_root};
 pub use bundle::{
     BUNDLE_TYPE, BundleHeader, BundleNonce, BundleOutline, DOMAIN_TYPE, EncryptedBundle, Leg,
     PayerSignature, SIZE_BUCKETS, bucket_for, typed_data_digest,

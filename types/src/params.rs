@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-use crate::height::HeightDelta;
+use crate::height::{Epoch, HeightDelta};
 
 /// An amount of ether in units of 10⁻⁹ ether.
 #[derive(
@@ -154,11 +154,25 @@ pub struct SharingParams {
     pub repair_heights: HeightDelta,
     /// Heights of an epoch after which the key is handed on to the next; 0 for never.
     pub epoch_heights: HeightDelta,
+    /// Epochs of an era. The first of each later era has a new key, which no committee before had shares of;
+    /// 0 for one era that never ends.
+    pub era_epochs: u64,
+    /// Heights from the moment when the next era's key is fixed for which blocks still take bundles under the
+    /// old one. Those under either are admitted meanwhile.
+    pub overlap_heights: HeightDelta,
 }
 
 impl SharingParams {
     /// Bytes of these messages in one block. The largest fits several times.
     pub const BLOCK_BYTES_MAX: usize = 1 << 20;
+
+    /// Whether an epoch begins an era with a key of its own. Epoch 0 makes the first key, or has one from the
+    /// genesis; either way the first era goes up to epoch `era_epochs`.
+    #[must_use]
+    pub const fn opens_era(&self, epoch: Epoch) -> bool {
+        let Some(before) = epoch.as_u64().checked_sub(1) else { return false };
+        before > 0 && self.era_epochs > 0 && before.is_multiple_of(self.era_epochs)
+    }
 }
 
 /// All parameters of an epoch.
@@ -201,7 +215,25 @@ impl Default for Params {
                 complaint_heights: HeightDelta::new(20),
                 repair_heights: HeightDelta::new(1_000),
                 epoch_heights: HeightDelta::new(100_000),
+                era_epochs: 36,
+                overlap_heights: HeightDelta::new(1_000),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eras_begin_after_as_many_epochs_each() {
+        let opening = |era_epochs| {
+            let sharing = SharingParams { era_epochs, ..Params::default().sharing };
+            (0..8).filter(|epoch| sharing.opens_era(Epoch::new(*epoch))).collect::<Vec<_>>()
+        };
+        assert_eq!(opening(1), [2, 3, 4, 5, 6, 7]);
+        assert_eq!(opening(3), [4, 7]);
+        assert!(opening(0).is_empty() && opening(u64::MAX).is_empty());
     }
 }

@@ -148,7 +148,14 @@ const WAITS = [
   'clock_drift_max_ms',
 ];
 
-const SPANS = ['stage_heights', 'complaint_heights', 'repair_heights', 'epoch_heights'];
+const SPANS = [
+  'stage_heights',
+  'complaint_heights',
+  'repair_heights',
+  'epoch_heights',
+  'era_epochs',
+  'overlap_heights',
+];
 
 function readKey(key: Node): EncodedKey {
   const suite = Number(key.field('suite').integer(1));

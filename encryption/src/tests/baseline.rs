@@ -134,7 +134,7 @@ fn a_message_under_another_label_is_undecryptable_however_well_it_is_proved() {
     let honest = sealed(&committee);
     let (label, seed) = (honest.header.label(), keccak(b"seed"));
     let sealed_under = |inner| {
-        let made = crate::baseline::encrypt(key.bytes(), &inner, &[0; 256], &seed).unwrap();
+        let made = crate::baseline::encrypt(key.public_key(), &inner, &[0; 256], &seed).unwrap();
         let r = Secret(made.r.0);
         let u = G1Projective::generator() * r.0;
         let hash = keccak(&made.v);

@@ -21,6 +21,7 @@ type Change = fn(&mut EncryptedBundle);
 struct World {
     key: PublicKey,
     rules: Rules,
+    keys: AdmittedKeys,
     curve: Secp256k1<All>,
     alice: SecretKey,
     mallory: SecretKey,
@@ -36,10 +37,10 @@ impl World {
         let (key, _) = deal(Suite::Packed, Packing::for_parties(4).unwrap(), Era::ZERO, rng);
         let key = PublicKey::new(network, &key).unwrap();
         let params = params();
-        let rules =
-            Rules { network, suite: 1, key_id: key.id(), fees: params.fees, limits: params.limits };
+        let rules = Rules { network, suite: 1, fees: params.fees, limits: params.limits };
+        let keys = AdmittedKeys::only(key.id());
         let secret = |byte| SecretKey::from_slice(&[byte; 32]).unwrap();
-        Self { key, rules, curve: Secp256k1::new(), alice: secret(1), mallory: secret(2) }
+        Self { key, rules, keys, curve: Secp256k1::new(), alice: secret(1), mallory: secret(2) }
     }
 
     fn address(&self, secret: &SecretKey) -> PayerAddress {
@@ -50,7 +51,7 @@ impl World {
         BundleHeader {
             network: self.rules.network,
             suite: 1,
-            key_id: self.rules.key_id,
+            key_id: self.keys.current,
             payer,
             nonce: BundleNonce { lane: 0, sequence: 0 },
             max_fee: Gwei::new(2_000),
@@ -86,7 +87,7 @@ impl World {
         for (name, change, expected) in cases {
             let mut bundle = self.sealed();
             change(&mut bundle);
-            let found = check_form(&bundle, &self.rules, DECIDED);
+            let found = check_form(&bundle, &self.rules, &self.keys, DECIDED);
             assert_eq!(found.as_ref(), Err(expected), "{name}");
         }
     }
@@ -105,7 +106,7 @@ impl World {
 fn a_sealed_and_signed_bundle_is_admitted() {
     let world = World::new();
     let bundle = world.sealed();
-    assert_eq!(check_form(&bundle, &world.rules, DECIDED), Ok(()));
+    assert_eq!(check_form(&bundle, &world.rules, &world.keys, DECIDED), Ok(()));
     let verified = world.verdict(bundle.clone()).unwrap();
     assert_eq!(verified.id(), bundle.id());
     assert_eq!(verified.u().as_bytes()[..], bundle.capsule[..48]);
@@ -134,7 +135,7 @@ fn a_bundle_for_another_network_suite_or_key_is_refused() {
         (
             "another key",
             |b| b.header.key_id = KeyId::ZERO,
-            AdmissionError::Key { expected: rules.key_id, found: KeyId::ZERO },
+            AdmissionError::Key { expected: world.keys.current, found: KeyId::ZERO },
         ),
     ]);
 }
@@ -214,13 +215,13 @@ fn the_edges_of_form_are_inside() {
     let mut bundle = world.sealed();
     for last in [11, 15] {
         bundle.header.valid_until = Height::new(last);
-        assert_eq!(check_form(&bundle, &world.rules, DECIDED), Ok(()), "until {last}");
+        assert_eq!(check_form(&bundle, &world.rules, &world.keys, DECIDED), Ok(()), "until {last}");
     }
     bundle.header.max_fee = Gwei::new(1_010);
-    assert_eq!(check_form(&bundle, &world.rules, DECIDED), Ok(()));
+    assert_eq!(check_form(&bundle, &world.rules, &world.keys, DECIDED), Ok(()));
     world.rules.limits.block_bytes_max = 271;
     let expected = AdmissionError::BlockLimit { expected: 271, found: 272 };
-    assert_eq!(check_form(&bundle, &world.rules, DECIDED), Err(expected));
+    assert_eq!(check_form(&bundle, &world.rules, &world.keys, DECIDED), Err(expected));
     assert_eq!(bucket_for(100), Some(256), "the smallest bucket and its tag are 272 bytes");
 }
 
@@ -261,7 +262,7 @@ fn a_stolen_ciphertext_is_worth_nothing_under_another_payer() {
     let mut stolen = world.sealed();
     stolen.header.payer = world.address(&world.mallory);
     let stolen = world.signed(stolen, &world.mallory);
-    assert_eq!(check_form(&stolen, &world.rules, DECIDED), Ok(()));
+    assert_eq!(check_form(&stolen, &world.rules, &world.keys, DECIDED), Ok(()));
     assert_eq!(world.verdict(stolen), Err(AdmissionError::Proof));
 }
 
@@ -279,7 +280,7 @@ fn not_even_the_payer_moves_a_ciphertext_to_another_header() {
         let mut bundle = world.sealed();
         change(&mut bundle);
         let bundle = world.signed(bundle, &world.alice);
-        assert_eq!(check_form(&bundle, &world.rules, DECIDED), Ok(()), "{name}");
+        assert_eq!(check_form(&bundle, &world.rules, &world.keys, DECIDED), Ok(()), "{name}");
         assert_eq!(world.verdict(bundle), Err(AdmissionError::Proof), "{name}");
     }
     let mut mauled = world.sealed();
@@ -292,12 +293,12 @@ fn a_bundle_of_another_network_or_key_is_worth_nothing_here() {
     let here = World::new();
     for there in [World::on(NetworkId::new([8; 32]), 1), World::on(here.rules.network, 2)] {
         let foreign = there.sealed();
-        assert!(check_form(&foreign, &here.rules, DECIDED).is_err());
+        assert!(check_form(&foreign, &here.rules, &here.keys, DECIDED).is_err());
         let mut relabelled = foreign;
         relabelled.header.network = here.rules.network;
-        relabelled.header.key_id = here.rules.key_id;
+        relabelled.header.key_id = here.keys.current;
         let relabelled = here.signed(relabelled, &here.alice);
-        assert_eq!(check_form(&relabelled, &here.rules, DECIDED), Ok(()));
+        assert_eq!(check_form(&relabelled, &here.rules, &here.keys, DECIDED), Ok(()));
         assert_eq!(here.verdict(relabelled), Err(AdmissionError::Proof));
     }
 }

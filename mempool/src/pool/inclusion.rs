@@ -6,17 +6,26 @@ use std::{
 };
 
 use conclave_types::{
-    BundleHeader, BundleId, FeeParams, G1Bytes, Height, LimitParams, SIZE_BUCKETS, Time,
+    BundleHeader, BundleId, FeeParams, G1Bytes, Height, KeyId, LimitParams, SIZE_BUCKETS, Time,
 };
 
 use super::Pool;
 use crate::ledger::{Draft, Ledger};
 
+/// The block that bundles are picked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Its height.
+    pub height: Height,
+    /// The key that opens it: what is sealed to another waits, or has waited too long.
+    pub key: KeyId,
+}
+
 /// The bundles of somebody's proposal.
 #[derive(Clone, Copy, Debug)]
 pub struct Proposed<'a> {
-    /// The height it is for.
-    pub height: Height,
+    /// The block it is for.
+    pub target: Target,
     /// Headers of its bundles, in block order.
     pub headers: &'a [&'a BundleHeader],
     /// Their encapsulation points.
@@ -27,7 +36,7 @@ pub struct Proposed<'a> {
 pub(super) struct Room<'a> {
     draft: Draft<'a>,
     fees: &'a FeeParams,
-    height: Height,
+    target: Target,
     bundles: u32,
     bytes: u32,
 }
@@ -37,10 +46,10 @@ impl<'a> Room<'a> {
         limits: &LimitParams,
         ledger: &'a Ledger,
         fees: &'a FeeParams,
-        height: Height,
+        target: Target,
     ) -> Self {
         let (bundles, bytes) = (limits.block_bundles_max, limits.block_bytes_max);
-        Self { draft: Draft::new(ledger), fees, height, bundles, bytes }
+        Self { draft: Draft::new(ledger), fees, target, bundles, bytes }
     }
 
     /// Whether not even the smallest bundle would fit.
@@ -55,7 +64,8 @@ impl<'a> Room<'a> {
         else {
             return false;
         };
-        if header.valid_until < self.height || self.draft.charge(header, self.fees).is_err() {
+        let fits = header.key_id == self.target.key && header.valid_until >= self.target.height;
+        if !fits || self.draft.charge(header, self.fees).is_err() {
             return false;
         }
         (self.bundles, self.bytes) = (bundles, bytes);
@@ -64,16 +74,16 @@ impl<'a> Room<'a> {
 }
 
 impl Pool {
-    /// The bundles held for `delay` or longer that a block at `next` could include.
+    /// The bundles held for `delay` or longer that the next block could include.
     #[must_use]
     pub fn overdue(
         &self,
         now: Time,
         delay: Duration,
         ledger: &Ledger,
-        next: Height,
+        target: &Target,
     ) -> Vec<BundleId> {
-        let nothing = Proposed { height: next, headers: &[], points: &[] };
+        let nothing = Proposed { target: *target, headers: &[], points: &[] };
         self.omitted(now, delay, ledger, &nothing)
     }
 
@@ -89,7 +99,7 @@ impl Pool {
         ledger: &Ledger,
         proposal: &Proposed<'_>,
     ) -> Vec<BundleId> {
-        let mut room = Room::new(&self.limits, ledger, &self.fees, proposal.height);
+        let mut room = Room::new(&self.limits, ledger, &self.fees, proposal.target);
         if !proposal.headers.iter().all(|header| room.take(header)) {
             return Vec::new();
         }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use conclave_types::{
-    BundleHeader, Deposit, L1Content, L1Entry, WithdrawalRequest, digest::keccak,
+    BundleHeader, Deposit, KeyId, L1Content, L1Entry, WithdrawalRequest, digest::keccak,
 };
 use proptest::prelude::*;
 
@@ -13,6 +13,11 @@ use crate::{
 
 const NOW: Time = Time::from_micros(1_000_000);
 const NEXT: Height = Height::new(10);
+
+/// A block that the key of all bundles here opens.
+const fn target(height: Height) -> Target {
+    Target { height, key: KeyId::ZERO }
+}
 
 fn bounds(bundles_max: usize, payer_bundles_max: usize) -> PoolBounds {
     PoolBounds { bundles_max, payer_bundles_max, ..PoolBounds::default() }
@@ -153,9 +158,9 @@ fn what_waits_behind_a_hole_is_held_and_not_selected() {
     for sequence in [3, 0, 2] {
         assert_eq!(put(&mut pool, &ledger, &lane[sequence]), Ok(vec![]));
     }
-    assert_eq!(pool.select(&ledger, NEXT), vec![id(&lane[0])]);
+    assert_eq!(pool.select(&ledger, &target(NEXT)), vec![id(&lane[0])]);
     assert_eq!(put(&mut pool, &ledger, &lane[1]), Ok(vec![]));
-    assert_eq!(pool.select(&ledger, NEXT), lane.iter().map(id).collect::<Vec<_>>());
+    assert_eq!(pool.select(&ledger, &target(NEXT)), lane.iter().map(id).collect::<Vec<_>>());
 }
 
 #[test]
@@ -170,7 +175,7 @@ fn the_best_fee_per_byte_is_selected_first_and_ties_go_to_the_smaller_id() {
     }
     equal.sort_by_key(id);
     let expected: Vec<_> = [short, long].iter().chain(&equal).map(id).collect();
-    assert_eq!(pool.select(&ledger, NEXT), expected);
+    assert_eq!(pool.select(&ledger, &target(NEXT)), expected);
 }
 
 #[test]
@@ -181,7 +186,7 @@ fn a_dear_bundle_does_not_overtake_a_cheap_one_of_its_lane() {
     for header in lane.iter().chain([&other]) {
         assert_eq!(put(&mut pool, &ledger, header), Ok(vec![]));
     }
-    assert_eq!(pool.select(&ledger, NEXT), vec![id(&other), id(&lane[0]), id(&lane[1])]);
+    assert_eq!(pool.select(&ledger, &target(NEXT)), vec![id(&other), id(&lane[0]), id(&lane[1])]);
 }
 
 #[test]
@@ -196,7 +201,7 @@ fn a_selection_is_no_larger_than_a_block() {
     for number in 0..5 {
         put(&mut pool, &ledger, &header(payer(number), 0, 0, 0)).unwrap();
     }
-    let selected = pool.select(&ledger, NEXT);
+    let selected = pool.select(&ledger, &target(NEXT));
     assert_eq!(selected.len(), 3, "three small ones, past the large one that does not fit");
     assert!(!selected.contains(&id(&large)));
 }
@@ -209,12 +214,12 @@ fn the_expired_are_not_selected_and_then_dropped() {
     for header in &lane {
         put(&mut pool, &ledger, header).unwrap();
     }
-    assert_eq!(pool.select(&ledger, Height::new(9)).len(), 3);
-    assert_eq!(pool.select(&ledger, Height::new(10)), vec![id(&lane[0])]);
+    assert_eq!(pool.select(&ledger, &target(Height::new(9))).len(), 3);
+    assert_eq!(pool.select(&ledger, &target(Height::new(10))), vec![id(&lane[0])]);
     assert_eq!(pool.expire(Height::new(9)), vec![]);
     assert_eq!(pool.expire(Height::new(10)), vec![id(&lane[1])]);
     check_invariants(&pool);
-    assert_eq!(pool.select(&ledger, Height::new(10)), vec![id(&lane[0])]);
+    assert_eq!(pool.select(&ledger, &target(Height::new(10))), vec![id(&lane[0])]);
 }
 
 #[test]
@@ -233,7 +238,7 @@ fn replacing_takes_a_tenth_more() {
     assert_eq!(put(&mut pool, &ledger, &same_price), underpriced(1_000));
     let dearer = header(payer(0), 0, 0, 100);
     assert_eq!(put(&mut pool, &ledger, &dearer), Ok(vec![id(&first)]));
-    assert_eq!(pool.select(&ledger, NEXT).len(), 2);
+    assert_eq!(pool.select(&ledger, &target(NEXT)).len(), 2);
 }
 
 #[test]
@@ -296,7 +301,7 @@ fn a_flood_of_one_payer_stays_within_its_share() {
         }
     }
     assert_eq!(refused, 46);
-    let selected = pool.select(&ledger, NEXT);
+    let selected = pool.select(&ledger, &target(NEXT));
     assert_eq!(selected.len(), 8, "the flooder pays for four places, the rest go to others");
     // A higher bid of the flooder displaces its own, never another's.
     let displaced = put(&mut pool, &ledger, &header(flooder, 60, 0, 2_000)).unwrap();
@@ -320,7 +325,7 @@ fn what_waits_behind_a_hole_goes_first() {
     let first = header(payer(9), 0, 0, 1 << 20);
     let displaced = put(&mut pool, &ledger, &first);
     assert_eq!(displaced.map(|gone| gone.len()), Ok(1), "a hole is filled even in a full pool");
-    assert_eq!(pool.select(&ledger, NEXT).first(), Some(&id(&first)));
+    assert_eq!(pool.select(&ledger, &target(NEXT)).first(), Some(&id(&first)));
 }
 
 #[test]
@@ -390,7 +395,7 @@ fn a_decided_block_takes_what_it_made_stale() {
     assert_eq!(dropped, vec![id(&lane[1]), id(&lane[3])], "stale, and beyond the balance");
     let mut expected = vec![id(&lane[2]), id(&other)];
     expected.sort_unstable();
-    assert_eq!(pool.select(&ledger, NEXT.next()), expected);
+    assert_eq!(pool.select(&ledger, &target(NEXT.next())), expected);
 }
 
 #[test]
@@ -427,11 +432,12 @@ fn only_what_could_be_included_is_overdue() {
     put_at(&mut pool, &ledger, &header(payer(3), 0, 0, 0), NOW.after(Duration::from_micros(1)))
         .unwrap();
     let at = |micros| NOW.after(delay).as_micros() - 1 + micros;
-    let overdue = |micros| pool.overdue(Time::from_micros(at(micros)), delay, &ledger, NEXT);
+    let overdue =
+        |micros| pool.overdue(Time::from_micros(at(micros)), delay, &ledger, &target(NEXT));
     assert_eq!(overdue(0), vec![]);
     assert_eq!(overdue(1), vec![id(&old[0]), id(&old[1])]);
     assert_eq!(overdue(2).len(), 3);
-    assert_eq!(pool.overdue(Time::ZERO, delay, &ledger, NEXT), vec![]);
+    assert_eq!(pool.overdue(Time::ZERO, delay, &ledger, &target(NEXT)), vec![]);
 }
 
 #[test]
@@ -442,9 +448,12 @@ fn the_urgent_go_first_and_the_rest_of_the_block_is_filled() {
     for header in lane.iter().chain([&rich_one]) {
         put(&mut pool, &ledger, header).unwrap();
     }
-    let selected = pool.select_after(&[id(&lane[0])], &ledger, NEXT);
+    let selected = pool.select_after(&[id(&lane[0])], &ledger, &target(NEXT));
     assert_eq!(selected, vec![id(&lane[0]), id(&rich_one), id(&lane[1])]);
-    assert_eq!(pool.select_after(&[BundleId::ZERO], &ledger, NEXT), pool.select(&ledger, NEXT));
+    assert_eq!(
+        pool.select_after(&[BundleId::ZERO], &ledger, &target(NEXT)),
+        pool.select(&ledger, &target(NEXT))
+    );
 }
 
 #[test]
@@ -457,7 +466,7 @@ fn who_has_waited_longest_is_urgent_first_whatever_his_address() {
     }
     let second = header(payer(0), 0, 1, 0);
     put_at(&mut pool, &ledger, &second, later(9)).unwrap();
-    let overdue = pool.overdue(later(100), Duration::ZERO, &ledger, NEXT);
+    let overdue = pool.overdue(later(100), Duration::ZERO, &ledger, &target(NEXT));
     let expected = [&headers[0], &headers[1], &second, &headers[2]].map(id);
     assert_eq!(overdue, expected, "by the age of the lane's first, and in order within a lane");
 }
@@ -470,7 +479,7 @@ fn a_proposal_omits_what_would_fit_behind_it() {
         put(&mut pool, &ledger, header).unwrap();
     }
     let omitted = |headers: &[&BundleHeader], points: &[G1Bytes]| {
-        let proposal = Proposed { height: NEXT, headers, points };
+        let proposal = Proposed { target: target(NEXT), headers, points };
         pool.omitted(NOW, Duration::ZERO, &ledger, &proposal)
     };
     let rest: BTreeSet<_> = omitted(&[&held[0]], &[]).into_iter().collect();
@@ -500,7 +509,7 @@ fn a_block_is_selected_from_thousands_without_looking_at_all_pairs() {
         }
     }
     check_invariants(&pool);
-    let selected = pool.select(&ledger, NEXT);
+    let selected = pool.select(&ledger, &target(NEXT));
     assert_eq!(selected.len(), 512);
     let headers: Vec<_> = selected.iter().map(|id| &pool.get(id).unwrap().header).collect();
     assert_eq!(ledger.check_block(&headers, &params).map(|charges| charges.len()), Ok(512));
@@ -521,7 +530,7 @@ proptest! {
         let mut height = Height::new(1);
         for (who, lane, sequence, fee, action) in steps {
             if action == 0 {
-                let selected = pool.select(&ledger, height);
+                let selected = pool.select(&ledger, &target(height));
                 let headers: Vec<_> = selected.iter().map(|id| pool.get(id).unwrap().header.clone()).collect();
                 let headers: Vec<_> = headers.iter().collect();
                 let charges = ledger.check_block(&headers, &params());
@@ -546,4 +555,40 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_block_takes_what_its_key_opens_and_the_end_of_an_era_returns_the_rest() {
+    let (old, new) = (KeyId::ZERO, KeyId::new([1; 32]));
+    let (ledger, mut pool) = (rich(2), pool(9, 9));
+    let sealed = |number: u16, sequence, key_id| BundleHeader {
+        key_id,
+        ..header(payer(number), 0, sequence, 0)
+    };
+    let first = sealed(0, 0, old);
+    // The one that goes before it is of the era before: it waits, also where its own key is in force.
+    let behind = sealed(0, 1, new);
+    let other = sealed(1, 0, new);
+    for header in [&first, &behind, &other] {
+        put(&mut pool, &ledger, header).unwrap();
+    }
+    let of = |key| Target { height: NEXT, key };
+    assert_eq!(pool.select(&ledger, &of(old)), [id(&first)]);
+    assert_eq!(pool.select(&ledger, &of(new)), [id(&other)]);
+    let later = Time::from_micros(NOW.as_micros() + 1);
+    let overdue = |pool: &Pool, key| pool.overdue(later, Duration::ZERO, &ledger, &of(key));
+    assert_eq!(overdue(&pool, old), [id(&first)]);
+    assert_eq!(
+        overdue(&pool, new),
+        [id(&other)],
+        "nobody is blamed for what no such block can have"
+    );
+    let both = AdmittedKeys { current: old, next: Some(new) };
+    assert_eq!(pool.retire(&both), []);
+    assert_eq!(pool.retire(&AdmittedKeys::only(new)), [id(&first)]);
+    check_invariants(&pool);
+    let again = sealed(0, 0, new);
+    put(&mut pool, &ledger, &again).unwrap();
+    let all: BTreeSet<_> = pool.select(&ledger, &of(new)).into_iter().collect();
+    assert_eq!(all, [id(&again), id(&behind), id(&other)].into(), "its nonce was free again");
 }

@@ -25,6 +25,9 @@ pub(super) fn progress(event: &Event) {
             "revealed"
         ),
         Event::Keys { height, change } => tracing::info!(%height, ?change, "keys"),
+        Event::Returned { height, bundles } => {
+            tracing::info!(%height, bundles = bundles.len(), "returned with the end of their era");
+        }
         Event::Certified(certificate) => tracing::info!(
             height = %certificate.commitment.height,
             signers = certificate.signers.len(),
@@ -75,6 +78,7 @@ pub(super) fn fault(event: &Event) {
         Event::Admitted { .. }
         | Event::Round { .. }
         | Event::Decided { .. }
+        | Event::Returned { .. }
         | Event::Keys { .. }
         | Event::Committed(_)
         | Event::Certified(_)

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use conclave_mempool::Proposed;
+use conclave_mempool::{Proposed, Target};
 use conclave_types::{Block, BlockId, EncryptedBundle, Round, Time};
 
 use crate::{job::capsule_point, sequencer::Sequencer};
@@ -42,9 +42,10 @@ impl Sequencer {
         }
         let round = self.engine.round().map_or(0, Round::as_u32);
         let delay = params.timing.inclusion_delay(round);
+        let target = Target { height, key: block.header.key_id };
         let headers: Vec<_> = bundles.iter().map(|bundle| &bundle.header).collect();
         let points: Vec<_> = bundles.iter().filter_map(|bundle| capsule_point(bundle)).collect();
-        let proposed = Proposed { height, headers: &headers, points: &points };
+        let proposed = Proposed { target, headers: &headers, points: &points };
         !self.pool.omitted(now, delay, &self.chain.ledger, &proposed).is_empty()
     }
 }

@@ -73,7 +73,7 @@ impl Keys {
         match attempt.dkg.phase() {
             Phase::Registering => attempt.extended,
             Phase::Dealing | Phase::Complaining => false,
-            Phase::Finished => !attempt.acknowledged && has_waited,
+            Phase::Finished => attempt.fixed.is_none() && has_waited,
         }
     }
 

@@ -88,6 +88,7 @@ impl Keys {
             KeyChange::Attempt { epoch, round } => Some((*epoch, *round)),
             KeyChange::Phase(_)
             | KeyChange::Failed { .. }
+            | KeyChange::NextEra { .. }
             | KeyChange::Epoch { .. }
             | KeyChange::Offence { .. } => None,
         });

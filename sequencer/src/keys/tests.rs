@@ -2,6 +2,7 @@
 //! network: blocks are what the test puts into them.
 
 mod committees;
+mod eras;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -163,6 +164,7 @@ impl Chain {
         self.deal(0..COUNT);
         self.empty_until(|chain| chain.attempt().phase() == Phase::Finished);
         self.acknowledge(0..COUNT);
+        self.empty_until(|chain| chain.keys.attempt().is_none());
         let first = self.keys.newest().expect("there is a key").first;
         self.empty_until(|chain| chain.height.next() == first);
     }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use conclave_encryption::PublicKey;
+use conclave_encryption::SealingKey;
 use conclave_types::{BundleHeader, BundleId, BundleNonce, Genesis, Gwei, Height};
 
 use super::{Handed, Load, Payer, Standing, header, market::Trader, pool::Trade, sealed, signed};
@@ -60,7 +60,7 @@ impl Load {
     pub(crate) fn searched(
         &mut self,
         genesis: &Genesis,
-        key: &PublicKey,
+        key: &SealingKey,
         now: Height,
     ) -> Vec<Handed> {
         let wanted = self.searcher.as_mut().map(|searcher| std::mem::take(&mut searcher.wanted));
@@ -74,7 +74,7 @@ impl Load {
     fn searcher_bundle(
         &mut self,
         genesis: &Genesis,
-        key: &PublicKey,
+        key: &SealingKey,
         now: Height,
         trader: Trader,
         trade: Trade,

@@ -1,7 +1,7 @@
 //! What a hostile user hands in: ciphertexts of others under its own name, other prices, junk, bundles
 //! that nobody pays for, oversized ones, two for one nonce, legs that spoil their siblings.
 
-use conclave_encryption::PublicKey;
+use conclave_encryption::SealingKey;
 use conclave_types::{
     BundleHeader, BundleNonce, EncryptedBundle, Genesis, Gwei, Height, KeyId, Leg, RollupId,
 };
@@ -15,7 +15,7 @@ const OVERSIZE: usize = 200_000;
 
 impl Load {
     /// One or two hostile bundles. None before there is anything to steal from.
-    pub(crate) fn spam(&mut self, genesis: &Genesis, key: &PublicKey, now: Height) -> Vec<Handed> {
+    pub(crate) fn spam(&mut self, genesis: &Genesis, key: &SealingKey, now: Height) -> Vec<Handed> {
         let kind = self.random.below(14);
         let victim = self.victim();
         let forged = |bundle| vec![Handed::new(bundle, Standing::Forged)];
@@ -66,7 +66,7 @@ impl Load {
     fn unpaid(
         &mut self,
         genesis: &Genesis,
-        key: &PublicKey,
+        key: &SealingKey,
         now: Height,
     ) -> Option<EncryptedBundle> {
         let legs = self.legs();
@@ -81,7 +81,7 @@ impl Load {
     fn own(
         &mut self,
         genesis: &Genesis,
-        key: &PublicKey,
+        key: &SealingKey,
         now: Height,
         change: impl Fn(&mut BundleHeader),
     ) -> Option<Vec<Handed>> {
@@ -99,7 +99,7 @@ impl Load {
     fn for_another_key(
         &mut self,
         genesis: &Genesis,
-        key: &PublicKey,
+        key: &SealingKey,
         now: Height,
     ) -> Option<EncryptedBundle> {
         let legs = self.legs();
@@ -114,7 +114,7 @@ impl Load {
     fn framed(
         &mut self,
         genesis: &Genesis,
-        key: &PublicKey,
+        key: &SealingKey,
         now: Height,
     ) -> Option<EncryptedBundle> {
         let legs = self.legs();
@@ -126,7 +126,7 @@ impl Load {
 
     /// Two bundles for one nonce; the second pays enough more to replace the first in a pool, even when
     /// the first is in a block already.
-    fn rivals(&mut self, genesis: &Genesis, key: &PublicKey, now: Height) -> Option<Vec<Handed>> {
+    fn rivals(&mut self, genesis: &Genesis, key: &SealingKey, now: Height) -> Option<Vec<Handed>> {
         let nonce = self.hostile.first_mut()?.nonce(1)?;
         let mut rivals = Vec::new();
         for priority_fee in [Gwei::ZERO, Gwei::new(100_000)] {
@@ -143,7 +143,7 @@ impl Load {
 
     /// Well sealed and paid for, with a leg that takes its good siblings with it: to nowhere, or a second
     /// one to the same rollup.
-    fn dud(&mut self, genesis: &Genesis, key: &PublicKey, now: Height) -> Option<EncryptedBundle> {
+    fn dud(&mut self, genesis: &Genesis, key: &SealingKey, now: Height) -> Option<EncryptedBundle> {
         let (mut legs, again) = (self.legs(), self.random.chance(500));
         let rollup = if again { legs.first()?.rollup } else { NOWHERE };
         legs.push(Leg { rollup, transaction: b"not to be".to_vec() });
@@ -158,7 +158,7 @@ impl Load {
     fn oversized(
         &mut self,
         genesis: &Genesis,
-        key: &PublicKey,
+        key: &SealingKey,
         now: Height,
     ) -> Option<EncryptedBundle> {
         let legs = self.legs();

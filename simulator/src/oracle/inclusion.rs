@@ -27,6 +27,8 @@ pub(super) struct Inclusion {
     lag_max: u64,
     delay: Duration,
     held: BTreeMap<u16, BTreeMap<BundleId, Time>>,
+    /// Who has told of which that no block will take them.
+    returned: BTreeMap<u16, BTreeSet<BundleId>>,
     /// When each block was first sent to anyone: nobody looked at it before.
     shown: BTreeMap<(Height, BlockId), Time>,
     prevoted: BTreeMap<(Height, BlockId), BTreeSet<u16>>,
@@ -45,6 +47,7 @@ impl Inclusion {
             lag_max: limits.reveal_lag_max.as_u64(),
             delay: Duration::from_millis(timing.inclusion_delay_ms),
             held: BTreeMap::new(),
+            returned: BTreeMap::new(),
             shown: BTreeMap::new(),
             prevoted: BTreeMap::new(),
             checked: BTreeSet::new(),
@@ -56,7 +59,30 @@ impl Inclusion {
         self.held.entry(node).or_default().insert(bundle, now);
     }
 
-    /// The next epoch's key is there after `height`.
+    pub(super) fn returned(&mut self, node: u16, bundles: &[BundleId]) {
+        self.returned.entry(node).or_default().extend(bundles);
+    }
+
+    /// A bundle under another key than this block's that a validator has had since it last started, that no block
+    /// has taken and of which it has told nothing more.
+    pub(super) fn left_over(
+        &self,
+        node: u16,
+        header: &BlockHeader,
+        payers: &Payers,
+    ) -> Option<BundleId> {
+        let (held, told) = (self.held.get(&node)?, self.returned.get(&node));
+        let mut left = payers.waiting().filter(|(id, known)| {
+            known.key != header.key_id
+                && held.contains_key(*id)
+                && told.is_none_or(|told| !told.contains(*id))
+                && payers.next(known.payer, known.lane) <= known.sequence
+        });
+        left.next().map(|(id, _)| *id)
+    }
+
+    /// Blocks after `height` carry no bundles before the next epoch: its key is there, or no more is taken under
+    /// that of the era that ends.
     pub(super) fn epoch_ends(&mut self, height: Height) {
         self.ending = Some((height, None));
     }
@@ -116,7 +142,8 @@ impl Inclusion {
         let (quorum, total) = (quorum(powers), powers.values().sum::<u64>());
         for (id, known) in payers.waiting() {
             // The block's own bundles are already counted: this one would be next behind them.
-            if payers.next(known.payer, known.lane) != known.sequence {
+            let is_next = payers.next(known.payer, known.lane) == known.sequence;
+            if !is_next || known.key != header.key_id {
                 continue;
             }
             let too_long = |node: &&u16| {

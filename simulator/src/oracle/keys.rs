@@ -2,9 +2,14 @@
 
 use conclave_encryption::Phase;
 use conclave_sequencer::{KeyChange, SharingOffence};
-use conclave_types::{Height, Time};
+use std::collections::BTreeSet;
 
-use super::{Check, DETERMINISM, Oracle, SAME_KEY, SLASHED, ensure};
+use conclave_types::{BlockHeader, BundleId, Epoch, Height, KeyId, Time};
+
+use super::{Check, DETERMINISM, ERASED, NEW_KEY, Oracle, RETURNED, SAME_KEY, SLASHED, ensure};
+
+/// Heights, opened after its last, for which a node may keep shares of an epoch.
+const KEPT_MAX: u64 = 64;
 
 impl Oracle {
     /// The key goes on: everyone says the same of it, and nobody honest is found guilty.
@@ -29,6 +34,10 @@ impl Oracle {
                     self.committees.attempt(*epoch, self.queue.origin_at(height));
                 }
                 KeyChange::Phase(Phase::Finished) => self.inclusion.epoch_ends(height),
+                KeyChange::NextEra { until, .. } => {
+                    self.count("next_eras");
+                    self.inclusion.epoch_ends(*until);
+                }
                 KeyChange::Failed { .. } => self.count("failed_sharings"),
                 KeyChange::Offence { offence: SharingOffence::BadDealing, .. } => {
                     self.count("bad_dealings");
@@ -48,10 +57,7 @@ impl Oracle {
                 })
             }
             KeyChange::Epoch { epoch, first, key } => {
-                let before = self.epochs.values().next_back().map(|(_, key)| *key);
-                ensure(before.is_none_or(|before| before == *key), SAME_KEY, || {
-                    format!("epoch {epoch} has key {key}, and one before has {before:?}")
-                })?;
+                self.key_of(*epoch, *key)?;
                 let known = *self.epochs.entry(*epoch).or_insert((*first, *key));
                 ensure(known == (*first, *key), DETERMINISM, || {
                     format!(
@@ -60,7 +66,72 @@ impl Oracle {
                     )
                 })
             }
-            KeyChange::Attempt { .. } | KeyChange::Phase(_) | KeyChange::Failed { .. } => Ok(()),
+            KeyChange::NextEra { .. }
+            | KeyChange::Attempt { .. }
+            | KeyChange::Phase(_)
+            | KeyChange::Failed { .. } => Ok(()),
         }
+    }
+
+    /// The key changes with the first epoch of an era, and never else.
+    fn key_of(&mut self, epoch: Epoch, key: KeyId) -> Check {
+        let earlier = self.epochs.range(..epoch);
+        let before = earlier.clone().next_back().map(|(_, (_, key))| *key);
+        let number = epoch.as_u64();
+        let opens_era =
+            self.era_epochs > 0 && number > 1 && number % self.era_epochs == 1 % self.era_epochs;
+        if !opens_era {
+            return ensure(before.is_none_or(|before| before == key), SAME_KEY, || {
+                format!("epoch {epoch} has key {key}, and one before has {before:?}")
+            });
+        }
+        let is_new = earlier.clone().all(|(_, (_, known))| *known != key);
+        if !self.epochs.contains_key(&epoch) {
+            self.count("era_turns");
+        }
+        ensure(is_new, NEW_KEY, || {
+            format!("epoch {epoch} opens an era, and key {key} was one before")
+        })
+    }
+
+    /// An honest validator tells users that no block has taken these, and none will.
+    pub(super) fn returned(&mut self, node: u16, height: Height, bundles: &[BundleId]) -> Check {
+        self.count_more("returned_bundles", u64::try_from(bundles.len()).unwrap_or(u64::MAX));
+        self.inclusion.returned(node, bundles);
+        self.payers.returned(bundles);
+        let taken = bundles.iter().find(|id| self.payers.is_included(id));
+        ensure(taken.is_none(), RETURNED, || {
+            format!("validator {node}, height {height}: {taken:?} comes back, and was included")
+        })
+    }
+
+    /// A validator has decided a block. If its key is not the one before, nothing that it had admitted under
+    /// that one is left without a word.
+    pub(super) fn left_over(&self, node: u16, header: &BlockHeader) -> Check {
+        let mut epochs = self.epochs.values();
+        if !epochs.any(|(first, key)| *first == header.height && *key == header.key_id) {
+            return Ok(());
+        }
+        let left = self.inclusion.left_over(node, header, &self.payers);
+        ensure(left.is_none(), RETURNED, || {
+            let height = header.height;
+            format!("validator {node}, height {height}: bundle {left:?} has vanished with its era")
+        })
+    }
+
+    /// What a validator has on its disk when a run is over: shares of these epochs.
+    pub(crate) fn has_shares(&mut self, node: u16, epochs: &BTreeSet<Epoch>) {
+        if !self.honest.contains(&node) {
+            return;
+        }
+        let revealed = self.chain.revealed_at(node);
+        let is_over = |epoch: &&Epoch| {
+            let next = self.epochs.get(&epoch.next());
+            next.is_some_and(|(first, _)| revealed.above(*first).as_u64() > KEPT_MAX)
+        };
+        let old = epochs.iter().find(is_over).copied();
+        self.note(ensure(old.is_none(), ERASED, || {
+            format!("validator {node}, at {revealed}, has shares of epoch {old:?}")
+        }));
     }
 }

@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use conclave_types::{
-    BlockHeader, BundleId, Digest, FeeParams, Genesis, Gwei, Height, L1Content, L1Entry, Outcome,
-    PayerAddress, RevealedBlock,
+    BlockHeader, BundleId, Digest, FeeParams, Genesis, Gwei, Height, KeyId, L1Content, L1Entry,
+    Outcome, PayerAddress, RevealedBlock,
 };
 use sha3::{Digest as _, Keccak256};
 
-use super::{CREDITED, Check, DETERMINISM, FORGED, PAID, TAKEN, WHOLE, ensure};
+use super::{
+    CREDITED, Check, DETERMINISM, FORGED, PAID, RETURNED, SEALED_TO, TAKEN, WHOLE, ensure,
+};
 use crate::load::{Handed, Standing};
 
 /// A bundle as its user knows it.
@@ -19,6 +21,7 @@ pub(super) struct Known {
     pub(super) lane: u64,
     pub(super) sequence: u64,
     pub(super) bytes: u64,
+    pub(super) key: KeyId,
     charge: u64,
     standing: Standing,
 }
@@ -55,6 +58,8 @@ pub(super) struct Payers {
     funds: BTreeMap<PayerAddress, u64>,
     known: BTreeMap<BundleId, Known>,
     included: BTreeMap<BundleId, Height>,
+    /// Of which an honest validator has said that no block will take them.
+    returned: BTreeSet<BundleId>,
     next: BTreeMap<(PayerAddress, u64), u64>,
     decided: Height,
     /// What was credited, and at which height.
@@ -79,6 +84,7 @@ impl Payers {
             funds,
             known: BTreeMap::new(),
             included: BTreeMap::new(),
+            returned: BTreeSet::new(),
             next: BTreeMap::new(),
             decided: Height::ZERO,
             deposits: Vec::new(),
@@ -94,6 +100,7 @@ impl Payers {
             lane: header.nonce.lane,
             sequence: header.nonce.sequence,
             bytes,
+            key: header.key_id,
             charge: self
                 .fees
                 .bundle_fee_gwei
@@ -126,6 +133,10 @@ impl Payers {
         self.next.get(&(payer, lane)).copied().unwrap_or(0)
     }
 
+    pub(super) fn returned(&mut self, bundles: &[BundleId]) {
+        self.returned.extend(bundles);
+    }
+
     pub(super) fn is_included(&self, id: &BundleId) -> bool {
         self.included.contains_key(id)
     }
@@ -153,6 +164,13 @@ impl Payers {
             ensure(known.standing != Standing::Forged, FORGED, || {
                 let Known { payer, lane, sequence, .. } = known;
                 format!("height {height} includes {id} of {payer}, lane {lane}, nonce {sequence}")
+            })?;
+            ensure(known.key == header.key_id, SEALED_TO, || {
+                let (expected, found) = (known.key, header.key_id);
+                format!("height {height} under {found} includes {id}, sealed to {expected}")
+            })?;
+            ensure(!self.returned.contains(id), RETURNED, || {
+                format!("height {height} includes {id}, which was returned")
             })?;
             let next = self.next.entry((known.payer, known.lane)).or_insert(0);
             let (expected, found) = (*next, known.sequence);

@@ -6,7 +6,7 @@ use conclave_sequencer::{
     Effects, Event, KeyChange, Message, Peer, SecretName, Store as _, Table,
     archive::{self, ArchiveRequest},
 };
-use conclave_types::{L1Content, L1Entry, PayerAddress};
+use conclave_types::{Height, L1Content, L1Entry, PayerAddress};
 
 use super::{BEGIN, Happening, World, node::Node, peers::Peers};
 use crate::adversary::{Letter, shares_among};
@@ -44,9 +44,14 @@ impl World {
             if let Event::Keys { change, .. } = &event {
                 self.see_attempt(node);
                 self.list_validators(node);
-                if matches!(change, KeyChange::Epoch { .. }) {
-                    self.learn_key(node);
+                match change {
+                    KeyChange::Epoch { .. } => self.learn_key(node),
+                    KeyChange::NextEra { until, .. } => self.learn_next_era(node, *until),
+                    _ => {}
                 }
+            }
+            if let Event::Returned { bundles, .. } = &event {
+                self.returned(bundles);
             }
         }
         // Nothing but its balance shows that a payer keeps what L1 pays out to it.
@@ -194,6 +199,26 @@ impl World {
         let seed = secrets.iter().find(|(name, _)| of(name).is_some());
         let seed = seed.map(|(_, bytes)| *bytes.expose());
         adversary.see_attempt(attempt, seed);
+    }
+
+    /// A validator knows the key of the next era, and tells its users.
+    fn learn_next_era(&mut self, node: u16, until: Height) {
+        let Some(Node { core: Some(core), .. }) = self.nodes.get(usize::from(node)) else { return };
+        let core = core.core();
+        if let Some(key) = core.keys().next_era(core.status().decided.next()) {
+            self.keyring.learn_next(key, until);
+        }
+    }
+
+    /// Whether anyone still has shares of epochs that are long over.
+    pub(super) fn look_for_old_shares(&mut self) {
+        for (index, node) in (0_u16..).zip(&self.nodes) {
+            let secrets = node.disk.secrets().unwrap_or_default();
+            let epochs = shares_among(secrets).map(|(epoch, _)| epoch).collect();
+            if node.core.is_some() {
+                self.oracle.has_shares(index, &epochs);
+            }
+        }
     }
 
     /// A validator has a new key: everyone knows it, and who misbehaves has its share of it too.

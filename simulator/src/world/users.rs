@@ -9,11 +9,15 @@ use crate::load::{Handed, Standing};
 
 /// How long a user waits before handing an undecided bundle to another validator.
 const RESUBMIT: Duration = Duration::from_secs(2);
+/// One of so many bundles is sealed to the next era's key as soon as there is one.
+const EARLY: u64 = 4;
 
 impl World {
     pub(super) fn users(&mut self) {
         let height = self.oracle.decided_by_any();
-        let handed = self.keyring.key().and_then(|key| self.load.next(&self.genesis, key, height));
+        let early = || self.random.below(EARLY) == 0;
+        let key = self.keyring.key(height, early);
+        let handed = key.and_then(|key| self.load.next(&self.genesis, key, height));
         if let Some(handed) = handed {
             self.hand_in(handed);
         }
@@ -23,7 +27,8 @@ impl World {
 
     pub(super) fn spammers(&mut self) {
         let height = self.oracle.decided_by_any();
-        let spam = self.keyring.key().map(|key| self.load.spam(&self.genesis, key, height));
+        let key = self.keyring.key(height, || false);
+        let spam = key.map(|key| self.load.spam(&self.genesis, key, height));
         for handed in spam.unwrap_or_default() {
             self.oracle.spammed();
             self.hand_in(handed);
@@ -44,7 +49,7 @@ impl World {
         // Only who plays by the rules has a reason to insist.
         let waits = matches!(handed.standing, Standing::Good(_) | Standing::Dud);
         if waits && !self.oracle.is_included(&handed.id) {
-            self.outstanding.insert(handed.id, (self.now, handed.bundle.clone()));
+            self.outstanding.insert(handed.id, (self.now, handed.clone()));
         }
         if matches!(handed.standing, Standing::Rival(_)) {
             return self.submit_everywhere(&handed.bundle);
@@ -74,14 +79,15 @@ impl World {
             self.load.sighted(&sighting);
         }
         let height = self.oracle.decided_by_any();
-        let searched = self.keyring.key().map(|key| self.load.searched(&self.genesis, key, height));
+        let key = self.keyring.key(height, || false);
+        let searched = key.map(|key| self.load.searched(&self.genesis, key, height));
         for handed in searched.unwrap_or_default() {
             self.oracle.handed_in(&handed);
             if let Standing::Good(legs) = &handed.standing {
                 self.workshop.sealed(handed.id, legs);
             }
             self.oracle.searched();
-            self.outstanding.insert(handed.id, (self.now, handed.bundle.clone()));
+            self.outstanding.insert(handed.id, (self.now, handed.clone()));
             for to in 0..self.scenario.validators {
                 self.send_in(to, handed.bundle.clone());
             }
@@ -90,16 +96,39 @@ impl World {
 
     fn hand_in_again(&mut self) {
         self.outstanding.retain(|id, _| !self.oracle.is_included(id));
-        let late =
-            |(_, (at, _)): &(&BundleId, &mut (_, EncryptedBundle))| self.now.since(*at) > RESUBMIT;
-        let mut bundles = Vec::new();
-        for (_, (at, bundle)) in self.outstanding.iter_mut().filter(late) {
+        let late = |(_, (at, _)): &(&BundleId, &mut (_, Handed))| self.now.since(*at) > RESUBMIT;
+        let mut waiting = Vec::new();
+        for (_, (at, handed)) in self.outstanding.iter_mut().filter(late) {
             *at = self.now;
-            bundles.push(bundle.clone());
+            waiting.push(handed.clone());
         }
-        for bundle in bundles {
-            self.submit(bundle);
+        let height = self.oracle.decided_by_any();
+        for handed in waiting {
+            // A validator refuses it, and says why: who lost it with a crash cannot have returned it.
+            if self.keyring.is_over(height, handed.bundle.header.key_id) {
+                self.seal_again(&handed);
+            } else {
+                self.submit(handed.bundle);
+            }
         }
+    }
+
+    /// A validator returns bundles: the era of their key is over.
+    pub(super) fn returned(&mut self, bundles: &[BundleId]) {
+        let of_users: Vec<_> =
+            bundles.iter().filter_map(|id| Some(self.outstanding.get(id)?.1.clone())).collect();
+        for handed in of_users {
+            self.seal_again(&handed);
+        }
+    }
+
+    fn seal_again(&mut self, returned: &Handed) {
+        let height = self.oracle.decided_by_any();
+        let key = self.keyring.key(height, || true);
+        let Some(again) = key.and_then(|key| self.load.again(key, returned)) else { return };
+        self.outstanding.remove(&returned.id);
+        self.oracle.sealed_again();
+        self.hand_in(again);
     }
 
     fn submit(&mut self, bundle: EncryptedBundle) {

@@ -181,6 +181,7 @@ scenarios! {
     key_made "key-made" 0..3;
     key_made_16_slow "key-made-16" 0..1;
     key_handed_on "key-handed-on" 0..2;
+    era_turn "era-turn" 0..3;
     baseline "baseline" 0..2;
     key_and_crashes "key-and-crashes" 0..3;
     key_without_quorum "key-without-quorum" 0..3;

@@ -68,6 +68,8 @@ function genesisJson(brings: boolean): string {
         complaint_heights: 20,
         repair_heights: 1_000,
         epoch_heights: 100_000,
+        era_epochs: 36,
+        overlap_heights: 1_000,
       },
     },
     members: CONSENSUS.map((seed, index) => ({
