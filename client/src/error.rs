@@ -47,6 +47,15 @@ pub enum ClientError {
         /// The bundle.
         id: BundleId,
     },
+    /// The era of the bundle's key ended before a block took it. A [`Wallet`](crate::Wallet) seals it again by
+    /// itself as long as its watch goes on.
+    #[error("bundle {id} has come back: {reason}")]
+    Returned {
+        /// The bundle.
+        id: BundleId,
+        /// As the validator put it.
+        reason: String,
+    },
     /// A wait took longer than it was allowed to.
     #[error("bundle {id} was not {wanted} in time; the last known level is {found}")]
     TimedOut {

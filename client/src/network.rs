@@ -11,6 +11,7 @@ use conclave_types::{
     BlockBody, BlockHeader, BundleId, Certificate, Committee, Digest, Epoch, Era, G1Bytes, G2Bytes,
     Genesis, Gwei, Height, KeyId, NetworkId, PayerAddress, SignatureBytes, ValidatorIndex,
     digest::SigningDomain,
+    next_key_root,
     wire::{self, WireError},
 };
 
@@ -125,7 +126,7 @@ impl Network {
     }
 
     /// Checks the key to seal to that a validator serves. It counts if the genesis brings it, or if a
-    /// quorum has decided a block that names it.
+    /// quorum has decided a block that names it, be it as the key of the era to come.
     ///
     /// # Errors
     ///
@@ -144,8 +145,8 @@ impl Network {
         )?;
         let found = key.id();
         let expected = match &self.genesis.encryption_key {
-            Some(key) => key.id(&self.id),
-            None => self.certified_key(response)?,
+            Some(first) if key.era() <= first.era => first.id(&self.id),
+            Some(_) | None => self.certified_key(response, found)?,
         };
         if found == expected { Ok(key) } else { Err(ClientError::ForeignKey { expected, found }) }
     }
@@ -165,12 +166,22 @@ impl Network {
         SealingKey::new(self.id, found, era, pk, pk_g2).map_err(ClientError::Key)
     }
 
-    fn certified_key(&self, response: &v1::GetEncryptionKeyResponse) -> Result<KeyId, ClientError> {
+    /// The key that the block in the answer names; `found`, if it names that as the next era's.
+    fn certified_key(
+        &self,
+        response: &v1::GetEncryptionKeyResponse,
+        found: KeyId,
+    ) -> Result<KeyId, ClientError> {
         let header = response.header.as_ref().ok_or(WireError::Missing("header"))?;
         let header = BlockHeader::try_from(header)?;
         let certificate = response.certificate.as_ref().ok_or(WireError::Missing("certificate"))?;
         self.verify_header(&header, &Certificate::try_from(certificate)?)?;
-        Ok(header.key_id)
+        if response.messages_root.is_empty() {
+            return Ok(header.key_id);
+        }
+        let root = wire::id(&response.messages_root, "messages_root", Digest::from_slice)?;
+        let is_next = header.sharing_root == next_key_root(&found, &root);
+        Ok(if is_next { found } else { header.key_id })
     }
 
     /// Checks that a quorum has decided the block with this header.

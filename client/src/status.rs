@@ -116,6 +116,9 @@ pub struct Opened {
 pub enum Progress {
     /// The validator does not know it.
     Unknown,
+    /// The era of its key ended before a block took it, so none ever will. It is not charged, and its nonce is
+    /// free. In the validator's words.
+    Returned(String),
     /// It is in the pool.
     Received,
     /// It is in a decided block.
@@ -132,11 +135,11 @@ pub enum Progress {
 }
 
 impl Progress {
-    /// The level reached; none if the bundle is not known.
+    /// The level reached; none if the bundle is not known, or has come back.
     #[must_use]
     pub const fn level(&self) -> Option<Level> {
         match self {
-            Self::Unknown => None,
+            Self::Unknown | Self::Returned(_) => None,
             Self::Received => Some(Level::Received),
             Self::Ordered(_) => Some(Level::Ordered),
             Self::Revealed { level, .. } => Some(*level),
@@ -147,7 +150,7 @@ impl Progress {
     #[must_use]
     pub const fn place(&self) -> Option<&Place> {
         match self {
-            Self::Unknown | Self::Received => None,
+            Self::Unknown | Self::Returned(_) | Self::Received => None,
             Self::Ordered(place) | Self::Revealed { place, .. } => Some(place),
         }
     }
@@ -156,7 +159,7 @@ impl Progress {
     #[must_use]
     pub const fn opened(&self) -> Option<&Opened> {
         match self {
-            Self::Unknown | Self::Received | Self::Ordered(_) => None,
+            Self::Unknown | Self::Returned(_) | Self::Received | Self::Ordered(_) => None,
             Self::Revealed { opened, .. } => Some(opened),
         }
     }
@@ -197,6 +200,7 @@ impl TryFrom<v1::BundleStatus> for BundleStatus {
             None if status.level != 0 => {
                 return Err(ClientError::Inconsistent("a level is one of the protocol"));
             }
+            None if !status.returned.is_empty() => Progress::Returned(status.returned),
             None => Progress::Unknown,
             Some(Level::Received) => Progress::Received,
             Some(Level::Ordered) => Progress::Ordered(place(&status)?),
@@ -246,7 +250,21 @@ mod tests {
             legs: vec![v1::Leg { rollup_id: 901, transaction: vec![5] }],
             undecryptable: String::new(),
             fee_charged_gwei: 11,
+            returned: String::new(),
         }
+    }
+
+    #[test]
+    fn what_has_come_back_has_no_level_and_a_reason() {
+        let returned = "its era is over".to_owned();
+        let status = v1::BundleStatus {
+            bundle_id: vec![1; 32],
+            returned: returned.clone(),
+            ..v1::BundleStatus::default()
+        };
+        let status = BundleStatus::try_from(status).unwrap();
+        assert_eq!(status.progress, Progress::Returned(returned));
+        assert_eq!(status.progress.level(), None);
     }
 
     #[test]

@@ -9,6 +9,11 @@
 //! whatever comes later in its lane would wait behind a hole for ever. So a wallet keeps what was
 //! admitted until it is ordered, looks now and then whether it is still there, and hands in again what
 //! is not: before it uses a lane, and while one of its own watches waits.
+//!
+//! What an era leaves over is sealed again, to the key in force, under the same nonce and until the same height. At
+//! most one of the two can ever be ordered, so no validator's word has to be taken for it.
+
+mod kept;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -23,6 +28,7 @@ use tokio::{
 };
 use tonic::Code;
 
+use self::kept::Kept;
 use crate::{Admission, Client, ClientError, Level, Payer, Terms, Watch};
 
 /// Lanes that a wallet opens by itself, and so its submissions in flight. Further ones wait for a
@@ -48,7 +54,7 @@ struct State {
     /// The next sequence; none if only the network knows.
     next: Option<u64>,
     /// Admitted, and not known to be ordered, by sequence.
-    unordered: VecDeque<Arc<EncryptedBundle>>,
+    unordered: VecDeque<Kept>,
     /// When the validators were last asked about it.
     looked: Option<Instant>,
 }
@@ -60,13 +66,14 @@ impl State {
     }
 
     /// The next sequence is free, and the bundle is looked after.
-    fn admitted(&mut self, bundle: Arc<EncryptedBundle>, admission: Admission) -> Submission {
+    fn admitted(&mut self, kept: Kept, admission: Admission) -> Submission {
+        let bundle = Arc::clone(kept.bundle());
         self.next = bundle.header.nonce.sequence.checked_add(1);
-        self.keep(Arc::clone(&bundle));
+        self.keep(kept);
         Submission { id: bundle.id(), bundle, admission }
     }
 
-    fn keep(&mut self, bundle: Arc<EncryptedBundle>) {
+    fn keep(&mut self, kept: Kept) {
         if self.unordered.len() >= UNORDERED_MAX {
             self.unordered.pop_front();
         }
@@ -74,11 +81,16 @@ impl State {
         if self.unordered.is_empty() {
             self.looked = Some(Instant::now());
         }
-        self.unordered.push_back(bundle);
+        self.unordered.push_back(kept);
     }
 
     fn forget(&mut self, id: &BundleId) {
         self.unordered.retain(|kept| kept.id() != *id);
+    }
+
+    /// What a bundle has become: another one, if it was sealed again.
+    fn now(&self, id: &BundleId) -> Option<BundleId> {
+        self.unordered.iter().find(|kept| kept.was(id)).map(Kept::id)
     }
 }
 
@@ -140,16 +152,23 @@ impl Wallet {
             // Unknown until there is an answer, also if the caller drops this future meanwhile.
             lane.next = None;
             match self.client.submit_to(first, &bundle).await {
-                Ok(admission) => return Ok(lane.admitted(bundle, admission)),
+                Ok(admission) => {
+                    return Ok(lane.admitted(Kept::new(bundle, legs, terms), admission));
+                }
                 Err(ClientError::Refused(status)) => {
                     lane.next = Some(sequence);
+                    if attempt < NONCE_ATTEMPTS && self.is_sealed_in_vain(&bundle, &status).await? {
+                        attempt += 1;
+                        continue;
+                    }
                     let other = self.another(first, nonce, status.code(), attempt).await?;
                     // A validator that did not live to answer may have taken it and shown it to the others.
                     // Sealed once more, the same would be paid for twice.
                     if other.is_some_and(|other| other > sequence)
                         && let Some(known) = self.client.known_at(first, bundle.id()).await?
                     {
-                        return Ok(lane.admitted(bundle, Admission::Known(known)));
+                        let kept = Kept::new(bundle, legs, terms);
+                        return Ok(lane.admitted(kept, Admission::Known(known)));
                     }
                     match other {
                         Some(other) if attempt < NONCE_ATTEMPTS => {
@@ -192,8 +211,18 @@ impl Wallet {
         }
     }
 
+    /// Whether a bundle was refused because it is sealed to a key whose era is over.
+    async fn is_sealed_in_vain(
+        &self,
+        bundle: &EncryptedBundle,
+        refused: &tonic::Status,
+    ) -> Result<bool, ClientError> {
+        let may_be = refused.code() == Code::InvalidArgument;
+        Ok(may_be && self.client.is_out_of_use(bundle.header.key_id).await?)
+    }
+
     /// Compares a lane with what its validator knows: forgets what was ordered, and hands in again what is
-    /// neither ordered nor waiting. Returns what cannot be admitted any more, with the reason.
+    /// neither ordered nor waiting, sealed again if the era of its key is over. Returns what cannot be admitted any more, with the reason.
     async fn look(
         &self,
         number: u64,
@@ -202,18 +231,21 @@ impl Wallet {
         let first = self.endpoint(number);
         let account = self.client.account_at(first, self.payer.address(), number).await?;
         lane.looked = Some(Instant::now());
-        lane.unordered.retain(|kept| kept.header.nonce.sequence >= account.next_sequence);
+        lane.unordered.retain(|kept| kept.sequence() >= account.next_sequence);
         let mut pending = account.next_sequence_pending.max(account.next_sequence);
-        let is_lost = |kept: &&Arc<EncryptedBundle>| kept.header.nonce.sequence >= pending;
-        let lost: Vec<_> = lane.unordered.iter().filter(is_lost).map(Arc::clone).collect();
+        let is_lost = |kept: &&mut Kept| kept.sequence() >= pending;
         let mut hopeless = Vec::new();
-        for bundle in &lost {
-            if let Some(status) = self.hand_in_again(first, bundle).await? {
-                lane.forget(&bundle.id());
-                hopeless.push((bundle.id(), status));
+        let mut has_lost = false;
+        for kept in lane.unordered.iter_mut().filter(is_lost) {
+            has_lost = true;
+            if let Some(status) = self.hand_in_again(first, kept).await? {
+                hopeless.push((kept.id(), status));
             }
         }
-        if !lost.is_empty() {
+        for (id, _) in &hopeless {
+            lane.forget(id);
+        }
+        if has_lost {
             pending = self.pending(first, number).await?;
         }
         // The validator may be behind and not know of the newest yet. But what has become hopeless leaves
@@ -227,6 +259,22 @@ impl Wallet {
 
     /// Hands in a bundle that a validator does not know any more; why, if it can never be admitted again.
     async fn hand_in_again(
+        &self,
+        first: usize,
+        kept: &mut Kept,
+    ) -> Result<Option<Box<tonic::Status>>, ClientError> {
+        let refused = self.refused(first, kept.bundle()).await?;
+        match refused {
+            Some(status) if self.is_sealed_in_vain(kept.bundle(), &status).await? => {
+                kept.seal_again(&self.client, &self.payer).await?;
+                self.refused(first, kept.bundle()).await
+            }
+            refused => Ok(refused),
+        }
+    }
+
+    /// Hands in a bundle; why, if it can never be admitted.
+    async fn refused(
         &self,
         first: usize,
         bundle: &EncryptedBundle,
@@ -308,21 +356,35 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Looks at the lane, if it is time, and returns whether the bundle is still looked after.
+    /// Looks at the lane, if it is time, and returns what the bundle is now if it is still looked after: another
+    /// one if it was sealed again.
     ///
     /// # Errors
     ///
     /// [`ClientError::Refused`] if the bundle was lost and cannot be admitted any more.
-    pub(crate) async fn look(&self, id: &BundleId) -> Result<bool, ClientError> {
+    pub(crate) async fn look(&self, id: &BundleId) -> Result<Option<BundleId>, ClientError> {
+        self.look_if(id, State::is_due).await
+    }
+
+    /// The same, whether it is time or not.
+    pub(crate) async fn look_now(&self, id: &BundleId) -> Result<Option<BundleId>, ClientError> {
+        self.look_if(id, |_| true).await
+    }
+
+    async fn look_if(
+        &self,
+        id: &BundleId,
+        is_due: impl Fn(&State) -> bool,
+    ) -> Result<Option<BundleId>, ClientError> {
         let lane = self.wallet.lane(self.lane).await;
         let mut lane = lane.lock().await;
-        if lane.is_due() {
+        if is_due(&lane) {
             let hopeless = self.wallet.look(self.lane, &mut lane).await?;
             if let Some((_, status)) = hopeless.into_iter().find(|(lost, _)| lost == id) {
                 return Err(ClientError::Refused(status));
             }
         }
-        Ok(lane.unordered.iter().any(|kept| kept.id() == *id))
+        Ok(lane.now(id))
     }
 }
 

@@ -1,8 +1,10 @@
 //! Following a bundle. A watch outlives the validator that serves it: when a stream breaks, the next
 //! validator is asked, and levels that were told already are not told again.
 //!
-//! A bundle can be lost before it is ordered: pools are in memory. A watch that a wallet made hands it in
-//! again, with those before it in its lane; any other ends when no validator knows the bundle.
+//! A bundle can be lost before it is ordered: pools are in memory. And the era of its key can end before a block
+//! takes it. A watch that a wallet made hands it in again, with those before it in its lane, sealed again if need
+//! be, and goes on with that, under another id; any other watch ends when no validator knows the bundle, or one has
+//! returned it.
 
 use std::time::Duration;
 
@@ -16,6 +18,9 @@ use crate::{
 
 /// How long a bundle may stay without news before its wallet looks whether it is still there.
 const LOOK_AFTER: Duration = Duration::from_secs(2);
+
+/// How long a validator may take to see what another has seen.
+const SOON: Duration = Duration::from_millis(200);
 
 /// Every new level of a bundle, up to the wanted one.
 #[derive(Debug)]
@@ -39,7 +44,8 @@ impl Watch {
     ///
     /// # Errors
     ///
-    /// [`ClientError::Unknown`] when no validator knows the bundle, or no longer;
+    /// [`ClientError::Unknown`] when no validator knows the bundle, or no longer; [`ClientError::Returned`] when the
+    /// era of its key is over and no wallet seals it again;
     /// [`ClientError::Refused`] when it was lost and cannot be admitted again, since it has expired;
     /// [`ClientError::Unavailable`] when no validator serves the bundle's status any more.
     pub async fn next(&mut self) -> Result<Option<BundleStatus>, ClientError> {
@@ -58,7 +64,12 @@ impl Watch {
             };
             let status =
                 response.status.ok_or(ClientError::Inconsistent("a watch answer has a status"))?;
-            if let Some(news) = self.news(BundleStatus::try_from(status)?)? {
+            let status = BundleStatus::try_from(status)?;
+            if let Progress::Returned(reason) = &status.progress {
+                self.came_back(reason).await?;
+                continue;
+            }
+            if let Some(news) = self.news(status)? {
                 return Ok(Some(news));
             }
         }
@@ -89,11 +100,36 @@ impl Watch {
     }
 
     /// Has the wallet look after the bundle; returns whether it still can.
-    async fn keep(&self) -> Result<bool, ClientError> {
-        match &self.keeper {
-            Some(keeper) => keeper.look(&self.id).await,
-            None => Ok(false),
+    async fn keep(&mut self) -> Result<bool, ClientError> {
+        let Some(keeper) = &self.keeper else { return Ok(false) };
+        let kept = keeper.look(&self.id).await?;
+        self.go_on_with(kept);
+        Ok(kept.is_some())
+    }
+
+    /// The bundle may have been sealed again: it has another id then.
+    fn go_on_with(&mut self, kept: Option<BundleId>) {
+        if let Some(id) = kept.filter(|id| *id != self.id) {
+            self.id = id;
+            self.last = None;
+            self.stream = Reconnecting::new(self.stream.client().clone());
         }
+    }
+
+    /// A validator says that no block will take the bundle. Its nonce is still its own, so sealing it again is
+    /// safe, whether that is true or not.
+    async fn came_back(&mut self, reason: &str) -> Result<(), ClientError> {
+        let (id, reason) = (self.id, reason.to_owned());
+        let returned = ClientError::Returned { id, reason };
+        let Some(keeper) = &self.keeper else { return Err(returned) };
+        let kept = keeper.look_now(&id).await?.ok_or(returned)?;
+        if kept == id {
+            // The lane's own validator is a block behind and still has it.
+            self.stream.move_on();
+            tokio::time::sleep(SOON).await;
+        }
+        self.go_on_with(Some(kept));
+        Ok(())
     }
 
     /// One validator may have missed a bundle that others have. If none has it, it is lost.

@@ -66,6 +66,12 @@ impl Client {
         }
     }
 
+    /// Whether bundles are to be sealed to another key than this by now: its era is over.
+    pub(crate) async fn is_out_of_use(&self, key: KeyId) -> Result<bool, ClientError> {
+        let known = self.inner.terms.lock().ok().and_then(|known| known.clone());
+        Ok(self.learn_terms(known).await?.key.id() != key)
+    }
+
     /// Asks for the key to seal to, and checks it unless it is the one that is known.
     async fn learn_terms(&self, known: Option<Seen>) -> Result<Seen, ClientError> {
         let response = self
@@ -78,15 +84,21 @@ impl Client {
             .await?;
         self.check_network(&response.network_id)?;
         let found = wire::id(&response.key_id, "key_id", KeyId::from_slice)?;
-        let key = match known {
-            Some(seen) if seen.key.id() == found => seen.key,
+        let decided = Height::new(response.decided_height);
+        let served = match &known {
+            Some(seen) if seen.key.id() == found => seen.key.clone(),
             _ => self.followed(|network| network.verify_key(&response)).await?,
         };
-        let expected = key.id();
+        let expected = served.id();
         if found != expected {
             return Err(ClientError::ForeignKey { expected, found });
         }
-        let decided = Height::new(response.decided_height);
+        // Whoever is behind, or would have us seal to a key whose shares may have leaked since, is not followed.
+        let ahead = known.filter(|seen| seen.key.era() > served.era());
+        let (key, decided) = match ahead {
+            Some(seen) => (seen.key, decided.max(seen.decided)),
+            None => (served, decided),
+        };
         let seen = Seen { at: Instant::now(), decided, key };
         if let Ok(mut known) = self.inner.terms.lock() {
             *known = Some(seen.clone());

@@ -96,6 +96,7 @@ fn as_json(node: &str, status: &v1::GetStatusResponse) -> serde_json::Value {
         "evidence_count": status.evidence_count,
         "epoch": status.epoch,
         "key_id": (!status.key_id.is_empty()).then(|| hex(&status.key_id)),
+        "next_key_id": (!status.next_key_id.is_empty()).then(|| hex(&status.next_key_id)),
         "l1": status.l1.as_ref().map(l1_as_json),
         "version": status.version,
         "peers": peers.collect::<Vec<_>>(),
@@ -181,6 +182,9 @@ fn print_table(node: &str, status: &v1::GetStatusResponse) -> anyhow::Result<()>
         key => hex(key),
     };
     print(format_args!("  epoch         {}, key {key}", status.epoch))?;
+    if !status.next_key_id.is_empty() {
+        print(format_args!("  next era      key {}", hex(&status.next_key_id)))?;
+    }
     if let Some(l1) = &status.l1 {
         print(format_args!("  L1            {}", l1_as_text(l1)))?;
         print(format_args!("  settled       {}", settled_as_text(l1)))?;

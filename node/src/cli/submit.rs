@@ -132,17 +132,19 @@ async fn submit(arguments: Arguments) -> anyhow::Result<ExitCode> {
         .as_ref()
         .and_then(|status| status.progress.opened())
         .and_then(|opened| opened.legs.as_ref().err().cloned());
+    let id = status.as_ref().map_or(submission.id, |status| status.id);
     if arguments.json {
-        let id = submission.id;
-        print(
-            json!({ "bundle_id": id, "levels": levels, "undecryptable": undecryptable, "error": problem }),
-        )?;
+        let first = (id != submission.id).then_some(submission.id);
+        print(json!({
+            "bundle_id": id,
+            "sealed_before_as": first,
+            "levels": levels,
+            "undecryptable": undecryptable,
+            "error": problem,
+        }))?;
     }
     if let Some(problem) = &problem {
-        note(format!(
-            "error: {problem}; the bundle may still be included, its id is {}",
-            submission.id
-        ))?;
+        note(format!("error: {problem}; the bundle may still be included, its id is {id}"))?;
     }
     let is_success = problem.is_none() && undecryptable.is_none();
     Ok(if is_success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -212,7 +214,18 @@ async fn follow(
     }
     let mut watch = wallet.watch(submission, arguments.wait);
     let mut latest = None;
+    let mut id = submission.id;
     while let Some(status) = watch.next().await? {
+        if status.id != id {
+            id = status.id;
+            if !arguments.json {
+                print(format!(
+                    "returned  after {} ms: the era of its key ended before a block took it, at no charge",
+                    millis(started)
+                ))?;
+                print(format!("bundle    {id}, sealed again to the new key"))?;
+            }
+        }
         let Some(level) = status.progress.level().filter(|level| *level > Level::Received) else {
             continue;
         };

@@ -73,6 +73,7 @@ impl NodeService for Node {
             evidence_count: status.evidence_count,
             epoch: status.epoch.as_u64(),
             key_id: status.key.map(|key| key.as_bytes().to_vec()).unwrap_or_default(),
+            next_key_id: status.next_key.map(|key| key.as_bytes().to_vec()).unwrap_or_default(),
             l1: (context.genesis.l1_chain_id != 0).then(|| l1_status(context, &snapshot.l1)),
         }))
     }

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use conclave_encryption::SealingKey;
 use conclave_grpc::v1::submit_service_server::SubmitService;
 use conclave_mempool::{LedgerError, PoolError};
 use conclave_sequencer::{
@@ -9,7 +10,7 @@ use conclave_sequencer::{
     archive::{self, StoredBlock},
 };
 use conclave_types::{
-    BundleId, EncryptionKey, Gwei, Height, SIZE_BUCKETS,
+    BlockBody, BundleId, Digest, Gwei, Height, SIZE_BUCKETS,
     proto::v1::{self, Level},
 };
 use tokio::time::Instant;
@@ -44,20 +45,21 @@ impl SubmitService for Submit {
     ) -> Result<Response<v1::GetEncryptionKeyResponse>, Status> {
         let context = &self.0;
         context.metrics.request("get_encryption_key");
-        let (decided, key) = context.key_in_force().await?;
-        let KeyInForce { key, certified } = key.ok_or_else(no_key)?;
+        let (decided, key) = context.key_to_seal_to().await?;
+        let VouchedKey { key, certified, messages_root } = key.ok_or_else(no_key)?;
         Ok(Response::new(v1::GetEncryptionKeyResponse {
             network_id: context.network_id.as_bytes().to_vec(),
-            key_id: key.id(&context.network_id).as_bytes().to_vec(),
-            suite: u32::from(key.suite),
-            era: key.era.as_u32(),
-            public_key: key.public_key.as_bytes().to_vec(),
-            public_key_g2: key.public_key_g2.as_bytes().to_vec(),
+            key_id: key.id().as_bytes().to_vec(),
+            suite: u32::from(key.suite().number()),
+            era: key.era().as_u32(),
+            public_key: key.public_key().as_bytes().to_vec(),
+            public_key_g2: key.public_key_g2().as_bytes().to_vec(),
             decided_height: decided.as_u64(),
             bundle_lifetime_max: context.genesis.params.limits.bundle_lifetime_max.as_u64(),
             size_buckets: SIZE_BUCKETS.to_vec(),
             header: certified.as_ref().map(|stored| (&stored.block.header).into()),
             certificate: certified.as_ref().map(|stored| (&stored.certificate).into()),
+            messages_root: messages_root.map(|root| root.as_bytes().to_vec()).unwrap_or_default(),
         }))
     }
 
@@ -174,12 +176,14 @@ async fn watch(
                 Err(status) => return feed.fail(status).await,
             };
             if let Some(status) = status {
-                if looked.has_been_unknown(status.level()) {
+                if status.returned.is_empty() && looked.has_been_unknown(status.level()) {
                     return feed.fail(unknown(&id)).await;
                 }
-                if told < Some(status.level()) {
+                let is_returned = !status.returned.is_empty();
+                if told < Some(status.level()) || is_returned {
                     told = Some(status.level());
-                    if !feed.send(v1::WatchBundleResponse { status: Some(status) }).await {
+                    let answer = v1::WatchBundleResponse { status: Some(status) };
+                    if !feed.send(answer).await || is_returned {
                         return;
                     }
                 }
@@ -199,7 +203,7 @@ async fn watch(
 fn unknown(id: &BundleId) -> Status {
     Status::not_found(format!(
         "bundle {id} has not been known here for {} s: it was never handed in, was dropped, or has expired; hand \
-         it in again",
+         it in again, or seal it again if the era of its key is over",
         UNKNOWN_PATIENCE.as_secs()
     ))
 }
@@ -261,27 +265,41 @@ async fn look(
     context.bundle_status(id).await.map(Some)
 }
 
-/// The key that opens the newest block, and that block, which names it.
-struct KeyInForce {
-    key: EncryptionKey,
+/// The key to seal to, and a block that names it.
+struct VouchedKey {
+    key: Arc<SealingKey>,
+    /// None if the genesis alone speaks for it.
     certified: Option<StoredBlock>,
+    /// What the block names it beside, if it is not in force there yet.
+    messages_root: Option<Digest>,
 }
 
 impl Context {
-    async fn key_in_force(&self) -> Result<(Height, Option<KeyInForce>), Status> {
+    async fn key_to_seal_to(&self) -> Result<(Height, Option<VouchedKey>), Status> {
         let ask = self.driver.ask(|core| {
-            let decided = core.status().decided;
+            let (decided, keys) = (core.status().decided, core.keys());
+            let key = keys.seal_to(decided.next()).map(Arc::clone);
             // Before the first block, the genesis alone speaks for a key.
-            let key = core.keys().at(decided.max(Height::ZERO.next()));
-            (decided, key.map(|key| (key.first, key.key.encryption_key().clone())))
+            let begun = keys.at(decided.max(Height::ZERO.next()));
+            let begun = begun.map(|epoch| (epoch.first, epoch.key.id()));
+            (decided, key.map(|key| (begun.filter(|(_, id)| *id == key.id()), key)))
         });
         let (decided, key) = ask.await.map_err(unanswered)?;
-        let Some((first, key)) = key else { return Ok((decided, None)) };
-        let certified = self.read(move |store| archive::block(store, first)).await?;
-        Ok((decided, Some(KeyInForce { key, certified })))
+        let Some((begun, key)) = key else { return Ok((decided, None)) };
+        let named_at = begun.map_or(decided, |(first, _)| first);
+        let certified = self.read(move |store| archive::block(store, named_at)).await?;
+        if begun.is_some() {
+            return Ok((decided, Some(VouchedKey { key, certified, messages_root: None })));
+        }
+        let body = certified.as_ref().map(|stored| &stored.block.body);
+        let names_it = body.filter(|body| body.next_key == key.id());
+        let messages_root = names_it.map(BlockBody::messages_root);
+        let vouched = messages_root.map(|_| VouchedKey { key, certified, messages_root });
+        Ok((decided, vouched))
     }
 }
 
+/// There is none, or nobody vouches for it yet.
 fn no_key() -> Status {
     Status::unavailable(Rejection::NoKey.to_string())
 }

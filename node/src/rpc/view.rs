@@ -11,6 +11,10 @@ use tonic::Status;
 
 use super::{Context, damaged, unanswered};
 
+/// What is said of a bundle that came back.
+const RETURNED: &str = "the era of its key ended before a block took it; it is not charged and its nonce is free: \
+     seal it again to the key that is in force now";
+
 impl Context {
     /// A bundle's status: from the chain if it was decided, else from the pool.
     pub(super) async fn bundle_status(
@@ -20,7 +24,8 @@ impl Context {
         if let Some(status) = self.decided_status(id).await? {
             return Ok(status);
         }
-        let held = self.driver.ask(move |core| core.is_pooled(&id)).await.map_err(unanswered)?;
+        let held = self.driver.ask(move |core| (core.is_pooled(&id), core.is_returned(&id))).await;
+        let (held, returned) = held.map_err(unanswered)?;
         // It may have been decided between the two looks; then it is no longer pooled.
         if !held && let Some(status) = self.decided_status(id).await? {
             return Ok(status);
@@ -29,6 +34,7 @@ impl Context {
         Ok(v1::BundleStatus {
             bundle_id: id.as_bytes().to_vec(),
             level: level.into(),
+            returned: if returned { RETURNED.to_owned() } else { String::new() },
             ..v1::BundleStatus::default()
         })
     }
