@@ -22,6 +22,7 @@ mod flood;
 mod forced;
 mod front_runner;
 mod history;
+mod hoard;
 mod impersonation;
 mod means;
 mod openings;
@@ -132,6 +133,7 @@ impl Adversary {
 
     /// The network has a new key.
     pub(crate) fn learn_key(&mut self, keyring: Keyring) {
+        self.means.members.extend(keyring.members());
         self.means.keyring = keyring;
     }
 
@@ -209,6 +211,7 @@ fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
         Behaviour::PrematureShares => Box::new(shares::Premature),
         Behaviour::StrayShares => Box::new(shares::Stray),
         Behaviour::Collude => Box::new(collusion::Collude::default()),
+        Behaviour::Hoard => Box::new(hoard::Hoard::default()),
         Behaviour::FalseOpenings => Box::new(openings::FalseOpenings),
         Behaviour::Boast => Box::new(progress::Boast),
         Behaviour::Flood => Box::new(flood::Flood::default()),

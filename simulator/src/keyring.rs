@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use conclave_encryption::{SealingKey, Suite};
-use conclave_sequencer::{EpochKey, Keys};
-use conclave_types::{Epochs, Height, HeightDelta, KeyId, SharingParams};
+use conclave_sequencer::{EpochKey, Keys, Members};
+use conclave_types::{Epoch, Epochs, Height, HeightDelta, KeyId, SharingParams};
 use serde::{Deserialize, Serialize};
 
 /// How validators come to their key.
@@ -109,6 +109,11 @@ impl Keyring {
     /// What opens the block at a height.
     pub(crate) fn at(&self, height: Height) -> Option<&EpochKey> {
         self.keys.iter().rev().find(|key| key.first <= height)
+    }
+
+    /// Who holds the shares of which of these epochs.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (Epoch, Arc<Members>)> {
+        self.keys.iter().map(|key| (key.epoch, Arc::clone(&key.members)))
     }
 
     pub(crate) const fn epochs(&self) -> &Epochs {

@@ -506,14 +506,9 @@ impl Oracle {
                 })?;
                 self.accountability.convicted(node, evidence)
             }
-            Event::StrayShares { validator, height } => {
-                self.count("stray_shares_kept");
-                ensure(!self.honest.contains(&validator.as_u16()), SLASHED, || {
-                    format!("validator {node}: honest validator {validator} at height {height}")
-                })
-            }
-            Event::WrongShares { validator, height } => {
-                self.count("wrong_shares");
+            Event::StrayShares { validator, height } | Event::WrongShares { validator, height } => {
+                let is_stray = matches!(event, Event::StrayShares { .. });
+                self.count(if is_stray { "stray_shares_kept" } else { "wrong_shares" });
                 ensure(!self.honest.contains(&validator.as_u16()), SLASHED, || {
                     format!("validator {node}: honest validator {validator} at height {height}")
                 })
@@ -549,12 +544,7 @@ impl Oracle {
                 self.inclusion.admitted(now, node, *bundle);
                 Ok(())
             }
-            Event::Returned { height, bundles } => {
-                for bundle in bundles {
-                    self.trace_event(now, node, "returned", bundle.as_bytes());
-                }
-                self.returned(node, *height, bundles)
-            }
+            Event::Returned { height, bundles } => self.returned(now, node, *height, bundles),
         }
     }
 

@@ -217,6 +217,9 @@ pub enum Behaviour {
     ForgedAttestations,
     /// Shares every proposed block with others who collude, and opens what they can together.
     Collude,
+    /// Erases no share, and once one of those who hoard is no member any more, shares with the others what it makes
+    /// of every proposed block.
+    Hoard,
     /// Sends openings that open nothing, asked or not.
     FalseOpenings,
     /// Shows whoever catches up other blocks than were decided.
@@ -384,7 +387,8 @@ impl Scenario {
 
     /// Who pools what it knows with others.
     pub(crate) fn colluders(&self) -> Vec<u16> {
-        let collude = |b: &&Byzantine| b.behaviours.contains(&Behaviour::Collude);
+        let in_league = [Behaviour::Collude, Behaviour::Hoard];
+        let collude = |b: &&Byzantine| in_league.iter().any(|one| b.behaviours.contains(one));
         self.byzantine.iter().filter(collude).map(|b| b.validator).collect()
     }
 

@@ -43,6 +43,8 @@ pub(crate) struct Means {
     pub(super) sighted: Vec<Sighting>,
     domain: SigningDomain,
     pub(crate) keyring: Keyring,
+    /// Who held shares in which epoch.
+    pub(super) members: BTreeMap<Epoch, Arc<Members>>,
     /// All the shares that it ever had, by epoch and point.
     pub(super) secrets: BTreeMap<Epoch, BTreeMap<u16, Arc<SecretShare>>>,
     /// The making of a key that is under way.
@@ -76,6 +78,7 @@ impl Means {
             counters: BTreeMap::new(),
             sighted: Vec::new(),
             domain: SigningDomain::of(genesis),
+            members: keyring.members().collect(),
             keyring,
             secrets: identity
                 .secret_share
@@ -228,13 +231,19 @@ impl Means {
     /// Its real shares for a block whose bundles it knows.
     #[must_use]
     pub(crate) fn shares_of(&self, block: &Block) -> Option<Message> {
+        self.shares_with(block, block.header.epoch)
+    }
+
+    /// What it makes of a block with its shares of an epoch, the block's or another.
+    #[must_use]
+    pub(super) fn shares_with(&self, block: &Block, epoch: Epoch) -> Option<Message> {
         let sealed = self.sealed(block)?;
-        let secrets = self.secrets.get(&block.header.epoch)?;
+        let secrets = self.secrets.get(&epoch)?;
         let shares = secrets.iter().map(|(point, secret)| sealed.share(secret, *point));
         let shares: Vec<_> = shares.flatten().collect();
         let (height, id) = (block.header.height, block.id());
         let message = ShareMessage {
-            epoch: block.header.epoch,
+            epoch,
             height,
             block: id,
             validator: ValidatorIndex::new(self.index),

@@ -95,7 +95,16 @@ impl Oracle {
     }
 
     /// An honest validator tells users that no block has taken these, and none will.
-    pub(super) fn returned(&mut self, node: u16, height: Height, bundles: &[BundleId]) -> Check {
+    pub(super) fn returned(
+        &mut self,
+        now: Time,
+        node: u16,
+        height: Height,
+        bundles: &[BundleId],
+    ) -> Check {
+        for bundle in bundles {
+            self.trace_event(now, node, "returned", bundle.as_bytes());
+        }
         self.count_more("returned_bundles", u64::try_from(bundles.len()).unwrap_or(u64::MAX));
         self.inclusion.returned(node, bundles);
         self.payers.returned(bundles);
@@ -121,17 +130,19 @@ impl Oracle {
 
     /// What a validator has on its disk when a run is over: shares of these epochs.
     pub(crate) fn has_shares(&mut self, node: u16, epochs: &BTreeSet<Epoch>) {
-        if !self.honest.contains(&node) {
-            return;
+        if self.honest.contains(&node) {
+            self.note(self.erased(node, self.chain.revealed_at(node), epochs));
         }
-        let revealed = self.chain.revealed_at(node);
+    }
+
+    pub(super) fn erased(&self, node: u16, revealed: Height, epochs: &BTreeSet<Epoch>) -> Check {
         let is_over = |epoch: &&Epoch| {
             let next = self.epochs.get(&epoch.next());
             next.is_some_and(|(first, _)| revealed.above(*first).as_u64() > KEPT_MAX)
         };
         let old = epochs.iter().find(is_over).copied();
-        self.note(ensure(old.is_none(), ERASED, || {
+        ensure(old.is_none(), ERASED, || {
             format!("validator {node}, at {revealed}, has shares of epoch {old:?}")
-        }));
+        })
     }
 }

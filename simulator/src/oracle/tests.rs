@@ -625,3 +625,84 @@ fn a_validator_that_stops_or_grows_is_seen() {
     oracle.holds(2, "bundles", 11, 10);
     assert_eq!(promise(&oracle), Some(RUNS));
 }
+
+/// An oracle for a network whose eras have two epochs each.
+fn with_eras() -> Oracle {
+    Oracle { era_epochs: 2, ..oracle() }
+}
+
+fn epoch_begins(oracle: &mut Oracle, epoch: u64, first: u64, key: u8) {
+    let change = KeyChange::Epoch {
+        epoch: Epoch::new(epoch),
+        first: Height::new(first),
+        key: KeyId::new([key; 32]),
+    };
+    let height = Height::new(first.saturating_sub(8));
+    oracle.event(START, 0, &Event::Keys { height, change });
+}
+
+#[test]
+fn the_key_changes_with_an_era_and_never_else() {
+    for (keys, expected) in [
+        (&[1, 1, 2, 2, 3][..], None),
+        (&[1, 2], Some(SAME_KEY)),
+        (&[1, 1, 1], Some(NEW_KEY)),
+        (&[1, 1, 2, 2, 1], Some(NEW_KEY)),
+    ] {
+        let mut oracle = with_eras();
+        for (epoch, key) in (1..).zip(keys) {
+            epoch_begins(&mut oracle, epoch, 10 * epoch, *key);
+        }
+        assert_eq!(promise(&oracle), expected, "{keys:?}");
+    }
+}
+
+#[test]
+fn a_bundle_in_a_block_of_another_key_is_seen() {
+    let mut oracle = oracle();
+    let handed = handed(0);
+    oracle.handed_in(&handed);
+    let other = BlockHeader { key_id: KeyId::new([1; 32]), ..header(1, 1) };
+    oracle.event(START, 0, &decided(&other, &[handed.id]));
+    assert_eq!(promise(&oracle), Some(SEALED_TO));
+}
+
+#[test]
+fn what_is_returned_is_in_no_block_and_what_is_in_none_is_returned() {
+    let next = |oracle: &mut Oracle, says: bool| {
+        let handed = handed(0);
+        oracle.handed_in(&handed);
+        oracle.event(START, 0, &Event::Admitted { bundle: handed.id });
+        if says {
+            let returned = Event::Returned { height: Height::ZERO, bundles: vec![handed.id] };
+            oracle.event(START, 0, &returned);
+        }
+        epoch_begins(oracle, 3, 1, 1);
+        handed.id
+    };
+    let new = BlockHeader { key_id: KeyId::new([1; 32]), ..header(1, 1) };
+    for (says, expected) in [(true, None), (false, Some(RETURNED))] {
+        let mut oracle = with_eras();
+        next(&mut oracle, says);
+        oracle.event(START, 0, &decided(&new, &[]));
+        assert_eq!(promise(&oracle), expected, "{says}");
+    }
+    let mut oracle = with_eras();
+    let id = next(&mut oracle, true);
+    oracle.event(START, 1, &decided(&header(1, 1), &[id]));
+    assert_eq!(promise(&oracle), Some(RETURNED));
+}
+
+#[test]
+fn shares_of_an_epoch_that_is_long_over_are_seen() {
+    let mut oracle = with_eras();
+    epoch_begins(&mut oracle, 2, 1, 1);
+    let kept = [Epoch::new(1), Epoch::new(2)].into();
+    let broken = |revealed, epochs| {
+        let check = oracle.erased(0, Height::new(revealed), epochs);
+        check.err().map(|violation| violation.promise)
+    };
+    assert_eq!(broken(65, &kept), None, "late messages are still told from forged ones");
+    assert_eq!(broken(66, &kept), Some(ERASED));
+    assert_eq!(broken(1_000, &[Epoch::new(2)].into()), None);
+}

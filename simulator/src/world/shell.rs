@@ -44,10 +44,10 @@ impl World {
             if let Event::Keys { change, .. } = &event {
                 self.see_attempt(node);
                 self.list_validators(node);
-                match change {
-                    KeyChange::Epoch { .. } => self.learn_key(node),
-                    KeyChange::NextEra { until, .. } => self.learn_next_era(node, *until),
-                    _ => {}
+                if let KeyChange::NextEra { until, .. } = change {
+                    self.learn_next_era(node, *until);
+                } else if matches!(change, KeyChange::Epoch { .. }) {
+                    self.learn_key(node);
                 }
             }
             if let Event::Returned { bundles, .. } = &event {

@@ -102,6 +102,7 @@ fn shows(behaviour: Behaviour) -> &'static [&'static str] {
         Behaviour::PrematureShares => &["premature_shares"],
         Behaviour::StrayShares => &["stray_shares"],
         Behaviour::Collude => &["attempts_to_open"],
+        Behaviour::Hoard => &["hoarded_attempts"],
         Behaviour::FalseOpenings => &["false_openings", "false_parts"],
         Behaviour::FalseHistory => &["false_histories"],
         Behaviour::Boast => &["boasts"],
@@ -181,7 +182,11 @@ scenarios! {
     key_made "key-made" 0..3;
     key_made_16_slow "key-made-16" 0..1;
     key_handed_on "key-handed-on" 0..2;
-    era_turn "era-turn" 0..3;
+    era_turn "era-turn" 0..2;
+    era_and_committees "era-and-committees" 0..1;
+    era_and_crashes "era-and-crashes" 0..2;
+    colluders_era "colluders-era" 0..1;
+    hoarders_era "hoarders-era" 0..1;
     baseline "baseline" 0..2;
     key_and_crashes "key-and-crashes" 0..3;
     key_without_quorum "key-without-quorum" 0..3;
@@ -291,6 +296,7 @@ scenarios! {
     control_fork "control-fork" 0..1;
     control_collusion "control-collusion" 0..1;
     control_collusion_on_chain "control-collusion-on-chain" 0..1;
+    control_hoarders "control-hoarders" 0..1;
     control_early_shares "control-early-shares" 0..1;
     control_equivocator "control-equivocator" 0..1;
     control_double_attestation "control-double-attestation" 0..1;
