@@ -303,4 +303,4 @@ pub struct DecidedBlock {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -55,6 +55,8 @@ struct State {
     next: Option<u64>,
     /// Admitted, and not known to be ordered, by sequence.
     unordered: VecDeque<Kept>,
+    /// What was sealed again and ordered since, the newest last: by the id that a watch may still have.
+    renamed: VecDeque<(BundleId, BundleId)>,
     /// When the validators were last asked about it.
     looked: Option<Instant>,
 }
@@ -88,9 +90,25 @@ impl State {
         self.unordered.retain(|kept| kept.id() != *id);
     }
 
+    /// Forgets what has been ordered: everything before the lane's next sequence.
+    fn ordered(&mut self, next: u64) {
+        let renamed = &mut self.renamed;
+        self.unordered.retain(|kept| {
+            let waits = kept.sequence() >= next;
+            if !waits {
+                renamed.extend(kept.names());
+            }
+            waits
+        });
+        let excess = self.renamed.len().saturating_sub(UNORDERED_MAX);
+        self.renamed.drain(..excess);
+    }
+
     /// What a bundle has become: another one, if it was sealed again.
     fn now(&self, id: &BundleId) -> Option<BundleId> {
-        self.unordered.iter().find(|kept| kept.was(id)).map(Kept::id)
+        let waiting = self.unordered.iter().find(|kept| kept.was(id)).map(Kept::id);
+        let ordered = self.renamed.iter().find(|(before, _)| before == id).map(|(_, now)| *now);
+        waiting.or(ordered)
     }
 }
 
@@ -231,7 +249,7 @@ impl Wallet {
         let first = self.endpoint(number);
         let account = self.client.account_at(first, self.payer.address(), number).await?;
         lane.looked = Some(Instant::now());
-        lane.unordered.retain(|kept| kept.sequence() >= account.next_sequence);
+        lane.ordered(account.next_sequence);
         let mut pending = account.next_sequence_pending.max(account.next_sequence);
         let is_lost = |kept: &&mut Kept| kept.sequence() >= pending;
         let mut hopeless = Vec::new();

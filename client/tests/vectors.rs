@@ -239,6 +239,10 @@ fn key_response(row: &Value) -> v1::GetEncryptionKeyResponse {
         public_key_g2: bytes(&row["public_key_g2"]),
         header: Some(&row["header"]).filter(|row| !row.is_null()).map(header),
         certificate: Some(&row["certificate"]).filter(|row| !row.is_null()).map(certificate),
+        messages_root: Some(&row["messages_root"])
+            .filter(|row| !row.is_null())
+            .map(bytes)
+            .unwrap_or_default(),
         ..v1::GetEncryptionKeyResponse::default()
     }
 }

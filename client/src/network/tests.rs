@@ -83,19 +83,7 @@ fn decided_in(network: &Network, signers: &[u8], epoch: Epoch) -> v1::GetBlockRe
         reveal_digest: Digest::ZERO,
         ledger_digest: Digest::ZERO,
     };
-    let at = Position { epoch: header.epoch, height: header.height, round: Round::ZERO };
-    let message = network.domain.vote(VoteKind::Precommit.code(), at, Some(header.id()));
-    let sign = |index: &u8| {
-        let signature = signing_key(*index).sign(message.as_bytes()).to_bytes();
-        (ValidatorIndex::new(u16::from(*index)), SignatureBytes::new(signature))
-    };
-    let certificate = Certificate {
-        epoch: header.epoch,
-        height: header.height,
-        round: Round::ZERO,
-        block: header.id(),
-        signatures: signers.iter().map(sign).collect(),
-    };
+    let certificate = certify(network, &header, signers);
     v1::GetBlockResponse {
         block_id: header.id().as_bytes().to_vec(),
         header: Some((&header).into()),
@@ -103,6 +91,82 @@ fn decided_in(network: &Network, signers: &[u8], epoch: Epoch) -> v1::GetBlockRe
         bundle_ids: body.bundles.iter().map(|id| id.as_bytes().to_vec()).collect(),
         reveal: None,
     }
+}
+
+fn certify(network: &Network, header: &BlockHeader, signers: &[u8]) -> Certificate {
+    let at = Position { epoch: header.epoch, height: header.height, round: Round::ZERO };
+    let message = network.domain.vote(VoteKind::Precommit.code(), at, Some(header.id()));
+    let sign = |index: &u8| {
+        let signature = signing_key(*index).sign(message.as_bytes()).to_bytes();
+        (ValidatorIndex::new(u16::from(*index)), SignatureBytes::new(signature))
+    };
+    Certificate {
+        epoch: header.epoch,
+        height: header.height,
+        round: Round::ZERO,
+        block: header.id(),
+        signatures: signers.iter().map(sign).collect(),
+    }
+}
+
+/// The key of the second era, and a block of the first in which it is fixed.
+pub(crate) fn next_key(network: &Network) -> v1::GetEncryptionKeyResponse {
+    next_key_by(network, &[0, 1, 2])
+}
+
+fn next_key_by(network: &Network, signers: &[u8]) -> v1::GetEncryptionKeyResponse {
+    let packing = Packing::for_parties(4).unwrap();
+    let rng = ChaCha20Rng::from_seed([2; 32]);
+    let (key, _) = deal(Suite::Packed, packing, Era::new(1), rng);
+    let (id, messages) = (key.id(&network.id()), Digest::new([7; 32]));
+    let block = network.verify_decided(&decided(network, &[0, 1, 2])).unwrap();
+    let header = BlockHeader { sharing_root: next_key_root(&id, &messages), ..block.header };
+    let certificate = certify(network, &header, signers);
+    v1::GetEncryptionKeyResponse {
+        network_id: network.id().as_bytes().to_vec(),
+        key_id: id.as_bytes().to_vec(),
+        suite: u32::from(key.suite),
+        era: key.era.as_u32(),
+        public_key: key.public_key.as_bytes().to_vec(),
+        public_key_g2: key.public_key_g2.as_bytes().to_vec(),
+        header: Some((&header).into()),
+        certificate: Some((&certificate).into()),
+        messages_root: messages.as_bytes().to_vec(),
+        ..v1::GetEncryptionKeyResponse::default()
+    }
+}
+
+/// Validator 0's receipt for a bundle.
+pub(crate) fn receipt(network: &Network, id: BundleId) -> v1::Receipt {
+    let digest = network.domain.receipt(&id, 123, Height::new(40));
+    v1::Receipt {
+        bundle_id: id.as_bytes().to_vec(),
+        validator: 0,
+        received_micros: 123,
+        deadline_height: 40,
+        signature: signing_key(0).sign(digest.as_bytes()).to_bytes().to_vec(),
+    }
+}
+
+#[test]
+fn the_key_of_the_next_era_counts_once_a_quorum_has_named_it() {
+    let network = Network::new(genesis()).unwrap();
+    let served = next_key(&network);
+    let key = network.verify_key(&served).unwrap();
+    assert_eq!((key.id().as_bytes().to_vec(), key.era()), (served.key_id.clone(), Era::new(1)));
+
+    let early = v1::GetEncryptionKeyResponse { era: 0, ..served.clone() };
+    let unnamed = v1::GetEncryptionKeyResponse { messages_root: vec![], ..served.clone() };
+    let other = v1::GetEncryptionKeyResponse { messages_root: vec![8; 32], ..served };
+    for bad in [early, unnamed, other] {
+        let error = network.verify_key(&bad).unwrap_err();
+        assert!(matches!(error, ClientError::ForeignKey { .. }), "{error}");
+    }
+    let error = network.verify_key(&next_key_by(&network, &[0, 1])).unwrap_err();
+    assert!(matches!(
+        error,
+        ClientError::Certificate(CertificateError::NoQuorum { expected: 3, found: 2 })
+    ));
 }
 
 #[test]

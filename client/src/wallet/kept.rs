@@ -41,6 +41,11 @@ impl Kept {
         self.id() == *id || self.before.contains(id)
     }
 
+    /// The ids that it had before, each with the one that it has.
+    pub(super) fn names(&self) -> impl Iterator<Item = (BundleId, BundleId)> + '_ {
+        self.before.iter().map(|before| (*before, self.id()))
+    }
+
     /// Seals it to the key in force: the same legs under the same nonce, until the same height.
     ///
     /// # Errors

@@ -78,6 +78,9 @@ export interface Account {
   readonly nextSequencePending: bigint;
 }
 
+/** Keys that are remembered: of as many eras as anybody asks about blocks of. */
+const KEYS_MAX = 8;
+
 /** Terms of a bundle whose last height the client chooses. */
 export type ClientTerms = Omit<SealTerms, 'network' | 'validUntil' | 'key'> & {
   /** For how many heights from now on the bundle may be included. 1,000 by default, capped by the network. */
@@ -90,6 +93,8 @@ export class ConclaveClient {
   readonly #keyTimeoutMs: number;
   /** The key that was checked last: nodes serve the same one for a long time. */
   #key: SealingKey | undefined;
+  /** The keys that were checked, the newest first: blocks of an era before are opened by theirs. */
+  #keys: readonly SealingKey[];
   /** The network, checked against its id. */
   readonly network: Network;
 
@@ -97,6 +102,7 @@ export class ConclaveClient {
     this.#endpoints = endpoints;
     this.#keyTimeoutMs = keyTimeoutMs;
     this.#key = network.genesisKey;
+    this.#keys = network.genesisKey === undefined ? [] : [network.genesisKey];
     this.network = network;
   }
 
@@ -143,9 +149,10 @@ export class ConclaveClient {
         async (endpoint, to) => {
           const served = await endpoint.submit.getEncryptionKey({}, to);
           await followCommittees(this.network, endpoint, served.header?.epoch ?? 0n, to);
-          this.#key = this.#check(served);
+          const key = this.#check(served);
+          this.#key = key;
           return {
-            key: this.#key,
+            key,
             decidedHeight: served.decidedHeight,
             bundleLifetimeMax: this.network.genesis.bundleLifetimeMax,
           };
@@ -166,20 +173,30 @@ export class ConclaveClient {
     }
   }
 
-  /** The key that a node serves; what was checked before is not checked again. */
+  /**
+   * The key that a node serves; what was checked before is not checked again. Whoever is behind, or would have
+   * bundles sealed to a key whose shares may have leaked since, is not followed: eras never go back.
+   */
   #check(served: GetEncryptionKeyResponse): SealingKey {
     const known = this.#key;
     const isKnown =
       known !== undefined &&
       equalBytes(served.networkId, known.network) &&
       equalBytes(served.keyId, known.id);
-    return isKnown ? known : verifyServedKey(this.network, served);
+    const key = isKnown ? known : verifyServedKey(this.network, served);
+    this.#keys = [key, ...this.#keys.filter(({ idHex }) => idHex !== key.idHex)].slice(0, KEYS_MAX);
+    return known !== undefined && known.era > key.era ? known : key;
   }
 
-  /** The key that opens `block`, unless the network has had another since. */
+  /** The key that opens `block`: one that this client has come across, or that a node serves now. */
   async #keyOf(block: DecidedBlock, call: CallOptions): Promise<SealingKey> {
-    const known = this.#key;
-    return known?.idHex === block.keyId ? known : (await this.encryptionKey(call)).key;
+    const known = () => this.#keys.find(({ idHex }) => idHex === block.keyId);
+    const before = known();
+    if (before !== undefined) {
+      return before;
+    }
+    const { key } = await this.encryptionKey(call);
+    return known() ?? key;
   }
 
   /** A payer's balance and the next sequence of a lane; `from` names the endpoint to ask first. */
@@ -226,7 +243,8 @@ export class ConclaveClient {
   }
 
   /**
-   * Hands a bundle in, and checks the receipt. After `UnavailableError` it may have been admitted all the
+   * Hands a bundle in, and checks the receipt. A refusal with the reason `never` may say that it is sealed to a
+   * key whose era is over: seal again. After `UnavailableError` it may have been admitted all the
    * same: submit the same bundle again. `from` names the endpoint to ask first.
    *
    * Throws `RefusedError` if it was not admitted, `VerificationError` if no receipt verifies.
@@ -286,8 +304,10 @@ export class ConclaveClient {
 
   /**
    * Every rise of a bundle's level, the present one first, until it is at `until`; across nodes that go
-   * away. By the nodes' word: see {@link ConclaveClient.verify}. It never ends for a bundle that is never
-   * included: give a `signal`.
+   * away. By the nodes' word: see {@link ConclaveClient.verify}. It ends with a status that is `returned` if the
+   * era of the bundle's key ended before a block took it: seal again, under the same nonce, so that at most one
+   * of the two can be included whoever lies. It never ends for a bundle that is never included otherwise: give a
+   * `signal`.
    */
   watch(id: Hex, options: WatchOptions = {}): AsyncGenerator<BundleStatus, void, undefined> {
     return watch(this.#endpoints, hexOf(id, 'id', 32), options);
@@ -311,7 +331,8 @@ export class ConclaveClient {
    * Checks what `status` says of `bundle` against the chain: that a quorum decided its block, and, from
    * `revealed` on, that its opening, contents and place follow. No node is believed for it.
    *
-   * Throws `VerificationError` if it does not hold, `KeyError` if the network has had another key since.
+   * Throws `VerificationError` if it does not hold, `KeyError` if the block is of an era whose key this client
+   * has not come across.
    */
   async verify(
     bundle: SealedBundle,

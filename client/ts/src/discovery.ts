@@ -3,13 +3,14 @@
  *
  * Whoever serves a key of its own could read what is sealed to it. So a key counts only if the genesis
  * brings it, or if a quorum of validators decided a block whose header names it: they make the key
- * together, on the chain, and sign every block that it opens.
+ * together, on the chain, and sign every block that it opens, and those before in which it is fixed.
  */
 
-import { toHex, type Hex } from './bytes.js';
+import { equalBytes, toHex, type Hex } from './bytes.js';
 import { verifyHeader } from './block.js';
 import { EncodingError, KeyError } from './errors.js';
 import type { GetEncryptionKeyResponse } from './gen/conclave/v1/submit_pb.js';
+import { tagged } from './hashing.js';
 import { keyId, SealingKey } from './key.js';
 import type { Network } from './network.js';
 
@@ -33,20 +34,34 @@ export function verifyServedKey(network: Network, served: GetEncryptionKeyRespon
   if (named !== found) {
     throw new KeyError(`the node serves a key under the id ${named}; its id is ${found}`);
   }
-  const expected = network.genesisKey?.idHex ?? certifiedId(network, served);
+  const first = network.genesisKey;
+  const isLater = first === undefined || served.era > first.era;
+  const expected = isLater ? certifiedId(network, served) : first.idHex;
   if (found !== expected) {
     throw new KeyError(`the node serves key ${found}, the network's is ${expected}`);
   }
-  return network.genesisKey ?? new SealingKey(network.idBytes, served);
+  return isLater ? new SealingKey(network.idBytes, served) : first;
 }
 
-/** The key that a quorum's block names. */
-function certifiedId(network: Network, { header, certificate }: GetEncryptionKeyResponse): Hex {
+/** What a block's sharing root is if it names the key of the next era. */
+export function nextKeyRoot(keyId: Uint8Array, messagesRoot: Uint8Array): Uint8Array {
+  return tagged('conclave/next-key/v1', keyId, messagesRoot);
+}
+
+/** The key that a quorum's block names; the one that is served, if it names that as the next era's. */
+function certifiedId(network: Network, served: GetEncryptionKeyResponse): Hex {
+  const { header, certificate, messagesRoot } = served;
   if (header === undefined || certificate === undefined) {
     throw new EncodingError(
       'the answer lacks the block that vouches for the key, or its certificate',
     );
   }
+  if (messagesRoot.length !== 0 && messagesRoot.length !== 32) {
+    throw new EncodingError(`messages_root has ${messagesRoot.length} bytes, expected 32 or none`);
+  }
   verifyHeader(network, header, certificate);
-  return toHex(header.keyId);
+  const isNext =
+    messagesRoot.length > 0 &&
+    equalBytes(header.sharingRoot, nextKeyRoot(served.keyId, messagesRoot));
+  return toHex(isNext ? served.keyId : header.keyId);
 }

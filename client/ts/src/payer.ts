@@ -99,6 +99,10 @@ export class Payer {
         if (!(error instanceof RefusedError) || attempt >= NONCE_ATTEMPTS) {
           throw error;
         }
+        if (error.reason === 'never' && (await this.#isSealedInVain(bundle, call))) {
+          lane.next = sequence;
+          continue;
+        }
         const other = await this.#afterRefusal(error, lane, { sequence, from, attempt }, call);
         if (other === undefined) {
           throw error;
@@ -106,6 +110,12 @@ export class Payer {
         lane.next = other;
       }
     }
+  }
+
+  /** Whether the era of the key that a bundle is sealed to is over. */
+  async #isSealedInVain({ header }: SealedBundle, call: CallOptions): Promise<boolean> {
+    const { key } = await this.client.encryptionKey(call);
+    return key.idHex !== header.keyId;
   }
 
   /** The sequence to try with after a refusal; none if the nonce was not the reason. */

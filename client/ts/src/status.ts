@@ -24,6 +24,11 @@ export type Level = (typeof LEVELS)[number];
 export interface BundleStatus {
   readonly id: Hex;
   readonly level: Level;
+  /**
+   * The era of its key ended before a block took it, in words: no block ever will, it is not charged, and its
+   * nonce is free. Seal it again, under the same nonce. Its level is `unknown`.
+   */
+  readonly returned: string | undefined;
   /** From `ordered` on: where it is, and what it was charged. */
   readonly ordered:
     { readonly height: bigint; readonly blockId: Hex; readonly feeChargedGwei: bigint } | undefined;
@@ -69,10 +74,11 @@ export function readStatus(status: StatusMessage | undefined, expected: Hex): Bu
   if (id !== expected) {
     throw new EncodingError(`the answer is about bundle ${id}, asked was for ${expected}`);
   }
-  const { height, feeChargedGwei, position, legs, undecryptable } = status;
+  const { height, feeChargedGwei, position, legs, undecryptable, returned } = status;
   return {
     id,
     level,
+    returned: level === 'unknown' && returned !== '' ? returned : undefined,
     ordered: reaches(level, 'ordered')
       ? { height, blockId: toHex(status.blockId), feeChargedGwei }
       : undefined,

@@ -103,11 +103,12 @@ export async function* watch(
         }
         failures = [];
         const { status } = turn;
-        if (told === undefined || LEVELS.indexOf(status.level) > LEVELS.indexOf(told)) {
+        const isNews = told === undefined || LEVELS.indexOf(status.level) > LEVELS.indexOf(told);
+        if (isNews || status.returned !== undefined) {
           told = status.level;
           yield status;
         }
-        if (reaches(told, until)) {
+        if (status.returned !== undefined || (told !== undefined && reaches(told, until))) {
           return;
         }
       }

@@ -261,12 +261,43 @@ describe('the key', () => {
     await expect(client.encryptionKey()).rejects.toBeInstanceOf(EncodingError);
   });
 
+  test('eras never go back', async () => {
+    const answers = [later, made];
+    const client = await connectTo(keyless, [making(() => answers.shift() ?? away())]);
+    const { key: newest } = await client.encryptionKey();
+    expect((await client.encryptionKey()).key).toBe(newest);
+    expect(answers).toHaveLength(0);
+  });
+
   test('a node that serves a key that nobody vouches for is passed over', async () => {
     const liar = making(() => ({ ...made, certificate: undefined }));
     const client = await connectTo(keyless, [liar, making(() => made ?? away())]);
     expect((await client.encryptionKey()).key.idHex).toBe(toHex(made?.keyId ?? bytes('0x')));
     const alone = await connectTo(keyless, [liar]);
     await expect(alone.encryptionKey()).rejects.toThrow(/lacks the block that vouches/);
+  });
+
+  test('a payer seals again what was sealed to the key of an era that is over', async () => {
+    const [first, , newer] = vectors.key_responses.map((answer) => keyResponseOf(answer).served);
+    const keys = [first, newer, newer];
+    const sealedTo: string[] = [];
+    const moved = node(
+      {
+        getEncryptionKey: () => keys.shift() ?? away(),
+        getAccount: () => ({ nextSequencePending: 4n }),
+        submitBundle: ({ bundle: handed }: { bundle: Uint8Array }) => {
+          const { header } = SealedBundle.decode(handed);
+          expect(header.sequence).toBe(4n);
+          sealedTo.push(header.keyId);
+          return away(sealedTo.length === 1 ? Code.InvalidArgument : Code.AlreadyExists);
+        },
+      },
+      {},
+      vectors.keyless_network.genesis,
+    );
+    const payer = new Payer(await connectTo(keyless, [moved]), signer, { first: 9, count: 1 });
+    expect((await payer.submit(legs)).admission.kind).toBe('included');
+    expect(sealedTo).toEqual([first, newer].map((served) => toHex(served?.keyId ?? bytes('0x'))));
   });
 
   test('a payer asks for the sequence again after a refusal of its nonce', async () => {
@@ -343,6 +374,25 @@ describe('watching', () => {
     await expect(levels(await connect(gone, gone))).rejects.toBeInstanceOf(UnavailableError);
   });
 
+  test('what comes back with the end of its era ends the watch', async () => {
+    const bundleId = bytes(bundle.id);
+    const watched = node({
+      watchBundle: async function* () {
+        yield await Promise.resolve({ status: { bundleId, level: Level.RECEIVED } });
+        yield { status: { bundleId, returned: 'its era is over' } };
+      },
+    });
+    const client = await connect(watched);
+    const seen: [string, string | undefined][] = [];
+    for await (const { level, returned } of client.watch(bundle.id)) {
+      seen.push([level, returned]);
+    }
+    expect(seen).toEqual([
+      ['received', undefined],
+      ['unknown', 'its era is over'],
+    ]);
+  });
+
   test('an answer about another bundle is not taken', async () => {
     const other = { status: { bundleId: new Uint8Array(32), level: Level.REVEALED } };
     const confused = node({
@@ -372,7 +422,13 @@ describe('checking a status', () => {
     blockId: vectors.block.id as Hex,
     feeChargedGwei: 1n,
   };
-  const status: BundleStatus = { id: bundle.id, level: 'revealed', ordered, revealed };
+  const status: BundleStatus = {
+    id: bundle.id,
+    returned: undefined,
+    level: 'revealed',
+    ordered,
+    revealed,
+  };
   const serving = (response: GetBlockResponse) => connect(node({}, { getBlock: () => response }));
 
   test('what is true is confirmed', async () => {

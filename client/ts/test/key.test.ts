@@ -9,7 +9,7 @@ import { ConclaveError, EncodingError, KeyError, VerificationError } from '../sr
 import { bytes, keyResponseOf } from './messages.js';
 
 const FAULTS: Record<string, [new (message: string) => ConclaveError, RegExp]> = {
-  Encoding: [EncodingError, /lacks the block|key_id has 31 bytes/],
+  Encoding: [EncodingError, /lacks the block|key_id has 31 bytes|messages_root has 31 bytes/],
   Verification: [VerificationError, /./],
   Key: [KeyError, /suite|acceptable point|different secrets/],
   ForeignKey: [KeyError, /serves key 0x[0-9a-f]{64}, the network's is 0x[0-9a-f]{64}/],

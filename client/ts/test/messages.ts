@@ -158,6 +158,8 @@ export function keyResponseOf({ network: of, response }: KeyRow): {
     publicKeyG2: bytes(response.public_key_g2),
     decidedHeight: 50n,
     bundleLifetimeMax: 10_000n,
+    messagesRoot:
+      response.messages_root === null ? new Uint8Array() : bytes(response.messages_root),
     ...(header && { header: headerOf(header) }),
     ...(certificate && { certificate: certificateOf(certificate) }),
   });

@@ -252,6 +252,8 @@ test('a genesis of which one field is another has another id', () => {
     ['"complaint_heights":20', '"complaint_heights":21'],
     ['"repair_heights":1000', '"repair_heights":1001'],
     ['"epoch_heights":100000', '"epoch_heights":0'],
+    ['"era_epochs":36', '"era_epochs":0'],
+    ['"overlap_heights":1000', '"overlap_heights":999'],
     [/"encryption_key":\{.*?\}/.exec(vectors.network.genesis)?.[0] ?? '', '"encryption_key":null'],
     ['"power":13', '"power":14'],
     ['18446744073709551615', '18446744073709551614'],

@@ -8,6 +8,7 @@ import { bls12_381 } from '@noble/curves/bls12-381.js';
 
 import { precommitDigest } from '../../src/block.js';
 import { fromBe, toHex } from '../../src/bytes.js';
+import { nextKeyRoot } from '../../src/discovery.js';
 import {
   BlockHeaderSchema,
   type BlockHeader,
@@ -39,6 +40,8 @@ interface Answer {
   readonly key: EncodedKey;
   readonly header: BlockHeader | undefined;
   readonly certificate: Certificate | undefined;
+  /** Where the block names the key as that of the next era. */
+  readonly messagesRoot?: Uint8Array;
 }
 
 /** What is wrong: bytes, the proof that a quorum decided the block, the key itself, or whose key it is. */
@@ -86,10 +89,18 @@ function decided(key: EncodedKey, change: Partial<BlockHeader> = {}): Answer {
   return { of: keyless, key, header, certificate: certify(keyless, header, [0, 1, 2]) };
 }
 
+const MESSAGES = fixed(0x7a);
+
+/** The key of the next era, which a quorum's block of this one names. */
+function announced(key: EncodedKey, change: Partial<BlockHeader> = {}): Answer {
+  const sharingRoot = nextKeyRoot(keyId(keyless.idBytes, key), MESSAGES);
+  return { ...decided(key, { sharingRoot, ...change }), messagesRoot: MESSAGES };
+}
+
 /** A key under its own id, which a quorum's block names. */
 const named = (key: EncodedKey) => decided(key, { keyId: keyId(keyless.idBytes, key) });
 
-function json({ of, key, header, certificate }: Answer) {
+function json({ of, key, header, certificate, messagesRoot }: Answer) {
   return {
     network: of === keyless ? 'keyless_network' : 'network',
     response: {
@@ -101,6 +112,7 @@ function json({ of, key, header, certificate }: Answer) {
       public_key_g2: toHex(key.publicKeyG2),
       header: header ? headerJson(header) : null,
       certificate: certificate ? certificateJson(certificate) : null,
+      messages_root: messagesRoot ? toHex(messagesRoot) : null,
     },
   };
 }
@@ -113,6 +125,8 @@ export function keyResponses() {
     ['a key that a quorum vouches for: 33 of 46', { ...decided(made), certificate: by([0, 1, 2]) }],
     ['a key that all vouch for', { ...decided(made), certificate: by([0, 1, 2, 3]) }],
     ['a key of a later era, which a quorum vouches for', named(keyOf(SECRET, 3))],
+    ['the key of the next era, before it is in force', announced({ ...foreign, era: 1 })],
+    ['a key of a later era than that which the genesis brings', certifiedBeside(1)],
     [
       'the key that the genesis brings, without a block',
       { of: network, key: made, header: undefined, certificate: undefined },
@@ -159,7 +173,22 @@ export function refusedKeyResponses() {
     [
       'a key that a quorum vouches for where the genesis brings another',
       'ForeignKey',
-      certifiedBeside(),
+      certifiedBeside(0),
+    ],
+    [
+      'the node’s own key beside a block that names the next era’s',
+      'ForeignKey',
+      { ...announced({ ...foreign, era: 1 }), key: { ...foreign, era: 2 } },
+    ],
+    [
+      'a key that a block names as the next era’s, over other messages',
+      'ForeignKey',
+      { ...announced({ ...foreign, era: 1 }), messagesRoot: fixed(0x7b) },
+    ],
+    [
+      'a messages root that is too short',
+      'Encoding',
+      { ...announced({ ...foreign, era: 1 }), messagesRoot: MESSAGES.slice(1) },
     ],
     ['another suite', 'Key', named({ ...made, suite: 2 })],
     [
@@ -173,13 +202,11 @@ export function refusedKeyResponses() {
   return rows.map(([about, fault, answer]) => ({ about, fault, ...json(answer) }));
 }
 
-/** Another key than the genesis', under a block of that network that names it. */
-function certifiedBeside(): Answer {
-  const header = headerWith({
-    networkId: network.idBytes,
-    keyId: keyId(network.idBytes, foreign),
-  });
-  return { of: network, key: foreign, header, certificate: certify(network, header, [0, 1, 2]) };
+/** Another key than the genesis', of an era, under a block of that network that names it. */
+function certifiedBeside(era: number): Answer {
+  const key = { ...foreign, era };
+  const header = headerWith({ networkId: network.idBytes, keyId: keyId(network.idBytes, key) });
+  return { of: network, key, header, certificate: certify(network, header, [0, 1, 2]) };
 }
 
 /** Certificates that do not prove that the block was decided. */

@@ -1,9 +1,10 @@
 //! Eras: another key, who makes it, and which of two a bundle may be sealed to.
 
-use conclave_mempool::admission::AdmittedKeys;
-use conclave_types::{BlockBody, Digest, Era, next_key_root};
+use conclave_mempool::admission::{AdmissionError, AdmittedKeys};
+use conclave_types::{BlockBody, BundleId, Digest, Era, next_key_root};
 
 use super::*;
+use crate::{Event, testing::Memory};
 
 const OVERLAP: u64 = 12;
 
@@ -127,4 +128,78 @@ fn a_recorded_state_goes_on_to_the_same_era() {
     chain.keys = Keys::restore(&chain.genesis, checkpoint).unwrap();
     chain.make_key();
     assert_eq!(chain.keys.newest().unwrap().key.encryption_key().era, Era::new(1));
+}
+
+/// A validator alone, whose epochs each have a key of their own.
+fn alone() -> Solo {
+    let mut solo = Solo::keyless(1, 0);
+    let mut network = (*solo.genesis).clone();
+    network.params.sharing = genesis().params.sharing;
+    network.params.sharing.era_epochs = 1;
+    network.params.sharing.overlap_heights = HeightDelta::new(OVERLAP);
+    solo.genesis = Arc::new(network);
+    solo.store = Memory::new();
+    solo.restart();
+    solo
+}
+
+fn run_until(solo: &mut Solo, done: impl Fn(&Solo) -> bool) {
+    for _ in 0..200 {
+        if done(solo) {
+            return;
+        }
+        solo.run_to(solo.core.status().revealed.as_u64() + 1);
+    }
+    panic!("that never happens: {:?}", solo.core.status());
+}
+
+/// Until the key of an epoch is in force, which bundles are sealed to from now on.
+fn run_to_epoch(solo: &mut Solo, epoch: u64) {
+    run_until(solo, |solo| {
+        let next = solo.core.status().decided.next();
+        solo.core.keys().at(next).is_some_and(|key| key.epoch == Epoch::new(epoch))
+    });
+    solo.key = (*solo.core.keys().newest().unwrap().key).clone();
+}
+
+#[test]
+fn what_no_block_took_before_its_era_ended_is_returned_and_its_nonce_is_free() {
+    let mut solo = alone();
+    run_to_epoch(&mut solo, 1);
+    // What should go before it never comes.
+    let stranded = solo.bundle(1);
+    let (id, old) = (stranded.id(), stranded.header.key_id);
+    solo.submit(stranded.clone()).unwrap();
+    run_until(&mut solo, |solo| solo.core.status().next_key.is_some());
+    assert!(solo.core.is_pooled(&id) && !solo.core.is_returned(&id), "blocks still take it");
+    run_until(&mut solo, |solo| !solo.core.is_pooled(&id));
+    assert!(solo.core.is_returned(&id));
+    let returned =
+        |event: &Event| matches!(event, Event::Returned { bundles, .. } if *bundles == [id]);
+    assert_eq!(solo.events.iter().filter(|event| returned(event)).count(), 1);
+    let new = solo.core.status().next_key.unwrap();
+    let refused = AdmissionError::Key { expected: new, found: old };
+    assert_eq!(solo.submit(stranded), Err(Rejection::Admission(refused)));
+    run_to_epoch(&mut solo, 2);
+    assert_eq!((solo.core.status().key, solo.core.status().next_key), (Some(new), None));
+    let again: Vec<BundleId> = [0, 1]
+        .map(|sequence| {
+            let bundle = solo.bundle(sequence);
+            solo.submit(bundle.clone()).unwrap();
+            bundle.id()
+        })
+        .into();
+    run_until(&mut solo, |solo| again.iter().all(|id| !solo.core.is_pooled(id)));
+    solo.run_to(solo.core.status().decided.as_u64());
+    let opened: Vec<_> = solo
+        .events
+        .iter()
+        .filter_map(|event| {
+            let Event::Revealed { block, .. } = event else { return None };
+            Some(block.bundles.iter().map(|bundle| bundle.id))
+        })
+        .flatten()
+        .collect();
+    assert_eq!(opened.len(), 2);
+    assert!(again.iter().all(|id| opened.contains(id)), "under another id, and opened");
 }
