@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use conclave_types::{KeyId, Params};
+use conclave_types::{HeightDelta, KeyId, Params};
 
 use crate::harness::{
     load::Load,
@@ -11,11 +11,14 @@ use crate::harness::{
     process::{complaint, conclave},
 };
 
-/// Writes parameters under which a key is handed on every `epoch_heights` heights.
-fn params(directory: &Path, epoch_heights: u64) -> String {
+/// Writes parameters under which a key is handed on every `epoch_heights` heights, and another one made after
+/// `era_epochs` times that.
+fn params(directory: &Path, epoch_heights: u64, era_epochs: u64) -> String {
     let mut params = Params::default();
-    params.sharing.complaint_heights = conclave_types::HeightDelta::new(10);
-    params.sharing.epoch_heights = conclave_types::HeightDelta::new(epoch_heights);
+    params.sharing.complaint_heights = HeightDelta::new(10);
+    params.sharing.epoch_heights = HeightDelta::new(epoch_heights);
+    params.sharing.era_epochs = era_epochs;
+    params.sharing.overlap_heights = HeightDelta::new(20);
     let path = directory.join("params.json");
     let text = serde_json::to_vec(&params).expect("parameters are JSON");
     fs::write(&path, text).expect("a file can be written");
@@ -61,7 +64,7 @@ async fn a_key_is_made_through_crashes_and_no_genesis_has_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_handed_on_with_bundles_in_flight_and_old_shares_are_gone() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let params = params(directory.path(), 60);
+    let params = params(directory.path(), 60, 0);
     let mut network = Network::start_with(&["--params", &params]).await;
     let key = network.client.wait_for_key(PATIENCE).await.expect("the validators make a key").id();
     let load = Load::start(&network.client);
@@ -90,6 +93,42 @@ async fn a_key_is_handed_on_with_bundles_in_flight_and_old_shares_are_gone() {
     }
     oracle::drained(&network).await;
     oracle::assert_kept(&oracle::check(&network).await, &promises, &[3]);
+    network.kill(0);
+    let data = network.data_dir(0);
+    let verified = conclave(&["verify", "--data-dir", &data.to_string_lossy()]);
+    assert!(verified.status.success(), "{}", complaint(&verified));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_era_has_a_key_of_its_own_and_no_bundle_is_lost_with_one() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let params = params(directory.path(), 40, 1);
+    let mut network = Network::start_with(&["--params", &params]).await;
+    let first = network.client.wait_for_key(PATIENCE).await.expect("the validators make a key");
+    let load = Load::start(&network.client);
+    for index in 0..VALIDATORS {
+        network.wait_status(index, "epoch 2", |status| status.epoch >= 2).await;
+    }
+    network.kill(3);
+    network.launch(3);
+    let mut decided = 0;
+    for index in 0..VALIDATORS {
+        let status = network.wait_status(index, "epoch 3", |status| status.epoch >= 3).await;
+        decided = decided.max(status.decided_height);
+    }
+    load.wait(30).await;
+    let newest = network.client.wait_for_key(PATIENCE).await.expect("a quorum vouches for it");
+    assert!(newest.era().as_u32() >= 2 && newest.id() != first.id(), "{newest:?}");
+    // Whatever came back was sealed again, and opened.
+    assert!(load.settle().await > 0);
+    for index in 0..VALIDATORS {
+        network.wait_height(index, decided + 70).await;
+        let secrets = secrets(&network, index);
+        let is_old = |name: &String| name.starts_with("share-1-") || name.starts_with("share-2-");
+        assert!(!secrets.keys().any(is_old), "validator {index} has {:?}", secrets.keys());
+    }
+    oracle::drained(&network).await;
+    oracle::check(&network).await;
     network.kill(0);
     let data = network.data_dir(0);
     let verified = conclave(&["verify", "--data-dir", &data.to_string_lossy()]);
