@@ -289,10 +289,11 @@ impl Solo {
             if let Message::Consensus(ConsensusMessage::Vote(vote)) = &message {
                 self.votes.push((vote.kind, vote.block));
             }
-            match message {
-                Message::Part(part) => self.shown.push(part),
-                Message::Shares(shares) => self.shared.push(shares),
-                _ => {}
+            if let Message::Shares(shares) = &message {
+                self.shared.push(Arc::clone(shares));
+            }
+            if let Message::Part(part) = message {
+                self.shown.push(part);
             }
         }
         assert_eq!(halt, None);
