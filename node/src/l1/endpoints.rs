@@ -126,6 +126,14 @@ impl Endpoints {
         self.patience
     }
 
+    /// The same, of which another is asked first: what one alone answers is not to keep anything back for ever.
+    pub(super) fn beginning_with(&self, nth: usize) -> Self {
+        let mut list = self.list.to_vec();
+        let first = nth.checked_rem(list.len()).unwrap_or_default();
+        list.rotate_left(first);
+        Self { list: list.into(), ..self.clone() }
+    }
+
     /// The first answer.
     ///
     /// # Errors
@@ -361,4 +369,23 @@ fn refused(endpoint: &Endpoint, what: &'static str, error: TransportError) -> L1
 
 fn failure(endpoint: &Endpoint, error: &TransportError) -> String {
     format!("{}: {}", endpoint.url, crate::errors::chain(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_of_several_can_be_the_one_that_is_asked_first() {
+        let urls = ["http://one", "http://two", "http://three"];
+        let list = urls.map(|url| endpoint(url).unwrap()).to_vec();
+        let endpoints = Endpoints { list: list.into(), chain_id: 1, patience: Patience::default() };
+        let first = |nth| endpoints.beginning_with(nth).urls().next().map(ToOwned::to_owned);
+        for (nth, expected) in
+            [(0, "http://one"), (1, "http://two"), (2, "http://three"), (3, "http://one")]
+        {
+            assert_eq!(first(nth).as_deref(), Some(expected), "{nth}");
+            assert_eq!(endpoints.beginning_with(nth).urls().count(), urls.len());
+        }
+    }
 }

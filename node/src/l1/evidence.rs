@@ -50,14 +50,15 @@ pub struct PrematureShare {
     pub shares: ShareMessage,
     /// The commitment of their height.
     pub commitment: BlockCommitment,
-    /// That it has settled; none before it has. L1 takes it for as long as nothing but one more posting settles.
+    /// That it has settled; none before it has. L1 takes one under an anchor for an hour at least, any other until two
+    /// more postings have settled.
     pub settled: Option<SettledProof>,
 }
 
 /// What shows that a commitment has settled.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct SettledProof {
-    /// The height of the posting, the newest or the one before.
+    /// The height of the posting: the newest, an anchor (`ConclaveInbox.anchor`), or the one before either.
     pub under: Height,
     /// The path in the history.
     pub path: Vec<Digest>,

@@ -5,7 +5,14 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use alloy::{eips::BlockNumberOrTag, providers::DynProvider, transports::TransportResult};
+use alloy::{
+    eips::BlockNumberOrTag,
+    primitives::Address,
+    providers::{DynProvider, Provider as _},
+    rpc::types::TransactionRequest,
+    sol_types::SolCall,
+    transports::TransportResult,
+};
 use tokio::time::Instant;
 
 use super::{
@@ -122,9 +129,54 @@ impl Panel {
         Err(TooFew { answering: given.len(), of: self.members.len(), failures })
     }
 
+    /// What a contract answers to a call at a block, if most endpoints say the same of it.
+    pub(super) async fn call<C: SolCall>(
+        &mut self,
+        to: Address,
+        call: &C,
+        at: BlockNumberOrTag,
+    ) -> Result<Option<C::Return>, TooFew> {
+        let request = TransactionRequest::default().to(to).input(call.abi_encode().into());
+        let question = |provider: DynProvider| {
+            let request = request.clone();
+            async move { provider.call(request).block(at.into()).await }
+        };
+        let said = self.ask(0, question).await?.into_iter();
+        let answers: Vec<_> = said.map(|(_, answer)| answer).collect();
+        let agreed = agreed(&answers, self.count());
+        Ok(agreed.and_then(|answer| C::abi_decode_returns(answer).ok()))
+    }
+
     fn note(&mut self, url: &str, failure: Option<Failure>) {
         if let Some(known) = self.members.get_mut(url) {
             known.failure = failure;
+        }
+    }
+}
+
+/// What most of `all` say, of whom these have answered.
+fn agreed<T: PartialEq>(answers: &[T], all: usize) -> Option<&T> {
+    let saying = |of: &T| answers.iter().filter(|other| *other == of).count();
+    answers.iter().find(|answer| saying(answer).saturating_mul(2) > all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_most_of_all_endpoints_say_alike_is_agreed() {
+        let table: [(&[u8], usize, Option<u8>); 7] = [
+            (&[1], 1, Some(1)),
+            (&[0, 1, 1], 3, Some(1)),
+            (&[1, 1, 0], 3, Some(1)),
+            (&[1, 1], 3, Some(1)),
+            (&[0, 1], 2, None),
+            (&[1], 3, None),
+            (&[0, 1, 2], 3, None),
+        ];
+        for (answers, all, expected) in table {
+            assert_eq!(agreed(answers, all).copied(), expected, "{answers:?} of {all}");
         }
     }
 }

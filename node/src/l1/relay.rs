@@ -218,12 +218,47 @@ impl Settler {
         let Some(account) = self.account.as_ref().filter(|_| session.flight.is_none()) else {
             return Ok(());
         };
-        if let Some(landing) = self.answer_if_due(session, account).await {
-            session.flight = Some(Flight { from: settled, landing });
-            return Ok(());
+        // Cases wait for what is to be posted, but not for what keeps it from being posted.
+        let due = self.errand(session, account, &settled).await;
+        let landing = match due {
+            Ok(Some(landing)) => Some(landing),
+            Ok(None) | Err(_) => match self.answer_if_due(session, account).await {
+                Some(landing) => Some(landing),
+                None => {
+                    due?;
+                    self.judge(session, account, &settled).await?
+                }
+            },
+        };
+        session.flight = landing.map(|landing| Flight { from: settled, landing });
+        Ok(())
+    }
+
+    /// The report or the verdict that this validator is to see to; none before this node has come to the committee in
+    /// office.
+    async fn judge(
+        &self,
+        session: &mut Session,
+        account: &Account,
+        settled: &Settled,
+    ) -> Result<Option<BoxFuture<'static, Landed>>, RelayError> {
+        if session.office.is_none() {
+            return Ok(None);
         }
+        let report = self.report(session, account, settled).await?;
+        Ok(report.or_else(|| Self::resolve(session, account)))
+    }
+
+    /// What this validator is to post.
+    async fn errand(
+        &self,
+        session: &mut Session,
+        account: &Account,
+        settled: &Settled,
+    ) -> Result<Option<BoxFuture<'static, Landed>>, RelayError> {
+        let settled = *settled;
         let office = self.office(session, Epoch::new(settled.epoch)).await?;
-        let (Some(office), Some(relay)) = (office, &mut session.relay) else { return Ok(()) };
+        let (Some(office), Some(relay)) = (office, &mut session.relay) else { return Ok(None) };
         relay.take_turns(account.turns(&office));
         let certified = self.driver.snapshot().status.certified;
         let candidate = self.read(move |store| candidate(store, certified, &settled)).await?;
@@ -237,25 +272,17 @@ impl Settler {
             Action::Rest => self.offer(session).await?,
             Action::Capped => None,
         };
-        let landing = match errand {
-            Some((what, call, cost_max)) => {
-                let sender = account.sender(&session.endpoints, cost_max);
-                let landing = async move {
-                    let sent = sender.send_instead(call).await;
-                    match what {
-                        Errand::Post(height) => Landed::Posted(height, sent),
-                        Errand::Offer(epoch) => Landed::Offered(epoch, sent),
-                    }
-                };
-                Some(landing.boxed())
-            }
-            None => match self.report(session, account, &settled).await? {
-                Some(landing) => Some(landing),
-                None => self.resolve(session, account),
-            },
-        };
-        session.flight = landing.map(|landing| Flight { from: settled, landing });
-        Ok(())
+        Ok(errand.map(|(what, call, cost_max)| {
+            let sender = account.sender(&session.endpoints, cost_max);
+            let landing = async move {
+                let sent = sender.send_instead(call).await;
+                match what {
+                    Errand::Post(height) => Landed::Posted(height, sent),
+                    Errand::Offer(epoch) => Landed::Offered(epoch, sent),
+                }
+            };
+            landing.boxed()
+        }))
     }
 
     /// The committee in office on L1; none before this node has come to it.

@@ -6,7 +6,7 @@
 
 use alloy::primitives::B256;
 use conclave_contracts::{
-    ConclaveSlasher,
+    ConclaveSlasher::{self, supportOfCall},
     bindings::slasher::IConclaveSlasher::{SignedPrecommit, Tally},
 };
 use conclave_sequencer::{
@@ -16,7 +16,7 @@ use conclave_sequencer::{
 use conclave_types::{BlockId, Certificate, Committee, Epoch, Height};
 
 use super::{court::Record, report::signature};
-use crate::l1::{Call, Contracts, Endpoints, L1Error, Sender, Sent};
+use crate::l1::{Call, Contracts, L1Error, Sender, Sent};
 
 /// Precommits in one transaction: each takes some 250,000 gas, and a transaction may take 16.7 million (EIP-7825).
 const PRECOMMITS_MAX: usize = 32;
@@ -80,23 +80,27 @@ impl Acquittal {
         needed.take(PRECOMMITS_MAX).map(|(_, precommit)| precommit.clone()).collect()
     }
 
-    /// The transaction that shows L1 the next of it; none if it has seen all.
-    ///
-    /// # Errors
-    ///
-    /// If nobody says what L1 has seen.
-    pub(in crate::l1) async fn step(
+    /// What L1 is asked to say what it has seen of it.
+    pub(in crate::l1) const fn question(&self, offence: B256) -> supportOfCall {
+        supportOfCall { offence, round: self.round }
+    }
+
+    /// The transaction that shows L1 the next of it, when it has seen that; none if it has seen all.
+    pub(in crate::l1) fn step(
         &self,
-        endpoints: &Endpoints,
         contracts: &Contracts,
         offence: B256,
-    ) -> Result<Option<Call>, L1Error> {
-        let round = self.round;
-        let question = ConclaveSlasher::supportOfCall { offence, round };
-        let precommits = self.next(&endpoints.call(contracts.slasher, &question).await?);
+        shown: &Tally,
+    ) -> Option<Call> {
+        let (round, precommits) = (self.round, self.next(shown));
         let call = ConclaveSlasher::supportAcquittalCall { offence, round, precommits };
         let is_all = call.precommits.is_empty();
-        Ok((!is_all).then(|| Call::new(contracts.slasher, &call)))
+        (!is_all).then(|| Call::new(contracts.slasher, &call))
+    }
+
+    /// How many transactions it takes, if L1 has seen nothing of it.
+    pub(in crate::l1) fn steps(&self) -> usize {
+        self.precommits.len().div_ceil(PRECOMMITS_MAX)
     }
 
     /// Shows it to L1, over as many transactions as it takes, until that acquits. What L1 has seen before counts.
@@ -111,7 +115,10 @@ impl Acquittal {
         record: &Record,
     ) -> Result<Vec<Sent>, L1Error> {
         let mut all = Vec::new();
-        while let Some(call) = self.step(sender.endpoints(), contracts, record.offence).await? {
+        loop {
+            let question = self.question(record.offence);
+            let shown = sender.endpoints().call(contracts.slasher, &question).await?;
+            let Some(call) = self.step(contracts, record.offence, &shown) else { break };
             let sent = sender.send(call).await?;
             let is_over = sent.event::<ConclaveSlasher::Acquitted>().is_ok();
             all.push(sent);

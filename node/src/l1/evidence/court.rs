@@ -4,7 +4,7 @@ use alloy::{
     eips::BlockNumberOrTag,
     primitives::{Address, B256, U256},
     providers::{DynProvider, Provider as _},
-    rpc::types::Filter,
+    rpc::types::{Filter, Log},
     sol_types::SolEvent as _,
     transports::TransportResult,
 };
@@ -12,7 +12,7 @@ use conclave_contracts::ConclaveSlasher::{self, Convicted};
 use conclave_types::{BlockId, Epoch};
 use serde::Serialize;
 
-use super::report::{PREMATURE_SHARE, WRONG_SHARE};
+use super::report::{PREMATURE_SHARE, WRONG_SHARE, offence_of};
 use crate::l1::{Contracts, Endpoints, L1Error, endpoints::block, logs::newest_first};
 
 /// A conviction, as L1 has recorded it.
@@ -43,6 +43,29 @@ impl Record {
     #[must_use]
     pub const fn is_premature_share(&self) -> bool {
         self.kind == PREMATURE_SHARE
+    }
+
+    /// Whether the offence is the one that the rest of it names: whoever shows another could have it taken for that one.
+    fn is_consistent(&self) -> bool {
+        let (of, at) = ((self.epoch, self.kind), (self.height, self.round));
+        self.offence == offence_of(self.validator, of, at)
+    }
+
+    /// What a log tells; none if it is none of a conviction, or contradicts itself.
+    fn read(log: &Log) -> Option<Self> {
+        let told = Convicted::decode_log(&log.inner).ok()?.data;
+        let record = Self {
+            offence: told.offence,
+            validator: told.validator,
+            epoch: told.epoch,
+            kind: told.kind,
+            height: told.height,
+            round: told.round,
+            reporter: told.reporter,
+            seized_gwei: u64::try_from(told.seized).unwrap_or(u64::MAX),
+            l1_block: log.block_number?,
+        };
+        record.is_consistent().then_some(record)
     }
 
     /// What was done, in words.
@@ -138,6 +161,8 @@ pub(in crate::l1) async fn conviction(
 pub(in crate::l1) struct Docket {
     /// The time of its newest block, in seconds.
     pub(in crate::l1) time: u64,
+    /// The number of that block.
+    pub(in crate::l1) newest: u64,
     /// Its newest final block.
     pub(in crate::l1) finalized: u64,
     /// The convictions from the block on that it was asked for.
@@ -154,12 +179,12 @@ pub(in crate::l1) async fn docket(
     let finalized = block(provider.clone(), BlockNumberOrTag::Finalized).await?;
     let finalized = finalized.map_or(0, |finalized| finalized.number);
     let Some(newest) = newest.map(|newest| newest.header) else {
-        return Ok(Docket { time: 0, finalized, records: Vec::new() });
+        return Ok(Docket { time: 0, newest: 0, finalized, records: Vec::new() });
     };
     let oldest = from_block.max(newest.number.saturating_sub(SLASHABLE_BLOCKS));
     let blocks = (oldest.min(newest.number), newest.number);
     let records = records(provider, slasher, blocks, None).await?;
-    Ok(Docket { time: newest.timestamp, finalized, records })
+    Ok(Docket { time: newest.timestamp, newest: newest.number, finalized, records })
 }
 
 /// The block whose decision acquits of a premature share.
@@ -190,19 +215,43 @@ async fn records(
         filter = epoch.map_or(filter.clone(), |epoch| filter.topic3(word(epoch.as_u64())));
     }
     let logs = newest_first(provider, &filter, blocks, |_| false).await?;
-    let record = |log: &alloy::rpc::types::Log| {
-        let told = Convicted::decode_log(&log.inner).ok()?.data;
-        Some(Record {
-            offence: told.offence,
-            validator: told.validator,
-            epoch: told.epoch,
-            kind: told.kind,
-            height: told.height,
-            round: told.round,
-            reporter: told.reporter,
-            seized_gwei: u64::try_from(told.seized).unwrap_or(u64::MAX),
-            l1_block: log.block_number?,
-        })
-    };
-    Ok(logs.iter().filter_map(record).collect())
+    Ok(logs.iter().filter_map(Record::read).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_whose_offence_is_another_than_it_says_is_none() {
+        let honest = || Convicted {
+            offence: offence_of(4, (3, PREMATURE_SHARE), (7, 2)),
+            validator: 4,
+            epoch: 3,
+            kind: PREMATURE_SHARE,
+            height: 7,
+            round: 2,
+            reporter: Address::ZERO,
+            seized: U256::from(32),
+        };
+        let read = |told: Convicted| {
+            let data = told.encode_log_data();
+            let inner = alloy::primitives::Log { address: Address::ZERO, data };
+            Record::read(&Log { inner, block_number: Some(9), ..Log::default() })
+        };
+        let found = read(honest());
+        assert_eq!(found.map(|record| (record.validator, record.l1_block)), Some((4, 9)));
+        let lies: [fn(&mut Convicted); 5] = [
+            |told| told.validator = 5,
+            |told| told.epoch = 4,
+            |told| told.kind = WRONG_SHARE,
+            |told| told.height = 8,
+            |told| told.round = 0,
+        ];
+        for (number, lie) in lies.iter().enumerate() {
+            let mut told = honest();
+            lie(&mut told);
+            assert_eq!(read(told), None, "lie {number}");
+        }
+    }
 }

@@ -136,9 +136,17 @@ const fn kind(evidence: &Evidence) -> u8 {
     }
 }
 
-/// `ConclaveSlasher.offenceOf`.
 fn identity(validator: u32, kind: u8, at: &Position) -> B256 {
-    let words = [u64::from(validator), at.epoch, u64::from(kind), at.height, u64::from(at.round)];
+    offence_of(validator, (at.epoch, kind), (at.height, at.round))
+}
+
+/// `ConclaveSlasher.offenceOf`.
+pub(super) fn offence_of(
+    validator: u32,
+    (epoch, kind): (u64, u8),
+    (height, round): (u64, u32),
+) -> B256 {
+    let words = [u64::from(validator), epoch, u64::from(kind), height, u64::from(round)];
     keccak256(words.map(U256::from).abi_encode())
 }
 

@@ -178,6 +178,12 @@ impl Relay {
         self.policy.day_max.saturating_sub(self.spent_today(now))
     }
 
+    /// What may be spent now on what others' cases take: half of a day's money is for postings, and what is urgent for
+    /// them leaves nothing. As many offences as somebody likes to commit cost those who end the cases no more.
+    pub(super) fn spare(&mut self, now: Instant) -> U256 {
+        (self.policy.day_max / U256::from(2)).saturating_sub(self.spent_today(now))
+    }
+
     /// What may be spent on what cannot wait, whatever was spent before.
     pub(super) fn reserve(&self) -> U256 {
         self.policy.day_max.max(self.policy.posting_max)
@@ -341,5 +347,21 @@ mod tests {
             post(302, 400),
             "a new day"
         );
+    }
+
+    #[test]
+    fn half_of_a_days_money_is_for_postings_whatever_others_cases_would_take() {
+        let (mut relay, at) = relay(settled(202));
+        assert_eq!(relay.spare(at(0)), U256::from(500));
+        relay.posted(at(0), U256::from(450));
+        assert_eq!(relay.spare(at(1)), U256::from(50));
+        relay.posted(at(1), U256::from(50));
+        assert_eq!(relay.spare(at(2)), U256::ZERO);
+        assert_eq!(relay.decide(at(3), settled(202), candidate(302)), post(302, 400));
+        // What is urgent is so for postings.
+        let late = Settled { l1_block: 50 + 3_601, ..settled(202) };
+        assert_eq!(relay.decide(at(4), late, None), Action::Rest);
+        assert_eq!((relay.purse(at(4)), relay.spare(at(4))), (U256::from(1_000), U256::ZERO));
+        assert_eq!(relay.spare(at(86_401)), U256::from(500), "a new day");
     }
 }

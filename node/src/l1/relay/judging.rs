@@ -1,22 +1,26 @@
 //! Seeing to the cases on L1: looking what there is, and doing what is due ([`super::verdicts`]).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use alloy::primitives::{Address, U256};
+use alloy::{
+    eips::BlockNumberOrTag,
+    primitives::{Address, U256},
+    sol_types::SolCall,
+};
 use conclave_contracts::ConclaveSlasher;
 use conclave_sequencer::archive;
-use conclave_types::{Epoch, Height};
+use conclave_types::{BlockId, Epoch, Height};
 use futures::future::{BoxFuture, FutureExt as _};
 use tokio::time::Instant;
 
 use super::{
-    Account, Landed, RelayError, Session, Settler,
+    Account, Landed, Relay, RelayError, Session, Settler,
     verdicts::{Facts, Motion, Stage, Verdicts},
 };
 use crate::{
     errors,
     l1::{
-        Call, Contracts, Endpoints, L1Error, Sent,
+        Call, Contracts, Endpoints, L1Error, Sent, TooFew,
         evidence::{self, Acquittal, Record},
         panel::Panel,
     },
@@ -25,6 +29,9 @@ use crate::{
 /// `State` in `contracts/src/interfaces/IConclaveSlasher.sol`.
 const NONE: u8 = 0;
 const OPEN: u8 = 1;
+
+/// No case is asked about any more in a step that has taken so long: postings wait for its end.
+const ASKING_MAX: Duration = Duration::from_secs(10);
 
 /// The cases, and whom to ask about them.
 pub(super) struct Bench {
@@ -48,11 +55,20 @@ impl Bench {
         let verdicts = Verdicts::new(takeover, resolution, from_block, Instant::now());
         Ok(Self { verdicts, panel: Panel::new(endpoints.clone()), slasher })
     }
+
+    /// What most endpoints say alike; none if they do not.
+    async fn ask<C: SolCall>(
+        &mut self,
+        call: &C,
+        at: BlockNumberOrTag,
+    ) -> Result<Option<C::Return>, TooFew> {
+        self.panel.call(self.slasher, call, at).await
+    }
 }
 
 impl Settler {
-    /// Looks at the cases, and gives what acquits. Settling waits for it, not the other way round: whoever is on the other
-    /// side of a fork has nothing to post, and every reason to answer. But what is wrong with a case stops no settlement.
+    /// Looks at the cases, and gives what acquits, when nothing is to be posted: whoever is on the other side of a fork has
+    /// nothing to post, and every reason to answer. What is wrong with a case stops no settlement.
     pub(super) async fn answer_if_due(
         &self,
         session: &mut Session,
@@ -86,45 +102,65 @@ impl Settler {
             return Ok(None);
         };
         let Motion::Answer(acquittal, is_own) = motion else { return Ok(None) };
-        // More is at stake than what a day's postings may cost.
-        let cost_max = if is_own { relay.reserve() } else { relay.purse(now) };
-        let step = acquittal.step(&session.endpoints, &session.contracts, record.offence).await;
-        if step.is_err() {
-            bench.verdicts.rest(now, record.offence, true);
+        let offence = record.offence;
+        let cost_max = if is_own {
+            // More is at stake than what a day's postings may cost: as much again for each transaction that it takes,
+            // and once more.
+            let times = U256::from(acquittal.steps().saturating_add(1));
+            let all = relay.reserve().saturating_mul(times);
+            relay.reserve().min(all.saturating_sub(bench.verdicts.spent(offence)))
+        } else {
+            relay.spare(now)
+        };
+        if cost_max.is_zero() {
+            bench.verdicts.put_off(now, offence);
+            return Ok(None);
         }
-        let step = step?;
-        // All of it was shown, and that was not enough: it is of fewer than a quorum of the committee on L1.
-        let Some(call) = step else {
-            bench.verdicts.give_up(record.offence);
+        let shown = bench.ask(&acquittal.question(offence), BlockNumberOrTag::Latest).await;
+        let step = match &shown {
+            Ok(Some(shown)) => {
+                acquittal.step(&session.contracts, offence, shown).map(|call| (call, shown.signers))
+            }
+            Ok(None) | Err(_) => None,
+        };
+        let Some((call, signers)) = step else {
+            // All of it was shown, and that was not enough: it is of fewer than a quorum of the committee on L1. Or nobody
+            // knows what was shown.
+            bench.verdicts.put_off(now, offence);
+            shown?;
             return Ok(None);
         };
-        Ok(Some(self.move_case(session, account, record, (call, cost_max))))
+        let may_move = bench.verdicts.may_move(now, offence, Some(signers));
+        Ok(may_move.then(|| Self::move_case(session, account, record, (call, cost_max))).flatten())
     }
 
     /// Ends a case whose time is over.
     pub(super) fn resolve(
-        &self,
         session: &mut Session,
         account: &Account,
     ) -> Option<BoxFuture<'static, Landed>> {
         let (relay, bench) = (session.relay.as_mut()?, session.bench.as_mut()?);
         let now = Instant::now();
         let (record, _) = bench.verdicts.next_verdict(now, relay.turns())?;
-        let cost_max = relay.purse(now);
-        let offence = record.offence;
+        let (cost_max, offence) = (relay.spare(now), record.offence);
+        if cost_max.is_zero() {
+            bench.verdicts.put_off(now, offence);
+            return None;
+        }
         let call = Call::new(session.contracts.slasher, &ConclaveSlasher::resolveCall { offence });
-        Some(self.move_case(session, account, record, (call, cost_max)))
+        let may_move = bench.verdicts.may_move(now, offence, None);
+        may_move.then(|| Self::move_case(session, account, record, (call, cost_max))).flatten()
     }
 
     fn move_case(
-        &self,
         session: &Session,
         account: &Account,
         record: Record,
         (call, cost_max): (Call, U256),
-    ) -> BoxFuture<'static, Landed> {
-        let sender = account.sender(&session.endpoints, cost_max);
-        async move { Landed::Judged(record, sender.send_instead(call).await) }.boxed()
+    ) -> Option<BoxFuture<'static, Landed>> {
+        let first = session.bench.as_ref()?.verdicts.first_asked(record.offence);
+        let sender = account.sender(&session.endpoints.beginning_with(first), cost_max);
+        Some(async move { Landed::Judged(record, sender.send_instead(call).await) }.boxed())
     }
 
     async fn look_at_cases(
@@ -139,13 +175,15 @@ impl Settler {
             let question =
                 |provider| async move { evidence::docket(&provider, slasher, from).await };
             let dockets = bench.panel.ask(0, question).await?;
-            bench.verdicts.take(now, dockets.into_iter().map(|(_, docket)| docket).collect());
+            bench.verdicts.take(now, dockets, bench.panel.count());
         }
         for record in bench.verdicts.questions(now) {
-            let (endpoints, contracts) = (&session.endpoints, &session.contracts);
-            let stage = self.stage(endpoints, contracts, account, record).await;
+            if now.elapsed() >= ASKING_MAX {
+                break;
+            }
+            let stage = self.stage(bench, account, record).await;
             // Where nothing is known it is asked again, after a while.
-            let known = stage.as_ref().map_or(Stage::Unknown, Stage::clone);
+            let known = stage.as_ref().map_or(Stage::Unsure, Stage::clone);
             bench.verdicts.learn(now, record.offence, known);
             stage?;
         }
@@ -155,29 +193,38 @@ impl Settler {
     /// How far a case is.
     async fn stage(
         &self,
-        endpoints: &Endpoints,
-        contracts: &Contracts,
+        bench: &mut Bench,
         account: &Account,
         record: Record,
     ) -> Result<Stage, RelayError> {
+        use BlockNumberOrTag::{Finalized, Latest};
         let offence = record.offence;
-        let case =
-            endpoints.call(contracts.slasher, &ConclaveSlasher::caseOfCall { offence }).await?;
+        let question = ConclaveSlasher::caseOfCall { offence };
+        let Some(case) = bench.ask(&question, Latest).await? else { return Ok(Stage::Unsure) };
         match case.state {
-            NONE => return Ok(Stage::Unknown),
+            NONE => return Ok(Stage::Absent),
             OPEN => {}
-            _ => return Ok(Stage::Closed),
+            _ => {
+                let before = bench.ask(&question, Finalized).await?;
+                let is_final = before.is_some_and(|before| ![NONE, OPEN].contains(&before.state));
+                return Ok(Stage::Closed { is_final });
+            }
         }
         let reported_at = u64::try_from(case.reportedAt).unwrap_or(u64::MAX);
         if !record.is_premature_share() {
             return Ok(Stage::Open(Facts { reported_at, answer: None, is_own: false }));
         }
-        let shared = evidence::shared_block(endpoints, contracts, offence).await?;
+        let question = ConclaveSlasher::sharedBlockOfCall { offence };
+        let shared =
+            bench.ask(&question, Latest).await?.map(|shared| BlockId::new(shared.blockId.0));
+        let Some(shared) = shared.filter(|shared| *shared != BlockId::ZERO) else {
+            return Ok(Stage::Unsure);
+        };
         let own = account.own;
         let facts = self.read(move |store| {
             // Only who has come to that height knows whether it has decided the block.
             if archive::block(store, Height::new(record.height))?.is_none() {
-                return Ok(Stage::Unknown);
+                return Ok(Stage::Early);
             }
             let answer = Acquittal::of(store, &record, shared)?.map(Arc::new);
             let committee = archive::committee(store, Epoch::new(record.epoch))?;
@@ -201,24 +248,28 @@ impl Settler {
         let Some(bench) = &mut session.bench else { return };
         let (offence, validator) = (record.offence, record.validator);
         let now = Instant::now();
-        match landed {
+        // What it has cost is an endpoint's word, and it could not cost more than it might.
+        let fee_max = session.relay.as_ref().map_or(U256::ZERO, Relay::reserve);
+        let fee = landed.as_ref().map_or_else(L1Error::fee, Sent::fee).min(fee_max);
+        let error = match landed {
             Ok(sent) => {
                 tell(validator, &sent);
-                bench.verdicts.rest(now, offence, false);
+                return bench.verdicts.moved(now, offence, fee);
             }
-            // Somebody was faster.
-            Err(error) if error.is_refusal("NotOpen") => bench.verdicts.rest(now, offence, false),
-            Err(error) if error.is_refusal("TooLate") => {
-                tracing::error!(validator, %offence, "what acquits is held here, and it is too late for it");
-                bench.verdicts.give_up(offence);
-            }
-            Err(error) => {
-                let reason = errors::chain(&error);
-                tracing::warn!(validator, %offence, reason, "a case on L1 does not go on, and will be tried again");
-                self.metrics.l1_trouble("verdict");
-                bench.verdicts.rest(now, offence, true);
-            }
+            Err(error) => error,
+        };
+        // That somebody was faster, or that it is too late, is what one endpoint says: it is tried again until most do.
+        bench.verdicts.failed(now, offence, fee);
+        if error.is_refusal("NotOpen") {
+            return;
         }
+        if error.is_refusal("TooLate") {
+            tracing::error!(validator, %offence, "what acquits is held here, and it is too late for it");
+            return;
+        }
+        let reason = errors::chain(&error);
+        tracing::warn!(validator, %offence, reason, "a case on L1 does not go on, and will be tried again");
+        self.metrics.l1_trouble("verdict");
     }
 }
 

@@ -14,10 +14,14 @@
 //! (`make gas`), for which nobody is paid but by that reward. The turns are those of reports, so whoever was to report, and
 //! has, is the first to end it. A node that holds an answer hastens no verdict.
 //!
-//! **Trust.** An endpoint that hides a conviction could keep an answer back, so what any of them shows counts; one that
-//! makes one up is found out when the contract is asked.
+//! **Trust.** An endpoint that hides a conviction could keep an answer back, so what any of them shows counts, if its offence
+//! is what it says. Whether it is there, what was shared, what has been answered and whether it is over is what most of them
+//! say alike ([`crate::l1::panel`]); a case is closed for good if most call a block final that has it closed. Transactions are
+//! prepared by one endpoint, which can lie about each: so after one that failed, or moved nothing, the next goes through
+//! another.
 //!
-//! **Bounds.** As many cases as there are convictions; those that are closed are 32 bytes each.
+//! **Bounds.** As many cases as most endpoints confirm, and [`UNCONFIRMED_MAX`] that each alone may show besides: what is
+//! more waits until those are asked about. Those that are closed are 32 bytes each. A step asks about [`QUESTIONS_MAX`].
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,7 +29,7 @@ use std::{
     time::Duration,
 };
 
-use alloy::primitives::B256;
+use alloy::primitives::{B256, U256};
 use tokio::time::Instant;
 
 use super::decide::Turns;
@@ -38,6 +42,15 @@ const RETRY: Duration = Duration::from_secs(5);
 const RETRY_MAX: Duration = Duration::from_secs(3_600);
 /// A block may go away, and with it the end of a case. After two epochs of Ethereum and some it does not.
 const LOOK_AGAIN: Duration = Duration::from_secs(1_800);
+/// What was sent is not sent again before this, unless L1 has moved since.
+const SEND_AGAIN: Duration = Duration::from_secs(3_600);
+/// Cases that are asked about in one step.
+const QUESTIONS_MAX: usize = 8;
+/// Records that one endpoint has shown and most have not confirmed.
+const UNCONFIRMED_MAX: usize = 64;
+/// Blocks below what is final that are asked for again: behind one address several machines may answer, and one that does
+/// not know the newest blocks yet has no logs of them.
+const MARGIN_BLOCKS: u64 = 64;
 
 /// What is to be done about a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,27 +72,43 @@ pub(super) struct Facts {
     pub(super) is_own: bool,
 }
 
-/// How far a case is.
+/// How far a case is, as most endpoints say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
+    /// There is none.
+    Absent,
+    /// Nobody has ended it, and this node's own chain has not come as far.
+    Early,
     /// Nobody has ended it.
     Open(Facts),
-    /// It is over.
-    Closed,
-    /// It is not there, or this node's own chain has not come as far.
-    Unknown,
+    /// It is over; whether for good.
+    Closed { is_final: bool },
+    /// They do not agree, or do not answer.
+    Unsure,
 }
+
+/// From where a case was to be moved: the members whose precommits L1 had seen, if it was by an answer.
+type Place = Option<U256>;
 
 /// A case as it was last seen.
 #[derive(Clone, Debug)]
 struct Case {
     record: Record,
+    /// The endpoint that has shown it first.
+    from: String,
+    /// Whether most have said that it is there.
+    is_confirmed: bool,
     facts: Option<Facts>,
     /// Since when this node knows what to do about it.
     since: Option<Instant>,
-    closed_at: Option<Instant>,
     not_before: Instant,
     failures: u32,
+    /// From where it was moved last, and when.
+    moved: Option<(Place, Instant)>,
+    /// How many endpoints were of no help with it.
+    passed_over: usize,
+    /// What its transactions have cost.
+    spent: U256,
 }
 
 /// All cases that somebody may have to see to.
@@ -120,49 +149,64 @@ impl Verdicts {
         is_stale.then_some(self.next_block)
     }
 
-    /// Takes what endpoints have shown.
-    pub(super) fn take(&mut self, now: Instant, dockets: Vec<Docket>) {
-        // What is final to all of them is not asked for again.
-        let finalized = dockets.iter().map(|docket| docket.finalized).min().unwrap_or_default();
-        self.next_block = self.next_block.max(finalized.saturating_add(1));
-        for docket in dockets {
-            // One that is ahead of the others makes L1 refuse, and costs nothing.
-            self.time = self.time.max(docket.time);
+    /// Takes what some of `all` endpoints have shown, each under its address.
+    pub(super) fn take(&mut self, now: Instant, dockets: Vec<(String, Docket)>, all: usize) {
+        let mut times: Vec<_> = dockets.iter().map(|(_, docket)| docket.time).collect();
+        times.sort_unstable_by(|one, other| other.cmp(one));
+        // So far most of them are.
+        self.time = self.time.max(times.get(all / 2).copied().unwrap_or_default());
+        let known = |docket: &Docket| docket.finalized.min(docket.newest);
+        let known = dockets.iter().map(|(_, docket)| known(docket)).min().unwrap_or_default();
+        let mut is_all = true;
+        for (from, docket) in dockets {
+            let alone =
+                self.cases.values().filter(|case| !case.is_confirmed && case.from == from).count();
+            let mut room = UNCONFIRMED_MAX.saturating_sub(alone);
             for record in docket.records {
-                let (facts, since, closed_at) = (None, None, None);
-                if !self.closed.contains(&record.offence) {
-                    let case =
-                        Case { record, facts, since, closed_at, not_before: now, failures: 0 };
-                    self.cases.entry(record.offence).or_insert(case);
+                let offence = record.offence;
+                if self.closed.contains(&offence) || self.cases.contains_key(&offence) {
+                    continue;
                 }
+                if room == 0 {
+                    is_all = false;
+                    break;
+                }
+                room = room.saturating_sub(1);
+                self.cases.insert(offence, Case::new(record, from.clone(), now));
             }
+        }
+        if is_all {
+            let next = known.saturating_add(1).saturating_sub(MARGIN_BLOCKS);
+            self.next_block = self.next_block.max(next);
         }
     }
 
-    /// The cases of which this node has to learn how far they are.
+    /// The cases of which this node has to learn how far they are: those that have waited longest, whoever has shown them.
     pub(super) fn questions(&self, now: Instant) -> Vec<Record> {
-        let is_open = |case: &&Case| match case.closed_at {
-            Some(at) => now >= at + LOOK_AGAIN,
-            None => case.facts.is_none() && now >= case.not_before,
-        };
-        self.cases.values().filter(is_open).map(|case| case.record).collect()
+        let is_asked = |case: &&Case| case.facts.is_none() && now >= case.not_before;
+        let mut asked: Vec<_> = self.cases.values().filter(is_asked).collect();
+        asked.sort_by_key(|case| (case.not_before, !case.is_confirmed));
+        asked.into_iter().take(QUESTIONS_MAX).map(|case| case.record).collect()
     }
 
     /// A case is so far.
     pub(super) fn learn(&mut self, now: Instant, offence: B256, stage: Stage) {
         let Some(case) = self.cases.get_mut(&offence) else { return };
+        case.is_confirmed |= !matches!(stage, Stage::Absent | Stage::Unsure);
         match stage {
-            Stage::Open(facts) => {
-                (case.facts, case.closed_at) = (Some(facts), None);
+            // If it comes to be there, it is shown again.
+            Stage::Absent => {
+                self.cases.remove(&offence);
             }
-            Stage::Closed if case.closed_at.is_some() => {
+            Stage::Open(facts) => case.facts = Some(facts),
+            Stage::Closed { is_final: true } => {
                 self.cases.remove(&offence);
                 self.closed.insert(offence);
             }
-            Stage::Closed => {
-                (case.facts, case.since, case.closed_at) = (None, None, Some(now));
+            Stage::Closed { is_final: false } => {
+                (case.since, case.not_before) = (None, now + LOOK_AGAIN);
             }
-            Stage::Unknown => case.not_before = now + LOOK_EVERY,
+            Stage::Early | Stage::Unsure => case.not_before = now + LOOK_EVERY,
         }
     }
 
@@ -185,14 +229,14 @@ impl Verdicts {
     }
 
     /// The accused's number says who comes first, but for the accused itself; every other one waits for as many delays as
-    /// come before it.
+    /// come before it. Of several that are due, one's own comes first, then what has waited longest.
     fn due(
         &mut self,
         now: Instant,
         turns: Turns,
         motion: impl Fn(&Facts) -> Option<Motion>,
     ) -> Option<(Record, Motion)> {
-        let mut due = None;
+        let mut due = Vec::new();
         for case in self.cases.values_mut() {
             let Some(facts) = &case.facts else { continue };
             let Some(motion) = motion(facts) else { continue };
@@ -204,30 +248,81 @@ impl Verdicts {
             };
             let since = *case.since.get_or_insert(now);
             let turn = (since + self.takeover.saturating_mul(rank)).max(case.not_before);
-            if now >= turn && due.is_none() {
-                due = Some((case.record, motion));
+            if now >= turn {
+                due.push(((!facts.is_own, turn), (case.record, motion)));
             }
         }
-        due
+        due.into_iter().min_by_key(|(order, _)| *order).map(|(_, due)| due)
     }
 
-    /// It was seen to, or could not be: not again right away, and not before L1 was asked how far it is.
-    pub(super) fn rest(&mut self, now: Instant, offence: B256, has_failed: bool) {
-        let Some(case) = self.cases.get_mut(&offence) else { return };
-        case.facts = None;
-        if has_failed {
-            let factor = 1_u32.checked_shl(case.failures).unwrap_or(u32::MAX);
-            case.not_before = now + RETRY.saturating_mul(factor).min(RETRY_MAX);
-            case.failures = case.failures.saturating_add(1);
-        } else {
-            (case.not_before, case.failures) = (now, 0);
+    /// Whether a case may be moved from that place now, which counts as done if so: not twice within [`SEND_AGAIN`], whatever
+    /// has become of it. Past that, whoever had it sent before was of no help.
+    pub(super) fn may_move(&mut self, now: Instant, offence: B256, from: Place) -> bool {
+        let Some(case) = self.cases.get_mut(&offence) else { return false };
+        if let Some((place, at)) = case.moved
+            && place == from
+        {
+            if now < at + SEND_AGAIN {
+                (case.facts, case.not_before) = (None, now + LOOK_EVERY);
+                return false;
+            }
+            case.passed_over = case.passed_over.saturating_add(1);
         }
+        case.moved = Some((from, now));
+        true
     }
 
-    /// There is nothing more to do about it.
-    pub(super) fn give_up(&mut self, offence: B256) {
-        self.cases.remove(&offence);
-        self.closed.insert(offence);
+    /// Which endpoint is to be asked first when it is moved.
+    pub(super) fn first_asked(&self, offence: B256) -> usize {
+        self.cases.get(&offence).map_or(0, |case| case.passed_over)
+    }
+
+    /// What its transactions have cost.
+    pub(super) fn spent(&self, offence: B256) -> U256 {
+        self.cases.get(&offence).map_or(U256::ZERO, |case| case.spent)
+    }
+
+    /// It was moved, for that fee: L1 is to be asked how far it is.
+    pub(super) fn moved(&mut self, now: Instant, offence: B256, fee: U256) {
+        let Some(case) = self.cases.get_mut(&offence) else { return };
+        case.spent = case.spent.saturating_add(fee);
+        (case.facts, case.not_before, case.failures) = (None, now, 0);
+    }
+
+    /// It was to be moved, and that failed, for that fee. What has cost nothing was not sent.
+    pub(super) fn failed(&mut self, now: Instant, offence: B256, fee: U256) {
+        let Some(case) = self.cases.get_mut(&offence) else { return };
+        case.spent = case.spent.saturating_add(fee);
+        if fee.is_zero() {
+            case.moved = None;
+        }
+        case.passed_over = case.passed_over.saturating_add(1);
+        self.put_off(now, offence);
+    }
+
+    /// It cannot be moved: not again right away, and not before L1 was asked how far it is.
+    pub(super) fn put_off(&mut self, now: Instant, offence: B256) {
+        let Some(case) = self.cases.get_mut(&offence) else { return };
+        let factor = 1_u32.checked_shl(case.failures).unwrap_or(u32::MAX);
+        (case.facts, case.not_before) = (None, now + RETRY.saturating_mul(factor).min(RETRY_MAX));
+        case.failures = case.failures.saturating_add(1);
+    }
+}
+
+impl Case {
+    const fn new(record: Record, from: String, now: Instant) -> Self {
+        Self {
+            record,
+            from,
+            is_confirmed: false,
+            facts: None,
+            since: None,
+            not_before: now,
+            failures: 0,
+            moved: None,
+            passed_over: 0,
+            spent: U256::ZERO,
+        }
     }
 }
 
@@ -256,8 +351,14 @@ mod tests {
         }
     }
 
-    fn docket(time: u64, finalized: u64, records: &[Record]) -> Docket {
-        Docket { time, finalized, records: records.to_vec() }
+    /// What the only endpoint shows.
+    fn docket(time: u64, finalized: u64, records: &[Record]) -> Vec<(String, Docket)> {
+        vec![shown("only", time, finalized, records)]
+    }
+
+    fn shown(from: &str, time: u64, finalized: u64, records: &[Record]) -> (String, Docket) {
+        let newest = finalized + 64;
+        (from.to_owned(), Docket { time, newest, finalized, records: records.to_vec() })
     }
 
     fn open(answer: Option<Acquittal>, is_own: bool) -> Stage {
@@ -271,7 +372,7 @@ mod tests {
     fn verdicts(now: Instant, records: &[Record]) -> Verdicts {
         let mut verdicts = Verdicts::new(TAKEOVER, RESOLUTION, 5, now);
         assert_eq!(verdicts.stale(now), Some(5), "what was before the start");
-        verdicts.take(now, vec![docket(REPORTED, 20, records)]);
+        verdicts.take(now, docket(REPORTED, 20, records), 1);
         verdicts
     }
 
@@ -286,9 +387,9 @@ mod tests {
         assert_eq!(verdicts.questions(start), [record(2, 19)]);
         verdicts.learn(start, record(2, 19).offence, open(None, false));
         assert_eq!(verdicts.questions(start), []);
-        verdicts.take(start, vec![docket(REPORTED + RESOLUTION, 21, &[])]);
+        verdicts.take(start, docket(REPORTED + RESOLUTION, 21, &[]), 1);
         assert_eq!(verdicts.next_verdict(start, seat(2)), None, "an answer may come yet");
-        verdicts.take(start, vec![docket(REPORTED + RESOLUTION + 1, 21, &[])]);
+        verdicts.take(start, docket(REPORTED + RESOLUTION + 1, 21, &[]), 1);
         let due = Some((record(2, 19), Motion::Resolve));
         // Number 2: seat 2 comes first. Everyone counts from when it saw that the time was over.
         for (at, waits) in [(2, 0), (3, 10), (0, 20), (1, 30)] {
@@ -314,61 +415,168 @@ mod tests {
             assert_eq!(verdicts.next_answer(start, turns).is_some(), waits == 0);
             let due = verdicts.next_answer(after(start, waits), turns);
             assert_eq!(due, Some((case, Motion::Answer(Arc::new(Acquittal::sample()), is_own))));
-            verdicts.take(start, vec![docket(late, 20, &[])]);
+            verdicts.take(start, docket(late, 20, &[]), 1);
             assert_eq!(verdicts.next_verdict(after(start, 1_000), turns), None);
         }
     }
 
     #[test]
-    fn a_case_that_is_over_is_looked_at_once_more() {
+    fn a_case_is_done_with_when_most_call_its_end_final() {
         let start = Instant::now();
         let case = record(2, 19);
         let mut verdicts = verdicts(start, &[case]);
-        verdicts.learn(start, case.offence, Stage::Closed);
+        verdicts.learn(start, case.offence, Stage::Closed { is_final: false });
         assert_eq!(verdicts.questions(after(start, 1_799)), []);
         let later = after(start, 1_800);
         assert_eq!(verdicts.questions(later), [case]);
         // Its end was taken back.
         verdicts.learn(later, case.offence, open(None, false));
-        verdicts.take(later, vec![docket(REPORTED + RESOLUTION + 1, 20, &[])]);
+        verdicts.take(later, docket(REPORTED + RESOLUTION + 1, 20, &[]), 1);
         assert_eq!(verdicts.next_verdict(later, seat(2)), Some((case, Motion::Resolve)));
-        verdicts.rest(later, case.offence, false);
+        verdicts.moved(later, case.offence, U256::ONE);
         assert_eq!(verdicts.questions(later), [case], "what has become of it");
-        verdicts.learn(later, case.offence, Stage::Closed);
-        let last = after(later, 1_800);
-        verdicts.learn(last, case.offence, Stage::Closed);
-        verdicts.take(last, vec![docket(REPORTED, 20, &[case])]);
-        assert_eq!(verdicts.questions(after(last, 10_000)), []);
+        verdicts.learn(later, case.offence, Stage::Closed { is_final: true });
+        verdicts.take(later, docket(REPORTED, 20, &[case]), 1);
+        assert_eq!(verdicts.questions(after(later, 10_000)), []);
     }
 
     #[test]
-    fn what_any_endpoint_shows_counts_and_only_what_all_call_final_is_done_with() {
+    fn what_any_endpoint_shows_counts_and_what_not_all_may_have_seen_is_asked_for_again() {
         let start = Instant::now();
         let mut verdicts = verdicts(start, &[]);
         assert_eq!(verdicts.stale(start), None, "not all the time");
-        let shown = vec![docket(REPORTED, 40, &[]), docket(REPORTED, 30, &[record(1, 35)])];
-        verdicts.take(start, shown);
-        assert_eq!(verdicts.questions(start), [record(1, 35)]);
-        assert_eq!(verdicts.stale(start + LOOK_EVERY), Some(31));
+        let both = vec![
+            shown("one", REPORTED, 200, &[]),
+            shown("other", REPORTED, 150, &[record(1, 155)]),
+        ];
+        verdicts.take(start, both, 2);
+        assert_eq!(verdicts.questions(start), [record(1, 155)]);
+        let mut next = start + LOOK_EVERY;
+        assert_eq!(verdicts.stale(next), Some(151 - 64));
+        // Behind one address: the machine that was asked for logs has come to block 120.
+        let behind = Docket { time: REPORTED, newest: 120, finalized: 300, records: Vec::new() };
+        verdicts.take(next, vec![("one".to_owned(), behind)], 2);
+        next += LOOK_EVERY;
+        assert_eq!(verdicts.stale(next), Some(151 - 64), "not back");
+        verdicts.take(next, docket(REPORTED, 300, &[]), 2);
+        assert_eq!(verdicts.stale(next + LOOK_EVERY), Some(301 - 64));
         // The chain of this node has not come as far.
-        verdicts.learn(start, record(1, 35).offence, Stage::Unknown);
+        verdicts.learn(start, record(1, 155).offence, Stage::Early);
         assert_eq!(verdicts.questions(start), []);
-        assert_eq!(verdicts.questions(start + LOOK_EVERY), [record(1, 35)]);
+        assert_eq!(verdicts.questions(start + LOOK_EVERY), [record(1, 155)]);
     }
 
     #[test]
-    fn what_fails_is_repeated_ever_later() {
+    fn what_most_say_is_not_there_is_forgotten_until_it_is_shown_again() {
         let start = Instant::now();
         let case = record(2, 19);
         let mut verdicts = verdicts(start, &[case]);
-        for waits in [5, 10, 20] {
+        // Some say so, which closes nothing.
+        verdicts.learn(start, case.offence, Stage::Unsure);
+        assert_eq!(verdicts.questions(start + LOOK_EVERY), [case]);
+        verdicts.learn(start, case.offence, Stage::Absent);
+        assert_eq!(verdicts.questions(after(start, 10_000)), []);
+        // Most were behind.
+        verdicts.take(start, docket(REPORTED, 20, &[case]), 1);
+        assert_eq!(verdicts.questions(start), [case]);
+    }
+
+    #[test]
+    fn one_endpoint_cannot_fill_the_docket_with_what_nobody_else_knows() {
+        let start = Instant::now();
+        let invented = |from: u64| -> Vec<Record> {
+            let one = |height: u64| Record {
+                offence: B256::from(U256::from(height)),
+                height,
+                ..record(1, 19)
+            };
+            (from..from + 1_000).map(one).collect()
+        };
+        let case = Record { offence: B256::repeat_byte(0xff), ..record(2, 19) };
+        let mut verdicts = verdicts(start, &[]);
+        let shown_by_both = |from| {
+            vec![
+                shown("liar", REPORTED, 500, &invented(from)),
+                shown("honest", REPORTED, 500, &[case]),
+            ]
+        };
+        verdicts.take(start, shown_by_both(1_000), 3);
+        verdicts.take(start, shown_by_both(5_000), 3);
+        assert_eq!(verdicts.cases.len(), UNCONFIRMED_MAX + 1);
+        assert_eq!(verdicts.next_block, 5, "not all was taken");
+        // What is invented is asked about a few at a time, and does not keep the true one from its turn.
+        let mut steps = 0;
+        while !verdicts.cases.get(&case.offence).is_some_and(|case| case.is_confirmed) {
+            let asked = verdicts.questions(after(start, steps));
+            assert!(asked.len() <= QUESTIONS_MAX, "{}", asked.len());
+            for record in asked {
+                let stage = if record == case { Stage::Early } else { Stage::Absent };
+                verdicts.learn(start, record.offence, stage);
+            }
+            steps += 1;
+            verdicts.take(after(start, steps), shown_by_both(9_000 + 1_000 * steps), 3);
+        }
+        assert!(steps <= 9, "{steps}");
+    }
+
+    #[test]
+    fn the_time_is_what_most_endpoints_have_come_to() {
+        let start = Instant::now();
+        let case = record(2, 19);
+        let mut verdicts = verdicts(start, &[case]);
+        verdicts.learn(start, case.offence, open(None, false));
+        let (over, before) = (REPORTED + RESOLUTION + 1, REPORTED + RESOLUTION);
+        let at = |times: [u64; 3]| {
+            let named = ["one", "two", "three"].into_iter().zip(times);
+            named.map(|(from, time)| shown(from, time, 20, &[])).collect::<Vec<_>>()
+        };
+        verdicts.take(start, at([u64::MAX, before, before]), 3);
+        assert_eq!(verdicts.next_verdict(start, seat(2)), None);
+        verdicts.take(start, at([over, before, over]), 3);
+        assert_eq!(verdicts.next_verdict(start, seat(2)), Some((case, Motion::Resolve)));
+    }
+
+    #[test]
+    fn what_fails_is_repeated_ever_later_and_through_another_endpoint() {
+        let start = Instant::now();
+        let case = record(2, 19);
+        let mut verdicts = verdicts(start, &[case]);
+        for (number, waits) in [5, 10, 20].into_iter().enumerate() {
+            assert_eq!(verdicts.first_asked(case.offence), number);
             verdicts.learn(start, case.offence, open(None, false));
-            verdicts.rest(start, case.offence, true);
+            assert!(verdicts.may_move(start, case.offence, None), "nothing was sent");
+            verdicts.failed(start, case.offence, U256::ZERO);
             assert_eq!(verdicts.questions(after(start, waits - 1)), [], "{waits}");
             assert_eq!(verdicts.questions(after(start, waits)), [case], "{waits}");
         }
-        verdicts.give_up(case.offence);
-        verdicts.take(start, vec![docket(REPORTED, 20, &[case])]);
-        assert_eq!(verdicts.questions(after(start, 10_000)), []);
+        for _ in 0..40 {
+            verdicts.failed(start, case.offence, U256::ZERO);
+        }
+        assert_eq!(verdicts.questions(start + RETRY_MAX), [case], "never for good");
+    }
+
+    #[test]
+    fn what_was_sent_is_not_sent_again_for_an_hour_unless_l1_has_moved() {
+        let start = Instant::now();
+        let case = record(2, 19);
+        let mut verdicts = verdicts(start, &[case]);
+        let at = |signers: u64| Some(U256::from(signers));
+        assert!(verdicts.may_move(start, case.offence, at(0)));
+        verdicts.moved(start, case.offence, U256::from(7));
+        verdicts.learn(start, case.offence, open(Some(Acquittal::sample()), true));
+        assert!(!verdicts.may_move(after(start, 3_599), case.offence, at(0)));
+        assert_eq!(verdicts.questions(after(start, 3_600)), [], "not all the time");
+        assert_eq!(verdicts.questions(after(start, 3_611)), [case], "how far it is now");
+        assert!(verdicts.may_move(start, case.offence, at(3)), "it has moved");
+        assert_eq!(verdicts.first_asked(case.offence), 0);
+        // What most endpoints say of it was unknown for a moment.
+        verdicts.put_off(start, case.offence);
+        assert!(!verdicts.may_move(start, case.offence, at(3)));
+        // Undone, and paid for.
+        verdicts.failed(start, case.offence, U256::from(5));
+        assert_eq!(verdicts.spent(case.offence), U256::from(12));
+        assert!(!verdicts.may_move(start, case.offence, at(3)));
+        assert!(verdicts.may_move(after(start, 3_600), case.offence, at(3)));
+        assert_eq!(verdicts.first_asked(case.offence), 2, "through another endpoint");
     }
 }
