@@ -429,7 +429,8 @@ async fn a_watch_on_a_bundle_that_stays_unknown_ends_and_says_why() {
     assert_eq!(first.level(), v1::Level::Unspecified, "the present status comes first");
     let end = levels.message().await.unwrap_err();
     assert_eq!(end.code(), Code::NotFound);
-    assert!(end.message().ends_with("hand it in again"), "{end:?}");
+    let remedy = "hand it in again, or seal it again if the era of its key is over";
+    assert!(end.message().ends_with(remedy), "{end:?}");
     running.stop().await;
 }
 
