@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use conclave_types::{HeightDelta, KeyId, Params};
+use conclave_types::{HeightDelta, KeyId, Params, proto::v1::GetStatusResponse};
 
 use crate::harness::{
     load::Load,
@@ -61,6 +61,32 @@ async fn a_key_is_made_through_crashes_and_no_genesis_has_it() {
     oracle::assert_kept(&oracle::check(&network).await, &promises, &[]);
 }
 
+/// Goes through two ends of epochs, with a validator that crashes after the first; everyone's status then.
+async fn into_epoch_3(network: &mut Network) -> Vec<GetStatusResponse> {
+    for index in 0..VALIDATORS {
+        network.wait_status(index, "epoch 2", |status| status.epoch >= 2).await;
+    }
+    network.kill(3);
+    network.launch(3);
+    let mut statuses = Vec::new();
+    for index in 0..VALIDATORS {
+        statuses.push(network.wait_status(index, "epoch 3", |status| status.epoch >= 3).await);
+    }
+    statuses
+}
+
+fn furthest(statuses: &[GetStatusResponse]) -> u64 {
+    statuses.iter().map(|status| status.decided_height).max().unwrap_or_default()
+}
+
+/// Stops a validator, and derives again all that it has kept.
+fn assert_verified(network: &mut Network) {
+    network.kill(0);
+    let data = network.data_dir(0);
+    let verified = conclave(&["verify", "--data-dir", &data.to_string_lossy()]);
+    assert!(verified.status.success(), "{}", complaint(&verified));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_handed_on_with_bundles_in_flight_and_old_shares_are_gone() {
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -68,17 +94,11 @@ async fn a_key_is_handed_on_with_bundles_in_flight_and_old_shares_are_gone() {
     let mut network = Network::start_with(&["--params", &params]).await;
     let key = network.client.wait_for_key(PATIENCE).await.expect("the validators make a key").id();
     let load = Load::start(&network.client);
-    for index in 0..VALIDATORS {
-        network.wait_status(index, "epoch 2", |status| status.epoch >= 2).await;
-    }
-    network.kill(3);
-    network.launch(3);
-    let mut decided = 0;
-    for index in 0..VALIDATORS {
-        let status = network.wait_status(index, "epoch 3", |status| status.epoch >= 3).await;
+    let statuses = into_epoch_3(&mut network).await;
+    for status in &statuses {
         assert_eq!(KeyId::from_slice(&status.key_id), Ok(key), "the key stays the same");
-        decided = decided.max(status.decided_height);
     }
+    let decided = furthest(&statuses);
     // A share is kept for a while after its epoch, for those who are behind.
     for index in 0..VALIDATORS {
         network.wait_height(index, decided + 70).await;
@@ -93,10 +113,7 @@ async fn a_key_is_handed_on_with_bundles_in_flight_and_old_shares_are_gone() {
     }
     oracle::drained(&network).await;
     oracle::assert_kept(&oracle::check(&network).await, &promises, &[3]);
-    network.kill(0);
-    let data = network.data_dir(0);
-    let verified = conclave(&["verify", "--data-dir", &data.to_string_lossy()]);
-    assert!(verified.status.success(), "{}", complaint(&verified));
+    assert_verified(&mut network);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,16 +123,7 @@ async fn each_era_has_a_key_of_its_own_and_no_bundle_is_lost_with_one() {
     let mut network = Network::start_with(&["--params", &params]).await;
     let first = network.client.wait_for_key(PATIENCE).await.expect("the validators make a key");
     let load = Load::start(&network.client);
-    for index in 0..VALIDATORS {
-        network.wait_status(index, "epoch 2", |status| status.epoch >= 2).await;
-    }
-    network.kill(3);
-    network.launch(3);
-    let mut decided = 0;
-    for index in 0..VALIDATORS {
-        let status = network.wait_status(index, "epoch 3", |status| status.epoch >= 3).await;
-        decided = decided.max(status.decided_height);
-    }
+    let decided = furthest(&into_epoch_3(&mut network).await);
     load.wait(30).await;
     let newest = network.client.wait_for_key(PATIENCE).await.expect("a quorum vouches for it");
     assert!(newest.era().as_u32() >= 2 && newest.id() != first.id(), "{newest:?}");
@@ -129,10 +137,7 @@ async fn each_era_has_a_key_of_its_own_and_no_bundle_is_lost_with_one() {
     }
     oracle::drained(&network).await;
     oracle::check(&network).await;
-    network.kill(0);
-    let data = network.data_dir(0);
-    let verified = conclave(&["verify", "--data-dir", &data.to_string_lossy()]);
-    assert!(verified.status.success(), "{}", complaint(&verified));
+    assert_verified(&mut network);
 }
 
 #[tokio::test(flavor = "multi_thread")]
