@@ -25,6 +25,7 @@ use borsh::BorshSerialize;
 use conclave_types::{BlockId, Digest, G1Bytes, Height, digest::Hasher};
 
 use crate::{
+    capsule::CapsulePoint,
     curve::{
         decode_g1, decode_g1_nonzero, decode_on_curve, encode, sum_of_multiples, weighted_sum,
     },
@@ -124,13 +125,28 @@ impl SealedBlock {
         block: BlockId,
         us: &[G1Bytes],
     ) -> Result<Self, BlockError> {
+        let points: Vec<_> = us.iter().copied().map(CapsulePoint::from).collect();
+        Self::of_points(key, height, block, &points)
+    }
+
+    /// The same for a node that has admitted the bundles, or some of them: it does not check their points again.
+    ///
+    /// # Errors
+    ///
+    /// [`BlockError::Point`] if one of the others is no point of the group, or infinity.
+    pub fn of_points(
+        key: &PublicKey,
+        height: Height,
+        block: BlockId,
+        points: &[CapsulePoint],
+    ) -> Result<Self, BlockError> {
         let sealing = key.sealing_key();
         let mut digest = sealing.hasher("conclave/sealed-block/v1");
-        digest.u64(height.as_u64()).fixed(block.as_bytes()).u64(us.len() as u64);
+        digest.u64(height.as_u64()).fixed(block.as_bytes()).u64(points.len() as u64);
         let mut entries = vec![beacon_point(sealing, height, block)];
-        for (index, u) in us.iter().enumerate() {
-            entries.push(decode_g1_nonzero(u).ok_or(BlockError::Point { index })?);
-            digest.fixed(u.as_bytes());
+        for (index, u) in points.iter().enumerate() {
+            entries.push(u.point().ok_or(BlockError::Point { index })?);
+            digest.fixed(u.bytes().as_bytes());
         }
         Ok(Self { key: key.clone(), entries, digest: digest.finish() })
     }

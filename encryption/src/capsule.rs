@@ -9,6 +9,11 @@
 //!
 //! The commitments w and w̄ are carried rather than the challenge: then the equations
 //! z·g = w + e·u and z·ḡ = w̄ + e·ū are linear in points, and a whole block is checked in one sum.
+//!
+//! Secrets multiply u and nothing else, so u alone is checked to be in the subgroup. ū, w and w̄ are read by this proof
+//! only, whose equations hold *up to points of small order*: what is left of the sum is multiplied by the cofactor. So a
+//! capsule is judged alike by itself and among others, and what its proof says of the parts of order q is what it
+//! would say without the rest (docs/adr/010-proofs-hold-up-to-the-cofactor.md).
 
 use std::{fmt, ops::Range};
 
@@ -16,11 +21,14 @@ use blstrs::{G1Affine, G1Projective, Scalar};
 use borsh::BorshSerialize;
 use conclave_types::{Digest, G1Bytes, G2Bytes, digest::keccak};
 use ff::Field;
-use group::Group;
+use group::{Group, prime::PrimeCurveAffine};
 
 use crate::{
     baseline,
-    curve::{decode_g1, decode_g1_nonzero, decode_g2, encode, sum_of_multiples, weighted_sum},
+    curve::{
+        decode_g1_nonzero, decode_g2, decode_on_curve, encode, has_small_order, sum_of_multiples,
+        weighted_sum,
+    },
     deal::Secret,
     field::{hash_to_scalar, scalar_of, weights},
     key::SealingKey,
@@ -38,8 +46,8 @@ pub enum CapsuleError {
         /// Bytes found.
         found: usize,
     },
-    /// A point is not on the curve, not in the subgroup, not canonically encoded, or is infinity where
-    /// it must not be.
+    /// A point is not on the curve, not canonically encoded, or is infinity where it must not be; or u or W is not
+    /// in its subgroup.
     #[error("{0} is not an acceptable point of its group")]
     Point(&'static str),
     /// z is not below the group's order.
@@ -47,8 +55,52 @@ pub enum CapsuleError {
     Scalar,
 }
 
-/// u ‖ ū ‖ w ‖ w̄ ‖ z, and W behind it under the baseline suite; every point is in its subgroup. Says nothing
-/// about the proof yet.
+/// u of a bundle: the point that its key is encapsulated in. Who has checked that it is one keeps it as a point; who has
+/// the bytes alone has them checked where they are used.
+#[derive(Clone, Copy, Debug)]
+pub struct CapsulePoint {
+    bytes: G1Bytes,
+    /// In the subgroup and not infinity.
+    point: Option<G1Affine>,
+}
+
+impl CapsulePoint {
+    /// The encoding.
+    #[must_use]
+    pub const fn bytes(&self) -> &G1Bytes {
+        &self.bytes
+    }
+
+    /// The point, decoded and checked if that is still to be done; none if it is no point of the group, or infinity.
+    pub(crate) fn point(&self) -> Option<G1Affine> {
+        self.point.or_else(|| decode_g1_nonzero(&self.bytes))
+    }
+}
+
+/// Unchecked.
+impl From<G1Bytes> for CapsulePoint {
+    fn from(bytes: G1Bytes) -> Self {
+        Self { bytes, point: None }
+    }
+}
+
+impl PartialEq for CapsulePoint {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for CapsulePoint {}
+
+/// As bytes: what is known of them is nobody else's business.
+impl BorshSerialize for CapsulePoint {
+    fn serialize<W: borsh::io::Write>(&self, writer: &mut W) -> borsh::io::Result<()> {
+        self.bytes.serialize(writer)
+    }
+}
+
+/// u ‖ ū ‖ w ‖ w̄ ‖ z, and W behind it under the baseline suite. u and W are in their subgroups, the other points
+/// on the curve. Says nothing about the proof yet.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Capsule {
     u: G1Affine,
@@ -89,14 +141,13 @@ impl Capsule {
             return Err(wrong);
         };
         let read = |bytes: &[u8; 48], name| {
-            decode_g1(&G1Bytes::new(*bytes)).ok_or(CapsuleError::Point(name))
+            decode_on_curve(&G1Bytes::new(*bytes)).ok_or(CapsuleError::Point(name))
         };
-        let read_nonzero = |bytes: &[u8; 48], name| {
-            decode_g1_nonzero(&G1Bytes::new(*bytes)).ok_or(CapsuleError::Point(name))
-        };
+        let is_infinity = |point: &G1Affine| bool::from(point.is_identity());
+        let u_bar = read(u_bar, "ū")?;
         Ok(Self {
-            u: read_nonzero(u, "u")?,
-            u_bar: read_nonzero(u_bar, "ū")?,
+            u: decode_g1_nonzero(&G1Bytes::new(*u)).ok_or(CapsuleError::Point("u"))?,
+            u_bar: Some(u_bar).filter(|p| !is_infinity(p)).ok_or(CapsuleError::Point("ū"))?,
             w: read(w, "w")?,
             w_bar: read(w_bar, "w̄")?,
             z: Option::from(Scalar::from_bytes_be(z)).ok_or(CapsuleError::Scalar)?,
@@ -140,6 +191,12 @@ impl Capsule {
             *to = *from;
         }
         G1Bytes::new(u)
+    }
+
+    /// The same, with what is known of it.
+    #[must_use]
+    pub fn point(&self) -> CapsulePoint {
+        CapsulePoint { bytes: self.u(), point: Some(self.u) }
     }
 
     /// The encoded capsule.
@@ -280,7 +337,8 @@ impl<'a> Batch<'a> {
         batch
     }
 
-    /// Whether Σ ρ(w + e·u) + σ(w̄ + e·ū) = (Σ ρz)·g + (Σ σz)·ḡ over the statements in `range`.
+    /// Whether Σ ρ(w + e·u) + σ(w̄ + e·ū) = (Σ ρz)·g + (Σ σz)·ḡ over the statements in `range`, up to points of
+    /// small order: those that cancel in one sum need not cancel in another.
     fn holds(&self, range: &Range<usize>) -> bool {
         let terms = range.start.saturating_mul(2)..range.end.saturating_mul(2);
         let parts = (
@@ -299,6 +357,7 @@ impl<'a> Batch<'a> {
         let [z, z_bar] = responses
             .iter()
             .fold([Scalar::ZERO; 2], |[z, z_bar], [next, next_bar]| [z + next, z_bar + next_bar]);
-        right == G1Projective::generator() * z + self.key.proof_base() * z_bar
+        let left = G1Projective::generator() * z + self.key.proof_base() * z_bar;
+        has_small_order(&(left - right))
     }
 }

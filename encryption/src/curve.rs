@@ -21,9 +21,24 @@ pub(crate) fn decode_g1_nonzero(bytes: &G1Bytes) -> Option<G1Affine> {
     decode_g1(bytes).filter(|point| !bool::from(point.is_identity()))
 }
 
-/// A point of the curve that may lie outside of the subgroup: for sums whose result is checked.
+/// A point of the curve that may lie outside of the subgroup: for sums whose result is checked. A quarter of
+/// what [`decode_g1`] takes.
 pub(crate) fn decode_on_curve(bytes: &G1Bytes) -> Option<G1Affine> {
     G1Affine::from_compressed_unchecked(bytes.as_bytes()).into()
+}
+
+/// Whether nothing is left of a point of the curve but a part of small order: (1 − z)·P, z being the curve's
+/// parameter, is infinity. The subgroup's order and 1 − z have no common divisor, and 1 − z takes every point into
+/// the subgroup (Wahby and Boneh, ePrint 2019/403).
+pub(crate) fn has_small_order(point: &G1Projective) -> bool {
+    const EFFECTIVE_COFACTOR: u64 = 0xd201_0000_0001_0001;
+    // The library's multiplication is for points of the subgroup: it splits scalars by an endomorphism.
+    let bits = (0..u64::BITS).rev();
+    let multiple = bits.fold(G1Projective::identity(), |sum, bit| {
+        let doubled = sum.double();
+        if EFFECTIVE_COFACTOR >> bit & 1 == 1 { doubled + point } else { doubled }
+    });
+    multiple.is_identity().into()
 }
 
 /// A point of G2, on the curve and in the subgroup.

@@ -43,7 +43,7 @@ mod tests;
 mod tickets;
 
 pub use block::{BlockError, CombineError, SealedBlock, SubBatch};
-pub use capsule::{Capsule, CapsuleError, CapsuleStatement, verify_capsules};
+pub use capsule::{Capsule, CapsuleError, CapsulePoint, CapsuleStatement, verify_capsules};
 pub use deal::{SecretShare, ShareError, deal};
 pub use dkg::{
     AdvanceError, Checked, Complaint, DealError, Dealing, Disclosure, Dkg, Event, Fault, HolderKey,

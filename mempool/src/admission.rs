@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use borsh::BorshSerialize;
 use conclave_encryption::{
-    Capsule, CapsuleError, CapsuleStatement, SealingKey, Suite, verify_capsules,
+    Capsule, CapsuleError, CapsulePoint, CapsuleStatement, SealingKey, Suite, verify_capsules,
 };
 use conclave_types::{
-    BundleId, EncryptedBundle, FeeParams, G1Bytes, Genesis, Gwei, Height, KeyId, LimitParams,
-    NetworkId, PayerAddress, SIZE_BUCKETS, digest::keccak,
+    BundleId, EncryptedBundle, FeeParams, Genesis, Gwei, Height, KeyId, LimitParams, NetworkId,
+    PayerAddress, SIZE_BUCKETS, digest::keccak,
 };
 use secp256k1::{
     Message, Secp256k1, VerifyOnly,
@@ -204,13 +204,13 @@ pub enum SignatureError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize)]
 pub struct Verified {
     id: BundleId,
-    u: G1Bytes,
+    u: CapsulePoint,
 }
 
 impl Verified {
     #[cfg(test)]
-    pub(crate) const fn for_test(id: BundleId, u: G1Bytes) -> Self {
-        Self { id, u }
+    pub(crate) fn for_test(id: BundleId, u: conclave_types::G1Bytes) -> Self {
+        Self { id, u: u.into() }
     }
 
     /// The bundle's id.
@@ -221,7 +221,7 @@ impl Verified {
 
     /// The point that its key is encapsulated in: unique within a block.
     #[must_use]
-    pub const fn u(&self) -> G1Bytes {
+    pub const fn u(&self) -> CapsulePoint {
         self.u
     }
 }
@@ -307,7 +307,7 @@ pub fn verify(
         if !proved.next().unwrap_or(false) {
             return Err(AdmissionError::Proof);
         }
-        Ok(Verified { id: bundle.id(), u: capsule.u() })
+        Ok(Verified { id: bundle.id(), u: capsule.point() })
     };
     bundles.iter().zip(opened).map(judge).collect()
 }

@@ -31,6 +31,7 @@ use std::{
     sync::Arc,
 };
 
+use conclave_encryption::CapsulePoint;
 use conclave_types::{
     BundleId, EncryptedBundle, FeeParams, G1Bytes, Gwei, Height, LimitParams, Params, PayerAddress,
     Time,
@@ -88,7 +89,7 @@ pub struct PoolStats {
 #[derive(Clone, Debug)]
 struct Entry {
     bundle: Arc<EncryptedBundle>,
-    u: G1Bytes,
+    u: CapsulePoint,
     received: Time,
     size: usize,
     charge: Gwei,
@@ -185,6 +186,12 @@ impl Pool {
         self.entries.get(id).map(|entry| &entry.bundle)
     }
 
+    /// The point that the key of the bundle with this id is encapsulated in.
+    #[must_use]
+    pub fn point(&self, id: &BundleId) -> Option<CapsulePoint> {
+        self.entries.get(id).map(|entry| entry.u)
+    }
+
     /// Whether the bundle is here.
     #[must_use]
     pub fn contains(&self, id: &BundleId) -> bool {
@@ -244,7 +251,7 @@ impl Pool {
         ledger: &Ledger,
     ) -> Result<Vec<BundleId>, PoolError> {
         let (id, u) = (verified.id(), verified.u());
-        let plan = self.plan(&bundle, &id, Some(&u), ledger)?;
+        let plan = self.plan(&bundle, &id, Some(u.bytes()), ledger)?;
         let displaced: Vec<_> = plan.occupant.into_iter().chain(plan.displaced).collect();
         for gone in &displaced {
             self.remove_and_refresh(gone);
@@ -253,7 +260,7 @@ impl Pool {
         let (key, sequence) = (LaneKey::of(&bundle), header.nonce.sequence);
         self.arrivals.insert((now, id));
         self.expiries.insert((header.valid_until, id));
-        self.points.insert(u, id);
+        self.points.insert(*u.bytes(), id);
         let entry = Entry {
             u,
             received: now,
@@ -414,7 +421,7 @@ impl Pool {
         }
         self.arrivals.remove(&(entry.received, *id));
         self.expiries.remove(&(entry.bundle.header.valid_until, *id));
-        self.points.remove(&entry.u);
+        self.points.remove(entry.u.bytes());
         if let Some(lane) = self.lanes.get_mut(&key) {
             lane.places.remove(&entry.sequence());
         }

@@ -351,7 +351,7 @@ impl Sequencer {
             candidate.told = true;
         }
         if let Verdict::Valid(bundles) = &verdict {
-            self.share_ahead(&block.header, id, bundles);
+            self.share_ahead(&block, id, bundles);
         }
         let proposed = ProposedBlock { height: key.0, block: id, valid };
         let outputs = self.engine.value(now, proposed);

@@ -9,8 +9,8 @@ use std::{collections::BTreeSet, fmt, ops::Range, sync::Arc};
 use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_derivation::judge_legs;
 use conclave_encryption::{
-    Checked, CombineError, Complaint, DealError, Dealing, Dkg, PublicKey, SealedBlock, SealingKey,
-    SecretShare, ShareUnavailable, open_bundle,
+    CapsulePoint, Checked, CombineError, Complaint, DealError, Dealing, Dkg, PublicKey,
+    SealedBlock, SealingKey, SecretShare, ShareUnavailable, open_bundle,
 };
 use conclave_mempool::admission::{self, AdmissionError, Verified};
 use conclave_types::{
@@ -231,7 +231,7 @@ pub struct ShareJob {
     /// The block.
     pub block: BlockId,
     /// u of each bundle, in block order.
-    pub capsule_points: Vec<G1Bytes>,
+    pub capsule_points: Vec<CapsulePoint>,
     /// This validator's secrets, if it has them and may use them.
     pub secrets: Option<OwnSecrets>,
 }
@@ -263,7 +263,7 @@ impl ShareJob {
     fn run(self) -> JobOutput {
         // Admission has looked at every point, so the core stops if there is nothing to open.
         let sealed =
-            SealedBlock::new(&self.key, self.height, self.block, &self.capsule_points).ok();
+            SealedBlock::of_points(&self.key, self.height, self.block, &self.capsule_points).ok();
         let shares = match (&sealed, &self.secrets) {
             (Some(sealed), Some(OwnSecrets { points, .. })) => {
                 let shares = points.iter().map(|(point, secret)| sealed.share(secret, *point));

@@ -188,7 +188,7 @@ impl Sequencer {
         for (id, bundle) in block.body.bundles.iter().zip(&bundles) {
             self.write(archive::put_bundle(id, bundle));
         }
-        self.share_ahead(&block.header, id, &bundles);
+        self.share_ahead(&block, id, &bundles);
         self.candidates.insert_own(wanted.round, Arc::clone(&block), bundles);
         self.broadcast(Message::Block(block));
         let outputs = self.engine.propose(now, wanted.height, wanted.round, id);

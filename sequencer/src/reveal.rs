@@ -40,7 +40,7 @@ use crate::{
     input::{Event, Peer, Penalty},
     job::{
         CombineFailure, CombineJob, CombinedPart, Job, OpenJob, OpenedBlock, OwnSecrets, ShareJob,
-        SharedBlock, WrongOpenings, capsule_point,
+        SharedBlock, WrongOpenings,
     },
     judge::shares_needed,
     keys::{EpochKey, Members},
@@ -124,8 +124,7 @@ impl Sequencer {
         };
         let ahead = self.reveals.ahead.decided(height, id, &key);
         if matches!(ahead, Share::Unasked) {
-            let capsule_points =
-                bundles.iter().map(|bundle| capsule_point(bundle).unwrap_or_default()).collect();
+            let capsule_points = self.capsule_points(&block.body.bundles, &bundles);
             let secrets = self.secrets(block.header.epoch, &members, openings.is_some());
             let job =
                 ShareJob { key: Arc::clone(&key), height, block: id, capsule_points, secrets };
@@ -560,12 +559,11 @@ impl Sequencer {
         if pending.shares.contains_key(validator) {
             return;
         }
-        let points = pending.bundles.iter().map(|bundle| capsule_point(bundle).unwrap_or_default());
         let job = ShareJob {
             key: Arc::clone(&pending.key),
             height,
             block: pending.block,
-            capsule_points: points.collect(),
+            capsule_points: self.capsule_points(&pending.ids, &pending.bundles),
             secrets,
         };
         self.ask(Job::Share(job));

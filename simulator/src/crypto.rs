@@ -187,7 +187,7 @@ impl Workshop {
         let known = self.sealed.get(&place).cloned();
         let sealed = known.or_else(|| {
             let sealed =
-                SealedBlock::new(&key, height, block, &capsule_points).ok().map(Arc::new)?;
+                SealedBlock::of_points(&key, height, block, &capsule_points).ok().map(Arc::new)?;
             self.sealed.insert(place, Arc::clone(&sealed));
             Some(sealed)
         });

@@ -13,7 +13,7 @@ import { be, concat, fromBe, utf8 } from './bytes.js';
 import { EncodingError, InputError, VerificationError } from './errors.js';
 import { keccak } from './hashing.js';
 import { SUITE, type SealingKey } from './key.js';
-import { GENERATOR, ORDER, validG1, type G1Point } from './points.js';
+import { curveG1, GENERATOR, ORDER, validG1, type G1Point } from './points.js';
 
 /** Bytes of a capsule: u ‖ ū ‖ w ‖ w̄ ‖ z. */
 export const CAPSULE_BYTES = 4 * 48 + 32;
@@ -103,8 +103,8 @@ function decodeCapsule(bytes: Uint8Array): Capsule {
   if (bytes.length !== CAPSULE_BYTES) {
     throw new EncodingError(`a capsule has ${CAPSULE_BYTES} bytes, found ${bytes.length}`);
   }
-  const point = (index: number, name: string, mayBeInfinity: boolean) => {
-    const found = validG1(bytes.subarray(48 * index, 48 * (index + 1)));
+  const point = (index: number, name: string, mayBeInfinity: boolean, read = curveG1) => {
+    const found = read(bytes.subarray(48 * index, 48 * (index + 1)));
     if (found === undefined || (found.is0() && !mayBeInfinity)) {
       throw new EncodingError(`${name} is not an acceptable point of G1`);
     }
@@ -112,7 +112,7 @@ function decodeCapsule(bytes: Uint8Array): Capsule {
   };
   const z = fromBe(bytes.subarray(4 * 48));
   const capsule = {
-    u: point(0, 'u', false),
+    u: point(0, 'u', false, validG1),
     uBar: point(1, 'ū', false),
     w: point(2, 'w', true),
     wBar: point(3, 'w̄', true),
@@ -132,9 +132,13 @@ export function verifyCapsule(
 ): void {
   const { u, uBar, w, wBar, z } = decodeCapsule(capsule);
   const e = challenge(key, label, keccak(body), capsule.subarray(0, 4 * 48));
-  // Everything here is public.
+  // Everything here is public. The equations hold up to points of small order.
   const holds = (base: G1Point, commitment: G1Point, power: G1Point) =>
-    base.multiplyUnsafe(z).equals(commitment.add(power.multiplyUnsafe(e)));
+    base
+      .multiplyUnsafe(z)
+      .subtract(commitment.add(power.multiplyUnsafe(e)))
+      .clearCofactor()
+      .is0();
   if (!holds(GENERATOR, w, u) || !holds(key.proofBase, wBar, uBar)) {
     throw new VerificationError('the proof of the capsule does not hold');
   }

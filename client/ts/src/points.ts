@@ -7,7 +7,7 @@
 
 import { bls12_381 } from '@noble/curves/bls12-381.js';
 
-import { equalBytes } from './bytes.js';
+import { equalBytes, fromBe } from './bytes.js';
 
 const { G1, G2 } = bls12_381;
 
@@ -24,6 +24,30 @@ export const GENERATOR: G1Point = G1.Point.BASE;
 /** The point that `bytes` encode: canonical, on the curve, in the subgroup. None otherwise. */
 export function validG1(bytes: Uint8Array): G1Point | undefined {
   return decode(bytes, 48, (encoded) => G1.Point.fromBytes(encoded));
+}
+
+/**
+ * The point of the curve that `bytes` encode, in the subgroup or not: for equations that hold up to points of
+ * small order. None if there is no such point.
+ */
+export function curveG1(bytes: Uint8Array): G1Point | undefined {
+  const { Fp } = bls12_381.fields;
+  const flags = (bytes[0] ?? 0) >> 5;
+  const x = fromBe(bytes.map((byte, at) => (at === 0 ? byte & 0x1f : byte)));
+  if (bytes.length !== 48 || (flags & 4) === 0 || x >= Fp.ORDER) {
+    return undefined;
+  }
+  if ((flags & 2) !== 0) {
+    return flags === 6 && x === 0n ? G1.Point.ZERO : undefined;
+  }
+  try {
+    const root = Fp.sqrt(Fp.add(Fp.pow(x, 3n), 4n));
+    const isLarger = root > Fp.ORDER / 2n;
+    return G1.Point.fromAffine({ x, y: isLarger === ((flags & 1) !== 0) ? root : Fp.neg(root) });
+  } catch {
+    // No root: no point has this x.
+    return undefined;
+  }
 }
 
 /** The point of G1 that `bytes` are as x ‖ y: on the curve, in the subgroup. None otherwise. */

@@ -12,7 +12,7 @@ import { format, resolveConfig } from 'prettier';
 import { blockId, bundleRoot, precommitDigest } from '../src/block.js';
 import { be, toHex } from '../src/bytes.js';
 import { receiptDigest } from '../src/receipt.js';
-import { bundles } from './vectors/bundles.js';
+import { bundles, oddBundles } from './vectors/bundles.js';
 import {
   beacon,
   beaconPoint,
@@ -60,6 +60,7 @@ const file = {
   keyless_network: { genesis: keylessGenesis, id: keyless.id },
   key_responses: keyResponses(),
   bundles: bundles.map(bundleJson),
+  odd_bundles: await oddBundles(),
   receipt: { ...receiptJson(receipt), digest: toHex(receiptDigest(network, receiptBody)) },
   block: {
     header: headerJson(header),

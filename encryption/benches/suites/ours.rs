@@ -3,8 +3,8 @@
 use std::hint::black_box;
 
 use conclave_encryption::{
-    Capsule, CapsuleStatement, PublicKey, Sealed, SealedBlock, SecretShare, Suite, deal,
-    open_bundle, seal, verify_capsules,
+    Capsule, CapsulePoint, CapsuleStatement, PublicKey, Sealed, SealedBlock, SecretShare, Suite,
+    deal, open_bundle, seal, verify_capsules,
 };
 use conclave_types::{
     BlockId, BundleHeader, BundleNonce, Era, G1Bytes, Gwei, Height, KeyId, Leg, NetworkId,
@@ -27,7 +27,7 @@ struct Block {
     key: PublicKey,
     secrets: Vec<SecretShare>,
     sealed: Vec<Sealed>,
-    us: Vec<G1Bytes>,
+    us: Vec<CapsulePoint>,
     /// The last t parties': the coefficients of the first t are integers, the best case.
     shares: Vec<(u16, Vec<G1Bytes>)>,
     openings: Vec<G1Bytes>,
@@ -38,8 +38,9 @@ impl Block {
         self.shares.iter().map(|(party, points)| (*party, points.as_slice())).collect()
     }
 
+    /// As a validator does that has admitted the bundles.
     fn parse(&self) -> SealedBlock {
-        SealedBlock::new(&self.key, Height::new(1), BlockId::new([4; 32]), &self.us).unwrap()
+        SealedBlock::of_points(&self.key, Height::new(1), BlockId::new([4; 32]), &self.us).unwrap()
     }
 
     fn admit(&self) {
@@ -62,7 +63,7 @@ impl Block {
         for (index, sealed) in self.sealed.iter().enumerate() {
             let (label, opening) = (sealed.header.label(), &self.openings[index + 1]);
             let suite = sealed.header.suite;
-            open_bundle(&label, &self.us[index], opening, suite, &sealed.body).unwrap();
+            open_bundle(&label, self.us[index].bytes(), opening, suite, &sealed.body).unwrap();
         }
     }
 
@@ -89,7 +90,7 @@ pub(crate) fn measure(suite: Suite, parties: usize, count: usize) -> Costs {
         let seal = |i| seal(key.sealing_key(), header(network, i), &legs, &mut rng).unwrap();
         (0..count).map(seal).collect::<Vec<_>>()
     });
-    let u = |sealed: &Sealed| Capsule::decode(suite, &sealed.capsule).unwrap().u();
+    let u = |sealed: &Sealed| Capsule::decode(suite, &sealed.capsule).unwrap().point();
     let us = sealed.iter().map(u).collect();
     let mut block = Block { key, secrets, sealed, us, shares: Vec::new(), openings: Vec::new() };
     let ((), admit) = least(count, || block.admit());

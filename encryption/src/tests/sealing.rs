@@ -4,7 +4,8 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::{
-    Capsule, CapsuleError, CapsuleStatement, SealError, Sealed, SealingKey, Suite,
+    BlockError, Capsule, CapsuleError, CapsulePoint, CapsuleStatement, SealError, Sealed,
+    SealingKey, Suite,
     capsule::challenge,
     open_bundle, seal,
     seal::{encode_legs, seal_plaintext},
@@ -273,8 +274,17 @@ fn points_that_are_none_are_refused_in_every_part_of_a_capsule(suite: Suite) {
         let part: [u8; 48] = capsule[start..start + 48].try_into().unwrap();
         let part = point(&G1Bytes::new(part));
         let mut bad = vec![off_curve, [0; 48], [0xff; 48]];
-        // Not in the subgroup, the torsion being of a small order.
-        bad.extend([3, 11].map(|order| (part + torsion(order)).to_compressed()));
+        // Not in the subgroup, the torsion being of a small order. What secrets never multiply may lie outside.
+        let outside = [3, 11].map(|order| (part + torsion(order)).to_compressed());
+        if name == "u" {
+            bad.extend(outside);
+        } else {
+            for bytes in outside {
+                let mut mauled = capsule.clone();
+                mauled[start..start + 48].copy_from_slice(&bytes);
+                assert!(Capsule::decode(suite, &mauled).is_ok());
+            }
+        }
         // Infinity with a stray bit.
         let mut stray = *infinity().as_bytes();
         stray[47] = 1;
@@ -300,6 +310,82 @@ fn a_proof_with_commitments_at_infinity_is_judged_like_any_other(suite: Suite) {
     sealed.capsule[144..192].copy_from_slice(infinity().as_bytes());
     assert!(capsule(&sealed).is_ok());
     assert!(!accepts(committee.key.sealing_key(), &sealed));
+}
+
+/// The capsule of another ciphertext with points of small order added to ū, w and w̄, proved again over those.
+fn with_torsion(committee: &Committee, sealed: &Sealed, added: [G1Projective; 3]) -> Sealed {
+    let key = committee.key.sealing_key();
+    let (r, n) = (Scalar::from(0xa5a5), Scalar::from(0x5a5a));
+    let (g, h) = (G1Projective::generator(), key.proof_base());
+    let [in_u_bar, in_w, in_w_bar] = added;
+    let points = [g * r, h * r + in_u_bar, g * n + in_w, h * n + in_w_bar];
+    let points: Vec<u8> = points.iter().flat_map(|point| point.to_compressed()).collect();
+    let body_hash = keccak(&sealed.body);
+    let z = n + challenge(key, &sealed.header.label(), &body_hash, &points) * r;
+    let mut odd = sealed.clone();
+    odd.capsule[..192].copy_from_slice(&points);
+    odd.capsule[192..224].copy_from_slice(&z.to_bytes_be());
+    odd
+}
+
+#[test]
+fn what_a_proof_says_is_judged_without_parts_of_small_order_alone_and_among_others() {
+    let committee = committee(Suite::Packed, 4);
+    let key = committee.key.sealing_key();
+    let (zero, three, eleven) = (G1Projective::identity(), torsion(3), torsion(11));
+    let combinations = [
+        [zero, zero, zero],
+        [three, zero, zero],
+        [zero, eleven, zero],
+        [zero, zero, three],
+        [three, three + eleven, -three],
+        [eleven, -three, eleven + eleven],
+    ];
+    let honest = sealed(&committee, 0);
+    let odd = combinations.map(|added| with_torsion(&committee, &honest, added));
+    for sealed in &odd {
+        assert!(accepts(key, sealed), "a rule that a batch cannot keep is no rule");
+    }
+    // The same parts do not hide what is wrong.
+    let mut wrong = odd.clone();
+    for sealed in &mut wrong {
+        sealed.capsule[223] ^= 1;
+        assert!(!accepts(key, sealed));
+    }
+    let all: Vec<Sealed> = odd.iter().chain(&wrong).chain([&honest]).cloned().collect();
+    let capsules: Vec<_> = all.iter().map(|sealed| capsule(sealed).unwrap()).collect();
+    let pairs = all.iter().zip(&capsules);
+    let statements: Vec<_> = pairs
+        .map(|(sealed, capsule)| CapsuleStatement {
+            label: sealed.header.label(),
+            body: &sealed.body,
+            capsule,
+        })
+        .collect();
+    for seed in 0..8 {
+        let verdicts = verify_capsules(key, &statements, &[seed; 32]);
+        let expected = [[true; 6].as_slice(), &[false; 6], &[true]].concat();
+        assert_eq!(verdicts, expected, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_point_that_was_admitted_gives_the_shares_that_its_bytes_give() {
+    let committee = committee(Suite::Packed, 16);
+    let sealed: Vec<_> = (0..5).map(|i| capsule(&sealed(&committee, i)).unwrap()).collect();
+    let (height, block) = (Height::new(5), BlockId::new([0x33; 32]));
+    let us: Vec<_> = sealed.iter().map(Capsule::u).collect();
+    let points: Vec<_> = sealed.iter().map(Capsule::point).collect();
+    let of_points = SealedBlock::of_points(&committee.key, height, block, &points).unwrap();
+    let of_bytes = SealedBlock::new(&committee.key, height, block, &us).unwrap();
+    let share = |block: &SealedBlock| block.share(&committee.shares[3], 3);
+    assert_eq!(share(&of_points), share(&of_bytes));
+    let outside = CapsulePoint::from(bytes(point(&us[0]) + torsion(3)));
+    assert_eq!(
+        SealedBlock::of_points(&committee.key, height, block, &[points[0], outside]).map(|_| ()),
+        Err(BlockError::Point { index: 1 }),
+        "what was not admitted is checked before a secret multiplies it"
+    );
 }
 
 fn plaintexts_that_are_not_canonical_are_undecryptable_for_everyone(suite: Suite) {

@@ -109,7 +109,7 @@ fn a_sealed_and_signed_bundle_is_admitted() {
     assert_eq!(check_form(&bundle, &world.rules, &world.keys, DECIDED), Ok(()));
     let verified = world.verdict(bundle.clone()).unwrap();
     assert_eq!(verified.id(), bundle.id());
-    assert_eq!(verified.u().as_bytes()[..], bundle.capsule[..48]);
+    assert_eq!(verified.u().bytes().as_bytes()[..], bundle.capsule[..48]);
 }
 
 #[test]

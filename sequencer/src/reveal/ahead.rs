@@ -14,8 +14,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use conclave_encryption::PublicKey;
-use conclave_types::{BlockHeader, BlockId, EncryptedBundle, Height};
+use conclave_encryption::{CapsulePoint, PublicKey};
+use conclave_types::{Block, BlockId, BundleId, EncryptedBundle, Height};
 
 use crate::{
     job::{Job, ShareJob, SharedBlock, capsule_point},
@@ -88,10 +88,11 @@ impl Sequencer {
     /// Has this validator's shares of a block computed that was found valid and may be decided.
     pub(crate) fn share_ahead(
         &mut self,
-        header: &BlockHeader,
+        block: &Block,
         id: BlockId,
         bundles: &[Arc<EncryptedBundle>],
     ) {
+        let Block { header, body } = block;
         let height = header.height;
         let Some(EpochKey { key, members, .. }) = self.chain.keys.at(height).cloned() else {
             return;
@@ -100,13 +101,20 @@ impl Sequencer {
         if !self.reveals.ahead.insert((height, id), Arc::clone(&key)) {
             return;
         }
-        let points = bundles.iter().map(|bundle| capsule_point(bundle).unwrap_or_default());
-        self.ask(Job::Share(ShareJob {
-            key,
-            height,
-            block: id,
-            capsule_points: points.collect(),
-            secrets: Some(secrets),
-        }));
+        let capsule_points = self.capsule_points(&body.bundles, bundles);
+        let secrets = Some(secrets);
+        self.ask(Job::Share(ShareJob { key, height, block: id, capsule_points, secrets }));
+    }
+
+    /// u of each bundle of a block: those that the pool holds were checked when they were admitted.
+    pub(super) fn capsule_points(
+        &self,
+        ids: &[BundleId],
+        bundles: &[Arc<EncryptedBundle>],
+    ) -> Vec<CapsulePoint> {
+        let unchecked =
+            |bundle: &Arc<EncryptedBundle>| capsule_point(bundle).unwrap_or_default().into();
+        let pairs = ids.iter().zip(bundles);
+        pairs.map(|(id, it)| self.pool.point(id).unwrap_or_else(|| unchecked(it))).collect()
     }
 }

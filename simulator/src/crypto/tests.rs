@@ -67,7 +67,7 @@ impl Committee {
             key: Arc::clone(&self.key),
             height: HEIGHT,
             block: BLOCK,
-            capsule_points: self.bundles.iter().map(|b| capsule_point(b).unwrap()).collect(),
+            capsule_points: self.bundles.iter().map(|b| capsule_point(b).unwrap().into()).collect(),
             secrets: Some(OwnSecrets {
                 validator: ValidatorIndex::new(party),
                 points: vec![(party, secret)],

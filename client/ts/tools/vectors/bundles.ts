@@ -3,7 +3,7 @@
 import { bls12_381 } from '@noble/curves/bls12-381.js';
 
 import { SealedBundle } from '../../src/bundle.js';
-import { be, concat, le } from '../../src/bytes.js';
+import { be, concat, le, toHex, type Hex } from '../../src/bytes.js';
 import { sealSteps } from '../../src/capsule.js';
 import { label, type BundleHeader } from '../../src/header.js';
 import { keccak } from '../../src/hashing.js';
@@ -12,8 +12,10 @@ import { ORDER } from '../../src/points.js';
 import { privateKeySigner, signBundle } from '../../src/signer.js';
 import { typedData } from '../../src/typed-data.js';
 import { fixed, key, network, PAYERS } from './networks.js';
+import { compress, small, stranger } from './strangers.js';
 
 const { G1 } = bls12_381;
+const { ZERO } = G1.Point;
 
 interface Case {
   readonly about: string;
@@ -119,12 +121,13 @@ function headerOf({ terms = {}, payer = 0 }: Case, padded: Uint8Array): BundleHe
   };
 }
 
-/** A capsule's proof for any body, made with r for exponents that need not be r. */
+/** A capsule's proof for any body, made with r for exponents that need not be r, over points plus others. */
 export function prove(
   header: BundleHeader,
   { r, n }: { r: bigint; n: bigint },
   body: Uint8Array,
   [ofU, ofUBar] = [r, r],
+  added: readonly (typeof key.proofBase)[] = [],
 ): Uint8Array {
   const multiples: [typeof key.proofBase, bigint][] = [
     [G1.Point.BASE, ofU],
@@ -132,7 +135,9 @@ export function prove(
     [G1.Point.BASE, n],
     [key.proofBase, n],
   ];
-  const points = concat(...multiples.map(([base, by]) => base.multiply(by).toBytes(true)));
+  const points = concat(
+    ...multiples.map(([base, by], at) => compress(base.multiply(by).add(added[at] ?? ZERO))),
+  );
   const e = key.scalar('conclave/capsule-proof/v1', label(header), keccak(body), points);
   return concat(points, be((n + e * r) % ORDER, 32));
 }
@@ -166,3 +171,21 @@ async function bundleOf(row: Case, index: number) {
 export const bundles = await Promise.all(CASES.map(bundleOf));
 export type Bundled = (typeof bundles)[number];
 export const [first] = bundles as [Bundled, ...Bundled[]];
+
+/** Bundles that look wrong and are to be admitted: their proofs hold up to points of small order. */
+export async function oddBundles(): Promise<{ about: string; bytes: Hex }[]> {
+  const { header, steps, bundle } = first;
+  const twice = small.add(small);
+  const cases: [string, (typeof small)[]][] = [
+    ['ū plus a point of order 3', [ZERO, small]],
+    ['w plus a point of order 3', [ZERO, ZERO, small]],
+    ['w̄ plus a point outside of the subgroup', [ZERO, ZERO, ZERO, stranger]],
+    ['ū, w and w̄ plus points outside of the subgroup', [ZERO, stranger, twice, small]],
+  ];
+  const made = cases.map(async ([about, added]) => {
+    const capsule = prove(header, steps, bundle.body, [steps.r, steps.r], added);
+    const { bytes } = await sign(header, { capsule, body: bundle.body });
+    return { about, bytes: toHex(bytes) };
+  });
+  return Promise.all(made);
+}

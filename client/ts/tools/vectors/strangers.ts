@@ -49,3 +49,6 @@ function times(point: InstanceType<typeof G1.Point>, factor: bigint) {
 }
 
 export const { outside, small } = find();
+
+/** A point whose order divides the cofactor: what is left of the one outside without its part in the subgroup. */
+export const stranger = times(outside, ORDER);
