@@ -141,7 +141,8 @@ impl Sequencer {
             }
         }
         let opening_count = bundles.len().saturating_add(1);
-        let mut parts = Parts::new(Cut::new(opening_count, &key.packing()));
+        let mut parts =
+            Parts::new(Cut::new(opening_count, &key.packing(), members.committee().count()));
         if let Some(openings) = openings {
             parts.take_whole(Source::Block, &openings);
         }

@@ -54,13 +54,17 @@ pub(crate) struct Cut {
 }
 
 impl Cut {
-    /// The cut of a block with so many openings, the beacon's among them.
-    pub(crate) fn new(openings: usize, packing: &Packing) -> Self {
+    /// The cut of a block with so many openings, the beacon's among them, which so many validators open.
+    pub(crate) fn new(openings: usize, packing: &Packing, validators: usize) -> Self {
         let slots = usize::from(packing.packing()).max(1);
         let sub_batch = slots.saturating_mul(usize::from(packing.quorum())).max(1);
         let worth_it = PART_MULTIPLICATIONS.div_ceil(sub_batch);
-        let within_bounds = openings.div_ceil(slots).div_ceil(PARTS_MAX);
-        Self { openings, slots, each: worth_it.max(within_bounds).max(1) }
+        let sub_batches = openings.div_ceil(slots);
+        let most = sub_batches.checked_div(worth_it).unwrap_or(0).clamp(1, PARTS_MAX);
+        // All would wait for parts that are left over when everyone has opened as many as everyone else.
+        let over = if most > validators { most.checked_rem(validators).unwrap_or(0) } else { 0 };
+        let count = most.saturating_sub(over);
+        Self { openings, slots, each: sub_batches.div_ceil(count).max(1) }
     }
 
     /// Sub-batches of the block.
@@ -222,7 +226,7 @@ mod tests {
     use super::*;
 
     fn cut(openings: usize, parties: usize) -> Cut {
-        Cut::new(openings, &Packing::for_parties(parties).unwrap())
+        Cut::new(openings, &Packing::for_parties(parties).unwrap(), parties)
     }
 
     fn peer(index: u16) -> Peer {
@@ -253,10 +257,19 @@ mod tests {
 
     #[test]
     fn small_blocks_are_not_shared_out() {
-        assert_eq!(cut(32, 4).count(), 1);
-        assert_eq!(cut(33, 4).count(), 2);
-        assert_eq!(cut(129, 4).count(), 5);
+        assert_eq!(cut(63, 4).count(), 1);
+        assert_eq!(cut(64, 4).count(), 2);
         assert_eq!(cut(513, 100).count(), 57);
+    }
+
+    #[test]
+    fn everyone_opens_as_many_parts_as_everyone_else_if_there_are_enough() {
+        assert_eq!(cut(129, 4).count(), 4, "not five, the last of one opening");
+        assert_eq!(cut(513, 4).count(), 16);
+        for openings in 1..=1_025 {
+            let count = cut(openings, 4).count();
+            assert!(count < 4 || count % 4 == 0, "{openings} openings: {count} parts");
+        }
     }
 
     #[test]
@@ -297,8 +310,8 @@ mod tests {
             assert_eq!(begun.len(), most, "n = {parties}, {openings} openings");
         }
         let few = Parts::new(cut(129, 4));
-        assert!((0..4).all(|own| (0..5).filter(|part| few.is_shown_by(*part, own, 4)).count() > 2));
-        assert!(!Parts::new(cut(32, 4)).is_shown_by(0, 0, 4), "nothing is shared out");
+        assert!((0..4).all(|own| (0..4).filter(|part| few.is_shown_by(*part, own, 4)).count() > 2));
+        assert!(!Parts::new(cut(63, 4)).is_shown_by(0, 0, 4), "nothing is shared out");
     }
 
     #[test]
@@ -328,13 +341,13 @@ mod tests {
 
     #[test]
     fn what_was_checked_here_replaces_what_was_shown() {
-        let mut parts = Parts::new(cut(33, 4));
+        let mut parts = Parts::new(cut(64, 4));
         assert!(parts.take(0, Source::Peer(peer(2)), points(32, 9)));
         assert!(!parts.take(0, Source::Own, points(32, 1)), "it was there, and may be wrong");
         assert!(!parts.take(0, Source::Peer(peer(2)), points(32, 9)));
-        assert!(parts.take(1, Source::Peer(peer(3)), points(1, 1)));
+        assert!(parts.take(1, Source::Peer(peer(3)), points(32, 1)));
         assert_eq!(parts.unchecked(), [(Source::Peer(peer(3)), vec![1])]);
-        assert_eq!(parts.whole(), Some(points(33, 1)));
+        assert_eq!(parts.whole(), Some(points(64, 1)));
     }
 
     #[test]
@@ -345,6 +358,6 @@ mod tests {
         parts.take(15, Source::Own, points(32, 1));
         assert!(!parts.is_welcome(15, peer(1)));
         assert!(!parts.take(15, Source::Peer(peer(1)), points(32, 2)), "the first stays");
-        assert!(!Parts::new(cut(32, 4)).is_welcome(0, peer(1)), "nothing is shared out");
+        assert!(!Parts::new(cut(63, 4)).is_welcome(0, peer(1)), "nothing is shared out");
     }
 }
