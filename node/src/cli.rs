@@ -8,6 +8,7 @@ pub(crate) mod force;
 pub(crate) mod genesis;
 pub(crate) mod l1;
 pub(crate) mod node;
+pub(crate) mod params;
 pub(crate) mod proofs;
 pub(crate) mod stake;
 pub(crate) mod status;

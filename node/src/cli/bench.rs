@@ -84,6 +84,7 @@ async fn bench(arguments: Arguments) -> Result<ExitCode, DevnetError> {
         data_dir: None,
         validators: arguments.validators,
         suite: arguments.suite,
+        params: None,
         // It settles nothing yet, so it would only be noise in the figures.
         l1: super::devnet::l1::Choice::None,
         payers: users.iter().map(load::User::payer).collect(),

@@ -26,7 +26,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use conclave_client::{ClientError, Payer};
 use conclave_encryption::Suite;
-use conclave_types::PayerAddress;
+use conclave_types::{Params, PayerAddress};
 use tokio::{
     signal::unix::{SignalKind, signal},
     task::JoinSet,
@@ -65,7 +65,11 @@ const STALL_PATIENCE: Duration = Duration::from_secs(60);
   conclave devnet --data-dir ./devnet          (run it again to go on where it stopped)
   conclave devnet --l1 http://127.0.0.1:8545 --l1-account-key rich.key
   conclave devnet --blocks 50 --json | jq .latency_ms
-  conclave devnet attack equivocate"
+  conclave devnet --params eras.json
+  conclave devnet attack equivocate
+
+A file of parameters names those that are other than usual. To see the key handed on each 60 heights, and a fresh one
+each 120: {\"sharing\": {\"epoch_heights\": 60, \"era_epochs\": 2, \"overlap_heights\": 20}}"
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -85,6 +89,9 @@ pub(crate) struct Arguments {
     /// How bundles are sealed: 0x01 (the default) or 0x02, see `conclave genesis --help`.
     #[arg(long, value_name = "NUMBER", value_parser = super::genesis::parse_suite)]
     suite: Option<Suite>,
+    /// Protocol parameters as JSON, like `params` in genesis.json; what it does not name is as by default.
+    #[arg(long, value_name = "FILE")]
+    params: Option<PathBuf>,
     /// JSON-RPC of an Ethereum to settle on, instead of one of its own; repeat it for others to compare with.
     #[arg(long = "l1", value_name = "URL", requires = "l1_account_key")]
     l1: Vec<String>,
@@ -115,12 +122,13 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if let Some(Command::Attack(attack)) = &arguments.command {
         return attack::run(attack);
     }
+    let params = arguments.params.as_deref().map(super::params::read).transpose()?;
     let runtime = super::runtime()?;
     // Boxed: it holds all that a devnet is.
-    Ok(runtime.block_on(Box::pin(devnet(arguments)))?)
+    Ok(runtime.block_on(Box::pin(devnet(arguments, params)))?)
 }
 
-async fn devnet(arguments: Arguments) -> Result<ExitCode, DevnetError> {
+async fn devnet(arguments: Arguments, params: Option<Params>) -> Result<ExitCode, DevnetError> {
     let screen = if arguments.json { Screen::error() } else { Screen::output() };
     let mut interrupted = Interrupted::new()?;
     let payers = transactions::DEV_KEYS.iter().map(|key| payer(key)).collect::<Result<_, _>>()?;
@@ -128,6 +136,7 @@ async fn devnet(arguments: Arguments) -> Result<ExitCode, DevnetError> {
         data_dir: arguments.data_dir.clone(),
         validators: arguments.validators,
         suite: arguments.suite,
+        params,
         l1: arguments.l1(),
         payers,
         alloc: None,

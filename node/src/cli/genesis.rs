@@ -56,7 +56,7 @@ pub(crate) struct Arguments {
     /// parameters say if absent, by default 0x01; it stays for as long as the network lives.
     #[arg(long, value_name = "NUMBER", value_parser = parse_suite)]
     suite: Option<Suite>,
-    /// Protocol parameters as JSON, like `params` in genesis.json; the defaults if absent.
+    /// Protocol parameters as JSON, like `params` in genesis.json; what it does not name is as by default.
     #[arg(long, value_name = "FILE")]
     params: Option<PathBuf>,
     /// Print one JSON object.
@@ -128,11 +128,7 @@ impl FromStr for Account {
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut params = match &arguments.params {
         None => Params::default(),
-        Some(path) => {
-            let text = std::fs::read(path).with_context(|| format!("cannot read {path:?}"))?;
-            serde_json::from_slice(&text)
-                .with_context(|| format!("{path:?} holds no parameters"))?
-        }
+        Some(path) => super::params::read(path)?,
     };
     if let Some(suite) = arguments.suite {
         params.sharing.suite = suite.number();

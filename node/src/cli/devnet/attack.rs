@@ -164,6 +164,7 @@ async fn attack(arguments: &Arguments) -> Result<ExitCode, DevnetError> {
         data_dir: arguments.data_dir.clone(),
         validators: arguments.validators,
         suite: None,
+        params: None,
         l1: Choice::Embedded,
         payers: DEV_KEYS.iter().map(|key| payer(key)).collect::<Result<_, _>>()?,
         alloc: None,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use conclave_types::{BlockId, Digest, Height};
+use conclave_types::{BlockId, Digest, Epoch, Height, KeyId};
 use serde::Serialize;
 
 use super::{error::DevnetError, network::Devnet, screen::Screen};
@@ -16,6 +16,10 @@ pub(crate) struct Standing {
     pub(crate) height: Height,
     /// Its digest over everything revealed up to there.
     pub(crate) chain_digest: Digest,
+    /// The epoch of the block there.
+    pub(crate) epoch: Epoch,
+    /// The key that opened it, which epochs of an era hand on; zero before the first.
+    pub(crate) key_id: KeyId,
     /// The block there, proved by a certificate.
     #[serde(skip)]
     pub(crate) block: BlockId,
@@ -29,17 +33,19 @@ pub(crate) async fn standings(devnet: &Devnet) -> Result<Vec<Standing>, DevnetEr
     }
     let mut standings = Vec::new();
     for (id, validator) in (0..).zip(&devnet.validators) {
-        let (block, chain_digest) = if common == Height::ZERO {
-            (devnet.client.network().genesis().block_id(), Digest::ZERO)
+        let (block, chain_digest, epoch, key_id) = if common == Height::ZERO {
+            let block = devnet.client.network().genesis().block_id();
+            (block, Digest::ZERO, Epoch::ZERO, KeyId::ZERO)
         } else {
             let block = validator.client.block(common).await?;
             let reveal = block.reveal.ok_or_else(|| {
                 let name = &validator.name;
                 DevnetError::Broken(format!("{name} has revealed {common} and does not serve it"))
             })?;
-            (block.decided.header.id(), reveal.chain_digest)
+            let header = &block.decided.header;
+            (header.id(), reveal.chain_digest, header.epoch, header.key_id)
         };
-        standings.push(Standing { id, height: common, chain_digest, block });
+        standings.push(Standing { id, height: common, chain_digest, epoch, key_id, block });
     }
     Ok(standings)
 }
@@ -71,6 +77,9 @@ pub(crate) async fn print(devnet: &Devnet, screen: &Screen) -> Result<bool, Devn
             standing.chain_digest.short(),
             if is_same { "yes" } else { "NO" },
         ));
+    }
+    if let Some(Standing { epoch, key_id, .. }) = first {
+        screen.line(format!("   epoch {epoch}, key {key_id}"));
     }
     Ok(is_same_chain(&standings))
 }

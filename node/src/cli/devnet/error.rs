@@ -79,6 +79,15 @@ pub(crate) enum DevnetError {
         /// Its suite.
         found: u8,
     },
+    /// The data directory holds a network with other parameters.
+    #[error(
+        "{path} holds a network with other parameters, which stay for as long as it lives; run without --params, or \
+         choose another --data-dir"
+    )]
+    OtherParams {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The genesis in the data directory is not readable.
     #[error("{path} is no genesis; choose another --data-dir")]
     BadGenesis {

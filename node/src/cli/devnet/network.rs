@@ -306,6 +306,9 @@ async fn prepare(
     if setup.suite.is_some_and(|suite| suite.number() != found) {
         return Err(DevnetError::OtherSuite { path: network.to_owned(), found });
     }
+    if setup.params.is_some() && genesis.params != setup.params() {
+        return Err(DevnetError::OtherParams { path: network.to_owned() });
+    }
     Ok(genesis)
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct Setup {
     pub(crate) validators: u16,
     /// How bundles are sealed; as the network in the directory does, or as is usual, if none is named.
     pub(crate) suite: Option<Suite>,
+    /// Protocol parameters; as the network in the directory has them, or as is usual, if none are named.
+    pub(crate) params: Option<Params>,
     /// What it settles on.
     pub(crate) l1: Choice,
     /// Who can pay for bundles.
@@ -54,7 +56,7 @@ pub(crate) struct Byzantine {
 impl Setup {
     /// The parameters of its genesis.
     pub(super) fn params(&self) -> Params {
-        let mut params = Params::default();
+        let mut params = self.params.clone().unwrap_or_default();
         let sharing = &mut params.sharing;
         sharing.epoch_heights = self.rig.epoch_heights.unwrap_or(sharing.epoch_heights);
         sharing.suite = self.suite.map_or(sharing.suite, Suite::number);
