@@ -10,9 +10,10 @@ const client = await ConclaveClient.connect({
 
 const payer = new Payer(client, privateKeySigner(PAYER_KEY as Hex));
 const legs = [{ rollup: 901, transaction: TRANSACTION as Hex }];
-const { bundle } = await payer.submit(legs); // sealed, signed, admitted; the receipt verifies
 
-for await (const status of client.watch(bundle.id, { signal: AbortSignal.timeout(30_000) })) {
+// Sealed, signed, admitted, the receipt verified; and again, should its era end before a block takes it.
+const options = { signal: AbortSignal.timeout(30_000) };
+for await (const { bundle, status } of payer.send(legs, {}, options)) {
   console.log(status.level, status.ordered ? `at height ${status.ordered.height}` : '');
   if (reaches(status.level, 'revealed')) {
     const { block, opened } = await client.verify(bundle, status); // against the chain

@@ -34,7 +34,7 @@ export { type BundleHeader } from './header.js';
 export { SealingKey, SUITE } from './key.js';
 export { SIZE_BUCKETS, type Leg, type LegInput, type UndecryptableReason } from './legs.js';
 export { Network } from './network.js';
-export { Payer, type Lanes, type PayerTerms, type Submission } from './payer.js';
+export { Payer, type Lanes, type PayerTerms, type Sent, type Submission } from './payer.js';
 export { type Receipt } from './receipt.js';
 export { type Opened } from './reveal.js';
 export { seal, type Nonce, type SealTerms } from './seal.js';

@@ -12,7 +12,10 @@ import type { Admission, ClientTerms, ConclaveClient } from './client.js';
 import { pause, type CallOptions } from './endpoints.js';
 import { InputError, RefusedError } from './errors.js';
 import type { LegInput } from './legs.js';
+import { seal } from './seal.js';
 import type { PayerSigner } from './signer.js';
+import type { BundleStatus } from './status.js';
+import type { WatchOptions } from './watch.js';
 
 /** Lanes that the network lets an account use, ever. */
 const LANES_MAX = 256;
@@ -32,6 +35,12 @@ export interface Lanes {
 export interface Submission {
   readonly bundle: SealedBundle;
   readonly admission: Admission;
+}
+
+/** A bundle on its way, and how far it has come. */
+export interface Sent {
+  readonly bundle: SealedBundle;
+  readonly status: BundleStatus;
 }
 
 /** Terms of a bundle whose nonce the payer chooses. */
@@ -76,6 +85,61 @@ export class Payer {
     } finally {
       this.#give(lane);
     }
+  }
+
+  /**
+   * Seals `legs` as one bundle, submits it and tells every rise of its level, as `client.watch` does. What comes back
+   * with the end of its era is sealed again to the new key: the same legs, under the same nonce and until the
+   * same height, so that at most one of the two can be included, whoever lies. `bundle` is the one that counts
+   * from then on. The last status says `returned` if there is no new key or no time left for it.
+   *
+   * Throws what {@link submit} and `client.watch` throw.
+   */
+  async *send(
+    legs: readonly LegInput[],
+    terms: PayerTerms = {},
+    options: WatchOptions = {},
+  ): AsyncGenerator<Sent, void, undefined> {
+    const call = { signal: options.signal };
+    let { bundle } = await this.submit(legs, terms, call);
+    for (;;) {
+      let returned: BundleStatus | undefined;
+      for await (const status of this.client.watch(bundle.id, options)) {
+        if (status.returned === undefined) {
+          yield { bundle, status };
+        } else {
+          returned = status;
+        }
+      }
+      if (returned === undefined) {
+        return;
+      }
+      const again = await this.#again(bundle, legs, terms, call);
+      if (again === undefined) {
+        yield { bundle, status: returned };
+        return;
+      }
+      bundle = again;
+      await this.client.submit(bundle, call);
+    }
+  }
+
+  /** The same bundle under the key in force; none if that is the one that it has, or if it is too late. */
+  async #again(
+    { header }: SealedBundle,
+    legs: readonly LegInput[],
+    terms: PayerTerms,
+    call: CallOptions,
+  ): Promise<SealedBundle | undefined> {
+    const { key, decidedHeight } = await this.client.encryptionKey(call);
+    const { lane, sequence, validUntil, maxFeeGwei } = header;
+    if (key.idHex === header.keyId || decidedHeight >= validUntil) {
+      return undefined;
+    }
+    const { signer, client } = this;
+    const nonce = { lane, sequence };
+    const { network } = client;
+    return seal(legs, { ...terms, signer, nonce, network, key, validUntil, maxFeeGwei });
   }
 
   async #submitIn(

@@ -300,6 +300,61 @@ describe('the key', () => {
     expect(sealedTo).toEqual([first, newer].map((served) => toHex(served?.keyId ?? bytes('0x'))));
   });
 
+  describe('a payer that sends', () => {
+    const [first, , newer] = vectors.key_responses.map((answer) => keyResponseOf(answer).served);
+    const told: string[] = [];
+
+    /** A node whose keys are these, one a question, and which returns the first bundle that is watched. */
+    async function senderOf(keys: unknown[]) {
+      const handed: SealedBundle[] = [];
+      told.length = 0;
+      const answers = node(
+        {
+          getEncryptionKey: () => (keys.shift() as typeof first) ?? away(),
+          getAccount: () => ({ nextSequencePending: 4n }),
+          submitBundle: ({ bundle: bytesOf }: { bundle: Uint8Array }) => {
+            handed.push(SealedBundle.decode(bytesOf));
+            return away(Code.AlreadyExists);
+          },
+          watchBundle: async function* ({ bundleId }: { bundleId: Uint8Array }) {
+            yield await Promise.resolve({ status: { bundleId, level: Level.RECEIVED } });
+            yield toHex(bundleId) === handed[0]?.id
+              ? { status: { bundleId, returned: 'its era is over' } }
+              : { status: { bundleId, level: Level.REVEALED } };
+          },
+        },
+        {},
+        vectors.keyless_network.genesis,
+      );
+      const payer = new Payer(await connectTo(keyless, [answers]), signer, { first: 9, count: 1 });
+      for await (const { bundle: sent, status } of payer.send(legs)) {
+        told.push(`${handed.findIndex(({ id }) => id === sent.id)} ${status.level}`);
+        expect(status.id).toBe(sent.id);
+      }
+      return handed;
+    }
+
+    test('seals again what came back with the end of its era, under the same nonce', async () => {
+      const [one, two, ...more] = await senderOf([first, newer]);
+      expect(told).toEqual(['0 received', '1 received', '1 revealed']);
+      expect(more).toEqual([]);
+      expect(two?.header).toEqual({ ...one?.header, keyId: toHex(newer?.keyId ?? bytes('0x')) });
+    });
+
+    test('ends with what a node says came back while its key is in force', async () => {
+      const [, ...more] = await senderOf([first, first]);
+      expect(told).toEqual(['0 received', '0 unknown']);
+      expect(more).toEqual([]);
+    });
+
+    test('does not seal for heights that are over', async () => {
+      const late = { ...newer, decidedHeight: 2n ** 40n };
+      const [, ...more] = await senderOf([first, late]);
+      expect(told).toEqual(['0 received', '0 unknown']);
+      expect(more).toEqual([]);
+    });
+  });
+
   test('a payer asks for the sequence again after a refusal of its nonce', async () => {
     const pending = [4n, 6n];
     const sequences: bigint[] = [];
