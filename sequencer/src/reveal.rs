@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Several heights may be on their way at once; they are revealed in order. Who combines what is in
-//! [`parts`], what is computed before the decision in [`ahead`].
+//! [`parts`], what is computed before the decision in [`ahead`]; what others send in [`shares`] and [`shown`],
+//! and what becomes of an open block in [`written`].
 //!
 //! **Invariants.** A share leaves only for a decided block, in the same commit as the decision or a
 //! later one. Who signs shares of another block than is decided is evidence. Wrong shares are found by one pairing check a sender, recorded and left out; the honest
@@ -18,6 +19,9 @@
 
 mod ahead;
 mod parts;
+mod shares;
+mod shown;
+mod written;
 
 #[cfg(test)]
 mod tests;
@@ -27,17 +31,16 @@ use std::{
     sync::Arc,
 };
 
-use conclave_derivation::{Drawable, order};
-use conclave_encryption::{PublicKey, SealedBlock, beacon};
+use conclave_encryption::{PublicKey, SealedBlock};
 use conclave_types::{
     Block, BlockHeader, BlockId, BundleId, EncryptedBundle, Epoch, G1Bytes, Height, HeightDelta,
-    RevealedBlock, RevealedBundle, SignatureBytes, Time, ValidatorIndex, Withdrawal,
+    SignatureBytes, Time, ValidatorIndex,
 };
 use ed25519_dalek::Signer as _;
 
 use crate::{
-    archive::{self, ArchiveRequest, StoredReveal},
-    input::{Event, Peer, Penalty},
+    archive,
+    input::{Peer, Penalty},
     job::{
         CombineFailure, CombineJob, CombinedPart, Job, OpenJob, OpenedBlock, OwnSecrets, ShareJob,
         SharedBlock, WrongOpenings,
@@ -49,11 +52,11 @@ use crate::{
     sequencer::Sequencer,
 };
 
-pub use self::parts::Source;
 use self::{
     ahead::{AheadBlocks, Share},
     parts::{Cut, Parts},
 };
+pub use self::{parts::Source, written::reveal};
 
 /// Others may decide a few heights before this node does; their shares are kept until it has caught up.
 const EARLY_MAX: HeightDelta = HeightDelta::new(8);
@@ -221,173 +224,6 @@ impl Sequencer {
         pending.shares.insert(validator, Arc::clone(&message));
         self.write(archive::put_own_shares(&message));
         self.broadcast(Message::Shares(message));
-    }
-
-    pub(crate) fn on_shares(&mut self, from: Peer, message: Arc<ShareMessage>) {
-        let height = message.height;
-        if height <= self.chain.revealed
-            || height > self.chain.decided().saturating_add(EARLY_MAX)
-            || message.epoch != self.chain.keys.epochs().at(height)
-        {
-            return;
-        }
-        if let Some(pending) = self.reveals.pending.get(&height) {
-            let is_stray = pending.block != message.block;
-            let known = pending.opened.is_some()
-                || pending.shares.contains_key(&message.validator)
-                || pending.liars.contains(&message.validator);
-            if if is_stray { pending.strays.contains(&message.validator) } else { known } {
-                return;
-            }
-        } else if self.reveals.early.contains_key(&(height, message.validator)) {
-            return;
-        }
-        if !self.is_signed(&message) {
-            return self.penalise(from, Penalty::Invalid("shares with a bad signature"));
-        }
-        match self.reveals.pending.get_mut(&height) {
-            Some(pending) if pending.block != message.block => {
-                pending.strays.insert(message.validator);
-                self.keep_stray_shares(&message);
-            }
-            Some(pending) => {
-                pending.shares.insert(message.validator, message);
-            }
-            None => {
-                self.reveals.early.insert((height, message.validator), message);
-            }
-        }
-    }
-
-    /// Keeps signed shares of the chain's block that are not what their sender's secret gives.
-    fn keep_wrong_shares(&mut self, message: &ShareMessage) {
-        self.evidence_count = self.evidence_count.saturating_add(1);
-        self.write(archive::put_wrong_shares(message));
-        let (height, validator) = (message.height, message.validator);
-        self.event(Event::WrongShares { height, validator });
-    }
-
-    /// Takes the shares of these validators out of a block's for good.
-    fn put_out(&mut self, height: Height, liars: impl IntoIterator<Item = ValidatorIndex>) {
-        let Some(pending) = self.reveals.pending.get_mut(&height) else { return };
-        let mut wrong = Vec::new();
-        for validator in liars {
-            pending.liars.insert(validator);
-            wrong.extend(pending.shares.remove(&validator));
-        }
-        for message in wrong {
-            self.keep_wrong_shares(&message);
-        }
-    }
-
-    /// Leaves out the shares of these validators, which are more or fewer than each owes. They are no evidence: whoever
-    /// sends too few could have sent none.
-    fn leave_out(&mut self, height: Height, misfits: Vec<ValidatorIndex>) {
-        let Some(pending) = self.reveals.pending.get_mut(&height) else { return };
-        for validator in &misfits {
-            pending.liars.insert(*validator);
-            pending.shares.remove(validator);
-        }
-        for validator in misfits {
-            self.event(Event::WrongShares { height, validator });
-        }
-    }
-
-    /// Keeps signed shares of a block that was not decided: whoever is honest shares what was.
-    fn keep_stray_shares(&mut self, message: &ShareMessage) {
-        self.evidence_count = self.evidence_count.saturating_add(1);
-        self.write(archive::put_stray_shares(message));
-        let (height, validator) = (message.height, message.validator);
-        self.event(Event::StrayShares { height, validator });
-    }
-
-    fn is_signed(&self, message: &Arc<ShareMessage>) -> bool {
-        let ShareMessage { epoch, height, block, validator, shares, signature } = &**message;
-        let most = self.context.genesis.params.limits.block_bundles_max as usize;
-        let Some(EpochKey { members, .. }) = self.chain.keys.at(*height) else { return false };
-        let points = members.points(*validator).len();
-        if points == 0 || shares.len() > most.saturating_add(1).saturating_mul(points) {
-            return false;
-        }
-        let Some(key) = members.committee().key(*validator) else { return false };
-        let verifier = &self.context.verifier;
-        let domain = &self.context.domain;
-        let digest = || ShareMessage::digest(domain, *epoch, *height, *block, shares);
-        let digest = verifier.digest_of(Arc::<ShareMessage>::clone(message), &digest);
-        verifier.is_signed(key, &digest, signature)
-    }
-
-    pub(crate) fn on_openings(
-        &mut self,
-        from: Peer,
-        height: Height,
-        block: BlockId,
-        openings: Vec<G1Bytes>,
-    ) {
-        let Some(pending) = self.reveals.pending.get_mut(&height) else { return };
-        let needed = shares_needed(&pending.key.packing());
-        // A validator lies once. A stranger comes back under another name, each time to fill what is missing
-        // with rubbish and to keep a quorum's shares from being combined.
-        let held = pending.members.points_of(pending.shares.keys());
-        let heard = matches!(from, Peer::Validator(_)) || held < needed;
-        let wanted = heard && pending.asked && !pending.opening && pending.opened.is_none();
-        if pending.block != block || !wanted {
-            return;
-        }
-        if openings.len() != pending.bundles.len().saturating_add(1) {
-            return self.penalise(from, Penalty::Invalid("openings of the wrong number"));
-        }
-        pending.parts.take_whole(Source::Peer(from), &openings);
-    }
-
-    /// A validator shows a part of a block that it has opened.
-    pub(crate) fn on_part(&mut self, from: Peer, message: Arc<PartialOpening>) {
-        // Who is no validator here may be a member of a committee that this node has yet to hear of.
-        let Peer::Validator(validator) = from else { return };
-        let PartialOpening { height, block, part, .. } = *message;
-        let Some(pending) = self.reveals.pending.get_mut(&height) else {
-            return self.keep_early_part(validator, message);
-        };
-        let part = usize::from(part);
-        if pending.block != block
-            || pending.opening
-            || pending.opened.is_some()
-            || !pending.parts.is_welcome(part, from)
-        {
-            return;
-        }
-        if message.openings.len() != pending.parts.cut().openings(part).len() {
-            return self.penalise(from, Penalty::Invalid("a part of the wrong size"));
-        }
-        pending.parts.take(part, Source::Peer(from), message.openings.clone());
-    }
-
-    fn keep_early_part(&mut self, validator: ValidatorIndex, message: Arc<PartialOpening>) {
-        let (height, decided) = (message.height, self.chain.decided());
-        if height <= decided || height > decided.saturating_add(EARLY_PARTS_MAX) {
-            return;
-        }
-        let most = self.context.genesis.params.limits.block_bundles_max as usize;
-        let kept = self.reveals.early_parts.get(&(height, validator)).into_iter().flatten();
-        let openings = kept.map(|part| part.openings.len()).sum::<usize>();
-        let openings = openings.saturating_add(message.openings.len());
-        if openings <= most.saturating_add(1) && !message.openings.is_empty() {
-            self.reveals.early_parts.entry((height, validator)).or_default().push(message);
-        }
-    }
-
-    pub(crate) fn on_want_openings(&mut self, from: Peer, height: Height) {
-        let pending = self.reveals.pending.get(&height);
-        let shares = pending.and_then(|pending| {
-            pending.shares.get(&self.context.own_in(pending.members.committee())?)
-        });
-        match shares {
-            Some(shares) => self.send(from, Message::Shares(Arc::clone(shares))),
-            None if height <= self.chain.revealed => {
-                self.ready.effects.serve.push((from, ArchiveRequest::Openings { height }));
-            }
-            None => {}
-        }
     }
 
     /// Starts what can be started, and reveals what is next in order.
@@ -568,107 +404,5 @@ impl Sequencer {
             secrets,
         };
         self.ask(Job::Share(job));
-    }
-
-    /// A block of an epoch without a key: there is nothing to open, and no beacon. What L1 asks for is
-    /// carried all the same.
-    fn reveal_unsealed(&mut self, block: &Block, carried: &Carried) {
-        let height = block.header.height;
-        if height != self.chain.revealed.next() {
-            return self.halt(format!("height {height} has no key, and one before it is sealed"));
-        }
-        let opened = OpenedBlock { openings: Vec::new(), outcomes: Vec::new() };
-        let revealed = reveal((&block.header, block.id()), carried, &[], &[], &opened);
-        self.write_reveal(revealed, &carried.withdrawals, opened.openings, Vec::new());
-    }
-
-    fn finish_reveal(&mut self, pending: Pending) {
-        let Pending { header, block: id, ids, bundles, carried, combined_from, opened, .. } =
-            pending;
-        let Some(opened) = opened else { return };
-        let block = reveal((&header, id), &carried, &ids, &bundles, &opened);
-        self.write_reveal(block, &carried.withdrawals, opened.openings, combined_from);
-    }
-
-    fn write_reveal(
-        &mut self,
-        block: RevealedBlock,
-        withdrawals: &[Withdrawal],
-        openings: Vec<G1Bytes>,
-        share_validators: Vec<ValidatorIndex>,
-    ) {
-        let height = block.height;
-        let batches = self.chain.cursors.batches(&block);
-        let digest = block.digest(&self.chain.digest());
-        self.chain.set_revealed(height, digest);
-        let stored = StoredReveal {
-            block: block.block,
-            openings,
-            beacon: block.beacon,
-            digest,
-            share_validators,
-        };
-        self.write(archive::put_reveal(height, &stored));
-        self.write(archive::put_revealed(&block));
-        for batch in &batches {
-            self.write(archive::put_batch(batch));
-            let cursor = self.chain.cursors.get(batch.rollup);
-            self.write(archive::put_cursor(batch.rollup, &cursor));
-        }
-        self.commit_to(&block, &batches, withdrawals);
-        self.write(archive::put_tip(&self.chain.tip()));
-        let oldest = self.settlement.oldest().unwrap_or(height);
-        let over = self.chain.keys.forget(height, oldest);
-        self.erase_epochs(&over);
-        self.candidates.changed();
-        self.proposer.pool_changed();
-        self.event(Event::Revealed { block, batches, digest });
-    }
-}
-
-/// The revealed block that follows from a decided block (header and id), what it carries of L1, its bundles
-/// with their ids, and its openings.
-/// A pure function: every node and every auditor gets the same.
-#[must_use]
-pub fn reveal(
-    (header, block): (&BlockHeader, BlockId),
-    carried: &Carried,
-    ids: &[BundleId],
-    bundles: &[Arc<EncryptedBundle>],
-    opened: &OpenedBlock,
-) -> RevealedBlock {
-    let beacon = opened.openings.first().map(beacon).unwrap_or_default();
-    let drawables: Vec<Drawable> = bundles
-        .iter()
-        .zip(ids)
-        .map(|(bundle, id)| Drawable {
-            id: *id,
-            payer: bundle.header.payer,
-            nonce: bundle.header.nonce,
-        })
-        .collect();
-    let places = order(&beacon, &drawables);
-    let bundles = places
-        .into_iter()
-        .filter_map(|drawn| {
-            let drawable = drawables.get(drawn.index)?;
-            Some(RevealedBundle {
-                id: drawable.id,
-                payer: drawable.payer,
-                draw: drawn.draw,
-                outcome: opened.outcomes.get(drawn.index)?.clone(),
-            })
-        })
-        .collect();
-    RevealedBlock {
-        height: header.height,
-        block,
-        time: header.time,
-        epoch: header.epoch,
-        l1_origin: header.l1_origin,
-        forced_cursor: carried.cursor,
-        beacon,
-        forced: carried.forced.clone(),
-        bundles,
     }
 }

@@ -17,8 +17,10 @@ mod l1;
 mod liveness;
 mod order;
 mod payers;
+mod promises;
 mod settlement;
 mod shares;
+mod told;
 mod votes;
 
 #[cfg(test)]
@@ -30,16 +32,15 @@ use std::{
 };
 
 use conclave_consensus::ConsensusMessage;
-use conclave_sequencer::{Event, KeyChange, L1Block, Message, Peer, Penalty, archive};
+use conclave_sequencer::{KeyChange, L1Block, Message, Peer, Penalty, archive};
 use conclave_types::{
-    Batch, BlockHeader, BlockId, BundleId, Digest, Epoch, Genesis, Gwei, Height, HeightDelta,
-    KeyId, PayerAddress, RevealedBlock, Time,
+    BlockId, BundleId, Digest, Epoch, Genesis, Gwei, Height, HeightDelta, KeyId, PayerAddress, Time,
 };
 use sha3::{Digest as _, Keccak256};
 
 use crate::{disk::Disk, load::Handed, scenario::Loss};
 
-pub(crate) use self::committees::Machines;
+pub use self::promises::Violation;
 use self::{
     accountability::Accountability,
     chain::Chain,
@@ -48,96 +49,20 @@ use self::{
     l1::Queue,
     liveness::Liveness,
     payers::{Closing, Payers},
+    promises::{
+        ACCOUNTABLE, AGREEMENT, BLAMED, BLIND, CERTIFIED, CONSISTENT, CONTIGUITY, CREDITED, Check,
+        DETERMINISM, DURABLE, ERASED, FORGED, INCLUSION, LOCKED, MEMBER, NAMED, NEW_KEY, ONCE,
+        ORDER, PAID, PAYS, POLKA, QUEUE, QUORUM, RETURNED, SAME_KEY, SEALED_TO, SLASHED, TAKEN,
+        TIMELY, WHOLE, ensure,
+    },
     settlement::Settlement,
     shares::Shares,
     votes::Votes,
 };
-
-/// Every promise that an oracle watches over.
-pub(crate) const PROMISES: [&str; 32] = [
-    AGREEMENT,
-    BLIND,
-    CONSISTENT,
-    LOCKED,
-    POLKA,
-    BLAMED,
-    SLASHED,
-    ACCOUNTABLE,
-    ONCE,
-    DETERMINISM,
-    CONTIGUITY,
-    ORDER,
-    WHOLE,
-    PAID,
-    FORGED,
-    INCLUSION,
-    TIMELY,
-    DURABLE,
-    QUEUE,
-    CREDITED,
-    TAKEN,
-    PAYS,
-    CERTIFIED,
-    NAMED,
-    MEMBER,
-    QUORUM,
-    SAME_KEY,
-    NEW_KEY,
-    SEALED_TO,
-    RETURNED,
-    ERASED,
-    RUNS,
-];
-
-const AGREEMENT: &str = "agreement";
-const BLIND: &str = "blind ordering";
-const CONSISTENT: &str = "an honest validator never contradicts itself";
-const LOCKED: &str = "an honest validator keeps its lock";
-const POLKA: &str = "an honest validator precommits what a quorum has prevoted";
-const BLAMED: &str = "nobody honest is blamed";
-const SLASHED: &str = "nobody honest can be slashed";
-const ACCOUNTABLE: &str = "whoever contradicts itself can be convicted";
-const ONCE: &str = "a bundle is included once";
-const DETERMINISM: &str = "determinism";
-const CONTIGUITY: &str = "contiguity";
-const ORDER: &str = "the beacon draws the order";
-const WHOLE: &str = "all or nothing";
-const PAID: &str = "every bundle pays once";
-const FORGED: &str = "what nobody paid for is not included";
-const INCLUSION: &str = "no censorship for long";
-const TIMELY: &str = "no block is from the future";
-const DURABLE: &str = "durable before visible";
-const QUEUE: &str = "what L1 asks for is carried whole, in order and first";
-const CREDITED: &str = "every deposit is credited once";
-const TAKEN: &str = "what is paid out is taken from a balance once";
-const PAYS: &str = "L1 pays what was taken or earned, and nothing else";
-const CERTIFIED: &str = "a certificate is a quorum's, and does not keep L1 waiting";
-const NAMED: &str = "the end of an epoch names who comes next";
-const MEMBER: &str = "an honest validator signs only where it is a member";
-const QUORUM: &str = "a quorum of its own committee decides a height";
-const SAME_KEY: &str = "the key stays when validators change";
-const ERASED: &str = "a share is erased when it has served";
-const NEW_KEY: &str = "an era has a key of its own";
-const SEALED_TO: &str = "a bundle is in a block of its own key or in none";
-const RETURNED: &str = "what an era leaves over is returned";
-/// An honest validator stopped by itself, or grew without bound.
-pub(crate) const RUNS: &str = "an honest validator keeps running";
-
-/// A promise that was broken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// Which.
-    pub promise: &'static str,
-    /// How.
-    pub detail: String,
-}
-
-/// What a check finds.
-type Check = Result<(), Violation>;
-
-fn ensure(holds: bool, promise: &'static str, detail: impl FnOnce() -> String) -> Check {
-    if holds { Ok(()) } else { Err(Violation { promise, detail: detail() }) }
-}
+pub(crate) use self::{
+    committees::Machines,
+    promises::{PROMISES, RUNS},
+};
 
 /// Heights after its last by which a validator that leaves must have erased its shares.
 const OWED_MAX: HeightDelta = HeightDelta::new(16);
@@ -469,116 +394,6 @@ impl Oracle {
             let check = self.settlement.settle(self.chain.revealed_by_all());
             self.note(check);
         }
-    }
-
-    /// A validator tells its subscribers something.
-    pub(crate) fn event(&mut self, now: Time, node: u16, event: &Event) {
-        if self.honest.contains(&node) {
-            let check = self.told(now, node, event);
-            self.note(check);
-        }
-    }
-
-    fn told(&mut self, now: Time, node: u16, event: &Event) -> Check {
-        match event {
-            Event::Decided { header, block, l1_entries, bundles, certificate } => {
-                self.trace_event(now, node, "decided", block.as_bytes());
-                self.queue.decided(header, l1_entries)?;
-                self.payers.decided(header, l1_entries, bundles, self.closing(header))?;
-                ensure(header.time <= now.after(self.ahead_max), TIMELY, || {
-                    format!("height {}: a block of {} at {now}", header.height, header.time)
-                })?;
-                self.chain.builds_on(header)?;
-                self.chain.decided(node, header.height, *block, bundles)?;
-                self.committees.decided(certificate)?;
-                let round = certificate.round.as_u32();
-                self.inclusion.decided(header, bundles, round, &self.committees, &self.payers)?;
-                self.left_over(node, header)
-            }
-            Event::Revealed { block, batches, digest } => {
-                self.revealed(now, node, block, batches, *digest)
-            }
-            Event::Equivocation(evidence) => {
-                self.count("equivocations");
-                let offender = evidence.offender().as_u16();
-                ensure(!self.honest.contains(&offender), SLASHED, || {
-                    format!("evidence against honest validator {offender}: {evidence:?}")
-                })?;
-                self.accountability.convicted(node, evidence)
-            }
-            Event::StrayShares { validator, height } | Event::WrongShares { validator, height } => {
-                let is_stray = matches!(event, Event::StrayShares { .. });
-                self.count(if is_stray { "stray_shares_kept" } else { "wrong_shares" });
-                ensure(!self.honest.contains(&validator.as_u16()), SLASHED, || {
-                    format!("validator {node}: honest validator {validator} at height {height}")
-                })
-            }
-            Event::Committed(_)
-            | Event::Certified(_)
-            | Event::Misattested { .. }
-            | Event::DoubleAttestation(_) => self.settles(node, event),
-            Event::Keys { height, change } => self.keys_changed(now, node, *height, change),
-            Event::L1Contradicted { .. } => {
-                self.count("l1_contradicted");
-                Ok(())
-            }
-            Event::L1Refused { .. } => {
-                self.count("l1_refused");
-                Ok(())
-            }
-            Event::Anomaly { height, detail } => {
-                self.count("anomalies");
-                self.trace_event(now, node, detail, &height.as_u64().to_be_bytes());
-                Ok(())
-            }
-            Event::Round { height, round, proposer } => {
-                if self.honest.contains(&proposer.as_u16()) {
-                    self.liveness.led(*height, round.as_u32());
-                }
-                if round.as_u32() > 0 {
-                    self.count("later_rounds");
-                }
-                Ok(())
-            }
-            Event::Admitted { bundle } => {
-                self.inclusion.admitted(now, node, *bundle);
-                Ok(())
-            }
-            Event::Returned { height, bundles } => self.returned(now, node, *height, bundles),
-        }
-    }
-
-    /// What the fees of an epoch are shared out by.
-    fn closing(&self, header: &BlockHeader) -> Closing {
-        Closing {
-            builder: self.committees.number(header.proposer.as_u16()),
-            is_last: self.committees.next_after(header.height).is_some(),
-        }
-    }
-
-    fn revealed(
-        &mut self,
-        now: Time,
-        node: u16,
-        block: &RevealedBlock,
-        batches: &[Batch],
-        digest: Digest,
-    ) -> Check {
-        self.trace_event(now, node, "revealed", digest.as_bytes());
-        if self.chain.is_first_reveal(block.height) {
-            let opened = u64::try_from(block.bundles.len()).unwrap_or(u64::MAX);
-            *self.counters.entry("revealed_bundles").or_default() += opened;
-            self.payers.opened(block)?;
-            self.queue.revealed(block)?;
-            order::drawn(block, &self.payers)?;
-        }
-        self.chain.revealed(node, block, digest)?;
-        let next = self.committees.next_after(block.height);
-        let payouts = self.payers.payouts(block.height);
-        self.settlement.revealed(node, block, batches, next, payouts)?;
-        self.liveness.revealed(block.height);
-        order::sliced(block, batches)?;
-        batches.iter().try_for_each(|batch| self.chain.batch(node, batch))
     }
 
     /// The bundles that users still wait for, by what became of the others.

@@ -1,5 +1,5 @@
-//! What every source file of ours looks like. Production code is what stands before a file's first
-//! `#[cfg(test)]`, in files that are not tests themselves.
+//! What every source file of ours looks like. Production code is what stands before a file's tests, in files that
+//! are not tests themselves. Tests in a file of their own are named by a line that may stand anywhere.
 
 use std::path::Path;
 
@@ -78,7 +78,11 @@ impl Source {
     /// Numbered production lines; none in a file of tests.
     fn production(&self) -> impl Iterator<Item = (usize, &str)> {
         let lines = if self.is_test() { "" } else { self.text.as_str() };
-        (1..).zip(lines.lines()).take_while(|(_, line)| *line != "#[cfg(test)]")
+        let next = lines.lines().skip(1).chain([""]);
+        (1..)
+            .zip(lines.lines().zip(next))
+            .take_while(|(_, (line, next))| *line != "#[cfg(test)]" || next.ends_with(';'))
+            .map(|(number, (line, _))| (number, line))
     }
 
     /// Numbered lines of tests.
@@ -290,6 +294,7 @@ fn each_rule_finds_its_offender() {
         Source::new("sequencer/src/clock.rs", "let now = std::time::Instant::now();\n"),
         Source::new("node/src/later.rs", concat!("//! Later.\nto", "do!(\"write\")\n")),
         Source::new("node/src/long.rs", &long),
+        Source::new("node/src/split.rs", &format!("//! Split.\n#[cfg(test)]\nmod tests;\n{long}")),
         Source::new("node/src/double.rs", concat!("//! A double.\npub struct ", "MockStore;\n")),
         Source::new(
             "types/src/lazy.rs",
@@ -297,7 +302,10 @@ fn each_rule_finds_its_offender() {
         ),
     ];
     assert_eq!(missing_module_docs(&offenders), ["sequencer/src/clock.rs does not open with //!"]);
-    assert_eq!(giant_files(&offenders), ["node/src/long.rs has 501 production lines"]);
+    assert_eq!(
+        giant_files(&offenders),
+        ["node/src/long.rs has 501 production lines", "node/src/split.rs has 504 production lines"]
+    );
     assert_eq!(unfinished(&offenders), [concat!("node/src/later.rs:2: to", "do!(")]);
     assert_eq!(doubles(&offenders), [concat!("node/src/double.rs:2: pub struct ", "MockStore;")]);
     assert_eq!(ambient(&offenders), ["sequencer/src/clock.rs:1: Instant::now"]);

@@ -268,7 +268,7 @@ mod tests {
         assert_eq!(cut(513, 4).count(), 16);
         for openings in 1..=1_025 {
             let count = cut(openings, 4).count();
-            assert!(count < 4 || count % 4 == 0, "{openings} openings: {count} parts");
+            assert!(count < 4 || count.is_multiple_of(4), "{openings} openings: {count} parts");
         }
     }
 

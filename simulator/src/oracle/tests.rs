@@ -2,12 +2,13 @@ use std::{sync::Arc, time::Duration};
 
 use conclave_consensus::{Evidence, SignedProposal, SignedVote};
 use conclave_encryption::{Packing, Suite, deal};
-use conclave_sequencer::{L1Block, ShareMessage};
+use conclave_sequencer::{Event, L1Block, ShareMessage};
 use conclave_types::{
-    BlockCommitment, BlockHeader, BlockId, BundleHeader, BundleNonce, Certificate, Deposit,
+    Batch, BlockCommitment, BlockHeader, BlockId, BundleHeader, BundleNonce, Certificate, Deposit,
     EncryptedBundle, Epoch, Era, GenesisAccount, KeyId, L1Content, L1Entry, L1Origin, Leg,
-    NetworkId, Outcome, Params, Payee, PayerSignature, RevealedBundle, RollupId, Round,
-    SignatureBytes, ValidatorIndex, VoteKind, Withdrawal, WithdrawalRequest, withdrawals_root,
+    NetworkId, Outcome, Params, Payee, PayerSignature, RevealedBlock, RevealedBundle, RollupId,
+    Round, SignatureBytes, ValidatorIndex, VoteKind, Withdrawal, WithdrawalRequest,
+    withdrawals_root,
 };
 
 use super::*;
