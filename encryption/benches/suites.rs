@@ -14,8 +14,8 @@
 //! | column | of one ciphertext of a block of B, in ms |
 //! |---|---|
 //! | encrypt | a sender's work |
-//! | admit | decode and prove: points, subgroups, proofs, all B in one batch |
-//! | share | parse the block, and one validator's shares of it |
+//! | admit | decode and prove: points, the subgroup for u, proofs, all B in one batch |
+//! | share | prepare a block whose bundles were admitted, and one validator's shares of it |
 //! | combine | open out of t validators' shares, all of the block by one validator |
 //! | check | the openings of the block in one equation, each in the subgroup |
 //! | open | decrypt |

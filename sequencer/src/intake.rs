@@ -1,7 +1,7 @@
 //! How sealed bundles come in: from clients and from other validators, through verification, into the
 //! pool and to whichever block waits for them.
 //!
-//! Verification costs a third of a millisecond or so a bundle, so it is a job, and one job at a time takes all
+//! Verification costs a fifth of a millisecond or so a bundle, so it is a job, and one job at a time takes all
 //! that is waiting: under load the batch grows and the cost for each bundle falls.
 //!
 //! **Bounds.** [`WAITING_MAX`] bundles wait; what comes beyond is refused (from clients) or dropped

@@ -28,7 +28,7 @@ export function validG1(bytes: Uint8Array): G1Point | undefined {
 
 /**
  * The point of the curve that `bytes` encode, in the subgroup or not: for equations that hold up to points of
- * small order. None if there is no such point.
+ * small order. None if there is no such point, or if it is one of order 3, of which x is zero.
  */
 export function curveG1(bytes: Uint8Array): G1Point | undefined {
   const { Fp } = bls12_381.fields;
@@ -37,17 +37,22 @@ export function curveG1(bytes: Uint8Array): G1Point | undefined {
   if (bytes.length !== 48 || (flags & 4) === 0 || x >= Fp.ORDER) {
     return undefined;
   }
-  if ((flags & 2) !== 0) {
-    return flags === 6 && x === 0n ? G1.Point.ZERO : undefined;
+  if (x === 0n) {
+    return flags === 6 ? G1.Point.ZERO : undefined;
   }
-  try {
-    const root = Fp.sqrt(Fp.add(Fp.pow(x, 3n), 4n));
-    const isLarger = root > Fp.ORDER / 2n;
-    return G1.Point.fromAffine({ x, y: isLarger === ((flags & 1) !== 0) ? root : Fp.neg(root) });
-  } catch {
-    // No root: no point has this x.
+  const square = Fp.add(Fp.pow(x, 3n), 4n);
+  if ((flags & 2) !== 0 || !isSquare(square)) {
     return undefined;
   }
+  const root = Fp.sqrt(square);
+  const isLarger = root > Fp.ORDER / 2n;
+  return G1.Point.fromAffine({ x, y: isLarger === ((flags & 1) !== 0) ? root : Fp.neg(root) });
+}
+
+/** Whether a number has a square root, by Euler's criterion. */
+function isSquare(number: bigint): boolean {
+  const { Fp } = bls12_381.fields;
+  return Fp.eql(Fp.pow(number, (Fp.ORDER - 1n) / 2n), Fp.ONE);
 }
 
 /** The point of G1 that `bytes` are as x ‖ y: on the curve, in the subgroup. None otherwise. */

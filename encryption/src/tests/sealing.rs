@@ -7,6 +7,7 @@ use crate::{
     BlockError, Capsule, CapsuleError, CapsulePoint, CapsuleStatement, SealError, Sealed,
     SealingKey, Suite,
     capsule::challenge,
+    curve::decode_on_curve,
     open_bundle, seal,
     seal::{encode_legs, seal_plaintext},
     verify_capsules,
@@ -314,8 +315,18 @@ fn a_proof_with_commitments_at_infinity_is_judged_like_any_other(suite: Suite) {
 
 /// The capsule of another ciphertext with points of small order added to ū, w and w̄, proved again over those.
 fn with_torsion(committee: &Committee, sealed: &Sealed, added: [G1Projective; 3]) -> Sealed {
+    with_nonce(committee, sealed, Scalar::from(0x5a5a), added)
+}
+
+/// The same with a nonce that may be zero, so that what is added is all that there is of w and w̄.
+fn with_nonce(
+    committee: &Committee,
+    sealed: &Sealed,
+    n: Scalar,
+    added: [G1Projective; 3],
+) -> Sealed {
     let key = committee.key.sealing_key();
-    let (r, n) = (Scalar::from(0xa5a5), Scalar::from(0x5a5a));
+    let r = Scalar::from(0xa5a5);
     let (g, h) = (G1Projective::generator(), key.proof_base());
     let [in_u_bar, in_w, in_w_bar] = added;
     let points = [g * r, h * r + in_u_bar, g * n + in_w, h * n + in_w_bar];
@@ -353,6 +364,15 @@ fn what_a_proof_says_is_judged_without_parts_of_small_order_alone_and_among_othe
         assert!(!accepts(key, sealed));
     }
     let all: Vec<Sealed> = odd.iter().chain(&wrong).chain([&honest]).cloned().collect();
+    for seed in 0..8 {
+        let verdicts = verdicts(key, &all, seed);
+        let expected = [[true; 6].as_slice(), &[false; 6], &[true]].concat();
+        assert_eq!(verdicts, expected, "seed {seed}");
+    }
+}
+
+/// Verdicts on all of these in one batch.
+fn verdicts(key: &SealingKey, all: &[Sealed], seed: u8) -> Vec<bool> {
     let capsules: Vec<_> = all.iter().map(|sealed| capsule(sealed).unwrap()).collect();
     let pairs = all.iter().zip(&capsules);
     let statements: Vec<_> = pairs
@@ -362,11 +382,65 @@ fn what_a_proof_says_is_judged_without_parts_of_small_order_alone_and_among_othe
             capsule,
         })
         .collect();
-    for seed in 0..8 {
-        let verdicts = verify_capsules(key, &statements, &[seed; 32]);
-        let expected = [[true; 6].as_slice(), &[false; 6], &[true]].concat();
-        assert_eq!(verdicts, expected, "seed {seed}");
+    verify_capsules(key, &statements, &[seed; 32])
+}
+
+/// Somebody else's u with ū of small order, and commitments that hold if u and ū are left out of the sum: what a table
+/// of multiples spoilt by infinity would do.
+fn forged(committee: &Committee, victim: &Sealed, u_bar: G1Projective) -> Sealed {
+    let key = committee.key.sealing_key();
+    let z = Scalar::from(0x7777);
+    let mut forged = victim.clone();
+    forged.capsule[48..96].copy_from_slice(&u_bar.to_compressed());
+    forged.capsule[96..144].copy_from_slice(&(G1Projective::generator() * z).to_compressed());
+    forged.capsule[144..192].copy_from_slice(&(key.proof_base() * z).to_compressed());
+    forged.capsule[192..224].copy_from_slice(&z.to_bytes_be());
+    forged
+}
+
+#[test]
+fn points_of_small_order_alone_neither_help_a_forger_nor_spoil_the_proofs_beside_them() {
+    let committee = committee(Suite::Packed, 4);
+    let key = committee.key.sealing_key();
+    let honest: Vec<_> = (0..15).map(|i| sealed(&committee, i)).collect();
+    let zero = G1Projective::identity();
+    let eleven = torsion(11);
+    let orders = (1..=5).map(|times| (0..times).fold(zero, |sum, _| sum + eleven));
+    let pure = orders.chain([torsion(10_177), torsion(11) + torsion(10_177)]);
+    for point in pure {
+        let forged = forged(&committee, &honest[0], point);
+        let odd = with_nonce(&committee, &honest[0], Scalar::ZERO, [zero, point, -point]);
+        for seed in 0..24 {
+            assert_eq!(verdicts(key, std::slice::from_ref(&forged), seed), [false]);
+            assert_eq!(verdicts(key, std::slice::from_ref(&odd), seed), [true]);
+        }
+        // Beside few others, and beside so many that sums are made in another way.
+        for count in [1, 6, 14, 15] {
+            let beside = || honest[..count].iter().cloned();
+            let all: Vec<_> = beside().chain([forged.clone(), odd.clone()]).collect();
+            let expected = [vec![true; count], vec![false, true]].concat();
+            for seed in 0..4 {
+                assert_eq!(verdicts(key, &all, seed), expected, "{count} others, seed {seed}");
+            }
+        }
     }
+}
+
+#[test]
+fn points_of_order_three_alone_are_refused_wherever_they_stand() {
+    let committee = committee(Suite::Packed, 4);
+    let sealed = sealed(&committee, 0);
+    for point in [torsion(3), -torsion(3)] {
+        assert_eq!(G1Affine::from(point).to_compressed()[1..], [0; 47], "x = 0");
+        for (name, start) in [("u", 0), ("ū", 48), ("w", 96), ("w̄", 144)] {
+            let mut odd = sealed.clone();
+            odd.capsule[start..start + 48].copy_from_slice(&point.to_compressed());
+            assert_eq!(capsule(&odd), Err(CapsuleError::Point(name)));
+        }
+        assert_eq!(decode_on_curve(&bytes(point)), None);
+        assert!(decode_on_curve(&bytes(point + torsion(11))).is_some());
+    }
+    assert!(decode_on_curve(&infinity()).is_some());
 }
 
 #[test]

@@ -12,7 +12,7 @@ import { ORDER } from '../../src/points.js';
 import { privateKeySigner, signBundle } from '../../src/signer.js';
 import { typedData } from '../../src/typed-data.js';
 import { fixed, key, network, PAYERS } from './networks.js';
-import { compress, small, stranger } from './strangers.js';
+import { compress, eleventh, small, stranger } from './strangers.js';
 
 const { G1 } = bls12_381;
 const { ZERO } = G1.Point;
@@ -136,7 +136,9 @@ export function prove(
     [key.proofBase, n],
   ];
   const points = concat(
-    ...multiples.map(([base, by], at) => compress(base.multiply(by).add(added[at] ?? ZERO))),
+    ...multiples.map(([base, by], at) =>
+      compress((by === 0n ? ZERO : base.multiply(by)).add(added[at] ?? ZERO)),
+    ),
   );
   const e = key.scalar('conclave/capsule-proof/v1', label(header), keccak(body), points);
   return concat(points, be((n + e * r) % ORDER, 32));
@@ -176,14 +178,16 @@ export const [first] = bundles as [Bundled, ...Bundled[]];
 export async function oddBundles(): Promise<{ about: string; bytes: Hex }[]> {
   const { header, steps, bundle } = first;
   const twice = small.add(small);
-  const cases: [string, (typeof small)[]][] = [
-    ['ū plus a point of order 3', [ZERO, small]],
-    ['w plus a point of order 3', [ZERO, ZERO, small]],
-    ['w̄ plus a point outside of the subgroup', [ZERO, ZERO, ZERO, stranger]],
-    ['ū, w and w̄ plus points outside of the subgroup', [ZERO, stranger, twice, small]],
+  const { r, n } = steps;
+  const cases: [string, (typeof small)[], bigint][] = [
+    ['ū plus a point of order 3', [ZERO, small], n],
+    ['w plus a point of order 3', [ZERO, ZERO, small], n],
+    ['w̄ plus a point outside of the subgroup', [ZERO, ZERO, ZERO, stranger], n],
+    ['ū, w and w̄ plus points outside of the subgroup', [ZERO, stranger, twice, small], n],
+    ['w and w̄ are points of order 11, the nonce being zero', [ZERO, ZERO, eleventh, eleventh], 0n],
   ];
-  const made = cases.map(async ([about, added]) => {
-    const capsule = prove(header, steps, bundle.body, [steps.r, steps.r], added);
+  const made = cases.map(async ([about, added, nonce]) => {
+    const capsule = prove(header, { r, n: nonce }, bundle.body, [r, r], added);
     const { bytes } = await sign(header, { capsule, body: bundle.body });
     return { about, bytes: toHex(bytes) };
   });

@@ -98,7 +98,8 @@ export async function refusedBundles(): Promise<{
     wrong.set(part, at);
     return wrong;
   };
-  const infinity = G1.Point.ZERO.toBytes(true);
+  const { ZERO } = G1.Point;
+  const infinity = ZERO.toBytes(true);
   const wide = be(fromBe(capsule.slice(192)) + ORDER, 32);
   const notOnCurve = capsule.slice(0, 48);
   notOnCurve.set(fixed(0xff, 8), 40);
@@ -116,6 +117,14 @@ export async function refusedBundles(): Promise<{
     ['u without the mark of compression', replace(uncompressed, 0)],
     ['w is infinity with a sign', replace(signedInfinity, 96)],
     ['w̄ is outside of the subgroup', replace(compress(outside), 144)],
+    [
+      'w and w̄ are points of order 3, the nonce being zero',
+      prove(good, { r, n: 0n }, body, [r, r], [ZERO, ZERO, small, small]),
+    ],
+    [
+      'w̄ is a point of order 3, the nonce being zero',
+      prove(good, { r, n: 0n }, body, [r, r], [ZERO, ZERO, ZERO, small.negate()]),
+    ],
     ['another ū', replace(capsule.slice(0, 48), 48)],
     ['another w', replace(capsule.slice(0, 48), 96)],
     ['another w̄', replace(capsule.slice(0, 48), 144)],

@@ -7,7 +7,10 @@ import { ORDER } from '../../src/points.js';
 
 const { G1 } = bls12_381;
 
-/** A point of the curve outside of the subgroup, and one whose order is 3. */
+/** What takes every point into the subgroup. */
+const EXPONENT = 0xd201000000010001n;
+
+/** Points of the curve outside of the subgroup: one as it comes, and one each whose order is 3 and 11. */
 function find() {
   const { Fp } = bls12_381.fields;
   let x = 4n;
@@ -18,8 +21,13 @@ function find() {
       if (!point.isTorsionFree()) {
         const h = 0x396c8c005555e1568c00aaab0000aaabn;
         const small = times(point, (h / 3n) * ORDER);
-        if (!small.is0()) {
-          return { outside: point, small: times(small, 3n).is0() ? small : times(small, h / 3n) };
+        const eleventh = times(point, (EXPONENT / 11n) * ORDER);
+        if (!small.is0() && !eleventh.is0()) {
+          return {
+            outside: point,
+            small: times(small, 3n).is0() ? small : times(small, h / 3n),
+            eleventh,
+          };
         }
       }
     } catch {
@@ -48,7 +56,7 @@ function times(point: InstanceType<typeof G1.Point>, factor: bigint) {
   return sum;
 }
 
-export const { outside, small } = find();
+export const { outside, small, eleventh } = find();
 
 /** A point whose order divides the cofactor: what is left of the one outside without its part in the subgroup. */
 export const stranger = times(outside, ORDER);
