@@ -56,6 +56,8 @@ interface Lane {
 export class Payer {
   readonly #free: Lane[];
   readonly #waiting: ((lane: Lane) => void)[] = [];
+  /** Who waits for one lane and no other: they come first. */
+  readonly #wanted: { number: bigint; resolve: (lane: Lane) => void }[] = [];
 
   constructor(
     private readonly client: ConclaveClient,
@@ -90,10 +92,11 @@ export class Payer {
   /**
    * Seals `legs` as one bundle, submits it and tells every rise of its level, as `client.watch` does. What comes back
    * with the end of its era is sealed again to the new key: the same legs, under the same nonce and until the
-   * same height, so that at most one of the two can be included, whoever lies. `bundle` is the one that counts
-   * from then on. The last status says `returned` if there is no new key or no time left for it.
+   * same height. At most one of a nonce's bundles is ever included, whoever lies; `bundle` is the newest of them. The
+   * last status says `returned` if there is no new key or no time left for it.
    *
-   * Throws what {@link submit} and `client.watch` throw.
+   * Throws what {@link submit} and `client.watch` throw. `RefusedError` after a bundle came back may mean that the
+   * one before was included after all: ask for the status of each `bundle` that was told.
    */
   async *send(
     legs: readonly LegInput[],
@@ -104,28 +107,75 @@ export class Payer {
     let { bundle } = await this.submit(legs, terms, call);
     for (;;) {
       let returned: BundleStatus | undefined;
-      for await (const status of this.client.watch(bundle.id, options)) {
-        if (status.returned === undefined) {
-          yield { bundle, status };
-        } else {
-          returned = status;
+      let lost: RefusedError | undefined;
+      try {
+        for await (const status of this.client.watch(bundle.id, options)) {
+          if (status.returned === undefined) {
+            yield { bundle, status };
+          } else {
+            returned = status;
+          }
         }
+      } catch (error) {
+        // A node that was started again knows no more what it gave back.
+        if (!(error instanceof RefusedError) || error.reason !== 'not-found') {
+          throw error;
+        }
+        lost = error;
       }
-      if (returned === undefined) {
+      if (returned === undefined && lost === undefined) {
         return;
       }
       const again = await this.#again(bundle, legs, terms, call);
       if (again === undefined) {
-        yield { bundle, status: returned };
+        if (lost !== undefined) {
+          throw lost;
+        }
+        if (returned !== undefined) {
+          yield { bundle, status: returned };
+        }
         return;
       }
       bundle = again;
-      await this.client.submit(bundle, call);
+    }
+  }
+
+  /** Seals a bundle again and hands it in, its lane held meanwhile; none if there is no use. */
+  async #again(
+    old: SealedBundle,
+    legs: readonly LegInput[],
+    terms: PayerTerms,
+    call: CallOptions,
+  ): Promise<SealedBundle | undefined> {
+    const lane = await this.#takeNumber(old.header.lane);
+    try {
+      const bundle = await this.#sealAgain(old, legs, terms, call);
+      if (bundle === undefined) {
+        return undefined;
+      }
+      // What was pending behind it may have come back, too.
+      lane.next = undefined;
+      const from = Number(lane.number % BigInt(this.client.endpointCount));
+      for (let attempt = 0; ; attempt += 1) {
+        try {
+          await this.client.submit(bundle, { ...call, from });
+          return bundle;
+        } catch (error) {
+          // A node that is a block behind still holds the old one.
+          const passes = error instanceof RefusedError && error.reason === 'not-now';
+          if (!passes || attempt >= NONCE_ATTEMPTS) {
+            throw error;
+          }
+          await pause(NONCE_PAUSE_MS * 2 ** attempt, call.signal);
+        }
+      }
+    } finally {
+      this.#give(lane);
     }
   }
 
   /** The same bundle under the key in force; none if that is the one that it has, or if it is too late. */
-  async #again(
+  async #sealAgain(
     { header }: SealedBundle,
     legs: readonly LegInput[],
     terms: PayerTerms,
@@ -218,7 +268,22 @@ export class Payer {
       : Promise.resolve(lane);
   }
 
+  /** A certain lane, when whoever has it gives it back. */
+  #takeNumber(number: bigint): Promise<Lane> {
+    const at = this.#free.findIndex((lane) => lane.number === number);
+    const [lane] = at < 0 ? [] : this.#free.splice(at, 1);
+    return lane === undefined
+      ? new Promise((resolve) => this.#wanted.push({ number, resolve }))
+      : Promise.resolve(lane);
+  }
+
   #give(lane: Lane): void {
+    const wanted = this.#wanted.findIndex(({ number }) => number === lane.number);
+    if (wanted >= 0) {
+      const [first] = this.#wanted.splice(wanted, 1);
+      first?.resolve(lane);
+      return;
+    }
     const next = this.#waiting.shift();
     if (next === undefined) {
       // The lanes in use stay few: the one given back last is taken first.

@@ -305,7 +305,7 @@ describe('the key', () => {
     const told: string[] = [];
 
     /** A node whose keys are these, one a question, and which returns the first bundle that is watched. */
-    async function senderOf(keys: unknown[]) {
+    async function senderOf(keys: unknown[], { busy = 0, forgets = false } = {}) {
       const handed: SealedBundle[] = [];
       told.length = 0;
       const answers = node(
@@ -313,14 +313,21 @@ describe('the key', () => {
           getEncryptionKey: () => (keys.shift() as typeof first) ?? away(),
           getAccount: () => ({ nextSequencePending: 4n }),
           submitBundle: ({ bundle: bytesOf }: { bundle: Uint8Array }) => {
+            if (handed.length === 1 && (busy -= 1) >= 0) {
+              return away(Code.FailedPrecondition);
+            }
             handed.push(SealedBundle.decode(bytesOf));
             return away(Code.AlreadyExists);
           },
           watchBundle: async function* ({ bundleId }: { bundleId: Uint8Array }) {
             yield await Promise.resolve({ status: { bundleId, level: Level.RECEIVED } });
-            yield toHex(bundleId) === handed[0]?.id
-              ? { status: { bundleId, returned: 'its era is over' } }
-              : { status: { bundleId, level: Level.REVEALED } };
+            if (toHex(bundleId) !== handed[0]?.id) {
+              yield { status: { bundleId, level: Level.REVEALED } };
+            } else if (forgets) {
+              away(Code.NotFound);
+            } else {
+              yield { status: { bundleId, returned: 'its era is over' } };
+            }
           },
         },
         {},
@@ -339,6 +346,23 @@ describe('the key', () => {
       expect(told).toEqual(['0 received', '1 received', '1 revealed']);
       expect(more).toEqual([]);
       expect(two?.header).toEqual({ ...one?.header, keyId: toHex(newer?.keyId ?? bytes('0x')) });
+    });
+
+    test('tries again while a node still holds what came back', async () => {
+      const handed = await senderOf([first, newer], { busy: 2 });
+      expect(told).toEqual(['0 received', '1 received', '1 revealed']);
+      expect(handed).toHaveLength(2);
+      await expect(senderOf([first, newer], { busy: 99 })).rejects.toMatchObject({
+        reason: 'not-now',
+      });
+    });
+
+    test('seals again what no node knows any more, if its era is over', async () => {
+      await senderOf([first, newer], { forgets: true });
+      expect(told).toEqual(['0 received', '1 received', '1 revealed']);
+      await expect(senderOf([first, first], { forgets: true })).rejects.toMatchObject({
+        reason: 'not-found',
+      });
     });
 
     test('ends with what a node says came back while its key is in force', async () => {
