@@ -68,8 +68,8 @@ const STALL_PATIENCE: Duration = Duration::from_secs(60);
   conclave devnet --params eras.json
   conclave devnet attack equivocate
 
-A file of parameters names those that are other than usual. To see the key handed on each 60 heights, and a fresh one
-each 120: {\"sharing\": {\"epoch_heights\": 60, \"era_epochs\": 2, \"overlap_heights\": 20}}"
+A file of parameters names those that are other than usual. To see the key handed on, and after about 200 blocks a
+fresh one: {\"sharing\": {\"epoch_heights\": 60, \"era_epochs\": 2, \"overlap_heights\": 20}}"
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]

@@ -81,8 +81,8 @@ pub(crate) enum DevnetError {
     },
     /// The data directory holds a network with other parameters.
     #[error(
-        "{path} holds a network with other parameters, which stay for as long as it lives; run without --params, or \
-         choose another --data-dir"
+        "{path} holds a network with other parameters, which stay for as long as it lives; run without --params \
+         and --suite, or choose another --data-dir"
     )]
     OtherParams {
         /// The directory.
