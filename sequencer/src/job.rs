@@ -1,28 +1,32 @@
 //! CPU work that a step asks for. A job is a pure function of what it carries; the node runs jobs on a
 //! thread pool, the simulator in line with a modelled cost.
 
+mod opening;
 mod settlement;
 mod sharing;
 
-use std::{collections::BTreeSet, fmt, ops::Range, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use conclave_derivation::judge_legs;
 use conclave_encryption::{
-    CapsulePoint, Checked, CombineError, Complaint, DealError, Dealing, Dkg, PublicKey,
-    SealedBlock, SealingKey, SecretShare, ShareUnavailable, open_bundle,
+    CapsulePoint, Checked, Complaint, DealError, Dealing, Dkg, PublicKey, SealedBlock, SealingKey,
+    SecretShare, ShareUnavailable,
 };
 use conclave_mempool::admission::{self, AdmissionError, Verified};
 use conclave_types::{
-    BlockId, BundleId, Digest, EncryptedBundle, G1Bytes, G2Bytes, Height, Outcome, RollupId,
-    SettlementCertificate, UndecryptableReason, ValidatorIndex,
+    BlockId, BundleId, Digest, EncryptedBundle, G1Bytes, G2Bytes, Height, SettlementCertificate,
+    ValidatorIndex,
 };
 
 pub use self::{
+    opening::{
+        CheckPartsJob, CombineFailure, CombineJob, CombinedPart, OpenJob, OpenedBlock, ShownPart,
+        WrongOpenings, decrypt,
+    },
     settlement::{AttestJob, CertifyJob, CheckCertificateJob},
     sharing::{DealJob, InspectJob, ReceiveJob, SharingCheckJob},
 };
-use crate::{input::Peer, keys::BadSharing, message::ShareMessage, reveal::Source};
+use crate::{input::Peer, keys::BadSharing, reveal::Source};
 
 /// The place of a job among all that a sequencer has asked for since it was recovered, from 0.
 #[derive(
@@ -52,6 +56,8 @@ pub enum Job {
     Share(ShareJob),
     /// Open a part of a decided block out of a quorum's shares.
     Combine(CombineJob),
+    /// Check openings of a decided block that others have shown.
+    CheckParts(CheckPartsJob),
     /// Check the openings of a decided block that others gave, and decrypt its bundles.
     Open(OpenJob),
     /// Check messages that make or hand on the key.
@@ -85,6 +91,15 @@ pub enum JobOutput {
         block: BlockId,
         /// The result.
         result: Result<CombinedPart, CombineFailure>,
+    },
+    /// What was shown of a block, checked, or who showed wrong openings.
+    PartsChecked {
+        /// The height.
+        height: Height,
+        /// The block.
+        block: BlockId,
+        /// The parts that are right, each with who showed it.
+        result: Result<Vec<(usize, Source)>, WrongOpenings>,
     },
     /// A block opened, or who gave wrong openings.
     Opened {
@@ -156,6 +171,7 @@ impl Job {
             Self::Verify(job) => job.run(),
             Self::Share(job) => job.run(),
             Self::Combine(job) => job.run(),
+            Self::CheckParts(job) => job.run(),
             Self::Open(job) => job.run(),
             Self::CheckSharing(job) => job.run(),
             Self::Deal(job) => job.run(),
@@ -174,6 +190,7 @@ impl Job {
             Self::Verify(_) => "verify",
             Self::Share(_) => "share",
             Self::Combine(_) => "combine",
+            Self::CheckParts(_) => "check_parts",
             Self::Open(_) => "open",
             Self::CheckSharing(_) => "check_sharing",
             Self::Deal(_) => "deal",
@@ -185,13 +202,14 @@ impl Job {
         }
     }
 
-    /// How many bundles it works on; messages, for a job of a sharing; signers, for one of a commitment.
+    /// How many bundles or openings it works on; messages, for a job of a sharing; signers, for one of a commitment.
     #[must_use]
     pub fn bundle_count(&self) -> usize {
         match self {
             Self::Verify(job) => job.bundles.len(),
             Self::Share(job) => job.capsule_points.len(),
             Self::Combine(job) => job.sealed.opening_range(job.sub_batches.clone()).len(),
+            Self::CheckParts(job) => job.shown.iter().map(|shown| shown.openings.len()).sum(),
             Self::Open(job) => job.bundles.len(),
             Self::CheckSharing(job) => job.items.len(),
             Self::Deal(_) | Self::Inspect(_) | Self::Receive(_) | Self::Attest(_) => 1,
@@ -277,163 +295,6 @@ impl ShareJob {
             sealed: sealed.map(Arc::new),
             shares,
         })
-    }
-}
-
-/// Open a part of a decided block.
-#[derive(Debug)]
-pub struct CombineJob {
-    /// The height.
-    pub height: Height,
-    /// The block.
-    pub block: BlockId,
-    /// Its ciphertexts, prepared.
-    pub sealed: Arc<SealedBlock>,
-    /// Which part of it.
-    pub part: usize,
-    /// The part's sub-batches.
-    pub sub_batches: Range<usize>,
-    /// A quorum's, each with the points of its sender.
-    pub shares: Vec<(Range<u16>, Arc<ShareMessage>)>,
-    /// Weights of the check must not be predictable by whoever made the shares.
-    pub seed: [u8; 32],
-}
-
-/// The openings of a part of a block, checked.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
-pub struct CombinedPart {
-    /// Which part.
-    pub part: usize,
-    /// Its openings.
-    pub openings: Vec<G1Bytes>,
-    /// Whose shares gave them.
-    pub share_validators: Vec<ValidatorIndex>,
-}
-
-/// Why a part did not open.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
-pub enum CombineFailure {
-    /// These validators' shares do not match their public key shares.
-    WrongShares(Vec<ValidatorIndex>),
-    /// The openings are wrong although every share is right.
-    RightShares,
-    /// The shares have not the form of shares.
-    Form(CombineError),
-}
-
-impl CombineJob {
-    fn run(self) -> JobOutput {
-        let (height, block) = (self.height, self.block);
-        JobOutput::Combined { height, block, result: self.combine() }
-    }
-
-    fn combine(self) -> Result<CombinedPart, CombineFailure> {
-        let count = self.sealed.share_count().max(1);
-        let mut shares: Vec<(u16, &[G1Bytes])> = Vec::new();
-        for (points, message) in &self.shares {
-            shares.extend(points.clone().zip(message.shares.chunks(count)));
-        }
-        let or_blame = |otherwise| {
-            let wrong = self.sealed.blame(&shares, &self.seed);
-            let is_wrong = |points: &Range<u16>| wrong.iter().any(|point| points.contains(point));
-            let liars = self.shares.iter().filter(|(points, _)| is_wrong(points));
-            let liars: Vec<_> = liars.map(|(_, message)| message.validator).collect();
-            if liars.is_empty() { otherwise } else { CombineFailure::WrongShares(liars) }
-        };
-        let sub_batches = self.sub_batches.clone();
-        let openings = match self.sealed.combine(&shares, sub_batches.clone()) {
-            Ok(openings) => openings,
-            Err(error) => return Err(or_blame(CombineFailure::Form(error))),
-        };
-        if !self.sealed.check_range(sub_batches, &openings, &self.seed) {
-            return Err(or_blame(CombineFailure::RightShares));
-        }
-        let share_validators = self.shares.iter().map(|(_, m)| m.validator).collect();
-        Ok(CombinedPart { part: self.part, openings, share_validators })
-    }
-}
-
-/// Open a decided block whose openings are all here.
-#[derive(Debug)]
-pub struct OpenJob {
-    /// The height.
-    pub height: Height,
-    /// The block.
-    pub block: BlockId,
-    /// Its ciphertexts, prepared.
-    pub sealed: Arc<SealedBlock>,
-    /// The beacon's opening, then one for each bundle in block order.
-    pub openings: Vec<G1Bytes>,
-    /// Who gave openings that are not checked yet, and for which sub-batches.
-    pub unchecked: Vec<(Source, Vec<Range<usize>>)>,
-    /// The bundles' ids, in block order.
-    pub ids: Vec<BundleId>,
-    /// The bundles, in block order.
-    pub bundles: Vec<Arc<EncryptedBundle>>,
-    /// Rollups that a leg may name.
-    pub rollups: Arc<BTreeSet<RollupId>>,
-    /// Weights of the check must not be predictable by whoever made the openings.
-    pub seed: [u8; 32],
-}
-
-/// A block whose openings were checked.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
-pub struct OpenedBlock {
-    /// The beacon's opening, then one for each bundle in block order.
-    pub openings: Vec<G1Bytes>,
-    /// What each bundle holds, in block order.
-    pub outcomes: Vec<Outcome>,
-}
-
-/// Some of these gave openings that open nothing.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
-pub struct WrongOpenings(pub Vec<Source>);
-
-impl OpenJob {
-    fn run(self) -> JobOutput {
-        let (height, block) = (self.height, self.block);
-        JobOutput::Opened { height, block, result: self.open() }
-    }
-
-    fn open(self) -> Result<OpenedBlock, WrongOpenings> {
-        let all: Vec<_> = self.unchecked.iter().flat_map(|(_, ranges)| ranges).cloned().collect();
-        if !self.are_right(&all) {
-            let wrong = self.unchecked.iter().filter(|(_, ranges)| !self.are_right(ranges));
-            return Err(WrongOpenings(wrong.map(|(source, _)| *source).collect()));
-        }
-        let outcomes = self
-            .bundles
-            .iter()
-            .zip(self.openings.iter().skip(1))
-            .map(|(bundle, opening)| decrypt(bundle, opening, &self.rollups))
-            .collect();
-        Ok(OpenedBlock { openings: self.openings, outcomes })
-    }
-
-    fn are_right(&self, ranges: &[Range<usize>]) -> bool {
-        let given = |sub_batches: &Range<usize>| {
-            let openings = self.sealed.opening_range(sub_batches.clone());
-            (sub_batches.clone(), self.openings.get(openings).unwrap_or_default())
-        };
-        let given: Vec<_> = ranges.iter().map(given).collect();
-        given.is_empty() || self.sealed.check_ranges(&given, &self.seed)
-    }
-}
-
-/// What a bundle holds, given its opening. Everyone who has the opening says the same.
-#[must_use]
-pub fn decrypt(
-    bundle: &EncryptedBundle,
-    opening: &G1Bytes,
-    rollups: &BTreeSet<RollupId>,
-) -> Outcome {
-    let Some(point) = capsule_point(bundle) else {
-        return Outcome::Undecryptable(UndecryptableReason::BadCiphertext);
-    };
-    let header = &bundle.header;
-    match open_bundle(&header.label(), &point, opening, header.suite, &bundle.body) {
-        Ok(legs) => judge_legs(legs, rollups),
-        Err(reason) => Outcome::Undecryptable(reason),
     }
 }
 

@@ -53,9 +53,10 @@ pub use input::{
     AccountView, Effects, Event, Input, Peer, Penalty, Ready, ReceiptBody, Rejection, Status,
 };
 pub use job::{
-    AttestJob, CertifyJob, CheckCertificateJob, CombineFailure, CombineJob, CombinedPart, DealJob,
-    InspectJob, Job, JobNumber, JobOutput, OpenJob, OpenedBlock, OwnSecrets, ReceiveJob, ShareJob,
-    SharedBlock, SharingCheckJob, VerifyJob, WrongOpenings, capsule_point, decrypt,
+    AttestJob, CertifyJob, CheckCertificateJob, CheckPartsJob, CombineFailure, CombineJob,
+    CombinedPart, DealJob, InspectJob, Job, JobNumber, JobOutput, OpenJob, OpenedBlock, OwnSecrets,
+    ReceiveJob, ShareJob, SharedBlock, SharingCheckJob, ShownPart, VerifyJob, WrongOpenings,
+    capsule_point, decrypt,
 };
 pub use keys::{
     BadSharing, EpochKey, KeyChange, Keys, KeysError, KnownValidator, Members, SharingError,

@@ -3,7 +3,7 @@
 //! ```text
 //! valid ─▶ share job, ahead of the decision
 //! decided ─▶ own shares signed, stored, sent ──────────────┬─▶ combine jobs ─▶ parts, shown to all ─┐
-//!                         shares of others ────────────────┘   parts of others ─────────────────────┼─▶ open job ─▶ order ─▶ revealed
+//!                         shares of others ────────────────┘   parts of others ─▶ check jobs ───────┼─▶ open job ─▶ order ─▶ revealed
 //!                                                              openings that somebody has ──────────┘
 //! ```
 //!
@@ -42,8 +42,8 @@ use crate::{
     archive,
     input::{Peer, Penalty},
     job::{
-        CombineFailure, CombineJob, CombinedPart, Job, OpenJob, OpenedBlock, OwnSecrets, ShareJob,
-        SharedBlock, WrongOpenings,
+        CheckPartsJob, CombineFailure, CombineJob, CombinedPart, Job, OpenJob, OpenedBlock,
+        OwnSecrets, ShareJob, SharedBlock, WrongOpenings,
     },
     judge::shares_needed,
     keys::{EpochKey, Members},
@@ -63,6 +63,13 @@ const EARLY_MAX: HeightDelta = HeightDelta::new(8);
 /// Parts are of use for a moment only: whoever is further behind asks for openings.
 const EARLY_PARTS_MAX: HeightDelta = HeightDelta::new(2);
 
+/// One job at a time works on a block's parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    Combining,
+    Checking,
+}
+
 struct Pending {
     key: Arc<PublicKey>,
     members: Arc<Members>,
@@ -81,7 +88,8 @@ struct Pending {
     combined_from: Vec<ValidatorIndex>,
     /// Whether this node has asked for openings or shares.
     asked: bool,
-    combining: bool,
+    /// What a job is doing about parts.
+    work: Option<Work>,
     opening: bool,
     opened: Option<OpenedBlock>,
     since: Time,
@@ -164,7 +172,7 @@ impl Sequencer {
             parts,
             combined_from: Vec::new(),
             asked: false,
-            combining: false,
+            work: None,
             opening: false,
             opened: None,
             since: now,
@@ -234,6 +242,7 @@ impl Sequencer {
             self.reveals.pending.iter().filter(waits).map(|(height, _)| *height).collect();
         for height in ready {
             self.start_opening(height);
+            self.start_checking(height);
             self.start_combining(height);
         }
         while let Some(pending) = self.reveals.pending.first_entry() {
@@ -251,6 +260,9 @@ impl Sequencer {
         let (Some(sealed), Some(openings)) = (&pending.sealed, pending.parts.whole()) else {
             return;
         };
+        if pending.work == Some(Work::Checking) {
+            return;
+        }
         let cut = pending.parts.cut();
         let ranges =
             |parts: Vec<usize>| parts.into_iter().map(|part| cut.sub_batches(part)).collect();
@@ -272,13 +284,55 @@ impl Sequencer {
         self.ask(Job::Open(job));
     }
 
+    /// Checks what others have shown, while parts are missing: who has nothing of its own to open does that before it
+    /// opens what others are about to show.
+    fn start_checking(&mut self, height: Height) {
+        let Some(pending) = self.reveals.pending.get_mut(&height) else { return };
+        let Some(sealed) = &pending.sealed else { return };
+        let committee = pending.members.committee();
+        let own = self.context.own_in(committee).and_then(|own| committee.place_of(own));
+        let owes = own.is_some_and(|own| pending.parts.owes(own, committee.count()));
+        let held = pending.members.points_of(pending.shares.keys());
+        let can_combine = held >= shares_needed(&pending.key.packing());
+        if pending.work.is_some() || pending.opening || owes && can_combine {
+            return;
+        }
+        let shown = pending.parts.shown();
+        if shown.is_empty() {
+            return;
+        }
+        pending.work = Some(Work::Checking);
+        let (block, sealed) = (pending.block, Arc::clone(sealed));
+        let seed = self.context.next_seed();
+        self.ask(Job::CheckParts(CheckPartsJob { height, block, sealed, shown, seed }));
+    }
+
+    pub(crate) fn on_parts_checked(
+        &mut self,
+        height: Height,
+        block: BlockId,
+        result: Result<Vec<(usize, Source)>, WrongOpenings>,
+    ) {
+        let Some(pending) = self.reveals.pending.get_mut(&height) else { return };
+        if pending.block != block {
+            return;
+        }
+        pending.work = None;
+        match result {
+            Ok(right) => pending.parts.mark_right(&right),
+            Err(WrongOpenings(sources)) => self.reject(height, sources),
+        }
+    }
+
     /// Combines the next part that is missing, if a quorum's shares are here.
     fn start_combining(&mut self, height: Height) {
         let Some(pending) = self.reveals.pending.get(&height) else { return };
         let needed = shares_needed(&pending.key.packing());
         let Some(sealed) = &pending.sealed else { return };
         let members = &pending.members;
-        if pending.combining || pending.opening || members.points_of(pending.shares.keys()) < needed
+        if pending.work.is_some()
+            || pending.opening
+            || members.points_of(pending.shares.keys()) < needed
         {
             return;
         }
@@ -307,7 +361,7 @@ impl Sequencer {
         let own = self.context.own_in(committee).and_then(|own| committee.place_of(own));
         let next = pending.parts.next(own.unwrap_or_default(), committee.count());
         let Some(part) = next.filter(|_| held >= needed) else { return };
-        pending.combining = true;
+        pending.work = Some(Work::Combining);
         let job = CombineJob {
             height,
             block: pending.block,
@@ -330,7 +384,7 @@ impl Sequencer {
         if pending.block != block {
             return;
         }
-        pending.combining = false;
+        pending.work = None;
         match result {
             Ok(combined) => self.show_part(height, combined),
             Err(CombineFailure::WrongShares(liars)) => self.put_out(height, liars),
@@ -374,17 +428,21 @@ impl Sequencer {
         pending.opening = false;
         match result {
             Ok(opened) => pending.opened = Some(opened),
-            Err(WrongOpenings(sources)) => {
-                for source in sources {
-                    pending.parts.reject(source);
-                    if let Source::Peer(liar) = source {
-                        let penalty = Penalty::Invalid("openings that open nothing");
-                        self.ready.effects.penalties.push((liar, penalty));
-                    }
-                }
-                self.share_after_all(height);
+            Err(WrongOpenings(sources)) => self.reject(height, sources),
+        }
+    }
+
+    /// Drops what these have shown of a block: some of it opens nothing.
+    fn reject(&mut self, height: Height, sources: Vec<Source>) {
+        let Some(pending) = self.reveals.pending.get_mut(&height) else { return };
+        for source in sources {
+            pending.parts.reject(source);
+            if let Source::Peer(liar) = source {
+                let penalty = Penalty::Invalid("openings that open nothing");
+                self.ready.effects.penalties.push((liar, penalty));
             }
         }
+        self.share_after_all(height);
     }
 
     /// The reveal is stuck, or openings that were promised are wrong: this validator's shares are needed,

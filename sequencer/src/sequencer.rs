@@ -203,6 +203,9 @@ impl Sequencer {
             JobOutput::Combined { height, block, result } => {
                 self.on_combined(height, block, result);
             }
+            JobOutput::PartsChecked { height, block, result } => {
+                self.on_parts_checked(height, block, result);
+            }
             JobOutput::Opened { height, block, result } => self.on_opened(height, block, result),
             JobOutput::SharingChecked { at, verdicts } => self.on_sharing_checked(at, verdicts),
             JobOutput::Dealt { dkg, result } => self.on_dealt(now, &dkg, result),

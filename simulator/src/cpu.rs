@@ -91,6 +91,7 @@ pub(crate) fn job_cost(job: &Job, validators: u16) -> Duration {
             cost(|row| row.parse_ns, count).saturating_add(shares)
         }
         Job::Combine(_) => cost(|row| row.combine_ns.saturating_add(row.check_ns), count),
+        Job::CheckParts(_) => cost(|row| row.check_ns, count),
         Job::CheckSharing(_) | Job::Deal(_) | Job::Receive(_) => {
             table.sharing_party_ns.saturating_mul(u64::from(validators)).saturating_mul(count)
         }

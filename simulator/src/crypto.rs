@@ -32,9 +32,9 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc};
 use conclave_encryption::{Checked, SealedBlock, SecretShare};
 use conclave_mempool::admission::{AdmissionError, Verified};
 use conclave_sequencer::{
-    BadSharing, CombineFailure, CombineJob, CombinedPart, Job, JobOutput, OpenJob, OpenedBlock,
-    OwnSecrets, ShareJob, ShareMessage, SharedBlock, SharingCheckJob, Source, VerifyJob,
-    WrongOpenings,
+    BadSharing, CheckPartsJob, CombineFailure, CombineJob, CombinedPart, Job, JobOutput, OpenJob,
+    OpenedBlock, OwnSecrets, ShareJob, ShareMessage, SharedBlock, SharingCheckJob, ShownPart,
+    Source, VerifyJob, WrongOpenings,
 };
 use conclave_types::{
     BlockId, BundleId, Digest, G1Bytes, Height, HeightDelta, Leg, Outcome, UndecryptableReason,
@@ -125,6 +125,7 @@ impl Workshop {
             (_, Job::Verify(job)) => self.verify(job),
             (_, Job::Share(job)) => self.share(job),
             (_, Job::Combine(job)) => self.combine(job),
+            (_, Job::CheckParts(job)) => self.check_parts(job),
             (_, Job::Open(job)) => self.open(job),
             (_, Job::CheckSharing(job)) => self.check_sharing(job),
             (mode, Job::Attest(job)) => self.attestations.attest(mode, &job),
@@ -234,6 +235,33 @@ impl Workshop {
             self.combined.insert((place, start, end), part.openings.clone());
         }
         output
+    }
+
+    fn check_parts(&mut self, job: CheckPartsJob) -> JobOutput {
+        let (height, block) = (job.height, job.block);
+        let place = (height, block);
+        let right = match self.mode {
+            Crypto::Modelled => Some(self.tokens(place, None, job.sealed.opening_count())),
+            Crypto::Real | Crypto::Memoised => {
+                self.opened.get(&place).map(|opened| opened.openings.as_slice().into())
+            }
+        };
+        let Some(right) = right else { return Job::CheckParts(job).run() };
+        self.remembered = self.remembered.saturating_add(1);
+        let is_right = |shown: &&ShownPart| {
+            let places = job.sealed.opening_range(shown.sub_batches.clone());
+            right.get(places) == Some(shown.openings.as_slice())
+        };
+        let wrong = job.shown.iter().filter(|shown| !is_right(shown)).map(|shown| shown.source);
+        let mut sources: Vec<Source> = Vec::new();
+        for source in wrong {
+            if !sources.contains(&source) {
+                sources.push(source);
+            }
+        }
+        let right = job.shown.iter().map(|shown| (shown.part, shown.source)).collect();
+        let result = if sources.is_empty() { Ok(right) } else { Err(WrongOpenings(sources)) };
+        JobOutput::PartsChecked { height, block, result }
     }
 
     fn open(&mut self, job: OpenJob) -> JobOutput {

@@ -45,7 +45,8 @@ fn misfits(
 }
 
 fn oracles(root: &Path) -> String {
-    std::fs::read_to_string(root.join("simulator/src/oracle/promises.rs")).expect("there are oracles")
+    std::fs::read_to_string(root.join("simulator/src/oracle/promises.rs"))
+        .expect("there are oracles")
 }
 
 #[test]

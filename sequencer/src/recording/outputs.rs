@@ -13,9 +13,9 @@ use conclave_types::{Digest, digest::keccak};
 use crate::{
     input::{Effects, Ready},
     job::{
-        AttestJob, CertifyJob, CheckCertificateJob, CombineJob, DealJob, InspectJob, Job,
-        JobNumber, JobOutput, OpenJob, OwnSecrets, ReceiveJob, ShareJob, SharedBlock,
-        SharingCheckJob, VerifyJob,
+        AttestJob, CertifyJob, CheckCertificateJob, CheckPartsJob, CombineJob, DealJob, InspectJob,
+        Job, JobNumber, JobOutput, OpenJob, OwnSecrets, ReceiveJob, ShareJob, SharedBlock,
+        SharingCheckJob, ShownPart, VerifyJob,
     },
     store::SecretBytes,
 };
@@ -126,6 +126,9 @@ pub(super) fn of_job(output: &JobOutput) -> Digest {
         }
         JobOutput::Combined { height, block, result } => digest(&(2_u8, height, block, result)),
         JobOutput::Opened { height, block, result } => digest(&(3_u8, height, block, result)),
+        JobOutput::PartsChecked { height, block, result } => {
+            digest(&(11_u8, height, block, result))
+        }
         JobOutput::SharingChecked { at, verdicts } => {
             // What a message is worth is in the message; that it holds is the finding.
             let verdicts: Vec<_> = verdicts
@@ -175,6 +178,12 @@ fn work(number: JobNumber, job: &Job) -> Vec<u8> {
             let points = |points: &Range<u16>| (points.start, points.end);
             let shares: Vec<_> = shares.iter().map(|(of, m)| (points(of), m)).collect();
             encode(&(number, 2_u8, height, block, part, range, shares, seed))
+        }
+        Job::CheckParts(CheckPartsJob { height, block, sealed: _, shown, seed }) => {
+            let shown = shown.iter().map(|ShownPart { part, source, sub_batches, openings }| {
+                (part, source, (sub_batches.start, sub_batches.end), openings)
+            });
+            encode(&(number, 11_u8, height, block, shown.collect::<Vec<_>>(), seed))
         }
         Job::Open(job) => {
             let OpenJob {

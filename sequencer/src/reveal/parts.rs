@@ -15,9 +15,11 @@
 //! the committee; everyone else who opens it keeps it, or a network whose links are slower than its
 //! processors would send each part as often as it has validators.
 //!
-//! **Invariants.** What others show is checked before it counts, all of it in one equation when the
-//! block is whole; if that fails, one sender at a time, and a sender of something wrong is not heard
-//! again on this block. A part that was wrong once is taken from no peer again, so every liar costs at
+//! Who has opened what it begins with checks what others have shown meanwhile, before it opens more: as a rule the
+//! rest is on its way, and a check costs less than opening it once more.
+//!
+//! **Invariants.** What others show is checked before it counts, all that is there in one equation; if that fails, one
+//! sender at a time, and a sender of something wrong is not heard again on this block. A part that was wrong once is taken from no peer again, so every liar costs at
 //! most one more check, and together they cost at most what one validator alone would have computed.
 //! **Bounds.** [`PARTS_MAX`] parts for each block.
 
@@ -30,10 +32,10 @@ use borsh::BorshSerialize;
 use conclave_encryption::Packing;
 use conclave_types::G1Bytes;
 
-use crate::input::Peer;
+use crate::{input::Peer, job::ShownPart};
 
-/// Point multiplications that a part is worth at least: a few milliseconds, several times what a message
-/// and a pairing check cost. A block below that is opened by everyone for itself.
+/// Point multiplications that a part is worth, or at least half as many: a few milliseconds, several times what a
+/// message and a pairing check cost. A block below that is opened by everyone for itself.
 const PART_MULTIPLICATIONS: usize = 96;
 /// Parts of a block; beyond that, parts grow.
 const PARTS_MAX: usize = 128;
@@ -44,13 +46,13 @@ pub(crate) const fn shown_by(validators: usize) -> usize {
     if validators < 64 { 3 } else { 2 }
 }
 
-/// How a block's sub-batches are cut: the same for everyone, a function of the block alone.
+/// How a block's sub-batches are cut: the same for everyone, a function of the block and its committee.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cut {
     openings: usize,
     slots: usize,
-    /// Sub-batches of a part; the last part may have fewer.
-    each: usize,
+    /// Of about as many sub-batches each.
+    parts: usize,
 }
 
 impl Cut {
@@ -60,11 +62,10 @@ impl Cut {
         let sub_batch = slots.saturating_mul(usize::from(packing.quorum())).max(1);
         let worth_it = PART_MULTIPLICATIONS.div_ceil(sub_batch);
         let sub_batches = openings.div_ceil(slots);
-        let most = sub_batches.checked_div(worth_it).unwrap_or(0).clamp(1, PARTS_MAX);
+        let most = sub_batches.div_ceil(worth_it.max(1)).clamp(1, PARTS_MAX);
         // All would wait for parts that are left over when everyone has opened as many as everyone else.
         let over = if most > validators { most.checked_rem(validators).unwrap_or(0) } else { 0 };
-        let count = most.saturating_sub(over);
-        Self { openings, slots, each: sub_batches.div_ceil(count).max(1) }
+        Self { openings, slots, parts: most.saturating_sub(over) }
     }
 
     /// Sub-batches of the block.
@@ -73,13 +74,16 @@ impl Cut {
     }
 
     /// Parts of the block.
-    pub(crate) fn count(&self) -> usize {
-        self.sub_batch_count().div_ceil(self.each)
+    pub(crate) const fn count(&self) -> usize {
+        self.parts
     }
 
     /// The sub-batches of a part.
     pub(crate) fn sub_batches(&self, part: usize) -> Range<usize> {
-        let at = |part: usize| part.saturating_mul(self.each).min(self.sub_batch_count());
+        let count = self.sub_batch_count();
+        let at = |part: usize| {
+            count.saturating_mul(part).checked_div(self.parts).unwrap_or(count).min(count)
+        };
         at(part)..at(part.saturating_add(1))
     }
 
@@ -109,11 +113,20 @@ pub enum Source {
     Peer(Peer),
 }
 
+/// What is open of a part.
+#[derive(Debug)]
+struct Piece {
+    source: Source,
+    openings: Vec<G1Bytes>,
+    /// Combined here, or checked since.
+    is_right: bool,
+}
+
 /// What is open of a block.
 #[derive(Debug)]
 pub(crate) struct Parts {
     cut: Cut,
-    open: BTreeMap<usize, (Source, Vec<G1Bytes>)>,
+    open: BTreeMap<usize, Piece>,
     /// Parts that were wrong once.
     distrusted: BTreeSet<usize>,
     /// Peers that showed something wrong.
@@ -152,7 +165,8 @@ impl Parts {
     pub(crate) fn take(&mut self, part: usize, source: Source, openings: Vec<G1Bytes>) -> bool {
         let is_new = !self.open.contains_key(&part);
         if is_new || source == Source::Own {
-            self.open.insert(part, (source, openings));
+            let is_right = source == Source::Own;
+            self.open.insert(part, Piece { source, openings, is_right });
         }
         is_new
     }
@@ -188,16 +202,44 @@ impl Parts {
 
     /// The openings of the whole block, if it is whole.
     pub(crate) fn whole(&self) -> Option<Vec<G1Bytes>> {
-        let openings = || self.open.values().flat_map(|(_, openings)| openings).copied();
+        let openings = || self.open.values().flat_map(|piece| &piece.openings).copied();
         self.is_whole().then(|| openings().collect())
     }
 
-    /// What did not come from this validator itself: each source with the parts that it gave.
+    /// Whether a part is missing that the validator at `own` of `validators` is to begin with.
+    pub(crate) fn owes(&self, own: usize, validators: usize) -> bool {
+        self.is_shared_out()
+            && (0..self.cut.count()).any(|part| {
+                !self.open.contains_key(&part) && self.cut.rank(part, own, validators) == 0
+            })
+    }
+
+    /// What others have shown and nobody here has checked.
+    pub(crate) fn shown(&self) -> Vec<ShownPart> {
+        let unchecked = self.open.iter().filter(|(_, piece)| !piece.is_right);
+        let shown = |(part, piece): (&usize, &Piece)| ShownPart {
+            part: *part,
+            source: piece.source,
+            sub_batches: self.cut.sub_batches(*part),
+            openings: piece.openings.clone(),
+        };
+        unchecked.map(shown).collect()
+    }
+
+    /// These were checked, as these sources had shown them.
+    pub(crate) fn mark_right(&mut self, right: &[(usize, Source)]) {
+        for (part, source) in right {
+            if let Some(piece) = self.open.get_mut(part).filter(|piece| piece.source == *source) {
+                piece.is_right = true;
+            }
+        }
+    }
+
+    /// The same by source: each with the parts that it gave.
     pub(crate) fn unchecked(&self) -> Vec<(Source, Vec<usize>)> {
         let mut by_source: Vec<(Source, Vec<usize>)> = Vec::new();
-        for (part, (source, _)) in &self.open {
+        for (part, Piece { source, .. }) in self.open.iter().filter(|(_, piece)| !piece.is_right) {
             match by_source.iter_mut().find(|(known, _)| known == source) {
-                _ if *source == Source::Own => {}
                 Some((_, parts)) => parts.push(*part),
                 None => by_source.push((*source, vec![*part])),
             }
@@ -205,10 +247,11 @@ impl Parts {
         by_source
     }
 
-    /// Drops all that `source` gave: some of it was wrong.
+    /// Drops what `source` gave and nobody has checked: some of it was wrong.
     pub(crate) fn reject(&mut self, source: Source) {
+        let is_its = |piece: &Piece| piece.source == source && !piece.is_right;
         let wrong: Vec<usize> =
-            self.open.iter().filter(|(_, (from, _))| *from == source).map(|(p, _)| *p).collect();
+            self.open.iter().filter(|(_, piece)| is_its(piece)).map(|(part, _)| *part).collect();
         for part in wrong {
             self.open.remove(&part);
             self.distrusted.insert(part);
@@ -257,18 +300,26 @@ mod tests {
 
     #[test]
     fn small_blocks_are_not_shared_out() {
-        assert_eq!(cut(63, 4).count(), 1);
-        assert_eq!(cut(64, 4).count(), 2);
+        assert_eq!(cut(32, 4).count(), 1);
+        assert_eq!(cut(33, 4).count(), 2);
         assert_eq!(cut(513, 100).count(), 57);
     }
 
     #[test]
     fn everyone_opens_as_many_parts_as_everyone_else_if_there_are_enough() {
         assert_eq!(cut(129, 4).count(), 4, "not five, the last of one opening");
-        assert_eq!(cut(513, 4).count(), 16);
-        for openings in 1..=1_025 {
-            let count = cut(openings, 4).count();
-            assert!(count < 4 || count.is_multiple_of(4), "{openings} openings: {count} parts");
+        assert_eq!(cut(512, 4).count(), 16);
+        for parties in [4, 10, 16, 25, 31, 100] {
+            for openings in 1..=1_025 {
+                let cut = cut(openings, parties);
+                let (count, sub_batches) = (cut.count(), cut.sub_batch_count());
+                let fits = count <= parties || count.is_multiple_of(parties);
+                assert!(fits, "n = {parties}, {openings} openings: {count} parts");
+                let sizes = (0..count).map(|part| cut.sub_batches(part).len());
+                let (least, most) = (sizes.clone().min(), sizes.max());
+                assert_eq!(least, Some(sub_batches / count));
+                assert_eq!(most, Some(sub_batches.div_ceil(count)));
+            }
         }
     }
 
@@ -311,7 +362,7 @@ mod tests {
         }
         let few = Parts::new(cut(129, 4));
         assert!((0..4).all(|own| (0..4).filter(|part| few.is_shown_by(*part, own, 4)).count() > 2));
-        assert!(!Parts::new(cut(63, 4)).is_shown_by(0, 0, 4), "nothing is shared out");
+        assert!(!Parts::new(cut(32, 4)).is_shown_by(0, 0, 4), "nothing is shared out");
     }
 
     #[test]
@@ -340,6 +391,36 @@ mod tests {
     }
 
     #[test]
+    fn what_was_checked_stays_whatever_its_sender_shows_later() {
+        let mut parts = Parts::new(cut(512, 4));
+        let (one, other) = (Source::Peer(peer(2)), Source::Peer(peer(3)));
+        parts.take(1, one, points(32, 1));
+        parts.take(2, other, points(32, 2));
+        let seen: Vec<_> = parts.shown().iter().map(|shown| (shown.part, shown.source)).collect();
+        assert_eq!(seen, [(1, one), (2, other)]);
+        // What was marked is what that source had shown, and nothing else.
+        parts.mark_right(&[(1, one), (2, one), (9, one)]);
+        assert_eq!(parts.unchecked(), [(other, vec![2])]);
+        parts.take(5, one, points(32, 9));
+        parts.reject(one);
+        assert!(parts.is_welcome(3, peer(3)) && !parts.is_welcome(3, peer(2)));
+        assert!(!parts.is_welcome(1, peer(3)), "the part that was right is still there");
+        assert!(!parts.is_welcome(5, peer(3)), "what was wrong once is combined here");
+    }
+
+    #[test]
+    fn a_validator_owes_the_parts_that_it_begins_with_until_they_are_there() {
+        let mut parts = Parts::new(cut(512, 4));
+        for part in 4..8 {
+            assert!(parts.owes(1, 4));
+            parts.take(part, if part == 5 { Source::Own } else { Source::Block }, points(32, 1));
+        }
+        assert!(!parts.owes(1, 4), "its four are there, whoever gave them");
+        assert!(parts.owes(0, 4));
+        assert!(!Parts::new(cut(32, 4)).owes(0, 4), "nothing is shared out");
+    }
+
+    #[test]
     fn what_was_checked_here_replaces_what_was_shown() {
         let mut parts = Parts::new(cut(64, 4));
         assert!(parts.take(0, Source::Peer(peer(2)), points(32, 9)));
@@ -358,6 +439,6 @@ mod tests {
         parts.take(15, Source::Own, points(32, 1));
         assert!(!parts.is_welcome(15, peer(1)));
         assert!(!parts.take(15, Source::Peer(peer(1)), points(32, 2)), "the first stays");
-        assert!(!Parts::new(cut(63, 4)).is_welcome(0, peer(1)), "nothing is shared out");
+        assert!(!Parts::new(cut(32, 4)).is_welcome(0, peer(1)), "nothing is shared out");
     }
 }

@@ -85,7 +85,7 @@ impl Decided {
 
 #[test]
 fn parts_of_others_open_a_block_without_any_of_their_shares() {
-    let mut decided = Decided::new(100);
+    let mut decided = Decided::new(70);
     assert_eq!(decided.cut.count(), 3);
     for (from, part) in [(0, 0), (2, 1), (3, 2)] {
         assert_eq!(decided.revealed(), Height::ZERO);
@@ -97,7 +97,7 @@ fn parts_of_others_open_a_block_without_any_of_their_shares() {
 
 #[test]
 fn what_is_missing_is_opened_here_and_shown() {
-    let mut decided = Decided::new(100);
+    let mut decided = Decided::new(70);
     decided.show(0, decided.part(1));
     decided.share(0);
     assert_eq!(decided.revealed(), Height::ZERO, "two are no quorum");
@@ -123,7 +123,7 @@ fn a_block_that_is_opened_by_everyone_for_itself_is_not_shown() {
 
 #[test]
 fn wrong_parts_cost_their_sender_and_stall_nothing() {
-    let mut decided = Decided::new(100);
+    let mut decided = Decided::new(70);
     for liar in [0, 3] {
         let mut wrong = decided.part(if liar == 0 { 0 } else { 2 });
         wrong.openings.swap(0, 1);
@@ -143,7 +143,7 @@ fn wrong_parts_cost_their_sender_and_stall_nothing() {
 
 #[test]
 fn strangers_do_not_disturb_a_quorum_at_work() {
-    let mut decided = Decided::new(100);
+    let mut decided = Decided::new(70);
     decided.solo.now = decided.solo.now.after(Duration::from_secs(1));
     decided.solo.input(Input::Tick);
     decided.solo.held = Some(vec![]);
@@ -167,7 +167,7 @@ fn strangers_do_not_disturb_a_quorum_at_work() {
 
 #[test]
 fn without_a_quorum_openings_are_taken_from_anyone() {
-    let mut decided = Decided::new(100);
+    let mut decided = Decided::new(70);
     decided.share(0);
     decided.solo.now = decided.solo.now.after(Duration::from_secs(1));
     decided.solo.input(Input::Tick);
@@ -179,7 +179,7 @@ fn without_a_quorum_openings_are_taken_from_anyone() {
 
 #[test]
 fn wrong_shares_are_found_before_a_part_is_shown() {
-    let mut decided = Decided::new(100);
+    let mut decided = Decided::new(70);
     let mut wrong = decided.solo.shares_of(0, (HEIGHT, decided.block), &decided.sealed);
     let of_another = decided.solo.shares_of(2, (HEIGHT, decided.block), &decided.sealed);
     wrong.shares = of_another.shares;
@@ -255,7 +255,7 @@ fn shares_of_another_block_are_evidence_whenever_they_come_and_kept_once() {
 
 #[test]
 fn parts_of_the_wrong_size_or_from_strangers_are_refused() {
-    let mut decided = Decided::new(100);
+    let mut decided = Decided::new(70);
     let mut short = decided.part(1);
     short.openings.pop();
     decided.show(0, short);
