@@ -68,7 +68,9 @@ pub use l1::{
     check_offers, l1_entries_root, queue_hash,
 };
 pub use params::{FeeParams, Gwei, LimitParams, Params, SharingParams, TimingParams};
-pub use reveal::{Outcome, RevealedBlock, RevealedBundle, RevealedForced, UndecryptableReason};
+pub use reveal::{
+    Outcome, RevealedBlock, RevealedBundle, RevealedForced, UndecryptableReason, legs_digest,
+};
 pub use roster::{CommitteeOffer, Roster, RosterError};
 pub use settlement_key::{
     ParsedSettlementKey, SettlementKey, SettlementSecret, add_signatures, eip2537_g1, eip2537_g2,

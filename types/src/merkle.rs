@@ -54,19 +54,73 @@ pub fn root_from_path(leaf: Digest, index: usize, siblings: &[Digest]) -> Option
     (at == 0).then_some(hash)
 }
 
+/// What the run of `count` leaves from `first` on does not determine of the tree: left before right on each level, from
+/// the bottom up; none if the run is empty or goes beyond the leaves.
+#[must_use]
+pub fn range_path(leaves: &[Digest], first: usize, count: usize) -> Option<Vec<Digest>> {
+    let end = first.checked_add(count).filter(|end| *end <= leaves.len() && count > 0)?;
+    let levels = levels(leaves);
+    let below_top = levels.len().saturating_sub(1);
+    let mut siblings = Vec::new();
+    for (depth, level) in levels.iter().take(below_top).enumerate() {
+        // The run's part of this level, from the node over its first leaf up to the one over its last.
+        let (from, last) = (first >> depth, end.saturating_sub(1) >> depth);
+        if from & 1 == 1 {
+            siblings.push(*level.get(from ^ 1)?);
+        }
+        if last & 1 == 0 {
+            siblings.push(*level.get(last ^ 1)?);
+        }
+    }
+    Some(siblings)
+}
+
+/// The root over `size` leaves that have `run` from `first` on; none if the run does not fit, or the siblings are too
+/// many or too few.
+#[must_use]
+pub fn root_from_range(
+    run: &[Digest],
+    first: usize,
+    size: usize,
+    siblings: &[Digest],
+) -> Option<Digest> {
+    let end = first.checked_add(run.len());
+    end.filter(|end| *end <= size && !run.is_empty())?;
+    let (mut level, mut from, mut siblings) = (run.to_vec(), first, siblings.iter());
+    let mut width = 1_usize;
+    while width < size {
+        let mut whole = Vec::with_capacity(level.len().saturating_add(2));
+        if from & 1 == 1 {
+            whole.push(*siblings.next()?);
+        }
+        whole.append(&mut level);
+        // It begins with a left child now, so it ends with one if it is odd.
+        if whole.len() & 1 == 1 {
+            whole.push(*siblings.next()?);
+        }
+        level = pairs(&whole);
+        from >>= 1;
+        width = width.saturating_mul(2);
+    }
+    siblings.next().is_none().then(|| level.first().copied()).flatten()
+}
+
+fn pairs(level: &[Digest]) -> Vec<Digest> {
+    level
+        .chunks(2)
+        .map(|pair| match pair {
+            [left, right] => node(left, right),
+            _ => Digest::ZERO,
+        })
+        .collect()
+}
+
 fn levels(leaves: &[Digest]) -> Vec<Vec<Digest>> {
     let mut bottom = leaves.to_vec();
     bottom.resize(leaves.len().next_power_of_two(), Digest::ZERO);
     let mut levels = vec![bottom];
     while let Some(level) = levels.last().filter(|level| level.len() > 1) {
-        let above = level
-            .chunks(2)
-            .map(|pair| match pair {
-                [left, right] => node(left, right),
-                _ => Digest::ZERO,
-            })
-            .collect();
-        levels.push(above);
+        levels.push(pairs(level));
     }
     levels
 }
@@ -89,6 +143,35 @@ mod tests {
                 );
             }
             assert_eq!(super::path(&leaves, leaves.len()), None);
+        }
+    }
+
+    #[test]
+    fn every_run_leads_to_the_root_where_it_is_and_nowhere_else() {
+        for size in 1..=9_usize {
+            let leaves: Vec<_> = (0..9_u8).take(size).map(|i| leaf(&[i])).collect();
+            let whole = root(&leaves);
+            for first in 0..size {
+                for count in 1..=size - first {
+                    let path = range_path(&leaves, first, count).unwrap();
+                    let run = &leaves[first..first + count];
+                    assert_eq!(root_from_range(run, first, size, &path), Some(whole));
+                    let moved = root_from_range(run, first + 1, size, &path);
+                    assert_ne!(moved, Some(whole), "{count} from {first} of {size}");
+                    let longer = [path.as_slice(), &[Digest::ZERO]].concat();
+                    assert_eq!(root_from_range(run, first, size, &longer), None);
+                    if let Some((_, shorter)) = path.split_last() {
+                        assert_eq!(root_from_range(run, first, size, shorter), None);
+                    }
+                    let mut other = run.to_vec();
+                    other[count - 1] = leaf(b"another");
+                    assert_ne!(root_from_range(&other, first, size, &path), Some(whole));
+                }
+                assert_eq!(range_path(&leaves, first, size - first + 1), None);
+                assert_eq!(range_path(&leaves, first, 0), None);
+            }
+            assert_eq!(root_from_range(&[], 0, size, &[]), None);
+            assert_eq!(range_path(&leaves, usize::MAX, 2), None);
         }
     }
 

@@ -9,7 +9,7 @@ use crate::{
     bundle::Leg,
     digest::{Hasher, keccak},
     height::{Epoch, Height},
-    ids::{BlockId, BundleId, Digest, PayerAddress},
+    ids::{BlockId, BundleId, Digest, PayerAddress, RollupId},
     l1::ForcedTransaction,
     time::Time,
 };
@@ -70,18 +70,24 @@ impl Outcome {
     pub fn digest(&self) -> Digest {
         match self {
             Self::Opened(legs) => {
-                let mut hasher = Hasher::new("conclave/opened/v1");
-                hasher.u64(legs.len() as u64);
-                for leg in legs {
-                    hasher.u64(leg.rollup.as_u64()).fixed(keccak(&leg.transaction).as_bytes());
-                }
-                hasher.finish()
+                legs_digest(legs.iter().map(|leg| (leg.rollup, keccak(&leg.transaction))))
             }
             Self::Undecryptable(reason) => {
                 Hasher::new("conclave/undecryptable/v1").u8(reason.code()).finish()
             }
         }
     }
+}
+
+/// Digest of a bundle that opened: over each leg's rollup and the keccak256 of its transaction, in their order.
+#[must_use]
+pub fn legs_digest(legs: impl ExactSizeIterator<Item = (RollupId, Digest)>) -> Digest {
+    let mut hasher = Hasher::new("conclave/opened/v1");
+    hasher.u64(legs.len() as u64);
+    for (rollup, transaction) in legs {
+        hasher.u64(rollup.as_u64()).fixed(transaction.as_bytes());
+    }
+    hasher.finish()
 }
 
 /// A bundle in its drawn place.
