@@ -1,5 +1,6 @@
 //! What can go wrong, sorted by who has to act.
 
+use conclave_derivation::ProofError;
 use conclave_encryption::SealError;
 use conclave_types::{
     BundleId, CertificateError, CommitteeError, Digest, Epoch, GenesisError, Gwei, KeyId,
@@ -161,6 +162,12 @@ pub enum ClientError {
     /// A certificate does not prove the decision.
     #[error("the certificate does not prove the block")]
     Certificate(#[from] CertificateError),
+    /// A certificate does not prove the commitment.
+    #[error("the certificate does not prove the commitment")]
+    Settlement(#[from] SettlementError),
+    /// What is served as a proof of the order shows nothing.
+    #[error("the proof that was served does not hold")]
+    Proof(#[from] ProofError),
 }
 
 /// Why a committee is not believed to be elected.

@@ -6,6 +6,7 @@
 //!            │        └ another validator when one is away or full; the same bundle, the same id
 //!            │     watch ────────▶ received · ordered · revealed · …
 //!            │     block(height) ─▶ header + certificate (checked: a quorum decided it) + reveal
+//!            │     …_proof ──────▶ what was ordered, under a commitment (checked: a quorum certified it), for L1 too
 //!            └ key of the genesis, whose digest is the network id you can pin
 //! ```
 //!
@@ -52,6 +53,7 @@ mod wallet;
 
 mod batches;
 mod block;
+mod proofs;
 mod reconnect;
 mod status;
 mod watch;
@@ -68,6 +70,7 @@ pub use endpoints::Retry;
 pub use error::{ClientError, ElectionError};
 pub use network::{DecidedBlock, Network, Receipt};
 pub use payer::{Payer, PayerError};
+pub use proofs::{Item, Run, reveal_root};
 pub use sealing::{SealingTerms, Terms, body_bytes, seal};
 pub use status::{BundleStatus, Level, LevelError, Opened, Place, Progress};
 pub use wallet::{Submission, Wallet};

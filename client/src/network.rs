@@ -1,6 +1,7 @@
 //! Which network this is, and what can be checked from its genesis: the first committee, those that follow it as far
 //! as they are shown, and with them every receipt and every decision.
 
+mod certified;
 mod elected;
 
 use std::sync::Arc;

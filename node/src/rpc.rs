@@ -6,6 +6,8 @@
 //! and wait. A slow consumer therefore costs one waiting message, loses nothing, and needs no replay
 //! buffer; live and history are the same path.
 
+mod kept;
+mod proofs;
 mod recent;
 pub mod requests;
 mod sequence;
@@ -35,7 +37,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Status, service::InterceptorLayer, transport::Server};
 use tonic_web::GrpcWebLayer;
 
-use self::{recent::Recent, web::WebOrigin};
+use self::{proofs::Trees, recent::Recent, web::WebOrigin};
 use crate::{
     driver::{AskError, Driver},
     essential::Essentials,
@@ -131,6 +133,7 @@ pub(crate) struct Context {
     driver: Driver,
     reader: Arc<RocksStore>,
     recent: Recent,
+    trees: Trees,
     network: Network,
     signer: Option<ReceiptSigner>,
     l1: Option<L1Views>,
@@ -267,6 +270,7 @@ pub async fn serve(
         driver: parts.driver,
         reader: Arc::new(parts.reader),
         recent: Recent::default(),
+        trees: Trees::default(),
         network: parts.network,
         signer: parts.signer,
         l1: parts.l1,

@@ -5,14 +5,14 @@ use std::sync::LazyLock;
 
 use conclave_client::{BundleStatus, Network};
 use conclave_node::rpc::requests::{
-    BatchPage, BatchStream, Begin, Following, LaneOf, Named, Priced, RequestError, Submission,
-    WithdrawalPage,
+    BatchPage, BatchRun, BatchStream, Begin, Following, LaneOf, Named, Opened, Priced,
+    RequestError, Submission, Transaction, WhichTransaction, WithdrawalPage,
 };
 use conclave_types::{
     BlockCommitment, Digest, Epoch, EpochEnd, G2Bytes, Genesis, Params, Payee, PayerAddress,
     SIZE_BUCKETS, SettlementCertificate, ValidatorIndex,
     proto::v1::{self, Level, stream_batches_request::Start},
-    wire,
+    wire::{self, CertifiedCommitment},
 };
 use prost::Message;
 
@@ -119,6 +119,48 @@ fn list_withdrawals() {
             assert!((1..=100).contains(&count), "a page that somebody serves");
             assert!(sent.validator == 0 || payee == Payee::Stake(sent.validator), "{payee:?}");
         }
+    });
+}
+
+#[test]
+fn what_is_to_be_proved() {
+    use v1::get_transaction_proof_request::Transaction as Wire;
+    let transaction = |transaction| {
+        v1::GetTransactionProofRequest { height: 7, rollup_id: 901, transaction }.encode_to_vec()
+    };
+    let corpus = [
+        transaction(None),
+        transaction(Some(Wire::Item(3))),
+        transaction(Some(Wire::TransactionHash(vec![4; 32]))),
+        transaction(Some(Wire::TransactionHash(vec![4; 33]))),
+    ];
+    fuzz("GetTransactionProof", &corpus, |bytes| {
+        let asked = parsed::<v1::GetTransactionProofRequest, Transaction>(bytes);
+        let Some(Transaction { which, .. }) = asked else { return };
+        let sent = v1::GetTransactionProofRequest::decode(bytes).expect("decoded before");
+        let sent = sent.transaction.expect("one is meant");
+        assert_eq!(
+            sent,
+            match which {
+                WhichTransaction::Item(item) => Wire::Item(item),
+                WhichTransaction::Hash(hash) => Wire::TransactionHash(hash.as_bytes().to_vec()),
+            }
+        );
+    });
+    let run = |first, count| {
+        v1::GetBatchProofRequest { height: 7, rollup_id: 901, first, count }.encode_to_vec()
+    };
+    let corpus = [run(0, 1), run(u32::MAX, 4_096), run(7, 4_097), run(7, 0)];
+    fuzz("GetBatchProof", &corpus, |bytes| {
+        let Some(run) = parsed::<v1::GetBatchProofRequest, BatchRun>(bytes) else { return };
+        assert!((1..=4_096).contains(&run.count), "an answer that somebody serves");
+    });
+    let corpus = [32, 31]
+        .map(|bytes| v1::GetAtomicProofRequest { bundle_id: vec![9; bytes] }.encode_to_vec());
+    fuzz("GetAtomicProof", &corpus, |bytes| {
+        let Some(Opened(id)) = parsed::<v1::GetAtomicProofRequest, Opened>(bytes) else { return };
+        let sent = v1::GetAtomicProofRequest::decode(bytes).expect("decoded before").bundle_id;
+        assert_eq!(id.as_bytes().as_slice(), sent);
     });
 }
 
@@ -252,6 +294,31 @@ fn a_receipt_that_nobody_signed_never_passes() {
     fuzz("receipt", &[receipt.encode_to_vec()], |bytes| {
         let Ok(receipt) = v1::Receipt::decode(bytes) else { return };
         assert!(NETWORK.verify_receipt(&receipt, bundle).is_err(), "no validator signed it");
+    });
+}
+
+#[test]
+fn a_commitment_that_nobody_signed_never_passes() {
+    let commitment = BlockCommitment { epoch: Epoch::new(1), ..samples::commitment() };
+    let height = commitment.height;
+    let certificate = SettlementCertificate {
+        commitment: commitment.clone(),
+        signers: (0..3).map(ValidatorIndex::new).collect(),
+        signature: G2Bytes::new([0xc0; 96]),
+    };
+    let mut later = certificate.clone();
+    later.commitment.height = height.next();
+    let answer = |certificate, path| {
+        let commitment = commitment.clone();
+        let certified = CertifiedCommitment { commitment, certificate, path };
+        v1::GetCertifiedCommitmentResponse::from(&certified).encode_to_vec()
+    };
+    let corpus = [answer(certificate, vec![]), answer(later, vec![Digest::new([9; 32])])];
+    fuzz("GetCertifiedCommitment's answer", &corpus, |bytes| {
+        let Ok(response) = v1::GetCertifiedCommitmentResponse::decode(bytes) else { return };
+        let Ok(certified) = CertifiedCommitment::try_from(&response) else { return };
+        let refused = NETWORK.verify_certified(&certified, height);
+        assert!(refused.is_err(), "no validator signed it");
     });
 }
 

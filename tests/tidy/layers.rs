@@ -31,7 +31,11 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
     ),
     // Generated gRPC stubs: the edge's counterpart of types, for the client and the shells.
     ("conclave-grpc", 2, &["conclave-types"]),
-    ("conclave-client", 2, &["conclave-types", "conclave-encryption", "conclave-grpc"]),
+    (
+        "conclave-client",
+        2,
+        &["conclave-types", "conclave-encryption", "conclave-derivation", "conclave-grpc"],
+    ),
     // Short-lived secrets on disk, for the shells.
     ("conclave-secrets", 2, &["conclave-types"]),
     // Bindings of the L1 contracts, through an L1 client.

@@ -5,7 +5,7 @@ mod proofs;
 mod settlement;
 
 pub use self::{
-    proofs::{HistoryProof, PaidOut, WithdrawalProof},
+    proofs::{CertifiedCommitment, HistoryProof, PaidOut, WithdrawalProof, bytes, digests},
     settlement::{members, seat},
 };
 use crate::{

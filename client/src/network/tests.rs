@@ -301,6 +301,22 @@ fn committee(indices: &[u8]) -> Committee {
     Committee::seated(indices.iter().map(seat)).unwrap()
 }
 
+/// What `signers` attest to, added up.
+pub(crate) fn settle(
+    network: &Network,
+    commitment: BlockCommitment,
+    signers: &[u8],
+) -> SettlementCertificate {
+    let digest = network.domain.commitment(&commitment);
+    let signatures: Vec<_> =
+        signers.iter().map(|index| settlement_secret(*index).sign(&digest)).collect();
+    SettlementCertificate {
+        commitment,
+        signers: signers.iter().map(|index| ValidatorIndex::new(u16::from(*index))).collect(),
+        signature: conclave_types::add_signatures(&signatures).unwrap(),
+    }
+}
+
 /// `next` as `signers` of the epoch before name it.
 fn elected(network: &Network, epoch: u64, next: &Committee, signers: &[u8]) -> ElectedCommittee {
     let commitment = BlockCommitment {
@@ -318,14 +334,7 @@ fn elected(network: &Network, epoch: u64, next: &Committee, signers: &[u8]) -> E
             dkg_result: Digest::ZERO,
         }),
     };
-    let digest = network.domain.commitment(&commitment);
-    let signatures: Vec<_> =
-        signers.iter().map(|index| settlement_secret(*index).sign(&digest)).collect();
-    let certificate = SettlementCertificate {
-        commitment,
-        signers: signers.iter().map(|index| ValidatorIndex::new(u16::from(*index))).collect(),
-        signature: conclave_types::add_signatures(&signatures).unwrap(),
-    };
+    let certificate = settle(network, commitment, signers);
     ElectedCommittee {
         epoch,
         members: wire::members(next),

@@ -1,16 +1,20 @@
 //! What callers of the public API may ask, as values that make sense: protobuf is parsed here, once, before a
 //! handler looks at it. Pure, so that hostile bytes can be tried on it without a node.
 
+use std::fmt;
+
 use conclave_types::{
-    BundleId, EncryptedBundle, Epoch, Height, Payee, PayerAddress, RollupId, SIZE_BUCKETS,
+    BundleId, Digest, EncryptedBundle, Epoch, Height, Payee, PayerAddress, RollupId, SIZE_BUCKETS,
     bucket_for,
-    proto::v1::{self, Level, stream_batches_request::Start},
+    proto::v1::{self, Level, get_transaction_proof_request, stream_batches_request::Start},
     wire::{self, WireError},
 };
 use tonic::Status;
 
 /// Batches, or withdrawals, that a page may hold, as the proto says.
 const PAGE_MAX: u32 = 100;
+/// Transactions that one proof shows, as the proto says: 128 KiB of hashes.
+const RUN_MAX: u32 = 4_096;
 /// Bytes that authenticated encryption adds to a bucket.
 const TAG_BYTES: u32 = 16;
 
@@ -50,6 +54,9 @@ pub enum RequestError {
     /// A page of nothing, or of too much.
     #[error("count is 1 to {PAGE_MAX}, found {0}")]
     Count(u32),
+    /// A proof of no transactions, or of too many.
+    #[error("count is 1 to {RUN_MAX}, found {0}")]
+    Run(u32),
     /// Nobody elects the genesis's committee.
     #[error("from_epoch is at least 1: the genesis names the committee of epoch 0")]
     EpochOfGenesis,
@@ -65,6 +72,7 @@ impl From<RequestError> for Status {
             | RequestError::Level(_)
             | RequestError::PlaintextBytes { .. }
             | RequestError::Count(_)
+            | RequestError::Run(_)
             | RequestError::EpochOfGenesis => Self::invalid_argument(error.to_string()),
         }
     }
@@ -273,5 +281,87 @@ impl TryFrom<v1::ListWithdrawalsRequest> for WithdrawalPage {
             return Err(RequestError::Count(count));
         }
         Ok(Self { payee: Payee::try_from(&request)?, from: request.from_index, count })
+    }
+}
+
+/// Which transaction of a batch is to be proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhichTransaction {
+    /// The one at this place.
+    Item(u32),
+    /// The first whose keccak256 this is.
+    Hash(Digest),
+}
+
+impl fmt::Display for WhichTransaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Item(item) => write!(f, "item {item}"),
+            Self::Hash(hash) => write!(f, "transaction {hash}"),
+        }
+    }
+}
+
+/// A transaction to be proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transaction {
+    /// At this height.
+    pub height: Height,
+    /// In the batch of this rollup.
+    pub rollup: RollupId,
+    /// Which one.
+    pub which: WhichTransaction,
+}
+
+impl TryFrom<v1::GetTransactionProofRequest> for Transaction {
+    type Error = RequestError;
+
+    fn try_from(request: v1::GetTransactionProofRequest) -> Result<Self, RequestError> {
+        use get_transaction_proof_request::Transaction as Wire;
+        let which = match request.transaction.ok_or(WireError::Missing("transaction"))? {
+            Wire::Item(item) => WhichTransaction::Item(item),
+            Wire::TransactionHash(hash) => {
+                WhichTransaction::Hash(wire::id(&hash, "transaction_hash", Digest::from_slice)?)
+            }
+        };
+        let (height, rollup) = (Height::new(request.height), RollupId::new(request.rollup_id));
+        Ok(Self { height, rollup, which })
+    }
+}
+
+/// Transactions of a batch to be proved, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchRun {
+    /// At this height.
+    pub height: Height,
+    /// In the batch of this rollup.
+    pub rollup: RollupId,
+    /// The place of the first.
+    pub first: u32,
+    /// How many: one at least, and no more than an answer holds.
+    pub count: u32,
+}
+
+impl TryFrom<v1::GetBatchProofRequest> for BatchRun {
+    type Error = RequestError;
+
+    fn try_from(request: v1::GetBatchProofRequest) -> Result<Self, RequestError> {
+        let v1::GetBatchProofRequest { height, rollup_id, first, count } = request;
+        if count == 0 || count > RUN_MAX {
+            return Err(RequestError::Run(count));
+        }
+        Ok(Self { height: Height::new(height), rollup: RollupId::new(rollup_id), first, count })
+    }
+}
+
+/// A bundle whose legs are to be proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opened(pub BundleId);
+
+impl TryFrom<v1::GetAtomicProofRequest> for Opened {
+    type Error = RequestError;
+
+    fn try_from(request: v1::GetAtomicProofRequest) -> Result<Self, RequestError> {
+        Ok(Self(bundle_id(&request.bundle_id)?))
     }
 }

@@ -45,26 +45,6 @@ impl Context {
         let cursor = self.read(move |store| archive::cursor(store, rollup)).await?;
         Ok(cursor.map_or(0, |cursor| cursor.next_sequence))
     }
-
-    /// The sequence of the first batch above `height`.
-    async fn first_above(&self, rollup: RollupId, height: Height) -> Result<u64, Status> {
-        let next = self.next_sequence(rollup).await?;
-        self.read(move |store| {
-            // Heights rise with sequences, so half of what is left falls away with each look.
-            let (mut low, mut high) = (0, next);
-            while low < high {
-                let middle = low.midpoint(high);
-                let found = archive::batches(store, rollup, middle, 1)?;
-                if found.first().is_some_and(|batch| batch.height <= height) {
-                    low = middle.saturating_add(1);
-                } else {
-                    high = middle;
-                }
-            }
-            Ok(low)
-        })
-        .await
-    }
 }
 
 #[tonic::async_trait]
@@ -101,7 +81,7 @@ impl SequenceService for Sequence {
             Begin::Sequence(sequence) => cursor.next = sequence,
             Begin::After(height) => {
                 cursor.after = height;
-                cursor.next = context.first_above(rollup, height).await?;
+                cursor.next = context.read(move |store| first_above(store, rollup, height)).await?;
             }
             Begin::Latest => cursor.next = context.next_sequence(rollup).await?,
         }
@@ -126,6 +106,27 @@ impl SequenceService for Sequence {
             next_sequence,
         }))
     }
+}
+
+/// The sequence of the first batch above `height`.
+pub(super) fn first_above(
+    store: &RocksStore,
+    rollup: RollupId,
+    height: Height,
+) -> Result<u64, ArchiveError<StoreError>> {
+    let cursor = archive::cursor(store, rollup)?;
+    // Heights rise with sequences, so half of what is left falls away with each look.
+    let (mut low, mut high) = (0, cursor.map_or(0, |cursor| cursor.next_sequence));
+    while low < high {
+        let middle = low.midpoint(high);
+        let found = archive::batches(store, rollup, middle, 1)?;
+        if found.first().is_some_and(|batch| batch.height <= height) {
+            low = middle.saturating_add(1);
+        } else {
+            high = middle;
+        }
+    }
+    Ok(low)
 }
 
 fn size(batch: &Batch) -> usize {

@@ -2,17 +2,22 @@
 
 use std::sync::Arc;
 
+use conclave_derivation::{AtomicProof, BatchProof, TransactionProof};
 use conclave_grpc::v1::settlement_service_server::SettlementService;
 use conclave_sequencer::archive;
 use conclave_types::{
-    BlockCommitment, Height, Withdrawal,
+    BlockCommitment, BundleId, Height, RollupId, Withdrawal,
     proto::v1,
     wire::{HistoryProof, PaidOut, WithdrawalProof},
     withdrawal_path,
 };
 use tonic::{Request, Response, Status};
 
-use super::{Context, requests::WithdrawalPage};
+use super::{
+    Context,
+    proofs::unrevealed,
+    requests::{BatchRun, Opened, Transaction, WhichTransaction, WithdrawalPage},
+};
 
 /// The service.
 pub(super) struct Settlement(pub(super) Arc<Context>);
@@ -79,6 +84,102 @@ impl SettlementService for Settlement {
         })?;
         Ok(Response::new((&proof).into()))
     }
+
+    async fn get_certified_commitment(
+        &self,
+        request: Request<v1::GetCertifiedCommitmentRequest>,
+    ) -> Result<Response<v1::GetCertifiedCommitmentResponse>, Status> {
+        self.0.metrics.request("get_certified_commitment");
+        let certified = self.0.certified(Height::new(request.get_ref().height)).await?;
+        Ok(Response::new((&certified).into()))
+    }
+
+    async fn get_transaction_proof(
+        &self,
+        request: Request<v1::GetTransactionProofRequest>,
+    ) -> Result<Response<v1::GetTransactionProofResponse>, Status> {
+        self.0.metrics.request("get_transaction_proof");
+        let Transaction { height, rollup, which } = request.into_inner().try_into()?;
+        let tree = self.0.tree(height).await?;
+        let proof = self.0.blocking(move || {
+            let item = match which {
+                WhichTransaction::Item(item) => Some(item),
+                WhichTransaction::Hash(hash) => tree.find(rollup, &hash),
+            };
+            let proof = item.and_then(|item| tree.transaction(rollup, item));
+            let proof: TransactionProof = proof.ok_or_else(|| match tree.batch(rollup) {
+                None => no_batch(rollup, height),
+                Some(batch) => Status::not_found(format!(
+                    "the batch of rollup {rollup} at height {height} has {} items, and no {which}",
+                    batch.items.len()
+                )),
+            })?;
+            Ok(proof)
+        });
+        Ok(Response::new((&proof.await?).into()))
+    }
+
+    async fn get_batch_proof(
+        &self,
+        request: Request<v1::GetBatchProofRequest>,
+    ) -> Result<Response<v1::GetBatchProofResponse>, Status> {
+        self.0.metrics.request("get_batch_proof");
+        let BatchRun { height, rollup, first, count } = request.into_inner().try_into()?;
+        let tree = self.0.tree(height).await?;
+        let proof = self.0.blocking(move || {
+            let proof = tree.run(rollup, first, count);
+            let proof: BatchProof = proof.ok_or_else(|| match tree.batch(rollup) {
+                None => no_batch(rollup, height),
+                Some(batch) => Status::not_found(format!(
+                    "the batch of rollup {rollup} at height {height} has {} items, and no item {first}",
+                    batch.items.len()
+                )),
+            })?;
+            Ok(proof)
+        });
+        Ok(Response::new((&proof.await?).into()))
+    }
+
+    async fn get_atomic_proof(
+        &self,
+        request: Request<v1::GetAtomicProofRequest>,
+    ) -> Result<Response<v1::GetAtomicProofResponse>, Status> {
+        self.0.metrics.request("get_atomic_proof");
+        let Opened(bundle) = request.into_inner().try_into()?;
+        let height = self.0.height_of(bundle).await?;
+        let tree = self.0.tree(height).await?;
+        let AtomicProof { legs, .. } = self
+            .0
+            .blocking(move || tree.atomic(bundle).ok_or_else(|| unopened(bundle, height)))
+            .await?;
+        Ok(Response::new(v1::GetAtomicProofResponse {
+            height: height.as_u64(),
+            legs: legs.iter().map(Into::into).collect(),
+        }))
+    }
+
+    async fn get_absence_proof(
+        &self,
+        request: Request<v1::GetAbsenceProofRequest>,
+    ) -> Result<Response<v1::GetAbsenceProofResponse>, Status> {
+        self.0.metrics.request("get_absence_proof");
+        let v1::GetAbsenceProofRequest { height, rollup_id } = request.into_inner();
+        let (height, rollup) = (Height::new(height), RollupId::new(rollup_id));
+        let proof = self.0.tree(height).await?.absence(rollup).ok_or_else(|| {
+            Status::not_found(format!("rollup {rollup} has a batch at height {height}"))
+        })?;
+        Ok(Response::new((&proof).into()))
+    }
+}
+
+fn no_batch(rollup: RollupId, height: Height) -> Status {
+    Status::not_found(format!("rollup {rollup} has no batch at height {height}"))
+}
+
+fn unopened(bundle: BundleId, height: Height) -> Status {
+    Status::not_found(format!(
+        "bundle {bundle} is in the block of height {height} and did not open"
+    ))
 }
 
 fn proof(history: HistoryProof, paid: &[Withdrawal], index: u64) -> Option<WithdrawalProof> {
@@ -95,6 +196,7 @@ impl Context {
         height: Height,
         under: u64,
     ) -> Result<(HistoryProof, Vec<Withdrawal>), Status> {
+        Self::check_kept(height)?;
         let seen = || self.l1.as_ref().map(|views| views.now().1.settled).unwrap_or_default();
         let under = Height::new(if under == 0 { seen() } else { under });
         let found = self.read(move |store| {
@@ -102,9 +204,8 @@ impl Context {
             let path = archive::settled_path(store, height, under)?;
             Ok(Some((commitment, path, archive::withdrawals(store, height)?)))
         });
-        let (commitment, path, paid): (BlockCommitment, _, _) = found.await?.ok_or_else(|| {
-            Status::not_found(format!("height {height} is not revealed on this node"))
-        })?;
+        let (commitment, path, paid): (BlockCommitment, _, _) =
+            found.await?.ok_or_else(|| unrevealed(height))?;
         let Some(path) = path else {
             return Err(Status::failed_precondition(if under < height {
                 format!("height {height} has not settled: what has is {under}")

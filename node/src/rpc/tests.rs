@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use conclave_client::{Admission, BatchEvent, Client, Level, Payer, Start, Terms};
+use conclave_client::{Admission, BatchEvent, Client, Item, Level, Payer, Run, Start, Terms};
 use conclave_grpc::v1::{
     node_service_client::NodeServiceClient, sequence_service_client::SequenceServiceClient,
     settlement_service_client::SettlementServiceClient, submit_service_client::SubmitServiceClient,
 };
 use conclave_types::{
     EncryptedBundle, Genesis, GenesisAccount, Gwei, Height, Leg, Params, RollupId,
-    digest::SigningDomain,
+    digest::{SigningDomain, keccak},
     mmr,
     proto::v1::{self, stream_batches_request::Start as WireStart},
     wire::HistoryProof,
@@ -322,6 +322,110 @@ async fn a_commitment_is_proved_under_any_later_height_and_nothing_else_is() {
         assert_eq!(refused.map(drop).unwrap_err().code(), Code::InvalidArgument);
     }
     running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_ordered_is_proved_once_it_is_certified_and_what_was_not_is_refused_by_name() {
+    let network = Network::new();
+    let running = network.start().await;
+    let client = running.client().await;
+    let wallet = client.wallet(network.payer.clone());
+    let mut placed = Vec::new();
+    for byte in 1..=6 {
+        let sent = wallet.submit(&leg(byte), &Terms::default()).await.unwrap();
+        let status = client.watch(sent.id, Level::Certified).finish().await.unwrap();
+        placed.push((sent.id, status.progress.place().unwrap().height));
+    }
+    let unknown = Leg { rollup: RollupId::new(555), transaction: vec![1] };
+    let terms = Terms { any_rollup: true, ..Terms::default() };
+    let unopened = wallet.submit(&[unknown], &terms).await.unwrap().id;
+    client.watch(unopened, Level::Certified).finish().await.unwrap();
+    // More heights than trees are kept.
+    for (byte, (id, height)) in (1..).zip(&placed) {
+        let certified = client.certified_commitment(*height).await.unwrap();
+        let commitment = &certified.commitment;
+        let hash = Item::Hash(keccak(&[byte; 100]));
+        let found = client.transaction_proof(commitment, ROLLUP, hash).await.unwrap();
+        assert_eq!(found.batch.leaf.rollup, ROLLUP);
+        let run = Run { first: 0, count: Run::COUNT_MAX };
+        let batch = client.batch_proof(commitment, ROLLUP, run).await.unwrap();
+        assert!(batch.is_whole() && batch.transactions.contains(&found.transaction));
+        let (again, atomic) = client.atomic_proof(*id).await.unwrap();
+        assert_eq!((again.commitment.height, atomic.legs.len()), (*height, 1));
+        client.absence_proof(commitment, RollupId::new(902)).await.unwrap();
+        client.absence_proof(commitment, RollupId::new(555)).await.unwrap();
+    }
+    let first = client.certified_commitment(Height::new(1)).await.unwrap();
+    client.absence_proof(&first.commitment, ROLLUP).await.unwrap();
+    refuses_what_was_not_ordered(&running, placed[0].1.as_u64(), unopened.as_bytes()).await;
+    running.stop().await;
+}
+
+async fn refuses_what_was_not_ordered(running: &Running, height: u64, unopened: &[u8]) {
+    use v1::get_transaction_proof_request::Transaction;
+    let item = |item| Some(Transaction::Item(item));
+    let hash = |byte, bytes| Some(Transaction::TransactionHash(vec![byte; bytes]));
+    let asked = |height, rollup_id, transaction| v1::GetTransactionProofRequest {
+        height,
+        rollup_id,
+        transaction,
+    };
+    let ours = ROLLUP.as_u64();
+    let transactions = [
+        (asked(height, ours, None), Code::InvalidArgument, "transaction is missing"),
+        (asked(height, ours, hash(1, 31)), Code::InvalidArgument, "expected 32"),
+        (asked(height, ours, hash(1, 32)), Code::NotFound, "no transaction 0x01"),
+        (asked(height, ours, item(u32::MAX)), Code::NotFound, "no item 4294967295"),
+        (asked(height, 902, item(0)), Code::NotFound, "rollup 902 has no batch"),
+        (asked(1, ours, item(0)), Code::NotFound, "no batch at height 1"),
+        (asked(0, ours, item(0)), Code::OutOfRange, "heights from 1 on, found 0"),
+        (asked(u64::MAX, ours, item(0)), Code::NotFound, "is not revealed"),
+    ];
+    let mut service = running.settlement();
+    for (request, code, words) in transactions {
+        let refusal = service.get_transaction_proof(request).await.map(drop).unwrap_err();
+        assert_refusal(&refusal, code, words);
+    }
+    let batches = [
+        (0, 0, Code::InvalidArgument, "count is 1 to 4096, found 0"),
+        (0, 4_097, Code::InvalidArgument, "count is 1 to 4096, found 4097"),
+        (u32::MAX, 1, Code::NotFound, "no item 4294967295"),
+    ];
+    for (first, count, code, words) in batches {
+        let request = v1::GetBatchProofRequest { height, rollup_id: ours, first, count };
+        let refusal = service.get_batch_proof(request).await.map(drop).unwrap_err();
+        assert_refusal(&refusal, code, words);
+    }
+    let bundles: [(&[u8], Code, &str); 3] = [
+        (&[1; 31], Code::InvalidArgument, "bundle_id"),
+        (&[9; 32], Code::NotFound, "no block that is revealed here has bundle"),
+        (unopened, Code::NotFound, "did not open"),
+    ];
+    for (id, code, words) in bundles {
+        let request = v1::GetAtomicProofRequest { bundle_id: id.to_vec() };
+        let refusal = service.get_atomic_proof(request).await.map(drop).unwrap_err();
+        assert_refusal(&refusal, code, words);
+    }
+    let heights = [
+        (height, Code::NotFound, "rollup 901 has a batch"),
+        (0, Code::OutOfRange, "heights from 1 on, found 0"),
+        (u64::MAX, Code::NotFound, "is not revealed"),
+    ];
+    for (height, code, words) in heights {
+        let request = v1::GetAbsenceProofRequest { height, rollup_id: ours };
+        let refusal = service.get_absence_proof(request).await.map(drop).unwrap_err();
+        assert_refusal(&refusal, code, words);
+    }
+    for (height, code, words) in [heights[1], heights[2]] {
+        let request = v1::GetCertifiedCommitmentRequest { height };
+        let refusal = service.get_certified_commitment(request).await.map(drop).unwrap_err();
+        assert_refusal(&refusal, code, words);
+    }
+}
+
+fn assert_refusal(refusal: &Status, code: Code, words: &str) {
+    assert_eq!(refusal.code(), code, "{refusal:?}");
+    assert!(refusal.message().contains(words), "{refusal:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

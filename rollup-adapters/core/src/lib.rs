@@ -7,6 +7,7 @@
 //! opened legs ────judge_legs──▶ outcomes   ├─▶ RevealedBlock ──Cursors::batches──▶ Batch per rollup
 //!                             registry ────┘                         │
 //!                                                                    └─RevealTree─▶ reveal root
+//! reveal root + Prover's proofs ──▶ what was ordered, to whoever has neither block nor batch
 //! ```
 //!
 //! **Invariants.** Nothing buys position: a bundle's place follows from the beacon and its id, within
@@ -18,6 +19,8 @@ mod cursors;
 mod namespace;
 mod order;
 mod outcome;
+mod proof;
+mod wire;
 
 pub use cursors::{Cursor, Cursors};
 pub use namespace::{
@@ -26,3 +29,4 @@ pub use namespace::{
 };
 pub use order::{Drawable, Drawn, order};
 pub use outcome::judge_legs;
+pub use proof::{AtomicProof, BatchProof, LegProof, ProofError, Prover, TransactionProof};

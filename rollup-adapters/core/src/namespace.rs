@@ -241,7 +241,11 @@ impl Sources {
         }
     }
 
-    fn leaf(&self, rollup: RollupId, source: &ItemSource) -> Result<Digest, NamespaceError> {
+    pub(crate) fn leaf(
+        &self,
+        rollup: RollupId,
+        source: &ItemSource,
+    ) -> Result<Digest, NamespaceError> {
         match source {
             ItemSource::Leg(leg) => {
                 let foreign = NamespaceError::ForeignItem { rollup, bundle: leg.bundle };

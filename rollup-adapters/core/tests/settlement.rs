@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use conclave_derivation::{RevealRoot, RevealTree};
+use conclave_derivation::{Prover, RevealRoot, RevealTree};
 use conclave_types::{
     Batch, BatchItem, BlockId, BundleId, Digest, Epoch, Height, ItemSource, L1Origin, Leg, LegRef,
     Outcome, PayerAddress, RevealedBlock, RevealedBundle, RollupId, Time,
@@ -65,11 +65,14 @@ fn revealed(row: &Value) -> (RevealedBlock, BTreeMap<RollupId, Vec<BatchItem>>) 
     (block, items)
 }
 
-#[test]
-fn the_pinned_block_has_the_pinned_reveal_root() {
+fn vectors() -> Value {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/settlement-v1.json");
     let all: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    let row = &all["namespaces"];
+    all.get("namespaces").unwrap().clone()
+}
+
+/// The pinned block and its batches.
+fn pinned(row: &Value) -> (RevealedBlock, Vec<Batch>) {
     let (block, mut items) = revealed(row);
     let batch = |rollup: &Value| {
         let id = RollupId::new(number(&rollup["rollup"]));
@@ -85,14 +88,57 @@ fn the_pinned_block_has_the_pinned_reveal_root() {
             items: items.remove(&id).unwrap(),
         }
     };
-    let batches: Vec<Batch> = list(&row["rollups"]).iter().map(batch).collect();
+    let batches = list(&row["rollups"]).iter().map(batch).collect();
+    (block, batches)
+}
+
+fn digests(value: &Value) -> Vec<Digest> {
+    list(value).iter().map(read).collect()
+}
+
+#[test]
+fn the_pinned_block_has_the_pinned_reveal_root() {
+    let row = vectors();
+    let (block, batches) = pinned(&row);
     let tree = RevealTree::new(&block, &batches).unwrap();
     let root = tree.root();
     assert_eq!(root, RevealRoot { root: read(&row["root"]), count: number(&row["count"]) });
     for rollup in list(&row["rollups"]) {
         let proof = tree.prove(RollupId::new(number(&rollup["rollup"]))).unwrap();
         assert_eq!(proof.leaf.digest(), read(&rollup["digest"]));
-        let siblings: Vec<Digest> = list(&rollup["path"]).iter().map(read).collect();
-        assert_eq!(proof.siblings, siblings);
+        assert_eq!(proof.siblings, digests(&rollup["path"]));
+    }
+}
+
+#[test]
+fn transactions_runs_and_bundles_are_proved_by_the_pinned_paths() {
+    let row = vectors();
+    let (block, batches) = pinned(&row);
+    let prover = Prover::new(block, batches).unwrap();
+    let root = prover.root();
+    for rollup in list(&row["rollups"]) {
+        let id = RollupId::new(number(&rollup["rollup"]));
+        for (item, path) in (0..).zip(list(&rollup["transaction_paths"])) {
+            let proof = prover.transaction(id, item).unwrap();
+            assert_eq!(proof.siblings, digests(path));
+            assert_eq!(proof.verify(&root), Ok(()));
+        }
+    }
+    for range in list(&row["ranges"]) {
+        let (first, count) = (number(&range["first"]), number(&range["count"]));
+        let proof = prover.run(RollupId::new(number(&range["rollup"])), first, count).unwrap();
+        assert_eq!(proof.siblings, digests(&range["siblings"]));
+        assert_eq!(proof.verify(&root), Ok(()));
+    }
+    for bundle in list(&row["bundles"]) {
+        let proof = prover.atomic(read(&bundle["id"])).unwrap();
+        assert_eq!(proof.verify(&root), Ok(()));
+        for leg in &proof.legs {
+            let index = usize::try_from(leg.batch.leaf.index).unwrap();
+            let item = usize::try_from(leg.item).unwrap();
+            let rollup = &row["rollups"][index];
+            assert_eq!(leg.atomic_siblings, digests(&rollup["atomic_paths"][item]));
+            assert_eq!(leg.transaction_siblings, digests(&rollup["transaction_paths"][item]));
+        }
     }
 }

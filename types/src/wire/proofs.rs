@@ -2,6 +2,7 @@
 
 use super::{WireError, id};
 use crate::{
+    attestation::SettlementCertificate,
     commitment::BlockCommitment,
     height::Height,
     ids::{Digest, PayerAddress},
@@ -14,11 +15,18 @@ fn digest(bytes: &[u8], field: &'static str) -> Result<Digest, WireError> {
     id(bytes, field, Digest::from_slice)
 }
 
-fn digests(rows: &[Vec<u8>], field: &'static str) -> Result<Vec<Digest>, WireError> {
+/// Reads digests, naming `field` in the error.
+///
+/// # Errors
+///
+/// [`WireError::Id`] if one is of another length.
+pub fn digests(rows: &[Vec<u8>], field: &'static str) -> Result<Vec<Digest>, WireError> {
     rows.iter().map(|row| digest(row, field)).collect()
 }
 
-fn bytes(digests: &[Digest]) -> Vec<Vec<u8>> {
+/// Digests as bytes.
+#[must_use]
+pub fn bytes(digests: &[Digest]) -> Vec<Vec<u8>> {
     digests.iter().map(|digest| digest.as_bytes().to_vec()).collect()
 }
 
@@ -52,6 +60,41 @@ impl TryFrom<&v1::HistoryProof> for HistoryProof {
             commitment: commitment.try_into()?,
             under: Height::new(proof.under),
             path: digests(&proof.path, "path")?,
+        })
+    }
+}
+
+/// A commitment, and a quorum's certificate that covers it. Nothing of it is checked yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertifiedCommitment {
+    /// The commitment.
+    pub commitment: BlockCommitment,
+    /// Of that commitment, or of a later one.
+    pub certificate: SettlementCertificate,
+    /// Path of its entry in the history of the commitment in the certificate, from the bottom up; empty if they are one.
+    pub path: Vec<Digest>,
+}
+
+impl From<&CertifiedCommitment> for v1::GetCertifiedCommitmentResponse {
+    fn from(certified: &CertifiedCommitment) -> Self {
+        Self {
+            commitment: Some((&certified.commitment).into()),
+            certificate: Some((&certified.certificate).into()),
+            path: bytes(&certified.path),
+        }
+    }
+}
+
+impl TryFrom<&v1::GetCertifiedCommitmentResponse> for CertifiedCommitment {
+    type Error = WireError;
+
+    fn try_from(response: &v1::GetCertifiedCommitmentResponse) -> Result<Self, WireError> {
+        let commitment = response.commitment.as_ref().ok_or(WireError::Missing("commitment"))?;
+        let certificate = response.certificate.as_ref().ok_or(WireError::Missing("certificate"))?;
+        Ok(Self {
+            commitment: commitment.try_into()?,
+            certificate: certificate.try_into()?,
+            path: digests(&response.path, "path")?,
         })
     }
 }
