@@ -10,6 +10,7 @@ pub(crate) mod l1;
 pub(crate) mod node;
 pub(crate) mod params;
 pub(crate) mod proofs;
+pub(crate) mod prove;
 pub(crate) mod stake;
 pub(crate) mod status;
 pub(crate) mod submit;

@@ -28,6 +28,7 @@ mod offers;
 pub mod origin;
 mod panel;
 mod prepare;
+pub mod proofs;
 pub mod queue;
 pub mod relay;
 mod revert;

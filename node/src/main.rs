@@ -28,6 +28,7 @@ enum Command {
     Force(cli::force::Arguments),
     Deposit(cli::force::DepositArguments),
     Withdraw(cli::withdraw::Arguments),
+    Prove(cli::prove::Arguments),
     Evidence(cli::evidence::Arguments),
     Bench(cli::bench::Arguments),
 }
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Command::Force(arguments) => cli::force::run(arguments),
         Command::Deposit(arguments) => cli::force::run_deposit(arguments),
         Command::Withdraw(arguments) => cli::withdraw::run(arguments),
+        Command::Prove(arguments) => cli::prove::run(arguments),
         Command::Evidence(arguments) => cli::evidence::run(arguments),
         Command::Bench(arguments) => cli::bench::run(arguments),
     };

@@ -14,6 +14,7 @@
 //! | [`l1`]       | nodes follow L1: the queue is carried first and in order, whatever becomes of L1 and of endpoints |
 //! | [`keys`]     | the validators make the key and hand it on, through crashes; secrets are encrypted and erased |
 //! | [`operator`] | what an operator can get wrong is refused by name, with the remedy |
+//! | [`prove`]    | what was ordered is proved to a user and to L1, and no lie of a node is believed |
 //! | [`relay`]    | what is certified settles on L1, whoever of the validators is alive, and whatever L1 takes back |
 //! | [`replay`]   | what a recorded validator did, the simulator does again, step for step |
 //! | [`stake`]    | what operators, delegators, users and witnesses do on Ethereum does what it says, at a known cost |
@@ -37,6 +38,7 @@ mod keys;
 mod l1;
 mod operator;
 mod ports;
+mod prove;
 mod relay;
 mod replay;
 mod stake;
