@@ -37,7 +37,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Status, service::InterceptorLayer, transport::Server};
 use tonic_web::GrpcWebLayer;
 
-use self::{proofs::Trees, recent::Recent, web::WebOrigin};
+use self::{proofs::Trees, recent::Recent, status::ElectedCommittees, web::WebOrigin};
 use crate::{
     driver::{AskError, Driver},
     essential::Essentials,
@@ -134,6 +134,7 @@ pub(crate) struct Context {
     reader: Arc<RocksStore>,
     recent: Recent,
     trees: Trees,
+    elected: ElectedCommittees,
     network: Network,
     signer: Option<ReceiptSigner>,
     l1: Option<L1Views>,
@@ -271,6 +272,7 @@ pub async fn serve(
         reader: Arc::new(parts.reader),
         recent: Recent::default(),
         trees: Trees::default(),
+        elected: ElectedCommittees::default(),
         network: parts.network,
         signer: parts.signer,
         l1: parts.l1,

@@ -15,7 +15,9 @@ use conclave_types::{
 use tonic::{Request, Response, Status};
 
 use super::{
-    Answers, Context, Feed, damaged, malformed,
+    Answers, Context, Feed, damaged,
+    kept::Kept,
+    malformed,
     requests::{CommitteesFrom, Named},
     unanswered,
 };
@@ -26,6 +28,12 @@ use crate::{
 
 /// Committees in one answer, as the proto says: of a hundred members each, a few hundred kilobytes.
 const COMMITTEES_MAX: usize = 16;
+
+/// Committees that are kept as they are told: who follows them asks for all from some epoch on. A few MiB of them.
+const KEPT_MAX: usize = 64;
+
+/// The committees that were asked for last.
+pub(super) type ElectedCommittees = Kept<Epoch, v1::ElectedCommittee, KEPT_MAX>;
 
 /// The service.
 pub(super) struct Node(pub(super) Arc<Context>);
@@ -151,10 +159,10 @@ impl NodeService for Node {
         let CommitteesFrom(first) = request.into_inner().try_into()?;
         let (mut committees, mut epoch) = (Vec::new(), first);
         while committees.len() < COMMITTEES_MAX {
-            let Some(elected) = context.read(move |store| elected(store, epoch)).await? else {
-                break;
-            };
-            committees.push(elected);
+            let kept = Arc::clone(context);
+            let read = move |store: &_| kept.elected.get_or(epoch, || elected(store, epoch));
+            let Some(elected) = context.read(read).await? else { break };
+            committees.push(v1::ElectedCommittee::clone(&elected));
             epoch = epoch.next();
         }
         if committees.is_empty() {
