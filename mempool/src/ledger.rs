@@ -41,6 +41,11 @@ pub struct Account {
 impl Account {
     const EMPTY: Self = Self { balance: Gwei::ZERO, granted: Gwei::ZERO, lanes: BTreeMap::new() };
 
+    /// Whether it is as if there had never been one.
+    fn is_empty(&self) -> bool {
+        *self == Self::EMPTY
+    }
+
     /// The sequence that comes next in `lane`.
     #[must_use]
     pub fn next(&self, lane: u64) -> u64 {
@@ -196,13 +201,11 @@ impl Ledger {
     pub fn new(genesis: &Genesis) -> Self {
         let account = |balance| Account { balance, granted: balance, lanes: BTreeMap::new() };
         let accounts = genesis.accounts.iter();
-        Self {
-            accounts: accounts.map(|entry| (entry.address, account(entry.balance))).collect(),
-            till: Till::default(),
-            digest: Hasher::new("conclave/ledger-genesis/v1")
-                .fixed(genesis.network_id().as_bytes())
-                .finish(),
-        }
+        let accounts = accounts.map(|entry| (entry.address, account(entry.balance)));
+        let digest = Hasher::new("conclave/ledger-genesis/v1")
+            .fixed(genesis.network_id().as_bytes())
+            .finish();
+        Self::restore(accounts, Till::default(), digest)
     }
 
     /// The ledger as it was stored: every account that [`Ledger::apply`] ever returned, in its last
@@ -213,7 +216,9 @@ impl Ledger {
         till: Till,
         digest: Digest,
     ) -> Self {
-        Self { accounts: accounts.into_iter().collect(), till, digest }
+        let accounts: BTreeMap<_, _> = accounts.into_iter().collect();
+        let accounts = accounts.into_iter().filter(|(_, account)| !account.is_empty()).collect();
+        Self { accounts, till, digest }
     }
 
     /// The account of `payer`; an empty one if there is none.
@@ -223,7 +228,7 @@ impl Ledger {
         self.accounts.get(payer).unwrap_or(EMPTY)
     }
 
-    /// Every account, in order of address.
+    /// Every account with a balance or a nonce, in order of address.
     pub fn accounts(&self) -> impl Iterator<Item = (&PayerAddress, &Account)> {
         self.accounts.iter()
     }
@@ -288,8 +293,18 @@ impl Ledger {
         if turn.ends_epoch {
             withdrawals.extend(till.share_out());
         }
-        let accounts: Vec<_> = draft.accounts.into_iter().collect();
-        self.accounts.extend(accounts.iter().cloned());
+        // Anybody may ask to withdraw: who has nothing, and had nothing, leaves nothing behind.
+        let changed = draft.accounts.into_iter();
+        let accounts: Vec<_> = changed
+            .filter(|(payer, account)| !account.is_empty() || self.accounts.contains_key(payer))
+            .collect();
+        for (payer, account) in &accounts {
+            if account.is_empty() {
+                self.accounts.remove(payer);
+            } else {
+                self.accounts.insert(*payer, account.clone());
+            }
+        }
         self.till = till;
         self.digest = self.digest_after(turn, &withdrawals);
         Ok(Applied { accounts, withdrawals, requests })

@@ -254,6 +254,30 @@ fn a_withdrawal_takes_what_there_is_behind_the_charges_and_nothing_that_was_gran
 }
 
 #[test]
+fn whoever_has_nothing_leaves_nothing_behind() {
+    let (a, b, c) = (payer(1), payer(2), payer(3));
+    let mut ledger = ledger(&[(a, 1_500)]);
+    let before = ledger.clone();
+    fn at(height: u64, entries: &[L1Entry]) -> Turn<'_> {
+        Turn { entries, ..turn(Height::new(height), &[]) }
+    }
+    // A stranger, and one whose deposit goes as it came.
+    let entries = queue(&[request(b, 5), deposit(c, 50), request(c, 50)]);
+    let found = ledger.apply(&at(1, &entries)).unwrap();
+    assert_eq!(found.accounts, vec![]);
+    assert_eq!(found.withdrawals.len(), 1, "{found:?}");
+    assert!(ledger.accounts().eq(before.accounts()));
+    // Who had something is written down as having nothing, and is gone after a restart as well.
+    ledger.apply(&at(2, &queue(&[deposit(c, 50)]))).unwrap();
+    let mut stored: BTreeMap<_, _> = ledger.accounts().map(|(k, v)| (*k, v.clone())).collect();
+    let found = ledger.apply(&at(3, &queue(&[request(c, 50)]))).unwrap();
+    assert_eq!(found.accounts, vec![(c, Account::EMPTY)]);
+    assert!(ledger.accounts().eq(before.accounts()));
+    stored.extend(found.accounts);
+    assert_eq!(Ledger::restore(stored, ledger.till().clone(), ledger.digest()), ledger);
+}
+
+#[test]
 fn a_grant_is_spent_first_and_only_deposits_become_fees() {
     let a = payer(1);
     let mut ledger = ledger(&[(a, 1_500)]);
