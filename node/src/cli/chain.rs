@@ -56,6 +56,23 @@ pub(crate) struct AccountArguments {
     timeout: u64,
 }
 
+/// Where, in which network, and from which account.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Operation {
+    #[command(flatten)]
+    pub(crate) at: EndpointArguments,
+    #[command(flatten)]
+    pub(crate) of: ContractArguments,
+    #[command(flatten)]
+    pub(crate) account: AccountArguments,
+}
+
+/// An account that talks to the contracts.
+pub(crate) struct Session {
+    pub(crate) sender: Sender,
+    pub(crate) contracts: Contracts,
+}
+
 fn parse_wei(text: &str) -> Result<U256, String> {
     parse_ether(text).map_err(|error| format!("{text:?} is no amount of ether: {error}"))
 }
@@ -137,6 +154,19 @@ impl AccountArguments {
             .with_context(|| format!("{} holds no secp256k1 key", self.account_key.display()))?;
         let fees = Fees { cost_max: self.max_cost, ..Fees::default() };
         Ok(Sender::new(endpoints, signer, fees))
+    }
+}
+
+impl Session {
+    pub(crate) async fn open(on: &Operation) -> anyhow::Result<Self> {
+        let Operation { at, of, account } = on;
+        let (endpoints, contracts) = of.find(at, account.patience()).await?;
+        Ok(Self { sender: account.sender(endpoints)?, contracts })
+    }
+
+    /// [`Done::tell`], as the operation says.
+    pub(crate) async fn tell(&self, done: Done, on: &Operation) -> anyhow::Result<ExitCode> {
+        done.tell(&self.sender, &on.account, on.at.json).await
     }
 }
 

@@ -17,7 +17,7 @@ use conclave_types::{Height, digest::SigningDomain};
 use serde_json::json;
 
 use super::{
-    chain::{AccountArguments, ContractArguments, Done, EndpointArguments},
+    chain::{ContractArguments, Done, Operation, Session},
     note, print,
 };
 
@@ -71,11 +71,7 @@ struct ExportArguments {
       evidence/7-0.evidence")]
 struct SubmitArguments {
     #[command(flatten)]
-    at: EndpointArguments,
-    #[command(flatten)]
-    of: ContractArguments,
-    #[command(flatten)]
-    account: AccountArguments,
+    on: Operation,
     /// The evidence, as `conclave evidence export` writes it.
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -92,11 +88,7 @@ struct SubmitArguments {
       --data-dir net/validator-0/data --validator 1")]
 struct AcquitArguments {
     #[command(flatten)]
-    at: EndpointArguments,
-    #[command(flatten)]
-    of: ContractArguments,
-    #[command(flatten)]
-    account: AccountArguments,
+    on: Operation,
     /// The data directory of a node that has decided the block. It may be running.
     #[arg(long, value_name = "DIR")]
     data_dir: PathBuf,
@@ -113,11 +105,7 @@ struct AcquitArguments {
   conclave evidence resolve --l1 http://127.0.0.1:8545 --genesis net/genesis.json --account-key me.key 0x6b1f…")]
 struct ResolveArguments {
     #[command(flatten)]
-    at: EndpointArguments,
-    #[command(flatten)]
-    of: ContractArguments,
-    #[command(flatten)]
-    account: AccountArguments,
+    on: Operation,
     /// The offence, as `evidence submit` and the log of the node that reported it name it.
     #[arg(value_name = "OFFENCE")]
     offence: B256,
@@ -183,17 +171,17 @@ fn export(arguments: &ExportArguments) -> anyhow::Result<ExitCode> {
 }
 
 async fn acquit(arguments: AcquitArguments) -> anyhow::Result<ExitCode> {
-    let AcquitArguments { at, of, account, data_dir, validator } = arguments;
-    let genesis = of.read_genesis().context("the directory is of the genesis's network")?;
+    let AcquitArguments { on, data_dir, validator } = arguments;
+    let genesis = on.of.read_genesis().context("the directory is of the genesis's network")?;
     let store = RocksStore::open_read_only(&data_dir.join("db"), &genesis.network_id())?;
-    let (endpoints, contracts) = of.find(&at, account.patience()).await?;
-    let records = evidence::convictions(&endpoints, &contracts, validator).await?;
-    let sender = account.sender(endpoints)?;
+    let session = Session::open(&on).await?;
+    let Session { sender, contracts } = &session;
+    let records = evidence::convictions(sender.endpoints(), contracts, validator).await?;
     let (mut done, mut refusal, mut shown) = (Done::default(), None, Vec::new());
     for record in records.iter().filter(|record| record.is_premature_share()) {
-        let shared = evidence::shared_block(sender.endpoints(), &contracts, record.offence).await?;
+        let shared = evidence::shared_block(sender.endpoints(), contracts, record.offence).await?;
         let Some(acquittal) = Acquittal::of(&store, record, shared)? else { continue };
-        match acquittal.show(&sender, &contracts, record).await {
+        match acquittal.show(sender, contracts, record).await {
             Ok(all) => {
                 for sent in all {
                     done.add_sent("shown", sent);
@@ -214,27 +202,27 @@ async fn acquit(arguments: AcquitArguments) -> anyhow::Result<ExitCode> {
         ),
     }
     done.add("offences", shown);
-    done.tell(&sender, &account, at.json).await
+    session.tell(done, &on).await
 }
 
 async fn resolve(arguments: ResolveArguments) -> anyhow::Result<ExitCode> {
-    let ResolveArguments { at, of, account, offence } = arguments;
-    let (endpoints, contracts) = of.find(&at, account.patience()).await?;
-    let sender = account.sender(endpoints)?;
+    let ResolveArguments { on, offence } = arguments;
+    let session = Session::open(&on).await?;
+    let Session { sender, contracts } = &session;
     let call = ConclaveSlasher::resolveCall { offence };
     let sent = sender.send(Call::new(contracts.slasher, &call)).await?;
     let done = Done::default().sent("resolved", sent).effect("offence", offence.to_string());
-    done.tell(&sender, &account, at.json).await
+    session.tell(done, &on).await
 }
 
 async fn submit(arguments: SubmitArguments) -> anyhow::Result<ExitCode> {
-    let SubmitArguments { at, of, account, file } = arguments;
-    let genesis = of.read_genesis().context("evidence is checked against the network's genesis")?;
+    let SubmitArguments { on, file } = arguments;
+    let genesis =
+        on.of.read_genesis().context("evidence is checked against the network's genesis")?;
     let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let evidence = evidence::read(&bytes, &genesis)?;
-    let (endpoints, contracts) = of.find(&at, account.patience()).await?;
-    let sender = account.sender(endpoints)?;
-    let mut filing = Filing::new(&sender, &contracts);
+    let session = Session::open(&on).await?;
+    let mut filing = Filing::new(&session.sender, &session.contracts);
     let filed = filing.file(&evidence, &genesis).await?;
     let mut done = Done::default();
     for (what, sent) in filing.into_sent() {
@@ -263,5 +251,5 @@ async fn submit(arguments: SubmitArguments) -> anyhow::Result<ExitCode> {
             done.effect("taken_over", list)
         }
     };
-    done.tell(&sender, &account, at.json).await
+    session.tell(done, &on).await
 }

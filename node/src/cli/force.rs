@@ -9,7 +9,7 @@ use alloy::{
 };
 use conclave_node::l1::queue;
 
-use super::chain::{AccountArguments, ContractArguments, Done, EndpointArguments, parse_gwei};
+use super::chain::{Done, Operation, Session, parse_gwei};
 
 /// Force a transaction into a rollup through L1, past the validators.
 ///
@@ -22,11 +22,7 @@ use super::chain::{AccountArguments, ContractArguments, Done, EndpointArguments,
       $(cast mktx --rpc-url http://127.0.0.1:8546 --private-key … 0x… --value 1ether)")]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    at: EndpointArguments,
-    #[command(flatten)]
-    of: ContractArguments,
-    #[command(flatten)]
-    account: AccountArguments,
+    on: Operation,
     /// The rollup, as it is registered on L1.
     #[arg(long, value_name = "ID")]
     rollup: u64,
@@ -47,11 +43,7 @@ pub(crate) struct Arguments {
   conclave deposit --l1 http://127.0.0.1:8545 --contract 0x… --account-key me.key --amount 2 --payer 0x… --wait-final")]
 pub(crate) struct DepositArguments {
     #[command(flatten)]
-    at: EndpointArguments,
-    #[command(flatten)]
-    of: ContractArguments,
-    #[command(flatten)]
-    account: AccountArguments,
+    on: Operation,
     /// How much, in ether.
     #[arg(long, value_name = "ETHER", value_parser = parse_gwei)]
     amount: u64,
@@ -69,11 +61,11 @@ pub(crate) fn run_deposit(arguments: DepositArguments) -> anyhow::Result<ExitCod
 }
 
 async fn force(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let Arguments { at, of, account, rollup, gas, transaction } = arguments;
+    let Arguments { on, rollup, gas, transaction } = arguments;
     let gas = gas.unwrap_or_else(|| gas_of(&transaction));
-    let (endpoints, contracts) = of.find(&at, account.patience()).await?;
-    let sender = account.sender(endpoints)?;
-    let queued = queue::force(&sender, &contracts, rollup, &transaction, gas).await?;
+    let session = Session::open(&on).await?;
+    let Session { sender, contracts } = &session;
+    let queued = queue::force(sender, contracts, rollup, &transaction, gas).await?;
     let block = queued.sent.block();
     let done = Done::default()
         .sent("forced", queued.sent)
@@ -81,7 +73,7 @@ async fn force(arguments: Arguments) -> anyhow::Result<ExitCode> {
         .effect("rollup", rollup)
         .effect("gas", gas)
         .effect("l1_block", block);
-    done.tell(&sender, &account, at.json).await
+    session.tell(done, &on).await
 }
 
 /// The gas that a transaction asks for, if it is one of Ethereum's, but not less than the queue takes.
@@ -92,11 +84,11 @@ fn gas_of(transaction: &[u8]) -> u64 {
 }
 
 async fn deposit(arguments: DepositArguments) -> anyhow::Result<ExitCode> {
-    let DepositArguments { at, of, account, amount, payer } = arguments;
-    let (endpoints, contracts) = of.find(&at, account.patience()).await?;
-    let sender = account.sender(endpoints)?;
+    let DepositArguments { on, amount, payer } = arguments;
+    let session = Session::open(&on).await?;
+    let Session { sender, contracts } = &session;
     let payer = payer.unwrap_or_else(|| sender.address());
-    let queued = queue::deposit(&sender, &contracts, payer, amount).await?;
+    let queued = queue::deposit(sender, contracts, payer, amount).await?;
     let block = queued.sent.block();
     let done = Done::default()
         .sent("deposited", queued.sent)
@@ -104,5 +96,5 @@ async fn deposit(arguments: DepositArguments) -> anyhow::Result<ExitCode> {
         .effect("payer", payer.to_string())
         .effect("amount_gwei", amount)
         .effect("l1_block", block);
-    done.tell(&sender, &account, at.json).await
+    session.tell(done, &on).await
 }

@@ -12,7 +12,8 @@ use conclave_node::l1::{
 use serde_json::json;
 
 use super::chain::{
-    AccountArguments, ContractArguments, Done, EndpointArguments, parse_gwei, tell,
+    AccountArguments, ContractArguments, Done, EndpointArguments, Operation, Session, parse_gwei,
+    tell,
 };
 
 /// The contracts of a network on Ethereum: deploy them, register rollups, look them up.
@@ -68,11 +69,7 @@ struct DeployArguments {
   conclave l1 register-rollup --l1 http://127.0.0.1:8545 --genesis net/genesis.json --account-key owner.key --json")]
 struct RegisterArguments {
     #[command(flatten)]
-    at: EndpointArguments,
-    #[command(flatten)]
-    of: ContractArguments,
-    #[command(flatten)]
-    account: AccountArguments,
+    on: Operation,
     /// The first height that can have a batch of it.
     #[arg(long, value_name = "HEIGHT", default_value_t = 1)]
     genesis_height: u64,
@@ -145,15 +142,15 @@ async fn deploy(arguments: DeployArguments) -> anyhow::Result<ExitCode> {
 }
 
 async fn register(arguments: RegisterArguments) -> anyhow::Result<ExitCode> {
-    let RegisterArguments { at, of, account, genesis_height, inbox, configuration } = arguments;
-    let (endpoints, contracts) = of.find(&at, account.patience()).await?;
-    let sender = account.sender(endpoints)?;
+    let RegisterArguments { on, genesis_height, inbox, configuration } = arguments;
+    let session = Session::open(&on).await?;
+    let Session { sender, contracts } = &session;
     let plan = RollupPlan { genesis_height, inbox, configuration };
-    let registered = deploy::register_rollup(&sender, &contracts, &plan).await?;
+    let registered = deploy::register_rollup(sender, contracts, &plan).await?;
     let done = Done::default().sent("registered", registered.sent);
     let done =
         done.effect("rollup", registered.rollup).effect("owner", sender.address().to_string());
-    done.tell(&sender, &account, at.json).await
+    session.tell(done, &on).await
 }
 
 async fn open(arguments: OpenArguments) -> anyhow::Result<ExitCode> {

@@ -10,7 +10,7 @@ use conclave_contracts::{ConclaveStake, FeeVault};
 use conclave_node::{
     keys,
     l1::{
-        Call, Contracts, Patience, Sender,
+        Call, Patience,
         settlement::ValidatorSecrets,
         stake::{self, Part, Terms},
     },
@@ -18,9 +18,9 @@ use conclave_node::{
 use conclave_types::{ConsensusKey, Payee};
 
 pub(crate) use self::arguments::Arguments;
-use self::arguments::{Command, KeyArguments, Operation, RegisterArguments, StatusArguments};
+use self::arguments::{Command, KeyArguments, RegisterArguments, StatusArguments};
 use super::{
-    chain::{AccountArguments, ContractArguments, Done, EndpointArguments, tell},
+    chain::{Done, Operation, Session, tell},
     print,
 };
 
@@ -85,24 +85,6 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let done = Done::default().sent("unjailed", sent);
             session.tell(done.effect("validator", arguments.validator), &arguments.on).await
         })),
-    }
-}
-
-/// An account that talks to the contracts.
-struct Session {
-    sender: Sender,
-    contracts: Contracts,
-}
-
-impl Session {
-    async fn open(on: &Operation) -> anyhow::Result<Self> {
-        let Operation { at, of, account } = on;
-        let (endpoints, contracts) = of.find(at, account.patience()).await?;
-        Ok(Self { sender: account.sender(endpoints)?, contracts })
-    }
-
-    async fn tell(&self, done: Done, on: &Operation) -> anyhow::Result<ExitCode> {
-        done.tell(&self.sender, &on.account, on.at.json).await
     }
 }
 

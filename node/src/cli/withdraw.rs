@@ -8,7 +8,7 @@ use conclave_node::l1::{Contracts, Sender, queue, withdrawals};
 use conclave_types::{PayerAddress, wire::PaidOut};
 
 use super::{
-    chain::{AccountArguments, ContractArguments, Done, EndpointArguments, ether, parse_gwei},
+    chain::{Done, Operation, Session, ether, parse_gwei},
     proofs::{Deadline, Prover},
 };
 
@@ -27,11 +27,7 @@ use super::{
       --node http://127.0.0.1:26601 --entry 7 --claim --wait-final --json")]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    at: EndpointArguments,
-    #[command(flatten)]
-    of: ContractArguments,
-    #[command(flatten)]
-    account: AccountArguments,
+    on: Operation,
     #[command(flatten)]
     what: What,
     /// Who is to be paid; the sending account if absent.
@@ -68,9 +64,9 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 async fn withdraw(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let Arguments { at, of, account, what, recipient, node, claim: claims } = arguments;
-    let (endpoints, contracts) = of.find(&at, account.patience()).await?;
-    let sender = account.sender(endpoints)?;
+    let Arguments { on, what, recipient, node, claim: claims } = arguments;
+    let session = Session::open(&on).await?;
+    let Session { sender, contracts } = &session;
     let prover = match &node {
         Some(url) => Some(Prover::connect(url).await?),
         None => None,
@@ -80,9 +76,9 @@ async fn withdraw(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Some(entry) => entry,
         None => {
             let recipient = recipient.unwrap_or_else(|| sender.address());
-            check_balance(prover.as_ref(), &sender, what.amount).await?;
+            check_balance(prover.as_ref(), sender, what.amount).await?;
             let gwei = what.amount.unwrap_or(u64::MAX);
-            let queued = queue::request_withdrawal(&sender, &contracts, recipient, gwei).await?;
+            let queued = queue::request_withdrawal(sender, contracts, recipient, gwei).await?;
             let block = queued.sent.block();
             done = done
                 .sent("requested", queued.sent)
@@ -96,17 +92,17 @@ async fn withdraw(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let done = match prover.filter(|_| claims) {
         Some(prover) => {
             let mut done = done;
-            let claimed = claim(&prover, &sender, &contracts, entry, &mut done).await;
+            let claimed = claim(&prover, sender, contracts, entry, &mut done).await;
             if let Err(error) = claimed {
                 // What was sent was paid for: it is told whatever became of it.
-                let told = done.effect("then", AGAIN).tell(&sender, &account, at.json).await;
+                let told = session.tell(done.effect("then", AGAIN), &on).await;
                 return told.and(Err(error.context(format!("entry {entry} is not paid"))));
             }
             done
         }
         None => done.effect("then", AGAIN),
     };
-    done.tell(&sender, &account, at.json).await
+    session.tell(done, &on).await
 }
 
 /// A request for more than there is would be carried for less, or for nothing.

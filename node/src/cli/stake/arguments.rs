@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{AccountArguments, ContractArguments, EndpointArguments};
-use crate::cli::chain::parse_gwei;
+use crate::cli::chain::{ContractArguments, EndpointArguments, Operation, parse_gwei};
 
 /// Stake on Ethereum: register a validator, add to its stake, ask it back, look it up.
 ///
@@ -27,17 +26,6 @@ pub(super) enum Command {
     Exit(ExitArguments),
     Unjail(UnjailArguments),
     Status(StatusArguments),
-}
-
-/// Where, in which network, and from which account.
-#[derive(Debug, clap::Args)]
-pub(super) struct Operation {
-    #[command(flatten)]
-    pub(super) at: EndpointArguments,
-    #[command(flatten)]
-    pub(super) of: ContractArguments,
-    #[command(flatten)]
-    pub(super) account: AccountArguments,
 }
 
 /// Key files, readable by you only (mode 0600).
