@@ -3,7 +3,9 @@
 //!
 //! The artifacts are committed, so neither a user nor a build of this workspace needs a Solidity
 //! compiler; `make contracts` fails unless they are what the sources compile to. [`deployment`] says
-//! what to send to bring up a network.
+//! what to send to bring up a network, and [`registration`] what a validator sends to be one of it.
+//! [`queue`] and [`offers`] read what the contracts tell of: whoever follows an L1, through endpoints or
+//! in a simulation, reads it by them.
 //!
 //! Each contract is a module named like it: its calls, events and errors, the types that they mention,
 //! `BYTECODE`, and an instance to call it through a provider. A type that several contracts mention,
@@ -13,6 +15,9 @@
 
 pub mod bindings;
 pub mod deployment;
+pub mod offers;
+pub mod queue;
+pub mod registration;
 
 pub use bindings::{
     ConclaveElection, ConclaveInbox, ConclaveSlasher, ConclaveStake, ConclaveTimelock, FeeVault,

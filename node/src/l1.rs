@@ -33,7 +33,6 @@ pub mod queue;
 pub mod relay;
 mod revert;
 pub mod sender;
-pub mod settlement;
 pub mod stake;
 pub mod tasks;
 pub mod withdrawals;

@@ -7,6 +7,7 @@ use conclave_consensus::{Evidence, SignedVote};
 use conclave_contracts::{
     ConclaveElection::{self, Candidate},
     ConclaveInbox,
+    registration::ValidatorSecrets,
 };
 use conclave_node::{
     keys,
@@ -14,7 +15,6 @@ use conclave_node::{
         Call, Contracts, Endpoints, Fees, Patience, Sender,
         evidence::{self, Exhibit, Filing, Offence},
         observe::Observer,
-        settlement::ValidatorSecrets,
     },
 };
 use conclave_sequencer::DoubleAttestation;

@@ -38,8 +38,9 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
     ),
     // Short-lived secrets on disk, for the shells.
     ("conclave-secrets", 2, &["conclave-types"]),
-    // Bindings of the L1 contracts, through an L1 client.
-    ("conclave-contracts", 2, &[]),
+    // Bindings of the L1 contracts, through an L1 client; and what they tell of, in the words of types, so that
+    // the node and the simulator read it by the same code.
+    ("conclave-contracts", 2, &["conclave-types"]),
     (
         "conclave-evm",
         3,

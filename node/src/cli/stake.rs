@@ -6,12 +6,11 @@ mod earned;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use conclave_contracts::{ConclaveStake, FeeVault};
+use conclave_contracts::{ConclaveStake, FeeVault, registration::ValidatorSecrets};
 use conclave_node::{
     keys,
     l1::{
         Call, Patience,
-        settlement::ValidatorSecrets,
         stake::{self, Part, Terms},
     },
 };

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use conclave_contracts::registration::ValidatorSecrets;
 use conclave_types::{ConsensusKey, Member, NetworkId};
 use ed25519_dalek::SigningKey;
 use libp2p::{PeerId, identity::Keypair};
@@ -10,7 +11,7 @@ use rand_core::{OsRng, RngCore as _};
 use zeroize::Zeroizing;
 
 use super::{MakeError, io, nothing_signed};
-use crate::{keys, l1::settlement::ValidatorSecrets, store::SignerState};
+use crate::{keys, store::SignerState};
 
 /// What a validator is in a committee.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,17 +4,11 @@
 //! for epoch 0, when the launcher opens the network. Offers are for the next epoch alone, so each epoch needs one, but
 //! for epoch 1: the committee of epoch 0 is on offer for it as well.
 
-use alloy::{
-    primitives::{B256, U256},
-    providers::Provider as _,
-};
-use conclave_contracts::{
-    ConclaveElection::{self, Candidate, G1Point, Keys},
-    ConclaveInbox, ConclaveStake,
-};
+use alloy::{primitives::B256, providers::Provider as _};
+use conclave_contracts::{ConclaveElection, ConclaveInbox, ConclaveStake, offers};
 use conclave_types::{Digest, Epoch, Genesis, Member, SettlementMember, settlement_committee};
 
-use super::{Call, Contracts, Endpoints, L1Error, Sender, Sent, offers};
+use super::{Call, Contracts, Endpoints, L1Error, Sender, Sent};
 
 /// The state of an inbox that waits for its launcher (`InboxState` in `contracts/src/interfaces/IConclaveInbox.sol`).
 const CLOSED: u8 = 0;
@@ -91,24 +85,7 @@ pub async fn is_offered(
 /// The call that elects, and offers the committee for the next epoch. `members` are at least all who are elected.
 #[must_use]
 pub fn offer(contracts: &Contracts, members: &[Member]) -> Call {
-    let mut candidates: Vec<_> = members.iter().map(candidate).collect();
-    candidates.sort_by_key(|candidate| candidate.validator);
-    Call::new(contracts.election, &ConclaveElection::snapshotEpochCall { candidates })
-}
-
-fn candidate(member: &Member) -> Candidate {
-    let word = |half: &[u8]| U256::from_be_slice(half);
-    let [x_high, x_low, y_high, y_low] = {
-        let (x, y) = member.settlement_key.as_bytes().split_at(48);
-        let (x, y) = (x.split_at(16), y.split_at(16));
-        [x.0, x.1, y.0, y.1].map(word)
-    };
-    let keys = Keys {
-        consensusKey: B256::from(*member.consensus_key.as_bytes()),
-        settlementKey: G1Point { xHigh: x_high, xLow: x_low, yHigh: y_high, yLow: y_low },
-        networkKey: B256::from(*member.network_key.as_bytes()),
-    };
-    Candidate { validator: member.validator, keys }
+    Call::new(contracts.election, &offers::snapshot(members))
 }
 
 /// What a launch did.

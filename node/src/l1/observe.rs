@@ -15,17 +15,12 @@ use alloy::{
     primitives::{Address, B256, Log},
     providers::{DynProvider, Provider as _},
     rpc::types::{Filter, TransactionRequest},
-    sol_types::{SolCall, SolEvent as _},
+    sol_types::SolCall as _,
     transports::{TransportError, TransportErrorKind, TransportResult},
 };
-use conclave_contracts::ForcedInclusion::{
-    DepositQueued, TransactionForced, WithdrawalRequested, entriesUpToCall,
-};
+use conclave_contracts::{ForcedInclusion::entriesUpToCall, queue};
 use conclave_sequencer::L1Block;
-use conclave_types::{
-    CommitteeOffer, Deposit, Digest, ForcedTransaction, Gwei, L1Content, L1Entry, L1EntryError,
-    L1Origin, PayerAddress, RollupId, WithdrawalRequest, check_l1_entries,
-};
+use conclave_types::{CommitteeOffer, Digest, L1Entry, L1EntryError, L1Origin, check_l1_entries};
 
 use super::{
     Contracts, Endpoints,
@@ -96,13 +91,6 @@ pub enum ObserveError {
         found: u64,
     },
 }
-
-/// Events that are entries.
-const ENTRIES: [B256; 3] = [
-    TransactionForced::SIGNATURE_HASH,
-    DepositQueued::SIGNATURE_HASH,
-    WithdrawalRequested::SIGNATURE_HASH,
-];
 
 /// What an endpoint says about a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -251,41 +239,8 @@ pub(super) async fn entries_up_to(
 impl Raw {
     /// None if an event is no entry.
     fn read(self, number: u64) -> Option<Seen> {
-        let mut entries = Vec::new();
-        for log in &self.logs {
-            let is_entry = log.topics().first().is_some_and(|topic| ENTRIES.contains(topic));
-            // The queue tells of other things too: escape, return, parameters.
-            if is_entry {
-                entries.push(entry(log, number)?);
-            }
-        }
+        let entries = queue::entries(&self.logs, number)?;
         let (hash, parent) = (Digest::new(self.hash.0), Digest::new(self.parent.0));
         Some(Seen { hash, parent, entries, count: self.count, offers: self.offers })
     }
-}
-
-/// The entry that an event of the queue tells of, if its hash is that of its content.
-fn entry(log: &Log, l1_block: u64) -> Option<L1Entry> {
-    let (index, content, hash) = if let Ok(log) = TransactionForced::decode_log(log) {
-        let forced = ForcedTransaction {
-            rollup: RollupId::new(log.rollup),
-            gas_limit: log.gasLimit,
-            transaction: log.transaction.to_vec(),
-        };
-        (log.index, L1Content::Forced(forced), log.entryHash)
-    } else if let Ok(log) = DepositQueued::decode_log(log) {
-        let payer = PayerAddress::new(log.payer.into_array());
-        let deposit = Deposit { payer, amount: Gwei::new(log.amountGwei) };
-        (log.index, L1Content::Deposit(deposit), log.entryHash)
-    } else {
-        let log = WithdrawalRequested::decode_log(log).ok()?;
-        let request = WithdrawalRequest {
-            payer: PayerAddress::new(log.payer.into_array()),
-            recipient: PayerAddress::new(log.recipient.into_array()),
-            amount: Gwei::new(log.amountGwei),
-        };
-        (log.index, L1Content::Withdrawal(request), log.entryHash)
-    };
-    let entry = L1Entry { index, l1_block, content };
-    (entry.hash().as_bytes() == &hash.0).then_some(entry)
 }

@@ -1,14 +1,14 @@
 //! What an operator and its delegators ask of `ConclaveStake`.
 
 use alloy::primitives::{Address, U256};
-use conclave_contracts::{ConclaveElection, ConclaveStake};
+use conclave_contracts::{
+    ConclaveElection, ConclaveStake,
+    registration::{Deployment, ValidatorSecrets},
+};
 use conclave_types::PayerAddress;
 use serde::Serialize;
 
-use super::{
-    Call, Contracts, Endpoints, L1Error, Sender, Sent,
-    settlement::{Deployment, ValidatorSecrets},
-};
+use super::{Call, Contracts, Endpoints, L1Error, Sender, Sent};
 
 /// More than it takes to put a validator on a list that is full.
 const ENLIST_GAS: u64 = 400_000;

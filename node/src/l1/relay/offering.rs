@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use alloy::eips::BlockNumberOrTag;
+use conclave_contracts::offers::keyed;
 use conclave_types::{Epoch, Member};
 use tokio::time::Instant;
 
@@ -83,7 +84,7 @@ pub(super) async fn call(
             async move { offers::keys_set(&provider, stake, &numbers, newest, |_, _| true).await }
         })
         .await?;
-    let member = |number: &u32| keys.get(number)?.last().map(|keys| offers::keyed(*number, keys));
+    let member = |number: &u32| keys.get(number)?.last().map(|keys| keyed(*number, keys));
     let Some(members) = numbers.iter().map(member).collect::<Option<Vec<Member>>>() else {
         let what = "the keys of a validator whom an election chooses".to_owned();
         return Err(L1Error::Missing { what });

@@ -1,11 +1,12 @@
 //! The keys that a validator registers, as L1 takes them. `docs/spec/settlement.md` has the layouts.
 
 use alloy::primitives::{B256, Bytes, U256};
-use conclave_contracts::ConclaveStake::{G1Point, Keys};
 use conclave_types::{
     ConsensusKey, NetworkId, PayerAddress, SettlementSecret, digest::SigningDomain, eip2537_g2,
 };
 use ed25519_dalek::{Signer as _, SigningKey};
+
+use crate::ConclaveStake::{G1Point, Keys};
 
 /// The keys that a validator registers, with what shows that their owner has them.
 #[derive(Debug)]
