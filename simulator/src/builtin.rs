@@ -137,6 +137,8 @@ pub const BUILTINS: &[Builtin] = &[
     built_in!("l1-outage"),
     built_in!("l1-crashes"),
     built_in!("l1-false-view"),
+    built_in!("l1-contracts"),
+    built_in!("l1-contracts-reorgs"),
     built_in!("forced-through-censors"),
     built_in!("entry-omitted"),
     built_in!("entry-invented"),

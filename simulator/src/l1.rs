@@ -1,31 +1,30 @@
-//! A virtual L1: blocks with queue entries, reorganized until they are final, and a connection to it that
-//! is late or breaks.
+//! A virtual L1: blocks, reorganized until they are final, and a connection to it that is late or breaks.
 //!
 //! A node is shown final blocks only, so a reorganization must leave no trace in the chain. What validators
 //! disagree about is how far L1 is: everyone hears of a final block at another time, or not at all.
+//!
+//! ```text
+//!  model:     chance ────────────────▶ entries, offers ─┐
+//!  contracts: users ─▶ EVM ─▶ logs ─▶ entries, offers ─┴▶ blocks ─▶ final ─▶ each validator, in its own time
+//! ```
+
+mod contracts;
+mod evm;
+mod model;
 
 use conclave_sequencer::L1Block;
 use conclave_types::{
-    CommitteeOffer, Deposit, Digest, Epoch, ForcedTransaction, Gwei, L1Content, L1Entry, L1Origin,
-    Member, PayerAddress, RollupId, Time, WithdrawalRequest,
+    Deposit, Gwei, L1Content, L1Entry, L1Origin, Member, NetworkId, PayerAddress, RollupId, Time,
 };
+use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
-use sha3::{Digest as _, Keccak256};
 
+pub(crate) use self::contracts::{Founded, QueueTip};
+use self::{
+    contracts::{Candidate, Contracts, Founder, Plan},
+    model::Model,
+};
 use crate::{random::Random, scenario::is_default};
-
-/// A rollup that nobody has registered.
-const UNKNOWN_ROLLUP: RollupId = RollupId::new(777);
-/// One forced transaction in so many is for it.
-const UNKNOWN_EVERY: u64 = 8;
-/// Bytes of a forced transaction, at most.
-const TRANSACTION_BYTES_MAX: u64 = 300;
-/// Depositors that the genesis does not know.
-const STRANGERS: u64 = 4;
-/// What the first payer deposits in the first block, if it has to live on that.
-const SAVINGS: Gwei = Gwei::new(1_000_000_000_000);
-/// What a request to withdraw asks for at most, now and then more than there is.
-const REQUEST_GWEI_MAX: u64 = 1_500_000;
 
 /// A time during which validators do not reach L1.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -77,6 +76,9 @@ pub struct Rotation {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct L1Model {
+    /// The contracts are there, in an EVM; otherwise what they would tell of is drawn.
+    #[serde(skip_serializing_if = "is_default")]
+    pub contracts: bool,
     /// Time between two blocks.
     pub block_ms: u64,
     /// A block with so many on top of it is final.
@@ -109,6 +111,7 @@ pub struct L1Model {
 impl Default for L1Model {
     fn default() -> Self {
         Self {
+            contracts: false,
             block_ms: 500,
             finality_blocks: 3,
             reorg_permille: 0,
@@ -125,60 +128,168 @@ impl Default for L1Model {
     }
 }
 
-/// L1 itself, from block 1 on; the genesis builds on block 0.
+/// What makes blocks.
+#[derive(Debug)]
+enum Source {
+    Model(Model),
+    Contracts(Box<Contracts>),
+}
+
+/// What an L1 is built for.
+pub(crate) struct Surroundings {
+    /// The rollups into which users force transactions.
+    pub(crate) rollups: Vec<RollupId>,
+    /// For whom they deposit.
+    pub(crate) payer: Option<PayerAddress>,
+    /// Whom the stake contract knows, in the order of their numbers, and their keys.
+    pub(crate) staked: Vec<(Member, SigningKey)>,
+    /// With their new keys, those who change them, in the scenario's order.
+    pub(crate) rotated: Vec<Member>,
+    /// When the network begins.
+    pub(crate) begins_ms: u64,
+}
+
+/// An L1 on which a network is about to be opened.
+pub(crate) struct Founding {
+    model: L1Model,
+    random: Random,
+    delays_ms: Vec<u64>,
+    stage: Stage,
+}
+
+enum Stage {
+    Model(Model),
+    Contracts { founder: Box<Founder>, founded: Founded },
+}
+
+impl Founding {
+    /// The L1 of a run; none if its contracts do not let that network be.
+    pub(crate) fn new(model: L1Model, around: Surroundings, seed: u64) -> Option<Self> {
+        let mut random = Random::new(seed, 11);
+        let half = model.lag_ms / 2;
+        let Surroundings { rollups, payer, staked, rotated, begins_ms } = around;
+        let machines = staked.len().saturating_add(rotated.len());
+        let delays_ms = (0..machines).map(|_| random.below(half.saturating_add(1))).collect();
+        let stage = if model.contracts {
+            let pace = (model.block_ms, model.finality_blocks);
+            let plan = Plan { rollups, payer, begins_ms };
+            let candidates = staked.into_iter().map(Candidate::new).collect();
+            let founder = Founder::new(plan, pace, candidates, &mut random).ok()?;
+            let founded = founder.founded().ok()?;
+            Stage::Contracts { founder: Box::new(founder), founded }
+        } else {
+            let staked = staked.into_iter().map(|(member, _)| member).collect();
+            Stage::Model(Model { rollups, payer, staked, rotated })
+        };
+        Some(Self { model, random, delays_ms, stage })
+    }
+
+    /// What the genesis has to say about it; none if there are no contracts.
+    pub(crate) const fn founded(&self) -> Option<&Founded> {
+        match &self.stage {
+            Stage::Model(_) => None,
+            Stage::Contracts { founded, .. } => Some(founded),
+        }
+    }
+
+    /// The network has an id, and is opened.
+    pub(crate) fn open(self, network: NetworkId) -> Option<L1> {
+        let Self { model, mut random, delays_ms, stage } = self;
+        let (source, origin, blocks) = match stage {
+            Stage::Model(model) => (Source::Model(model), L1Origin::default(), Vec::new()),
+            Stage::Contracts { founder, founded } => {
+                let then = (model.finality_blocks, model.first_grant_gwei.is_some());
+                let opened = founder.open(network, &founded, then, &mut random);
+                let (contracts, blocks) = opened.ok()?;
+                (Source::Contracts(Box::new(contracts)), founded.origin, blocks)
+            }
+        };
+        let (blocks, tips) = blocks.into_iter().unzip();
+        let mut l1 =
+            L1 { model, source, origin, blocks, tips, delays_ms, reorgs: 0, random, fault: None };
+        l1.tips.retain(|_| matches!(l1.source, Source::Contracts(_)));
+        Some(l1)
+    }
+}
+
+/// L1 itself, from the block after the network's first origin on.
 pub(crate) struct L1 {
     model: L1Model,
-    rollups: Vec<RollupId>,
-    payer: Option<PayerAddress>,
-    /// Whom the stake contract knows, in the order of their numbers.
-    staked: Vec<Member>,
-    /// With their new keys, those who change them, in the scenario's order.
-    rotated: Vec<Member>,
+    source: Source,
+    /// The block that the genesis builds on.
+    origin: L1Origin,
     blocks: Vec<L1Block>,
+    /// What the contract says of the queue after each of them, if there is one.
+    tips: Vec<QueueTip>,
     /// How long each validator's connection takes at least.
     delays_ms: Vec<u64>,
     reorgs: u64,
     random: Random,
+    /// Why it has come to a stop.
+    fault: Option<String>,
 }
 
 impl L1 {
-    /// The L1 of a run, on which users force transactions into `rollups` and deposit for `payer`.
-    pub(crate) fn new(
-        model: L1Model,
-        rollups: Vec<RollupId>,
-        payer: Option<PayerAddress>,
-        (staked, rotated): (Vec<Member>, Vec<Member>),
-        seed: u64,
-    ) -> Self {
-        let mut random = Random::new(seed, 11);
-        let half = model.lag_ms / 2;
-        let machines = staked.iter().chain(&rotated);
-        let delays_ms = machines.map(|_| random.below(half.saturating_add(1))).collect();
-        let blocks = Vec::new();
-        Self { model, rollups, payer, staked, rotated, blocks, delays_ms, reorgs: 0, random }
-    }
-
     pub(crate) const fn model(&self) -> &L1Model {
         &self.model
     }
 
+    /// How often it has replaced blocks.
     pub(crate) const fn reorgs(&self) -> u64 {
         self.reorgs
     }
 
-    /// The blocks that stay.
-    pub(crate) fn finalized(&self) -> &[L1Block] {
+    /// What came to be on it, by name, if it has contracts.
+    pub(crate) fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counters = match &self.source {
+            Source::Model(_) => None,
+            Source::Contracts(contracts) => Some(contracts.counters()),
+        };
+        counters.into_iter().flatten()
+    }
+
+    /// Why it has come to a stop, if it has.
+    pub(crate) fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
+    }
+
+    /// The blocks after number `after` that stay, and what the contract says of the queue after each, if there is one.
+    pub(crate) fn final_after(
+        &self,
+        after: u64,
+    ) -> impl Iterator<Item = (&L1Block, Option<QueueTip>)> {
+        let tips = self.tips.iter().copied().map(Some).chain(std::iter::repeat(None));
+        self.finals().iter().zip(tips).skip(self.place(after))
+    }
+
+    /// Where the block after that of a number is.
+    fn place(&self, number: u64) -> usize {
+        usize::try_from(number.saturating_sub(self.origin.number)).unwrap_or(usize::MAX)
+    }
+
+    /// Number of the newest block that stays.
+    pub(crate) fn newest_final(&self) -> u64 {
+        self.origin.number.saturating_add(u64::try_from(self.finals().len()).unwrap_or(u64::MAX))
+    }
+
+    fn finals(&self) -> &[L1Block] {
         let depth = usize::try_from(self.model.finality_blocks).unwrap_or(usize::MAX);
         let count = self.blocks.len().saturating_sub(depth);
         self.blocks.get(..count).unwrap_or_default()
     }
 
-    /// A final block as a validator's provider shows it.
-    pub(crate) fn served(&self, block: &L1Block, validator: u16) -> L1Block {
+    /// Final blocks after number `after`, up to number `until`, as a validator's provider shows them.
+    pub(crate) fn served(&self, (after, until): (u64, u64), validator: u16) -> Vec<L1Block> {
+        let range = self.place(after)..self.place(until);
+        let blocks = self.finals().get(range).unwrap_or_default();
+        blocks.iter().map(|block| self.shown(block, validator)).collect()
+    }
+
+    fn shown(&self, block: &L1Block, validator: u16) -> L1Block {
         let mut served = block.clone();
         if self.model.false_views.contains(&validator) {
             let before =
-                self.finalized().iter().take_while(|b| b.origin.number <= block.origin.number);
+                self.finals().iter().take_while(|b| b.origin.number <= block.origin.number);
             let next = before.map(|block| block.entries.len() as u64).sum();
             let deposit = Deposit { payer: PayerAddress::new([0xef; 20]), amount: Gwei::new(1) };
             let (l1_block, content) = (block.origin.number, L1Content::Deposit(deposit));
@@ -194,14 +305,14 @@ impl L1 {
         if open > 0 && self.random.chance(self.model.reorg_permille) {
             let depth = self.random.below(open).saturating_add(1);
             for _ in 0..depth {
-                self.blocks.pop();
+                self.take_back();
             }
             for _ in 0..depth {
-                self.extend();
+                self.extend(true);
             }
             self.reorgs = self.reorgs.saturating_add(1);
         }
-        self.extend();
+        self.extend(false);
     }
 
     /// When a validator hears of what is final now.
@@ -211,110 +322,94 @@ impl L1 {
         now.after(std::time::Duration::from_millis(own.saturating_add(more)))
     }
 
-    fn extend(&mut self) {
-        let parent = self.blocks.last().map_or(Digest::ZERO, |block| block.origin.hash);
-        let number = u64::try_from(self.blocks.len()).unwrap_or(u64::MAX).saturating_add(1);
-        let carried = self.blocks.iter().rev().find_map(|block| block.entries.last());
-        let first = carried.map_or(0, |entry| entry.index.saturating_add(1));
-        let forced = self.random.below(self.model.forced_max.saturating_add(1));
-        let deposits = self.random.below(self.model.deposits_max.saturating_add(1));
-        let mut contents: Vec<L1Content> = (0..forced).map(|_| self.forced()).collect();
-        for _ in 0..deposits {
-            let deposit = self.deposit();
-            let at =
-                self.random.below(u64::try_from(contents.len()).unwrap_or(0).saturating_add(1));
-            contents.insert(usize::try_from(at).unwrap_or(0), deposit);
+    fn take_back(&mut self) {
+        self.blocks.pop();
+        self.tips.pop();
+        if let Source::Contracts(contracts) = &mut self.source
+            && !contracts.undo()
+        {
+            self.fault.get_or_insert_with(|| "L1 cannot take back a block".into());
         }
-        // Whoever asks for none draws none, so that its runs are what they were.
-        if self.model.withdrawals_max > 0 {
-            let count = self.random.below(self.model.withdrawals_max.saturating_add(1));
-            contents.extend((0..count).map(|_| self.request()).collect::<Vec<_>>());
+    }
+
+    fn extend(&mut self, replaces: bool) {
+        let (model, random) = (&self.model, &mut self.random);
+        let made = match &mut self.source {
+            Source::Model(source) => {
+                self.blocks.push(source.next(model, &self.blocks, random));
+                return;
+            }
+            Source::Contracts(contracts) if replaces => contracts.again(random),
+            Source::Contracts(contracts) => contracts.next(model, random),
+        };
+        match made {
+            Ok((block, tip)) => {
+                self.blocks.push(block);
+                self.tips.push(tip);
+            }
+            Err(fault) => {
+                self.fault.get_or_insert_with(|| chain(&fault));
+            }
         }
-        if number == 1 && self.model.first_grant_gwei.is_some() {
-            let savings = self.payer.map(|payer| Deposit { payer, amount: SAVINGS });
-            contents.extend(savings.map(L1Content::Deposit));
-        }
-        let entry = |(index, content)| L1Entry { index, l1_block: number, content };
-        let entries = (first..).zip(contents).map(entry).collect();
-        let salt = self.random.bytes();
-        let hasher = Keccak256::new_with_prefix(parent.as_bytes());
-        let hash = hasher.chain_update(number.to_be_bytes()).chain_update(salt).finalize();
-        let origin = L1Origin { number, hash: Digest::new(hash.into()) };
-        self.blocks.push(L1Block { origin, parent, entries, offers: self.offers(number) });
     }
+}
 
-    /// What the stake contract offers in the block of this number, whichever block that comes to be.
-    fn offers(&self, number: u64) -> Vec<CommitteeOffer> {
-        let is_in =
-            |offer: &&Offer| offer.at_ms.div_ceil(self.model.block_ms.max(1)).max(1) == number;
-        let offered = self.model.offers.iter().filter(is_in).map(|offer| {
-            let powers = self.staked.iter().zip(&offer.powers).filter(|(_, power)| **power > 0);
-            let members = powers.map(|(member, power)| {
-                let mut changes = self.model.rotations.iter().zip(&self.rotated);
-                let is_due = |(rotation, rotated): &(&Rotation, &Member)| {
-                    rotation.at_ms <= offer.at_ms && rotated.validator == member.validator
-                };
-                let newest = changes.find(is_due).map_or(member, |(_, rotated)| rotated);
-                Member { power: *power, ..newest.clone() }
-            });
-            CommitteeOffer { epoch: Epoch::new(offer.epoch), members: members.collect() }
-        });
-        CommitteeOffer::that_count(offered.collect())
-    }
-
-    fn forced(&mut self) -> L1Content {
-        let count = u64::try_from(self.rollups.len()).unwrap_or(0);
-        let pick = usize::try_from(self.random.below(count)).unwrap_or(0);
-        let known = self.rollups.get(pick).copied().unwrap_or(UNKNOWN_ROLLUP);
-        let rollup = if self.random.below(UNKNOWN_EVERY) == 0 { UNKNOWN_ROLLUP } else { known };
-        let length = self.random.below(TRANSACTION_BYTES_MAX).saturating_add(1);
-        let bytes = self.random.bytes();
-        let length = usize::try_from(length).unwrap_or(1);
-        let transaction = bytes.iter().copied().cycle().take(length).collect();
-        L1Content::Forced(ForcedTransaction { rollup, gas_limit: 100_000, transaction })
-    }
-
-    /// The first payer, or a stranger.
-    fn depositor(&mut self) -> PayerAddress {
-        let stranger = self.random.below(STRANGERS.saturating_add(1));
-        let stranger = u8::try_from(stranger).unwrap_or(0).saturating_add(0xd0);
-        let unknown = PayerAddress::new([stranger; 20]);
-        self.payer.filter(|_| stranger == 0xd0).unwrap_or(unknown)
-    }
-
-    fn request(&mut self) -> L1Content {
-        let payer = self.depositor();
-        let recipient = PayerAddress::new([0xca; 20]);
-        let amount = Gwei::new(self.random.below(REQUEST_GWEI_MAX).saturating_add(1));
-        L1Content::Withdrawal(WithdrawalRequest { payer, recipient, amount })
-    }
-
-    fn deposit(&mut self) -> L1Content {
-        let payer = self.depositor();
-        let amount = Gwei::new(self.random.below(1_000_000).saturating_add(1));
-        L1Content::Deposit(Deposit { payer, amount })
-    }
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]
 mod tests {
+    use conclave_types::{ConsensusKey, Digest, SettlementSecret};
+
     use super::*;
 
-    #[test]
-    fn what_is_final_stays_and_continues_whatever_is_reorganized() {
-        let model = L1Model { reorg_permille: 500, ..L1Model::default() };
-        let mut l1 = L1::new(model, vec![RollupId::new(901)], None, (Vec::new(), Vec::new()), 7);
+    fn staked(count: u8) -> Vec<(Member, SigningKey)> {
+        let member = |number: u8| {
+            let key = SigningKey::from_bytes(&[number; 32]);
+            let member = Member {
+                name: String::new(),
+                consensus_key: ConsensusKey::new(key.verifying_key().to_bytes()),
+                network_key: ConsensusKey::new([number; 32]),
+                settlement_key: SettlementSecret::from_seed(key.as_bytes()).key(),
+                validator: number.into(),
+                power: 1,
+            };
+            (member, key)
+        };
+        (1..=count).map(member).collect()
+    }
+
+    fn l1(model: L1Model, staked: Vec<(Member, SigningKey)>) -> L1 {
+        let around = Surroundings {
+            rollups: vec![RollupId::new(901)],
+            payer: Some(PayerAddress::new([0x77; 20])),
+            staked,
+            rotated: Vec::new(),
+            begins_ms: 1_800_000_000_000,
+        };
+        Founding::new(model, around, 7).unwrap().open(NetworkId::new([3; 32])).unwrap()
+    }
+
+    /// Mines, and returns what is final in the end.
+    fn finals_after(mut l1: L1, blocks: usize) -> (L1, Vec<L1Block>) {
         let mut before: Vec<L1Block> = Vec::new();
-        for _ in 0..200 {
+        for _ in 0..blocks {
             l1.mine();
-            let finalized = l1.finalized();
+            let finalized = l1.finals();
             assert!(finalized.starts_with(&before), "no final block changes");
             before = finalized.to_vec();
         }
-        assert!(l1.reorgs() > 20);
-        assert!(before.len() > 190);
-        let (mut parent, mut next) = (Digest::ZERO, 0);
-        for (number, block) in (1..).zip(&before) {
+        assert_eq!(l1.fault(), None);
+        (l1, before)
+    }
+
+    /// Each block builds on the one before, and the entries are numbered without a gap. Returns how many there are.
+    fn entries_in(l1: &L1, blocks: &[L1Block]) -> u64 {
+        let (mut parent, mut next) = (l1.origin.hash, 0);
+        for (number, block) in (l1.origin.number + 1..).zip(blocks) {
             assert_eq!((block.origin.number, block.parent), (number, parent));
             parent = block.origin.hash;
             for entry in &block.entries {
@@ -322,6 +417,67 @@ mod tests {
                 next += 1;
             }
         }
-        assert!(next > 200, "users use it");
+        next
+    }
+
+    #[test]
+    fn what_is_final_stays_and_continues_whatever_is_reorganized() {
+        let model = L1Model { reorg_permille: 500, ..L1Model::default() };
+        let (l1, finals) = finals_after(l1(model, Vec::new()), 200);
+        assert_eq!(l1.origin.hash, Digest::ZERO);
+        assert!(l1.reorgs() > 20);
+        assert!(finals.len() > 190);
+        assert!(entries_in(&l1, &finals) > 200, "users use it");
+    }
+
+    #[test]
+    fn contracts_are_reorganized_too_and_what_was_in_a_block_comes_again() {
+        let model = L1Model {
+            contracts: true,
+            reorg_permille: 500,
+            withdrawals_max: 1,
+            first_grant_gwei: Some(1),
+            block_ms: 1_000,
+            ..L1Model::default()
+        };
+        let (l1, finals) = finals_after(l1(model, staked(4)), 60);
+        assert!(l1.reorgs() > 10);
+        assert!(entries_in(&l1, &finals) > 60, "users use it");
+        let counters: std::collections::BTreeMap<_, _> = l1.counters().collect();
+        let entries: u64 = l1.blocks.iter().map(|block| block.entries.len() as u64).sum();
+        assert!(counters["l1_transactions"] > entries, "some were in more than one block");
+        assert!(counters["l1_transactions_refused"] > 0, "nobody has registered that rollup");
+        let newest = l1.tips.last().unwrap();
+        assert_eq!(newest.count, entries, "the contract counts as many");
+        let savings = |block: &L1Block| {
+            block.entries.iter().any(|entry| {
+            matches!(&entry.content, L1Content::Deposit(of) if of.amount == Gwei::new(1_000_000_000_000))
+        })
+        };
+        assert_eq!(finals.iter().filter(|block| savings(block)).count(), 1);
+    }
+
+    #[test]
+    fn the_first_committee_is_who_has_staked_and_is_in_office_before_the_network_begins() {
+        let model = L1Model { contracts: true, block_ms: 1_000, ..L1Model::default() };
+        let around = Surroundings {
+            rollups: vec![RollupId::new(901)],
+            payer: None,
+            staked: staked(4),
+            rotated: Vec::new(),
+            begins_ms: 1_800_000_000_000,
+        };
+        let founding = Founding::new(model, around, 7).unwrap();
+        let founded = founding.founded().unwrap().clone();
+        let expected = staked(4).into_iter().map(|(member, _)| {
+            // 32 ether for each unit of power.
+            Member { power: 32_000_000_000, ..member }
+        });
+        assert_eq!(founded.members, expected.collect::<Vec<_>>());
+        let l1 = founding.open(NetworkId::new([3; 32])).unwrap();
+        let offered = l1.finals().iter().flat_map(|block| &block.offers);
+        let offered: Vec<_> =
+            offered.map(|offer| (offer.epoch.as_u64(), offer.members.len())).collect();
+        assert_eq!(offered, [(0, 4)], "and final");
     }
 }

@@ -38,7 +38,7 @@ use conclave_types::{
 };
 use sha3::{Digest as _, Keccak256};
 
-use crate::{disk::Disk, load::Handed, scenario::Loss};
+use crate::{disk::Disk, l1::QueueTip, load::Handed, scenario::Loss};
 
 pub use self::promises::Violation;
 use self::{
@@ -175,8 +175,9 @@ impl Oracle {
     }
 
     /// L1 has finalized another block.
-    pub(crate) fn l1_final(&mut self, block: &L1Block) {
-        self.queue.finalized(block);
+    pub(crate) fn l1_final(&mut self, block: &L1Block, tip: Option<QueueTip>) {
+        let check = self.queue.finalized(block, tip);
+        self.note(check);
         self.committees.l1_final(block);
     }
 

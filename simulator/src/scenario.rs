@@ -7,6 +7,7 @@
 mod chaos;
 mod check;
 mod check_committees;
+mod check_contracts;
 mod check_world;
 mod machine;
 mod place;

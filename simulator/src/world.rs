@@ -262,6 +262,10 @@ impl World {
                 missed = Some(why);
                 break;
             }
+            if let Some(why) = self.l1.as_ref().and_then(L1::fault) {
+                missed = Some(why.to_owned());
+                break;
+            }
             if self.queue.len() > EVENTS_MAX {
                 missed = Some("messages breed faster than they are handled".into());
                 break;
@@ -319,6 +323,7 @@ impl World {
         counters.insert("pipe_waits", self.pipe_waits);
         counters.insert("queue_drops", self.measure.dropped_messages());
         counters.insert("l1_reorgs", self.l1.as_ref().map_or(0, L1::reorgs));
+        counters.extend(self.l1.iter().flat_map(L1::counters));
         counters.insert("regions", self.network.region_count());
         counters.insert("sessions_lost", self.sessions_lost);
         let skews = self.nodes.iter().map(|node| node.clock.skew_us());

@@ -73,6 +73,8 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
             "conclave-derivation",
             "conclave-sequencer",
             "conclave-secrets",
+            // The real contracts, for an L1 that is an EVM in memory.
+            "conclave-contracts",
         ],
     ),
     // The shipped node around an adversary of the simulator.

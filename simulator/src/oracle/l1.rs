@@ -4,16 +4,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use conclave_sequencer::L1Block;
-use conclave_types::{BlockHeader, Genesis, Height, L1Content, L1Entry, RevealedBlock, RollupId};
+use conclave_types::{
+    BlockHeader, Digest, Genesis, Height, L1Content, L1Entry, L1Origin, RevealedBlock, RollupId,
+};
+use sha3::{Digest as _, Keccak256};
 
 use super::{Check, QUEUE, ensure};
+use crate::l1::QueueTip;
 
 /// L1 as it is, and how far the chain has carried it.
 #[derive(Debug)]
 pub(super) struct Queue {
     rollups: BTreeSet<RollupId>,
-    /// Final blocks, from number 1 on.
+    /// What the genesis builds on, and the final blocks after it.
+    first: L1Origin,
     finalized: Vec<L1Block>,
+    /// The hash over all entries of these.
+    hash: [u8; 32],
+    entries: u64,
     origin: u64,
     decided: Height,
     /// Each height's origin, entries of the queue up to it, and what it carries.
@@ -28,7 +36,10 @@ impl Queue {
     pub(super) fn new(genesis: &Genesis) -> Self {
         Self {
             rollups: genesis.rollups.iter().map(|rollup| rollup.id).collect(),
+            first: genesis.l1_origin,
             finalized: Vec::new(),
+            hash: [0; 32],
+            entries: 0,
             origin: genesis.l1_origin.number,
             decided: Height::ZERO,
             carried: BTreeMap::new(),
@@ -39,18 +50,28 @@ impl Queue {
         }
     }
 
-    pub(super) fn finalized(&mut self, block: &L1Block) {
+    /// A block is final. What it asks for is what the contract holds, if there is one, which keeps one hash over all.
+    pub(super) fn finalized(&mut self, block: &L1Block, tip: Option<QueueTip>) -> Check {
         self.finalized.push(block.clone());
+        for entry in &block.entries {
+            self.hash = hash(&[&self.hash, &entry_hash(entry)]);
+            self.entries = self.entries.saturating_add(1);
+        }
+        let found = QueueTip { count: self.entries, hash: Digest::new(self.hash) };
+        ensure(tip.is_none_or(|tip| tip == found), QUEUE, || {
+            format!("L1 block {} makes {found:?}, the contract has {tip:?}", block.origin.number)
+        })
     }
 
     /// Number of the newest final block.
     pub(super) fn newest(&self) -> u64 {
-        u64::try_from(self.finalized.len()).unwrap_or(u64::MAX)
+        let count = u64::try_from(self.finalized.len()).unwrap_or(u64::MAX);
+        self.first.number.saturating_add(count)
     }
 
     /// The origin of a decided height.
     pub(super) fn origin_at(&self, height: Height) -> u64 {
-        self.carried.get(&height).map_or(0, |(origin, _, _)| *origin)
+        self.carried.get(&height).map_or(self.first.number, |(origin, _, _)| *origin)
     }
 
     pub(super) const fn counters(&self) -> [(&'static str, u64); 4] {
@@ -73,10 +94,12 @@ impl Queue {
         ensure(number >= before, QUEUE, || {
             format!("height {height} goes back from L1 block {before} to {number}")
         })?;
-        let index = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        let hash = match number.checked_sub(1) {
-            Some(place) => self.finalized.get(index(place)).map(|block| block.origin.hash),
-            None => Some(conclave_types::Digest::ZERO),
+        let index = |number: u64| {
+            usize::try_from(number.saturating_sub(self.first.number)).unwrap_or(usize::MAX)
+        };
+        let hash = match index(number).checked_sub(1) {
+            Some(place) => self.finalized.get(place).map(|block| block.origin.hash),
+            None => Some(self.first.hash),
         };
         ensure(hash == Some(header.l1_origin.hash), QUEUE, || {
             format!("height {height} builds on L1 block {number}, which is not final or another")
@@ -121,11 +144,42 @@ impl Queue {
     }
 }
 
+fn hash(parts: &[&[u8]]) -> [u8; 32] {
+    Keccak256::digest(parts.concat()).into()
+}
+
+/// An entry's hash, as `docs/spec/settlement.md` has it.
+fn entry_hash(entry: &L1Entry) -> [u8; 32] {
+    let place = [entry.index.to_be_bytes(), entry.l1_block.to_be_bytes()].concat();
+    match &entry.content {
+        L1Content::Forced(forced) => hash(&[
+            b"conclave/forced/v1",
+            &place,
+            &forced.rollup.as_u64().to_be_bytes(),
+            &forced.gas_limit.to_be_bytes(),
+            &hash(&[&forced.transaction]),
+        ]),
+        L1Content::Deposit(deposit) => hash(&[
+            b"conclave/deposit/v1",
+            &place,
+            deposit.payer.as_bytes(),
+            &deposit.amount.as_u64().to_be_bytes(),
+        ]),
+        L1Content::Withdrawal(request) => hash(&[
+            b"conclave/withdraw/v1",
+            &place,
+            request.payer.as_bytes(),
+            request.recipient.as_bytes(),
+            &request.amount.as_u64().to_be_bytes(),
+        ]),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use conclave_types::{
-        BlockId, Deposit, Digest, Epoch, ForcedTransaction, Gwei, L1Origin, NetworkId,
-        PayerAddress, RevealedForced, Time, ValidatorIndex,
+        BlockId, Deposit, Epoch, ForcedTransaction, Gwei, NetworkId, PayerAddress, RevealedForced,
+        Time, ValidatorIndex,
     };
 
     use super::*;
@@ -147,7 +201,10 @@ mod tests {
         };
         let mut queue = Queue {
             rollups: [RollupId::new(901)].into(),
+            first: L1Origin::default(),
             finalized: vec![],
+            hash: [0; 32],
+            entries: 0,
             origin: 0,
             decided: Height::ZERO,
             carried: BTreeMap::new(),
@@ -156,7 +213,9 @@ mod tests {
             requests: 0,
             advances: 0,
         };
-        (1..).zip(blocks).map(block).for_each(|block| queue.finalized(&block));
+        for block in (1..).zip(blocks).map(block) {
+            assert_eq!(broken(queue.finalized(&block, None)), None);
+        }
         queue
     }
 
@@ -218,6 +277,32 @@ mod tests {
         let mut queue = self::queue();
         assert_eq!(broken(queue.decided(&header(1, origin(2)), &good)), None);
         assert_eq!(broken(queue.decided(&header(2, origin(1)), &[])), Some(QUEUE), "back");
+    }
+
+    #[test]
+    fn what_nodes_are_fed_and_the_contract_does_not_hold_is_seen() {
+        let block = |entries: &[L1Entry]| L1Block {
+            origin: origin(4),
+            parent: Digest::ZERO,
+            entries: entries.to_vec(),
+            offers: Vec::new(),
+        };
+        let deposit = |amount| {
+            let deposit = Deposit { payer: PayerAddress::ZERO, amount: Gwei::new(amount) };
+            L1Entry { index: 3, l1_block: 4, content: L1Content::Deposit(deposit) }
+        };
+        let mut honest = queue();
+        assert_eq!(broken(honest.finalized(&block(&[deposit(5)]), None)), None);
+        let tip = QueueTip { count: 4, hash: Digest::new(honest.hash) };
+        for (entries, promise) in [
+            (vec![deposit(5)], None),
+            (vec![deposit(6)], Some(QUEUE)),
+            (vec![], Some(QUEUE)),
+            (vec![deposit(5), deposit(5)], Some(QUEUE)),
+        ] {
+            let found = broken(queue().finalized(&block(&entries), Some(tip)));
+            assert_eq!(found, promise, "{entries:?}");
+        }
     }
 
     #[test]

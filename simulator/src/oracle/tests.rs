@@ -296,7 +296,8 @@ fn with_a_withdrawal() -> (Oracle, BlockHeader) {
     let entries: Vec<_> = (0..).zip(contents).map(entry).collect();
     let origin = L1Origin { number: 1, hash: Digest::new([8; 32]) };
     let parent = Digest::ZERO;
-    oracle.l1_final(&L1Block { origin, parent, entries: entries.clone(), offers: Vec::new() });
+    let block = L1Block { origin, parent, entries: entries.clone(), offers: Vec::new() };
+    oracle.l1_final(&block, None);
     let header = BlockHeader { l1_origin: origin, ..header(1, 5) };
     let mut event = decided(&header, &[]);
     if let Event::Decided { l1_entries, .. } = &mut event {

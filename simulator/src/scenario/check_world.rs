@@ -74,6 +74,7 @@ impl Scenario {
         self.check_full_disks()?;
         self.check_l1()?;
         self.check_committees()?;
+        self.check_contracts()?;
         self.check_tails()?;
         self.check_crypto()
     }

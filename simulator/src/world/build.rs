@@ -8,7 +8,7 @@ use std::{
 use conclave_encryption::{Packing, SecretShare, Suite, deal};
 use conclave_sequencer::{Founding, Identity};
 use conclave_types::{
-    ConsensusKey, Era, Genesis, L1Origin, Member, Params, PayerAddress, RollupId,
+    ConsensusKey, EncryptionKey, Era, Genesis, Member, Params, PayerAddress, RollupId,
     RollupRegistration, SettlementSecret,
 };
 use ed25519_dalek::SigningKey;
@@ -21,7 +21,7 @@ use crate::{
     crypto::{Crypto, Judge, Workshop},
     disk::{Disk, Shelf},
     keyring::Keyring,
-    l1::L1,
+    l1::{self, Founded, L1, L1Model, Surroundings},
     load::Load,
     measure::Measure,
     network::Network,
@@ -42,10 +42,8 @@ impl World {
         let scenario = scenario.clone().drawn(seed);
         let mut random = Random::new(seed, 1);
         let load = Load::of(&scenario, seed, ROLLUPS.to_vec());
-        let (genesis, mut identities, staked) = genesis(&scenario, &load, &mut random)?;
-        let (second, rotated) = second_machines(&scenario, &staked, seed);
-        let machines = machines(&scenario, &staked, &rotated);
-        identities.extend(second);
+        let Beginning { genesis, identities, machines, l1 } =
+            beginning(&scenario, &load, &mut random, seed)?;
         let genesis = Arc::new(genesis);
         let founding = Arc::new(Founding::new(Arc::clone(&genesis)).ok()?);
         let keyring = Keyring::new(founding.keys());
@@ -65,9 +63,6 @@ impl World {
         let judge = Judge::new(scenario.crypto != Crypto::Real);
         let judge = judge.knowing(nodes.iter().map(|node| &node.identity.signing_key));
         let workshop = Workshop::new(scenario.crypto);
-        let l1 = scenario.l1.clone();
-        let l1 =
-            l1.map(|l1| L1::new(l1, ROLLUPS.to_vec(), load.first_payer(), (staked, rotated), seed));
         let oracle = Oracle::new(&genesis, packing.secrecy(), honest(&nodes));
         let oracle = oracle.with_machines(keys_of(&machines, &nodes));
         let mut world = Self {
@@ -102,6 +97,7 @@ impl World {
             stop: Stop::default(),
             tape: None,
         };
+        world.tell_l1_oracle(world.genesis.l1_origin.number);
         world.prepare();
         Some(world)
     }
@@ -139,6 +135,39 @@ fn keys_of(machines: &[Machine], nodes: &[Node]) -> Machines {
 fn honest(nodes: &[Node]) -> BTreeSet<u16> {
     let honest = (0_u16..).zip(nodes).filter(|(_, node)| node.is_honest());
     honest.map(|(index, _)| index).collect()
+}
+
+/// What there is before anything happens.
+struct Beginning {
+    genesis: Genesis,
+    identities: Vec<Identity>,
+    machines: Vec<Machine>,
+    l1: Option<L1>,
+}
+
+/// Validators have their keys, then there is an L1 for them, then a genesis that names it, and then L1 knows the network.
+fn beginning(
+    scenario: &Scenario,
+    load: &Load,
+    random: &mut Random,
+    seed: u64,
+) -> Option<Beginning> {
+    let (encryption_key, mut identities) = identities(scenario, random)?;
+    let staked = staked(scenario, &identities);
+    let (second, rotated) = second_machines(scenario, &staked, seed);
+    let machines = machines(scenario, &staked, &rotated);
+    let l1 = match scenario.l1.clone() {
+        Some(model) => Some(founding(model, load, &identities, (&staked, &rotated), seed)?),
+        None => None,
+    };
+    identities.extend(second);
+    let founded = l1.as_ref().and_then(l1::Founding::founded);
+    let genesis = genesis(scenario, load, encryption_key, &staked, founded);
+    let l1 = match l1 {
+        Some(l1) => Some(l1.open(genesis.network_id())?),
+        None => None,
+    };
+    Some(Beginning { genesis, identities, machines, l1 })
 }
 
 /// The identities of second machines, and who their validators are with these keys.
@@ -191,11 +220,11 @@ fn sharing(scenario: &Scenario) -> Option<(Suite, Packing)> {
     Some((suite, suite.packing(usize::from(scenario.members()), 0).ok()?))
 }
 
-fn genesis(
+/// The key of the genesis, if it brings one, and who the validators are.
+fn identities(
     scenario: &Scenario,
-    load: &Load,
     random: &mut Random,
-) -> Option<(Genesis, Vec<Identity>, Vec<Member>)> {
+) -> Option<(Option<EncryptionKey>, Vec<Identity>)> {
     let (suite, packing) = sharing(scenario)?;
     let (encryption_key, shares) = if scenario.key.on_chain {
         (None, (0..scenario.validators).map(|_| None).collect())
@@ -203,18 +232,20 @@ fn genesis(
         let (key, shares) = deal(suite, packing, Era::ZERO, random.rng());
         (Some(key), shares.into_iter().map(Some).collect::<Vec<Option<SecretShare>>>())
     };
-    let identities: Vec<Identity> = shares
-        .into_iter()
-        .map(|share| {
-            let seed = random.bytes();
-            Identity {
-                signing_key: SigningKey::from_bytes(&seed),
-                secret_share: share.map(Arc::new),
-                settlement: Some(SettlementSecret::from_seed(&seed)),
-                lost_state: false,
-            }
-        })
-        .collect();
+    let identity = |share: Option<SecretShare>| {
+        let seed = random.bytes();
+        Identity {
+            signing_key: SigningKey::from_bytes(&seed),
+            secret_share: share.map(Arc::new),
+            settlement: Some(SettlementSecret::from_seed(&seed)),
+            lost_state: false,
+        }
+    };
+    Some((encryption_key, shares.into_iter().map(identity).collect()))
+}
+
+/// Them as L1 knows them, in the order of their numbers there.
+fn staked(scenario: &Scenario, identities: &[Identity]) -> Vec<Member> {
     let member = |(index, identity): (usize, &Identity)| Member {
         name: format!("validator {index}"),
         consensus_key: ConsensusKey::new(identity.signing_key.verifying_key().to_bytes()),
@@ -223,8 +254,36 @@ fn genesis(
         validator: u32::try_from(index).unwrap_or(u32::MAX).saturating_add(1),
         power: scenario.powers.get(index).copied().unwrap_or(1),
     };
-    let staked: Vec<Member> = identities.iter().enumerate().map(member).collect();
+    identities.iter().enumerate().map(member).collect()
+}
+
+fn founding(
+    model: L1Model,
+    load: &Load,
+    identities: &[Identity],
+    (staked, rotated): (&[Member], &[Member]),
+    seed: u64,
+) -> Option<l1::Founding> {
+    let keys = identities.iter().map(|identity| identity.signing_key.clone());
+    let around = Surroundings {
+        rollups: ROLLUPS.to_vec(),
+        payer: load.first_payer(),
+        staked: staked.iter().cloned().zip(keys).collect(),
+        rotated: rotated.to_vec(),
+        begins_ms: BEGIN.as_micros() / 1_000,
+    };
+    l1::Founding::new(model, around, seed)
+}
+
+fn genesis(
+    scenario: &Scenario,
+    load: &Load,
+    encryption_key: Option<EncryptionKey>,
+    staked: &[Member],
+    founded: Option<&Founded>,
+) -> Genesis {
     let offers = scenario.l1.as_ref().is_some_and(|l1| !l1.offers.is_empty());
+    let offering = if offers { PayerAddress::new([0xc0; 20]) } else { PayerAddress::ZERO };
     let registration = |id: &RollupId| RollupRegistration {
         id: *id,
         name: format!("rollup {id}"),
@@ -234,17 +293,17 @@ fn genesis(
     params.timing.inclusion_delay_ms = scenario.inclusion_delay_ms;
     params.limits.block_bytes_max = scenario.block_bytes_max;
     scenario.key.apply(&mut params.sharing);
-    let genesis = Genesis {
+    let first = || staked.iter().take(scenario.members().into()).cloned().collect();
+    Genesis {
         name: "simulation".into(),
         time: BEGIN,
-        l1_chain_id: 0,
-        l1_contract: if offers { PayerAddress::new([0xc0; 20]) } else { PayerAddress::ZERO },
-        l1_origin: L1Origin::default(),
+        l1_chain_id: founded.map_or(0, |founded| founded.chain_id),
+        l1_contract: founded.map_or(offering, |founded| founded.stake),
+        l1_origin: founded.map(|founded| founded.origin).unwrap_or_default(),
         params,
-        members: staked.iter().take(scenario.members().into()).cloned().collect(),
+        members: founded.map_or_else(first, |founded| founded.members.clone()),
         encryption_key,
         rollups: ROLLUPS.iter().map(registration).collect(),
         accounts: load.accounts(),
-    };
-    Some((genesis, identities, staked))
+    }
 }

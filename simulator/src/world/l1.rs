@@ -14,22 +14,27 @@ impl World {
     /// L1 has another block, and with it perhaps another final one, of which everyone will hear.
     pub(super) fn l1_block(&mut self) {
         let Some(l1) = &mut self.l1 else { return };
-        let before = l1.finalized().len();
+        let before = l1.newest_final();
         l1.mine();
-        let finalized = l1.finalized();
-        for block in finalized.iter().skip(before) {
-            self.oracle.l1_final(block);
-        }
-        let newest = u64::try_from(finalized.len()).unwrap_or(u64::MAX);
+        let newest = l1.newest_final();
         let next = self.now.after(Duration::from_millis(l1.model().block_ms));
         let heard: Vec<_> =
             (0..self.scenario.nodes()).map(|node| l1.heard_at(self.now, node)).collect();
-        if newest > u64::try_from(before).unwrap_or(u64::MAX) {
+        self.tell_l1_oracle(before);
+        if newest > before {
             for (node, at) in (0_u16..).zip(heard) {
                 self.schedule(at, node, Happening::L1Heard { newest });
             }
         }
         self.schedule(next, 0, Happening::L1Block);
+    }
+
+    /// What has become final after the block of this number.
+    pub(super) fn tell_l1_oracle(&mut self, before: u64) {
+        let Some(l1) = &self.l1 else { return };
+        for (block, tip) in l1.final_after(before) {
+            self.oracle.l1_final(block, tip);
+        }
     }
 
     /// A validator's provider says how far L1 is final.
@@ -58,10 +63,7 @@ impl World {
         let (position, newest) = (core.core().l1_position(), state.l1_newest);
         let known = position.observed.number;
         let until = newest.min(known.saturating_add(FEED_MAX));
-        let range = usize::try_from(known).unwrap_or(usize::MAX)
-            ..usize::try_from(until).unwrap_or(usize::MAX);
-        let blocks = l1.finalized().get(range).unwrap_or_default();
-        let blocks: Vec<_> = blocks.iter().map(|block| l1.served(block, node)).collect();
+        let blocks = l1.served((known, until), node);
         if until < newest || !position.has_room && !blocks.is_empty() {
             self.schedule(self.now.after(FEED_AGAIN), node, Happening::L1Feed);
         }

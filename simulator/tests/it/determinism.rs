@@ -23,6 +23,12 @@ fn pipes_clocks_and_power_cuts_are_the_same_again() {
 }
 
 #[test]
+fn an_evm_is_the_same_again() {
+    let scenario = scenario("l1-contracts-reorgs", 30);
+    assert_eq!(run("evm", &scenario, 5), run("evm", &scenario, 5));
+}
+
+#[test]
 fn how_cryptography_is_done_changes_nothing_that_is_seen() {
     let memoised = scenario("happy-4", 10);
     let real = Scenario { crypto: Crypto::Real, ..memoised.clone() };

@@ -206,6 +206,8 @@ scenarios! {
     l1_outage "l1-outage" 0..2;
     l1_crashes "l1-crashes" 0..2;
     l1_false_view "l1-false-view" 0..2;
+    l1_contracts "l1-contracts" 0..2;
+    l1_contracts_reorgs "l1-contracts-reorgs" 0..2;
     forced_through_censors "forced-through-censors" 0..2;
     entry_omitted "entry-omitted" 0..2;
     entry_invented "entry-invented" 0..2;

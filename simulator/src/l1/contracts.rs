@@ -1,0 +1,185 @@
+//! An L1 with the contracts of the network: the compiled ones, in an EVM.
+//!
+//! What users want of L1 they send to the contracts, and what nodes are fed is read from what the contracts tell, by
+//! the code that the node reads it with (`conclave_contracts::{queue, offers}`). So a run shows that the contracts,
+//! and what is made of them, fit the core, through reorganizations too: a transaction that was in a block which did
+//! not stay waits again, and comes later and among others.
+
+mod founding;
+mod users;
+
+use std::collections::BTreeMap;
+
+use alloy::{
+    primitives::{Address, Log},
+    sol_types::SolEvent as _,
+};
+use conclave_contracts::{
+    ConclaveStake::{Keys, KeysSet},
+    ForcedInclusion,
+    deployment::Deployed,
+    offers, queue,
+};
+use conclave_sequencer::L1Block;
+use conclave_types::{CommitteeOffer, Digest, L1Origin, Member, PayerAddress, RollupId};
+
+use super::{
+    L1Model,
+    evm::{Ethereum, Sealed},
+};
+use crate::random::Random;
+
+pub(super) use self::founding::{Candidate, Founder};
+use self::users::Users;
+
+/// Why L1 came to a stop: nothing that a validator or a user does may do that.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum L1Fault {
+    /// The EVM cannot go on.
+    #[error("the EVM of L1 cannot go on")]
+    Evm(#[from] ethrex_vm::EvmError),
+    /// The contract refused a question that it has to answer.
+    #[error("a contract has no answer to a question about L1 block {0}")]
+    NoAnswer(u64),
+    /// The queue's events do not make entries.
+    #[error("the events of the queue in L1 block {0} are not its entries")]
+    Events(u64),
+}
+
+/// How long the queue is and what it holds, as its contract says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct QueueTip {
+    /// Entries so far.
+    pub(crate) count: u64,
+    /// The hash over all of them.
+    pub(crate) hash: Digest,
+}
+
+/// The contracts, and the chain that they are on.
+#[derive(Debug)]
+pub(super) struct Contracts {
+    ethereum: Ethereum,
+    deployed: Deployed,
+    users: Users,
+    /// The time of block 0, were there blocks as regular as they come now from the beginning.
+    zero_ms: u64,
+    block_ms: u64,
+    /// What the contracts refused.
+    refused: u64,
+    /// What was asked of them and is in a block, some of it more than once.
+    executed: u64,
+}
+
+impl Contracts {
+    /// Transactions that were in blocks, and how many of them a contract refused.
+    pub(super) const fn counters(&self) -> [(&'static str, u64); 2] {
+        [("l1_transactions", self.executed), ("l1_transactions_refused", self.refused)]
+    }
+
+    /// Users want something, and there is another block.
+    pub(super) fn next(
+        &mut self,
+        model: &L1Model,
+        random: &mut Random,
+    ) -> Result<(L1Block, QueueTip), L1Fault> {
+        for call in self.users.wants(model, random) {
+            self.ethereum.send(call);
+        }
+        self.seal(random, usize::MAX)
+    }
+
+    /// A block in place of one that was taken back. Whoever makes it has not heard of all that waits.
+    pub(super) fn again(&mut self, random: &mut Random) -> Result<(L1Block, QueueTip), L1Fault> {
+        let waiting = u64::try_from(self.ethereum.waiting()).unwrap_or(u64::MAX);
+        let most = random.below(waiting.saturating_add(1));
+        self.seal(random, usize::try_from(most).unwrap_or(usize::MAX))
+    }
+
+    /// Takes back the newest block.
+    pub(super) fn undo(&mut self) -> bool {
+        self.ethereum.undo()
+    }
+
+    fn seal(&mut self, random: &mut Random, most: usize) -> Result<(L1Block, QueueTip), L1Fault> {
+        let number = u64::try_from(self.ethereum.blocks().len()).unwrap_or(u64::MAX);
+        let at_ms = self.zero_ms.saturating_add(number.saturating_mul(self.block_ms));
+        let sealed = self.ethereum.seal(at_ms / 1_000, random.bytes(), most)?;
+        let count = u64::try_from(sealed.executed.len()).unwrap_or(u64::MAX);
+        let refused = sealed.executed.iter().filter(|executed| executed.output.is_err()).count();
+        self.executed = self.executed.saturating_add(count);
+        self.refused = self.refused.saturating_add(u64::try_from(refused).unwrap_or(u64::MAX));
+        let number = sealed.number();
+        let block = self.read(number).ok_or(L1Fault::Events(number))?;
+        Ok((block, self.queue_tip(number)?))
+    }
+
+    /// What the queue's contract says of itself in the newest block.
+    fn queue_tip(&self, number: u64) -> Result<QueueTip, L1Fault> {
+        let question = ForcedInclusion::queueCall {};
+        let tip = self.ethereum.ask(self.deployed.forced, &question)?;
+        let tip = tip.map_err(|_refused| L1Fault::NoAnswer(number))?;
+        Ok(QueueTip { count: tip.count, hash: Digest::new(tip.hash.0) })
+    }
+
+    /// A block as a node is fed it; none if its events are not what they should be.
+    fn read(&self, number: u64) -> Option<L1Block> {
+        let sealed = self.ethereum.blocks().get(usize::try_from(number).ok()?)?;
+        let of = |address: Address| sealed.logs.iter().filter(move |log| log.address == address);
+        let queued: Vec<Log> = of(self.deployed.forced).cloned().collect();
+        let elections: Vec<Log> = of(self.deployed.election).cloned().collect();
+        let hash = Digest::new(sealed.hash.0);
+        Some(L1Block {
+            origin: L1Origin { number, hash },
+            parent: Digest::new(sealed.parent().0),
+            entries: queue::entries(&queued, number)?,
+            offers: self.offers(&elections),
+        })
+    }
+
+    fn offers(&self, elections: &[Log]) -> Vec<CommitteeOffer> {
+        let events = offers::newest(elections);
+        if events.is_empty() {
+            return Vec::new();
+        }
+        let keys = self.keys_set();
+        let offer = |event| {
+            let rows = offers::offered(event, self.ethereum.code(event.committee.table))?;
+            offers::offer(event, &rows, &keys)
+        };
+        CommitteeOffer::that_count(events.iter().filter_map(offer).collect())
+    }
+
+    /// All keys that validators have set, each in the order of L1.
+    fn keys_set(&self) -> BTreeMap<u32, Vec<Keys>> {
+        let logs = self.ethereum.blocks().iter().flat_map(|sealed: &Sealed| &sealed.logs);
+        let logs = logs.filter(|log| log.address == self.deployed.stake);
+        let mut keys: BTreeMap<u32, Vec<Keys>> = BTreeMap::new();
+        for event in logs.filter_map(|log| KeysSet::decode_log(log).ok()) {
+            keys.entry(event.validator).or_default().push(event.keys.clone());
+        }
+        keys
+    }
+}
+
+/// What the genesis of a network has to say about its L1.
+#[derive(Clone, Debug)]
+pub(crate) struct Founded {
+    /// The chain.
+    pub(crate) chain_id: u64,
+    /// The stake contract.
+    pub(crate) stake: PayerAddress,
+    /// Where the network begins to see it.
+    pub(crate) origin: L1Origin,
+    /// Who has been elected, with the power that it has by its stake.
+    pub(crate) members: Vec<Member>,
+}
+
+/// What a network on an L1 with contracts is made of.
+pub(crate) struct Plan {
+    /// Its rollups.
+    pub(crate) rollups: Vec<RollupId>,
+    /// Whose deposits and withdrawals they are, beside those of strangers.
+    pub(crate) payer: Option<PayerAddress>,
+    /// When it begins.
+    pub(crate) begins_ms: u64,
+}
