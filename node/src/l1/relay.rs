@@ -15,7 +15,6 @@ mod account;
 mod decide;
 mod judging;
 mod offering;
-mod posting;
 mod report;
 mod reporting;
 mod standing;
@@ -24,14 +23,13 @@ mod verdicts;
 use std::{convert::Infallible, sync::Arc};
 
 use alloy::primitives::U256;
-use conclave_contracts::{ConclaveInbox, ForcedInclusion};
+use conclave_contracts::{ConclaveInbox, ForcedInclusion, posting};
 use conclave_sequencer::archive::{self, ArchiveError};
 use conclave_types::{Committee, ConsensusKey, Epoch, Genesis, Height};
 use futures::future::{BoxFuture, FutureExt as _};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::posting::commitment_on_l1;
 use self::{
     account::Account,
     decide::{Action, Candidate, Relay, Settled},
@@ -329,7 +327,9 @@ impl Settler {
     ) -> Result<Option<Call>, RelayError> {
         let below = Height::new(settled.height);
         let found = self.read(move |store| archive::posting(store, below, height)).await?;
-        let posting = found.and_then(|found| posting::on_l1(&found, office));
+        let posting = found.and_then(|found| {
+            posting::posting(&found.certificate, (&found.peaks, &found.added), office)
+        });
         let call = |posting| Call::new(contracts.inbox, &ConclaveInbox::commitCall { posting });
         Ok(posting.map(call))
     }

@@ -4,10 +4,11 @@ use alloy::primitives::{Address, B256, U256};
 use conclave_contracts::{
     ConclaveInbox,
     FeeVault::{self, BlockCommitment, HistoryProof, Withdrawal},
+    posting::commitment,
 };
 use conclave_types::{Digest, wire::WithdrawalProof};
 
-use super::{Call, Contracts, Endpoints, L1Error, Sender, Sent, relay::commitment_on_l1};
+use super::{Call, Contracts, Endpoints, L1Error, Sender, Sent};
 
 /// The newest height that has settled.
 ///
@@ -76,7 +77,7 @@ pub async fn claim(
 fn withdraw(proof: &WithdrawalProof) -> FeeVault::withdrawCall {
     let WithdrawalProof { history, withdrawal, place, siblings } = proof;
     let (recipient, validator) = withdrawal.payee.on_l1();
-    let on_l1 = commitment_on_l1(&history.commitment);
+    let on_l1 = commitment(&history.commitment);
     let commitment = BlockCommitment {
         epoch: on_l1.epoch,
         height: on_l1.height,

@@ -8,6 +8,7 @@ use alloy::primitives::B256;
 use conclave_contracts::{
     ConclaveSlasher::{self, supportOfCall},
     bindings::slasher::IConclaveSlasher::{SignedPrecommit, Tally},
+    report::signature,
 };
 use conclave_sequencer::{
     Store,
@@ -15,7 +16,7 @@ use conclave_sequencer::{
 };
 use conclave_types::{BlockId, Certificate, Committee, Epoch, Height};
 
-use super::{court::Record, report::signature};
+use super::court::Record;
 use crate::l1::{Call, Contracts, L1Error, Sender, Sent};
 
 /// Precommits in one transaction: each takes some 250,000 gas, and a transaction may take 16.7 million (EIP-7825).

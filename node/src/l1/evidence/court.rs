@@ -8,11 +8,13 @@ use alloy::{
     sol_types::SolEvent as _,
     transports::TransportResult,
 };
-use conclave_contracts::ConclaveSlasher::{self, Convicted};
+use conclave_contracts::{
+    ConclaveSlasher::{self, Convicted},
+    report::{PREMATURE_SHARE, WRONG_SHARE, offence_of},
+};
 use conclave_types::{BlockId, Epoch};
 use serde::Serialize;
 
-use super::report::{PREMATURE_SHARE, WRONG_SHARE, offence_of};
 use crate::l1::{Contracts, Endpoints, L1Error, endpoints::block, logs::newest_first};
 
 /// A conviction, as L1 has recorded it.

@@ -1,34 +1,33 @@
 //! A certificate as `ConclaveInbox` takes it.
 
 use alloy::primitives::{B256, Bytes, U256};
-use conclave_contracts::ConclaveInbox::{BlockCommitment as OnL1, Posting as PostingOnL1};
-use conclave_sequencer::archive::Posting;
-use conclave_types::{BlockCommitment, Committee, Digest, ValidatorIndex, eip2537_g2};
+use conclave_types::{
+    BlockCommitment, Committee, Digest, SettlementCertificate, ValidatorIndex, eip2537_g2,
+};
 
-/// The posting, signed by members of `committee`; none if its signature is no point, or of strangers.
-pub(super) fn on_l1(posting: &Posting, committee: &Committee) -> Option<PostingOnL1> {
-    let certificate = &posting.certificate;
-    Some(PostingOnL1 {
-        commitment: commitment_on_l1(&certificate.commitment),
+use crate::ConclaveInbox::{BlockCommitment as OnL1, Posting};
+
+/// The posting of a certificate signed by members of `committee`, with what extends the history that has settled: the
+/// peaks of that, and the roots of the trees between it and the commitment. None if its signature is no point, or of
+/// strangers.
+#[must_use]
+pub fn posting(
+    certificate: &SettlementCertificate,
+    (peaks, added): (&[Digest], &[Digest]),
+    committee: &Committee,
+) -> Option<Posting> {
+    Some(Posting {
+        commitment: commitment(&certificate.commitment),
         signers: bitmap(&certificate.signers, committee)?,
         signature: Bytes::copy_from_slice(&eip2537_g2(&certificate.signature)?),
-        peaks: posting.peaks.iter().map(word).collect(),
-        added: posting.added.iter().map(word).collect(),
+        peaks: peaks.iter().map(word).collect(),
+        added: added.iter().map(word).collect(),
     })
 }
 
-/// Bit i is row i of the committee, as L1 lists it.
-fn bitmap(signers: &[ValidatorIndex], committee: &Committee) -> Option<U256> {
-    let rows = committee.rows();
-    let mut bits = U256::ZERO;
-    for signer in signers {
-        let row = rows.iter().position(|(index, _)| index == signer)?;
-        bits.set_bit(row, true);
-    }
-    Some(bits)
-}
-
-pub(crate) fn commitment_on_l1(commitment: &BlockCommitment) -> OnL1 {
+/// A commitment, as the contracts have it.
+#[must_use]
+pub fn commitment(commitment: &BlockCommitment) -> OnL1 {
     let end = commitment.epoch_end;
     OnL1 {
         epoch: commitment.epoch.as_u64(),
@@ -44,6 +43,17 @@ pub(crate) fn commitment_on_l1(commitment: &BlockCommitment) -> OnL1 {
         nextCommittee: end.map(|end| word(&end.next_committee)).unwrap_or_default(),
         dkgResult: end.map(|end| word(&end.dkg_result)).unwrap_or_default(),
     }
+}
+
+/// Bit i is row i of the committee, as L1 lists it.
+fn bitmap(signers: &[ValidatorIndex], committee: &Committee) -> Option<U256> {
+    let rows = committee.rows();
+    let mut bits = U256::ZERO;
+    for signer in signers {
+        let row = rows.iter().position(|(index, _)| index == signer)?;
+        bits.set_bit(row, true);
+    }
+    Some(bits)
 }
 
 fn word(digest: &Digest) -> B256 {

@@ -1,0 +1,287 @@
+//! Evidence as `ConclaveSlasher` takes it: the call that reports it, and what identifies each offence there.
+//!
+//! Whoever reports it knows the committee of its epoch as L1 lists it ([`Seats`]). The two messages of a contradiction
+//! stand in ascending order of their digests, which makes one offence one report, whoever saw what first.
+
+use std::collections::BTreeMap;
+
+use alloy::{
+    primitives::{B256, Bytes, U256, keccak256},
+    sol_types::{SolCall, SolValue as _},
+};
+use conclave_consensus::{Evidence, SignedProposal, SignedVote};
+use conclave_types::{
+    BlockCommitment, ConsensusKey, Digest, Epoch, SettlementCertificate, SettlementMember,
+    SignatureBytes, ValidatorIndex, VoteKind, digest::SigningDomain, eip2537_g2,
+};
+
+use crate::{
+    ConclaveInbox,
+    ConclaveSlasher::{self, reportAttestationsCall, reportProposalsCall, reportVotesCall},
+    bindings::slasher::IConclaveSlasher::{
+        Position, Signature, SignedCommitment, SignedProposal as Proposed, SignedVote as Voted,
+    },
+    posting,
+};
+
+/// `Offence` in `contracts/src/interfaces/IConclaveSlasher.sol`: the number is part of an offence's identity.
+const DOUBLE_PREVOTE: u8 = 1;
+const DOUBLE_PRECOMMIT: u8 = 2;
+const DOUBLE_PROPOSAL: u8 = 3;
+const DOUBLE_ATTESTATION: u8 = 4;
+/// A share of a block that is not the chain's.
+pub const PREMATURE_SHARE: u8 = 5;
+/// A share that is not what a secret gives.
+pub const WRONG_SHARE: u8 = 6;
+
+/// Why something cannot be reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReportError {
+    /// L1 has no such member in that epoch.
+    #[error("validator {0}, with its keys of then, is not in the committee of that epoch on L1")]
+    Stranger(ValidatorIndex),
+    /// A signature of a commitment is no point.
+    #[error("a signature that is no point")]
+    NoPoint,
+}
+
+/// Where L1 lists each validator: by its consensus key, which no two members share.
+#[derive(Clone, Debug)]
+pub struct Seats {
+    places: BTreeMap<ValidatorIndex, (u16, u32)>,
+}
+
+impl Seats {
+    /// The members of a committee, each with its key, in a table with these rows.
+    #[must_use]
+    pub fn new(
+        members: impl IntoIterator<Item = (ValidatorIndex, ConsensusKey)>,
+        rows: &[SettlementMember],
+    ) -> Self {
+        let keyed = rows.iter().zip(0_u16..);
+        let by_key: BTreeMap<_, _> =
+            keyed.map(|(row, place)| (row.consensus_key, (place, row.validator))).collect();
+        let place = |(index, key)| by_key.get(&key).map(|place| (index, *place));
+        Self { places: members.into_iter().filter_map(place).collect() }
+    }
+
+    /// Its row.
+    ///
+    /// # Errors
+    ///
+    /// [`ReportError::Stranger`].
+    pub fn place(&self, validator: ValidatorIndex) -> Result<u16, ReportError> {
+        self.of(validator).map(|(place, _)| place)
+    }
+
+    /// Its number.
+    ///
+    /// # Errors
+    ///
+    /// [`ReportError::Stranger`].
+    pub fn number(&self, validator: ValidatorIndex) -> Result<u32, ReportError> {
+        self.of(validator).map(|(_, number)| number)
+    }
+
+    fn of(&self, validator: ValidatorIndex) -> Result<(u16, u32), ReportError> {
+        self.places.get(&validator).copied().ok_or(ReportError::Stranger(validator))
+    }
+
+    fn bits(&self, validators: &[ValidatorIndex]) -> Result<U256, ReportError> {
+        let mut bits = U256::ZERO;
+        for validator in validators {
+            bits.set_bit(usize::from(self.place(*validator)?), true);
+        }
+        Ok(bits)
+    }
+}
+
+/// A report of two messages that contradict each other.
+#[derive(Clone, Debug)]
+pub struct Contradiction {
+    /// What reports it.
+    pub call: Bytes,
+    /// Each offence that it shows, by its identity on L1.
+    pub offences: Vec<B256>,
+    /// The first half of the evidence's hash, as a number.
+    pub evidence: U256,
+}
+
+/// Two votes or two proposals of one validator in one round.
+///
+/// # Errors
+///
+/// [`ReportError`].
+pub fn equivocation(
+    evidence: &Evidence,
+    seats: &Seats,
+    (domain, epoch): (&SigningDomain, Epoch),
+) -> Result<Contradiction, ReportError> {
+    let (height, round) = evidence.at();
+    let offender = evidence.offender();
+    let at = Position {
+        epoch: epoch.as_u64(),
+        member: seats.place(offender)?,
+        height: height.as_u64(),
+        round: round.as_u32(),
+    };
+    let offences = vec![identity(seats.number(offender)?, kind(evidence), &at)];
+    let (call, signatures) = match evidence {
+        Evidence::Votes(a, b) => votes(at, [a, b], (domain, epoch)),
+        Evidence::Proposals(a, b) => proposals(at, [a, b], (domain, epoch)),
+    };
+    Ok(Contradiction { call, offences, evidence: first_half(&signatures) })
+}
+
+/// Two commitments of one height, each attested by all of `accused`.
+///
+/// # Errors
+///
+/// [`ReportError`].
+pub fn attestations(
+    [first, second]: [&SettlementCertificate; 2],
+    accused: &[ValidatorIndex],
+    seats: &Seats,
+    domain: &SigningDomain,
+) -> Result<Contradiction, ReportError> {
+    let digest = |certificate: &SettlementCertificate| domain.commitment(&certificate.commitment);
+    let commitment = &first.commitment;
+    let at = Position {
+        epoch: commitment.epoch.as_u64(),
+        member: 0,
+        height: commitment.height.as_u64(),
+        round: 0,
+    };
+    let pair = ascending([first, second], digest);
+    let digests = pair.map(|certificate| *digest(certificate).as_bytes()).concat();
+    let identify = |validator: &ValidatorIndex| {
+        Ok(identity(seats.number(*validator)?, DOUBLE_ATTESTATION, &at))
+    };
+    let offences = accused.iter().map(identify).collect::<Result<_, ReportError>>()?;
+    let [first, second] = pair.map(|certificate| signed(certificate, seats));
+    let (first, second, accused) = (first?, second?, seats.bits(accused)?);
+    let call = reportAttestationsCall { first, second, accused };
+    // Not the signatures: of a sum anyone can make another.
+    Ok(Contradiction { call: encode(&call), offences, evidence: first_half(&digests) })
+}
+
+fn encode(call: &impl SolCall) -> Bytes {
+    call.abi_encode().into()
+}
+
+const fn kind(evidence: &Evidence) -> u8 {
+    match evidence {
+        Evidence::Votes(vote, _) => match vote.kind {
+            VoteKind::Prevote => DOUBLE_PREVOTE,
+            VoteKind::Precommit => DOUBLE_PRECOMMIT,
+        },
+        Evidence::Proposals(..) => DOUBLE_PROPOSAL,
+    }
+}
+
+/// The identity of an offence of a kind by the validator of that number.
+#[must_use]
+pub fn identity(validator: u32, kind: u8, at: &Position) -> B256 {
+    offence_of(validator, (at.epoch, kind), (at.height, at.round))
+}
+
+/// `ConclaveSlasher.offenceOf`.
+#[must_use]
+pub fn offence_of(validator: u32, (epoch, kind): (u64, u8), (height, round): (u64, u32)) -> B256 {
+    let words = [u64::from(validator), epoch, u64::from(kind), height, u64::from(round)];
+    keccak256(words.map(U256::from).abi_encode())
+}
+
+/// The first half of the hash of what an offence is shown by, as a seal names it.
+#[must_use]
+pub fn first_half(evidence: &[u8]) -> U256 {
+    U256::from_be_bytes(keccak256(evidence).0) >> 128
+}
+
+fn votes(
+    at: Position,
+    pair: [&SignedVote; 2],
+    (domain, epoch): (&SigningDomain, Epoch),
+) -> (Bytes, Vec<u8>) {
+    let [a, _] = pair;
+    let kind = a.kind.code();
+    let pair = ascending(pair, |vote| vote.digest(domain, epoch));
+    let signatures = pair.map(|vote| *vote.signature.as_bytes()).concat();
+    let [first, second] = pair.map(|vote| {
+        let block = vote.block.map_or(B256::ZERO, |block| B256::from(*block.as_bytes()));
+        Voted { blockId: block, signature: signature(&vote.signature) }
+    });
+    (encode(&reportVotesCall { at, kind, first, second }), signatures)
+}
+
+fn proposals(
+    at: Position,
+    pair: [&SignedProposal; 2],
+    (domain, epoch): (&SigningDomain, Epoch),
+) -> (Bytes, Vec<u8>) {
+    let pair = ascending(pair, |proposal: &SignedProposal| proposal.digest(domain, epoch));
+    let signatures = pair.map(|proposal| *proposal.signature.as_bytes()).concat();
+    let [first, second] = pair.map(|proposal| Proposed {
+        blockId: B256::from(*proposal.block.as_bytes()),
+        polkaRound: proposal.pol_round.map_or(u32::MAX, |round| round.as_u32()),
+        signature: signature(&proposal.signature),
+    });
+    (encode(&reportProposalsCall { at, first, second }), signatures)
+}
+
+/// A commitment: the same layout as the inbox has, declared by another contract.
+#[must_use]
+pub fn commitment(commitment: &BlockCommitment) -> ConclaveSlasher::BlockCommitment {
+    let ConclaveInbox::BlockCommitment {
+        epoch,
+        height,
+        blockId,
+        historyRoot,
+        revealRoot,
+        rollupCount,
+        originNumber,
+        originHash,
+        forcedCursor,
+        withdrawalsRoot,
+        nextCommittee,
+        dkgResult,
+    } = posting::commitment(commitment);
+    ConclaveSlasher::BlockCommitment {
+        epoch,
+        height,
+        blockId,
+        historyRoot,
+        revealRoot,
+        rollupCount,
+        originNumber,
+        originHash,
+        forcedCursor,
+        withdrawalsRoot,
+        nextCommittee,
+        dkgResult,
+    }
+}
+
+fn signed(
+    certificate: &SettlementCertificate,
+    seats: &Seats,
+) -> Result<SignedCommitment, ReportError> {
+    let signature = eip2537_g2(&certificate.signature).ok_or(ReportError::NoPoint)?;
+    Ok(SignedCommitment {
+        commitment: commitment(&certificate.commitment),
+        signers: seats.bits(&certificate.signers)?,
+        signature: Bytes::copy_from_slice(&signature),
+    })
+}
+
+/// The order that makes one offence one report, whoever saw what first.
+fn ascending<T>([a, b]: [&T; 2], digest: impl Fn(&T) -> Digest) -> [&T; 2] {
+    if digest(a) <= digest(b) { [a, b] } else { [b, a] }
+}
+
+/// A signature of a consensus key.
+#[must_use]
+pub fn signature(bytes: &SignatureBytes) -> Signature {
+    let (r, s) = bytes.as_bytes().split_at(32);
+    Signature { r: B256::from_slice(r), s: B256::from_slice(s) }
+}
