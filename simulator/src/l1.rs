@@ -11,122 +11,23 @@
 mod contracts;
 mod evm;
 mod model;
+mod settings;
 
-use conclave_sequencer::L1Block;
+use conclave_sequencer::{L1Block, archive::Posting};
 use conclave_types::{
-    Deposit, Gwei, L1Content, L1Entry, L1Origin, Member, NetworkId, PayerAddress, RollupId, Time,
+    Committee, Deposit, Epoch, Gwei, L1Content, L1Entry, L1Origin, Member, NetworkId, PayerAddress,
+    RollupId, Time,
 };
 use ed25519_dalek::SigningKey;
-use serde::{Deserialize, Serialize};
 
-pub(crate) use self::contracts::{Founded, QueueTip};
+pub(crate) use self::contracts::{Accusation, Founded, Head, QueueTip, Settled, Stake, Witness};
+pub use self::settings::{L1Model, L1Outage, Rotation};
 use self::{
     contracts::{Candidate, Contracts, Founder, Plan},
     model::Model,
+    settings::Offer,
 };
-use crate::{random::Random, scenario::is_default};
-
-/// A time during which validators do not reach L1.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct L1Outage {
-    /// Whose connection is broken; everyone's, if nobody is named.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub validators: Vec<u16>,
-    /// Since when.
-    pub from_ms: u64,
-    /// Until when.
-    pub until_ms: u64,
-    /// Both are later by up to this much, drawn from the seed.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub spread_ms: u64,
-}
-
-impl L1Outage {
-    /// Whether it concerns a validator.
-    #[must_use]
-    pub fn hits(&self, validator: u16) -> bool {
-        self.validators.is_empty() || self.validators.contains(&validator)
-    }
-}
-
-/// A committee that the stake contract offers.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Offer {
-    /// In the first block from then on.
-    pub at_ms: u64,
-    /// For which epoch.
-    pub epoch: u64,
-    /// The power of each validator; 0 for those who are not to be members.
-    pub powers: Vec<u64>,
-}
-
-/// A validator changes its keys. The new ones run on a machine of their own, which joins as a newcomer does.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rotation {
-    /// Who.
-    pub validator: u16,
-    /// From then on the stake contract offers it with its new keys.
-    pub at_ms: u64,
-}
-
-/// What L1 is like.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct L1Model {
-    /// The contracts are there, in an EVM; otherwise what they would tell of is drawn.
-    #[serde(skip_serializing_if = "is_default")]
-    pub contracts: bool,
-    /// Time between two blocks.
-    pub block_ms: u64,
-    /// A block with so many on top of it is final.
-    pub finality_blocks: u64,
-    /// Blocks that replace some that are not final, of a thousand.
-    pub reorg_permille: u64,
-    /// How late a validator hears of a final block, at most; everyone has a delay of its own.
-    pub lag_ms: u64,
-    /// Forced transactions in a block, at most.
-    pub forced_max: u64,
-    /// Deposits in a block, at most.
-    pub deposits_max: u64,
-    /// Requests to withdraw in a block, at most; some are of payers who have nothing.
-    #[serde(skip_serializing_if = "is_default")]
-    pub withdrawals_max: u64,
-    /// What the genesis grants the first payer, who then deposits and lives on that; plenty, if absent.
-    #[serde(skip_serializing_if = "is_default")]
-    pub first_grant_gwei: Option<u64>,
-    /// Validators whose provider invents a deposit in every block that it serves.
-    pub false_views: Vec<u16>,
-    /// When who does not reach L1.
-    pub outages: Vec<L1Outage>,
-    /// Whom the stake contract offers for which epoch. With any, no epoch after the first begins without one.
-    pub offers: Vec<Offer>,
-    /// Who changes its keys.
-    #[serde(skip_serializing_if = "is_default")]
-    pub rotations: Vec<Rotation>,
-}
-
-impl Default for L1Model {
-    fn default() -> Self {
-        Self {
-            contracts: false,
-            block_ms: 500,
-            finality_blocks: 3,
-            reorg_permille: 0,
-            lag_ms: 300,
-            forced_max: 3,
-            deposits_max: 2,
-            withdrawals_max: 0,
-            first_grant_gwei: None,
-            false_views: Vec::new(),
-            outages: Vec::new(),
-            offers: Vec::new(),
-            rotations: Vec::new(),
-        }
-    }
-}
+use crate::random::Random;
 
 /// What makes blocks.
 #[derive(Debug)]
@@ -204,10 +105,11 @@ impl Founding {
                 (Source::Contracts(Box::new(contracts)), founded.origin, blocks)
             }
         };
-        let (blocks, tips) = blocks.into_iter().unzip();
+        let (blocks, shown): (Vec<_>, Vec<_>) = blocks.into_iter().unzip();
+        let (reorgs, fault, head) = (0, None, None);
         let mut l1 =
-            L1 { model, source, origin, blocks, tips, delays_ms, reorgs: 0, random, fault: None };
-        l1.tips.retain(|_| matches!(l1.source, Source::Contracts(_)));
+            L1 { model, source, origin, blocks, shown, head, delays_ms, reorgs, random, fault };
+        l1.look();
         Some(l1)
     }
 }
@@ -219,8 +121,10 @@ pub(crate) struct L1 {
     /// The block that the genesis builds on.
     origin: L1Origin,
     blocks: Vec<L1Block>,
-    /// What the contract says of the queue after each of them, if there is one.
-    tips: Vec<QueueTip>,
+    /// What the contracts show after each of them, if there are any.
+    shown: Vec<Witness>,
+    /// Where settlement stands, if there are contracts.
+    head: Option<Head>,
     /// How long each validator's connection takes at least.
     delays_ms: Vec<u64>,
     reorgs: u64,
@@ -253,13 +157,13 @@ impl L1 {
         self.fault.as_deref()
     }
 
-    /// The blocks after number `after` that stay, and what the contract says of the queue after each, if there is one.
+    /// The blocks after number `after` that stay, and what the contracts show after each, if there are any.
     pub(crate) fn final_after(
         &self,
         after: u64,
-    ) -> impl Iterator<Item = (&L1Block, Option<QueueTip>)> {
-        let tips = self.tips.iter().copied().map(Some).chain(std::iter::repeat(None));
-        self.finals().iter().zip(tips).skip(self.place(after))
+    ) -> impl Iterator<Item = (&L1Block, Option<&Witness>)> {
+        let shown = self.shown.iter().map(Some).chain(std::iter::repeat(None));
+        self.finals().iter().zip(shown).skip(self.place(after))
     }
 
     /// Where the block after that of a number is.
@@ -313,6 +217,69 @@ impl L1 {
             self.reorgs = self.reorgs.saturating_add(1);
         }
         self.extend(false);
+        self.look();
+    }
+
+    /// Where settlement stands in the newest block; none if there are no contracts.
+    pub(crate) const fn head(&self) -> Option<Head> {
+        self.head
+    }
+
+    /// The relayer of a validator posts what its validator has.
+    pub(crate) fn post(&mut self, validator: u32, posting: &Posting, office: &Committee) {
+        if let Source::Contracts(contracts) = &mut self.source {
+            contracts.post(validator, posting, office);
+        }
+    }
+
+    /// The relayer of a validator has a committee elected for an epoch.
+    pub(crate) fn offer(&mut self, validator: u32, epoch: Epoch) {
+        if let Source::Contracts(contracts) = &mut self.source
+            && let Err(fault) = contracts.offer(validator, epoch)
+        {
+            self.stop(&fault);
+        }
+    }
+
+    /// The relayer of a validator reports an offender.
+    pub(crate) fn report(&mut self, validator: u32, accusation: &Accusation<'_>) {
+        if let Source::Contracts(contracts) = &mut self.source
+            && let Err(fault) = contracts.report(validator, accusation)
+        {
+            self.stop(&fault);
+        }
+    }
+
+    /// Whether the validator of a number has been seized, in the newest block.
+    pub(crate) fn is_accused(&self, validator: u32) -> bool {
+        let stakes = self.shown.last().map(|shown| shown.stakes.as_slice()).unwrap_or_default();
+        stakes
+            .iter()
+            .any(|stake| stake.validator == validator && (stake.is_accused || stake.is_tombstoned))
+    }
+
+    /// Days later, when all cases have ended: what is left; none if there are no contracts.
+    pub(crate) fn close(&mut self) -> Option<Witness> {
+        let Source::Contracts(contracts) = &mut self.source else { return None };
+        match contracts.close(&mut self.random) {
+            Ok(witness) => Some(witness),
+            Err(fault) => {
+                self.stop(&fault);
+                None
+            }
+        }
+    }
+
+    fn look(&mut self) {
+        let Source::Contracts(contracts) = &self.source else { return };
+        match contracts.head() {
+            Ok(head) => self.head = Some(head),
+            Err(fault) => self.stop(&fault),
+        }
+    }
+
+    fn stop(&mut self, fault: &dyn std::error::Error) {
+        self.fault.get_or_insert_with(|| chain(fault));
     }
 
     /// When a validator hears of what is final now.
@@ -324,7 +291,7 @@ impl L1 {
 
     fn take_back(&mut self) {
         self.blocks.pop();
-        self.tips.pop();
+        self.shown.pop();
         if let Source::Contracts(contracts) = &mut self.source
             && !contracts.undo()
         {
@@ -343,13 +310,11 @@ impl L1 {
             Source::Contracts(contracts) => contracts.next(model, random),
         };
         match made {
-            Ok((block, tip)) => {
+            Ok((block, shown)) => {
                 self.blocks.push(block);
-                self.tips.push(tip);
+                self.shown.push(shown);
             }
-            Err(fault) => {
-                self.fault.get_or_insert_with(|| chain(&fault));
-            }
+            Err(fault) => self.stop(&fault),
         }
     }
 }
@@ -447,8 +412,8 @@ mod tests {
         let entries: u64 = l1.blocks.iter().map(|block| block.entries.len() as u64).sum();
         assert!(counters["l1_transactions"] > entries, "some were in more than one block");
         assert!(counters["l1_transactions_refused"] > 0, "nobody has registered that rollup");
-        let newest = l1.tips.last().unwrap();
-        assert_eq!(newest.count, entries, "the contract counts as many");
+        let newest = l1.shown.last().unwrap();
+        assert_eq!(newest.queue.count, entries, "the contract counts as many");
         let savings = |block: &L1Block| {
             block.entries.iter().any(|entry| {
             matches!(&entry.content, L1Content::Deposit(of) if of.amount == Gwei::new(1_000_000_000_000))

@@ -18,6 +18,7 @@ mod liveness;
 mod order;
 mod payers;
 mod promises;
+mod settled;
 mod settlement;
 mod shares;
 mod told;
@@ -38,7 +39,7 @@ use conclave_types::{
 };
 use sha3::{Digest as _, Keccak256};
 
-use crate::{disk::Disk, l1::QueueTip, load::Handed, scenario::Loss};
+use crate::{disk::Disk, l1::Witness, load::Handed, scenario::Loss};
 
 pub use self::promises::Violation;
 use self::{
@@ -52,9 +53,10 @@ use self::{
     promises::{
         ACCOUNTABLE, AGREEMENT, BLAMED, BLIND, CERTIFIED, CONSISTENT, CONTIGUITY, CREDITED, Check,
         DETERMINISM, DURABLE, ERASED, FORGED, INCLUSION, LOCKED, MEMBER, NAMED, NEW_KEY, ONCE,
-        ORDER, PAID, PAYS, POLKA, QUEUE, QUORUM, RETURNED, SAME_KEY, SEALED_TO, SLASHED, TAKEN,
-        TIMELY, WHOLE, ensure,
+        ORDER, PAID, PAYS, POLKA, QUEUE, QUORUM, RETURNED, SAME_KEY, SEALED_TO, SETTLED, SLASHED,
+        TAKEN, TIMELY, WHOLE, ensure,
     },
+    settled::OnL1,
     settlement::Settlement,
     shares::Shares,
     votes::Votes,
@@ -85,6 +87,7 @@ pub(crate) struct Oracle {
     era_epochs: u64,
     queue: Queue,
     settlement: Settlement,
+    on_l1: OnL1,
     committees: Committees,
     /// Second machines that have voted for their validators.
     rotated: BTreeSet<u16>,
@@ -115,6 +118,7 @@ impl Oracle {
             era_epochs: genesis.params.sharing.era_epochs,
             queue: Queue::new(genesis),
             settlement: Settlement::new(genesis),
+            on_l1: OnL1::default(),
             committees: Committees::new(genesis),
             rotated: BTreeSet::new(),
             counters: BTreeMap::new(),
@@ -169,14 +173,17 @@ impl Oracle {
         counters.insert("nobody_saw", self.chain.unseen());
         counters.extend(self.queue.counters());
         counters.extend(self.payers.counters());
+        counters.extend(self.on_l1.counters());
         counters.insert("committee_changes", self.committees.changes());
         counters.insert("rotations", u64::try_from(self.rotated.len()).unwrap_or(u64::MAX));
         counters
     }
 
     /// L1 has finalized another block.
-    pub(crate) fn l1_final(&mut self, block: &L1Block, tip: Option<QueueTip>) {
-        let check = self.queue.finalized(block, tip);
+    pub(crate) fn l1_final(&mut self, block: &L1Block, witness: Option<&Witness>) {
+        let check = self.queue.finalized(block, witness.map(|witness| witness.queue));
+        self.note(check);
+        let check = witness.map_or(Ok(()), |witness| self.witness(witness));
         self.note(check);
         self.committees.l1_final(block);
     }

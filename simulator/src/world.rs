@@ -9,6 +9,7 @@ mod l1;
 mod node;
 mod peers;
 mod queue;
+mod relay;
 mod shell;
 mod turn;
 mod users;
@@ -30,6 +31,7 @@ use self::{
     node::{Flight, News, Node, Packet},
     peers::Machine,
     queue::Queue,
+    relay::Relayer,
     work::Shared,
 };
 use crate::{
@@ -149,6 +151,10 @@ pub struct World {
     /// Which L1 block they must have got to by then.
     heal_origin: u64,
     l1: Option<L1>,
+    /// Of each validator, who takes to L1 what it has.
+    relayers: Vec<Relayer>,
+    /// What must have settled by the time to heal, if there are contracts.
+    heal_settled: Height,
     random: Random,
     seed: u64,
     oracle: Oracle,
@@ -276,12 +282,22 @@ impl World {
 
     fn lags(&self, least: Height) -> bool {
         let lacks_l1 = self.oracle.l1_revealed_by_all() < self.heal_origin;
-        lacks_l1 || self.oracle.revealed_by_all() < least
+        let lacks_settlement = self.settled() < self.heal_settled;
+        lacks_l1 || lacks_settlement || self.oracle.revealed_by_all() < least
+    }
+
+    /// What has settled for good; everything, if nothing is to.
+    fn settled(&self) -> Height {
+        let settles = self.l1.as_ref().is_some_and(|l1| l1.model().contracts);
+        if settles { self.oracle.settled_on_l1() } else { Height::new(u64::MAX) }
     }
 
     fn is_done(&self) -> bool {
         let healed = self.heal.is_some_and(|(_, least)| !self.lags(least));
-        healed && self.oracle.revealed_by_all() >= Height::new(self.scenario.heights)
+        let wanted = Height::new(self.scenario.heights);
+        let settles = self.l1.as_ref().is_some_and(|l1| l1.model().contracts);
+        let is_free = settles && self.oracle.is_somebody_at_large();
+        healed && self.oracle.revealed_by_all() >= wanted && self.settled() >= wanted && !is_free
     }
 
     fn describe_miss(&self, what: &str) -> String {
@@ -297,13 +313,24 @@ impl World {
                 )
             }
         };
-        let statuses: Vec<_> = (0_u16..).zip(&self.nodes).map(status).collect();
+        let settled = self.l1.as_ref().and_then(L1::head).map(|head| {
+            let height = self.oracle.settled_on_l1();
+            format!("settled for good is {height}, L1 stands at {head:?}")
+        });
+        let statuses = (0_u16..).zip(&self.nodes).map(status).chain(settled);
+        let statuses: Vec<_> = statuses.collect();
         format!("{what} passed; {}", statuses.join("; "))
     }
 
-    fn finish(mut self, missed: Option<String>, cut_short: Option<CutShort>) -> Outcome {
+    fn finish(mut self, mut missed: Option<String>, cut_short: Option<CutShort>) -> Outcome {
         if self.oracle.violation().is_none() && cut_short.is_none() {
             self.oracle.settle(self.now);
+            if let Some(witness) = self.l1.as_mut().and_then(L1::close).filter(|_| missed.is_none())
+            {
+                self.oracle.ended(&witness);
+            }
+            let fault = self.l1.as_ref().and_then(L1::fault);
+            missed = missed.or_else(|| fault.map(str::to_owned));
             self.compare_ledgers();
             self.search_old_machines();
             self.look_for_old_shares();
@@ -411,6 +438,9 @@ impl World {
                 let by = self.now.after(Duration::from_millis(self.scenario.heal_ms));
                 self.heal = Some((by, self.oracle.decided_by_any().next()));
                 self.heal_origin = self.oracle.l1_newest();
+                if self.l1.as_ref().is_some_and(|l1| l1.model().contracts) {
+                    self.heal_settled = self.oracle.certified();
+                }
                 if self.scenario.network.is_calm() {
                     self.oracle.healed();
                 }

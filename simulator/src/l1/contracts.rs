@@ -6,6 +6,8 @@
 //! not stay waits again, and comes later and among others.
 
 mod founding;
+mod settlement;
+mod slashing;
 mod users;
 
 use std::collections::BTreeMap;
@@ -15,7 +17,7 @@ use alloy::{
     sol_types::SolEvent as _,
 };
 use conclave_contracts::{
-    ConclaveStake::{Keys, KeysSet},
+    ConclaveStake::{Keys, KeysSet, validatorOfCall},
     ForcedInclusion,
     deployment::Deployed,
     offers, queue,
@@ -31,6 +33,10 @@ use crate::random::Random;
 
 pub(super) use self::founding::{Candidate, Founder};
 use self::users::Users;
+pub(crate) use self::{
+    settlement::{Head, Settled},
+    slashing::Accusation,
+};
 
 /// Why L1 came to a stop: nothing that a validator or a user does may do that.
 #[derive(Debug, thiserror::Error)]
@@ -55,12 +61,38 @@ pub(crate) struct QueueTip {
     pub(crate) hash: Digest,
 }
 
+/// What a validator has at stake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stake {
+    /// Its number.
+    pub(crate) validator: u32,
+    /// What it and its delegators have bonded.
+    pub(crate) bonded_gwei: u64,
+    /// An offence of its waits for its end.
+    pub(crate) is_accused: bool,
+    /// It can never serve again.
+    pub(crate) is_tombstoned: bool,
+}
+
+/// What the contracts show after a block.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Witness {
+    /// The queue.
+    pub(crate) queue: QueueTip,
+    /// What settled with the block.
+    pub(crate) settled: Vec<Settled>,
+    /// Every validator's stake.
+    pub(crate) stakes: Vec<Stake>,
+}
+
 /// The contracts, and the chain that they are on.
 #[derive(Debug)]
 pub(super) struct Contracts {
     ethereum: Ethereum,
     deployed: Deployed,
     users: Users,
+    /// Validators that have registered, whose numbers begin with 1.
+    validators: u32,
     /// The time of block 0, were there blocks as regular as they come now from the beginning.
     zero_ms: u64,
     block_ms: u64,
@@ -81,7 +113,7 @@ impl Contracts {
         &mut self,
         model: &L1Model,
         random: &mut Random,
-    ) -> Result<(L1Block, QueueTip), L1Fault> {
+    ) -> Result<(L1Block, Witness), L1Fault> {
         for call in self.users.wants(model, random) {
             self.ethereum.send(call);
         }
@@ -89,7 +121,7 @@ impl Contracts {
     }
 
     /// A block in place of one that was taken back. Whoever makes it has not heard of all that waits.
-    pub(super) fn again(&mut self, random: &mut Random) -> Result<(L1Block, QueueTip), L1Fault> {
+    pub(super) fn again(&mut self, random: &mut Random) -> Result<(L1Block, Witness), L1Fault> {
         let waiting = u64::try_from(self.ethereum.waiting()).unwrap_or(u64::MAX);
         let most = random.below(waiting.saturating_add(1));
         self.seal(random, usize::try_from(most).unwrap_or(usize::MAX))
@@ -100,7 +132,7 @@ impl Contracts {
         self.ethereum.undo()
     }
 
-    fn seal(&mut self, random: &mut Random, most: usize) -> Result<(L1Block, QueueTip), L1Fault> {
+    fn seal(&mut self, random: &mut Random, most: usize) -> Result<(L1Block, Witness), L1Fault> {
         let number = u64::try_from(self.ethereum.blocks().len()).unwrap_or(u64::MAX);
         let at_ms = self.zero_ms.saturating_add(number.saturating_mul(self.block_ms));
         let sealed = self.ethereum.seal(at_ms / 1_000, random.bytes(), most)?;
@@ -110,15 +142,33 @@ impl Contracts {
         self.refused = self.refused.saturating_add(u64::try_from(refused).unwrap_or(u64::MAX));
         let number = sealed.number();
         let block = self.read(number).ok_or(L1Fault::Events(number))?;
-        Ok((block, self.queue_tip(number)?))
+        Ok((block, self.witness()?))
     }
 
-    /// What the queue's contract says of itself in the newest block.
-    fn queue_tip(&self, number: u64) -> Result<QueueTip, L1Fault> {
-        let question = ForcedInclusion::queueCall {};
-        let tip = self.ethereum.ask(self.deployed.forced, &question)?;
-        let tip = tip.map_err(|_refused| L1Fault::NoAnswer(number))?;
-        Ok(QueueTip { count: tip.count, hash: Digest::new(tip.hash.0) })
+    /// What the contracts show in the newest block.
+    fn witness(&self) -> Result<Witness, L1Fault> {
+        let unanswered = |_refused| L1Fault::NoAnswer(self.number());
+        let tip = self.ethereum.ask(self.deployed.forced, &ForcedInclusion::queueCall {})?;
+        let tip = tip.map_err(unanswered)?;
+        let stake = |validator| {
+            let found = self.ethereum.ask(self.deployed.stake, &validatorOfCall { validator })?;
+            let found = found.map_err(unanswered)?;
+            Ok(Stake {
+                validator,
+                bonded_gwei: found.bondedGwei,
+                is_accused: found.accused,
+                is_tombstoned: found.tombstoned,
+            })
+        };
+        Ok(Witness {
+            queue: QueueTip { count: tip.count, hash: Digest::new(tip.hash.0) },
+            settled: self.settled(),
+            stakes: (1..=self.validators).map(stake).collect::<Result<_, L1Fault>>()?,
+        })
+    }
+
+    fn number(&self) -> u64 {
+        self.ethereum.blocks().last().map_or(0, Sealed::number)
     }
 
     /// A block as a node is fed it; none if its events are not what they should be.

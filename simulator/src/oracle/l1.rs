@@ -63,6 +63,13 @@ impl Queue {
         })
     }
 
+    /// Entries in the final blocks up to a number.
+    pub(super) fn entries_up_to(&self, number: u64) -> u64 {
+        let count = usize::try_from(number.saturating_sub(self.first.number));
+        let blocks = self.finalized.iter().take(count.unwrap_or(usize::MAX));
+        blocks.map(|block| u64::try_from(block.entries.len()).unwrap_or(u64::MAX)).sum()
+    }
+
     /// Number of the newest final block.
     pub(super) fn newest(&self) -> u64 {
         let count = u64::try_from(self.finalized.len()).unwrap_or(u64::MAX);

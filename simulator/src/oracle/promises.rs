@@ -1,7 +1,7 @@
 //! The promises by name, and what it is to find one broken.
 
 /// Every promise that an oracle watches over.
-pub(crate) const PROMISES: [&str; 32] = [
+pub(crate) const PROMISES: [&str; 33] = [
     AGREEMENT,
     BLIND,
     CONSISTENT,
@@ -25,6 +25,7 @@ pub(crate) const PROMISES: [&str; 32] = [
     TAKEN,
     PAYS,
     CERTIFIED,
+    SETTLED,
     NAMED,
     MEMBER,
     QUORUM,
@@ -59,6 +60,7 @@ pub(super) const CREDITED: &str = "every deposit is credited once";
 pub(super) const TAKEN: &str = "what is paid out is taken from a balance once";
 pub(super) const PAYS: &str = "L1 pays what was taken or earned, and nothing else";
 pub(super) const CERTIFIED: &str = "a certificate is a quorum's, and does not keep L1 waiting";
+pub(super) const SETTLED: &str = "what has settled is what honest validators decided";
 pub(super) const NAMED: &str = "the end of an epoch names who comes next";
 pub(super) const MEMBER: &str = "an honest validator signs only where it is a member";
 pub(super) const QUORUM: &str = "a quorum of its own committee decides a height";

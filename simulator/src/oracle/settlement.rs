@@ -170,6 +170,19 @@ impl Settlement {
         })
     }
 
+    /// The newest height that is certified.
+    pub(super) const fn newest(&self) -> Height {
+        self.certified
+    }
+
+    /// What settles with a height: the commitment, its digest, and the root over all commitments up to it. None if no
+    /// honest validator has revealed it.
+    pub(super) fn settles(&self, height: Height) -> Option<(&BlockCommitment, [u8; 32], [u8; 32])> {
+        let commitment = self.at(height)?;
+        let count = usize::try_from(height.as_u64()).ok()?;
+        Some((commitment, self.digest(commitment), range_root(self.history.get(..count)?)))
+    }
+
     fn at(&self, height: Height) -> Option<&BlockCommitment> {
         let index = usize::try_from(height.as_u64().checked_sub(1)?).ok()?;
         self.expected.get(index)
@@ -242,8 +255,10 @@ impl Oracle {
             Event::DoubleAttestation(evidence) => {
                 self.count("double_attestations");
                 let signers = evidence.first.signers.iter();
-                let mut both = signers.filter(|signer| evidence.second.signers.contains(signer));
-                both.try_for_each(|signer| convicts(self, signer.as_u16(), event))
+                let both = signers.filter(|signer| evidence.second.signers.contains(signer));
+                let both: Vec<u16> = both.map(|signer| signer.as_u16()).collect();
+                both.iter().for_each(|signer| self.accuses(*signer));
+                both.into_iter().try_for_each(|signer| convicts(self, signer, event))
             }
             _ => Ok(()),
         }

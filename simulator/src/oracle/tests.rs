@@ -708,3 +708,104 @@ fn shares_of_an_epoch_that_is_long_over_are_seen() {
     assert_eq!(broken(66, &kept), Some(ERASED));
     assert_eq!(broken(1_000, &[Epoch::new(2)].into()), None);
 }
+
+/// What L1 shows: this has settled, and so much is at stake for validator 0, whose number there is 1.
+fn witness(settled: Option<crate::l1::Settled>, bonded_gwei: u64, is_accused: bool) -> Witness {
+    let is_tombstoned = is_accused;
+    let stake = crate::l1::Stake { validator: 1, bonded_gwei, is_accused, is_tombstoned };
+    Witness { settled: settled.into_iter().collect(), stakes: vec![stake], ..Witness::default() }
+}
+
+/// The settlement of the first height, in the words of the specification.
+fn settled(oracle: &Oracle, block: &RevealedBlock) -> crate::l1::Settled {
+    let (_, digest, root) = oracle.settlement.settles(Height::new(1)).unwrap();
+    crate::l1::Settled {
+        epoch: block.epoch.as_u64(),
+        height: 1,
+        digest: Digest::new(digest),
+        root: Digest::new(root),
+        origin: block.l1_origin.number,
+        cursor: 0,
+    }
+}
+
+#[test]
+fn what_has_settled_and_no_honest_validator_made_is_seen() {
+    let revealed = || {
+        let (mut oracle, block, batches) = with_two_bundles();
+        reveal(&mut oracle, block.clone(), batches);
+        let settled = settled(&oracle, &block);
+        (oracle, settled)
+    };
+    type Break = fn(&mut crate::l1::Settled);
+    let breaks: [(Break, Option<&str>); 7] = [
+        (|_| {}, None),
+        (|settled| settled.digest = Digest::ZERO, Some(SETTLED)),
+        (|settled| settled.root = settled.digest, Some(SETTLED)),
+        (|settled| settled.height = 2, Some(SETTLED)),
+        (|settled| settled.epoch = 1, Some(SETTLED)),
+        (|settled| settled.origin = 9, Some(SETTLED)),
+        (|settled| settled.cursor = 1, Some(SETTLED)),
+    ];
+    for (number, (change, expected)) in breaks.into_iter().enumerate() {
+        let (mut oracle, mut found) = revealed();
+        change(&mut found);
+        let check = oracle.witness(&witness(Some(found), 5, false));
+        oracle.note(check);
+        assert_eq!(promise(&oracle), expected, "break {number}");
+        assert_eq!(oracle.settled_on_l1(), Height::new(u64::from(expected.is_none())));
+    }
+    let (mut oracle, found) = revealed();
+    for _ in 0..2 {
+        let check = oracle.witness(&witness(Some(found), 5, false));
+        oracle.note(check);
+    }
+    assert_eq!(promise(&oracle), Some(SETTLED), "the same again settles nothing");
+}
+
+#[test]
+fn stake_of_the_honest_that_falls_or_is_held_is_seen_and_stake_of_liars_is_not() {
+    for (liar, stakes, expected) in [
+        (false, [(5, false), (6, false)], None),
+        (false, [(5, false), (4, false)], Some(SLASHED)),
+        (false, [(5, false), (5, true)], Some(SLASHED)),
+        (true, [(5, false), (4, true)], None),
+    ] {
+        let honest = (u16::from(liar)..4).collect();
+        let mut oracle = Oracle::new(&genesis(), 2, honest);
+        for (bonded, is_accused) in stakes {
+            let check = oracle.witness(&witness(None, bonded, is_accused));
+            oracle.note(check);
+        }
+        assert_eq!(promise(&oracle), expected, "{liar}, {stakes:?}");
+    }
+}
+
+#[test]
+fn a_liar_that_keeps_its_stake_is_seen() {
+    let accused = |blocks: u64, is_seized: bool| {
+        let mut oracle = Oracle::new(&genesis(), 2, (1..4).collect());
+        let other = Some(BlockId::new([1; 32]));
+        let votes = [None, other].map(|block| vote(VoteKind::Prevote, 0, block));
+        let [one, two] = votes;
+        let evidence = Evidence::Votes(one, two);
+        oracle.event(START, 1, &Event::Equivocation(Box::new(evidence)));
+        assert!(oracle.is_somebody_at_large());
+        for number in 1..=blocks {
+            let origin = L1Origin { number, hash: Digest::ZERO };
+            let (parent, entries, offers) = (Digest::ZERO, Vec::new(), Vec::new());
+            oracle.l1_final(&L1Block { origin, parent, entries, offers }, None);
+            let check = oracle.witness(&witness(None, 5, is_seized));
+            oracle.note(check);
+        }
+        oracle
+    };
+    assert_eq!(promise(&accused(60, false)), None);
+    assert_eq!(promise(&accused(61, false)), Some(ACCOUNTABLE));
+    for (left, expected) in [(4, None), (5, Some(ACCOUNTABLE))] {
+        let mut oracle = accused(61, true);
+        assert!(!oracle.is_somebody_at_large());
+        oracle.ended(&witness(None, left, false));
+        assert_eq!(promise(&oracle), expected, "the case ends, and {left} of 5 are left");
+    }
+}

@@ -36,6 +36,7 @@ impl Oracle {
             Event::Equivocation(evidence) => {
                 self.count("equivocations");
                 let offender = evidence.offender().as_u16();
+                self.accuses(offender);
                 ensure(!self.honest.contains(&offender), SLASHED, || {
                     format!("evidence against honest validator {offender}: {evidence:?}")
                 })?;

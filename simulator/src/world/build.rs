@@ -8,12 +8,14 @@ use std::{
 use conclave_encryption::{Packing, SecretShare, Suite, deal};
 use conclave_sequencer::{Founding, Identity};
 use conclave_types::{
-    ConsensusKey, EncryptionKey, Era, Genesis, Member, Params, PayerAddress, RollupId,
+    ConsensusKey, EncryptionKey, Era, Genesis, Height, Member, Params, PayerAddress, RollupId,
     RollupRegistration, SettlementSecret,
 };
 use ed25519_dalek::SigningKey;
 
-use super::{BEGIN, Stop, World, node::Node, peers::Machine, queue::Queue, work::Shared};
+use super::{
+    BEGIN, Stop, World, node::Node, peers::Machine, queue::Queue, relay::Relayer, work::Shared,
+};
 use crate::{
     adversary::{Adversary, Means},
     clock::Clock,
@@ -65,6 +67,7 @@ impl World {
         let workshop = Workshop::new(scenario.crypto);
         let oracle = Oracle::new(&genesis, packing.secrecy(), honest(&nodes));
         let oracle = oracle.with_machines(keys_of(&machines, &nodes));
+        let relayers = nodes.iter().map(|_| Relayer::default()).collect();
         let mut world = Self {
             timeline: Timeline::new(&scenario, seed),
             shared: Shared::new(&scenario.machine),
@@ -82,6 +85,8 @@ impl World {
             outstanding: BTreeMap::new(),
             heal: None,
             heal_origin: 0,
+            heal_settled: Height::ZERO,
+            relayers,
             l1,
             random,
             seed,

@@ -32,8 +32,10 @@ impl World {
     /// What has become final after the block of this number.
     pub(super) fn tell_l1_oracle(&mut self, before: u64) {
         let Some(l1) = &self.l1 else { return };
-        for (block, tip) in l1.final_after(before) {
-            self.oracle.l1_final(block, tip);
+        for (block, witness) in l1.final_after(before) {
+            // Settlement is what a run may be waiting for.
+            self.progressed |= witness.is_some();
+            self.oracle.l1_final(block, witness);
         }
     }
 
@@ -58,6 +60,8 @@ impl World {
             *count = count.saturating_add(1);
             return self.schedule(until, node, Happening::L1Feed);
         }
+        self.relay(node);
+        let Some(l1) = &self.l1 else { return };
         let Some(state) = self.nodes.get(usize::from(node)) else { return };
         let Some(core) = &state.core else { return };
         let (position, newest) = (core.core().l1_position(), state.l1_newest);

@@ -208,6 +208,9 @@ scenarios! {
     l1_false_view "l1-false-view" 0..2;
     l1_contracts "l1-contracts" 0..2;
     l1_contracts_reorgs "l1-contracts-reorgs" 0..2;
+    l1_contracts_outage "l1-contracts-outage" 0..1;
+    l1_slashed "l1-slashed" 0..2;
+    l1_framed "l1-framed" 0..2;
     forced_through_censors "forced-through-censors" 0..2;
     entry_omitted "entry-omitted" 0..2;
     entry_invented "entry-invented" 0..2;

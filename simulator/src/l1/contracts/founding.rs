@@ -14,13 +14,13 @@ use conclave_contracts::{
 };
 use conclave_sequencer::L1Block;
 use conclave_types::{
-    Digest, L1Origin, Member, NetworkId, PayerAddress, SettlementMember, SettlementSecret,
-    settlement_committee,
+    Digest, L1Origin, Member, NetworkId, PayerAddress, SettlementSecret, settlement_committee,
 };
 use ed25519_dalek::SigningKey;
 
 use super::{
-    Contracts, Founded, L1Fault, Plan, QueueTip, Users,
+    Contracts, Founded, L1Fault, Plan, Users, Witness,
+    settlement::row,
     users::{Crowd, account},
 };
 use crate::{
@@ -153,7 +153,7 @@ impl Founder {
         founded: &Founded,
         (finality, saves): (u64, bool),
         random: &mut Random,
-    ) -> Result<(Contracts, Vec<(L1Block, QueueTip)>), FoundingError> {
+    ) -> Result<(Contracts, Vec<(L1Block, Witness)>), FoundingError> {
         let snapshot = offers::snapshot(&founded.members);
         let rows: Vec<_> = founded.members.iter().map(row).collect();
         let open = openCall {
@@ -180,10 +180,12 @@ impl Founder {
         let passed = number.saturating_mul(self.block_ms);
         let zero_ms = self.plan.begins_ms.saturating_sub(passed);
         let users = Users::new(crowd, self.deployed, rollups, foreign, saves);
+        let validators = u32::try_from(self.candidates.len()).unwrap_or(u32::MAX);
         let contracts = Contracts {
             ethereum: self.ethereum,
             deployed: self.deployed,
             users,
+            validators,
             zero_ms,
             block_ms: self.block_ms,
             refused: 0,
@@ -192,7 +194,7 @@ impl Founder {
         let first = founded.origin.number.saturating_add(1);
         let block = |number| {
             let block = contracts.read(number).ok_or(L1Fault::Events(number))?;
-            Ok((block, QueueTip::default()))
+            Ok((block, Witness::default()))
         };
         let blocks = (first..=number).map(block).collect::<Result<_, FoundingError>>()?;
         Ok((contracts, blocks))
@@ -256,15 +258,5 @@ impl Founder {
 
     fn number(&self) -> u64 {
         self.ethereum.blocks().last().map_or(0, super::Sealed::number)
-    }
-}
-
-fn row(member: &Member) -> SettlementMember {
-    let Member { consensus_key, settlement_key, validator, power, .. } = member;
-    SettlementMember {
-        consensus_key: *consensus_key,
-        validator: *validator,
-        power: *power,
-        settlement_key: *settlement_key,
     }
 }

@@ -1,0 +1,83 @@
+//! What has offenders answer: reports to the slasher, and the end of the cases that come of them.
+
+use alloy::sol_types::SolEvent as _;
+use conclave_contracts::{
+    ConclaveSlasher::{Convicted, resolveCall},
+    ConclaveStake::{committeeOfCall, epochCountCall},
+    offers,
+    report::{Seats, attestations, equivocation},
+};
+use conclave_sequencer::archive::Kept;
+use conclave_types::{Committee, Epoch, ValidatorIndex, digest::SigningDomain};
+
+use super::{Contracts, L1Fault, Witness, founding::operator};
+use crate::{l1::evm::Call, random::Random};
+
+/// Gas of a report: two certificates of the largest committee, or two signatures of a consensus key.
+const REPORT_GAS: u64 = 4_000_000;
+const RESOLVE_GAS: u64 = 1_000_000;
+/// How long a case is open, and a second (`ConclaveSlasher.RESOLUTION`).
+const RESOLUTION_MS: u64 = 3 * 86_400_000 + 1_000;
+
+/// Evidence that a validator keeps, and the committee of its epoch.
+pub(crate) struct Accusation<'a> {
+    pub(crate) evidence: &'a Kept,
+    pub(crate) accused: &'a [ValidatorIndex],
+    pub(crate) epoch: Epoch,
+    pub(crate) committee: &'a Committee,
+    pub(crate) domain: SigningDomain,
+}
+
+impl Contracts {
+    /// A relayer reports an offender, if L1 has come to the epoch in which it was one.
+    pub(in crate::l1) fn report(
+        &mut self,
+        validator: u32,
+        accusation: &Accusation<'_>,
+    ) -> Result<(), L1Fault> {
+        let Accusation { evidence, accused, epoch, committee, domain } = accusation;
+        let unanswered = |_refused| L1Fault::NoAnswer(self.number());
+        let epochs = self.ethereum.ask(self.deployed.stake, &epochCountCall {})?;
+        if epochs.map_err(unanswered)? <= epoch.as_u64() {
+            return Ok(());
+        }
+        let question = committeeOfCall { epoch: epoch.as_u64() };
+        let table = self.ethereum.ask(self.deployed.stake, &question)?.map_err(unanswered)?.table;
+        let rows = offers::rows(self.ethereum.code(table)).unwrap_or_default();
+        let members = committee.iter().map(|(index, member)| (index, member.consensus_key));
+        let seats = Seats::new(members, &rows);
+        let shown = match evidence {
+            Kept::Equivocation(evidence) => equivocation(evidence, &seats, (domain, *epoch)),
+            Kept::DoubleAttestation(both) => {
+                attestations([&both.first, &both.second], accused, &seats, domain)
+            }
+            // They take what has settled, or the key, besides; the relayers of the world leave them.
+            Kept::StrayShares(_) | Kept::WrongShares(_) => return Ok(()),
+        };
+        // A member that L1 does not list has nothing at stake there.
+        let Ok(shown) = shown else { return Ok(()) };
+        let (from, to) = (operator(validator), Some(self.deployed.slasher));
+        self.ethereum.send(Call { from, to, value_wei: 0, data: shown.call, gas: REPORT_GAS });
+        Ok(())
+    }
+
+    /// Days later: every case that was opened is ended.
+    pub(in crate::l1) fn close(&mut self, random: &mut Random) -> Result<Witness, L1Fault> {
+        self.zero_ms = self.zero_ms.saturating_add(RESOLUTION_MS);
+        let logs = self.ethereum.blocks().iter().flat_map(|sealed| &sealed.logs);
+        let of_slasher = logs.filter(|log| log.address == self.deployed.slasher);
+        let offences = of_slasher.filter_map(|log| Convicted::decode_log(log).ok());
+        let resolve = |offence| {
+            Call::new(operator(1), self.deployed.slasher, &resolveCall { offence }, RESOLVE_GAS)
+        };
+        let calls: Vec<_> = offences.map(|convicted| resolve(convicted.offence)).collect();
+        for call in calls {
+            self.ethereum.send(call);
+        }
+        let mut witness = self.witness()?;
+        while self.ethereum.waiting() > 0 {
+            (_, witness) = self.seal(random, usize::MAX)?;
+        }
+        Ok(witness)
+    }
+}
