@@ -12,13 +12,14 @@ use conclave_contracts::{
         self, proveAbsenceCall, proveAtomicCall, proveTransactionCall, proveTransactionsCall,
     },
     bindings::inbox::NamespaceTree::{Absence, Inclusion, Leaf, Leg, LegProof, TransactionRange},
+    posting,
 };
 use conclave_derivation::{
     AbsenceProof, AtomicProof, BatchProof, NamespaceProof, TransactionProof,
 };
 use conclave_types::{Digest, RollupId, wire::HistoryProof};
 
-use super::{Contracts, Endpoints, L1Error, relay::commitment_on_l1};
+use super::{Contracts, Endpoints, L1Error};
 
 /// What is said of the block that a commitment is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +98,7 @@ pub async fn check(
 
 fn history_on_l1(history: &HistoryProof) -> ConclaveInbox::HistoryProof {
     ConclaveInbox::HistoryProof {
-        commitment: commitment_on_l1(&history.commitment),
+        commitment: posting::commitment(&history.commitment),
         under: history.under.as_u64(),
         path: words(&history.path),
     }

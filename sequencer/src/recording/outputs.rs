@@ -160,6 +160,21 @@ pub(super) fn of_job(output: &JobOutput) -> Digest {
     }
 }
 
+/// [`work`] of a job that opens a block.
+fn opening(number: JobNumber, job: &OpenJob) -> Vec<u8> {
+    let OpenJob { height, block, sealed: _, openings, unchecked, ids, bundles, rollups, seed } =
+        job;
+    let unchecked: Vec<_> = unchecked
+        .iter()
+        .map(|(source, ranges)| {
+            let ranges = ranges.iter().map(|range| (range.start, range.end));
+            (source, ranges.collect::<Vec<_>>())
+        })
+        .collect();
+    let given = (openings, unchecked);
+    encode(&(number, 3_u8, height, block, given, ids, bundles, rollups, seed))
+}
+
 /// A job as bytes, without what all jobs of a process have in common (the era's key), what an earlier
 /// job made (a prepared block), and the secret.
 fn work(number: JobNumber, job: &Job) -> Vec<u8> {
@@ -185,28 +200,7 @@ fn work(number: JobNumber, job: &Job) -> Vec<u8> {
             });
             encode(&(number, 11_u8, height, block, shown.collect::<Vec<_>>(), seed))
         }
-        Job::Open(job) => {
-            let OpenJob {
-                height,
-                block,
-                sealed: _,
-                openings,
-                unchecked,
-                ids,
-                bundles,
-                rollups,
-                seed,
-            } = job;
-            let unchecked: Vec<_> = unchecked
-                .iter()
-                .map(|(source, ranges)| {
-                    let ranges = ranges.iter().map(|range| (range.start, range.end));
-                    (source, ranges.collect::<Vec<_>>())
-                })
-                .collect();
-            let given = (openings, unchecked);
-            encode(&(number, 3_u8, height, block, given, ids, bundles, rollups, seed))
-        }
+        Job::Open(job) => opening(number, job),
         Job::CheckSharing(SharingCheckJob { at, items }) => {
             let items: Vec<_> = items
                 .iter()
