@@ -283,7 +283,7 @@ impl L1Config {
             add(key, "there is none".to_owned(), remedy);
         }
         for (index, url) in self.endpoints.iter().enumerate() {
-            if let Err(error) = endpoints::parse_url(url) {
+            if let Err(error) = endpoints::check_url(url) {
                 add(key, error.to_string(), "write it like http://127.0.0.1:8545");
             }
             if self.endpoints.iter().take(index).any(|before| before == url) {
@@ -483,6 +483,12 @@ impl Config {
     #[must_use]
     pub fn addresses(&self) -> PathBuf {
         self.data_dir.join("addresses.json")
+    }
+
+    /// Where a node writes down what its account spends on L1.
+    #[must_use]
+    pub fn l1_spent(&self) -> PathBuf {
+        self.data_dir.join("l1-spent.json")
     }
 }
 

@@ -9,19 +9,22 @@
 //!                  └──── endpoints ────▶ JSON-RPC     several, each with a deadline, none trusted alone
 //! ```
 //!
-//! **Invariants.** A question is asked of one endpoint after the other until one answers. What is final is what
-//! a majority of the endpoints call final, with one hash; endpoints that contradict each other about it are an
-//! error and not a choice. A transaction never costs more in fees than its account's owner said, is never sent
-//! under a nonce that may be used already, and is replaced only by itself. A contract that refuses is quoted by
-//! the name of its error, with what can be done.
+//! **Invariants.** What is believed of contracts and transactions is what most of the endpoints say alike, and what
+//! goes into a transaction is the middle of what they say. What is final is what a majority of them call final, with
+//! one hash; endpoints that contradict each other about it are an error and not a choice. A transaction never costs
+//! more in fees than its account's owner said, is never sent under a nonce that may be used already, and is replaced
+//! only by itself. A contract that refuses is quoted by the name of its error, with what can be done.
 
+mod agreement;
 pub mod contracts;
 pub mod deploy;
 pub mod election;
+mod endpoint;
 pub mod endpoints;
 mod error;
 pub mod evidence;
 pub mod follow;
+mod http;
 mod logs;
 pub mod observe;
 mod offers;
@@ -33,6 +36,7 @@ pub mod queue;
 pub mod relay;
 mod revert;
 pub mod sender;
+mod sent;
 pub mod stake;
 pub mod tasks;
 pub mod withdrawals;
@@ -42,6 +46,7 @@ pub use self::{
     endpoints::{BlockRef, Endpoints, Patience},
     error::{Contradiction, L1Error},
     panel::TooFew,
-    sender::{Call, Fees, Sender, Sent},
+    sender::{Call, Fees, Sender},
+    sent::Sent,
     tasks::L1Views,
 };

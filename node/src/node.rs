@@ -22,7 +22,7 @@ use crate::{
     driver::{self, Channels, Conduct, Driver, DriverError, Honest, RecordTo, RevealedTip, Tape},
     essential::{Essentials, TaskError},
     keys::{self, KeyFileError},
-    l1,
+    l1::{self, relay::AccountError},
     metrics::{self, Metrics, MetricsError},
     network::{AddressBook, Network, NetworkConfig, NetworkError},
     rpc::{self, ReceiptSigner, RpcError},
@@ -59,6 +59,9 @@ pub enum NodeError {
     /// A key cannot be used.
     #[error(transparent)]
     Key(#[from] KeyFileError),
+    /// The account that posts to L1 cannot be used.
+    #[error(transparent)]
+    Account(#[from] AccountError),
     /// The network key is not the one that the genesis names for this validator.
     #[error(
         "keys.network is not the network key that the genesis names for {0}; its peers would refuse it. Restore the key from your backup"
@@ -191,6 +194,7 @@ impl Node {
             own,
             driver: driver.clone(),
             reader: l1_reader,
+            spent: config.l1_spent(),
             metrics: Arc::clone(&metrics),
             tasks: tasks.clone(),
             essentials: essentials.clone(),

@@ -17,7 +17,7 @@ mod tests {
         sol_types::SolEvent as _,
     };
     use axum::{Json, Router, extract::State, routing::post};
-    use conclave_contracts::ForcedInclusion::DepositQueued;
+    use conclave_contracts::ForcedInclusion::{DepositQueued, REGISTRYCall};
     use serde_json::{Value, json};
 
     use conclave_node::l1::{
@@ -369,6 +369,206 @@ mod tests {
         let versions = versions.lock().unwrap();
         assert!(versions.len() > 1, "it was sent again");
         assert!(versions.iter().all(|version| version.hash() == versions[0].hash()), "as it was");
+    }
+
+    /// Three endpoints, of which the first is another than the rest.
+    async fn three(first: Script, rest: Script, patience: Patience) -> Endpoints {
+        let urls = [first.serve().await, rest.clone().serve().await, rest.serve().await];
+        Endpoints::connect(&urls, Some(CHAIN_ID), patience).await.unwrap()
+    }
+
+    fn sending(endpoints: Endpoints) -> Sender {
+        let signer = PrivateKeySigner::from_bytes(&B256::repeat_byte(7)).unwrap();
+        let fees = Fees { cost_max: U256::from(ETHER), raise_every: Duration::from_secs(60) };
+        Sender::new(endpoints, signer, fees)
+    }
+
+    /// Whoever is asked for a receipt has it at once; what was sent is nowhere.
+    fn inventor(gas_used: u64) -> Script {
+        let invented = move |params: &Value, _: &[TxEnvelope]| {
+            let mut told = receipt(serde_json::from_value(params[0].clone()).unwrap());
+            told["gasUsed"] = json!(format!("{gas_used:#x}"));
+            told["effectiveGasPrice"] = json!("0xe8d4a51000");
+            Ok(told)
+        };
+        Script::new().does("eth_getTransactionReceipt", invented)
+    }
+
+    #[tokio::test]
+    async fn what_one_of_three_says_of_a_receipt_is_not_believed() {
+        // The honest have it when they have been asked twice.
+        let looks = Arc::new(Mutex::new(0_u32));
+        let late = move |_: &Value, sent: &[TxEnvelope]| {
+            let mut looks = looks.lock().unwrap();
+            *looks += 1;
+            let found = sent.first().filter(|_| *looks > 4);
+            Ok(found.map_or(Value::Null, |first| receipt(*first.hash())))
+        };
+        let honest = Script::new().does("eth_getTransactionReceipt", late);
+        let sender = sending(three(inventor(30_000_000), honest, impatient()).await);
+        let sent = sender.send(transfer()).await.unwrap();
+        assert_eq!(sent.fee(), U256::from(21_000_u64 * 1_000_000_007));
+
+        // Nobody else ever has it.
+        let sender = sending(three(inventor(21_000), Script::new(), impatient()).await);
+        let error = sender.send(transfer()).await.unwrap_err();
+        assert!(matches!(error, L1Error::NotIncluded { nonce: 7, .. }), "{error}");
+
+        // And what one alone denies has landed all the same.
+        let taken = |_: &Value, sent: &[TxEnvelope]| {
+            Ok(sent.first().map_or(Value::Null, |first| receipt(*first.hash())))
+        };
+        let honest = Script::new().does("eth_getTransactionReceipt", taken);
+        let sent = sending(three(Script::new(), honest, impatient()).await).send(transfer()).await;
+        assert_eq!(sent.unwrap().block(), 11);
+    }
+
+    #[tokio::test]
+    async fn nothing_costs_more_than_it_could_whatever_an_only_endpoint_says() {
+        let sent = sender(inventor(30_000_000), ETHER).await.send(transfer()).await.unwrap();
+        // 86,250 gas at 3 gwei, which is what was signed.
+        assert_eq!(sent.fee(), U256::from(86_250_u64 * 3_000_000_000));
+    }
+
+    #[tokio::test]
+    async fn what_goes_into_a_transaction_is_the_middle_of_what_three_say() {
+        let taken = |_: &Value, sent: &[TxEnvelope]| {
+            Ok(sent.first().map_or(Value::Null, |first| receipt(*first.hash())))
+        };
+        let honest = Script::new().does("eth_getTransactionReceipt", taken);
+        let refusal = json!({"code": 3, "message": "execution reverted", "data": "0x11223344"});
+        let dear = |params: &Value, _: &[TxEnvelope]| {
+            let mut told = chain(10, 0xa0)(params, &[])?;
+            told["baseFeePerGas"] = json!("0xe8d4a51000");
+            Ok(told)
+        };
+        let liars = [
+            Script::new().says("eth_getBalance", json!("0x0")),
+            Script::new().says("eth_getTransactionCount", json!("0xffff")),
+            Script::new().says("eth_getTransactionCount", json!("0x0")),
+            Script::new().says("eth_estimateGas", json!("0xffffff")),
+            Script::new().says("eth_estimateGas", json!("0x1")),
+            Script::new().does("eth_estimateGas", move |_, _| Err(refusal.clone())),
+            Script::new().does("eth_getBlockByNumber", dear),
+            Script::new().says("eth_maxPriorityFeePerGas", json!("0x746a528800")),
+        ];
+        for (number, liar) in liars.into_iter().enumerate() {
+            let sent = Arc::clone(&honest.sent);
+            sent.lock().unwrap().clear();
+            let sender = sending(three(liar, honest.clone(), impatient()).await);
+            sender.send(transfer()).await.unwrap();
+            let sent = sent.lock().unwrap();
+            let first = &sent[0];
+            let terms = (first.nonce(), first.gas_limit(), first.max_fee_per_gas());
+            assert_eq!(terms, (7, 86_250, 3_000_000_000), "lie {number}");
+        }
+    }
+
+    /// Asks where a contract is.
+    async fn where_it_is(endpoints: &Endpoints) -> Result<Address, L1Error> {
+        endpoints.call(FORCED, &REGISTRYCall {}).await
+    }
+
+    #[tokio::test]
+    async fn of_a_contract_is_believed_what_most_endpoints_say() {
+        let (true_one, false_one) = (Address::repeat_byte(1), Address::repeat_byte(2));
+        let says = |address: Address| Script::new().says("eth_call", json!(address.into_word()));
+        let refusal = json!({"code": 3, "message": "execution reverted", "data": "0x11223344"});
+        let refuses = Script::new().does("eth_call", move |_, _| Err(refusal.clone()));
+        for liar in [says(false_one), refuses.clone(), Script::new().says("eth_call", json!("0x"))]
+        {
+            let endpoints = three(liar, says(true_one), impatient()).await;
+            assert_eq!(where_it_is(&endpoints).await.unwrap(), true_one);
+        }
+        let endpoints = three(says(false_one), refuses.clone(), impatient()).await;
+        let refused = where_it_is(&endpoints).await.unwrap_err();
+        assert!(matches!(refused, L1Error::Reverted(_)), "{refused}");
+
+        // Of two that differ either may lie; and one alone of three may, too.
+        let urls = [says(false_one).serve().await, says(true_one).serve().await, nowhere()];
+        let two = connect(&urls[..2]).await.unwrap();
+        let discord = where_it_is(&two).await.unwrap_err();
+        let expected = L1Error::Discord { what: "eth_call", answering: 2, of: 2 };
+        assert_eq!(discord.to_string(), expected.to_string());
+        let alone = connect(&[urls[0].clone(), nowhere(), "http://127.0.0.1:2".to_owned()]).await;
+        let few = where_it_is(&alone.unwrap()).await.unwrap_err();
+        assert!(matches!(few, L1Error::TooFew(TooFew { answering: 1, of: 3, .. })), "{few}");
+    }
+
+    #[tokio::test]
+    async fn whoever_was_a_block_behind_is_asked_again() {
+        let looks = Arc::new(Mutex::new(0_u32));
+        let (before, after) = (Address::repeat_byte(1), Address::repeat_byte(2));
+        let behind = Script::new().does("eth_call", move |_, _| {
+            let mut looks = looks.lock().unwrap();
+            *looks += 1;
+            Ok(json!(if *looks == 1 { before } else { after }.into_word()))
+        });
+        let level = Script::new().says("eth_call", json!(after.into_word()));
+        let endpoints = connect(&[behind.serve().await, level.serve().await]).await.unwrap();
+        assert_eq!(where_it_is(&endpoints).await.unwrap(), after);
+    }
+
+    #[tokio::test]
+    async fn one_of_three_that_serves_another_chain_keeps_nobody_from_the_others() {
+        let other = Script::new().says("eth_chainId", json!("0x1"));
+        let endpoints = three(other.clone(), Script::new(), impatient()).await;
+        assert_eq!(endpoints.chain_id(), CHAIN_ID);
+        let urls = [Script::new().serve().await, other.serve().await, nowhere()];
+        let error = connect(&urls).await.unwrap_err();
+        assert!(matches!(&error, L1Error::WrongChain { url, .. } if *url == urls[1]), "{error}");
+    }
+
+    #[tokio::test]
+    async fn one_that_is_silent_holds_nobody_up_when_most_have_answered() {
+        // Were it waited for, this would take an hour and more.
+        let patience = Patience { request: Duration::from_secs(3_600), ..impatient() };
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", silent.local_addr().unwrap());
+        let taken = |_: &Value, sent: &[TxEnvelope]| {
+            Ok(sent.first().map_or(Value::Null, |first| receipt(*first.hash())))
+        };
+        let honest = Script::new()
+            .says("eth_call", json!(FORCED.into_word()))
+            .does("eth_getTransactionReceipt", taken);
+        let urls = [url, honest.clone().serve().await, honest.serve().await];
+        let endpoints = Endpoints::connect(&urls, Some(CHAIN_ID), patience).await.unwrap();
+        for _ in 0..100 {
+            assert_eq!(where_it_is(&endpoints).await.unwrap(), FORCED);
+        }
+        assert_eq!(sending(endpoints).send(transfer()).await.unwrap().block(), 11);
+    }
+
+    /// An endpoint whose every answer goes on for ever.
+    fn endless() -> String {
+        use std::io::{Read as _, Write as _};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        // It ends with the test's process.
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                std::thread::spawn(move || {
+                    let mut request = [0; 4_096];
+                    let read = stream.read(&mut request);
+                    let head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n\"";
+                    let mut written = read.and_then(|_| stream.write_all(head));
+                    let more = vec![b'a'; 1 << 20];
+                    while written.is_ok() {
+                        written = stream.write_all(&more);
+                    }
+                });
+            }
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_cut_off_by_its_length() {
+        // By its length, and not because it takes long.
+        let patience = Patience { request: Duration::from_secs(3_600), ..impatient() };
+        let error = Endpoints::connect(&[endless()], Some(CHAIN_ID), patience).await.unwrap_err();
+        let L1Error::NoAnswer { failures, .. } = &error else { panic!("{error}") };
+        assert!(failures[0].contains("its answer is longer than 33554432 bytes"), "{failures:?}");
     }
 
     /// The contract whose events are entries.

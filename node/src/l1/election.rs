@@ -181,7 +181,7 @@ pub async fn serving(
     let question = ConclaveStake::committeeOfCall { epoch: epoch.as_u64() };
     let table = endpoints.call(contracts.stake, &question).await?.table;
     let code =
-        endpoints.ask("eth_getCode", |provider| async move { provider.get_code_at(table).await });
+        endpoints.agree("eth_getCode", |provider| async move { provider.get_code_at(table).await });
     offers::rows(&code.await?).filter(|rows| !rows.is_empty()).ok_or_else(|| L1Error::Missing {
         what: format!(
             "the committee of epoch {epoch} on L1: the end of the epoch before has not settled"

@@ -5,13 +5,21 @@ use std::{fmt, sync::Arc, time::Duration};
 use alloy::{
     eips::{BlockId, BlockNumberOrTag},
     primitives::{Address, B256, Bytes},
-    providers::{DynProvider, Provider as _, ProviderBuilder},
+    providers::{DynProvider, Provider as _},
     rpc::types::TransactionRequest,
     sol_types::SolCall,
-    transports::{TransportError, TransportResult, http::reqwest::Url},
+    transports::TransportResult,
+};
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    Contradiction, L1Error,
+    endpoint::{self, Endpoint, Reply, is_answer, is_said},
 };
 
-use super::{Contradiction, L1Error, revert};
+/// The others are waited for so long once most endpoints have answered.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// How long is waited for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,12 +58,6 @@ pub struct BlockRef {
     pub base_fee: u64,
 }
 
-#[derive(Clone)]
-struct Endpoint {
-    url: String,
-    provider: DynProvider,
-}
-
 /// What endpoints said, each with its address.
 pub(super) struct Answers<T> {
     /// What was answered.
@@ -88,13 +90,13 @@ impl Endpoints {
     ///
     /// # Errors
     ///
-    /// If an address is none, nobody answers, or somebody serves another chain.
+    /// If an address is none, nobody answers, or somebody serves another chain and not most serve `chain_id`.
     pub async fn connect(
         urls: &[String],
         chain_id: Option<u64>,
         patience: Patience,
     ) -> Result<Self, L1Error> {
-        let list = urls.iter().map(|url| endpoint(url)).collect::<Result<Vec<_>, _>>()?;
+        let list = urls.iter().map(|url| Endpoint::new(url)).collect::<Result<Vec<_>, _>>()?;
         if list.is_empty() {
             return Err(L1Error::NoEndpoint);
         }
@@ -103,14 +105,22 @@ impl Endpoints {
         let answers = endpoints
             .ask_all("eth_chainId", |provider| async move { provider.get_chain_id().await })
             .await?;
-        let mut expected = chain_id;
-        for (url, found) in answers {
-            let expected = *expected.get_or_insert(found);
-            if found != expected {
+        let expected = chain_id.or_else(|| answers.first().map(|(_, found)| *found));
+        let expected = expected.unwrap_or_default();
+        let agreeing = answers.iter().filter(|(_, found)| *found == expected).count();
+        let is_agreed = chain_id.is_some() && endpoints.is_majority(agreeing);
+        for (url, found) in answers.into_iter().filter(|(_, found)| *found != expected) {
+            if !is_agreed {
                 return Err(L1Error::WrongChain { url, expected, found });
             }
+            tracing::warn!(
+                url,
+                found,
+                expected,
+                "an L1 endpoint serves another chain; take it out"
+            );
         }
-        endpoints.chain_id = expected.unwrap_or_default();
+        endpoints.chain_id = expected;
         Ok(endpoints)
     }
 
@@ -124,14 +134,6 @@ impl Endpoints {
     #[must_use]
     pub const fn patience(&self) -> Patience {
         self.patience
-    }
-
-    /// The same, of which another is asked first: what one alone answers is not to keep anything back for ever.
-    pub(super) fn beginning_with(&self, nth: usize) -> Self {
-        let mut list = self.list.to_vec();
-        let first = nth.checked_rem(list.len()).unwrap_or_default();
-        list.rotate_left(first);
-        Self { list: list.into(), ..self.clone() }
     }
 
     /// The first answer.
@@ -149,12 +151,13 @@ impl Endpoints {
     {
         let mut failures = Vec::new();
         for endpoint in self.list.iter() {
-            match self.put(endpoint, &question).await {
+            match endpoint.put(self.patience.request, &|_: &str, provider| question(provider)).await
+            {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(error)) if is_answer(&error) => {
-                    return Err(refused(endpoint, what, error));
+                    return Err(endpoint.refused(what, error));
                 }
-                Ok(Err(error)) => failures.push(failure(endpoint, &error)),
+                Ok(Err(error)) => failures.push(endpoint.failure(&error)),
                 Err(late) => failures.push(late),
             }
         }
@@ -174,7 +177,8 @@ impl Endpoints {
     where
         F: Future<Output = TransportResult<T>>,
     {
-        let Answers { given, failed } = self.ask_each(|_| true, question).await;
+        let Answers { given, failed } =
+            self.ask_each(|_| true, true, |_, provider| question(provider)).await;
         if given.is_empty() {
             let failures = failed.into_iter().map(|(_, reason)| reason).collect();
             return Err(L1Error::NoAnswer { what, failures });
@@ -182,23 +186,23 @@ impl Endpoints {
         Ok(given)
     }
 
-    /// What each of the endpoints that `is_asked` holds for says, refusals being no answers.
+    /// What each of the endpoints that `is_asked` holds for says, refusals being no answers. Whether those that are slower
+    /// than most are left behind is `hurry`.
     pub(super) async fn ask_each<T, F>(
         &self,
         is_asked: impl Fn(&str) -> bool,
-        question: impl Fn(DynProvider) -> F,
+        hurry: bool,
+        question: impl Fn(&str, DynProvider) -> F,
     ) -> Answers<T>
     where
         F: Future<Output = TransportResult<T>>,
     {
-        let list: Vec<_> = self.list.iter().filter(|endpoint| is_asked(&endpoint.url)).collect();
-        let asked = list.iter().map(|endpoint| self.put(endpoint, &question));
         let mut answers = Answers { given: Vec::new(), failed: Vec::new() };
-        for (endpoint, said) in list.iter().zip(futures::future::join_all(asked).await) {
+        for (endpoint, said) in self.put_each(is_asked, hurry, &question).await {
             let url = endpoint.url.clone();
             match said {
                 Ok(Ok(answer)) => answers.given.push((url, answer)),
-                Ok(Err(error)) => answers.failed.push((url, failure(endpoint, &error))),
+                Ok(Err(error)) => answers.failed.push((url, endpoint.failure(&error))),
                 Err(late) => answers.failed.push((url, late)),
             }
         }
@@ -217,29 +221,28 @@ impl Endpoints {
     /// What the first that answers has against it, if nobody takes it.
     pub async fn broadcast(&self, raw: &[u8]) -> Result<(), L1Error> {
         const WHAT: &str = "eth_sendRawTransaction";
-        let send = |provider: DynProvider| async move {
+        let send = |_: &str, provider: DynProvider| async move {
             provider.send_raw_transaction(raw).await.map(drop)
         };
-        let asked = self.list.iter().map(|endpoint| self.put(endpoint, &send));
         let (mut refusal, mut failures) = (None, Vec::new());
-        for (endpoint, said) in self.list.iter().zip(futures::future::join_all(asked).await) {
+        for (endpoint, said) in self.put_each(|_| true, true, &send).await {
             match said {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(error)) if is_answer(&error) => {
-                    refusal.get_or_insert_with(|| refused(endpoint, WHAT, error));
+                    refusal.get_or_insert_with(|| endpoint.refused(WHAT, error));
                 }
-                Ok(Err(error)) => failures.push(failure(endpoint, &error)),
+                Ok(Err(error)) => failures.push(endpoint.failure(&error)),
                 Err(late) => failures.push(late),
             }
         }
         Err(refusal.unwrap_or(L1Error::NoAnswer { what: WHAT, failures }))
     }
 
-    /// Calls a contract without a transaction, at the newest block.
+    /// Calls a contract without a transaction, at the newest block. Most endpoints have to say the same.
     ///
     /// # Errors
     ///
-    /// If nobody answers, the contract refuses, or its answer is not what its ABI says.
+    /// If too few answer or agree, the contract refuses, or its answer is not what its ABI says.
     pub async fn call<C: SolCall>(&self, address: Address, call: &C) -> Result<C::Return, L1Error> {
         let request = TransactionRequest::default().to(address).input(call.abi_encode().into());
         let answer = self.eth_call(&request, BlockId::latest()).await?;
@@ -251,16 +254,17 @@ impl Endpoints {
         })
     }
 
+    /// What most endpoints say a call gives at a block.
     pub(super) async fn eth_call(
         &self,
         request: &TransactionRequest,
         at: BlockId,
     ) -> Result<Bytes, L1Error> {
-        let asked = self.ask("eth_call", |provider| {
+        let asked = self.agree("eth_call", |provider| {
             let request = request.clone();
             async move { provider.call(request).block(at).await }
         });
-        asked.await.map_err(revert::named)
+        asked.await
     }
 
     /// A block, if there is one.
@@ -309,19 +313,60 @@ impl Endpoints {
         count.saturating_mul(2) > self.list.len()
     }
 
-    /// Puts a question to one endpoint; what it says, or that it is late.
-    async fn put<T, F>(
+    /// Puts a question to those endpoints at once; what each says, in their order. In a `hurry` those that are slower than
+    /// most of all are left behind.
+    pub(super) async fn put_each<T, F>(
         &self,
-        endpoint: &Endpoint,
-        question: &impl Fn(DynProvider) -> F,
-    ) -> Result<TransportResult<T>, String>
+        is_asked: impl Fn(&str) -> bool,
+        hurry: bool,
+        question: &impl Fn(&str, DynProvider) -> F,
+    ) -> Vec<(&Endpoint, Reply<T>)>
     where
         F: Future<Output = TransportResult<T>>,
     {
-        let asked = question(endpoint.provider.clone());
-        let said = tokio::time::timeout(self.patience.request, asked).await;
-        said.map_err(|_late| format!("{} is silent for {:?}", endpoint.url, self.patience.request))
+        let asked: Vec<_> = self.list.iter().filter(|endpoint| is_asked(&endpoint.url)).collect();
+        let mut waiting = FuturesUnordered::new();
+        for (place, endpoint) in asked.iter().copied().enumerate() {
+            let put = endpoint.put(self.patience.request, question);
+            waiting.push(async move { (place, put.await) });
+        }
+        let mut said: Vec<Option<Reply<T>>> = asked.iter().map(|_| None).collect();
+        let (mut answering, mut deadline) = (0_usize, None);
+        loop {
+            let next = match deadline {
+                None => waiting.next().await,
+                Some(deadline) => timeout_at(deadline, waiting.next()).await.unwrap_or_default(),
+            };
+            let Some((place, answer)) = next else { break };
+            answering = answering.saturating_add(usize::from(is_said(&answer)));
+            if let Some(of_it) = said.get_mut(place) {
+                *of_it = Some(answer);
+            }
+            if hurry && self.is_majority(answering) {
+                let missing = asked.iter().zip(&said).filter(|(_, said)| said.is_none());
+                let grace = if missing.clone().all(|(endpoint, _)| endpoint.is_late()) {
+                    Duration::ZERO
+                } else {
+                    GRACE
+                };
+                let latest = Instant::now() + grace;
+                deadline = Some(deadline.map_or(latest, |before: Instant| before.min(latest)));
+            }
+        }
+        drop(waiting);
+        let done = asked.into_iter().zip(said);
+        done.map(|(endpoint, said)| (endpoint, said.unwrap_or_else(|| Err(endpoint.left_behind()))))
+            .collect()
     }
+}
+
+/// Whether that can be the address of an endpoint.
+///
+/// # Errors
+///
+/// Says what is wrong with it.
+pub fn check_url(url: &str) -> Result<(), L1Error> {
+    endpoint::parse_url(url).map(drop)
 }
 
 pub(super) async fn block(
@@ -335,57 +380,4 @@ pub(super) async fn block(
         parent: block.header.parent_hash,
         base_fee: block.header.base_fee_per_gas.unwrap_or_default(),
     }))
-}
-
-/// The address of an endpoint, if it can be one.
-///
-/// # Errors
-///
-/// Says what is wrong with it.
-pub fn parse_url(url: &str) -> Result<Url, L1Error> {
-    let parsed = url.parse().ok().filter(|_| url.contains("://"));
-    let parsed: Url = parsed.ok_or_else(|| L1Error::Url(url.to_owned()))?;
-    match parsed.scheme() {
-        "http" => Ok(parsed),
-        "https" => Err(L1Error::Tls(url.to_owned())),
-        _ => Err(L1Error::Url(url.to_owned())),
-    }
-}
-
-fn endpoint(url: &str) -> Result<Endpoint, L1Error> {
-    let parsed = parse_url(url)?;
-    let provider = ProviderBuilder::default().connect_http(parsed).erased();
-    Ok(Endpoint { url: url.to_owned(), provider })
-}
-
-/// Whether the endpoint itself says no, rather than being out of reach or talking nonsense.
-pub(super) fn is_answer(error: &TransportError) -> bool {
-    error.as_error_resp().is_some()
-}
-
-fn refused(endpoint: &Endpoint, what: &'static str, error: TransportError) -> L1Error {
-    L1Error::Refused { url: endpoint.url.clone(), what, source: Box::new(error) }
-}
-
-fn failure(endpoint: &Endpoint, error: &TransportError) -> String {
-    format!("{}: {}", endpoint.url, crate::errors::chain(error))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_of_several_can_be_the_one_that_is_asked_first() {
-        let urls = ["http://one", "http://two", "http://three"];
-        let list = urls.map(|url| endpoint(url).unwrap()).to_vec();
-        let endpoints = Endpoints { list: list.into(), chain_id: 1, patience: Patience::default() };
-        let first = |nth| endpoints.beginning_with(nth).urls().next().map(ToOwned::to_owned);
-        for (nth, expected) in
-            [(0, "http://one"), (1, "http://two"), (2, "http://three"), (3, "http://one")]
-        {
-            assert_eq!(first(nth).as_deref(), Some(expected), "{nth}");
-            assert_eq!(endpoints.beginning_with(nth).urls().count(), urls.len());
-        }
-    }
 }

@@ -8,7 +8,7 @@ use alloy::{
 };
 use conclave_contracts::deployment::DeploymentError;
 
-use super::election::Elected;
+use super::{election::Elected, panel::TooFew, relay::BookError};
 
 /// Two endpoints that call different blocks of one number final.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +49,21 @@ pub enum L1Error {
         what: &'static str,
         /// What each said.
         failures: Vec<String>,
+    },
+    /// Too few answer.
+    #[error(transparent)]
+    TooFew(#[from] TooFew),
+    /// They answer, and no answer is that of most.
+    #[error(
+        "{answering} of {of} L1 endpoints answer {what}, and no answer is that of most of them; one of them lies or is behind: try again, or take it out"
+    )]
+    Discord {
+        /// The method.
+        what: &'static str,
+        /// How many answer.
+        answering: usize,
+        /// Of how many.
+        of: usize,
     },
     /// The endpoint serves another chain.
     #[error("{url} serves chain {found}, expected {expected}; name an endpoint of that chain")]
@@ -193,6 +208,9 @@ pub enum L1Error {
     /// Nothing can be deployed.
     #[error(transparent)]
     Deployment(#[from] DeploymentError),
+    /// What the account spends cannot be written down, so it spends nothing.
+    #[error(transparent)]
+    Book(#[from] BookError),
     /// A transaction cannot be signed.
     #[error("cannot sign the transaction")]
     Sign(#[from] alloy::signers::Error),

@@ -20,7 +20,7 @@ use conclave_types::{
     SettlementCertificate, StrictVerifier, ValidatorIndex, Verifier as _, digest::SigningDomain,
 };
 
-pub(super) use self::court::{Docket, Matter, Offender, conviction, docket};
+pub(super) use self::court::{Docket, Matter, Offender, SLASHABLE_BLOCKS, conviction, docket};
 use self::wrong_share::Judged;
 pub use self::{
     acquittal::Acquittal,

@@ -12,7 +12,7 @@ use alloy::{
     transports::TransportResult,
 };
 
-use super::endpoints::is_answer;
+use super::endpoint::is_answer;
 
 /// Blocks of a page after so many refusals. Ten are what the meanest provider serves.
 const NARROWER: [u64; 4] = [10_000, 1_000, 100, 10];

@@ -56,12 +56,14 @@ struct Failure {
 pub(super) struct Panel {
     endpoints: Endpoints,
     members: BTreeMap<String, Member>,
+    /// Whether those that answered last differ: then everyone is asked, and waited for.
+    is_split: bool,
 }
 
 impl Panel {
     pub(super) fn new(endpoints: Endpoints) -> Self {
         let members = endpoints.urls().map(|url| (url.to_owned(), Member::default())).collect();
-        Self { endpoints, members }
+        Self { endpoints, members, is_split: false }
     }
 
     /// The newest block that most endpoints have called final.
@@ -104,17 +106,30 @@ impl Panel {
     where
         F: Future<Output = TransportResult<T>>,
     {
+        self.ask_by_address(number, |_, provider| question(provider)).await
+    }
+
+    /// The same with a question that depends on the address of whom it is put to.
+    pub(super) async fn ask_by_address<T, F>(
+        &mut self,
+        number: u64,
+        question: impl Fn(&str, DynProvider) -> F,
+    ) -> Result<Vec<(String, T)>, TooFew>
+    where
+        F: Future<Output = TransportResult<T>>,
+    {
         let now = Instant::now();
         let is_rested = |known: &Member| {
             known.failure.as_ref().is_none_or(|failure| failure.rests_until <= now)
         };
         let knows = |known: &&Member| known.newest_final >= number;
         let rested = self.members.values().filter(knows).filter(|known| is_rested(known)).count();
-        let all = !self.endpoints.is_majority(rested);
+        let all = self.is_split || !self.endpoints.is_majority(rested);
         let is_asked = |url: &str| {
             self.members.get(url).filter(knows).is_some_and(|known| all || is_rested(known))
         };
-        let Answers { given, failed } = self.endpoints.ask_each(is_asked, question).await;
+        let Answers { given, failed } =
+            self.endpoints.ask_each(is_asked, !self.is_split, question).await;
         for (url, _) in &given {
             self.note(url, None);
         }
@@ -144,6 +159,7 @@ impl Panel {
         let said = self.ask(0, question).await?.into_iter();
         let answers: Vec<_> = said.map(|(_, answer)| answer).collect();
         let agreed = agreed(&answers, self.count());
+        self.is_split = agreed.is_none();
         Ok(agreed.and_then(|answer| C::abi_decode_returns(answer).ok()))
     }
 

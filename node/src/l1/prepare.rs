@@ -9,7 +9,7 @@ use alloy::{
     signers::{SignerSync as _, local::PrivateKeySigner},
 };
 
-use super::{Call, Endpoints, L1Error, revert};
+use super::{Call, Endpoints, L1Error, endpoints::block};
 
 /// What EIP-7825 allows one transaction.
 const TRANSACTION_GAS_MAX: u64 = 1 << 24;
@@ -34,10 +34,9 @@ impl Prices {
     /// What the next block takes: a tip, and a base fee that may double until then. At most `cap`, unless not
     /// even the present base fee fits.
     pub(super) async fn now(endpoints: &Endpoints, cap: u128) -> Result<Option<Self>, L1Error> {
-        let latest = endpoints.block(BlockNumberOrTag::Latest).await?;
-        let base = u128::from(latest.map_or(0, |block| block.base_fee));
+        let base = base_fee(endpoints).await?;
         let suggested = endpoints
-            .ask("eth_maxPriorityFeePerGas", |provider| async move {
+            .middle("eth_maxPriorityFeePerGas", |provider| async move {
                 provider.get_max_priority_fee_per_gas().await
             })
             .await?;
@@ -61,6 +60,15 @@ impl Prices {
     }
 }
 
+/// The price of the newest block.
+pub(super) async fn base_fee(endpoints: &Endpoints) -> Result<u128, L1Error> {
+    let price = endpoints.middle("eth_getBlockByNumber", |provider| async move {
+        let newest = block(provider, BlockNumberOrTag::Latest).await?;
+        Ok(newest.map_or(0, |newest| newest.base_fee))
+    });
+    price.await.map(u128::from)
+}
+
 /// The gas that a call is given.
 ///
 /// # Errors
@@ -76,12 +84,11 @@ pub(super) async fn gas(
     }
     let request = request(signer, call);
     let estimate = endpoints
-        .ask("eth_estimateGas", |provider| {
+        .middle("eth_estimateGas", |provider| {
             let request = request.clone();
             async move { provider.estimate_gas(request).await }
         })
-        .await
-        .map_err(revert::named)?;
+        .await?;
     Ok(with_margin(estimate))
 }
 
@@ -106,6 +113,8 @@ pub(super) struct Signed {
     pub(super) raw: Vec<u8>,
     pub(super) hash: B256,
     pub(super) prices: Prices,
+    /// What it costs at most in fees, in wei.
+    pub(super) cost: U256,
 }
 
 /// Signs a call.
@@ -132,7 +141,8 @@ pub(super) fn sign(
     };
     let signature = signer.sign_hash_sync(&transaction.signature_hash())?;
     let envelope = TxEnvelope::from(transaction.into_signed(signature));
-    Ok(Signed { raw: envelope.encoded_2718(), hash: *envelope.hash(), prices })
+    let cost = U256::from(gas).saturating_mul(U256::from(prices.max));
+    Ok(Signed { raw: envelope.encoded_2718(), hash: *envelope.hash(), prices, cost })
 }
 
 /// The highest price of a unit of gas at which `gas` of it costs no more than `cost`.

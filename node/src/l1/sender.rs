@@ -8,7 +8,6 @@ use alloy::{
     eips::BlockId,
     primitives::{Address, B256, Bytes, Keccak256, U256},
     providers::Provider as _,
-    rpc::types::TransactionReceipt,
     signers::local::PrivateKeySigner,
     sol_types::SolCall,
 };
@@ -16,9 +15,10 @@ use tokio::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use super::{
-    Endpoints, L1Error,
+    Endpoints, L1Error, Sent,
     prepare::{self, Prices, Signed},
-    revert,
+    relay::Page,
+    sent,
 };
 
 /// How often a nonce that somebody else took meanwhile is asked for anew.
@@ -74,56 +74,6 @@ impl Call {
     }
 }
 
-/// A transaction in a block.
-#[derive(Clone, Debug)]
-pub struct Sent {
-    /// What it did.
-    pub receipt: TransactionReceipt,
-    /// Its nonce.
-    pub nonce: u64,
-    raw: Vec<u8>,
-}
-
-impl Sent {
-    /// Its hash.
-    #[must_use]
-    pub const fn hash(&self) -> B256 {
-        self.receipt.transaction_hash
-    }
-
-    /// The number of its block.
-    #[must_use]
-    pub fn block(&self) -> u64 {
-        self.receipt.block_number.unwrap_or_default()
-    }
-
-    /// What it cost in fees, in wei.
-    #[must_use]
-    pub fn fee(&self) -> U256 {
-        U256::from(self.receipt.gas_used)
-            .saturating_mul(U256::from(self.receipt.effective_gas_price))
-    }
-
-    /// What it told of the kind `E`.
-    ///
-    /// # Errors
-    ///
-    /// If it told nothing of the kind.
-    pub fn event<E: alloy::sol_types::SolEvent>(&self) -> Result<E, L1Error> {
-        let found = self.receipt.decoded_log::<E>();
-        found.map(|log| log.data).ok_or_else(|| L1Error::Missing {
-            what: format!("{} of transaction {}", E::SIGNATURE, self.hash()),
-        })
-    }
-
-    /// All that it told of the kind `E`.
-    #[must_use]
-    pub fn events<E: alloy::sol_types::SolEvent>(&self) -> Vec<E> {
-        let logs = self.receipt.logs().iter();
-        logs.filter_map(|log| E::decode_log(&log.inner).ok()).map(|log| log.data).collect()
-    }
-}
-
 /// A transaction on its way.
 struct Flight {
     call: Call,
@@ -139,13 +89,20 @@ pub struct Sender {
     endpoints: Endpoints,
     signer: PrivateKeySigner,
     fees: Fees,
+    /// Where it is written down what transactions cost.
+    page: Option<Page>,
 }
 
 impl Sender {
     /// The account of a key.
     #[must_use]
     pub const fn new(endpoints: Endpoints, signer: PrivateKeySigner, fees: Fees) -> Self {
-        Self { endpoints, signer, fees }
+        Self { endpoints, signer, fees, page: None }
+    }
+
+    /// The same, which writes down what its transactions may cost before it sends them.
+    pub(super) fn accounting(self, page: Page) -> Self {
+        Self { page: Some(page), ..self }
     }
 
     /// Its address.
@@ -183,7 +140,7 @@ impl Sender {
 
     async fn count(&self, at: BlockId) -> Result<u64, L1Error> {
         let of = self.address();
-        let asked = self.endpoints.ask("eth_getTransactionCount", move |provider| async move {
+        let asked = self.endpoints.middle("eth_getTransactionCount", move |provider| async move {
             provider.get_transaction_count(of).block_id(at).await
         });
         asked.await
@@ -256,9 +213,9 @@ impl Sender {
         let patience = self.endpoints.patience();
         let (started, mut sent) = (Instant::now(), sent.clone());
         loop {
-            match self.receipt(sent.hash()).await? {
+            match sent::receipt(&self.endpoints, sent.hash()).await? {
                 Some(receipt) => sent.receipt = receipt,
-                None => self.again(&sent.raw).await,
+                None => self.again(sent.raw()).await,
             }
             if let Some(hash) = sent.receipt.block_hash
                 && self.endpoints.is_final(sent.block(), hash).await?
@@ -277,10 +234,9 @@ impl Sender {
     async fn prepare(&self, call: Call, nonce: u64, gas: u64) -> Result<Flight, L1Error> {
         let cap = prepare::price_cap(self.fees.cost_max, gas);
         let Some(prices) = Prices::now(&self.endpoints, cap).await? else {
-            let latest = self.endpoints.block(alloy::eips::BlockNumberOrTag::Latest).await?;
             return Err(L1Error::TooDear {
                 gas,
-                found: u128::from(latest.map_or(0, |block| block.base_fee)),
+                found: prepare::base_fee(&self.endpoints).await?,
                 cap: self.fees.cost_max.to_string(),
             });
         };
@@ -293,9 +249,9 @@ impl Sender {
 
     async fn check_funds(&self, call: &Call, fees: U256) -> Result<(), L1Error> {
         let account = self.address();
-        let balance = self
-            .endpoints
-            .ask("eth_getBalance", |provider| async move { provider.get_balance(account).await });
+        let balance = self.endpoints.middle("eth_getBalance", |provider| async move {
+            provider.get_balance(account).await
+        });
         let (found, expected) = (balance.await?, fees.saturating_add(call.value));
         if found >= expected {
             return Ok(());
@@ -307,6 +263,9 @@ impl Sender {
     /// Hands the newest version of a transaction to the endpoints.
     async fn launch(&self, flight: &mut Flight) -> Result<(), L1Error> {
         let Some(newest) = flight.versions.last() else { return Ok(()) };
+        if let Some(page) = &self.page {
+            page.may_cost((self.address(), flight.nonce), newest.cost).await?;
+        }
         let error = match self.endpoints.broadcast(&newest.raw).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
@@ -343,6 +302,9 @@ impl Sender {
         let (started, mut raised) = (Instant::now(), Instant::now());
         loop {
             if let Some(sent) = self.find(&flight).await? {
+                if let Some(page) = &self.page {
+                    page.has_cost((self.address(), sent.nonce), sent.fee()).await?;
+                }
                 self.check(&sent).await?;
                 return Ok(sent);
             }
@@ -377,19 +339,11 @@ impl Sender {
 
     async fn find(&self, flight: &Flight) -> Result<Option<Sent>, L1Error> {
         for version in flight.versions.iter().rev() {
-            if let Some(receipt) = self.receipt(version.hash).await? {
-                let raw = version.raw.clone();
-                return Ok(Some(Sent { receipt, nonce: flight.nonce, raw }));
+            if let Some(receipt) = sent::receipt(&self.endpoints, version.hash).await? {
+                return Ok(Some(Sent::new(receipt, flight.nonce, version)));
             }
         }
         Ok(None)
-    }
-
-    async fn receipt(&self, hash: B256) -> Result<Option<TransactionReceipt>, L1Error> {
-        let asked = self.endpoints.ask("eth_getTransactionReceipt", |provider| async move {
-            provider.get_transaction_receipt(hash).await
-        });
-        asked.await
     }
 
     async fn again(&self, raw: &[u8]) {
@@ -417,7 +371,7 @@ impl Sender {
         let Ok(Some(transaction)) = asked.await else { return "it does not say why".to_owned() };
         let before = BlockId::number(sent.block().saturating_sub(1));
         let request = transaction.into_request();
-        match self.endpoints.eth_call(&request, before).await.map_err(revert::named) {
+        match self.endpoints.eth_call(&request, before).await {
             Err(L1Error::Reverted(reason)) => reason,
             Ok(_) | Err(_) => "out of gas, or something in its block came before it".to_owned(),
         }

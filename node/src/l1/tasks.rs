@@ -1,6 +1,6 @@
 //! What a running node does with L1: one task follows it, another watches settlement and posts.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use conclave_types::{ConsensusKey, Genesis};
 use tokio::sync::watch;
@@ -8,11 +8,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     follow::{Follower, Sight},
-    relay::{Settlement, Settler},
+    relay::{AccountError, Settlement, Settler},
 };
 use crate::{
-    config::L1Config, driver::Driver, essential::Essentials, keys::KeyFileError, metrics::Metrics,
-    store::RocksStore,
+    config::L1Config, driver::Driver, essential::Essentials, metrics::Metrics, store::RocksStore,
 };
 
 /// What the tasks work with.
@@ -25,6 +24,8 @@ pub struct Parts {
     pub driver: Driver,
     /// The store, for reading.
     pub reader: RocksStore,
+    /// Where it is written down what the node spends on L1.
+    pub spent: PathBuf,
     /// Where failures and postings are counted.
     pub metrics: Arc<Metrics>,
     /// Tasks that the node waits for when it stops.
@@ -54,9 +55,9 @@ impl L1Views {
 ///
 /// # Errors
 ///
-/// If the key of the account that posts cannot be used.
-pub fn start(config: Option<&L1Config>, parts: Parts) -> Result<Option<L1Views>, KeyFileError> {
-    let Parts { genesis, own, driver, reader, metrics, tasks, essentials, stop } = parts;
+/// If the account that posts cannot be used.
+pub fn start(config: Option<&L1Config>, parts: Parts) -> Result<Option<L1Views>, AccountError> {
+    let Parts { genesis, own, driver, reader, spent, metrics, tasks, essentials, stop } = parts;
     let config = match (config, genesis.l1_chain_id) {
         (None, 0) => return Ok(None),
         (Some(_), 0) => {
@@ -73,8 +74,9 @@ pub fn start(config: Option<&L1Config>, parts: Parts) -> Result<Option<L1Views>,
         (Some(config), _) => config.clone(),
     };
     let handles = (driver.clone(), Arc::new(reader));
+    let (for_settler, counted) = (Arc::clone(&genesis), Arc::clone(&metrics));
     let (settler, settlement) =
-        Settler::new(config.clone(), Arc::clone(&genesis), own, handles, Arc::clone(&metrics))?;
+        Settler::new(config.clone(), for_settler, own, handles, counted, spent)?;
     let (follower, sight) = Follower::new(config, &genesis, driver, metrics);
     let watched = essentials.clone();
     tasks.spawn(watched.watch("follower of L1", follower.run(stop.clone())));

@@ -86,7 +86,7 @@ impl Record {
 }
 
 /// Six weeks of blocks every twelve seconds: longer than stake that voted can be slashed.
-const SLASHABLE_BLOCKS: u64 = 302_400;
+pub(in crate::l1) const SLASHABLE_BLOCKS: u64 = 302_400;
 
 /// Every conviction of a validator in the newest [`SLASHABLE_BLOCKS`], in the order of L1.
 ///
@@ -99,8 +99,8 @@ pub async fn convictions(
     validator: u32,
 ) -> Result<Vec<Record>, L1Error> {
     let slasher = contracts.slasher;
-    let newest = endpoints.block(BlockNumberOrTag::Latest).await?.map_or(0, |block| block.number);
-    let asked = endpoints.ask("eth_getLogs", |provider| async move {
+    let newest = endpoints.newest().await?;
+    let asked = endpoints.agree("eth_getLogs", |provider| async move {
         let oldest = newest.saturating_sub(SLASHABLE_BLOCKS);
         records(&provider, slasher, (oldest, newest), Some((validator, None))).await
     });
@@ -141,7 +141,8 @@ pub(in crate::l1) struct Offender {
     pub(in crate::l1) matter: Matter,
 }
 
-/// Where the first conviction that settles a matter is, of those from a block on; and the newest final block.
+/// Where the first conviction that settles a matter is, of those from a block on, since before that it cannot be; and the
+/// newest final block.
 pub(in crate::l1) async fn conviction(
     provider: &DynProvider,
     slasher: Address,
@@ -167,26 +168,28 @@ pub(in crate::l1) struct Docket {
     pub(in crate::l1) newest: u64,
     /// Its newest final block.
     pub(in crate::l1) finalized: u64,
-    /// The convictions from the block on that it was asked for.
+    /// The last of the blocks that it was asked for.
+    pub(in crate::l1) last: u64,
+    /// The convictions in them.
     pub(in crate::l1) records: Vec<Record>,
 }
 
-/// Every conviction from a block on, as far back as anybody answers for anything.
+/// Every conviction in so many blocks from one on, as far back as anybody answers for anything.
 pub(in crate::l1) async fn docket(
     provider: &DynProvider,
     slasher: Address,
-    from_block: u64,
+    (from_block, count): (u64, u64),
 ) -> TransportResult<Docket> {
     let newest = provider.get_block_by_number(BlockNumberOrTag::Latest).await?;
     let finalized = block(provider.clone(), BlockNumberOrTag::Finalized).await?;
     let finalized = finalized.map_or(0, |finalized| finalized.number);
     let Some(newest) = newest.map(|newest| newest.header) else {
-        return Ok(Docket { time: 0, newest: 0, finalized, records: Vec::new() });
+        return Ok(Docket { time: 0, newest: 0, finalized, last: 0, records: Vec::new() });
     };
-    let oldest = from_block.max(newest.number.saturating_sub(SLASHABLE_BLOCKS));
-    let blocks = (oldest.min(newest.number), newest.number);
-    let records = records(provider, slasher, blocks, None).await?;
-    Ok(Docket { time: newest.timestamp, newest: newest.number, finalized, records })
+    let oldest = from_block.max(newest.number.saturating_sub(SLASHABLE_BLOCKS)).min(newest.number);
+    let last = oldest.saturating_add(count.saturating_sub(1)).min(newest.number);
+    let records = records(provider, slasher, (oldest, last), None).await?;
+    Ok(Docket { time: newest.timestamp, newest: newest.number, finalized, last, records })
 }
 
 /// The block whose decision acquits of a premature share.

@@ -11,7 +11,7 @@
 //! **Invariant.** All of it can be broken off anywhere and done again, by the same account: the salt of a seal
 //! follows from the account's key, and what L1 has is not sent again.
 
-use alloy::primitives::{B256, U256};
+use alloy::primitives::B256;
 use conclave_contracts::{
     ConclaveSlasher::{self, Convicted},
     bindings::slasher::IConclaveSlasher::Case,
@@ -51,14 +51,13 @@ pub struct Filing<'a> {
     /// Whether to send in place of what waits.
     instead: bool,
     sent: Vec<(&'static str, Sent)>,
-    fee: U256,
 }
 
 impl<'a> Filing<'a> {
     /// From that account, behind whatever else it has sent.
     #[must_use]
     pub const fn new(sender: &'a Sender, contracts: &'a Contracts) -> Self {
-        Self { sender, contracts, instead: false, sent: Vec::new(), fee: U256::ZERO }
+        Self { sender, contracts, instead: false, sent: Vec::new() }
     }
 
     /// In place of whatever of the account waits ([`Sender::send_instead`]).
@@ -71,11 +70,6 @@ impl<'a> Filing<'a> {
     #[must_use]
     pub fn into_sent(self) -> Vec<(&'static str, Sent)> {
         self.sent
-    }
-
-    /// What all of it has cost in fees, in wei.
-    pub(in crate::l1) const fn fee(&self) -> U256 {
-        self.fee
     }
 
     /// Announces, reports, and takes over. What the offenders have at stake is seized at once.
@@ -171,8 +165,6 @@ impl<'a> Filing<'a> {
         } else {
             self.sender.send(call).await
         };
-        let fee = sent.as_ref().map_or_else(L1Error::fee, Sent::fee);
-        self.fee = self.fee.saturating_add(fee);
         self.sent.push((what, sent?));
         Ok(())
     }

@@ -1,20 +1,41 @@
 //! The account that pays for what a node sends to L1, and how its validator takes turns.
 
-use alloy::{primitives::U256, signers::local::PrivateKeySigner};
+use std::path::PathBuf;
+
+use alloy::{
+    primitives::{B256, U256},
+    signers::local::PrivateKeySigner,
+};
 use conclave_types::{Committee, ConsensusKey};
 
-use super::decide::{Policy, Turns};
+use super::{
+    book::{Book, BookError},
+    decide::{Policy, Turns},
+};
 use crate::{
     config::RelayConfig,
     keys::{self, KeyFileError},
     l1::{Endpoints, Fees, Sender},
 };
 
+/// Why the account cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// Its key cannot.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// What it has spent cannot be known.
+    #[error(transparent)]
+    Book(#[from] BookError),
+}
+
 /// Who pays, and how this validator takes its turns.
 pub(super) struct Account {
     pub(super) signer: PrivateKeySigner,
     pub(super) config: RelayConfig,
     pub(super) own: Option<ConsensusKey>,
+    /// What it has spent.
+    pub(super) book: Book,
 }
 
 impl Account {
@@ -22,12 +43,14 @@ impl Account {
     pub(super) fn read(
         config: RelayConfig,
         own: Option<ConsensusKey>,
-    ) -> Result<Self, KeyFileError> {
+        spent: PathBuf,
+    ) -> Result<Self, AccountError> {
         let key = keys::read(&config.account_key)?;
         let signer = PrivateKeySigner::from_slice(&*key).map_err(|_not_in_range| {
             KeyFileError::Malformed { path: config.account_key.clone() }
         })?;
-        Ok(Self { signer, config, own })
+        let book = Book::open(spent)?;
+        Ok(Self { signer, config, own, book })
     }
 
     /// Among whom it takes turns.
@@ -38,10 +61,16 @@ impl Account {
         Turns { seat: seat.map(narrow), seats: narrow(office.count()) }
     }
 
-    /// Sends from it, for so much at most.
-    pub(super) fn sender(&self, endpoints: &Endpoints, cost_max: U256) -> Sender {
+    /// Sends from it, for so much at most; to bring the case of an offence forward, or for anything else.
+    pub(super) fn sender(
+        &self,
+        endpoints: &Endpoints,
+        cost_max: U256,
+        offence: Option<B256>,
+    ) -> Sender {
         let fees = Fees { cost_max, ..Fees::default() };
-        Sender::new(endpoints.clone(), self.signer.clone(), fees)
+        let sender = Sender::new(endpoints.clone(), self.signer.clone(), fees);
+        sender.accounting(self.book.page(offence))
     }
 
     /// When and how it posts.

@@ -118,7 +118,8 @@ pub(super) struct Relay {
     /// Since when something is due.
     due: Option<Instant>,
     not_before: Instant,
-    spent: Vec<(Instant, U256)>,
+    /// What the account has spent within a day, or may have.
+    spent: U256,
 }
 
 impl Relay {
@@ -126,7 +127,7 @@ impl Relay {
         let turns = Turns { seat: None, seats: 0 };
         let settled =
             Settled { epoch: 0, height: 0, anchor: 0, origin: 0, l1_block: 0, is_open: false };
-        Self { policy, turns, settled, since: now, due: None, not_before: now, spent: Vec::new() }
+        Self { policy, turns, settled, since: now, due: None, not_before: now, spent: U256::ZERO }
     }
 
     /// What to do now that L1 stands at `settled`.
@@ -150,7 +151,7 @@ impl Relay {
         if now < self.turn(due) {
             return Action::Rest;
         }
-        let (height, purse) = (candidate.height, self.purse(now));
+        let (height, purse) = (candidate.height, self.purse());
         if purse.is_zero() {
             return Action::Capped;
         }
@@ -163,25 +164,30 @@ impl Relay {
         self.turns = turns;
     }
 
+    /// Says what was spent within a day, or may have been.
+    pub(super) const fn count(&mut self, spent: U256) {
+        self.spent = spent;
+    }
+
     /// Among whom turns are taken.
     pub(super) const fn turns(&self) -> Turns {
         self.turns
     }
 
     /// What may be spent now.
-    pub(super) fn purse(&mut self, now: Instant) -> U256 {
+    pub(super) fn purse(&self) -> U256 {
         if self.is_urgent() {
             // As much again for each posting, whatever was spent before, and no more: what is urgent is an
             // endpoint's word, and so is what things cost.
             return self.reserve();
         }
-        self.policy.day_max.saturating_sub(self.spent_today(now))
+        self.policy.day_max.saturating_sub(self.spent)
     }
 
     /// What may be spent now on what others' cases take: half of a day's money is for postings, and what is urgent for
     /// them leaves nothing. As many offences as somebody likes to commit cost those who end the cases no more.
-    pub(super) fn spare(&mut self, now: Instant) -> U256 {
-        (self.policy.day_max / U256::from(2)).saturating_sub(self.spent_today(now))
+    pub(super) fn spare(&self) -> U256 {
+        (self.policy.day_max / U256::from(2)).saturating_sub(self.spent)
     }
 
     /// What may be spent on what cannot wait, whatever was spent before.
@@ -193,14 +199,6 @@ impl Relay {
     fn turn(&self, due: Instant) -> Instant {
         (due + self.policy.takeover.saturating_mul(self.turns.rank(self.settled.height)))
             .max(self.not_before)
-    }
-
-    /// A posting of this node is in a block.
-    pub(super) fn posted(&mut self, now: Instant, cost: U256) {
-        self.spent_today(now);
-        if !cost.is_zero() {
-            self.spent.push((now, cost));
-        }
     }
 
     /// An attempt failed.
@@ -218,12 +216,6 @@ impl Relay {
     fn is_urgent(&self) -> bool {
         let Settled { origin, l1_block, .. } = self.settled;
         l1_block.saturating_sub(origin) > self.policy.escape_delay / 2
-    }
-
-    fn spent_today(&mut self, now: Instant) -> U256 {
-        const DAY: Duration = Duration::from_secs(86_400);
-        self.spent.retain(|(at, _)| now.duration_since(*at) < DAY);
-        self.spent.iter().fold(U256::ZERO, |sum, (_, cost)| sum.saturating_add(*cost))
     }
 }
 
@@ -330,38 +322,33 @@ mod tests {
     #[test]
     fn a_days_postings_cost_no_more_than_they_may_until_rollups_are_about_to_leave() {
         let (mut relay, at) = relay(settled(202));
-        relay.posted(at(0), U256::from(700));
+        relay.count(U256::from(700));
         assert_eq!(
             relay.decide(at(1), settled(202), candidate(302)),
             post(302, 300),
             "what is left"
         );
-        relay.posted(at(1), U256::from(300));
+        relay.count(U256::from(1_000));
         assert_eq!(relay.decide(at(2), settled(202), candidate(302)), Action::Capped);
         let late = |l1_block| Settled { l1_block, ..settled(202) };
         assert_eq!(relay.decide(at(3), late(50 + 3_600), candidate(302)), Action::Capped);
         let urgent = Action::Post { height: Height::new(302), cost_max: U256::from(1_000) };
         assert_eq!(relay.decide(at(4), late(50 + 3_601), candidate(302)), urgent);
-        assert_eq!(
-            relay.decide(at(86_400), settled(202), candidate(302)),
-            post(302, 400),
-            "a new day"
-        );
+        relay.count(U256::from(300));
+        assert_eq!(relay.decide(at(5), settled(202), candidate(302)), post(302, 400), "a new day");
     }
 
     #[test]
     fn half_of_a_days_money_is_for_postings_whatever_others_cases_would_take() {
         let (mut relay, at) = relay(settled(202));
-        assert_eq!(relay.spare(at(0)), U256::from(500));
-        relay.posted(at(0), U256::from(450));
-        assert_eq!(relay.spare(at(1)), U256::from(50));
-        relay.posted(at(1), U256::from(50));
-        assert_eq!(relay.spare(at(2)), U256::ZERO);
+        for (spent, spare) in [(0, 500), (450, 50), (500, 0), (600, 0)] {
+            relay.count(U256::from(spent));
+            assert_eq!(relay.spare(), U256::from(spare), "{spent}");
+        }
         assert_eq!(relay.decide(at(3), settled(202), candidate(302)), post(302, 400));
         // What is urgent is so for postings.
         let late = Settled { l1_block: 50 + 3_601, ..settled(202) };
         assert_eq!(relay.decide(at(4), late, None), Action::Rest);
-        assert_eq!((relay.purse(at(4)), relay.spare(at(4))), (U256::from(1_000), U256::ZERO));
-        assert_eq!(relay.spare(at(86_401)), U256::from(500), "a new day");
+        assert_eq!((relay.purse(), relay.spare()), (U256::from(1_000), U256::ZERO));
     }
 }

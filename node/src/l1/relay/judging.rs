@@ -7,15 +7,18 @@ use alloy::{
     primitives::{Address, U256},
     sol_types::SolCall,
 };
-use conclave_contracts::ConclaveSlasher;
+use conclave_contracts::{ConclaveSlasher, ConclaveStake};
 use conclave_sequencer::archive;
 use conclave_types::{BlockId, Epoch, Height};
 use futures::future::{BoxFuture, FutureExt as _};
 use tokio::time::Instant;
 
 use super::{
-    Account, Landed, Relay, RelayError, Session, Settler,
-    verdicts::{Facts, Motion, Stage, Verdicts},
+    Account, RelayError, Settler,
+    decide::Relay,
+    landing::Landed,
+    session::Session,
+    verdicts::{Facts, Limits, Motion, Stage, Verdicts},
 };
 use crate::{
     errors,
@@ -49,10 +52,14 @@ impl Bench {
         from_block: u64,
     ) -> Result<Self, L1Error> {
         let slasher = contracts.slasher;
-        let resolution = endpoints.call(slasher, &ConclaveSlasher::RESOLUTIONCall {}).await?;
-        let resolution = u64::try_from(resolution).unwrap_or(u64::MAX);
+        let answer = endpoints.call(slasher, &ConclaveSlasher::RESOLUTIONCall {}).await?;
+        let lapse = ConclaveStake::SEIZURE_SECONDS_MAXCall {};
+        let limits = Limits {
+            answer: u64::try_from(answer).unwrap_or(u64::MAX),
+            lapse: endpoints.call(contracts.stake, &lapse).await?,
+        };
         let takeover = account.config.takeover();
-        let verdicts = Verdicts::new(takeover, resolution, from_block, Instant::now());
+        let verdicts = Verdicts::new(takeover, limits, from_block, Instant::now());
         Ok(Self { verdicts, panel: Panel::new(endpoints.clone()), slasher })
     }
 
@@ -103,15 +110,9 @@ impl Settler {
         };
         let Motion::Answer(acquittal, is_own) = motion else { return Ok(None) };
         let offence = record.offence;
-        let cost_max = if is_own {
-            // More is at stake than what a day's postings may cost: as much again for each transaction that it takes,
-            // and once more.
-            let times = U256::from(acquittal.steps().saturating_add(1));
-            let all = relay.reserve().saturating_mul(times);
-            relay.reserve().min(all.saturating_sub(bench.verdicts.spent(offence)))
-        } else {
-            relay.spare(now)
-        };
+        let spent = account.book.spent_on(offence);
+        let cost_max =
+            if is_own { defence(relay, acquittal.steps(), spent) } else { relay.spare() };
         if cost_max.is_zero() {
             bench.verdicts.put_off(now, offence);
             return Ok(None);
@@ -131,7 +132,7 @@ impl Settler {
             return Ok(None);
         };
         let may_move = bench.verdicts.may_move(now, offence, Some(signers));
-        Ok(may_move.then(|| Self::move_case(session, account, record, (call, cost_max))).flatten())
+        Ok(may_move.then(|| Self::move_case(session, account, record, (call, cost_max))))
     }
 
     /// Ends a case whose time is over.
@@ -141,15 +142,23 @@ impl Settler {
     ) -> Option<BoxFuture<'static, Landed>> {
         let (relay, bench) = (session.relay.as_mut()?, session.bench.as_mut()?);
         let now = Instant::now();
-        let (record, _) = bench.verdicts.next_verdict(now, relay.turns())?;
-        let (cost_max, offence) = (relay.spare(now), record.offence);
+        let (record, motion) = bench.verdicts.next_verdict(now, relay.turns())?;
+        let (cost_max, offence) = (relay.spare(), record.offence);
         if cost_max.is_zero() {
             bench.verdicts.put_off(now, offence);
             return None;
         }
-        let call = Call::new(session.contracts.slasher, &ConclaveSlasher::resolveCall { offence });
+        let call = match motion {
+            Motion::Resolve => {
+                Call::new(session.contracts.slasher, &ConclaveSlasher::resolveCall { offence })
+            }
+            Motion::Lapse => {
+                Call::new(session.contracts.stake, &ConclaveStake::lapseCall { offence })
+            }
+            Motion::Answer(..) => return None,
+        };
         let may_move = bench.verdicts.may_move(now, offence, None);
-        may_move.then(|| Self::move_case(session, account, record, (call, cost_max))).flatten()
+        may_move.then(|| Self::move_case(session, account, record, (call, cost_max)))
     }
 
     fn move_case(
@@ -157,10 +166,9 @@ impl Settler {
         account: &Account,
         record: Record,
         (call, cost_max): (Call, U256),
-    ) -> Option<BoxFuture<'static, Landed>> {
-        let first = session.bench.as_ref()?.verdicts.first_asked(record.offence);
-        let sender = account.sender(&session.endpoints.beginning_with(first), cost_max);
-        Some(async move { Landed::Judged(record, sender.send_instead(call).await) }.boxed())
+    ) -> BoxFuture<'static, Landed> {
+        let sender = account.sender(&session.endpoints, cost_max, Some(record.offence));
+        async move { Landed::Judged(record, sender.send_instead(call).await) }.boxed()
     }
 
     async fn look_at_cases(
@@ -170,12 +178,19 @@ impl Settler {
     ) -> Result<(), RelayError> {
         let Some(bench) = &mut session.bench else { return Ok(()) };
         let now = Instant::now();
-        if let Some(from) = bench.verdicts.stale(now) {
-            let slasher = bench.slasher;
-            let question =
-                |provider| async move { evidence::docket(&provider, slasher, from).await };
-            let dockets = bench.panel.ask(0, question).await?;
-            bench.verdicts.take(now, dockets, bench.panel.count());
+        if bench.verdicts.is_stale(now) {
+            let (slasher, verdicts) = (bench.slasher, &bench.verdicts);
+            let question = |from: &str, provider| {
+                let blocks = verdicts.window(from);
+                async move { evidence::docket(&provider, slasher, blocks).await }
+            };
+            let dockets = bench.panel.ask_by_address(0, question).await;
+            let failed: Vec<String> =
+                bench.panel.failures().map(|(from, _)| from.to_owned()).collect();
+            for from in failed {
+                bench.verdicts.narrow(&from);
+            }
+            bench.verdicts.take(now, dockets?, bench.panel.count());
         }
         for record in bench.verdicts.questions(now) {
             if now.elapsed() >= ASKING_MAX {
@@ -201,14 +216,9 @@ impl Settler {
         let offence = record.offence;
         let question = ConclaveSlasher::caseOfCall { offence };
         let Some(case) = bench.ask(&question, Latest).await? else { return Ok(Stage::Unsure) };
-        match case.state {
-            NONE => return Ok(Stage::Absent),
-            OPEN => {}
-            _ => {
-                let before = bench.ask(&question, Finalized).await?;
-                let is_final = before.is_some_and(|before| ![NONE, OPEN].contains(&before.state));
-                return Ok(Stage::Closed { is_final });
-            }
+        if case.state != OPEN {
+            let before = bench.ask(&question, Finalized).await?;
+            return Ok(over(case.state, before.map(|before| before.state)));
         }
         let reported_at = u64::try_from(case.reportedAt).unwrap_or(u64::MAX);
         if !record.is_premature_share() {
@@ -248,19 +258,17 @@ impl Settler {
         let Some(bench) = &mut session.bench else { return };
         let (offence, validator) = (record.offence, record.validator);
         let now = Instant::now();
-        // What it has cost is an endpoint's word, and it could not cost more than it might.
-        let fee_max = session.relay.as_ref().map_or(U256::ZERO, Relay::reserve);
-        let fee = landed.as_ref().map_or_else(L1Error::fee, Sent::fee).min(fee_max);
+        let was_sent = landed.as_ref().map_or_else(|error| !error.fee().is_zero(), |_| true);
         let error = match landed {
             Ok(sent) => {
                 tell(validator, &sent);
-                return bench.verdicts.moved(now, offence, fee);
+                return bench.verdicts.moved(now, offence);
             }
             Err(error) => error,
         };
-        // That somebody was faster, or that it is too late, is what one endpoint says: it is tried again until most do.
-        bench.verdicts.failed(now, offence, fee);
-        if error.is_refusal("NotOpen") {
+        bench.verdicts.failed(now, offence, was_sent);
+        // Somebody was faster; or nobody ended it in time, and it has lapsed.
+        if error.is_refusal("NotOpen") || error.is_refusal("OffenceNotOpen") {
             return;
         }
         if error.is_refusal("TooLate") {
@@ -273,15 +281,73 @@ impl Settler {
     }
 }
 
+/// What may be spent now to show what acquits this validator itself, if so much was before. More is at stake than what a
+/// day's postings may cost: as much again for each transaction that it takes, and once more.
+fn defence(relay: &Relay, steps: usize, spent: U256) -> U256 {
+    let times = U256::from(steps.saturating_add(1));
+    let all = relay.reserve().saturating_mul(times);
+    relay.reserve().min(all.saturating_sub(spent))
+}
+
+/// How far a case is that is not open, if that is what most endpoints said of the newest final block.
+fn over(state: u8, finally: Option<u8>) -> Stage {
+    if state == NONE {
+        return Stage::Absent;
+    }
+    Stage::Closed { is_final: finally.is_some_and(|finally| ![NONE, OPEN].contains(&finally)) }
+}
+
 /// Says what a transaction has done.
 fn tell(validator: u32, sent: &Sent) {
     let (block, gas) = (sent.block(), sent.receipt.gas_used);
     let what = if sent.event::<ConclaveSlasher::Acquitted>().is_ok() {
         "acquitted on L1, by the certificate of the block that was shared"
+    } else if sent.event::<ConclaveStake::Acquitted>().is_ok() {
+        "a case on L1 has lapsed, and who was accused has its stake back"
     } else if sent.event::<ConclaveSlasher::Resolved>().is_ok() {
         "a case on L1 is ended"
     } else {
         "a part of what acquits was shown to L1"
     };
     tracing::info!(validator, transaction = %sent.hash(), block, gas, "{what}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::l1::relay::decide::Policy;
+
+    #[test]
+    fn a_case_is_over_for_good_if_most_call_that_final() {
+        let closed = |is_final| Stage::Closed { is_final };
+        // Acquitted and resolved.
+        for state in [2, 3] {
+            for (finally, is_final) in
+                [(None, false), (Some(NONE), false), (Some(OPEN), false), (Some(state), true)]
+            {
+                assert_eq!(over(state, finally), closed(is_final), "{state}, {finally:?}");
+            }
+        }
+        assert_eq!(over(NONE, Some(3)), Stage::Absent, "it went away");
+    }
+
+    #[test]
+    fn ones_own_defence_may_cost_a_days_money_for_each_step_and_once_more() {
+        let policy = Policy {
+            every_heights: 1,
+            every: Duration::ZERO,
+            takeover: Duration::ZERO,
+            escape_delay: 1,
+            day_max: U256::from(1_000),
+            posting_max: U256::from(400),
+        };
+        let mut relay = Relay::new(policy, Instant::now());
+        relay.count(U256::from(5_000));
+        for (steps, spent, expected) in
+            [(1, 0, 1_000), (1, 1_000, 1_000), (1, 1_300, 700), (1, 2_000, 0), (3, 3_500, 500)]
+        {
+            let allowed = defence(&relay, steps, U256::from(spent));
+            assert_eq!(allowed, U256::from(expected), "{steps} steps, {spent} spent");
+        }
+    }
 }

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use alloy::eips::BlockNumberOrTag;
 use conclave_contracts::offers::keyed;
 use conclave_types::{Epoch, Member};
 use tokio::time::Instant;
@@ -76,16 +75,21 @@ pub(super) async fn call(
     }
     let elected = election::elected(endpoints, contracts).await?;
     let numbers: Vec<u32> = elected.iter().map(|elected| elected.validator).collect();
-    let newest = endpoints.block(BlockNumberOrTag::Latest).await?.map_or(0, |block| block.number);
+    let newest = endpoints.newest().await?;
     let stake = contracts.stake;
-    let keys = endpoints
-        .ask("eth_getLogs", |provider| {
+    let members = endpoints
+        .agree("eth_getLogs", |provider| {
             let numbers = numbers.clone();
-            async move { offers::keys_set(&provider, stake, &numbers, newest, |_, _| true).await }
+            async move {
+                let keys =
+                    offers::keys_set(&provider, stake, &numbers, newest, |_, _| true).await?;
+                let member =
+                    |number: &u32| keys.get(number)?.last().map(|keys| keyed(*number, keys));
+                Ok(numbers.iter().map(member).collect::<Option<Vec<Member>>>())
+            }
         })
         .await?;
-    let member = |number: &u32| keys.get(number)?.last().map(|keys| keyed(*number, keys));
-    let Some(members) = numbers.iter().map(member).collect::<Option<Vec<Member>>>() else {
+    let Some(members) = members else {
         let what = "the keys of a validator whom an election chooses".to_owned();
         return Err(L1Error::Missing { what });
     };

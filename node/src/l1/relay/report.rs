@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use alloy::primitives::U256;
-use conclave_types::{Genesis, digest::SigningDomain};
+use conclave_sequencer::archive;
+use conclave_types::{Epoch, Genesis, digest::SigningDomain};
 use futures::future::{BoxFuture, FutureExt as _};
 use tokio::time::Instant;
 
 use super::{
-    Account, Landed, RelayError, Session, Settled, Settler,
+    Account, RelayError, Settler,
+    decide::Settled,
+    landing::Landed,
     reporting::{self, Kept},
+    session::Session,
 };
 use crate::{
     errors,
@@ -44,7 +48,8 @@ impl Settler {
             reporting.take(now, found, Kept { count, decided, is_early });
         }
         for offender in reporting.next_questions(now) {
-            reporting.learn(offender, court.verdict(offender).await?);
+            let from = self.begun(offender.epoch).await?;
+            reporting.learn(offender, court.verdict(offender, from).await?);
         }
         let accused = reporting.waiting();
         self.see(|view| {
@@ -55,9 +60,10 @@ impl Settler {
         });
         let Some((offender, exhibit)) = reporting.due(now, relay.turns()) else { return Ok(None) };
         // Somebody may have reported it since.
-        reporting.learn(offender, court.verdict(offender).await?);
+        let from = self.begun(offender.epoch).await?;
+        reporting.learn(offender, court.verdict(offender, from).await?);
         // Of what is left of the day's money, an announcement and a report take half each at most.
-        let cost_max = relay.purse(now) / U256::from(2);
+        let cost_max = relay.purse() / U256::from(2);
         if reporting.due(now, relay.turns()).is_none_or(|(due, _)| due != offender) {
             return Ok(None);
         }
@@ -73,9 +79,22 @@ impl Settler {
             reporting.put_off(now, offender);
             return Ok(None);
         };
-        let sender = account.sender(&session.endpoints, cost_max);
+        let sender = account.sender(&session.endpoints, cost_max, None);
         let (contracts, genesis) = (session.contracts, Arc::clone(&self.genesis));
         Ok(Some(file(sender, contracts, genesis, (offender, exhibit)).boxed()))
+    }
+
+    /// A block of L1 before that in which an epoch was put into office, and so before any conviction of its members.
+    async fn begun(&self, epoch: Epoch) -> Result<u64, RelayError> {
+        let Some(before) = epoch.as_u64().checked_sub(1).map(Epoch::new) else {
+            return Ok(self.genesis.l1_origin.number);
+        };
+        let origin = self.read(move |store| {
+            let Some(end) = archive::epoch_end(store, before)? else { return Ok(None) };
+            let block = archive::block(store, end)?;
+            Ok(block.map(|found| found.block.header.l1_origin.number))
+        });
+        Ok(origin.await?.unwrap_or(self.genesis.l1_origin.number))
     }
 
     /// What became of a report.
@@ -134,6 +153,5 @@ async fn file(
     (offender, exhibit): (Offender, Exhibit),
 ) -> Landed {
     let mut filing = Filing::new(&sender, &contracts).instead();
-    let filed = filing.file(&exhibit, &genesis).await;
-    Landed::Reported(offender, filed, filing.fee())
+    Landed::Reported(offender, filing.file(&exhibit, &genesis).await)
 }

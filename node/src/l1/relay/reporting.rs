@@ -271,18 +271,20 @@ fn warn_oneself(exhibit: &Exhibit) {
 pub(super) struct Court {
     panel: Panel,
     slasher: Address,
-    /// The network has no offence before that block.
-    from_block: u64,
 }
 
 impl Court {
-    pub(super) fn new(endpoints: Endpoints, slasher: Address, from_block: u64) -> Self {
-        Self { panel: Panel::new(endpoints), slasher, from_block }
+    pub(super) fn new(endpoints: Endpoints, slasher: Address) -> Self {
+        Self { panel: Panel::new(endpoints), slasher }
     }
 
-    /// How far L1 has come with an offender: as far as most endpoints say.
-    pub(super) async fn verdict(&mut self, offender: Offender) -> Result<Verdict, TooFew> {
-        let (slasher, from) = (self.slasher, self.from_block);
+    /// How far L1 has come with an offender, as far as most endpoints say, if its epoch had not begun before that block.
+    pub(super) async fn verdict(
+        &mut self,
+        offender: Offender,
+        from: u64,
+    ) -> Result<Verdict, TooFew> {
+        let slasher = self.slasher;
         let asked = self
             .panel
             .ask(0, |provider| async move { conviction(&provider, slasher, from, offender).await });
@@ -448,6 +450,11 @@ mod tests {
         reporting.learn(first, Verdict::Final);
         reporting.take(start, vec![exhibit(3, 2)], kept(2, 300));
         assert_eq!((due(&reporting), reporting.waiting()), (Some(second), 1));
+        assert_eq!(
+            reporting.next_questions(start + LOOK_EVERY),
+            [second],
+            "nothing is left to ask"
+        );
     }
 
     #[test]

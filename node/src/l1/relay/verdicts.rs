@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  convicted ──┬─ this node has decided the block that was shared ─▶ answer, step by step ─▶ acquitted
-//!              └─ the time for answers is over, and there is none ─▶ resolve ─▶ stake back or slashed, reporter paid
+//!              │                         └─ the time for answers is over ─▶ wait ─▶ lapse ─▶ stake back
+//!              └─ it has not, and the time for answers is over ─▶ resolve ─▶ slashed, reporter paid
 //! ```
 //!
 //! **Answers.** Who is accused of a premature share, and shared what the chain that it knows has decided, did nothing wrong,
@@ -12,13 +13,13 @@
 //!
 //! **Verdicts.** What was seized rests until the case is ended, and whoever reported is not rewarded before: 114,000 gas
 //! (`make gas`), for which nobody is paid but by that reward. The turns are those of reports, so whoever was to report, and
-//! has, is the first to end it. A node that holds an answer hastens no verdict.
+//! has, is the first to end it. A node that holds an answer knows that the accused did nothing wrong: if the answer came
+//! too late, because nobody who has it was there or had the money, it hastens no verdict, and has the case lapse when it
+//! can. That takes thirty days, and gives back what was seized.
 //!
 //! **Trust.** An endpoint that hides a conviction could keep an answer back, so what any of them shows counts, if its offence
 //! is what it says. Whether it is there, what was shared, what has been answered and whether it is over is what most of them
-//! say alike ([`crate::l1::panel`]); a case is closed for good if most call a block final that has it closed. Transactions are
-//! prepared by one endpoint, which can lie about each: so after one that failed, or moved nothing, the next goes through
-//! another.
+//! say alike ([`crate::l1::panel`]); a case is closed for good if most call a block final that has it closed.
 //!
 //! **Bounds.** As many cases as most endpoints confirm, and [`UNCONFIRMED_MAX`] that each alone may show besides: what is
 //! more waits until those are asked about. Those that are closed are 32 bytes each. A step asks about [`QUESTIONS_MAX`].
@@ -33,7 +34,7 @@ use alloy::primitives::{B256, U256};
 use tokio::time::Instant;
 
 use super::decide::Turns;
-use crate::l1::evidence::{Acquittal, Docket, Record};
+use crate::l1::evidence::{Acquittal, Docket, Record, SLASHABLE_BLOCKS};
 
 /// L1 is looked at so often: a block of Ethereum.
 const LOOK_EVERY: Duration = Duration::from_secs(12);
@@ -52,13 +53,29 @@ const UNCONFIRMED_MAX: usize = 64;
 /// not know the newest blocks yet has no logs of them.
 const MARGIN_BLOCKS: u64 = 64;
 
+/// Blocks that an endpoint is asked for at once, if it has not failed with as many. The least are a hundred pages of the
+/// meanest provider ([`crate::l1::logs`]).
+const SPAN_MAX: u64 = SLASHABLE_BLOCKS + 1;
+const SPAN_MIN: u64 = 1_000;
+
 /// What is to be done about a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Motion {
     /// To show L1 what acquits; whether it is for this validator itself.
     Answer(Arc<Acquittal>, bool),
-    /// To have it ended.
+    /// To have it ended: there is no answer.
     Resolve,
+    /// To have it dismissed: there was one.
+    Lapse,
+}
+
+/// For how long a case rests, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// Until then it can be answered, and after that resolved.
+    pub(super) answer: u64,
+    /// From then on it can lapse.
+    pub(super) lapse: u64,
 }
 
 /// What L1 and the archive say of an open case.
@@ -90,6 +107,13 @@ pub(super) enum Stage {
 /// From where a case was to be moved: the members whose precommits L1 had seen, if it was by an answer.
 type Place = Option<U256>;
 
+/// A part that somebody has in a case. Each has its own turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Answer,
+    End,
+}
+
 /// A case as it was last seen.
 #[derive(Clone, Debug)]
 struct Case {
@@ -99,28 +123,34 @@ struct Case {
     /// Whether most have said that it is there.
     is_confirmed: bool,
     facts: Option<Facts>,
-    /// Since when this node knows what to do about it.
-    since: Option<Instant>,
+    /// Since when this node knows that it is to be answered, or ended.
+    since: Option<(Part, Instant)>,
     not_before: Instant,
     failures: u32,
     /// From where it was moved last, and when.
     moved: Option<(Place, Instant)>,
-    /// How many endpoints were of no help with it.
-    passed_over: usize,
-    /// What its transactions have cost.
-    spent: U256,
+}
+
+/// How far an endpoint has shown convictions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Reach {
+    /// What it has shown of the blocks before is known.
+    next_block: u64,
+    /// So many blocks it is asked for at once.
+    span: u64,
 }
 
 /// All cases that somebody may have to see to.
 #[derive(Clone, Debug)]
 pub(super) struct Verdicts {
     takeover: Duration,
-    /// For so long a case rests, in seconds.
-    resolution: u64,
+    limits: Limits,
     cases: BTreeMap<B256, Case>,
     closed: BTreeSet<B256>,
-    /// Convictions of blocks before this are known.
-    next_block: u64,
+    /// The network has no offence before that block.
+    first_block: u64,
+    /// How far each endpoint has shown what there is.
+    reaches: BTreeMap<String, Reach>,
     /// By the clock of L1.
     time: u64,
     next_look: Instant,
@@ -128,25 +158,39 @@ pub(super) struct Verdicts {
 
 impl Verdicts {
     /// The network has no offence before `from_block`.
-    pub(super) fn new(takeover: Duration, resolution: u64, from_block: u64, now: Instant) -> Self {
+    pub(super) fn new(takeover: Duration, limits: Limits, from_block: u64, now: Instant) -> Self {
         Self {
             takeover,
-            resolution,
+            limits,
             cases: BTreeMap::new(),
             closed: BTreeSet::new(),
-            next_block: from_block,
+            first_block: from_block,
+            reaches: BTreeMap::new(),
             time: 0,
             next_look: now,
         }
     }
 
-    /// From which block on convictions are to be looked for at this moment, if at all.
-    pub(super) fn stale(&mut self, now: Instant) -> Option<u64> {
+    /// Whether convictions are to be looked for at this moment.
+    pub(super) fn is_stale(&mut self, now: Instant) -> bool {
         let is_stale = now >= self.next_look;
         if is_stale {
             self.next_look = now + LOOK_EVERY;
         }
-        is_stale.then_some(self.next_block)
+        is_stale
+    }
+
+    /// Of which blocks an endpoint is to be asked for convictions: the first, and how many.
+    pub(super) fn window(&self, from: &str) -> (u64, u64) {
+        let Reach { next_block, span } = self.reach(from);
+        (next_block, span)
+    }
+
+    /// An endpoint has not shown what it was asked for: it is asked for less.
+    pub(super) fn narrow(&mut self, from: &str) {
+        let reach = self.reach(from);
+        let span = (reach.span / 8).max(SPAN_MIN);
+        self.reaches.insert(from.to_owned(), Reach { span, ..reach });
     }
 
     /// Takes what some of `all` endpoints have shown, each under its address.
@@ -155,30 +199,41 @@ impl Verdicts {
         times.sort_unstable_by(|one, other| other.cmp(one));
         // So far most of them are.
         self.time = self.time.max(times.get(all / 2).copied().unwrap_or_default());
-        let known = |docket: &Docket| docket.finalized.min(docket.newest);
-        let known = dockets.iter().map(|(_, docket)| known(docket)).min().unwrap_or_default();
-        let mut is_all = true;
         for (from, docket) in dockets {
-            let alone =
-                self.cases.values().filter(|case| !case.is_confirmed && case.from == from).count();
-            let mut room = UNCONFIRMED_MAX.saturating_sub(alone);
-            for record in docket.records {
-                let offence = record.offence;
-                if self.closed.contains(&offence) || self.cases.contains_key(&offence) {
-                    continue;
-                }
-                if room == 0 {
-                    is_all = false;
-                    break;
-                }
-                room = room.saturating_sub(1);
-                self.cases.insert(offence, Case::new(record, from.clone(), now));
+            let Docket { newest, finalized, last, records, .. } = docket;
+            if last < newest {
+                self.next_look = now;
             }
+            let is_all = self.take_records(now, &from, records);
+            let reach = self.reach(&from);
+            let known = finalized.min(last).saturating_add(1).saturating_sub(MARGIN_BLOCKS);
+            let next_block = if is_all { reach.next_block.max(known) } else { reach.next_block };
+            let span = reach.span.saturating_mul(2).min(SPAN_MAX);
+            self.reaches.insert(from, Reach { next_block, span });
         }
-        if is_all {
-            let next = known.saturating_add(1).saturating_sub(MARGIN_BLOCKS);
-            self.next_block = self.next_block.max(next);
+    }
+
+    /// Takes what an endpoint has shown; whether there was room for all of it.
+    fn take_records(&mut self, now: Instant, from: &str, records: Vec<Record>) -> bool {
+        let alone = self.cases.values().filter(|case| !case.is_confirmed && case.from == from);
+        let mut room = UNCONFIRMED_MAX.saturating_sub(alone.count());
+        for record in records {
+            let offence = record.offence;
+            if self.closed.contains(&offence) || self.cases.contains_key(&offence) {
+                continue;
+            }
+            if room == 0 {
+                return false;
+            }
+            room = room.saturating_sub(1);
+            self.cases.insert(offence, Case::new(record, from.to_owned(), now));
         }
+        true
+    }
+
+    fn reach(&self, from: &str) -> Reach {
+        let first = Reach { next_block: self.first_block, span: SPAN_MAX };
+        self.reaches.get(from).copied().unwrap_or(first)
     }
 
     /// The cases of which this node has to learn how far they are: those that have waited longest, whoever has shown them.
@@ -212,19 +267,23 @@ impl Verdicts {
 
     /// What acquits, and is to be shown now.
     pub(super) fn next_answer(&mut self, now: Instant, turns: Turns) -> Option<(Record, Motion)> {
-        let answer = |facts: &Facts| {
-            let answer = facts.answer.as_ref()?;
+        let (time, limits) = (self.time, self.limits);
+        self.due(now, turns, Part::Answer, |facts| {
+            let answer = facts.answer.as_ref().filter(|_| !facts.is_over(time, limits))?;
             Some(Motion::Answer(Arc::clone(answer), facts.is_own))
-        };
-        self.due(now, turns, answer)
+        })
     }
 
-    /// What is to be ended now.
+    /// What is to be ended now, and how.
     pub(super) fn next_verdict(&mut self, now: Instant, turns: Turns) -> Option<(Record, Motion)> {
-        let (time, resolution) = (self.time, self.resolution);
-        self.due(now, turns, |facts| {
-            let is_over = time > facts.reported_at.saturating_add(resolution);
-            (is_over && facts.answer.is_none()).then_some(Motion::Resolve)
+        let (time, limits) = (self.time, self.limits);
+        self.due(now, turns, Part::End, |facts| {
+            let is_over = facts.is_over(time, limits);
+            let can_lapse = time >= facts.reported_at.saturating_add(limits.lapse);
+            match &facts.answer {
+                None => is_over.then_some(Motion::Resolve),
+                Some(_) => can_lapse.then_some(Motion::Lapse),
+            }
         })
     }
 
@@ -234,6 +293,7 @@ impl Verdicts {
         &mut self,
         now: Instant,
         turns: Turns,
+        part: Part,
         motion: impl Fn(&Facts) -> Option<Motion>,
     ) -> Option<(Record, Motion)> {
         let mut due = Vec::new();
@@ -246,7 +306,13 @@ impl Verdicts {
                 0 => 1,
                 _ => turns.rank(u64::from(case.record.validator)),
             };
-            let since = *case.since.get_or_insert(now);
+            let since = match case.since {
+                Some((before, since)) if before == part => since,
+                Some(_) | None => {
+                    case.since = Some((part, now));
+                    now
+                }
+            };
             let turn = (since + self.takeover.saturating_mul(rank)).max(case.not_before);
             if now >= turn {
                 due.push(((!facts.is_own, turn), (case.record, motion)));
@@ -256,47 +322,29 @@ impl Verdicts {
     }
 
     /// Whether a case may be moved from that place now, which counts as done if so: not twice within [`SEND_AGAIN`], whatever
-    /// has become of it. Past that, whoever had it sent before was of no help.
+    /// has become of it.
     pub(super) fn may_move(&mut self, now: Instant, offence: B256, from: Place) -> bool {
         let Some(case) = self.cases.get_mut(&offence) else { return false };
-        if let Some((place, at)) = case.moved
-            && place == from
-        {
-            if now < at + SEND_AGAIN {
-                (case.facts, case.not_before) = (None, now + LOOK_EVERY);
-                return false;
-            }
-            case.passed_over = case.passed_over.saturating_add(1);
+        if case.moved.is_some_and(|(place, at)| place == from && now < at + SEND_AGAIN) {
+            (case.facts, case.not_before) = (None, now + LOOK_EVERY);
+            return false;
         }
         case.moved = Some((from, now));
         true
     }
 
-    /// Which endpoint is to be asked first when it is moved.
-    pub(super) fn first_asked(&self, offence: B256) -> usize {
-        self.cases.get(&offence).map_or(0, |case| case.passed_over)
-    }
-
-    /// What its transactions have cost.
-    pub(super) fn spent(&self, offence: B256) -> U256 {
-        self.cases.get(&offence).map_or(U256::ZERO, |case| case.spent)
-    }
-
-    /// It was moved, for that fee: L1 is to be asked how far it is.
-    pub(super) fn moved(&mut self, now: Instant, offence: B256, fee: U256) {
+    /// It was moved: L1 is to be asked how far it is.
+    pub(super) fn moved(&mut self, now: Instant, offence: B256) {
         let Some(case) = self.cases.get_mut(&offence) else { return };
-        case.spent = case.spent.saturating_add(fee);
         (case.facts, case.not_before, case.failures) = (None, now, 0);
     }
 
-    /// It was to be moved, and that failed, for that fee. What has cost nothing was not sent.
-    pub(super) fn failed(&mut self, now: Instant, offence: B256, fee: U256) {
+    /// It was to be moved, and that failed; whether it cost something all the same.
+    pub(super) fn failed(&mut self, now: Instant, offence: B256, was_sent: bool) {
         let Some(case) = self.cases.get_mut(&offence) else { return };
-        case.spent = case.spent.saturating_add(fee);
-        if fee.is_zero() {
+        if !was_sent {
             case.moved = None;
         }
-        case.passed_over = case.passed_over.saturating_add(1);
         self.put_off(now, offence);
     }
 
@@ -306,6 +354,13 @@ impl Verdicts {
         let factor = 1_u32.checked_shl(case.failures).unwrap_or(u32::MAX);
         (case.facts, case.not_before) = (None, now + RETRY.saturating_mul(factor).min(RETRY_MAX));
         case.failures = case.failures.saturating_add(1);
+    }
+}
+
+impl Facts {
+    /// Whether it is too late to answer.
+    const fn is_over(&self, time: u64, limits: Limits) -> bool {
+        time > self.reported_at.saturating_add(limits.answer)
     }
 }
 
@@ -320,8 +375,6 @@ impl Case {
             not_before: now,
             failures: 0,
             moved: None,
-            passed_over: 0,
-            spent: U256::ZERO,
         }
     }
 }
@@ -334,6 +387,7 @@ mod tests {
 
     const TAKEOVER: Duration = Duration::from_secs(10);
     const RESOLUTION: u64 = 1_000;
+    const LIMITS: Limits = Limits { answer: RESOLUTION, lapse: 10_000 };
     const REPORTED: u64 = 50_000;
 
     fn record(validator: u32, l1_block: u64) -> Record {
@@ -358,7 +412,8 @@ mod tests {
 
     fn shown(from: &str, time: u64, finalized: u64, records: &[Record]) -> (String, Docket) {
         let newest = finalized + 64;
-        (from.to_owned(), Docket { time, newest, finalized, records: records.to_vec() })
+        let records = records.to_vec();
+        (from.to_owned(), Docket { time, newest, finalized, last: newest, records })
     }
 
     fn open(answer: Option<Acquittal>, is_own: bool) -> Stage {
@@ -370,8 +425,9 @@ mod tests {
     }
 
     fn verdicts(now: Instant, records: &[Record]) -> Verdicts {
-        let mut verdicts = Verdicts::new(TAKEOVER, RESOLUTION, 5, now);
-        assert_eq!(verdicts.stale(now), Some(5), "what was before the start");
+        let mut verdicts = Verdicts::new(TAKEOVER, LIMITS, 5, now);
+        assert!(verdicts.is_stale(now));
+        assert_eq!(verdicts.window("only"), (5, SPAN_MAX), "what was before the start");
         verdicts.take(now, docket(REPORTED, 20, records), 1);
         verdicts
     }
@@ -401,9 +457,8 @@ mod tests {
     }
 
     #[test]
-    fn whoever_holds_an_answer_gives_it_and_hastens_no_verdict() {
+    fn whoever_holds_an_answer_gives_it_in_time_and_its_own_at_once() {
         let start = Instant::now();
-        let late = REPORTED + RESOLUTION + 1;
         let case = record(2, 19);
         // Its own case at once, another's in turn, and if the committee is not known, after one delay.
         let unknown = Turns { seat: None, seats: 0 };
@@ -412,12 +467,55 @@ mod tests {
         for (is_own, turns, waits) in table {
             let mut verdicts = verdicts(start, &[case]);
             verdicts.learn(start, case.offence, open(Some(Acquittal::sample()), is_own));
+            verdicts.take(start, docket(REPORTED + RESOLUTION, 20, &[]), 1);
             assert_eq!(verdicts.next_answer(start, turns).is_some(), waits == 0);
             let due = verdicts.next_answer(after(start, waits), turns);
             assert_eq!(due, Some((case, Motion::Answer(Arc::new(Acquittal::sample()), is_own))));
-            verdicts.take(start, docket(late, 20, &[]), 1);
-            assert_eq!(verdicts.next_verdict(after(start, 1_000), turns), None);
+            verdicts.take(start, docket(REPORTED + RESOLUTION + 1, 20, &[]), 1);
+            assert_eq!(verdicts.next_answer(after(start, 1_000), turns), None, "too late");
         }
+    }
+
+    #[test]
+    fn whoever_holds_an_answer_that_came_too_late_has_the_case_lapse_and_never_resolves_it() {
+        let start = Instant::now();
+        let case = record(2, 19);
+        for (is_own, at, waits) in [(true, 1, 0), (false, 2, 0), (false, 0, 20)] {
+            let mut verdicts = verdicts(start, &[case]);
+            verdicts.learn(start, case.offence, open(Some(Acquittal::sample()), is_own));
+            assert_eq!(verdicts.next_answer(start, seat(at)).is_some(), waits == 0);
+            // Its turn to answer has come long ago.
+            assert!(verdicts.next_answer(after(start, 1_000), seat(at)).is_some());
+            verdicts.take(start, docket(REPORTED + LIMITS.lapse - 1, 20, &[]), 1);
+            assert_eq!(verdicts.next_verdict(after(start, 2_000), seat(at)), None);
+            verdicts.take(start, docket(REPORTED + LIMITS.lapse, 20, &[]), 1);
+            let then = after(start, 3_000);
+            assert_eq!(verdicts.next_verdict(then, seat(at)).is_some(), waits == 0, "{at}");
+            let due = verdicts.next_verdict(after(then, waits), seat(at));
+            assert_eq!(due, Some((case, Motion::Lapse)));
+        }
+    }
+
+    #[test]
+    fn of_several_that_are_due_ones_own_comes_first_and_then_what_has_waited_longest() {
+        let start = Instant::now();
+        let cases = [record(2, 19), record(3, 19), record(4, 19)];
+        let mut verdicts = verdicts(start, &cases);
+        for (case, is_own) in cases.into_iter().zip([false, false, true]) {
+            verdicts.learn(start, case.offence, open(Some(Acquittal::sample()), is_own));
+        }
+        let next = |verdicts: &mut Verdicts| {
+            let (record, _) = verdicts.next_answer(after(start, 100), seat(2))?;
+            verdicts.put_off(after(start, 100), record.offence);
+            Some(record.validator)
+        };
+        assert_eq!(
+            verdicts.next_answer(start, seat(2)).map(|(record, _)| record.validator),
+            Some(4)
+        );
+        // Seat 2 is the first for number 2, and the last for number 3.
+        let order: Vec<_> = std::iter::from_fn(|| next(&mut verdicts)).collect();
+        assert_eq!(order, [4, 2, 3]);
     }
 
     #[test]
@@ -433,7 +531,7 @@ mod tests {
         verdicts.learn(later, case.offence, open(None, false));
         verdicts.take(later, docket(REPORTED + RESOLUTION + 1, 20, &[]), 1);
         assert_eq!(verdicts.next_verdict(later, seat(2)), Some((case, Motion::Resolve)));
-        verdicts.moved(later, case.offence, U256::ONE);
+        verdicts.moved(later, case.offence);
         assert_eq!(verdicts.questions(later), [case], "what has become of it");
         verdicts.learn(later, case.offence, Stage::Closed { is_final: true });
         verdicts.take(later, docket(REPORTED, 20, &[case]), 1);
@@ -441,29 +539,48 @@ mod tests {
     }
 
     #[test]
-    fn what_any_endpoint_shows_counts_and_what_not_all_may_have_seen_is_asked_for_again() {
+    fn what_any_endpoint_shows_counts_and_each_is_asked_again_for_what_it_may_not_have_seen() {
         let start = Instant::now();
         let mut verdicts = verdicts(start, &[]);
-        assert_eq!(verdicts.stale(start), None, "not all the time");
+        assert!(!verdicts.is_stale(start), "not all the time");
         let both = vec![
             shown("one", REPORTED, 200, &[]),
             shown("other", REPORTED, 150, &[record(1, 155)]),
         ];
         verdicts.take(start, both, 2);
         assert_eq!(verdicts.questions(start), [record(1, 155)]);
-        let mut next = start + LOOK_EVERY;
-        assert_eq!(verdicts.stale(next), Some(151 - 64));
+        assert!(!verdicts.is_stale(after(start, 11)) && verdicts.is_stale(after(start, 12)));
+        let next = |verdicts: &Verdicts, from| verdicts.window(from).0;
+        assert_eq!((next(&verdicts, "one"), next(&verdicts, "other")), (201 - 64, 151 - 64));
         // Behind one address: the machine that was asked for logs has come to block 120.
-        let behind = Docket { time: REPORTED, newest: 120, finalized: 300, records: Vec::new() };
-        verdicts.take(next, vec![("one".to_owned(), behind)], 2);
-        next += LOOK_EVERY;
-        assert_eq!(verdicts.stale(next), Some(151 - 64), "not back");
-        verdicts.take(next, docket(REPORTED, 300, &[]), 2);
-        assert_eq!(verdicts.stale(next + LOOK_EVERY), Some(301 - 64));
+        let (_, level) = shown("one", REPORTED, 300, &[]);
+        let behind = Docket { newest: 120, last: 120, ..level };
+        verdicts.take(start, vec![("one".to_owned(), behind)], 2);
+        assert_eq!(next(&verdicts, "one"), 201 - 64, "not back");
         // The chain of this node has not come as far.
         verdicts.learn(start, record(1, 155).offence, Stage::Early);
         assert_eq!(verdicts.questions(start), []);
         assert_eq!(verdicts.questions(start + LOOK_EVERY), [record(1, 155)]);
+    }
+
+    #[test]
+    fn an_endpoint_that_cannot_show_six_weeks_at_once_shows_them_bit_by_bit() {
+        let start = Instant::now();
+        let mut verdicts = verdicts(start, &[]);
+        assert!(verdicts.is_stale(start + LOOK_EVERY));
+        for span in [SPAN_MAX / 8, SPAN_MAX / 64, SPAN_MIN, SPAN_MIN] {
+            verdicts.narrow("mean");
+            assert_eq!(verdicts.window("mean"), (5, span));
+        }
+        let case = record(2, 900);
+        let (_, docket) = shown("mean", REPORTED, 50_000, &[case]);
+        let part = Docket { last: 1_004, ..docket };
+        let then = start + LOOK_EVERY;
+        verdicts.take(then, vec![("mean".to_owned(), part)], 1);
+        assert_eq!(verdicts.questions(then), [case]);
+        assert_eq!(verdicts.window("mean"), (1_005 - 64, 2 * SPAN_MIN));
+        assert!(verdicts.is_stale(then), "and on at once");
+        assert_eq!(verdicts.window("only"), (5, SPAN_MAX), "each by itself");
     }
 
     #[test]
@@ -503,7 +620,8 @@ mod tests {
         verdicts.take(start, shown_by_both(1_000), 3);
         verdicts.take(start, shown_by_both(5_000), 3);
         assert_eq!(verdicts.cases.len(), UNCONFIRMED_MAX + 1);
-        assert_eq!(verdicts.next_block, 5, "not all was taken");
+        assert_eq!(verdicts.window("liar").0, 5, "not all was taken");
+        assert_eq!(verdicts.window("honest").0, 501 - 64, "which is the liar's own business");
         // What is invented is asked about a few at a time, and does not keep the true one from its turn.
         let mut steps = 0;
         while !verdicts.cases.get(&case.offence).is_some_and(|case| case.is_confirmed) {
@@ -537,20 +655,19 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_is_repeated_ever_later_and_through_another_endpoint() {
+    fn what_fails_is_repeated_ever_later() {
         let start = Instant::now();
         let case = record(2, 19);
         let mut verdicts = verdicts(start, &[case]);
-        for (number, waits) in [5, 10, 20].into_iter().enumerate() {
-            assert_eq!(verdicts.first_asked(case.offence), number);
+        for waits in [5, 10, 20] {
             verdicts.learn(start, case.offence, open(None, false));
             assert!(verdicts.may_move(start, case.offence, None), "nothing was sent");
-            verdicts.failed(start, case.offence, U256::ZERO);
+            verdicts.failed(start, case.offence, false);
             assert_eq!(verdicts.questions(after(start, waits - 1)), [], "{waits}");
             assert_eq!(verdicts.questions(after(start, waits)), [case], "{waits}");
         }
         for _ in 0..40 {
-            verdicts.failed(start, case.offence, U256::ZERO);
+            verdicts.failed(start, case.offence, false);
         }
         assert_eq!(verdicts.questions(start + RETRY_MAX), [case], "never for good");
     }
@@ -562,21 +679,18 @@ mod tests {
         let mut verdicts = verdicts(start, &[case]);
         let at = |signers: u64| Some(U256::from(signers));
         assert!(verdicts.may_move(start, case.offence, at(0)));
-        verdicts.moved(start, case.offence, U256::from(7));
+        verdicts.moved(start, case.offence);
         verdicts.learn(start, case.offence, open(Some(Acquittal::sample()), true));
         assert!(!verdicts.may_move(after(start, 3_599), case.offence, at(0)));
         assert_eq!(verdicts.questions(after(start, 3_600)), [], "not all the time");
         assert_eq!(verdicts.questions(after(start, 3_611)), [case], "how far it is now");
         assert!(verdicts.may_move(start, case.offence, at(3)), "it has moved");
-        assert_eq!(verdicts.first_asked(case.offence), 0);
         // What most endpoints say of it was unknown for a moment.
         verdicts.put_off(start, case.offence);
         assert!(!verdicts.may_move(start, case.offence, at(3)));
         // Undone, and paid for.
-        verdicts.failed(start, case.offence, U256::from(5));
-        assert_eq!(verdicts.spent(case.offence), U256::from(12));
+        verdicts.failed(start, case.offence, true);
         assert!(!verdicts.may_move(start, case.offence, at(3)));
         assert!(verdicts.may_move(after(start, 3_600), case.offence, at(3)));
-        assert_eq!(verdicts.first_asked(case.offence), 2, "through another endpoint");
     }
 }
