@@ -21,8 +21,14 @@ use conclave_types::{
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{l1::L1, network::Network, transactions::DEV_KEYS, wait::until},
-    relay::opened_with,
+    harness::{
+        l1::L1,
+        l1_liar::{Liar, Lie},
+        network::Network,
+        transactions::DEV_KEYS,
+        wait::until,
+    },
+    relay::{opened_through, opened_with},
 };
 
 /// A look at L1, two turns, and a transaction of each.
@@ -121,45 +127,102 @@ fn standing(l1: &L1, genesis: &Path, index: usize) -> Value {
     l1.run(&["stake", "status", "--genesis", &genesis, "--validator", &number])
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn who_shared_what_was_decided_is_acquitted_by_itself_or_by_the_others() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    // They post the end of epoch 0, and then nothing for a day.
-    let seldom = "every_heights = 1000000\nevery_seconds = 86400\ntakeover_seconds = 2\n";
-    let (l1, mut network) = opened_with(directory.path(), 10_000, seldom).await;
-    let genesis = genesis(&network);
+/// They post the end of epoch 0, and then nothing for a day.
+const SELDOM: &str = "every_heights = 1000000\nevery_seconds = 86400\ntakeover_seconds = 2\n";
+
+/// Has L1 settle another block than all have decided, when the validators' archives have come so far.
+async fn forked(l1: &L1, network: &Network, genesis: &Genesis) -> BlockCommitment {
     let begun = network.wait_l1(3, "epoch 1 is in office", |l1| l1.settled_height > 0).await;
     let height = begun.settled_height + 2;
     for index in [1, 2, 3] {
         let found = until("the height is certified", PATIENCE, async || {
-            archive::certificate(&store(&network, index, &genesis), Height::new(height)).ok()?
+            archive::certificate(&store(network, index, genesis), Height::new(height)).ok()?
         });
         found.await;
     }
-    let forged = fork(&l1, &network, &genesis, height).await;
+    fork(l1, network, genesis, height).await
+}
+
+/// Accuses a validator on L1, of which all its stake is seized.
+fn accuse(l1: &L1, network: &Network, directory: &Path, index: usize, accusation: &[u8]) {
+    let path = directory.join(format!("accusation-{index}"));
+    std::fs::write(&path, accusation).expect("evidence is written");
+    let (genesis, path) = (network.genesis_file(), path.to_string_lossy().into_owned());
+    let (genesis, witness) = (genesis.to_string_lossy(), l1.key(0));
+    let submit = ["evidence", "submit", "--genesis", &genesis, "--account-key", &witness, &path];
+    let report = l1.run(&submit);
+    assert_eq!(report["seized_gwei"], json!(32_000_000_000_u64), "{report}");
+}
+
+/// Waits until nobody accuses a validator any more; it has lost nothing.
+async fn acquitted(l1: &L1, network: &Network, index: usize) {
     let file = network.genesis_file();
-    let witness = l1.key(0);
+    let standing = until("an acquittal", PATIENCE, async || {
+        let standing = standing(l1, &file, index);
+        (standing["accused"] == json!(false)).then_some(standing)
+    });
+    let standing = standing.await;
+    let (bonded, escrow) = (&standing["bonded_gwei"], &standing["escrow_gwei"]);
+    assert_eq!((bonded, escrow), (&json!(32_000_000_000_u64), &json!(0)), "{standing}");
+    assert_eq!(standing["tombstoned"], json!(false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_shared_what_was_decided_is_acquitted_by_itself_or_by_the_others() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (l1, mut network) = opened_with(directory.path(), 10_000, SELDOM).await;
+    let genesis = genesis(&network);
+    let forged = forked(&l1, &network, &genesis).await;
     // One that lives, and one that cannot defend itself.
     let accused = [1, 2];
     let accusations = accused.map(|index| accusation(&network, &genesis, index, &forged));
     network.kill(2);
-    for (index, bytes) in accused.into_iter().zip(accusations) {
-        let path = directory.path().join(format!("accusation-{index}"));
-        std::fs::write(&path, bytes).expect("evidence is written");
-        let (genesis, path) = (file.to_string_lossy(), path.to_string_lossy());
-        let submit =
-            ["evidence", "submit", "--genesis", &genesis, "--account-key", &witness, &path];
-        let report = l1.run(&submit);
-        assert_eq!(report["seized_gwei"], json!(32_000_000_000_u64), "{report}");
+    for (index, accusation) in accused.into_iter().zip(accusations) {
+        accuse(&l1, &network, directory.path(), index, &accusation);
     }
     for index in accused {
-        let standing = until("an acquittal", PATIENCE, async || {
-            let standing = standing(&l1, &file, index);
-            (standing["accused"] == json!(false)).then_some(standing)
-        });
-        let standing = standing.await;
-        let (bonded, escrow) = (&standing["bonded_gwei"], &standing["escrow_gwei"]);
-        assert_eq!((bonded, escrow), (&json!(32_000_000_000_u64), &json!(0)), "{standing}");
-        assert_eq!(standing["tombstoned"], json!(false));
+        acquitted(&l1, &network, index).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_endpoint_of_three_keeps_nobody_from_being_acquitted() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let l1 = L1::start(directory.path()).await;
+    let liar = Liar::before(&l1.address);
+    let endpoints = [liar.url(), l1.url(), l1.twin()];
+    let opened = opened_through(directory.path(), l1, &endpoints, 10_000, SELDOM).await;
+    let (l1, network) = opened;
+    let genesis = genesis(&network);
+    let forged = forked(&l1, &network, &genesis).await;
+    // It hides the case, calls it one that nobody could answer, and takes what is sent for itself.
+    let lies = [Lie::NoLogs, Lie::Ones, Lie::FalseReceipts, Lie::Poor, Lie::Dear];
+    liar.tell(&lies);
+    accuse(&l1, &network, directory.path(), 1, &accusation(&network, &genesis, 1, &forged));
+    acquitted(&l1, &network, 1).await;
+    for lie in lies {
+        assert!(liar.told(lie) > 0, "nobody has heard {lie:?}");
+    }
+}
+
+/// Puts the clock of L1 forward.
+fn advance(l1: &L1, days: u64) {
+    l1.call("l1_advance", json!([days * 86_400]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_holds_an_answer_and_came_too_late_has_the_case_lapse() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (l1, mut network) = opened_with(directory.path(), 10_000, SELDOM).await;
+    let genesis = genesis(&network);
+    let forged = forked(&l1, &network, &genesis).await;
+    let accusation = accusation(&network, &genesis, 1, &forged);
+    for index in 0..4 {
+        network.kill(index);
+    }
+    accuse(&l1, &network, directory.path(), 1, &accusation);
+    // The three days pass while nobody is there, and so do thirty. Of all that could end it now one knows better.
+    advance(&l1, 31);
+    network.launch(3);
+    acquitted(&l1, &network, 1).await;
 }

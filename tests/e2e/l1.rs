@@ -1,11 +1,6 @@
 //! Nodes that follow Ethereum: what its queue holds gets onto the chain and into rollups, whatever becomes of L1, of
 //! the endpoints that tell of it, and of the nodes.
 
-use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{TcpListener, TcpStream},
-};
-
 use alloy::primitives::{U256, keccak256};
 use conclave_client::{BatchEvent, Level, Payer, Start, Terms};
 use conclave_types::{Height, ItemSource, Leg, RollupId, ValidatorIndex};
@@ -14,6 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::{
     http,
     l1::L1,
+    l1_liar::{Liar, Lie},
     load::Load,
     network::{Network, PATIENCE},
     oracle,
@@ -185,18 +181,18 @@ async fn an_endpoint_that_hides_an_entry_is_named_and_the_node_goes_on() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let (l1, contract) = deployed(directory.path()).await;
     let mut network = Network::start_on(&l1, &contract, &ALL).await;
-    let liar = hiding(&l1.address);
+    let liar = Liar::before(&l1.address);
+    liar.tell(&[Lie::NoLogs]);
     network.kill(0);
-    let (_, port) = l1.address.split_once(':').expect("host and port");
-    let twin = format!("http://localhost:{port}");
-    network.launch_with(0, &["--l1", &l1.url(), "--l1", &liar, "--l1", &twin]);
+    let endpoints = [l1.url(), liar.url(), l1.twin()];
+    network.launch_with(0, &endpoints.each_ref().map(|url| ["--l1", url]).concat());
     assert_eq!(force(&l1, &contract, b"to be hidden"), 0);
     for index in 1..4 {
         network.wait_l1(index, "it is carried", |l1| l1.forced_cursor == 1).await;
     }
     // It takes a quorum's word, and says that somebody lies.
     let told = network.wait_l1(0, "an alarm", |l1| l1.alarm && l1.forced_cursor == 1).await;
-    let named = format!("{liar} differs from {}", l1.url());
+    let named = format!("{} differs from {}", liar.url(), l1.url());
     assert!(told.trouble.contains(&named), "{told:?}");
     assert!(network.log(0).contains(&named));
     let height = network.height(0).await;
@@ -207,48 +203,4 @@ async fn an_endpoint_that_hides_an_entry_is_named_and_the_node_goes_on() {
     assert_eq!(force(&l1, &contract, b"to be seen"), 1);
     let told = network.wait_l1(0, "it is seen", |l1| l1.forced_cursor == 2).await;
     assert!(told.trouble.is_empty(), "{told:?}");
-}
-
-/// An endpoint that passes on what the L1 at `address` says, except that no queue ever has an entry.
-fn hiding(address: &str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let address = address.to_owned();
-    // It ends with the test's process.
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let address = address.clone();
-            std::thread::spawn(move || lie(stream, &address));
-        }
-    });
-    url
-}
-
-/// Answers what comes in on a connection, until its other end hangs up.
-fn lie(stream: TcpStream, address: &str) -> Option<()> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let mut stream = stream;
-    loop {
-        let (mut length, mut line) = (0, String::new());
-        while reader.read_line(&mut line).ok()? > 0 && line != "\r\n" {
-            let (name, value) = line.split_once(':').unwrap_or_default();
-            if name.eq_ignore_ascii_case("content-length") {
-                length = value.trim().parse().ok()?;
-            }
-            line.clear();
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).ok()?;
-        let request: Value = serde_json::from_slice(&body).ok()?;
-        let answer = if request["method"] == "eth_getLogs" {
-            json!({"jsonrpc": "2.0", "id": request["id"], "result": []}).to_string()
-        } else {
-            http::post(address, &body).ok()?.1
-        };
-        let head = format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-            answer.len()
-        );
-        stream.write_all(&[head.as_bytes(), answer.as_bytes()].concat()).ok()?;
-    }
 }

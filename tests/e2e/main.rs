@@ -12,6 +12,7 @@
 //! | [`bundles`]  | stolen, re-priced, replayed and malformed bundles get their exact refusal |
 //! | [`ports`]    | garbage on every port is answered or ignored, and the network goes on |
 //! | [`l1`]       | nodes follow L1: the queue is carried first and in order, whatever becomes of L1 and of endpoints |
+//! | [`liar`]     | one endpoint of three says what it likes: what is certified settles, nobody pays more, nothing is invented |
 //! | [`keys`]     | the validators make the key and hand it on, through crashes; secrets are encrypted and erased |
 //! | [`operator`] | what an operator can get wrong is refused by name, with the remedy |
 //! | [`prove`]    | what was ordered is proved to a user and to L1, and no lie of a node is believed |
@@ -36,6 +37,7 @@ mod faults;
 mod harness;
 mod keys;
 mod l1;
+mod liar;
 mod operator;
 mod ports;
 mod prove;

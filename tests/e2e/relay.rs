@@ -25,6 +25,18 @@ pub(crate) async fn opened_with(
     relay: &str,
 ) -> (L1, Network) {
     let l1 = L1::start(directory).await;
+    let endpoints = [l1.url()];
+    opened_through(directory, l1, &endpoints, epoch_heights, relay).await
+}
+
+/// The same on an L1 that runs, of which the validators ask these endpoints.
+pub(crate) async fn opened_through(
+    directory: &Path,
+    l1: L1,
+    endpoints: &[String],
+    epoch_heights: u64,
+    relay: &str,
+) -> (L1, Network) {
     let contract = l1.deploy();
     let epoch_heights = HeightDelta::new(epoch_heights);
     let params = Params {
@@ -35,9 +47,14 @@ pub(crate) async fn opened_with(
     let text = serde_json::to_vec(&params).expect("parameters are JSON");
     std::fs::write(&file, text).expect("parameters are written");
     let options = ["--params", &file.to_string_lossy()];
-    let network = Network::start_relaying(&l1, &contract, &options, |index| match index {
-        0 => String::new(),
-        index => format!("\n[l1.relay]\naccount_key = {:?}\n{relay}", l1.key(index)),
+    let (only, all) = (format!("[{:?}]", l1.url()), format!("{endpoints:?}"));
+    let network = Network::start_settling(&l1, &contract, &options, |index, config| {
+        assert!(config.contains(&only), "{config}");
+        let config = config.replace(&only, &all);
+        match index {
+            0 => config,
+            index => format!("{config}\n[l1.relay]\naccount_key = {:?}\n{relay}", l1.key(index)),
+        }
     })
     .await;
     let genesis = network.genesis_file().to_string_lossy().into_owned();

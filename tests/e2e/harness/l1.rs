@@ -84,6 +84,12 @@ impl L1 {
         format!("http://{}", self.address)
     }
 
+    /// The same under another name, which is another endpoint to whoever asks it.
+    pub(crate) fn twin(&self) -> String {
+        let (_, port) = self.address.split_once(':').expect("host and port");
+        format!("http://localhost:{port}")
+    }
+
     /// Whether it runs.
     pub(crate) fn is_alive(&mut self) -> bool {
         self.process.ended().is_none()

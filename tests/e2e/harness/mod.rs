@@ -2,6 +2,7 @@
 
 pub(crate) mod http;
 pub(crate) mod l1;
+pub(crate) mod l1_liar;
 pub(crate) mod liar;
 pub(crate) mod load;
 pub(crate) mod network;

@@ -104,18 +104,9 @@ impl Network {
         network.await
     }
 
-    /// [`Network::start_on`], where all validators follow, with further options of `conclave genesis` and more at the
-    /// end of each configuration.
-    pub(crate) async fn start_relaying(
-        l1: &L1,
-        contract: &str,
-        options: &[&str],
-        more: impl Fn(usize) -> String,
-    ) -> Self {
-        Self::start_settling(l1, contract, options, |index, config| config + &more(index)).await
-    }
-
-    async fn start_settling(
+    /// [`Network::start_on`], where all validators follow, with further options of `conclave genesis` and what `edit` makes
+    /// of each configuration.
+    pub(crate) async fn start_settling(
         l1: &L1,
         contract: &str,
         options: &[&str],
@@ -246,6 +237,15 @@ impl Network {
     pub(crate) async fn wait_height(&self, index: usize, height: u64) {
         let what = format!("height {height} revealed");
         self.wait_status(index, &what, |status| status.revealed_height >= height).await;
+    }
+
+    /// The most memory that a validator has held at once, in KiB.
+    pub(crate) fn peak_kib(&mut self, index: usize) -> u64 {
+        let status = format!("/proc/{}/status", self.process(index).id());
+        let status = std::fs::read_to_string(status).expect("a running process has a status");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.trim().parse().ok());
+        kib.expect("a peak")
     }
 
     /// A validator's newest decided height.
