@@ -72,7 +72,7 @@ contracts: contracts/node_modules/.package-lock.json ## The L1 contracts: format
 	cd contracts && $(FORGE) fmt --check
 	cd contracts && $(FORGE) build
 	contracts/tools/artifacts --check
-	cd contracts && FORGE_SNAPSHOT_CHECK=true $(FORGE) test
+	PATH=$(CURDIR)/contracts/node_modules/.bin:$$PATH contracts/tools/snapshots
 
 artifacts: contracts/node_modules/.package-lock.json ## Compile the contracts to contracts/artifacts, which the rest of the repository is built with.
 	cd contracts && $(FORGE) build
