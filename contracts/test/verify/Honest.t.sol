@@ -171,7 +171,9 @@ contract HonestTest is SlasherFixture {
                 at,
                 IConclaveSlasher.SignedProposal(first.blockId, first.polkaRound, one),
                 IConclaveSlasher.SignedProposal(second.blockId, second.polkaRound, other)
-            ) returns (bytes32) {
+            ) returns (
+                bytes32
+            ) {
                 return 0;
             } catch (bytes memory reason) {
                 return bytes4(reason);
@@ -183,7 +185,9 @@ contract HonestTest is SlasherFixture {
             kind,
             IConclaveSlasher.SignedVote(first.blockId, one),
             IConclaveSlasher.SignedVote(second.blockId, other)
-        ) returns (bytes32) {
+        ) returns (
+            bytes32
+        ) {
             return 0;
         } catch (bytes memory reason) {
             return bytes4(reason);
