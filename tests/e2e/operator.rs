@@ -2,6 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
+use conclave_client::Level;
 use conclave_types::BundleNonce;
 
 use crate::harness::{
@@ -249,7 +250,9 @@ async fn submit_and_status_speak_json() {
     assert!(submitted.status.success(), "{}", complaint(&submitted));
     let submitted: serde_json::Value = serde_json::from_slice(&submitted.stdout).expect("JSON");
     let id = submitted["bundle_id"].as_str().expect("an id").parse().expect("an id");
-    let legs = network.client.status(id).await.expect("known").progress;
+    // The command waited for the validator that it was given; this client asks another one first.
+    let opened = network.client.wait(id, Level::Revealed, PATIENCE).await.expect("revealed");
+    let legs = opened.progress;
     assert_eq!(legs.opened().expect("revealed").legs.as_ref().map(Vec::len), Ok(2));
     let unknown = conclave(&[&arguments[..], &["--leg", "555:0x01"]].concat());
     assert!(!unknown.status.success() && complaint(&unknown).contains("555"));
