@@ -197,6 +197,11 @@ impl Context {
     pub(crate) fn own_in(&self, committee: &Committee) -> Option<ValidatorIndex> {
         committee.index_of(&public_key(self.identity.as_ref()?))
     }
+
+    /// Where this node stands among the members of a committee, if it is one.
+    pub(crate) fn own_place(&self, committee: &Committee) -> Option<usize> {
+        committee.place_of(self.own_in(committee)?)
+    }
 }
 
 fn public_key(identity: &Identity) -> ConsensusKey {

@@ -290,7 +290,7 @@ impl Sequencer {
         let Some(pending) = self.reveals.pending.get_mut(&height) else { return };
         let Some(sealed) = &pending.sealed else { return };
         let committee = pending.members.committee();
-        let own = self.context.own_in(committee).and_then(|own| committee.place_of(own));
+        let own = self.context.own_place(committee);
         let owes = own.is_some_and(|own| pending.parts.owes(own, committee.count()));
         let held = pending.members.points_of(pending.shares.keys());
         let can_combine = held >= shares_needed(&pending.key.packing());
@@ -358,7 +358,7 @@ impl Sequencer {
             }
         }
         let committee = members.committee();
-        let own = self.context.own_in(committee).and_then(|own| committee.place_of(own));
+        let own = self.context.own_place(committee);
         let next = pending.parts.next(own.unwrap_or_default(), committee.count());
         let Some(part) = next.filter(|_| held >= needed) else { return };
         pending.work = Some(Work::Combining);
@@ -406,7 +406,7 @@ impl Sequencer {
         let is_new = pending.parts.take(part, Source::Own, openings.clone());
         let block = pending.block;
         let committee = pending.members.committee();
-        let own = self.context.own_in(committee).and_then(|own| committee.place_of(own));
+        let own = self.context.own_place(committee);
         let is_mine =
             own.is_some_and(|own| pending.parts.is_shown_by(part, own, committee.count()));
         if let (true, Ok(part)) = (is_new && is_mine, u16::try_from(part)) {
