@@ -127,7 +127,9 @@ fn read_tree(store: &RocksStore, height: Height) -> Read<Option<Prover>> {
         let found = archive::batches(store, rollup, sequence, 1)?;
         batches.extend(found.into_iter().filter(|batch| batch.height == height));
     }
-    let prover = Prover::new(block, batches).ok();
+    let prover = Prover::new(block, batches)
+        .inspect_err(|error| tracing::error!(%height, %error, "the batches in the store are none of their block"))
+        .ok();
     let is_committed = |prover: &Prover| {
         let root = prover.root();
         (root.root, root.count) == (commitment.reveal_root, commitment.rollup_count)
