@@ -3,8 +3,7 @@
 
 use std::{path::Path, time::Duration};
 
-use alloy::primitives::{B256, Bytes, U256};
-use conclave_contracts::ConclaveInbox::{self, BlockCommitment as OnL1, Posting};
+use conclave_contracts::{ConclaveInbox, posting::posting};
 use conclave_node::{
     keys,
     l1::{
@@ -15,8 +14,8 @@ use conclave_node::{
 };
 use conclave_sequencer::archive;
 use conclave_types::{
-    BlockCommitment, BlockId, Committee, Digest, Epoch, Genesis, Height, add_signatures,
-    digest::SigningDomain, eip2537_g2,
+    BlockCommitment, BlockId, Committee, Epoch, Genesis, Height, SettlementCertificate,
+    ValidatorIndex, add_signatures, digest::SigningDomain,
 };
 use serde_json::{Value, json};
 
@@ -44,28 +43,6 @@ fn store(network: &Network, index: usize, genesis: &Genesis) -> RocksStore {
     RocksStore::open_read_only(&database, &genesis.network_id()).expect("the node's archive")
 }
 
-fn word(digest: &Digest) -> B256 {
-    B256::from(*digest.as_bytes())
-}
-
-fn on_l1(commitment: &BlockCommitment) -> OnL1 {
-    assert_eq!(commitment.epoch_end, None, "it ends no epoch");
-    OnL1 {
-        epoch: commitment.epoch.as_u64(),
-        height: commitment.height.as_u64(),
-        blockId: B256::from(*commitment.block.as_bytes()),
-        historyRoot: word(&commitment.history_root),
-        revealRoot: word(&commitment.reveal_root),
-        rollupCount: commitment.rollup_count,
-        originNumber: commitment.l1_origin.number,
-        originHash: word(&commitment.l1_origin.hash),
-        forcedCursor: commitment.forced_cursor,
-        withdrawalsRoot: word(&commitment.withdrawals_root),
-        nextCommittee: B256::ZERO,
-        dkgResult: B256::ZERO,
-    }
-}
-
 /// Settles another block at a height than the validators have decided there, signed by all of their keys.
 async fn fork(l1: &L1, network: &Network, genesis: &Genesis, height: u64) -> BlockCommitment {
     let settled = network.wait_l1(3, "an answer", |_| true).await.settled_height;
@@ -82,13 +59,11 @@ async fn fork(l1: &L1, network: &Network, genesis: &Genesis, height: u64) -> Blo
         })
         .collect();
     let signature = add_signatures(&signatures).expect("points");
-    let posting = Posting {
-        commitment: on_l1(&forged),
-        signers: U256::from(0b1111),
-        signature: Bytes::copy_from_slice(&eip2537_g2(&signature).expect("a point")),
-        peaks: peaks.iter().map(word).collect(),
-        added: added.iter().map(word).collect(),
-    };
+    assert_eq!(forged.epoch_end, None, "it ends no epoch");
+    let signers = (0..4).map(ValidatorIndex::new).collect();
+    let certificate = SettlementCertificate { commitment: forged, signers, signature };
+    let committee = Committee::new(genesis.members.clone()).expect("a committee");
+    let posting = posting(&certificate, (&peaks, &added), &committee).expect("everyone signed");
     let endpoints = Endpoints::connect(&[l1.url()], None, Patience::default()).await;
     let endpoints = endpoints.expect("the L1 answers");
     let stake = (*genesis.l1_contract.as_bytes()).into();
@@ -97,7 +72,7 @@ async fn fork(l1: &L1, network: &Network, genesis: &Genesis, height: u64) -> Blo
     let sender = Sender::new(endpoints, signer, Fees::default());
     let call = Call::new(contracts.inbox, &ConclaveInbox::commitCall { posting });
     sender.send(call).await.expect("L1 believes a quorum");
-    forged
+    certificate.commitment
 }
 
 /// What convicts a validator of having shared the block that it decided, by a settled commitment of another.
