@@ -8,7 +8,7 @@ mod evidence;
 mod settlement;
 mod withdrawals;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_consensus::{SignedRecord, Step, WalEntry};
@@ -153,6 +153,7 @@ pub enum ArchiveRequest {
 const META_TIP: &[u8] = b"tip";
 const META_KEYS: &[u8] = b"keys";
 const META_NETWORK: &[u8] = b"network";
+const META_RETURNED: &[u8] = b"returned";
 const META_SETTLEMENT: &[u8] = b"settlement";
 
 fn height_key(height: Height) -> Vec<u8> {
@@ -213,6 +214,11 @@ pub(crate) fn put_tip(tip: &Tip) -> Write {
 
 pub(crate) fn put_keys(checkpoint: &KeysCheckpoint) -> Write {
     put(Table::Meta, META_KEYS.to_vec(), checkpoint)
+}
+
+/// Bundles that went back with the era that ended last; what was remembered of the one before is forgotten.
+pub(crate) fn put_returned(bundles: &BTreeSet<BundleId>) -> Write {
+    put(Table::Meta, META_RETURNED.to_vec(), bundles)
 }
 
 pub(crate) fn put_network(network: &conclave_types::NetworkId) -> Write {
@@ -417,6 +423,10 @@ pub fn block_bundles<S: Store>(store: &S, block: &Block) -> Read<Vec<Arc<Encrypt
 
 pub(crate) fn keys<S: Store>(store: &S) -> Read<Option<KeysCheckpoint>, S> {
     get(store, Table::Meta, META_KEYS)
+}
+
+pub(crate) fn returned<S: Store>(store: &S) -> Read<BTreeSet<BundleId>, S> {
+    Ok(get(store, Table::Meta, META_RETURNED)?.unwrap_or_default())
 }
 
 pub(crate) fn accounts<S: Store>(store: &S) -> Read<Vec<(PayerAddress, Account)>, S> {

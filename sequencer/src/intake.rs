@@ -17,10 +17,12 @@ use conclave_mempool::admission::{self, AdmissionError, AdmittedKeys, Verified};
 use conclave_types::{BundleId, EncryptedBundle, Height, HeightDelta, Time};
 
 use crate::{
+    archive::{self, Read},
     input::{Event, Peer, Penalty, ReceiptBody, Rejection},
     job::{Job, VerifyJob},
     message::Message,
     sequencer::Sequencer,
+    store::Store,
 };
 
 /// Bundles that wait to be verified: several seconds' worth at full load.
@@ -74,8 +76,9 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    pub(crate) fn new(admitted: AdmittedKeys) -> Self {
-        Self { admitted, ..Self::default() }
+    /// What a start finds: nothing on its way, and what it once told to be returned still is.
+    pub(crate) fn recover<S: Store>(admitted: AdmittedKeys, store: &S) -> Read<Self, S> {
+        Ok(Self { admitted, returned: archive::returned(store)?, ..Self::default() })
     }
 
     /// Whether the bundle was here until the era of its key took no more, and no block had taken it.
@@ -267,6 +270,7 @@ impl Sequencer {
         let bundles = self.pool.retire(&admitted);
         if !bundles.is_empty() {
             self.intake.returned = bundles.iter().take(RETURNED_MAX).copied().collect();
+            self.write(archive::put_returned(&self.intake.returned));
             self.event(Event::Returned { height, bundles });
         }
     }

@@ -99,7 +99,7 @@ impl Sequencer {
             engine,
             l1: L1View::new(chain.parent.l1_origin, chain.parent.forced_cursor),
             chain,
-            intake: Intake::new(admitted),
+            intake: Intake::recover(admitted, store)?,
             proposer: Proposer::default(),
             candidates: Candidates::default(),
             reveals: Reveals::default(),

@@ -177,6 +177,8 @@ fn what_no_block_took_before_its_era_ended_is_returned_and_its_nonce_is_free() {
     let returned =
         |event: &Event| matches!(event, Event::Returned { bundles, .. } if *bundles == [id]);
     assert_eq!(solo.events.iter().filter(|event| returned(event)).count(), 1);
+    solo.restart();
+    assert!(solo.core.is_returned(&id), "who asks after a crash is told so, too");
     let new = solo.core.status().next_key.unwrap();
     let refused = AdmissionError::Key { expected: new, found: old };
     assert_eq!(solo.submit(stranded), Err(Rejection::Admission(refused)));
