@@ -26,7 +26,7 @@ use threshold_crypto::{
 };
 use zeroize::Zeroizing;
 
-use crate::deal::Secret;
+use crate::secret::Secret;
 
 /// Bytes of the digest in a message: as many as the other suite's cipher adds.
 const DIGEST_BYTES: usize = 16;

@@ -29,10 +29,10 @@ use crate::{
     curve::{
         decode_g1, decode_g1_nonzero, decode_on_curve, encode, sum_of_multiples, weighted_sum,
     },
-    deal::SecretShare,
     field::{scalar_of, weights},
     interpolation::{Interpolation, Node, coefficients},
     key::{PublicKey, SealingKey},
+    secret::SecretShare,
 };
 
 pub use self::judge::SubBatch;

@@ -29,9 +29,9 @@ use crate::{
         decode_g1_nonzero, decode_g2, decode_on_curve, encode, has_small_order, sum_of_multiples,
         weighted_sum,
     },
-    deal::Secret,
     field::{hash_to_scalar, scalar_of, weights},
     key::SealingKey,
+    secret::Secret,
     suite::Suite,
 };
 

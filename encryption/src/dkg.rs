@@ -36,6 +36,8 @@ mod polynomial;
 mod progress;
 mod proof;
 mod registration;
+#[cfg(feature = "rehearsal")]
+mod rehearsal;
 mod repair;
 #[cfg(any(test, feature = "rogue"))]
 mod rogue;
@@ -53,7 +55,10 @@ use blstrs::Scalar;
 use borsh::BorshSerialize;
 use conclave_types::{Digest, ValidatorIndex};
 
+#[cfg(test)]
 pub(crate) use self::polynomial::SharingPolynomial;
+#[cfg(feature = "rehearsal")]
+pub use self::rehearsal::{RehearsalError, rehearse};
 use self::{
     admission::Subject,
     complaint::Verdict,

@@ -11,8 +11,8 @@ use group::Group;
 
 use crate::{
     curve::sum_of_multiples,
-    deal::Secret,
     field::{invert_all, scalar_of},
+    secret::Secret,
 };
 
 /// A place at which a sharing polynomial is evaluated.

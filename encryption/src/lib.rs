@@ -29,7 +29,6 @@ mod baseline;
 mod block;
 mod capsule;
 mod curve;
-mod deal;
 mod dkg;
 mod field;
 mod interpolation;
@@ -37,6 +36,7 @@ mod key;
 mod open;
 mod packing;
 mod seal;
+mod secret;
 mod suite;
 #[cfg(test)]
 mod tests;
@@ -44,15 +44,17 @@ mod tickets;
 
 pub use block::{BlockError, CombineError, SealedBlock, SubBatch};
 pub use capsule::{Capsule, CapsuleError, CapsulePoint, CapsuleStatement, verify_capsules};
-pub use deal::{SecretShare, ShareError, deal};
 pub use dkg::{
     AdvanceError, Checked, Complaint, DealError, Dealing, Disclosure, Dkg, Event, Fault, HolderKey,
     Holders, Message, MessageError, Outcome, Phase, Refusal, Registration, Session, SessionError,
     SessionId, ShareUnavailable,
 };
+#[cfg(feature = "rehearsal")]
+pub use dkg::{RehearsalError, rehearse};
 pub use key::{KeyError, PublicKey, SealingKey};
 pub use open::{beacon, open_bundle};
 pub use packing::{Packing, PackingError};
 pub use seal::{SealError, Sealed, seal};
+pub use secret::{SecretShare, ShareError};
 pub use suite::Suite;
 pub use tickets::{Fraction, TicketError, TicketRule, Tickets};

@@ -16,8 +16,8 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::{
-    baseline, capsule::Capsule, curve::encode_one, deal::Secret, field::hash_to_scalar,
-    key::SealingKey, suite::Suite,
+    baseline, capsule::Capsule, curve::encode_one, field::hash_to_scalar, key::SealingKey,
+    secret::Secret, suite::Suite,
 };
 
 /// Bytes that the cipher adds: its authentication tag.

@@ -1,7 +1,7 @@
 //! What the crate promises, and what it must withstand. The arithmetic that judges is written out here
 //! and shares nothing with the code but the curve.
 
-use blstrs::{G1Affine, G1Projective, G2Affine, Scalar};
+use blstrs::{G1Affine, G1Projective, G2Affine, G2Projective, Scalar};
 use conclave_types::{
     BlockId, BundleHeader, BundleNonce, EncryptionKey, Era, G1Bytes, Gwei, Height, KeyId, Leg,
     NetworkId, PayerAddress, RollupId,
@@ -9,10 +9,11 @@ use conclave_types::{
 use ff::Field;
 use group::{Group, prime::PrimeCurveAffine};
 use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng;
+use rand_core::{CryptoRng, RngCore, SeedableRng};
 
 use crate::{
-    Capsule, CapsuleError, Packing, PublicKey, Sealed, SealedBlock, SecretShare, Suite, deal,
+    Capsule, CapsuleError, Packing, PublicKey, Sealed, SealedBlock, SecretShare, Suite,
+    curve::encode_g2, dkg::SharingPolynomial, secret::Secret,
 };
 
 /// Each of these as a test of its own for each suite.
@@ -74,6 +75,33 @@ struct Committee {
     key: PublicKey,
     shares: Vec<SecretShare>,
     secret: Scalar,
+}
+
+/// A dealer, who knows the key: S(X) = sk + Z(X)·T(X), Z vanishing at every slot and T having c random
+/// coefficients. Only tests have one.
+fn deal(
+    suite: Suite,
+    packing: Packing,
+    era: Era,
+    mut rng: impl RngCore + CryptoRng,
+) -> (EncryptionKey, Vec<SecretShare>) {
+    let secret = Secret(Scalar::random(&mut rng));
+    let polynomial = SharingPolynomial::random(packing, secret, &mut rng);
+    let shares: Vec<SecretShare> = (0..packing.parties())
+        .map(|party| SecretShare::of_scalar(polynomial.value(party)))
+        .collect();
+    let in_g2 = |scalar: &Scalar| encode_g2(&(G2Projective::generator() * scalar));
+    let public_key = G1Projective::generator() * polynomial.constant();
+    let key = EncryptionKey {
+        suite: suite.number(),
+        era,
+        secrecy: packing.secrecy(),
+        packing: packing.packing(),
+        public_key: G1Bytes::new(public_key.to_compressed()),
+        public_key_g2: in_g2(polynomial.constant()),
+        verification_keys: shares.iter().map(|share| in_g2(share.scalar())).collect(),
+    };
+    (key, shares)
 }
 
 fn committee(suite: Suite, parties: usize) -> Committee {

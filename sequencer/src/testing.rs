@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use conclave_consensus::{
     ConsensusMessage, HighWater, SignedProposal, SignedVote, SigningPosition, Step,
 };
-use conclave_encryption::{Packing, PublicKey, SealedBlock, SecretShare, Suite, deal, seal};
+use conclave_encryption::{Packing, PublicKey, SealedBlock, SecretShare, Suite, rehearse, seal};
 use conclave_types::{
     Block, BlockBody, BlockHeader, BlockId, BundleHeader, BundleNonce, ConsensusKey, Digest,
     EncryptedBundle, Epoch, Era, Genesis, GenesisAccount, Gwei, Height, KeyId, L1Origin, Leg,
@@ -146,9 +146,8 @@ pub(crate) struct Solo {
 
 /// A genesis for `count` validators, with their identities, and payer 1 funded.
 pub(crate) fn network(count: usize) -> (Genesis, Vec<Identity>) {
-    let mut rng = ChaCha12Rng::seed_from_u64(7);
     let packing = Packing::for_parties(count).unwrap();
-    let (encryption_key, shares) = deal(Suite::Packed, packing, Era::ZERO, &mut rng);
+    let (encryption_key, shares) = rehearse(Suite::Packed, packing, Era::ZERO, &[7; 32]).unwrap();
     let identity = |(index, share): (usize, SecretShare)| Identity {
         signing_key: SigningKey::from_bytes(&[u8::try_from(index).unwrap() + 1; 32]),
         secret_share: Some(Arc::new(share)),

@@ -1,4 +1,4 @@
-//! The threshold key of a world: dealt at the start, or made and handed on by the validators themselves.
+//! The threshold key of a world: made by the validators before the first block, or by blocks, and handed on.
 
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 pub struct KeyModel {
     /// The encryption suite.
     pub suite: u8,
-    /// Epoch 0 makes the key. Otherwise the genesis brings one, which saves the first blocks.
+    /// Epoch 0 makes the key. Otherwise they have made it among themselves, with nobody missing, and the genesis brings it,
+    /// which saves the first blocks.
     pub on_chain: bool,
     /// Heights within which validators register, and then deal.
     pub stage_heights: u64,

@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 
 use conclave_encryption::{
-    Capsule, CapsuleStatement, PublicKey, SealedBlock, SecretShare, Suite, deal, open_bundle, seal,
-    verify_capsules,
+    Capsule, CapsuleStatement, PublicKey, SealedBlock, SecretShare, Suite, open_bundle, rehearse,
+    seal, verify_capsules,
 };
 use conclave_types::{
     BlockId, Digest, EncryptionKey, Era, G1Bytes, Height, Leg, NetworkId, RollupId,
@@ -32,8 +32,8 @@ fn opened(suite: Suite) -> Opened {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let network = NetworkId::new([1; 32]);
     let packing = suite.packing(4, 0).expect("four parties share a key");
-    let (key, shares) = deal(suite, packing, Era::new(0), &mut rng);
-    let key = PublicKey::new(network, &key).expect("the dealer's key is good");
+    let (key, shares) = rehearse(suite, packing, Era::new(0), &[1; 32]).expect("all deal");
+    let key = PublicKey::new(network, &key).expect("the parties' key is good");
     let legs = [Leg { rollup: RollupId::new(901), transaction: vec![2; 100] }];
     let header = samples::bundle(0).header;
     let sealed = seal(key.sealing_key(), header, &legs, &mut rng).expect("seals");

@@ -127,6 +127,21 @@ fn other_conducts(sources: &[Source]) -> Vec<String> {
     offences
 }
 
+/// Where a key is made by one process that then has every share of it, other than in simulated worlds.
+fn rehearsals(sources: &[Source]) -> Vec<String> {
+    let rooms = ["simulator/", "encryption/"];
+    let shipped = |source: &&Source| {
+        !source.path.ends_with("/testing.rs")
+            && !rooms.iter().any(|room| source.path.starts_with(room))
+    };
+    let mut offences = Vec::new();
+    for source in sources.iter().filter(shipped) {
+        let named = source.production().filter(|(_, line)| names(line, "rehearse"));
+        offences.extend(named.map(|(number, _)| format!("{}:{number}", source.path)));
+    }
+    offences
+}
+
 fn unfinished(sources: &[Source]) -> Vec<String> {
     let mut offences = Vec::new();
     for source in sources {
@@ -238,6 +253,14 @@ fn nobody_but_the_byzantine_binary_has_the_last_word_on_what_a_node_says() {
         "node/src/x.rs:2: impl<T> driver::Conduct for T {}",
     ];
     assert_eq!(found, expected);
+}
+
+#[test]
+fn no_network_has_a_key_whose_shares_one_process_had() {
+    assert_none("a key is made over the chain", &rehearsals(&Source::load_all()));
+    let line = "let (key, shares) = conclave_encryption::rehearse(suite, packing, era, &seed)?;";
+    let found = ["node/src/x.rs", "simulator/src/x.rs"].map(|path| Source::new(path, line));
+    assert_eq!(rehearsals(&found), ["node/src/x.rs:1"]);
 }
 
 #[test]

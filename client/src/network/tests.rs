@@ -1,4 +1,4 @@
-use conclave_encryption::{Packing, Suite, deal};
+use conclave_encryption::{Packing, Suite, rehearse};
 use conclave_grpc::messages::{CommitteeMember, ElectedCommittee};
 use conclave_types::{
     BlockCommitment, BlockId, CertificateError, CommitteeError, ConsensusKey, Epoch, EpochEnd, Era,
@@ -7,8 +7,6 @@ use conclave_types::{
     digest::Position,
 };
 use ed25519_dalek::{Signer as _, SigningKey};
-use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng as _;
 
 use super::*;
 use crate::ElectionError;
@@ -18,12 +16,8 @@ fn signing_key(index: u8) -> SigningKey {
 }
 
 pub(crate) fn genesis() -> Genesis {
-    let (encryption_key, _) = deal(
-        Suite::Packed,
-        Packing::for_parties(4).unwrap(),
-        Era::ZERO,
-        ChaCha20Rng::from_seed([1; 32]),
-    );
+    let packing = Packing::for_parties(4).unwrap();
+    let (encryption_key, _) = rehearse(Suite::Packed, packing, Era::ZERO, &[1; 32]).unwrap();
     let member = |index: u8| Member {
         name: format!("validator-{index}"),
         consensus_key: ConsensusKey::new(signing_key(index).verifying_key().to_bytes()),
@@ -116,8 +110,7 @@ pub(crate) fn next_key(network: &Network) -> v1::GetEncryptionKeyResponse {
 
 fn next_key_by(network: &Network, signers: &[u8]) -> v1::GetEncryptionKeyResponse {
     let packing = Packing::for_parties(4).unwrap();
-    let rng = ChaCha20Rng::from_seed([2; 32]);
-    let (key, _) = deal(Suite::Packed, packing, Era::new(1), rng);
+    let (key, _) = rehearse(Suite::Packed, packing, Era::new(1), &[2; 32]).unwrap();
     let (id, messages) = (key.id(&network.id()), Digest::new([7; 32]));
     let block = network.verify_decided(&decided(network, &[0, 1, 2])).unwrap();
     let header = BlockHeader { sharing_root: next_key_root(&id, &messages), ..block.header };

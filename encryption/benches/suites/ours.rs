@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use conclave_encryption::{
     Capsule, CapsulePoint, CapsuleStatement, PublicKey, Sealed, SealedBlock, SecretShare, Suite,
-    deal, open_bundle, seal, verify_capsules,
+    open_bundle, rehearse, seal, verify_capsules,
 };
 use conclave_types::{
     BlockId, BundleHeader, BundleNonce, Era, G1Bytes, Gwei, Height, KeyId, Leg, NetworkId,
@@ -83,7 +83,7 @@ pub(crate) fn measure(suite: Suite, parties: usize, count: usize) -> Costs {
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
     let network = NetworkId::new([3; 32]);
     let packing = suite.packing(parties, 0).unwrap();
-    let (key, secrets) = deal(suite, packing, Era::ZERO, &mut rng);
+    let (key, secrets) = rehearse(suite, packing, Era::ZERO, &[1; 32]).unwrap();
     let key = PublicKey::new(network, &key).unwrap();
     let legs = [Leg { rollup: RollupId::new(1), transaction: vec![9; PAYLOAD_BYTES] }];
     let (sealed, encrypt) = timed(count, || {

@@ -28,7 +28,6 @@ use crate::{
     curve::{
         decode_g1_nonzero, decode_g2, decode_g2_nonzero, encode_g2, encode_one, pairings_agree,
     },
-    deal::Secret,
     dkg::{
         message::Refusal,
         polynomial::{Commitments, SharingPolynomial},
@@ -38,6 +37,7 @@ use crate::{
     },
     field::hash_to_scalar,
     packing::Packing,
+    secret::Secret,
 };
 
 /// What a dealer publishes.

@@ -9,7 +9,7 @@ use ff::Field;
 use group::Group;
 use rand_core::{CryptoRng, RngCore};
 
-use crate::{curve::small_multiple_g2, deal::Secret, interpolation::Node, packing::Packing};
+use crate::{curve::small_multiple_g2, interpolation::Node, packing::Packing, secret::Secret};
 
 /// s and the coefficients of T.
 pub(crate) struct SharingPolynomial {

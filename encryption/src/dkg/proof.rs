@@ -10,7 +10,7 @@ use conclave_types::digest::Hasher;
 use group::Group;
 use zeroize::Zeroizing;
 
-use crate::{deal::Secret, field::hash_to_scalar};
+use crate::{field::hash_to_scalar, secret::Secret};
 
 /// A number below the group's order, most significant byte first. Checked when it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

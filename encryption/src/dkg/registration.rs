@@ -11,9 +11,9 @@ use group::Group;
 
 use crate::{
     curve::{decode_g1_nonzero, encode_one},
-    deal::Secret,
     dkg::{message::Refusal, proof::KeyProof, session::Session},
     field::hash_to_scalar,
+    secret::Secret,
 };
 
 /// The secret half of a validator's key for one attempt. Overwritten when dropped, never shown.

@@ -12,10 +12,10 @@ use blstrs::Scalar;
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::{
-    deal::Secret,
     dkg::proof::ScalarBytes,
     interpolation::{Node, coefficients},
     packing::Packing,
+    secret::Secret,
 };
 
 /// One evaluation of a dealing that is under repair, in the clear.

@@ -6,12 +6,12 @@ use conclave_types::{ValidatorIndex, digest::Hasher};
 use ff::Field;
 
 use crate::{
-    deal::Secret,
     dkg::{
         Dkg, complaint::Complaint, dealing, dealing::Dealing, polynomial::SharingPolynomial,
         proof::ScalarBytes, registration::HolderKey,
     },
     field::hash_to_scalar,
+    secret::Secret,
 };
 
 impl Dkg {

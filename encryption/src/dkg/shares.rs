@@ -4,7 +4,6 @@ use conclave_types::ValidatorIndex;
 
 use crate::{
     curve::encode_one,
-    deal::{Secret, SecretShare},
     dkg::{
         Dkg, Stage,
         complaint::Complaint,
@@ -13,6 +12,7 @@ use crate::{
         registration::HolderKey,
         repair::Disclosure,
     },
+    secret::{Secret, SecretShare},
 };
 
 /// Why nothing is dealt. A dealing that is made in spite of it would be refused, or do harm.

@@ -7,9 +7,8 @@ use ff::Field as _;
 
 use super::*;
 use crate::{
-    Packing, PublicKey, SealedBlock, SecretShare, Suite,
-    deal::Secret,
-    open_bundle, seal,
+    Packing, PublicKey, SealedBlock, SecretShare, Suite, open_bundle, seal,
+    secret::Secret,
     tests::{SEED, capsule, header, leg, network, rng, scalar, secret_of},
 };
 

@@ -7,7 +7,7 @@ use threshold_crypto::{
 };
 
 use super::*;
-use crate::{CapsuleStatement, deal::Secret, open_bundle, seal, verify_capsules};
+use crate::{CapsuleStatement, open_bundle, seal, secret::Secret, verify_capsules};
 
 const SUITE: Suite = Suite::Baseline;
 

@@ -1,4 +1,4 @@
-use conclave_encryption::{Packing, PublicKey, Suite, deal, seal};
+use conclave_encryption::{Packing, PublicKey, Suite, rehearse, seal};
 use conclave_types::{
     BundleHeader, BundleNonce, Era, HeightDelta, Leg, PayerSignature, RollupId, bucket_for,
 };
@@ -32,9 +32,9 @@ impl World {
         Self::on(NetworkId::new([7; 32]), 1)
     }
 
-    fn on(network: NetworkId, seed: u64) -> Self {
-        let rng = ChaCha20Rng::seed_from_u64(seed);
-        let (key, _) = deal(Suite::Packed, Packing::for_parties(4).unwrap(), Era::ZERO, rng);
+    fn on(network: NetworkId, seed: u8) -> Self {
+        let packing = Packing::for_parties(4).unwrap();
+        let (key, _) = rehearse(Suite::Packed, packing, Era::ZERO, &[seed; 32]).unwrap();
         let key = PublicKey::new(network, &key).unwrap();
         let params = params();
         let rules = Rules { network, suite: 1, fees: params.fees, limits: params.limits };

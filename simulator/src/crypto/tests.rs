@@ -1,6 +1,6 @@
 //! What is remembered is what would be worked out, and tokens tell right from wrong.
 
-use conclave_encryption::{Packing, PublicKey, SecretShare, Suite, deal, seal};
+use conclave_encryption::{Packing, PublicKey, SecretShare, Suite, rehearse, seal};
 use conclave_sequencer::{ShareMessage, capsule_point};
 use conclave_types::{
     BundleHeader, BundleNonce, EncryptedBundle, Epoch, Era, Gwei, KeyId, NetworkId, PayerAddress,
@@ -30,8 +30,8 @@ fn of_points(shares: Vec<Arc<ShareMessage>>) -> Vec<(Range<u16>, Arc<ShareMessag
 fn committee() -> Committee {
     let network = NetworkId::new([3; 32]);
     let mut random = Random::new(1, 1);
-    let (key, secrets) =
-        deal(Suite::Packed, Packing::for_parties(4).unwrap(), Era::ZERO, random.rng());
+    let packing = Packing::for_parties(4).unwrap();
+    let (key, secrets) = rehearse(Suite::Packed, packing, Era::ZERO, &[1; 32]).unwrap();
     let key = PublicKey::new(network, &key).unwrap();
     let header = |sequence| BundleHeader {
         network,

@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use conclave_consensus::{Evidence, SignedProposal, SignedVote};
-use conclave_encryption::{Packing, Suite, deal};
+use conclave_encryption::{Packing, Suite, rehearse};
 use conclave_sequencer::{Event, L1Block, ShareMessage};
 use conclave_types::{
     Batch, BlockCommitment, BlockHeader, BlockId, BundleHeader, BundleNonce, Certificate, Deposit,
@@ -19,9 +19,8 @@ const ROLLUP: RollupId = RollupId::new(901);
 const START: Time = Time::from_micros(1_000_000_000);
 
 fn genesis() -> Genesis {
-    let mut random = crate::random::Random::new(1, 1);
-    let (encryption_key, _) =
-        deal(Suite::Packed, Packing::for_parties(4).unwrap(), Era::ZERO, random.rng());
+    let packing = Packing::for_parties(4).unwrap();
+    let (encryption_key, _) = rehearse(Suite::Packed, packing, Era::ZERO, &[1; 32]).unwrap();
     let member = |index: u8| conclave_types::Member {
         name: index.to_string(),
         consensus_key: conclave_types::ConsensusKey::new([index; 32]),

@@ -41,8 +41,12 @@ impl Scenario {
             (expected, "1 is the usual one, 2 the baseline".into())
         })?;
         ensure(self.powers.is_empty() || self.key.on_chain, "powers", || {
-            let expected = "expected a key that is made on the chain, found one that is dealt";
-            (expected.into(), "set key.on_chain: a dealt key has one point for each member".into())
+            let expected =
+                "expected a key that is made on the chain, found one that the genesis brings";
+            (
+                expected.into(),
+                "set key.on_chain: a key of the genesis has one point for each member".into(),
+            )
         })?;
         self.check_rotations()?;
         let offers = self.l1.iter().flat_map(|l1| &l1.offers);

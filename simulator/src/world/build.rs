@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use conclave_encryption::{Packing, SecretShare, Suite, deal};
+use conclave_encryption::{Packing, SecretShare, Suite, rehearse};
 use conclave_sequencer::{Founding, Identity};
 use conclave_types::{
     ConsensusKey, EncryptionKey, Era, Genesis, Height, Member, Params, PayerAddress, RollupId,
@@ -234,7 +234,7 @@ fn identities(
     let (encryption_key, shares) = if scenario.key.on_chain {
         (None, (0..scenario.validators).map(|_| None).collect())
     } else {
-        let (key, shares) = deal(suite, packing, Era::ZERO, random.rng());
+        let (key, shares) = rehearse(suite, packing, Era::ZERO, &random.bytes()).ok()?;
         (Some(key), shares.into_iter().map(Some).collect::<Vec<Option<SecretShare>>>())
     };
     let identity = |share: Option<SecretShare>| {

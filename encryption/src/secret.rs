@@ -1,20 +1,13 @@
-//! One dealer makes a key and shares it out: for a genesis, and for tests. Whoever deals knows the key.
-//!
-//! S(X) = sk + Z(X)·T(X), Z vanishing at every slot and T having c random coefficients. So S is sk at
-//! all ℓ slots at once, and any c of its values at the parties' places are independent of sk.
+//! Scalars that nobody else may learn.
 
 use std::{fmt, hint::black_box};
 
-use blstrs::{G1Projective, G2Affine, G2Projective, Scalar};
-use conclave_types::{EncryptionKey, Era, G1Bytes};
+use blstrs::{G2Affine, G2Projective, Scalar};
 use ff::Field;
 use group::Group;
-use rand_core::{CryptoRng, RngCore};
 use zeroize::Zeroizing;
 
-use crate::{
-    curve::encode_g2, dkg::SharingPolynomial, key::PublicKey, packing::Packing, suite::Suite,
-};
+use crate::key::PublicKey;
 
 /// A scalar that is overwritten when it goes.
 pub(crate) struct Secret(pub(crate) Scalar);
@@ -79,31 +72,4 @@ impl fmt::Debug for SecretShare {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretShare(…)")
     }
-}
-
-/// Makes a key of `suite` for `era` and the share of every party, in the parties' order.
-#[must_use]
-pub fn deal(
-    suite: Suite,
-    packing: Packing,
-    era: Era,
-    mut rng: impl RngCore + CryptoRng,
-) -> (EncryptionKey, Vec<SecretShare>) {
-    let secret = Secret(Scalar::random(&mut rng));
-    let polynomial = SharingPolynomial::random(packing, secret, &mut rng);
-    let shares: Vec<SecretShare> =
-        (0..packing.parties()).map(|party| SecretShare(polynomial.value(party))).collect();
-    let in_g2 = |scalar: &Scalar| encode_g2(&(G2Projective::generator() * scalar));
-    let key = EncryptionKey {
-        suite: suite.number(),
-        era,
-        secrecy: packing.secrecy(),
-        packing: packing.packing(),
-        public_key: G1Bytes::new(
-            (G1Projective::generator() * polynomial.constant()).to_compressed(),
-        ),
-        public_key_g2: in_g2(polynomial.constant()),
-        verification_keys: shares.iter().map(|share| in_g2(share.scalar())).collect(),
-    };
-    (key, shares)
 }
