@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::{
     judge::Rulebook,
     keys::{Keys, SharingError},
+    store::SecretBytes,
 };
 
 /// A validator's keys.
@@ -185,12 +186,12 @@ impl Context {
 
     /// A fresh secret of this validator's. It follows from the seed of the process and the consensus key
     /// together, so neither a recording nor a stolen key gives it away.
-    pub(crate) fn next_secret(&mut self) -> Option<[u8; 32]> {
+    pub(crate) fn next_secret(&mut self) -> Option<SecretBytes> {
         let seed = self.next_seed();
         let identity = self.identity.as_ref()?;
         let mut hasher = conclave_types::digest::Hasher::new("conclave/fresh-secret/v1");
         let key = Zeroizing::new(identity.signing_key.to_bytes());
-        Some(*hasher.fixed(&seed).fixed(&*key).finish().as_bytes())
+        Some(SecretBytes::new(*hasher.fixed(&seed).fixed(&*key).finish().as_bytes()))
     }
 
     /// Which member of a committee this node is, if it is one.

@@ -153,7 +153,6 @@ impl Sequencer {
         let id = id(dkg);
         if !self.own_sharing.seeds.contains_key(&id) {
             let Some(seed) = self.context.next_secret() else { return };
-            let seed = SecretBytes::new(seed);
             let (epoch, round) = id;
             let name = SecretName::HolderSeed { epoch, round };
             self.write(Write::PutSecret { name, value: seed.clone() });

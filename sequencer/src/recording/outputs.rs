@@ -209,7 +209,6 @@ fn work(number: JobNumber, job: &Job) -> Vec<u8> {
             encode(&(number, 4_u8, at, items))
         }
         Job::Deal(DealJob { dkg, dealer, share, seed }) => {
-            let seed = SecretBytes::new(*seed);
             encode(&(number, 5_u8, dkg.session().digest(), dealer, share.is_some(), seed))
         }
         Job::Inspect(InspectJob { dkg, key }) => {
