@@ -10,7 +10,8 @@
 //! The key is in `keys.storage`. So a copy of the data directory alone, such as a backup, opens nothing;
 //! and a file that is moved to another name or network does not open.
 //!
-//! **Erasing** overwrites the file before it is removed. A disk that writes elsewhere instead, as solid
+//! **Erasing** puts the file aside, overwrites it and removes it; what a crash has left aside is erased at the next
+//! start. A disk that writes elsewhere instead, as solid
 //! state disks and copying file systems do, may keep the ciphertext; it is worth nothing without the key.
 
 use std::{
@@ -30,7 +31,7 @@ use zeroize::Zeroizing;
 
 const NONCE_BYTES: usize = 24;
 const FILE_BYTES: usize = NONCE_BYTES + 32 + 16;
-/// A file under this name is being written.
+/// A file under this name is being written, or erased.
 const DRAFT: &str = "draft";
 
 /// 32 bytes that are overwritten when they are dropped.
@@ -100,21 +101,20 @@ impl SecretFiles {
         if self.path(name).exists() { self.read(name).map(Some) } else { Ok(None) }
     }
 
-    /// Every secret.
+    /// Every secret, to begin with: what a crash has left of others is erased.
     ///
     /// # Errors
     ///
     /// Fails if one cannot be read, or does not open.
     pub fn all(&self) -> Result<Vec<(String, Secret)>, SecretsError> {
+        self.erase_draft()?;
         let io = |source| SecretsError::Io { path: self.directory.clone(), source };
         let mut secrets = Vec::new();
         for entry in fs::read_dir(&self.directory).map_err(io)? {
             let entry = entry.map_err(io)?;
             let Ok(name) = entry.file_name().into_string() else { continue };
-            if name != DRAFT {
-                let secret = self.read(&name)?;
-                secrets.push((name, secret));
-            }
+            let secret = self.read(&name)?;
+            secrets.push((name, secret));
         }
         secrets.sort_by(|(one, _), (other, _)| one.cmp(other));
         Ok(secrets)
@@ -154,6 +154,17 @@ impl SecretFiles {
     /// Fails if the disk does.
     pub fn erase(&self, name: &str) -> Result<(), SecretsError> {
         let path = self.path(name);
+        let io = |source| SecretsError::Io { path: path.clone(), source };
+        // Under its own name a file that is half overwritten would pass for one that is damaged.
+        match fs::rename(&path, self.path(DRAFT)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            moved => moved.and_then(|()| self.sync()).map_err(io)?,
+        }
+        self.erase_draft()
+    }
+
+    fn erase_draft(&self) -> Result<(), SecretsError> {
+        let path = self.path(DRAFT);
         let io = |source| SecretsError::Io { path: path.clone(), source };
         match OpenOptions::new().write(true).open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -224,6 +235,29 @@ mod tests {
         files.erase(SHARE).unwrap();
         assert_eq!(all(&files), [(SEED.to_owned(), seed)]);
         assert!(!path.join("share-1").exists());
+    }
+
+    #[test]
+    fn what_a_crash_has_left_of_a_secret_is_erased_at_the_next_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = open(directory.path(), &NETWORK, 1);
+        files.put(SHARE, &[7; 32]).unwrap();
+        let (path, draft) = (directory.path().join(SHARE), directory.path().join(DRAFT));
+        let bytes = fs::read(&path).unwrap();
+        // Put aside, and half or wholly overwritten: erasing never shows under the secret's own name.
+        let half = [&[0; 30], &bytes[30..]].concat();
+        for left in [bytes.as_slice(), half.as_slice(), &[0; FILE_BYTES], &bytes[..9]] {
+            fs::write(&draft, left).unwrap();
+            let files = open(directory.path(), &NETWORK, 1);
+            assert_eq!(all(&files), [(SHARE.to_owned(), [7; 32])]);
+            assert!(!draft.exists());
+        }
+        // A name for it that stays behind sees that it is overwritten, too.
+        let witness = directory.path().join("witness");
+        fs::hard_link(&path, &witness).unwrap();
+        files.erase(SHARE).unwrap();
+        assert!(!path.exists() && !draft.exists());
+        assert_eq!(fs::read(&witness).unwrap(), [0; FILE_BYTES]);
     }
 
     #[test]
