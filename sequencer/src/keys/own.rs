@@ -224,7 +224,11 @@ impl Sequencer {
         }
         let Some(outcome) = dkg.outcome() else { return };
         let (epoch, points) = (id(dkg).0, dkg.session().holders().points(own));
-        if self.own_sharing.shares(epoch, points.clone()).is_some() {
+        let held = self.own_sharing.shares(epoch, points.clone());
+        let is_right =
+            |(point, share): &(u16, Arc<SecretShare>)| share.matches(outcome.key(), *point);
+        // What an earlier attempt at this epoch gave is none of this one's.
+        if held.is_some_and(|shares| shares.iter().all(is_right)) {
             if !dkg.has_acknowledged(own) {
                 self.say(now, dkg, own, &Message::Acknowledge(outcome.digest()));
             }
@@ -348,13 +352,13 @@ impl Sequencer {
             .retain(|leaf, message| !leaves.contains(leaf) && keys.sharing_of(message).is_ok());
         own.dirty |= !leaves.is_empty() || !changes.is_empty();
         for change in changes {
-            if let KeyChange::Failed { epoch, round, .. } = change {
-                self.erase_seed((*epoch, *round));
+            if let KeyChange::Failed { epoch, .. } = change {
+                self.erase_epochs(&[*epoch]);
             }
         }
     }
 
-    /// Erases what served epochs that are over.
+    /// Erases what served epochs that are over, or attempts at an epoch that have failed: even one that had a result.
     pub(crate) fn erase_epochs(&mut self, over: &[Epoch]) {
         for epoch in over {
             self.own_sharing.shares.retain(|(of, _), _| of != epoch);

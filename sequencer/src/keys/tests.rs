@@ -178,6 +178,17 @@ impl Chain {
     }
 }
 
+/// Reveals one height after the other until that is so.
+fn run_until(solo: &mut Solo, done: impl Fn(&Solo) -> bool) {
+    for _ in 0..200 {
+        if done(solo) {
+            return;
+        }
+        solo.run_to(solo.core.status().revealed.as_u64() + 1);
+    }
+    panic!("that never happens: {:?}", solo.core.status());
+}
+
 #[test]
 fn epoch_0_makes_the_key_and_bundles_begin_with_epoch_1() {
     let mut chain = Chain::new();

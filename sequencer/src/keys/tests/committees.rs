@@ -7,6 +7,7 @@ use conclave_types::{
 use ed25519_dalek::{Signer as _, SigningKey};
 
 use super::*;
+use crate::testing::Memory;
 
 fn signing_key(number: u32) -> SigningKey {
     SigningKey::from_bytes(&[u8::try_from(number).unwrap(); 32])
@@ -246,4 +247,64 @@ fn committees_survive_a_restart() {
         again.newest().unwrap().members.holders(),
         chain.keys.newest().unwrap().members.holders()
     );
+}
+
+/// A validator alone in its first epoch with a key, who is due to hand that on.
+fn alone() -> Solo {
+    let mut solo = Solo::keyless(1, 0);
+    let mut network = (*solo.genesis).clone();
+    network.params.sharing = genesis().params.sharing;
+    network.members[0].validator = 1;
+    solo.genesis = Arc::new(network);
+    solo.store = Memory::new();
+    solo.restart();
+    run_until(&mut solo, |solo| solo.core.keys().newest().is_some());
+    solo
+}
+
+/// Another says something about the attempt under way.
+fn say(solo: &mut Solo, from: u16, key: u32, content: &Message) {
+    let dkg = solo.core.keys().attempt().unwrap().clone();
+    let mut message = Chain::message(&dkg, from, content);
+    let digest = message.digest(&SigningDomain::of(&solo.genesis));
+    message.signature = SignatureBytes::new(signing_key(key).sign(digest.as_bytes()).to_bytes());
+    let said = Said::Sharing(Arc::new(message));
+    solo.input(Input::Message { from: Peer::Full(u64::from(from)), message: said });
+}
+
+/// Until the attempt among this validator and another has a result, which this validator has its share of.
+fn share_with(solo: &mut Solo, from: u16, key: u32) -> Dkg {
+    let session = solo.core.keys().attempt().unwrap().session().clone();
+    let other = HolderKey::derive(&session, ValidatorIndex::new(from), &[7; 32]);
+    say(solo, from, key, &Message::Register(other.registration(&session)));
+    let own = ValidatorIndex::new(0);
+    run_until(solo, |solo| solo.core.keys().attempt().unwrap().has_acknowledged(own));
+    solo.core.keys().attempt().unwrap().clone()
+}
+
+#[test]
+fn a_share_of_an_attempt_that_was_given_up_is_erased_and_none_of_the_next() {
+    let mut solo = alone();
+    let epoch = Epoch::new(2);
+    solo.core.chain.keys.offered(&[offer(2, &[(1, 1), (2, 1)])]);
+    run_until(&mut solo, |solo| solo.core.keys().attempt().is_some());
+    let given_up = share_with(&mut solo, 1, 2);
+    let name = SecretName::Share { epoch, point: 0 };
+    let kept = solo.store.secrets[&name].clone();
+    // The other has its share, too, and never says so. L1 offers somebody else.
+    solo.core.chain.keys.offered(&[offer(2, &[(1, 1), (3, 1)])]);
+    run_until(&mut solo, |solo| {
+        let session = solo.core.keys().attempt().unwrap().session().clone();
+        session.id().round == Round::new(1)
+    });
+    assert_eq!(solo.store.secrets.get(&name), None, "it is a share of the key as much as any");
+    assert!(solo.core.own_sharing.share(epoch, 0).is_none());
+    // Were it back after a crash before it was erased, it would not be taken for this attempt's.
+    let back = Arc::new(SecretShare::from_bytes(kept.expose()).unwrap());
+    assert!(back.matches(given_up.outcome().unwrap().key(), 0));
+    solo.core.own_sharing.insert_share(epoch, 0, back);
+    let dkg = share_with(&mut solo, 2, 3);
+    let key = dkg.outcome().unwrap().key();
+    assert!(solo.core.own_sharing.share(epoch, 0).unwrap().matches(key, 0));
+    assert_ne!(solo.store.secrets[&name], kept);
 }

@@ -143,16 +143,6 @@ fn alone() -> Solo {
     solo
 }
 
-fn run_until(solo: &mut Solo, done: impl Fn(&Solo) -> bool) {
-    for _ in 0..200 {
-        if done(solo) {
-            return;
-        }
-        solo.run_to(solo.core.status().revealed.as_u64() + 1);
-    }
-    panic!("that never happens: {:?}", solo.core.status());
-}
-
 /// Until the key of an epoch is in force, which bundles are sealed to from now on.
 fn run_to_epoch(solo: &mut Solo, epoch: u64) {
     run_until(solo, |solo| {
