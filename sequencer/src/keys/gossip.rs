@@ -2,8 +2,9 @@
 //! beside the state machine, offered by whoever proposes next.
 //!
 //! **Bounds.** [`PER_SENDER_MAX`] messages of a validator with [`PER_SENDER_BYTES_MAX`] bytes, and what the blocks
-//! carry that are proposed. A message is kept only for an attempt that is under way, and only if its sender
-//! has signed it. [`CHECKS_MAX`] are judged at a time, those that a block needs first.
+//! carry that are proposed for one height. A message is kept only for an attempt that is under way, and only if its
+//! sender has signed it. [`CHECKS_MAX`] are judged at a time: those that a block needs first, then one of each sender
+//! in turn, so that whoever says much, of whatever digests, keeps nobody else waiting.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +12,7 @@ use std::{
 };
 
 use conclave_encryption::{Checked, Refusal};
-use conclave_types::{Block, Digest, Height, SharingMessage, SharingParams};
+use conclave_types::{Block, Digest, Height, SharingMessage, SharingParams, ValidatorIndex};
 
 use crate::{
     input::{Peer, Penalty},
@@ -98,9 +99,15 @@ impl Gossip {
             self.entries.remove(&message.leaf());
         }
         self.refused.clear();
-        self.entries.retain(|_, entry| {
-            entry.needed = false;
-            keys.sharing_of(&entry.message).is_ok()
+        let mut kept: BTreeMap<ValidatorIndex, (usize, usize)> = BTreeMap::new();
+        self.entries.retain(|_, Entry { message, needed, .. }| {
+            *needed = false;
+            // What was proposed and came to nothing counts like all else that its sender says.
+            let (count, bytes) = kept.entry(message.from).or_default();
+            *count = count.saturating_add(1);
+            *bytes = bytes.saturating_add(message.size_bytes());
+            let fits = *count <= PER_SENDER_MAX && *bytes <= PER_SENDER_BYTES_MAX;
+            fits && keys.sharing_of(message).is_ok()
         });
     }
 }
@@ -155,12 +162,18 @@ impl Sequencer {
         let open = self.sharing.entries.iter().filter(|(_, entry)| {
             entry.verdict.is_none() && entry.early_at.is_none_or(|early| early < at)
         });
-        let mut open: Vec<_> = open.collect();
-        open.sort_by_key(|(_, entry)| !entry.needed);
+        let mut turns: BTreeMap<ValidatorIndex, usize> = BTreeMap::new();
+        let in_turn = open.map(|(leaf, entry)| {
+            let turn = turns.entry(entry.message.from).or_default();
+            *turn = turn.saturating_add(1);
+            ((!entry.needed, *turn), leaf, entry)
+        });
+        let mut open: Vec<_> = in_turn.collect();
+        open.sort_by_key(|(place, ..)| *place);
         let items: Vec<_> = open
             .into_iter()
             .take(CHECKS_MAX)
-            .filter_map(|(leaf, entry)| {
+            .filter_map(|(_, leaf, entry)| {
                 let dkg = self.chain.keys.sharing_of(&entry.message).ok()?.clone();
                 Some((*leaf, dkg, Arc::clone(&entry.message)))
             })
