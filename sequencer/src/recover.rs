@@ -116,6 +116,7 @@ impl Sequencer {
             let network = sequencer.context.network;
             sequencer.write(archive::put_network(&network));
         }
+        sequencer.erase_leftovers();
         sequencer.restore_candidates(store)?;
         sequencer.restore_reveals(now, store)?;
         sequencer.proposer.decided(now);

@@ -376,6 +376,21 @@ impl Sequencer {
         }
     }
 
+    /// Erases what a crash has left over: secrets of epochs that are over, and of attempts before the one under way.
+    pub(crate) fn erase_leftovers(&mut self) {
+        let (keys, own) = (&self.chain.keys, &self.own_sharing);
+        let oldest = keys.in_use().first().map(|key| key.epoch).unwrap_or_default();
+        let stored = own.stored.iter().map(|(epoch, _)| epoch);
+        let epochs = stored.chain(own.seeds.keys().map(|(epoch, _)| epoch));
+        let over: BTreeSet<Epoch> = epochs.filter(|epoch| **epoch < oldest).copied().collect();
+        let has_failed = |(epoch, round): &&AttemptId| {
+            keys.attempt().map(id).is_some_and(|(of, now)| of == *epoch && *round < now)
+        };
+        let failed: Vec<_> = own.seeds.keys().filter(has_failed).copied().collect();
+        self.erase_epochs(&over.into_iter().collect::<Vec<_>>());
+        failed.into_iter().for_each(|id| self.erase_seed(id));
+    }
+
     fn erase_seed(&mut self, id: AttemptId) {
         let (epoch, round) = id;
         if self.own_sharing.seeds.remove(&id).is_some() {

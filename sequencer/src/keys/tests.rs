@@ -3,6 +3,7 @@
 
 mod committees;
 mod eras;
+mod erasing;
 mod gossip;
 
 use std::{collections::BTreeMap, sync::Arc};
