@@ -145,12 +145,14 @@ pub struct SharingParams {
     pub suite: u8,
     /// c: how many validators may collude and learn nothing; 0 for half of them, rounded up.
     pub secrecy: u16,
-    /// Heights within which validators register, and then deal. Either ends as soon as all have.
+    /// Heights within which validators register, and then deal. Either ends as soon as all have, or not before
+    /// everyone has had a turn to propose: not below the number of members.
     pub stage_heights: HeightDelta,
-    /// Heights within which a wrong dealing can be complained about before the result stands. Long enough
-    /// for several honest proposers in turn; a complaint that is later leads to a repair.
+    /// Heights within which a wrong dealing can be complained about before the result stands, not below the number
+    /// of members either; a complaint that is later leads to a repair.
     pub complaint_heights: HeightDelta,
-    /// Heights of an epoch in which late complaints about its sharing are still taken.
+    /// Heights of an epoch in which late complaints about its sharing are still taken, and for which a result waits
+    /// until a quorum's points are acknowledged.
     pub repair_heights: HeightDelta,
     /// Heights of an epoch after which the key is handed on to the next; 0 for never.
     pub epoch_heights: HeightDelta,

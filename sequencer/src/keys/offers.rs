@@ -77,15 +77,22 @@ impl Keys {
         }
     }
 
-    /// Gives up an attempt whose members do not come, if L1 has offered others meanwhile.
+    /// Gives up an attempt whose members do not come, if L1 has offered others meanwhile; and one whose result too few
+    /// have their shares of, once nothing can be repaired any more: the same members may do better.
     pub(super) fn give_up(&mut self, height: Height) -> Option<Vec<KeyChange>> {
         let attempt = self.attempt.as_ref()?;
-        if !attempt.outdated || !self.is_stuck(attempt, height) {
+        let is_vain = attempt.dkg.phase() == Phase::Finished
+            && attempt.fixed.is_none()
+            && height.above(attempt.since) >= self.params.repair_heights;
+        let reason = if attempt.outdated && self.is_stuck(attempt, height) {
+            "too few came, and L1 offers another committee"
+        } else if is_vain {
+            "too few have their shares of the result"
+        } else {
             return None;
-        }
+        };
         let id = attempt.dkg.session().id();
-        let reason = "too few came, and L1 offers another committee".to_owned();
-        Some(self.begin_again(height, id, reason))
+        Some(self.begin_again(height, id, reason.to_owned()))
     }
 
     pub(super) fn begin_if_due(&mut self, height: Height) -> Option<KeyChange> {

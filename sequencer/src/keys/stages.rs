@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use conclave_encryption::{Dkg, Phase, SessionId};
-use conclave_types::{Epoch, Height, Round};
+use conclave_types::{Epoch, Height, HeightDelta, Round, Term};
 
 use super::{Attempt, EpochKey, KeyChange, Keys, NOTICE, Parties, Settled};
 
@@ -27,8 +27,10 @@ impl Keys {
         };
         let waited = height.above(attempt.since);
         let complete = attempt.dkg.is_complete();
+        let turn = turn(self.committees.at(height));
+        let stage = self.params.stage_heights.max(turn);
         match attempt.dkg.phase() {
-            Phase::Registering if complete || waited >= self.params.stage_heights => {
+            Phase::Registering if complete || waited >= stage => {
                 attempt.since = height;
                 // Too few: they get as long again.
                 match attempt.dkg.close_registration() {
@@ -39,12 +41,14 @@ impl Keys {
                     }
                 }
             }
-            Phase::Dealing if complete || waited >= self.params.stage_heights => {
+            Phase::Dealing if complete || waited >= stage => {
                 attempt.since = height;
                 let closed = attempt.dkg.close_dealing();
                 closed.map_or_else(|_| Vec::new(), |()| vec![KeyChange::Phase(Phase::Complaining)])
             }
-            Phase::Complaining if waited >= self.params.complaint_heights => self.finish(height),
+            Phase::Complaining if waited >= self.params.complaint_heights.max(turn) => {
+                self.finish(height)
+            }
             Phase::Finished => {
                 let fixed = self.fix_if_due(height);
                 fixed.into_iter().chain(self.switch_if_due(height, revealed_height)).collect()
@@ -114,4 +118,9 @@ impl Keys {
         self.settled = Some(Settled { dkg, parties, until });
         Some(KeyChange::Epoch { epoch, first, key: id })
     }
+}
+
+/// As long as everyone takes to propose once: what fewer than a third can keep out of their own blocks comes in time.
+fn turn(term: &Term) -> HeightDelta {
+    HeightDelta::new(term.committee.count() as u64)
 }

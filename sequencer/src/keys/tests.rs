@@ -303,6 +303,50 @@ fn a_wrong_dealing_is_out_and_its_dealer_is_named() {
     assert!(chain.keys.newest().is_some());
 }
 
+/// Whoever has a bad dealing of its own on the chain, and all proposals of the time for complaints, would else have it
+/// stand: proposers of equal power take turns.
+#[test]
+fn a_complaint_has_as_long_as_everyone_takes_to_propose_once() {
+    let mut genesis = genesis();
+    genesis.params.sharing.complaint_heights = HeightDelta::new(1);
+    let mut chain = Chain::of(genesis);
+    chain.register(0..COUNT);
+    let dkg = chain.attempt();
+    let bad = dkg.deal_wrongly(ValidatorIndex::new(0), &[5; 32], 2);
+    chain.block(&[Chain::message(&dkg, 0, &Message::Deal(Box::new(bad)))], false).unwrap();
+    chain.deal(1..COUNT);
+    for _ in 1..COUNT {
+        chain.block(&[], false).unwrap();
+        assert_eq!(chain.attempt().phase(), Phase::Complaining);
+    }
+    let dkg = chain.attempt();
+    let complaint = dkg.complaints(&Chain::holder_key(&dkg, 1)).remove(0);
+    chain.block(&[Chain::message(&dkg, 1, &Message::Complain(complaint))], false).unwrap();
+    assert!(chain.attempt().outcome().unwrap().qualified().eq(1..COUNT));
+}
+
+#[test]
+fn a_result_that_too_few_have_their_shares_of_leads_to_another_round() {
+    let mut chain = Chain::new();
+    chain.register(0..COUNT);
+    chain.deal(0..COUNT);
+    chain.empty_until(|chain| chain.attempt().phase() == Phase::Finished);
+    let finished = chain.height;
+    chain.acknowledge(0..2);
+    while chain.height < finished.saturating_add(HeightDelta::new(19)) {
+        chain.block(&[], false).unwrap();
+        assert_eq!(chain.attempt().session().id().round, Round::ZERO, "it may be repaired yet");
+    }
+    chain.block(&[], false).unwrap();
+    let Some(KeyChange::Failed { reason, .. }) = chain.changes.iter().rev().nth(1) else {
+        panic!("{:?}", chain.changes)
+    };
+    assert_eq!(reason, "too few have their shares of the result");
+    assert_eq!(chain.attempt().session().id().round, Round::new(1));
+    chain.make_key();
+    assert_eq!(chain.keys.newest().unwrap().epoch, Epoch::new(1));
+}
+
 #[test]
 fn a_complaint_without_a_reason_is_its_authors_offence() {
     let mut chain = Chain::new();
