@@ -16,8 +16,13 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::{
-    baseline, capsule::Capsule, curve::encode_one, field::hash_to_scalar, key::SealingKey,
-    secret::Secret, suite::Suite,
+    baseline,
+    capsule::Capsule,
+    curve::encode_one,
+    field::hash_to_scalar,
+    key::SealingKey,
+    secret::{Secret, SecretPoint},
+    suite::Suite,
 };
 
 /// Bytes that the cipher adds: its authentication tag.
@@ -91,14 +96,16 @@ pub(crate) fn encode_legs(legs: &[Leg]) -> Result<Zeroizing<Vec<u8>>, SealError>
     // The count; for each leg its rollup, the length of its transaction, and the transaction.
     let sizes = legs.iter().map(|leg| leg.transaction.len().saturating_add(12));
     let found = sizes.fold(4_usize, usize::saturating_add);
-    if bucket_for(found).is_none() {
-        return Err(SealError::TooLarge { found });
-    }
+    let bucket = bucket_for(found).ok_or(SealError::TooLarge { found })?;
+    // As much as it takes when it is padded: a vector that grows leaves copies behind.
+    let capacity = usize::try_from(bucket).unwrap_or(found);
+    let mut plaintext = Zeroizing::new(Vec::with_capacity(capacity));
     #[expect(
         clippy::expect_used,
         reason = "a Vec<u8> takes every write, and no length exceeds 32 bits"
     )]
-    Ok(Zeroizing::new(borsh::to_vec(legs).expect("encoding into memory does not fail")))
+    borsh::to_writer(&mut *plaintext, legs).expect("encoding into memory does not fail");
+    Ok(plaintext)
 }
 
 /// Seals any plaintext, padded to its bucket.
@@ -154,9 +161,9 @@ fn encapsulate(
     // It is zero for one seed in 2²⁵⁴, and refused by all then.
     let r = Secret(hash_to_scalar(&exponent(key, label, plaintext, seed)));
     let point = G1Projective::generator() * r.0;
-    let (u, shared) = (encode_one(&point), encode_one(&(key.point() * r.0)));
+    let (u, k) = (encode_one(&point), SecretPoint(encode_one(&(key.point() * r.0))));
     let payload = Payload { msg: plaintext, aad: label.as_bytes() };
-    let cipher = cipher(&shared, &u, label, key.suite().number());
+    let cipher = cipher(&k.0, &u, label, key.suite().number());
     let body = cipher.encrypt(&Nonce::default(), payload).ok()?;
     Some(Encapsulated { r, point, body, baseline: None })
 }

@@ -1,8 +1,9 @@
-//! Scalars that nobody else may learn.
+//! Scalars and points that nobody else may learn.
 
 use std::{fmt, hint::black_box};
 
 use blstrs::{G2Affine, G2Projective, Scalar};
+use conclave_types::G1Bytes;
 use ff::Field;
 use group::Group;
 use zeroize::Zeroizing;
@@ -16,6 +17,16 @@ impl Drop for Secret {
     fn drop(&mut self) {
         self.0 = Scalar::ZERO;
         // The write must not be optimised away.
+        black_box(&self.0);
+    }
+}
+
+/// The encoding of a point that keys something. Overwritten when it goes.
+pub(crate) struct SecretPoint(pub(crate) G1Bytes);
+
+impl Drop for SecretPoint {
+    fn drop(&mut self) {
+        self.0 = G1Bytes::ZERO;
         black_box(&self.0);
     }
 }

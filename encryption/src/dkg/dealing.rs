@@ -37,7 +37,7 @@ use crate::{
     },
     field::hash_to_scalar,
     packing::Packing,
-    secret::Secret,
+    secret::{Secret, SecretPoint},
 };
 
 /// What a dealer publishes.
@@ -218,15 +218,15 @@ pub(crate) fn assemble(
     let fresh = session.old().is_none();
     let in_g1 = fresh.then(|| encode_one(&(G1Projective::generator() * constant.0)));
     let mut evaluations = Vec::with_capacity(roster.points().len());
-    let mut last: Option<(G1Bytes, G1Bytes)> = None;
+    let mut last: Option<(G1Bytes, SecretPoint)> = None;
     for (recipient, key) in roster.recipients(session) {
         // A holder's points stand together: its shared point is computed once.
-        let shared = match last {
-            Some((of, shared)) if of == key.bytes => shared,
-            _ => encode_one(&(key.point * ephemeral.0)),
-        };
-        last = Some((key.bytes, shared));
-        let mask = mask(session, dealer, &point, key, &shared, recipient);
+        let known = last.take().filter(|(of, _)| *of == key.bytes);
+        let (_, shared) =
+            last.insert(known.unwrap_or_else(|| {
+                (key.bytes, SecretPoint(encode_one(&(key.point * ephemeral.0))))
+            }));
+        let mask = mask(session, dealer, &point, key, &shared.0, recipient);
         evaluations.push(ScalarBytes::new(&(polynomial.value(recipient).0 + mask.0)));
     }
     let unproved = ScalarBytes([0; 32]);

@@ -12,7 +12,7 @@ use crate::{
         registration::HolderKey,
         repair::Disclosure,
     },
-    secret::{Secret, SecretShare},
+    secret::{Secret, SecretPoint, SecretShare},
 };
 
 /// Why nothing is dealt. A dealing that is made in spite of it would be refused, or do harm.
@@ -224,7 +224,7 @@ impl Dkg {
     }
 
     fn decrypt(&self, key: &HolderKey, dealing: &CheckedDealing, point: u16) -> Option<Secret> {
-        let shared = encode_one(&(dealing.ephemeral * key.secret.0));
-        dealing.decrypt(&self.session, &self.roster, point, &shared)
+        let shared = SecretPoint(encode_one(&(dealing.ephemeral * key.secret.0)));
+        dealing.decrypt(&self.session, &self.roster, point, &shared.0)
     }
 }
