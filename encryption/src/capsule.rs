@@ -291,6 +291,21 @@ pub fn verify_capsules(
     pairs.map(|(holds, it)| holds && it.capsule.is_of(suite, it.body)).collect()
 }
 
+/// Weights of both equations of each statement, drawn from a secret and all that they are to weigh.
+pub(crate) fn proof_weights(
+    key: &SealingKey,
+    statements: &[CapsuleStatement<'_>],
+    body_hashes: &[Digest],
+    seed: &[u8; 32],
+) -> Vec<u128> {
+    let mut transcript = key.hasher("conclave/capsule-weights/v1");
+    transcript.fixed(seed).u64(statements.len() as u64);
+    for (CapsuleStatement { label, capsule, .. }, body_hash) in statements.iter().zip(body_hashes) {
+        transcript.fixed(label.as_bytes()).fixed(body_hash.as_bytes()).fixed(capsule.as_bytes());
+    }
+    weights(transcript.finish(), statements.len().saturating_mul(2))
+}
+
 /// Both equations of every statement, weighted, with the terms of each statement side by side.
 struct Batch<'a> {
     key: &'a SealingKey,
@@ -306,16 +321,8 @@ struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     fn new(key: &'a SealingKey, statements: &[CapsuleStatement<'_>], seed: &[u8; 32]) -> Self {
-        let mut transcript = key.hasher("conclave/capsule-weights/v1");
-        transcript.fixed(seed).u64(statements.len() as u64);
         let hashes: Vec<Digest> = statements.iter().map(|it| keccak(it.body)).collect();
-        for (CapsuleStatement { label, capsule, .. }, body_hash) in statements.iter().zip(&hashes) {
-            transcript
-                .fixed(label.as_bytes())
-                .fixed(body_hash.as_bytes())
-                .fixed(capsule.as_bytes());
-        }
-        let weights = weights(transcript.finish(), statements.len().saturating_mul(2));
+        let weights = proof_weights(key, statements, &hashes, seed);
         let mut batch = Self {
             key,
             commitments: Vec::with_capacity(weights.len()),

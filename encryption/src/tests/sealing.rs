@@ -6,8 +6,9 @@ use super::*;
 use crate::{
     BlockError, Capsule, CapsuleError, CapsulePoint, CapsuleStatement, SealError, Sealed,
     SealingKey, Suite,
-    capsule::challenge,
+    capsule::{challenge, proof_weights},
     curve::decode_on_curve,
+    field::scalar_of,
     open_bundle, seal,
     seal::{encode_legs, seal_plaintext},
     verify_capsules,
@@ -244,6 +245,44 @@ fn errors_that_would_cancel_without_weights_are_found(suite: Suite) {
             [false, false]
         );
     }
+}
+
+/// Responses that are wrong, made to cancel in both equations under the weights that the right ones would have, by
+/// somebody who has learnt the seed.
+fn weights_of_proofs_that_are_predicted_are_of_no_use(suite: Suite) {
+    let committee = committee(suite, 4);
+    let key = committee.key.sealing_key();
+    let mut all = [0, 1, 2].map(|sequence| sealed(&committee, sequence));
+    let capsules = all.each_ref().map(|sealed| capsule(sealed).unwrap());
+    let statements = [0, 1, 2].map(|at: usize| CapsuleStatement {
+        label: all[at].header.label(),
+        body: &all[at].body,
+        capsule: &capsules[at],
+    });
+    let hashes = all.each_ref().map(|sealed| keccak(&sealed.body));
+    let weights = proof_weights(key, &statements, &hashes, &SEED);
+    // ρ₁x + ρ₂y + ρ₃ = 0 and σ₁x + σ₂y + σ₃ = 0.
+    let rho = [0, 2, 4].map(|at: usize| scalar_of(weights[at]));
+    let sigma = [1, 3, 5].map(|at: usize| scalar_of(weights[at]));
+    let minor = |a: usize, b: usize| rho[a] * sigma[b] - rho[b] * sigma[a];
+    let inverse = minor(0, 1).invert().unwrap();
+    let shifts = [minor(1, 2) * inverse, minor(2, 0) * inverse, Scalar::ONE];
+    for of in [rho, sigma] {
+        let sum: Scalar = of.iter().zip(&shifts).map(|(weight, shift)| weight * shift).sum();
+        assert_eq!(sum, Scalar::ZERO);
+    }
+    for (sealed, shift) in all.iter_mut().zip(shifts) {
+        let z: [u8; 32] = sealed.capsule[192..224].try_into().unwrap();
+        let z = Scalar::from_bytes_be(&z).unwrap() + shift;
+        sealed.capsule[192..224].copy_from_slice(&z.to_bytes_be());
+    }
+    let capsules = all.each_ref().map(|sealed| capsule(sealed).unwrap());
+    let statements = [0, 1, 2].map(|at: usize| CapsuleStatement {
+        label: all[at].header.label(),
+        body: &all[at].body,
+        capsule: &capsules[at],
+    });
+    assert_eq!(verify_capsules(key, &statements, &SEED), [false; 3]);
 }
 
 fn capsules_of_the_wrong_length_are_refused(suite: Suite) {
@@ -551,6 +590,7 @@ both_suites! {
     a_proof_does_not_hold_under_another_key_id_or_network,
     wrong_proofs_are_found_alone_wherever_they_are,
     errors_that_would_cancel_without_weights_are_found,
+    weights_of_proofs_that_are_predicted_are_of_no_use,
     capsules_of_the_wrong_length_are_refused,
     points_that_are_none_are_refused_in_every_part_of_a_capsule,
     a_proof_with_commitments_at_infinity_is_judged_like_any_other,
