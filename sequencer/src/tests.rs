@@ -372,6 +372,18 @@ fn entry(index: u64, l1_block: u64) -> L1Entry {
     L1Entry { index, l1_block, content: L1Content::Deposit(deposit) }
 }
 
+/// Ids of bundles, in a block that was fine without.
+fn name_bundles(block: &mut Block, count: u16) {
+    let id = |number: u16| {
+        let mut bytes = [0; 32];
+        bytes[..2].copy_from_slice(&number.to_be_bytes());
+        BundleId::new(bytes)
+    };
+    block.body.bundles = (0..count).map(id).collect();
+    block.header.bundle_root = block.body.bundle_root();
+    block.header.bundle_count = count.into();
+}
+
 #[test]
 fn each_objective_rule_is_broken_by_name() {
     let (genesis, _) = network(4);
@@ -402,7 +414,7 @@ fn each_objective_rule_is_broken_by_name() {
     carry(&mut carrying, 256, [entry(0, 1), entry(1, 256)]);
     assert_eq!(rulebook.check_structure(&carrying, &parent), Ok(()));
     type Break = fn(&mut Block);
-    let cases: [(&str, Break); 18] = [
+    let cases: [(&str, Break); 21] = [
         ("is for network", |b| b.header.network = NetworkId::ZERO),
         ("has height 2", |b| b.header.height = Height::new(2)),
         ("is of epoch 1", |b| b.header.epoch = Epoch::new(1)),
@@ -418,6 +430,15 @@ fn each_objective_rule_is_broken_by_name() {
         ("builds on the reveal at 1", |b| b.header.revealed_height = Height::new(1)),
         ("sealed to key", |b| b.header.key_id = conclave_types::KeyId::ZERO),
         ("sharing root", |b| b.header.sharing_root = Digest::new([1; 32])),
+        ("as the next era's key", |b| {
+            b.body.next_key = conclave_types::KeyId::new([1; 32]);
+            b.header.sharing_root = b.body.sharing_root();
+        }),
+        ("bytes of sharing messages, the most is 1048576", |b| {
+            b.body.sharing = vec![Solo::new().sharing(0, vec![0; 1 << 20], 0)];
+            b.header.sharing_root = b.body.sharing_root();
+        }),
+        ("513 bundles, the most is 512", |b| name_bundles(b, 513)),
         ("bundle root", |b| b.body.bundles.push(BundleId::ZERO)),
         ("bundle count", |b| b.header.bundle_count = 1),
         ("parent certificate", |b| b.header.parent_certificate = Digest::new([1; 32])),
@@ -428,14 +449,100 @@ fn each_objective_rule_is_broken_by_name() {
         let error = rulebook.check_structure(&block, &parent).expect_err(words);
         assert!(error.to_string().contains(words), "{words}: {error}");
     }
+    let other = Digest::new([1; 32]);
+    let digests = |reveal, ledger| rulebook.check_digests(&good, reveal, ledger);
+    assert_eq!(digests(&other, &Digest::ZERO), Err(InvalidBlock::RevealDigest));
+    assert_eq!(digests(&Digest::ZERO, &other), Err(InvalidBlock::LedgerDigest));
+}
+
+#[test]
+fn bundles_of_one_point_and_more_bytes_than_a_block_holds_are_no_block() {
+    let mut solo = Solo::new();
+    let ledger = conclave_mempool::Ledger::new(&solo.genesis);
+    let rules = conclave_mempool::admission::Rules::new(&solo.genesis);
+    let domain = SigningDomain::of(&solo.genesis);
+    let good = solo.bundle(0);
+    let rulebook = Rulebook {
+        network: solo.genesis.network_id(),
+        domain: &domain,
+        keys: solo.core.keys(),
+        verifier: &StrictVerifier,
+        params: &solo.genesis.params,
+        bundles: &rules,
+    };
+    let check = |bundles: &[conclave_types::EncryptedBundle]| {
+        let mut block = empty_block(Height::new(1));
+        block.header.key_id = good.header.key_id;
+        block.body.bundles = bundles.iter().map(|bundle| bundle.id()).collect();
+        let charges = rulebook.check_bundles(&block, bundles.iter(), &ledger);
+        charges.map(|charges| charges.len())
+    };
+    let mut twin = good.clone();
+    twin.header.nonce.sequence = 1;
+    let twin_id = twin.id();
+    assert_eq!(check(&[good.clone(), twin.clone()]), Err(InvalidBlock::DuplicatePoint(twin_id)));
+    twin.capsule[0] ^= 1;
+    assert_eq!(check(&[good.clone(), twin]), Ok(2));
+    let large = |sequence: u8| {
+        let mut bundle = good.clone();
+        bundle.header.nonce.sequence = sequence.into();
+        bundle.header.max_fee = Gwei::new(2_000_000);
+        bundle.header.body_bytes = 131_072 + 16;
+        bundle.body = vec![0; 131_072 + 16];
+        bundle.capsule[1] = sequence;
+        bundle
+    };
+    let all: Vec<_> = (0..32).map(large).collect();
+    let (what, max, found) = ("bytes of ciphertext", 4 << 20, 32 * 131_088);
+    assert_eq!(check(&all), Err(InvalidBlock::TooLarge { what, max, found }));
+    assert_eq!(check(&all[..31]), Ok(31));
+}
+
+#[test]
+fn bundles_are_named_once_and_wait_for_a_key_and_for_what_is_to_be_opened() {
+    let (genesis, _) = network(4);
+    let domain = SigningDomain::of(&genesis);
+    let rules = conclave_mempool::admission::Rules::new(&genesis);
+    let key = conclave_encryption::PublicKey::new(
+        genesis.network_id(),
+        genesis.encryption_key.as_ref().unwrap(),
+    );
+    let keys = crate::Keys::new(&genesis, Some(key.unwrap())).unwrap();
+    let rulebook = Rulebook {
+        network: genesis.network_id(),
+        domain: &domain,
+        keys: &keys,
+        verifier: &StrictVerifier,
+        params: &genesis.params,
+        bundles: &rules,
+    };
+    let parent = Parent::genesis(&genesis);
+    let mut good = empty_block(Height::new(1));
+    good.header.network = genesis.network_id();
+    good.header.parent = parent.block;
+    good.header.proposer = ValidatorIndex::new(1);
+    good.header.time = Time::from_micros(BEGIN.as_micros() + 1);
+    good.header.key_id = keys.id_at(Height::new(1));
     let mut twice = good.clone();
     twice.body.bundles = vec![BundleId::ZERO; 2];
     twice.header.bundle_root = twice.body.bundle_root();
     twice.header.bundle_count = 2;
     let error = rulebook.check_structure(&twice, &parent);
     assert_eq!(error, Err(InvalidBlock::DuplicateBundle(BundleId::ZERO)));
-    let other = Digest::new([1; 32]);
-    let digests = |reveal, ledger| rulebook.check_digests(&good, reveal, ledger);
-    assert_eq!(digests(&other, &Digest::ZERO), Err(InvalidBlock::RevealDigest));
-    assert_eq!(digests(&Digest::ZERO, &other), Err(InvalidBlock::LedgerDigest));
+    let mut sealed = good;
+    name_bundles(&mut sealed, 1);
+    assert_eq!(rulebook.check_structure(&sealed, &parent), Ok(()));
+    // Sixteen heights that are not opened, and one more.
+    for (height, expected) in [(16, None), (17, Some(InvalidBlock::RevealLag { lag: 17 }))] {
+        let behind = Parent { height: Height::new(height - 1), ..parent.clone() };
+        sealed.header.height = Height::new(height);
+        let expected = expected.unwrap_or(InvalidBlock::NoParentCertificate);
+        assert_eq!(rulebook.check_structure(&sealed, &behind), Err(expected));
+    }
+    let keyless = Genesis { encryption_key: None, ..genesis.clone() };
+    let keys = crate::Keys::new(&keyless, None).unwrap();
+    let rulebook = Rulebook { keys: &keys, ..rulebook };
+    sealed.header.height = Height::new(1);
+    sealed.header.key_id = conclave_types::KeyId::ZERO;
+    assert_eq!(rulebook.check_structure(&sealed, &parent), Err(InvalidBlock::NoBundles));
 }

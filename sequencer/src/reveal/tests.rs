@@ -3,14 +3,15 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use conclave_encryption::SealedBlock;
-use conclave_types::{BlockId, G1Bytes, Height, ValidatorIndex, VoteKind};
+use conclave_types::{BlockId, Epoch, G1Bytes, Height, ValidatorIndex, VoteKind};
 
 use crate::{
-    Event, Input, Message, PartialOpening, Peer,
+    Event, Input, Message, PartialOpening, Peer, ShareMessage,
     archive::{self, EvidenceCursor, Kept},
     capsule_point,
     job::SharedBlock,
     reveal::{
+        EARLY_MAX,
         ahead::{AheadBlocks, Share},
         parts::Cut,
     },
@@ -387,6 +388,32 @@ fn shares_of_another_block_that_are_ready_after_the_decision_go_nowhere() {
     decided.share(0);
     decided.share(2);
     assert_eq!(decided.revealed(), HEIGHT, "nor do they disturb the block that was");
+}
+
+#[test]
+fn early_shares_of_another_epoch_from_too_far_ahead_or_too_many_are_not_kept() {
+    let mut solo = Solo::of(4, 1);
+    let shares = |solo: &Solo, from: u16, change: &dyn Fn(&mut ShareMessage)| {
+        let Message::Shares(message) = stray(solo, from, 7) else { panic!("shares") };
+        let mut message = Arc::unwrap_or_clone(message);
+        change(&mut message);
+        message.signature = solo.sign_shares(from, &message);
+        Message::Shares(Arc::new(message))
+    };
+    let far = Height::ZERO.saturating_add(EARLY_MAX);
+    let other_epoch = shares(&solo, 0, &|message| message.epoch = Epoch::new(1));
+    let too_far = shares(&solo, 0, &|message| message.height = far.next());
+    let too_many = shares(&solo, 0, &|message| message.shares = vec![message.shares[0]; 514]);
+    for (message, penalties) in [(other_epoch, 0), (too_far, 0), (too_many, 1)] {
+        solo.hear(0, message);
+        assert_eq!((solo.core.reveals.early.len(), solo.penalties), (0, penalties));
+    }
+    let most = shares(&solo, 0, &|message| message.shares = vec![message.shares[0]; 513]);
+    let furthest = shares(&solo, 2, &|message| message.height = far);
+    for (from, message) in [(0, most), (2, furthest)] {
+        solo.hear(from, message);
+    }
+    assert_eq!((solo.core.reveals.early.len(), solo.penalties), (2, 1));
 }
 
 #[test]

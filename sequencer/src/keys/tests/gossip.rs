@@ -3,7 +3,7 @@
 use conclave_types::Digest;
 
 use super::*;
-use crate::{Job, JobNumber, job::SharingCheckJob, testing::empty_block};
+use crate::{Job, JobNumber, job::SharingCheckJob, keys::Known, testing::empty_block};
 
 /// What is being judged, by leaf.
 fn judged(held: &[(JobNumber, Job)]) -> Vec<Digest> {
@@ -54,4 +54,13 @@ fn what_was_proposed_in_vain_is_kept_within_the_bounds_of_its_sender() {
     let keys = solo.core.keys().clone();
     solo.core.sharing.decided(&empty_block(Height::new(1)), &keys);
     assert_eq!(solo.core.sharing.len(), before - (600 - 512));
+}
+
+#[test]
+fn a_block_does_not_speak_for_who_has_not_signed() {
+    let mut solo = Solo::keyless(4, 0);
+    let forged = SharingMessage { from: ValidatorIndex::new(2), ..solo.sharing(1, vec![1], 0) };
+    assert!(matches!(solo.core.known_sharing(&forged), Known::Bad));
+    let signed = solo.sharing(1, vec![1], 0);
+    assert!(matches!(solo.core.known_sharing(&signed), Known::Unknown), "it is judged");
 }
