@@ -183,6 +183,8 @@ pub struct Turn<'a> {
     pub entries: &'a [L1Entry],
     /// The number in the stake contract of the validator who built it; 0 if that has none.
     pub proposer: u32,
+    /// The numbers of those of whom the block before has proved that they cheated in a sharing of the key.
+    pub cheats: &'a [u32],
     /// Whether its epoch ends with it.
     pub ends_epoch: bool,
 }
@@ -274,6 +276,7 @@ impl Ledger {
             till.collect(draft.pay(charge)?);
         }
         till.proposed(turn.proposer);
+        till.forfeit(turn.cheats);
         let (mut withdrawals, mut requests) = (Vec::new(), Vec::new());
         for L1Entry { index: entry, content, .. } in turn.entries {
             match content {

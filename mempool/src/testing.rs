@@ -66,7 +66,7 @@ pub(crate) fn ledger(balances: &[(PayerAddress, u64)]) -> Ledger {
 
 /// A block inside an epoch, of a validator without a number, that carries nothing of L1.
 pub(crate) const fn turn(height: Height, charges: &[Charge]) -> Turn<'_> {
-    Turn { height, charges, entries: &[], proposer: 0, ends_epoch: false }
+    Turn { height, charges, entries: &[], proposer: 0, cheats: &[], ends_epoch: false }
 }
 
 pub(crate) fn header(payer: PayerAddress, lane: u64, sequence: u64, priority: u64) -> BundleHeader {

@@ -157,7 +157,7 @@ impl Sequencer {
 }
 
 /// A block as the ledger takes it, `keys` being as the block before left them: an epoch's end is known long before.
-pub(crate) fn turn<'a>(keys: &Keys, block: &'a Block, charges: &'a [Charge]) -> Turn<'a> {
+pub(crate) fn turn<'a>(keys: &'a Keys, block: &'a Block, charges: &'a [Charge]) -> Turn<'a> {
     let height = block.header.height;
     let proposer = keys.committee_at(height).get(block.header.proposer);
     let epochs = keys.epochs();
@@ -166,6 +166,7 @@ pub(crate) fn turn<'a>(keys: &Keys, block: &'a Block, charges: &'a [Charge]) -> 
         charges,
         entries: &block.body.l1_entries,
         proposer: proposer.map_or(0, |member| member.validator),
+        cheats: keys.cheats(),
         ends_epoch: epochs.at(height) != epochs.at(height.next()),
     }
 }

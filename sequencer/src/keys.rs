@@ -200,6 +200,10 @@ pub struct Keys {
     settled: Option<Settled>,
     /// The newest height with bundles.
     last_bundles: Height,
+    /// Numbers on L1 of those that the messages of the block that is being taken prove to have cheated.
+    proving: Vec<u32>,
+    /// Those that the newest block has.
+    cheats: Vec<u32>,
 }
 
 impl Keys {
@@ -226,6 +230,8 @@ impl Keys {
             attempt: None,
             settled: None,
             last_bundles: Height::ZERO,
+            proving: Vec::new(),
+            cheats: Vec::new(),
         };
         match key {
             Some(key) => {
@@ -259,10 +265,14 @@ impl Keys {
     /// a key is being made. Changes with [`KeyChange::Attempt`] and [`KeyChange::Epoch`].
     #[must_use]
     pub fn known_validators(&self) -> Vec<KnownValidator> {
+        self.known_committees().flat_map(|committee| KnownValidator::all(committee)).collect()
+    }
+
+    fn known_committees(&self) -> impl Iterator<Item = &Arc<Committee>> {
         let terms = std::iter::once(self.committees.oldest()).chain(self.committees.later());
         let in_force = terms.map(|term| &term.committee);
         let formed = self.attempt.iter().map(|attempt| attempt.parties.holders.committee());
-        in_force.chain(formed).flat_map(|committee| KnownValidator::all(committee)).collect()
+        in_force.chain(formed)
     }
 
     /// All validators that were ever to be a member.
@@ -390,20 +400,23 @@ impl Keys {
             (id.epoch, id.round) == (message.epoch, message.round)
         };
         let dkg = attempt.into_iter().chain(settled).find(is_it).ok_or(Refusal::OtherAttempt)?;
-        let change = |validator, offence| Some(KeyChange::Offence { validator, offence });
-        Ok(match dkg.record(checked)? {
+        let (validator, offence) = match dkg.record(checked)? {
             SharingEvent::Disqualified { validator, .. }
-            | SharingEvent::ProvedLate { validator, .. } => {
-                change(validator, SharingOffence::BadDealing)
-            }
-            SharingEvent::FalseComplaint { holder, .. } => {
-                change(holder, SharingOffence::FalseComplaint)
-            }
+            | SharingEvent::ProvedLate { validator, .. } => (validator, SharingOffence::BadDealing),
+            SharingEvent::FalseComplaint { holder, .. } => (holder, SharingOffence::FalseComplaint),
             SharingEvent::Registered { .. }
             | SharingEvent::Dealt { .. }
             | SharingEvent::Disclosed { .. }
-            | SharingEvent::Acknowledged { .. } => None,
-        })
+            | SharingEvent::Acknowledged { .. } => return Ok(None),
+        };
+        let member = self.known_committees().find_map(|committee| committee.get(validator));
+        self.proving.extend(member.map(|member| member.validator));
+        Ok(Some(KeyChange::Offence { validator, offence }))
+    }
+
+    /// Numbers on L1 of those that the newest block has proved to have cheated. A number is 0 without L1.
+    pub(crate) fn cheats(&self) -> &[u32] {
+        &self.cheats
     }
 
     /// Forgets keys whose blocks are all opened: `revealed` is this node's newest revealed height. Returns

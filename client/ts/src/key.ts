@@ -15,7 +15,7 @@ import {
   type G2Point,
 } from './points.js';
 
-/** The one suite of version 1: packed threshold ElGamal. */
+/** The suite that this client seals under: packed threshold ElGamal. */
 export const SUITE = 1;
 
 const PROOF_BASE_DST = 'CONCLAVE-V1-CS01-PROOF-BASE-BLS12381G1_XMD:SHA-256_SSWU_RO_';

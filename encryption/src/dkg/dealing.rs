@@ -188,7 +188,7 @@ fn statement(session: &Session, dealer: u16, digest: &Digest) -> Hasher {
 }
 
 /// Deals `constant`, or a random one for a fresh key, to everyone on the roster. The same seed gives the
-/// same dealing, so that one that was made before a crash is not contradicted after it.
+/// same dealing.
 pub(crate) fn deal(
     session: &Session,
     roster: &Roster,

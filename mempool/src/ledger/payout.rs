@@ -3,9 +3,9 @@
 //! A fifth of the fees goes to the pot that refunds relayers. The rest goes to validators' stake, to each for the
 //! blocks of the epoch that it built: whoever is absent builds none. What a block costs does not matter for that,
 //! since a proposer that got the fees of its own block could fill it for next to nothing. What no whole gwei can
-//! be made of stays for the next epoch.
+//! be made of stays for the next epoch, and so does what would be for a validator that the chain has proved to cheat.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_types::{Gwei, Height, Payee, PayerAddress, Withdrawal};
@@ -17,13 +17,16 @@ const POT_PART: u64 = 5;
 
 /// What was collected and is not shared out yet.
 ///
-/// **Bounds.** An entry for each validator of one epoch's committee.
+/// **Bounds.** An entry for each validator of one epoch's committee, and one for each that was proved to cheat and has
+/// earned nothing since.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Till {
     /// Fees that were paid out of deposits.
     pub fees: Gwei,
     /// Blocks of this epoch that each validator built, by its number in the stake contract.
     pub built: BTreeMap<u32, u64>,
+    /// Validators that are not paid for what they build in the next epoch for which they would be.
+    pub forfeited: BTreeSet<u32>,
     /// Withdrawals so far, so the index of the next.
     pub withdrawals: u64,
 }
@@ -61,6 +64,11 @@ impl Till {
         }
     }
 
+    /// These were proved to cheat.
+    pub(super) fn forfeit(&mut self, cheats: &[u32]) {
+        self.forfeited.extend(cheats.iter().filter(|validator| **validator != 0));
+    }
+
     /// The next withdrawal, if it is one of anything.
     pub(super) fn pay_out(&mut self, recipient: PayerAddress, amount: Gwei) -> Option<Withdrawal> {
         self.pay(Payee::Account(recipient), amount)
@@ -80,8 +88,10 @@ impl Till {
             let part = u128::from(rest).saturating_mul(u128::from(own)).checked_div(blocks);
             part.and_then(|part| u64::try_from(part).ok()).unwrap_or_default()
         };
+        let forfeited = &mut self.forfeited;
         let shares: Vec<_> = built
             .into_iter()
+            .filter(|(validator, _)| !forfeited.remove(validator))
             .map(|(validator, own)| (Payee::Stake(validator), part(own)))
             .collect();
         let parts = shares.into_iter().chain([(Payee::Pot, pot)]);

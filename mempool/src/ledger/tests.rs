@@ -316,7 +316,7 @@ fn fees_are_shared_out_by_blocks_at_an_epochs_end_and_what_is_left_over_stays() 
         paid(3, Payee::Pot, 200),
     ];
     assert_eq!(found.withdrawals, expected);
-    let till = Till { fees: Gwei::new(1), built: BTreeMap::new(), withdrawals: 4 };
+    let till = Till { fees: Gwei::new(1), withdrawals: 4, ..Till::default() };
     assert_eq!(*ledger.till(), till);
 
     // One gwei is not to be shared, and an epoch in which nobody can be paid leaves all of it.
@@ -326,6 +326,30 @@ fn fees_are_shared_out_by_blocks_at_an_epochs_end_and_what_is_left_over_stays() 
     let unpaid = Turn { ends_epoch: true, charges: &charges, ..at(6, 0) };
     assert_eq!(ledger.apply(&unpaid).unwrap().withdrawals, vec![]);
     assert_eq!(ledger.till().fees, Gwei::new(1_000));
+}
+
+#[test]
+fn who_cheats_is_not_paid_for_what_it_builds_and_nobody_gets_more_for_it() {
+    let a = payer(1);
+    let mut ledger = ledger(&[]);
+    let entries = queue(&[deposit(a, 10_000)]);
+    let at = |height, proposer| Turn { proposer, ..turn(Height::new(height), &[]) };
+    ledger.apply(&Turn { entries: &entries, ..at(1, 3) }).unwrap();
+    // One is of the next committee only, one has no number on L1.
+    ledger.apply(&Turn { cheats: &[7, 9, 0], ..at(2, 7) }).unwrap();
+    let charges = [charge(a, 0, 0, 1_000)];
+    let found = ledger.apply(&Turn { ends_epoch: true, charges: &charges, ..at(3, 7) }).unwrap();
+    let paid = |index, payee, amount| Withdrawal { index, payee, amount: Gwei::new(amount) };
+    // Of 800, two thirds would be validator 7's.
+    let expected = vec![paid(0, Payee::Stake(3), 266), paid(1, Payee::Pot, 200)];
+    assert_eq!(found.withdrawals, expected);
+    assert_eq!(ledger.till().fees, Gwei::new(534), "for those who build in the next epoch");
+
+    // It is forgiven then; who has earned nothing yet is not.
+    ledger.apply(&at(4, 7)).unwrap();
+    let found = ledger.apply(&Turn { ends_epoch: true, ..at(5, 9) }).unwrap();
+    assert_eq!(found.withdrawals, vec![paid(2, Payee::Stake(7), 214), paid(3, Payee::Pot, 106)]);
+    assert_eq!(*ledger.till(), Till { fees: Gwei::new(214), withdrawals: 4, ..Till::default() });
 }
 
 proptest! {

@@ -30,6 +30,7 @@ pub(crate) struct KeysCheckpoint {
     /// The epoch and round of the attempt that begins.
     attempt: Option<(Epoch, Round)>,
     last_bundles: Height,
+    cheats: Vec<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -110,6 +111,7 @@ impl Keys {
             offers: self.offers.clone(),
             attempt: begins,
             last_bundles: self.last_bundles,
+            cheats: self.cheats.clone(),
         })
     }
 
@@ -121,6 +123,7 @@ impl Keys {
         let mut keys = Self::new(genesis, None)?;
         keys.attempt = None;
         keys.last_bundles = checkpoint.last_bundles;
+        keys.cheats = checkpoint.cheats;
         // What came before the oldest key that is kept is nobody's business any more, but for epoch 0,
         // which has none of its own.
         let oldest = checkpoint.keys.first().map(|(epoch, ..)| *epoch).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! The stages of an attempt: what each block's end does to the key in the making.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use conclave_encryption::{Dkg, Phase, SessionId};
 use conclave_types::{Epoch, Height, HeightDelta, Round, Term};
@@ -18,6 +18,7 @@ impl Keys {
         if has_bundles {
             self.last_bundles = height;
         }
+        self.cheats = mem::take(&mut self.proving);
         self.settled.take_if(|settled| settled.until <= height);
         if let Some(changes) = self.give_up(height) {
             return changes;

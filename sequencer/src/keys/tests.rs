@@ -26,6 +26,7 @@ const COUNT: u16 = 4;
 fn genesis() -> Genesis {
     let (mut genesis, _) = network(usize::from(COUNT));
     genesis.encryption_key = None;
+    (11..).zip(&mut genesis.members).for_each(|(number, member)| member.validator = number);
     let sharing = &mut genesis.params.sharing;
     sharing.stage_heights = HeightDelta::new(5);
     sharing.complaint_heights = HeightDelta::new(3);
@@ -295,6 +296,7 @@ fn a_wrong_dealing_is_out_and_its_dealer_is_named() {
     let complaint = Chain::message(&dkg, 1, &Message::Complain(complaints[0].clone()));
     chain.block(std::slice::from_ref(&complaint), false).unwrap();
     assert_eq!(chain.offences(), [(0, SharingOffence::BadDealing)]);
+    assert_eq!(chain.keys.cheats(), [11], "by the number under which it would be paid");
     let again = chain.block(&[complaint], false);
     assert_eq!(again, Err(BadSharing::Refused(Refusal::AlreadyProved { dealer: 0 })));
     chain.empty_until(|chain| chain.attempt().phase() == Phase::Finished);
@@ -357,6 +359,9 @@ fn a_complaint_without_a_reason_is_its_authors_offence() {
     let complaint = Chain::message(&dkg, 3, &Message::Complain(complaint));
     chain.block(&[complaint], false).unwrap();
     assert_eq!(chain.offences(), [(3, SharingOffence::FalseComplaint)]);
+    assert_eq!(chain.keys.cheats(), [14]);
+    chain.block(&[], false).unwrap();
+    assert_eq!(chain.keys.cheats(), [0; 0], "once is enough");
     chain.empty_until(|chain| chain.attempt().phase() == Phase::Finished);
     assert!(chain.attempt().outcome().unwrap().qualified().eq(0..COUNT));
 }

@@ -440,3 +440,15 @@ fn shares_too_many_or_too_few_are_left_out_and_are_no_evidence() {
     decided.share(3);
     assert_eq!(decided.revealed(), Height::ZERO, "two of three are left out for good");
 }
+
+#[test]
+fn a_machine_that_does_not_know_what_it_has_signed_shares_nothing() {
+    let mut decided = Decided::new(4);
+    decided.solo.shared.clear();
+    decided.solo.restart();
+    assert_eq!(decided.solo.shared.len(), 1, "one that knows says it again");
+    decided.solo.shared.clear();
+    decided.solo.store.high_water = None;
+    decided.solo.restart();
+    assert_eq!(decided.solo.shared.len(), 0);
+}
