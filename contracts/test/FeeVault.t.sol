@@ -6,6 +6,7 @@ import { HistoryProof, IConclaveInbox } from "../src/interfaces/IConclaveInbox.s
 import { IFeeVault, VaultParameters, Withdrawal } from "../src/interfaces/IFeeVault.sol";
 import { BlockCommitment, ValidatorId } from "../src/lib/Types.sol";
 import { Network } from "./support/Network.sol";
+import { Reentrant } from "./support/Reentrant.sol";
 import { vm } from "./utils/Vm.sol";
 
 interface VmFee {
@@ -140,13 +141,24 @@ contract FeeVaultTest is Network {
         net.vault.deposit{ value: 1 ether + 1 }(alice);
     }
 
+    /// Nor a refund, nor one of them from the other.
     function test_a_withdrawal_cannot_be_entered_twice() public {
-        Looter looter = new Looter(net.vault);
+        Reentrant looter = new Reentrant();
+        relayer = address(looter);
+        net.vault.fund{ value: 10 ether }();
+        VmFee(address(vm)).fee(20 gwei);
+        settle(600);
         Withdrawal memory w = Withdrawal(0, address(looter), ValidatorId.wrap(0), 1 * ETHER);
         (HistoryProof memory proof, bytes32[] memory siblings) = settleWith(w, toAlice(1, 1));
-        looter.run(w, proof, siblings);
-        vm.assertEq(address(looter).balance, 1 ether, "once");
-        vm.assertTrue(looter.tried(), "it tried");
+        Reentrant.Call[] memory calls = new Reentrant.Call[](2);
+        calls[0].data = abi.encodeCall(IFeeVault.withdraw, (w, proof, 0, siblings));
+        calls[1].data = abi.encodeCall(IFeeVault.claimRefunds, ());
+        (calls[0].to, calls[1].to) = (address(net.vault), address(net.vault));
+        for (uint256 i = 0; i < 2; ++i) {
+            looter.run(calls[i], calls);
+            looter.assertRefused();
+        }
+        vm.assertEq(address(looter).balance, 1 ether + 350_000 * 20 gwei, "each once");
     }
 
     /// What the chain's own code makes of withdrawals, `tests/vectors/withdrawals.py` computes apart from it.
@@ -233,27 +245,5 @@ contract FeeVaultTest is Network {
             abi.encodeWithSelector(IFeeVault.ParameterOutOfRange.selector, bytes32("refundGas"), 400_001)
         );
         net.vault.setParameters(p);
-    }
-}
-
-/// Withdraws again while it is being paid.
-contract Looter {
-    IFeeVault private vault;
-    bytes private again;
-    bool public tried;
-
-    constructor(IFeeVault vault_) {
-        vault = vault_;
-    }
-
-    function run(Withdrawal calldata w, HistoryProof calldata proof, bytes32[] calldata siblings) external {
-        again = abi.encodeCall(IFeeVault.withdraw, (w, proof, 0, siblings));
-        vault.withdraw(w, proof, 0, siblings);
-    }
-
-    receive() external payable {
-        tried = true;
-        (bool ok,) = address(vault).call(again);
-        require(!ok, "entered twice");
     }
 }

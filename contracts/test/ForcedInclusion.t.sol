@@ -5,6 +5,7 @@ import { Timelocked } from "../src/Timelocked.sol";
 import { Escape, ForcedParameters, IForcedInclusion } from "../src/interfaces/IForcedInclusion.sol";
 import { IRollupRegistry, RollupId, RollupSettings } from "../src/interfaces/IRollupRegistry.sol";
 import { Network } from "./support/Network.sol";
+import { Reentrant } from "./support/Reentrant.sol";
 import { vm } from "./utils/Vm.sol";
 
 /// The queue, its price, and the way out.
@@ -172,15 +173,6 @@ contract ForcedInclusionTest is Network {
         vm.assertGe(net.forced.price(), start * 1000, "sixty full blocks");
     }
 
-    function test_a_refund_of_a_request_cannot_be_used_to_enter_again() public {
-        Greedy greedy = new Greedy(net.forced, rollup);
-        vm.deal(address(greedy), 10 ether);
-        greedy.ask();
-        (uint64 count,) = net.forced.queue();
-        vm.assertEq(count, 1, "one entry");
-        vm.assertTrue(greedy.tried(), "it tried");
-    }
-
     // --- what filling costs
 
     function test_filling_the_queue_gets_dearer_and_idle_blocks_forget_it() public {
@@ -225,13 +217,22 @@ contract ForcedInclusionTest is Network {
         net.forced.enqueue{ value: fee }(rollup, GAS, TRANSACTION);
     }
 
+    /// Neither that of a transaction nor that of a request, for either.
     function test_a_refund_cannot_be_used_to_enter_again() public {
-        Greedy greedy = new Greedy(net.forced, rollup);
+        Reentrant greedy = new Reentrant();
         vm.deal(address(greedy), 10 ether);
-        greedy.run();
+        Reentrant.Call[] memory calls = new Reentrant.Call[](2);
+        calls[0].data = abi.encodeCall(IForcedInclusion.enqueue, (rollup, GAS, TRANSACTION));
+        calls[1].data = abi.encodeCall(IForcedInclusion.requestWithdrawal, (1, address(greedy)));
+        for (uint256 i = 0; i < 2; ++i) {
+            (calls[i].to, calls[i].value) = (address(net.forced), 1 ether);
+        }
+        for (uint256 i = 0; i < 2; ++i) {
+            greedy.run(calls[i], calls);
+            greedy.assertRefused();
+        }
         (uint64 count,) = net.forced.queue();
-        vm.assertEq(count, 1, "one entry");
-        vm.assertTrue(greedy.tried(), "it tried");
+        vm.assertEq(count, 2, "one entry of each");
     }
 
     /// Whatever the price was, it stays within the bounds of the rule.
@@ -369,34 +370,5 @@ contract ForcedInclusionTest is Network {
     function test_only_the_inbox_asks_before_settling() public {
         vm.expectRevert(abi.encodeWithSelector(IForcedInclusion.NotInbox.selector, address(this)));
         net.forced.beforeSettling(1, 1);
-    }
-}
-
-/// Enqueues again while it gets its change.
-contract Greedy {
-    IForcedInclusion private forced;
-    RollupId private rollup;
-    bool public tried;
-
-    constructor(IForcedInclusion forced_, RollupId rollup_) {
-        (forced, rollup) = (forced_, rollup_);
-    }
-
-    function run() external {
-        forced.enqueue{ value: 1 ether }(rollup, 100_000, "x");
-    }
-
-    function ask() external {
-        forced.requestWithdrawal{ value: 1 ether }(1, address(this));
-    }
-
-    receive() external payable {
-        tried = true;
-        try forced.requestWithdrawal{ value: 1 ether }(1, address(this)) {
-            revert("entered twice");
-        } catch { }
-        try forced.enqueue{ value: 1 ether }(rollup, 100_000, "x") {
-            revert("entered twice");
-        } catch { }
     }
 }

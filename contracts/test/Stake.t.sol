@@ -7,6 +7,7 @@ import { IKeyProofs } from "../src/interfaces/IKeyProofs.sol";
 import { Bls12381 } from "../src/lib/Bls12381.sol";
 import { G1Point, ValidatorId } from "../src/lib/Types.sol";
 import { Network } from "./support/Network.sol";
+import { Reentrant } from "./support/Reentrant.sol";
 import { Secrets } from "./support/Secrets.sol";
 import { vm } from "./utils/Vm.sol";
 
@@ -332,13 +333,30 @@ contract StakeTest is Network {
         vm.assertEq(alice.balance, 40 ether, "all back");
     }
 
+    /// Of stake and of rewards, and from one of them into the other.
     function test_a_claim_cannot_be_entered_twice() public {
-        ValidatorId v = register(1, 10 * ETHER);
-        Reentrant thief = new Reentrant(net.stake, v);
-        vm.deal(address(thief), 2 ether);
-        thief.run();
-        vm.assertEq(address(thief).balance, 2 ether, "what it brought");
-        vm.assertTrue(thief.tried(), "it tried");
+        joinMany(1, 10 * ETHER);
+        openNetwork();
+        Reentrant thief = new Reentrant();
+        ValidatorId v = register(2, 10 * ETHER);
+        delegate(address(thief), v, ETHER);
+        unbondAll(address(thief), v);
+        settleEnd(5, offer());
+        vm.warp(block.timestamp + 21 days);
+        vm.startPrank(address(net.slasher));
+        net.stake.seize("offence", ValidatorId.wrap(1), 1, false);
+        net.stake.resolve("offence", 10_000, address(thief), 500);
+        vm.stopPrank();
+
+        Reentrant.Call[] memory calls = new Reentrant.Call[](2);
+        calls[0].data = abi.encodeCall(IConclaveStake.claim, (UnbondingId.wrap(1)));
+        calls[1].data = abi.encodeCall(IConclaveStake.claimRewards, ());
+        (calls[0].to, calls[1].to) = (address(net.stake), address(net.stake));
+        for (uint256 i = 0; i < 2; ++i) {
+            thief.run(calls[i], calls);
+            thief.assertRefused();
+        }
+        vm.assertEq(address(thief).balance, 1.5 ether, "what it brought, and a twentieth");
         vm.assertEq(address(net.stake).balance, 10 ether, "the others'");
     }
 
@@ -397,31 +415,5 @@ contract StakeTest is Network {
         net.stake.claim(UnbondingId.wrap(1));
         vm.assertLe(alice.balance, uint256(amount) * 1 gwei, "no more than she brought");
         vm.assertGe(alice.balance, uint256(amount - 2) * 1 gwei, "two gwei less at most");
-    }
-}
-
-/// Asks for its stake again while it is being paid.
-contract Reentrant {
-    IConclaveStake private stake;
-    ValidatorId private validator;
-    UnbondingId private id;
-    bool public tried;
-
-    constructor(IConclaveStake stake_, ValidatorId validator_) {
-        (stake, validator) = (stake_, validator_);
-    }
-
-    function run() external {
-        stake.delegate{ value: 1 ether }(validator);
-        (uint128 shares,) = stake.stakeOf(validator, address(this));
-        id = stake.requestUnbond(validator, shares);
-        stake.claim(id);
-    }
-
-    receive() external payable {
-        tried = true;
-        try stake.claim(id) {
-            revert("entered twice");
-        } catch { }
     }
 }
