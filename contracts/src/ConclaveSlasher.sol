@@ -118,7 +118,9 @@ contract ConclaveSlasher is IConclaveSlasher {
     ) external returns (bytes32 offence) {
         // Precommits for nil are signed over the zero id: there would be a certificate to acquit of it.
         bool isOther = settled.blockId != shares.blockId && shares.blockId != bytes32(0);
-        if (settled.height != shares.height || !isOther) revert NotAnOffence();
+        // A fork may end an epoch elsewhere, and then the committee here is not that which decided its blocks.
+        bool isThere = settled.epoch == shares.epoch && settled.height == shares.height;
+        if (!isThere || !isOther) revert NotAnOffence();
         INBOX.requireSettled(settled, under, path);
         Member memory accused = memberAt(shares.epoch, shares.member);
         requireShares(shares, accused.consensusKey);

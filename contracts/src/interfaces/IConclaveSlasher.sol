@@ -159,8 +159,8 @@ interface IConclaveSlasher {
         uint256 accused
     ) external;
 
-    /// @notice Shares for a block other than the settled one at that height. Acquitted by a decision certificate for
-    /// the block of the shares ({supportAcquittal}): then a fork is to blame, and not who shared.
+    /// @notice Shares for a block other than the settled one at that height, of the same epoch. Acquitted by a decision
+    /// certificate for the block of the shares ({supportAcquittal}): then a fork is to blame, and not who shared.
     function reportPrematureShare(
         SignedShares calldata shares,
         BlockCommitment calldata settled,

@@ -530,6 +530,12 @@ contract ResolutionTest is SlasherFixture {
         stake.settle(settled);
         vm.expectRevert(IConclaveSlasher.NotAnOffence.selector);
         slasher.reportPrematureShare(shares, settled, 0, none);
+        // A chain on which that height is of another epoch: who decided the shared block may be nobody in it.
+        (shares, settled) = sharing();
+        settled.epoch -= 1;
+        stake.settle(settled);
+        vm.expectRevert(IConclaveSlasher.NotAnOffence.selector);
+        slasher.reportPrematureShare(shares, settled, 0, none);
         // Precommits for nil would acquit of it.
         (shares, settled) = sharing();
         stake.settle(settled);
