@@ -263,6 +263,31 @@ contract ElectionTest is Network {
         vm.assertEq(operator(1).balance, 10 ether, "back");
     }
 
+    /// With nobody to take their place they are never let go, only made small: it ends with the network's silence.
+    function test_a_network_that_all_leave_holds_them_until_it_is_abandoned() public {
+        joinMany(4, 10 * ETHER);
+        openNetwork();
+        for (uint256 n = 1; n <= 4; ++n) {
+            vm.prank(operator(n));
+            net.stake.exit(id(uint32(n)));
+        }
+        uint64 height = 5;
+        for (; power(id(1)) > 2; ++height) {
+            settleEnd(height, offer());
+        }
+        for (uint256 i = 0; i < 3; ++i) {
+            settleEnd(height++, offer());
+            vm.assertEq(power(id(1)), 2, "a third of eight is less than one of each");
+        }
+        vm.warp(block.timestamp + 180 days);
+        vm.expectRevert(abi.encodeWithSelector(IConclaveStake.NotReleased.selector, 1, 0));
+        net.stake.claim(UnbondingId.wrap(1));
+        net.inbox.abandon();
+        vm.warp(block.timestamp + 21 days);
+        net.stake.claim(UnbondingId.wrap(1));
+        vm.assertEq(operator(1).balance, 10 ether, "back");
+    }
+
     function test_an_accused_member_goes_at_once() public {
         joinMany(4, 10 * ETHER);
         openNetwork();
