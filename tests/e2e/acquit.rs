@@ -3,12 +3,12 @@
 
 use std::{path::Path, time::Duration};
 
-use conclave_contracts::{ConclaveInbox, posting::posting};
+use conclave_contracts::{ConclaveInbox, ConclaveSlasher, ConclaveStake, posting::posting};
 use conclave_node::{
     keys,
     l1::{
         Call, Contracts, Endpoints, Fees, Patience, Sender,
-        evidence::{Exhibit, Offence, PrematureShare, SettledProof},
+        evidence::{self, Exhibit, Offence, PrematureShare, SettledProof},
     },
     store::RocksStore,
 };
@@ -64,15 +64,20 @@ async fn fork(l1: &L1, network: &Network, genesis: &Genesis, height: u64) -> Blo
     let certificate = SettlementCertificate { commitment: forged, signers, signature };
     let committee = Committee::new(genesis.members.clone()).expect("a committee");
     let posting = posting(&certificate, (&peaks, &added), &committee).expect("everyone signed");
+    let (sender, contracts) = witness(l1, genesis).await;
+    let call = Call::new(contracts.inbox, &ConclaveInbox::commitCall { posting });
+    sender.send(call).await.expect("L1 believes a quorum");
+    certificate.commitment
+}
+
+/// The account of somebody who is no validator.
+async fn witness(l1: &L1, genesis: &Genesis) -> (Sender, Contracts) {
     let endpoints = Endpoints::connect(&[l1.url()], None, Patience::default()).await;
     let endpoints = endpoints.expect("the L1 answers");
     let stake = (*genesis.l1_contract.as_bytes()).into();
     let contracts = Contracts::find(&endpoints, stake).await.expect("contracts");
     let signer = DEV_KEYS[0].parse().expect("a well-known key");
-    let sender = Sender::new(endpoints, signer, Fees::default());
-    let call = Call::new(contracts.inbox, &ConclaveInbox::commitCall { posting });
-    sender.send(call).await.expect("L1 believes a quorum");
-    certificate.commitment
+    (Sender::new(endpoints, signer, Fees::default()), contracts)
 }
 
 /// What convicts a validator of having shared the block that it decided, by a settled commitment of another.
@@ -186,18 +191,41 @@ fn advance(l1: &L1, days: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_holds_an_answer_and_came_too_late_has_the_case_lapse() {
+async fn who_holds_an_answer_and_came_too_late_has_the_case_lapse_and_closes_what_has() {
+    const LAPSED: u8 = 4;
     let directory = tempfile::tempdir().expect("a temporary directory");
     let (l1, mut network) = opened_with(directory.path(), 10_000, SELDOM).await;
     let genesis = genesis(&network);
     let forged = forked(&l1, &network, &genesis).await;
-    let accusation = accusation(&network, &genesis, 1, &forged);
+    let accused = [1, 2];
+    let accusations = accused.map(|index| accusation(&network, &genesis, index, &forged));
     for index in 0..4 {
         network.kill(index);
     }
-    accuse(&l1, &network, directory.path(), 1, &accusation);
+    for (index, accusation) in accused.into_iter().zip(accusations) {
+        accuse(&l1, &network, directory.path(), index, &accusation);
+    }
     // The three days pass while nobody is there, and so do thirty. Of all that could end it now one knows better.
     advance(&l1, 31);
+    let (sender, contracts) = witness(&l1, &genesis).await;
+    let mut offences = Vec::new();
+    for number in [2, 3] {
+        let found = evidence::convictions(sender.endpoints(), &contracts, number).await;
+        let found: Vec<_> = found.expect("an answer").iter().map(|case| case.offence).collect();
+        assert_eq!(found.len(), 1, "{number}: {found:?}");
+        offences.extend(found);
+    }
+    // Somebody has one of the two given back what was seized, and leaves the case as it is.
+    let call = Call::new(contracts.stake, &ConclaveStake::lapseCall { offence: offences[1] });
+    until("its time to be over", PATIENCE, async || sender.send(call.clone()).await.ok()).await;
     network.launch(3);
-    acquitted(&l1, &network, 1).await;
+    for (index, offence) in accused.into_iter().zip(offences) {
+        acquitted(&l1, &network, index).await;
+        let closed = until("the case to be closed", PATIENCE, async || {
+            let question = ConclaveSlasher::caseOfCall { offence };
+            let case = sender.endpoints().call(contracts.slasher, &question).await.ok()?;
+            (case.state != 1).then_some(case.state)
+        });
+        assert_eq!(closed.await, LAPSED, "{index}");
+    }
 }

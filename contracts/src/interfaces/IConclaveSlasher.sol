@@ -27,7 +27,8 @@ interface IConclaveSlasher {
         None,
         Open,
         Acquitted,
-        Resolved
+        Resolved,
+        Lapsed
     }
 
     /// @notice An ed25519 signature.
@@ -114,6 +115,7 @@ interface IConclaveSlasher {
     error NoSuchKind(uint8 kind);
     error TooEarly(uint256 notBefore);
     error TooLate(uint256 notAfter);
+    error NotLapsed(uint256 notBefore);
     error AlreadyAnnounced(bytes32 seal);
     error NotAnnounced(bytes32 seal);
     error LaterThanTheReport(uint256 announced, uint256 reported);
@@ -133,6 +135,7 @@ interface IConclaveSlasher {
     event AcquittalSupported(bytes32 indexed offence, uint32 round, uint64 power);
     event Acquitted(bytes32 indexed offence);
     event Resolved(bytes32 indexed offence, uint16 penaltyBps, address reporter);
+    event Lapsed(bytes32 indexed offence);
 
     /// @notice Two votes of one kind in one round. `kind` is 0 for prevotes and 1 for precommits; the votes stand in
     /// ascending order of their digests.
@@ -187,6 +190,11 @@ interface IConclaveSlasher {
     /// @notice Ends an open case after {RESOLUTION}.
     function resolve(bytes32 offence) external;
 
+    /// @notice Ends a case without a verdict if nobody has ended it within {ISlashable.SEIZURE_SECONDS_MAX} of the
+    /// report: what was seized goes back, if it has not by {ISlashable.lapse}, and who was only accused counts no longer in
+    /// what others of its epoch pay.
+    function lapse(bytes32 offence) external;
+
     /// @notice The identity of an offence: whatever pair of messages shows it, it is punished once.
     function offenceOf(ValidatorId validator, uint64 epoch, Offence kind, uint64 height, uint32 round)
         external
@@ -201,6 +209,7 @@ interface IConclaveSlasher {
         pure
         returns (bytes32);
 
+    /// @notice What became of an offence; all zero if nobody has reported it.
     function caseOf(bytes32 offence) external view returns (Case memory);
 
     /// @notice The block whose decision would acquit of a premature share.

@@ -179,9 +179,6 @@ interface IConclaveStake {
     /// @notice Declares that no epoch will end any more, so that unbonding goes on. For the inbox alone.
     function abandon() external;
 
-    /// @notice Treats an offence that the slasher has left open for {SEIZURE_SECONDS_MAX} as acquitted.
-    function lapse(bytes32 offence) external;
-
     /// @notice Changes the parameters, within fixed bounds. For the timelock alone.
     function setParameters(StakeParameters calldata parameters) external;
 

@@ -5,7 +5,7 @@ import { BlockCommitment, Committee, ValidatorId } from "../lib/Types.sol";
 
 /// @title What ConclaveSlasher needs of stake
 /// @notice Implemented by ConclaveStake. The slasher judges evidence and decides what it costs; it never
-/// holds money. All functions but the views are for the slasher alone.
+/// holds money. All functions but the views and {lapse} are for the slasher alone.
 interface ISlashable {
     /// @notice The committee that serves or served in `epoch`; all zero if no committee took effect for it.
     /// @dev Old tables stay: keys that were rotated away stay answerable for what they signed.
@@ -31,6 +31,12 @@ interface ISlashable {
     /// `reporter` (to be claimed, not sent) and the rest is burned; what remains of the escrow goes back to
     /// those it was taken from, to unbond like any other stake.
     function resolve(bytes32 offence, uint16 penaltyBps, address reporter, uint16 rewardBps) external;
+
+    /// @notice Treats an offence that the slasher has left open for {SEIZURE_SECONDS_MAX} as acquitted.
+    function lapse(bytes32 offence) external;
+
+    /// @notice For so many seconds the escrow of an offence lasts that nobody ends.
+    function SEIZURE_SECONDS_MAX() external view returns (uint64);
 }
 
 /// @title What ConclaveSlasher needs of settlement

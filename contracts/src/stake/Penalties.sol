@@ -79,7 +79,7 @@ abstract contract Penalties is StakeState, ISlashable {
         dismiss(offence);
     }
 
-    /// @inheritdoc IConclaveStake
+    /// @inheritdoc ISlashable
     function lapse(bytes32 offence) external {
         Offence memory charge = offences[offence];
         if (charge.state != OffenceState.Open) revert OffenceNotOpen(offence);

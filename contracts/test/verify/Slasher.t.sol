@@ -578,6 +578,56 @@ contract ResolutionTest is SlasherFixture {
         vm.assertEq(stake.seizureOf(other).penaltyBps, 4285, "one seventh");
     }
 
+    function test_a_case_that_nobody_ended_lapses_and_counts_no_longer_against_others() public {
+        bytes32 id = accuse();
+        IConclaveSlasher.Position memory at = position();
+        at.member = 0;
+        (IConclaveSlasher.SignedVote memory a, IConclaveSlasher.SignedVote memory b) = ordered(at, 0);
+        vm.warp(block.timestamp + 1);
+        bytes32 other = slasher.reportVotes(at, 0, a, b);
+        uint256 lapsesAt = block.timestamp - 1 + 30 days;
+        vm.warp(lapsesAt - 1);
+        vm.expectRevert(abi.encodeWithSelector(IConclaveSlasher.NotLapsed.selector, lapsesAt));
+        slasher.lapse(id);
+        vm.warp(lapsesAt);
+        vm.expectRevert(abi.encodeWithSelector(IConclaveSlasher.NotLapsed.selector, lapsesAt + 1));
+        slasher.lapse(other);
+        vm.prank(address(0xA11));
+        slasher.lapse(id);
+        vm.assertTrue(stake.hasLapsed(id), "given back");
+        vm.assertTrue(slasher.caseOf(id).state == IConclaveSlasher.State.Lapsed, "over");
+        bytes memory closed = abi.encodeWithSelector(IConclaveSlasher.NotOpen.selector, id);
+        vm.expectRevert(closed);
+        slasher.lapse(id);
+        vm.expectRevert(closed);
+        slasher.resolve(id);
+        vm.expectRevert(closed);
+        slasher.claimReport(id, 0);
+        (IConclaveSlasher.SignedShares memory shares, BlockCommitment memory settled) = sharing();
+        vm.expectRevert(abi.encodeWithSelector(IConclaveSlasher.AlreadyReported.selector, id));
+        slasher.reportPrematureShare(shares, settled, 0, new bytes32[](0));
+        slasher.resolve(other);
+        vm.assertEq(stake.seizureOf(other).penaltyBps, 4285, "one seventh");
+    }
+
+    function test_what_has_lapsed_in_the_stake_contract_lapses_here_and_what_was_proved_still_counts()
+        public
+    {
+        IConclaveSlasher.Position memory at = position();
+        (IConclaveSlasher.SignedVote memory a, IConclaveSlasher.SignedVote memory b) = ordered(at, 0);
+        bytes32 id = slasher.reportVotes(at, 0, a, b);
+        vm.warp(block.timestamp + 30 days);
+        stake.lapse(id);
+        slasher.lapse(id);
+        vm.assertTrue(slasher.caseOf(id).state == IConclaveSlasher.State.Lapsed, "over");
+        at.member = 0;
+        (a, b) = ordered(at, 0);
+        bytes32 other = slasher.reportVotes(at, 0, a, b);
+        vm.warp(block.timestamp + 3 days + 1);
+        slasher.resolve(other);
+        vm.assertEq(stake.seizureOf(other).penaltyBps, 8571, "two sevenths");
+    }
+
     function test_an_acquittal_is_for_the_shared_block_in_time_and_for_premature_shares() public {
         bytes32 id = accuse();
         IConclaveSlasher.SignedPrecommit[] memory votes = precommits(7, 0, 1);

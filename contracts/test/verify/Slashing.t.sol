@@ -48,6 +48,47 @@ contract SlashingTest is Network {
         vm.assertEq(before - address(net.stake).balance, 24 ether * 95 / 100, "burned");
     }
 
+    function test_a_case_that_nobody_ended_gives_back_what_was_seized_whoever_says_so_first() public {
+        (IConclaveSlasher.Position memory at, IConclaveSlasher.SignedVote[2] memory votes) = evidence();
+        ValidatorId validator = ValidatorId.wrap(2);
+        bytes32 id = slasher.reportVotes(at, 1, votes[0], votes[1]);
+        (,, uint64 escrow) = net.stake.totalsOf(validator);
+        vm.assertEq(escrow, 32 * ETHER, "seized");
+        uint256 lapsesAt = block.timestamp + 30 days;
+        vm.warp(lapsesAt - 1);
+        vm.expectRevert(abi.encodeWithSelector(IConclaveSlasher.NotLapsed.selector, lapsesAt));
+        slasher.lapse(id);
+        vm.warp(lapsesAt);
+        uint256 left = vm.snapshotState();
+        for (uint256 i = 0; i < 2; ++i) {
+            if (i == 1) net.stake.lapse(id);
+            slasher.lapse(id);
+            uint64 free;
+            (free,, escrow) = net.stake.totalsOf(validator);
+            vm.assertTrue(free == 32 * ETHER && escrow == 0, "given back");
+            vm.expectRevert(abi.encodeWithSelector(IConclaveSlasher.NotOpen.selector, id));
+            slasher.resolve(id);
+            vm.revertToState(left);
+        }
+    }
+
+    /// However little gas is sent with it, a case is not closed while what was seized stays in escrow.
+    function test_a_case_does_not_lapse_by_half_for_want_of_gas() public {
+        (IConclaveSlasher.Position memory at, IConclaveSlasher.SignedVote[2] memory votes) = evidence();
+        bytes32 id = slasher.reportVotes(at, 1, votes[0], votes[1]);
+        vm.warp(block.timestamp + 30 days);
+        bool any;
+        for (uint256 gas = 10_000; gas < 120_000; gas += 500) {
+            uint256 before = vm.snapshotState();
+            (bool done,) = address(slasher).call{ gas: gas }(abi.encodeCall(slasher.lapse, (id)));
+            (,, uint64 escrow) = net.stake.totalsOf(ValidatorId.wrap(2));
+            vm.assertTrue(done == (escrow == 0), "both or neither");
+            any = any || done;
+            vm.revertToState(before);
+        }
+        vm.assertTrue(any, "with enough it does");
+    }
+
     /// Two precommits of validator 2 at height 7, in order.
     function evidence()
         private

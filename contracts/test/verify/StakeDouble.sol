@@ -9,6 +9,7 @@ import { BlockCommitment, Committee, Member, ValidatorId } from "../../src/lib/T
 /// was asked. Everyone has one ether at stake.
 contract StakeDouble is ISlashable, ISettledNetwork {
     error NotSettled(uint64 height);
+    error Lapsed(bytes32 offence);
 
     struct Seizure {
         ValidatorId validator;
@@ -26,7 +27,9 @@ contract StakeDouble is ISlashable, ISettledNetwork {
     mapping(uint64 epoch => bytes32) public dkgResultOf;
     mapping(bytes32 offence => Seizure) private seizures;
     mapping(uint64 height => bytes32) private settled;
+    mapping(bytes32 offence => bool) public hasLapsed;
     uint256 public seizureCount;
+    uint64 public constant SEIZURE_SECONDS_MAX = 30 days;
 
     function appoint(uint64 epoch, Member[] memory members) external {
         (committees[epoch],) = CommitteeTable.write(members);
@@ -69,6 +72,11 @@ contract StakeDouble is ISlashable, ISettledNetwork {
 
     function acquit(bytes32 offence) external {
         seizures[offence].acquitted = true;
+    }
+
+    function lapse(bytes32 offence) external {
+        if (hasLapsed[offence]) revert Lapsed(offence);
+        hasLapsed[offence] = true;
     }
 
     function resolve(bytes32 offence, uint16 penaltyBps, address reporter, uint16 rewardBps) external {

@@ -153,7 +153,7 @@ impl Settler {
                 Call::new(session.contracts.slasher, &ConclaveSlasher::resolveCall { offence })
             }
             Motion::Lapse => {
-                Call::new(session.contracts.stake, &ConclaveStake::lapseCall { offence })
+                Call::new(session.contracts.slasher, &ConclaveSlasher::lapseCall { offence })
             }
             Motion::Answer(..) => return None,
         };
@@ -267,9 +267,13 @@ impl Settler {
             Err(error) => error,
         };
         bench.verdicts.failed(now, offence, was_sent);
-        // Somebody was faster; or nobody ended it in time, and it has lapsed.
-        if error.is_refusal("NotOpen") || error.is_refusal("OffenceNotOpen") {
+        // Somebody was faster.
+        if error.is_refusal("NotOpen") {
             return;
+        }
+        // Nobody ended it in time, and somebody has had the stake contract give back what was seized.
+        if error.is_refusal("OffenceNotOpen") {
+            return bench.verdicts.has_lapsed(offence);
         }
         if error.is_refusal("TooLate") {
             tracing::error!(validator, %offence, "what acquits is held here, and it is too late for it");
@@ -302,8 +306,8 @@ fn tell(validator: u32, sent: &Sent) {
     let (block, gas) = (sent.block(), sent.receipt.gas_used);
     let what = if sent.event::<ConclaveSlasher::Acquitted>().is_ok() {
         "acquitted on L1, by the certificate of the block that was shared"
-    } else if sent.event::<ConclaveStake::Acquitted>().is_ok() {
-        "a case on L1 has lapsed, and who was accused has its stake back"
+    } else if sent.event::<ConclaveSlasher::Lapsed>().is_ok() {
+        "a case on L1 has lapsed, and whoever was accused has its stake back"
     } else if sent.event::<ConclaveSlasher::Resolved>().is_ok() {
         "a case on L1 is ended"
     } else {
@@ -320,8 +324,8 @@ mod tests {
     #[test]
     fn a_case_is_over_for_good_if_most_call_that_final() {
         let closed = |is_final| Stage::Closed { is_final };
-        // Acquitted and resolved.
-        for state in [2, 3] {
+        // Acquitted, resolved and lapsed.
+        for state in [2, 3, 4] {
             for (finally, is_final) in
                 [(None, false), (Some(NONE), false), (Some(OPEN), false), (Some(state), true)]
             {

@@ -4,6 +4,7 @@
 //!  convicted ──┬─ this node has decided the block that was shared ─▶ answer, step by step ─▶ acquitted
 //!              │                         └─ the time for answers is over ─▶ wait ─▶ lapse ─▶ stake back
 //!              └─ it has not, and the time for answers is over ─▶ resolve ─▶ slashed, reporter paid
+//!                                                                    └─ it has lapsed before ─▶ close
 //! ```
 //!
 //! **Answers.** Who is accused of a premature share, and shared what the chain that it knows has decided, did nothing wrong,
@@ -129,6 +130,8 @@ struct Case {
     failures: u32,
     /// From where it was moved last, and when.
     moved: Option<(Place, Instant)>,
+    /// Whether what was seized was given back, so that there is nothing to resolve.
+    has_lapsed: bool,
 }
 
 /// How far an endpoint has shown convictions.
@@ -268,7 +271,7 @@ impl Verdicts {
     /// What acquits, and is to be shown now.
     pub(super) fn next_answer(&mut self, now: Instant, turns: Turns) -> Option<(Record, Motion)> {
         let (time, limits) = (self.time, self.limits);
-        self.due(now, turns, Part::Answer, |facts| {
+        self.due(now, turns, Part::Answer, |_, facts| {
             let answer = facts.answer.as_ref().filter(|_| !facts.is_over(time, limits))?;
             Some(Motion::Answer(Arc::clone(answer), facts.is_own))
         })
@@ -277,12 +280,12 @@ impl Verdicts {
     /// What is to be ended now, and how.
     pub(super) fn next_verdict(&mut self, now: Instant, turns: Turns) -> Option<(Record, Motion)> {
         let (time, limits) = (self.time, self.limits);
-        self.due(now, turns, Part::End, |facts| {
+        self.due(now, turns, Part::End, |case, facts| {
             let is_over = facts.is_over(time, limits);
             let can_lapse = time >= facts.reported_at.saturating_add(limits.lapse);
             match &facts.answer {
-                None => is_over.then_some(Motion::Resolve),
-                Some(_) => can_lapse.then_some(Motion::Lapse),
+                None if !case.has_lapsed => is_over.then_some(Motion::Resolve),
+                _ => can_lapse.then_some(Motion::Lapse),
             }
         })
     }
@@ -294,12 +297,12 @@ impl Verdicts {
         now: Instant,
         turns: Turns,
         part: Part,
-        motion: impl Fn(&Facts) -> Option<Motion>,
+        motion: impl Fn(&Case, &Facts) -> Option<Motion>,
     ) -> Option<(Record, Motion)> {
         let mut due = Vec::new();
         for case in self.cases.values_mut() {
             let Some(facts) = &case.facts else { continue };
-            let Some(motion) = motion(facts) else { continue };
+            let Some(motion) = motion(case, facts) else { continue };
             let rank = match turns.seats {
                 _ if facts.is_own => 0,
                 // The committee in office is not known to whoever is on the other side of a fork.
@@ -348,6 +351,13 @@ impl Verdicts {
         self.put_off(now, offence);
     }
 
+    /// What was seized was given back: all that is left to do is to close the case.
+    pub(super) fn has_lapsed(&mut self, offence: B256) {
+        if let Some(case) = self.cases.get_mut(&offence) {
+            case.has_lapsed = true;
+        }
+    }
+
     /// It cannot be moved: not again right away, and not before L1 was asked how far it is.
     pub(super) fn put_off(&mut self, now: Instant, offence: B256) {
         let Some(case) = self.cases.get_mut(&offence) else { return };
@@ -375,6 +385,7 @@ impl Case {
             not_before: now,
             failures: 0,
             moved: None,
+            has_lapsed: false,
         }
     }
 }
@@ -494,6 +505,21 @@ mod tests {
             let due = verdicts.next_verdict(after(then, waits), seat(at));
             assert_eq!(due, Some((case, Motion::Lapse)));
         }
+    }
+
+    #[test]
+    fn what_has_lapsed_elsewhere_is_closed_and_not_resolved_again() {
+        let start = Instant::now();
+        let case = record(2, 19);
+        let mut verdicts = verdicts(start, &[case]);
+        verdicts.learn(start, case.offence, open(None, false));
+        verdicts.take(start, docket(REPORTED + LIMITS.lapse, 20, &[]), 1);
+        assert_eq!(verdicts.next_verdict(start, seat(2)), Some((case, Motion::Resolve)));
+        verdicts.failed(start, case.offence, false);
+        verdicts.has_lapsed(case.offence);
+        let then = after(start, 5);
+        verdicts.learn(then, case.offence, open(None, false));
+        assert_eq!(verdicts.next_verdict(then, seat(2)), Some((case, Motion::Lapse)));
     }
 
     #[test]
