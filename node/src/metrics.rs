@@ -143,7 +143,7 @@ impl L1Figures {
         );
         registry.register(
             "l1_trouble",
-            "1 while L1 cannot be followed for this reason; anything but an outage is an alarm",
+            "1 while L1 cannot be followed, or not by all endpoints, for this reason; anything but an outage is an alarm",
             self.trouble.clone(),
         );
         registry.register(

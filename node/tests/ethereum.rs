@@ -5,7 +5,10 @@
 mod tests {
     use std::{
         collections::BTreeMap,
-        sync::{Arc, Mutex},
+        sync::{
+            Arc, Mutex,
+            atomic::{AtomicBool, AtomicU64, Ordering},
+        },
         time::Duration,
     };
 
@@ -226,13 +229,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn endpoints_that_call_different_blocks_final_are_an_error() {
+    async fn endpoints_that_call_different_blocks_final_are_an_error_unless_most_call_one() {
         let serve = |mark| Script::new().does("eth_getBlockByNumber", chain(90, mark)).serve();
-        let urls = [serve(0xa0).await, serve(0xa0).await, serve(0xb0).await];
-        let endpoints = connect(&urls).await.unwrap();
-        let error = endpoints.is_final(50, hash(50, 0xa0)).await.unwrap_err();
-        let L1Error::Contradiction(found) = error else { panic!("{error}") };
-        assert_eq!((found.number, &found.one, &found.other), (50, &urls[0], &urls[2]));
+        let (one, same, other) = (serve(0xa0).await, serve(0xa0).await, serve(0xb0).await);
+        for urls in [[&one, &same, &other], [&one, &other, &same], [&other, &one, &same]] {
+            let endpoints = connect(&urls.map(String::clone)).await.unwrap();
+            assert!(endpoints.is_final(50, hash(50, 0xa0)).await.unwrap(), "two of three");
+            assert!(!endpoints.is_final(50, hash(50, 0xb0)).await.unwrap(), "one of three");
+        }
+        for silent in [None, Some(nowhere())] {
+            let urls: Vec<_> = [one.clone(), other.clone()].into_iter().chain(silent).collect();
+            let error = connect(&urls).await.unwrap().is_final(50, hash(50, 0xa0)).await;
+            let L1Error::Contradiction(found) = error.unwrap_err() else { panic!("{urls:?}") };
+            assert_eq!((found.number, &found.one, &found.other), (50, &one, &other));
+        }
     }
 
     #[tokio::test]
@@ -667,23 +677,103 @@ mod tests {
         assert!(observer.next().await.unwrap().is_none());
     }
 
+    /// Endpoints that say something else of block 51 than honest ones, each in its way.
+    fn liars() -> [(&'static str, Script); 5] {
+        let told = |entry: &L1Entry, hash| vec![(51, event(entry, hash))];
+        let [true_one, _] = entries();
+        let forged = told(&deposit(7, 51, 1_000), None);
+        let no_entry = told(&true_one, Some(B256::repeat_byte(1)));
+        [
+            ("another entry", queue(60, forged, |_| 8)),
+            ("none", queue(60, vec![], |_| 7)),
+            ("what is no entry", queue(60, no_entry, |_| 8)),
+            ("another count", queue(60, told(&true_one, None), |_| 9)),
+            (
+                "another block",
+                queue(60, vec![], |_| 8).does("eth_getBlockByNumber", chain(60, 0xb0)),
+            ),
+        ]
+    }
+
     #[tokio::test]
-    async fn whoever_differs_from_the_others_in_a_blocks_entries_is_named_and_nothing_is_observed()
-    {
-        let forged = vec![(51, event(&deposit(7, 51, 1_000), None))];
-        let liar = queue(60, forged, |_| 8).serve().await;
+    async fn what_most_of_three_say_is_observed_and_whoever_says_something_else_is_named() {
         let (one, other) = (honest(60).serve().await, honest(60).serve().await);
-        for urls in [[&liar, &one, &other], [&one, &liar, &other], [&one, &other, &liar]] {
-            let mut observer = observer(&urls.map(String::clone)).await;
-            let before = observer.position();
-            let error = observer.next().await.unwrap_err();
-            let ObserveError::Contradiction { number: 51, one: quoted, other: named } = error
-            else {
-                panic!("{error}")
-            };
-            assert_eq!((&quoted, &named), (&one, &liar));
-            assert_eq!(observer.position(), before);
+        for (says, liar) in liars() {
+            let liar = liar.serve().await;
+            for urls in [[&liar, &one, &other], [&one, &liar, &other], [&one, &other, &liar]] {
+                let mut observer = observer(&urls.map(String::clone)).await;
+                assert_eq!(observer.dissents().count(), 0);
+                let block = observer.next().await.unwrap().unwrap();
+                let [first, second] = entries();
+                assert_eq!((block.origin.number, block.entries), (51, vec![first]), "{says}");
+                let dissents: Vec<_> = observer.dissents().cloned().collect();
+                let [dissent] = &dissents[..] else { panic!("{says}: {dissents:?}") };
+                assert_eq!((&dissent.url, &dissent.one, dissent.number), (&liar, &one, 51));
+                let words = format!("L1 endpoint {liar} differs from {one} and most others about");
+                assert!(dissent.to_string().starts_with(&words), "{dissent}");
+                // Whatever it says of the blocks to come, it is not forgotten.
+                assert_eq!(observer.next().await.unwrap().unwrap().entries, []);
+                assert_eq!(observer.next().await.unwrap().unwrap().entries, [second]);
+                assert_eq!(observer.dissents().count(), 1, "{says}");
+            }
         }
+    }
+
+    #[tokio::test]
+    async fn if_one_of_two_differs_or_of_two_that_answer_nothing_is_observed_and_both_are_named() {
+        let one = honest(60).serve().await;
+        for (says, liar) in liars() {
+            let other = liar.serve().await;
+            for silent in [None, Some(nowhere())] {
+                let urls: Vec<_> = [one.clone(), other.clone()].into_iter().chain(silent).collect();
+                let mut observer = observer(&urls).await;
+                let before = observer.position();
+                // Asked again and again it is no better.
+                for _ in 0..2 {
+                    let error = observer.next().await.unwrap_err();
+                    let ObserveError::Contradiction { number: 51, one: quoted, other: named } =
+                        error
+                    else {
+                        panic!("{says}: {error}")
+                    };
+                    assert_eq!((&quoted, &named), (&one, &other), "{says}");
+                }
+                assert_eq!((observer.position(), observer.dissents().count()), (before, 0));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_lags_or_has_failed_once_decides_who_of_two_others_is_believed() {
+        let (one, liar) = (honest(60).serve().await, queue(60, vec![], |_| 7).serve().await);
+        let newest_final = Arc::new(AtomicU64::new(50));
+        let lagging = {
+            let newest_final = Arc::clone(&newest_final);
+            honest(60).does("eth_getBlockByNumber", move |params, sent| {
+                chain(newest_final.load(Ordering::Relaxed), 0xa0)(params, sent)
+            })
+        };
+        let mut observer = observer(&[one.clone(), liar.clone(), lagging.serve().await]).await;
+        let error = observer.next().await.unwrap_err();
+        assert!(matches!(error, ObserveError::Contradiction { number: 51, .. }), "{error}");
+        newest_final.store(60, Ordering::Relaxed);
+        let block = observer.next().await.unwrap().unwrap();
+        assert_eq!(block.entries, entries()[..1]);
+
+        let is_broken = AtomicBool::new(true);
+        let failing = honest(60).does("eth_getLogs", move |params, _| {
+            if is_broken.swap(false, Ordering::Relaxed) {
+                return Err(json!({"code": -32000, "message": "out of order"}));
+            }
+            let asked: B256 = serde_json::from_value(params[0]["blockHash"].clone()).unwrap();
+            let here = asked == hash(51, 0xa0);
+            Ok(here.then(|| event(&entries()[0], None)).into_iter().collect())
+        });
+        let mut observer = self::observer(&[one, liar.clone(), failing.serve().await]).await;
+        let block = observer.next().await.unwrap().unwrap();
+        assert_eq!(block.entries, entries()[..1]);
+        let dissents: Vec<_> = observer.dissents().map(|dissent| &dissent.url).collect();
+        assert_eq!(dissents, [&liar]);
     }
 
     #[tokio::test]
@@ -765,13 +855,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn endpoints_that_differ_about_the_first_origin_are_an_error() {
+    async fn endpoints_that_differ_about_the_first_origin_are_an_error_unless_most_agree() {
         let other = Script::new().does("eth_getBlockByNumber", chain(60, 0xb0));
         let other = other.says("eth_call", json!(B256::ZERO)).serve().await;
-        let urls = [queue(60, vec![], |_| 0).serve().await, other];
-        let endpoints = connect(&urls).await.unwrap();
-        let error = first_origin(&endpoints, FORCED, None).await.unwrap_err();
-        let [one, other] = urls;
+        let honest = async || queue(60, vec![], |_| 0).serve().await;
+        let (one, same) = (honest().await, honest().await);
+        let first =
+            async |urls: &[String]| first_origin(&connect(urls).await.unwrap(), FORCED, None).await;
+        let agreed = L1Origin { number: 60, hash: Digest::new(hash(60, 0xa0).0) };
+        assert_eq!(first(&[other.clone(), one.clone(), same]).await, Ok(agreed));
+        let error = first(&[one.clone(), other.clone()]).await.unwrap_err();
         assert_eq!(error, OriginError::Contradiction { number: 60, one, other });
     }
 

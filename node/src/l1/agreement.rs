@@ -4,9 +4,16 @@
 //! differs from one to the next, as prices and counts do, is the middle of what they say: it lies between what two
 //! honest ones say, or is what one of them does, as long as most are honest.
 
-use alloy::{eips::BlockNumberOrTag, providers::DynProvider, transports::TransportResult};
+use alloy::{
+    eips::BlockNumberOrTag, primitives::B256, providers::DynProvider, transports::TransportResult,
+};
 
-use super::{Endpoints, L1Error, TooFew, endpoint::is_answer, endpoints::block, revert};
+use super::{
+    Contradiction, Endpoints, L1Error, TooFew,
+    endpoint::is_answer,
+    endpoints::{Answers, block},
+    revert,
+};
 
 /// One that has just seen a block says something else than one that has not. They are asked again so often.
 const ROUNDS: u32 = 5;
@@ -93,6 +100,57 @@ impl Endpoints {
             Ok(newest.map_or(0, |newest| newest.number))
         });
         newest.await
+    }
+
+    /// Whether most of all endpoints call a block final. Who calls another one of its number final is told to the log.
+    ///
+    /// # Errors
+    ///
+    /// [`L1Error::Contradiction`] if endpoints call different blocks of that number final, and most of them none.
+    pub async fn is_final(&self, number: u64, hash: B256) -> Result<bool, L1Error> {
+        let mut hurry = true;
+        loop {
+            let called = self.called_final(number, hurry).await?;
+            let calling = |hash: B256| called.iter().filter(|(_, found)| *found == hash).count();
+            let most = called.iter().map(|(_, found)| *found);
+            let most = most.clone().find(|found| self.is_majority(calling(*found)));
+            let first = called.first().map(|(_, found)| *found);
+            if let Some(most) = most {
+                for (url, _) in called.iter().filter(|(_, found)| *found != most) {
+                    self.tell_dissent(url, number);
+                }
+                return Ok(most == hash);
+            }
+            let mut called = called.into_iter();
+            let other = called.clone().find(|(_, found)| Some(*found) != first);
+            let (Some((one, one_hash)), Some((other, other_hash))) = (called.next(), other) else {
+                return Ok(false);
+            };
+            if !hurry {
+                let found = Contradiction { number, one, one_hash, other, other_hash };
+                return Err(L1Error::Contradiction(Box::new(found)));
+            }
+            // Whoever was left behind may be the one that makes them most.
+            hurry = false;
+        }
+    }
+
+    /// The block of that number that each endpoint calls final, if it does one.
+    async fn called_final(&self, number: u64, hurry: bool) -> Result<Vec<(String, B256)>, L1Error> {
+        const WHAT: &str = "eth_getBlockByNumber";
+        let question = |_: &str, provider: DynProvider| async move {
+            let newest = block(provider.clone(), BlockNumberOrTag::Finalized).await?;
+            if newest.is_none_or(|newest| newest.number < number) {
+                return Ok(None);
+            }
+            block(provider, number.into()).await
+        };
+        let Answers { given, failed } = self.ask_each(|_| true, hurry, question).await;
+        if given.is_empty() {
+            let failures = failed.into_iter().map(|(_, reason)| reason).collect();
+            return Err(L1Error::NoAnswer { what: WHAT, failures });
+        }
+        Ok(given.into_iter().filter_map(|(url, found)| Some((url, found?.hash))).collect())
     }
 
     async fn hear<T, F>(

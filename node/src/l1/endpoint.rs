@@ -1,7 +1,10 @@
 //! One JSON-RPC endpoint, with a deadline for each of its answers.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -24,6 +27,8 @@ pub(super) struct Endpoint {
     provider: DynProvider,
     /// When most others were done without it.
     was_late: Arc<Mutex<Option<Instant>>>,
+    /// Whether it has contradicted most others.
+    has_dissented: Arc<AtomicBool>,
 }
 
 /// What an endpoint says, or why it says nothing.
@@ -33,7 +38,12 @@ impl Endpoint {
     pub(super) fn new(url: &str) -> Result<Self, L1Error> {
         let client = RpcClient::new(Http::new(parse_url(url)?), false);
         let provider = ProviderBuilder::default().connect_client(client).erased();
-        Ok(Self { url: url.to_owned(), provider, was_late: Arc::default() })
+        Ok(Self {
+            url: url.to_owned(),
+            provider,
+            was_late: Arc::default(),
+            has_dissented: Arc::default(),
+        })
     }
 
     /// Puts a question to it; what it says, or that it is late.
@@ -62,6 +72,11 @@ impl Endpoint {
             *was_late = Some(Instant::now());
         }
         format!("{} is slower than the others", self.url)
+    }
+
+    /// Notes that it contradicts most others; whether it is the first time.
+    pub(super) fn is_first_dissent(&self) -> bool {
+        !self.has_dissented.swap(true, Ordering::Relaxed)
     }
 
     pub(super) fn refused(&self, what: &'static str, error: TransportError) -> L1Error {

@@ -14,7 +14,7 @@ use futures::{StreamExt as _, stream::FuturesUnordered};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Contradiction, L1Error,
+    L1Error,
     endpoint::{self, Endpoint, Reply, is_answer, is_said},
 };
 
@@ -209,6 +209,17 @@ impl Endpoints {
         answers
     }
 
+    /// Says once that an endpoint contradicts most others.
+    pub(super) fn tell_dissent(&self, url: &str, number: u64) {
+        if self.list.iter().any(|endpoint| endpoint.url == url && endpoint.is_first_dissent()) {
+            tracing::warn!(
+                url,
+                number,
+                "an L1 endpoint calls another block final than most others; take it out"
+            );
+        }
+    }
+
     /// Where they are.
     pub(super) fn urls(&self) -> impl Iterator<Item = &str> {
         self.list.iter().map(|endpoint| endpoint.url.as_str())
@@ -274,38 +285,6 @@ impl Endpoints {
     /// If nobody answers.
     pub async fn block(&self, tag: BlockNumberOrTag) -> Result<Option<BlockRef>, L1Error> {
         self.ask("eth_getBlockByNumber", |provider| block(provider, tag)).await
-    }
-
-    /// Whether a block is final: a majority of all endpoints says so, and nobody says otherwise.
-    ///
-    /// # Errors
-    ///
-    /// [`L1Error::Contradiction`] if endpoints call different blocks of that number final.
-    pub async fn is_final(&self, number: u64, hash: B256) -> Result<bool, L1Error> {
-        let answers = self
-            .ask_all("eth_getBlockByNumber", |provider| async move {
-                let newest = block(provider.clone(), BlockNumberOrTag::Finalized).await?;
-                if newest.is_none_or(|newest| newest.number < number) {
-                    return Ok(None);
-                }
-                block(provider, number.into()).await
-            })
-            .await?;
-        let called = answers.into_iter().filter_map(|(url, found)| Some((url, found?.hash)));
-        let called: Vec<(String, B256)> = called.collect();
-        if let Some((one, one_hash)) = called.first()
-            && let Some((other, other_hash)) = called.iter().find(|(_, found)| found != one_hash)
-        {
-            return Err(L1Error::Contradiction(Box::new(Contradiction {
-                number,
-                one: one.clone(),
-                one_hash: *one_hash,
-                other: other.clone(),
-                other_hash: *other_hash,
-            })));
-        }
-        let agreed = called.iter().filter(|(_, found)| *found == hash).count();
-        Ok(self.is_majority(agreed))
     }
 
     /// Whether so many are most of all endpoints, those that do not answer included.

@@ -13,7 +13,7 @@ use super::{election::Elected, panel::TooFew, relay::BookError};
 /// Two endpoints that call different blocks of one number final.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "L1 endpoints contradict each other about final block {number}: {one} says {one_hash}, {other} says {other_hash}; one of them lies or is broken, take it out"
+    "L1 endpoints contradict each other about final block {number}, and most of them agree on nothing: {one} says {one_hash}, {other} says {other_hash}; one of them lies or is broken, take it out"
 )]
 pub struct Contradiction {
     /// The block.

@@ -11,9 +11,15 @@
 //!
 //! **Nothing that L1 does stops a node.** Whatever goes wrong is told once, counted, and tried again after a while:
 //! the node goes on like one that does not see L1, it repeats its parents' origins and takes a quorum's word for
-//! the others'.
+//! the others'. One endpoint that says something else than most of all stops not even that: the node follows what most
+//! say, and tells whom to take out.
 
-use std::{collections::BTreeSet, convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    sync::Arc,
+    time::Duration,
+};
 
 use alloy::primitives::Address;
 use conclave_sequencer::L1Position;
@@ -82,11 +88,13 @@ pub enum TroubleKind {
     Lagging,
     /// Endpoints contradict each other, the chain, or what was final.
     Contradiction,
+    /// One contradicts most others, which are followed.
+    Dissent,
 }
 
 impl TroubleKind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Outage, Self::Lagging, Self::Contradiction];
+    pub const ALL: [Self; 4] = [Self::Outage, Self::Lagging, Self::Contradiction, Self::Dissent];
 
     /// Its name in metrics.
     #[must_use]
@@ -95,6 +103,7 @@ impl TroubleKind {
             Self::Outage => "outage",
             Self::Lagging => "lagging",
             Self::Contradiction => "contradiction",
+            Self::Dissent => "dissent",
         }
     }
 
@@ -144,6 +153,8 @@ pub struct Follower {
     metrics: Arc<Metrics>,
     sight: watch::Sender<Sight>,
     silent: BTreeSet<String>,
+    /// Who differs from most others, and about which block it did last.
+    dissenting: BTreeMap<String, u64>,
     pace: Pace,
 }
 
@@ -177,6 +188,7 @@ impl Follower {
             metrics,
             sight,
             silent: BTreeSet::new(),
+            dissenting: BTreeMap::new(),
             pace: Pace::new(Instant::now()),
         };
         (follower, watched)
@@ -202,7 +214,8 @@ impl Follower {
         loop {
             match self.attempt(&mut observer).await {
                 Ok(progress) => {
-                    self.well();
+                    let dissent = self.tell_dissents(observer.as_ref());
+                    self.well(dissent);
                     backoff = self.config.poll();
                     match progress {
                         Progress::Fed => {}
@@ -264,11 +277,14 @@ impl Follower {
         });
     }
 
-    fn well(&self) {
+    /// L1 is followed, if not by all of its endpoints.
+    fn well(&self, dissent: Option<Trouble>) {
         self.see(|sight| {
-            if sight.trouble.take().is_some() {
+            let before = sight.trouble.as_ref().map(|before| before.kind);
+            if before.is_some_and(|before| before != TroubleKind::Dissent) {
                 tracing::info!("L1 is followed again");
             }
+            sight.trouble = dissent;
         });
     }
 
@@ -288,6 +304,25 @@ impl Follower {
             }
             sight.trouble = Some(Trouble { kind, reason });
         });
+    }
+
+    /// Says which endpoints contradict most others, when that changes; what is wrong then.
+    fn tell_dissents(&mut self, observer: Option<&Observer>) -> Option<Trouble> {
+        let dissents: Vec<_> = observer.into_iter().flat_map(Observer::dissents).collect();
+        for dissent in &dissents {
+            let before = self.dissenting.get(&dissent.url);
+            if before.is_none() {
+                tracing::error!(reason = %dissent, "an L1 endpoint is not believed, most others are");
+            }
+            if before != Some(&dissent.number) {
+                self.metrics.l1_trouble(TroubleKind::Dissent.name());
+            }
+        }
+        self.dissenting =
+            dissents.iter().map(|dissent| (dissent.url.clone(), dissent.number)).collect();
+        let reasons: Vec<_> = dissents.iter().map(ToString::to_string).collect();
+        let trouble = Trouble { kind: TroubleKind::Dissent, reason: reasons.join("; ") };
+        (!reasons.is_empty()).then_some(trouble)
     }
 
     /// Says which endpoints fail while the others are enough, when that changes.
@@ -403,6 +438,6 @@ mod tests {
         let other = L1Error::WrongChain { url: String::new(), expected: 1, found: 2 };
         assert_eq!(FollowError::from(other).kind(), TroubleKind::Contradiction);
         let alarms = TroubleKind::ALL.map(TroubleKind::is_alarm);
-        assert_eq!(alarms, [false, true, true]);
+        assert_eq!(alarms, [false, true, true, true]);
     }
 }

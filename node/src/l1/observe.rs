@@ -1,14 +1,16 @@
 //! Finalized L1 blocks, one after the other from a given origin on, with what each added to the forced queue:
 //! what the core takes as an input.
 //!
-//! A block is passed on when most of the endpoints call it final and give the same entries for it, nobody says
-//! otherwise, it builds on the one before, its entries go on where those before ended, each has the hash that the
-//! contract gave it, and there are as many as the contract counts. Anything else is an error: what is final does
-//! not change, so either an endpoint lies or the observer was given another chain's origin. An endpoint that
-//! merely lags is waited for, and one that is silent is passed over, as long as most of them answer.
+//! A block is passed on when most of the endpoints call it final and give the same entries for it, it builds on the
+//! one before, its entries go on where those before ended, each has the hash that the contract gave it, and there are
+//! as many as the contract counts. Anything else is an error: what is final does not change, so either most endpoints
+//! lie or the observer was given another chain's origin. An endpoint that merely lags is waited for, one that is silent
+//! is passed over, and one that says something else is too, and remembered: it lies or is broken.
 //!
 //! Each block is asked for once, and only when it is known to be final; while there is none, all that is asked is
 //! what is final.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use alloy::{
     eips::BlockId,
@@ -21,13 +23,18 @@ use alloy::{
 use conclave_contracts::{ForcedInclusion::entriesUpToCall, queue};
 use conclave_sequencer::L1Block;
 use conclave_types::{CommitteeOffer, Digest, L1Entry, L1EntryError, L1Origin, check_l1_entries};
+use tokio::time::Instant;
 
 use super::{
     Contracts, Endpoints,
     endpoints::block,
     offers,
-    panel::{Panel, TooFew},
+    panel::{Panel, TooFew, Views},
 };
+
+/// For so long who has differed from most others is remembered, whatever it says since. Longer than anybody takes to look
+/// at an alarm; and who was put right need not be taken out.
+const DISSENT_REMEMBERED: Duration = Duration::from_secs(3_600);
 
 /// Why the observation cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -35,16 +42,16 @@ pub enum ObserveError {
     /// L1 cannot be asked.
     #[error(transparent)]
     TooFew(#[from] TooFew),
-    /// Endpoints give different blocks or entries.
+    /// Endpoints give different blocks or entries, and none is what most give.
     #[error(
-        "L1 endpoints contradict each other about final block {number}: {other} differs from {one} in its hash or its entries; one of them lies or is broken, take it out"
+        "L1 endpoints contradict each other about final block {number}, and most of them agree on nothing: {other} differs from {one} in its hash or its entries; one of them lies or is broken, take it out"
     )]
     Contradiction {
         /// The block.
         number: u64,
-        /// One of those that agree with most others.
+        /// One of them.
         one: String,
-        /// One that does not agree.
+        /// One that differs from it.
         other: String,
     },
     /// The block builds on another one.
@@ -104,6 +111,28 @@ struct Seen {
     offers: Vec<CommitteeOffer>,
 }
 
+/// That an endpoint says something else of a final block than most others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dissent {
+    /// Who.
+    pub url: String,
+    /// One of the others.
+    pub one: String,
+    /// Of which block, the last time.
+    pub number: u64,
+    since: Instant,
+}
+
+impl fmt::Display for Dissent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { url, one, number, .. } = self;
+        write!(
+            f,
+            "L1 endpoint {url} differs from {one} and most others about final block {number}, in its hash or its entries; it lies or is broken, take it out"
+        )
+    }
+}
+
 /// Follows L1 from an origin on.
 #[derive(Clone, Debug)]
 pub struct Observer {
@@ -111,6 +140,8 @@ pub struct Observer {
     contracts: Contracts,
     origin: L1Origin,
     cursor: u64,
+    /// By who it is of: one each.
+    dissents: BTreeMap<String, Dissent>,
 }
 
 impl Observer {
@@ -118,7 +149,8 @@ impl Observer {
     /// `cursor` entries.
     #[must_use]
     pub fn new(endpoints: Endpoints, contracts: Contracts, origin: L1Origin, cursor: u64) -> Self {
-        Self { panel: Panel::new(endpoints), contracts, origin, cursor }
+        let panel = Panel::new(endpoints);
+        Self { panel, contracts, origin, cursor, dissents: BTreeMap::new() }
     }
 
     /// Goes on after another block than the last.
@@ -143,6 +175,12 @@ impl Observer {
         self.panel.failures()
     }
 
+    /// Who has differed from most others within the last hour.
+    pub fn dissents(&self) -> impl Iterator<Item = &Dissent> {
+        let is_recent = |dissent: &&Dissent| dissent.since.elapsed() < DISSENT_REMEMBERED;
+        self.dissents.values().filter(is_recent)
+    }
+
     /// The next block, if most endpoints call it final by now.
     ///
     /// # Errors
@@ -157,24 +195,18 @@ impl Observer {
             return Ok(None);
         }
         let contracts = self.contracts;
-        let answers = self.panel.ask(number, |provider| look(provider, contracts, number)).await?;
-        let mut seen = Vec::new();
-        for (url, raw) in answers {
-            let Some(block) = raw.read(number) else {
-                return Err(ObserveError::Event { url, number });
-            };
-            seen.push((url, block));
+        let asked = self.panel.agree(number, |provider| async move {
+            Ok(look(provider, contracts, number).await?.read(number))
+        });
+        let Views { agreed, others } = asked.await?;
+        let Some((one, block)) = agreed else { return Err(contradiction(number, others)) };
+        let Some(block) = block else { return Err(ObserveError::Event { url: one, number }) };
+        let cursor = self.check(number, &block)?;
+        for (url, _) in others {
+            let (url, one, since) = (url.clone(), one.clone(), Instant::now());
+            self.dissents.insert(url.clone(), Dissent { url, one, number, since });
         }
-        let agreeing = |block: &Seen| seen.iter().filter(|(_, other)| other == block).count();
-        // Of as many on either side the first is quoted.
-        let most = seen.iter().rev().max_by_key(|(_, block)| agreeing(block));
-        let Some((one, block)) = most else { return Ok(None) };
-        if let Some((other, _)) = seen.iter().find(|(_, other)| other != block) {
-            let (one, other) = (one.clone(), other.clone());
-            return Err(ObserveError::Contradiction { number, one, other });
-        }
-        let cursor = self.check(number, block)?;
-        let Seen { hash, parent, entries, offers, .. } = block.clone();
+        let Seen { hash, parent, entries, offers, .. } = block;
         self.origin = L1Origin { number, hash };
         self.cursor = cursor;
         Ok(Some(L1Block { origin: self.origin, parent, entries, offers }))
@@ -193,6 +225,14 @@ impl Observer {
         }
         Ok(cursor)
     }
+}
+
+/// Why nothing is known of a block of which these endpoints say what most of all do not.
+fn contradiction(number: u64, said: Vec<(String, Option<Seen>)>) -> ObserveError {
+    let mut said = said.into_iter();
+    let (one, block) = said.next().unwrap_or_default();
+    let other = said.find(|(_, other)| *other != block).map(|(other, _)| other);
+    ObserveError::Contradiction { number, one, other: other.unwrap_or_default() }
 }
 
 /// What an endpoint sends about a block.

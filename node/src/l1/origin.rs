@@ -8,7 +8,7 @@ use super::{
     Endpoints,
     endpoints::block,
     observe::entries_up_to,
-    panel::{Panel, TooFew},
+    panel::{Panel, TooFew, Views},
 };
 
 /// Why a block cannot be a network's first origin.
@@ -38,9 +38,9 @@ pub enum OriginError {
         /// Entries up to it.
         entries: u64,
     },
-    /// Endpoints give different answers.
+    /// Endpoints give different answers, and none is that of most.
     #[error(
-        "L1 endpoints contradict each other about final block {number}: {one} and {other} differ in its hash or its entries; one of them lies or is broken, take it out"
+        "L1 endpoints contradict each other about final block {number}, and most of them agree on nothing: {one} and {other} differ in its hash or its entries; one of them lies or is broken, take it out"
     )]
     Contradiction {
         /// The block.
@@ -98,19 +98,29 @@ async fn last_empty(
 
 /// A final block's hash, and the entries of the queue up to it.
 async fn look(panel: &mut Panel, forced: Address, number: u64) -> Result<(B256, u64), OriginError> {
-    let answers = panel
-        .ask(number, |provider| async move {
+    let Views { agreed, others } = panel
+        .agree(number, |provider| async move {
             let found = block(provider.clone(), number.into()).await?;
             let entries = entries_up_to(&provider, forced, number).await?;
             Ok((found.map(|found| found.hash).unwrap_or_default(), entries))
         })
         .await?;
-    let Some((one, answer)) = answers.first() else { return Ok((B256::ZERO, 0)) };
-    if let Some((other, _)) = answers.iter().find(|(_, other)| other != answer) {
-        let (one, other) = (one.clone(), other.clone());
+    let Some((one, answer)) = agreed else {
+        let mut said = others.into_iter();
+        let (one, answer) = said.next().unwrap_or_default();
+        let other = said.find(|(_, other)| *other != answer).map(|(other, _)| other);
+        let other = other.unwrap_or_default();
         return Err(OriginError::Contradiction { number, one, other });
+    };
+    for (url, _) in others {
+        tracing::warn!(
+            url,
+            one,
+            number,
+            "an L1 endpoint differs from most others about a final block; take it out"
+        );
     }
-    Ok(*answer)
+    Ok(answer)
 }
 
 const fn origin(number: u64, hash: B256) -> L1Origin {

@@ -51,6 +51,14 @@ struct Failure {
     rests_until: Instant,
 }
 
+/// What endpoints say of one thing.
+pub(super) struct Views<T> {
+    /// What most of all say alike, and the first that says it; none if nothing is.
+    pub(super) agreed: Option<(String, T)>,
+    /// Who says something else; all that say anything, if nothing is agreed.
+    pub(super) others: Vec<(String, T)>,
+}
+
 /// Endpoints with what is remembered of each.
 #[derive(Clone, Debug)]
 pub(super) struct Panel {
@@ -95,6 +103,35 @@ impl Panel {
             }
         }
         Ok(())
+    }
+
+    /// What most of all endpoints say alike, of those that call block `number` final, and who says something else. If nothing
+    /// is, whoever was not waited for, or did not call it final, may be the one that makes them most: so they are asked again.
+    pub(super) async fn agree<T, F>(
+        &mut self,
+        number: u64,
+        question: impl Fn(DynProvider) -> F,
+    ) -> Result<Views<T>, TooFew>
+    where
+        T: PartialEq,
+        F: Future<Output = TransportResult<T>>,
+    {
+        loop {
+            if self.is_split {
+                self.look().await?;
+            }
+            let mut others = self.ask(number, &question).await?;
+            let most = agreed(others.iter().map(|(_, said)| said), self.count());
+            let was_split = std::mem::replace(&mut self.is_split, most.is_none());
+            if most.is_none() && !was_split {
+                continue;
+            }
+            let agreed = most.map(|most| others.remove(most));
+            if let Some((_, agreed)) = &agreed {
+                others.retain(|(_, said)| said != agreed);
+            }
+            return Ok(Views { agreed, others });
+        }
     }
 
     /// What most of the endpoints say, of those that call block `number` final.
@@ -156,11 +193,11 @@ impl Panel {
             let request = request.clone();
             async move { provider.call(request).block(at.into()).await }
         };
-        let said = self.ask(0, question).await?.into_iter();
-        let answers: Vec<_> = said.map(|(_, answer)| answer).collect();
-        let agreed = agreed(&answers, self.count());
-        self.is_split = agreed.is_none();
-        Ok(agreed.and_then(|answer| C::abi_decode_returns(answer).ok()))
+        let answers = self.ask(0, question).await?;
+        let most = agreed(answers.iter().map(|(_, answer)| answer), self.count());
+        self.is_split = most.is_none();
+        let agreed = most.and_then(|most| answers.get(most));
+        Ok(agreed.and_then(|(_, answer)| C::abi_decode_returns(answer).ok()))
     }
 
     fn note(&mut self, url: &str, failure: Option<Failure>) {
@@ -170,10 +207,13 @@ impl Panel {
     }
 }
 
-/// What most of `all` say, of whom these have answered.
-fn agreed<T: PartialEq>(answers: &[T], all: usize) -> Option<&T> {
-    let saying = |of: &T| answers.iter().filter(|other| *other == of).count();
-    answers.iter().find(|answer| saying(answer).saturating_mul(2) > all)
+/// The first of these answers that is what most of `all` say.
+fn agreed<'a, T: PartialEq + 'a>(
+    answers: impl Iterator<Item = &'a T> + Clone,
+    all: usize,
+) -> Option<usize> {
+    let saying = |of: &T| answers.clone().filter(|other| *other == of).count();
+    answers.clone().position(|answer| saying(answer).saturating_mul(2) > all)
 }
 
 #[cfg(test)]
@@ -182,17 +222,17 @@ mod tests {
 
     #[test]
     fn what_most_of_all_endpoints_say_alike_is_agreed() {
-        let table: [(&[u8], usize, Option<u8>); 7] = [
-            (&[1], 1, Some(1)),
+        let table: [(&[u8], usize, Option<usize>); 7] = [
+            (&[1], 1, Some(0)),
             (&[0, 1, 1], 3, Some(1)),
-            (&[1, 1, 0], 3, Some(1)),
-            (&[1, 1], 3, Some(1)),
+            (&[1, 1, 0], 3, Some(0)),
+            (&[1, 1], 3, Some(0)),
             (&[0, 1], 2, None),
             (&[1], 3, None),
             (&[0, 1, 2], 3, None),
         ];
         for (answers, all, expected) in table {
-            assert_eq!(agreed(answers, all).copied(), expected, "{answers:?} of {all}");
+            assert_eq!(agreed(answers.iter(), all), expected, "{answers:?} of {all}");
         }
     }
 }
