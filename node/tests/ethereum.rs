@@ -17,14 +17,18 @@ mod tests {
         eips::{BlockNumberOrTag, eip2718::Decodable2718 as _},
         primitives::{Address, B256, U256, hex, keccak256},
         signers::local::PrivateKeySigner,
-        sol_types::SolEvent as _,
+        sol_types::{SolEvent as _, SolValue as _},
     };
     use axum::{Json, Router, extract::State, routing::post};
-    use conclave_contracts::ForcedInclusion::{DepositQueued, REGISTRYCall};
+    use conclave_contracts::{
+        ConclaveSlasher::Convicted,
+        ForcedInclusion::{DepositQueued, REGISTRYCall},
+    };
     use serde_json::{Value, json};
 
     use conclave_node::l1::{
         Call, Contracts, Endpoints, Fees, L1Error, Patience, Sender, TooFew,
+        evidence::convictions,
         observe::{ObserveError, Observer},
         origin::{OriginError, first_origin},
     };
@@ -579,6 +583,58 @@ mod tests {
         let error = Endpoints::connect(&[endless()], Some(CHAIN_ID), patience).await.unwrap_err();
         let L1Error::NoAnswer { failures, .. } = &error else { panic!("{error}") };
         assert!(failures[0].contains("its answer is longer than 33554432 bytes"), "{failures:?}");
+    }
+
+    #[tokio::test]
+    async fn six_weeks_of_convictions_are_read_in_pages_that_a_mean_endpoint_serves() {
+        const NEWEST: u64 = 400_000;
+        const OLDEST: u64 = NEWEST - 302_400;
+        let convicted = |height: u64, l1_block: u64| {
+            let named = [4, 3, 1, height, 0].map(U256::from);
+            let told = Convicted {
+                offence: keccak256(named.abi_encode()),
+                validator: 4,
+                epoch: 3,
+                kind: 1,
+                height,
+                round: 0,
+                reporter: Address::ZERO,
+                seized: U256::from(32),
+            };
+            let data = told.encode_log_data();
+            let log = json!({
+                "address": contracts().slasher, "topics": data.topics(), "data": data.data,
+                "blockNumber": format!("{l1_block:#x}"), "blockHash": B256::ZERO,
+                "transactionHash": B256::ZERO, "transactionIndex": "0x0", "logIndex": "0x0",
+                "removed": false,
+            });
+            (l1_block, log)
+        };
+        // The first and the last of those blocks, two on either side of a page, and one that is too old.
+        let blocks = [OLDEST - 1, OLDEST, OLDEST + 9_999, OLDEST + 10_000, NEWEST];
+        let told: Vec<_> = (7..).zip(blocks).map(|(height, at)| convicted(height, at)).collect();
+        let script = Script::new().says("eth_getBlockByNumber", block(NEWEST, 0xa0)).does(
+            "eth_getLogs",
+            move |params, _| {
+                let number = |name: &str| {
+                    let digits = params[0][name].as_str().unwrap().trim_start_matches("0x");
+                    u64::from_str_radix(digits, 16).unwrap()
+                };
+                let (from, to) = (number("fromBlock"), number("toBlock"));
+                if to - from >= 1_000 {
+                    return Err(json!({"code": -32000, "message": "too many blocks"}));
+                }
+                let here = told.iter().filter(|(at, _)| (from..=to).contains(at));
+                Ok(here.map(|(_, log)| log.clone()).collect())
+            },
+        );
+        let log = Arc::clone(&script.asked);
+        let endpoints = connect(&[script.serve().await]).await.unwrap();
+        let found = convictions(&endpoints, &contracts(), 4).await.unwrap();
+        let found: Vec<_> = found.iter().map(|record| (record.height, record.l1_block)).collect();
+        assert_eq!(found, [8, 9, 10, 11].into_iter().zip(blocks[1..].to_vec()).collect::<Vec<_>>());
+        // Of each ten thousand blocks ten pages, after they were asked for whole, and in one page.
+        assert_eq!(asked(&log, "eth_getLogs").len(), 31 * 2 + 303);
     }
 
     /// The contract whose events are entries.

@@ -88,6 +88,10 @@ impl Record {
 /// Six weeks of blocks every twelve seconds: longer than stake that voted can be slashed.
 pub(in crate::l1) const SLASHABLE_BLOCKS: u64 = 302_400;
 
+/// Blocks that endpoints are asked for at once by commands: a hundred pages of all but the meanest provider
+/// ([`crate::l1::logs`]), which are all to be had within the patience with an endpoint.
+const SPAN: u64 = 10_000;
+
 /// Every conviction of a validator in the newest [`SLASHABLE_BLOCKS`], in the order of L1.
 ///
 /// # Errors
@@ -100,11 +104,17 @@ pub async fn convictions(
 ) -> Result<Vec<Record>, L1Error> {
     let slasher = contracts.slasher;
     let newest = endpoints.newest().await?;
-    let asked = endpoints.agree("eth_getLogs", |provider| async move {
-        let oldest = newest.saturating_sub(SLASHABLE_BLOCKS);
-        records(&provider, slasher, (oldest, newest), Some((validator, None))).await
-    });
-    asked.await
+    let mut found = Vec::new();
+    let mut from = newest.saturating_sub(SLASHABLE_BLOCKS);
+    while from <= newest {
+        let to = from.saturating_add(SPAN.saturating_sub(1)).min(newest);
+        let asked = endpoints.agree("eth_getLogs", |provider| async move {
+            records(&provider, slasher, (from, to), Some((validator, None))).await
+        });
+        found.extend(asked.await?);
+        from = to.saturating_add(1);
+    }
+    Ok(found)
 }
 
 /// What a validator is charged with. One conviction in an epoch is enough of each.
