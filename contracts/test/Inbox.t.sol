@@ -261,6 +261,12 @@ contract InboxTest is Network {
         refuse(p, error);
         p.added = new bytes32[](9);
         refuse(p, error);
+        bytes32[] memory whole = abi.decode(clean, (Posting)).added;
+        p.added = new bytes32[](whole.length + 1);
+        for (uint256 i = 0; i < whole.length; ++i) {
+            p.added[i] = whole[i];
+        }
+        refuse(p, error);
     }
 
     /// Every pair of a settled height and a next one up to forty: the trees grow as RFC 9162 says.
@@ -295,6 +301,18 @@ contract InboxTest is Network {
         c.originNumber = uint64(block.number) - 2;
         c.originHash = keccak256("ours");
         net.inbox.commit(certified(c, everyone()));
+    }
+
+    /// L1 has forgotten its hash: it stands on its number, or an outage of a day would be for ever.
+    function test_an_origin_that_l1_has_forgotten_settles_by_its_number() public {
+        settle(5);
+        uint64 origin = uint64(block.number);
+        vm.roll(origin + 8192);
+        BlockCommitment memory c = commitmentAt(9);
+        (c.originNumber, c.originHash) = (origin, keccak256("forgotten"));
+        c.forcedCursor = net.forced.entriesUpTo(origin);
+        post(certified(c, everyone()));
+        vm.assertEq(net.inbox.head().origin, origin, "settled");
     }
 
     function test_an_origin_behind_the_settled_one_is_refused() public {
@@ -459,8 +477,30 @@ contract InboxTest is Network {
         net.inbox.proveTransaction(p, proofs[0].batch, 0, legs[1].transactionHash, none);
         vm.expectRevert(abi.encodeWithSelector(NamespaceTree.LegNotInBatch.selector, 901, 0));
         net.inbox.proveAtomic(p, "another", legs, proofs);
-        p.commitment.revealRoot = "x";
-        vm.expectRevert(abi.encodeWithSelector(IConclaveInbox.NotSettled.selector, 5, 90));
+        run.hashes[0] = legs[0].transactionHash;
+        vm.expectRevert(abi.encodeWithSelector(NamespaceTree.TransactionNotInBatch.selector, 905, 0));
+        net.inbox.proveTransactions(p, proofs[1].batch, run);
+        run.hashes[0] = legs[1].transactionHash;
+        // A batch with these transactions, which is not the block's.
+        ++proofs[0].batch.leaf.sequence;
+        vm.expectRevert(abi.encodeWithSelector(NamespaceTree.NotInBlock.selector, 901));
+        net.inbox.proveTransaction(p, proofs[0].batch, 0, legs[0].transactionHash, none);
+        --proofs[0].batch.leaf.sequence;
+        ++proofs[1].batch.leaf.sequence;
+        vm.expectRevert(abi.encodeWithSelector(NamespaceTree.NotInBlock.selector, 905));
+        net.inbox.proveTransactions(p, proofs[1].batch, run);
+        --proofs[1].batch.leaf.sequence;
+
+        // Everything in a block that has not settled.
+        ++p.commitment.originNumber;
+        bytes memory unsettled = abi.encodeWithSelector(IConclaveInbox.NotSettled.selector, 5, 90);
+        vm.expectRevert(unsettled);
+        net.inbox.proveTransaction(p, proofs[0].batch, 0, legs[0].transactionHash, none);
+        vm.expectRevert(unsettled);
+        net.inbox.proveTransactions(p, proofs[1].batch, run);
+        vm.expectRevert(unsettled);
+        net.inbox.proveAtomic(p, bundle, legs, proofs);
+        vm.expectRevert(unsettled);
         net.inbox.proveAbsence(p, 903, absence);
     }
 

@@ -85,6 +85,27 @@ contract SharesTest is SlasherFixture {
         }
     }
 
+    /// It stalls nobody and is no part of a plot. And when its case lapses, whatever else it is accused of stands.
+    function test_a_wrong_share_makes_no_penalty_larger_and_its_lapse_makes_none_smaller() public {
+        (SealedShare.Claim memory claim, bytes32 root) =
+            replaced(0, vm.parseJsonBytesArray(json, name(".shares"))[1]);
+        bytes32 id = slasher.reportWrongShare(signedShares(root), claim);
+        IConclaveSlasher.Position memory at = position();
+        at.member = 0;
+        (IConclaveSlasher.SignedVote memory a, IConclaveSlasher.SignedVote memory b) = ordered(at, 0);
+        bytes32 other = slasher.reportVotes(at, 0, a, b);
+        uint256 reported = vm.snapshotState();
+        vm.warp(block.timestamp + 30 days);
+        slasher.resolve(other);
+        vm.assertEq(stake.seizureOf(other).penaltyBps, 4285, "one seventh");
+        vm.revertToState(reported);
+        accuse();
+        vm.warp(block.timestamp + 30 days);
+        slasher.lapse(id);
+        slasher.resolve(other);
+        vm.assertEq(stake.seizureOf(other).penaltyBps, 8571, "two sevenths");
+    }
+
     /// The negative of the right share is another point with the same x.
     function test_the_sign_of_a_share_counts() public {
         bytes memory right = vm.parseJsonBytesArray(json, name(".shares"))[2];

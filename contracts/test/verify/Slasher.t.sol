@@ -11,7 +11,7 @@ import { Secrets } from "../support/Secrets.sol";
 import { TestBase, vm } from "../utils/Vm.sol";
 import { StakeDouble } from "./StakeDouble.sol";
 
-/// Seven members of equal power; member i has the keys of number i + 1 in epoch 3, of number i + 101 in epoch 4
+/// Seven members of equal power, of whom five are exactly a quorum; member i has the keys of number i + 1 in epoch 3, of number i + 101 in epoch 4
 /// (everyone has rotated), and validator number i + 1 in both.
 abstract contract SlasherFixture is TestBase {
     uint64 internal constant EPOCH = 3;
@@ -19,6 +19,7 @@ abstract contract SlasherFixture is TestBase {
     uint32 internal constant ROUND = 2;
     uint16 internal constant MEMBER = 5;
     uint256 internal constant COUNT = 7;
+    bytes32 internal constant SHARED = keccak256("the block of the shares");
 
     StakeDouble internal stake;
     ConclaveSlasher internal slasher;
@@ -37,7 +38,7 @@ abstract contract SlasherFixture is TestBase {
             list[i] = Member({
                 consensusKey: Secrets.keys(firstKey + i).consensusKey,
                 settlementKey: Secrets.settlementKey(firstKey + i),
-                power: 10,
+                power: 1,
                 validator: ValidatorId.wrap(uint32(i + 1))
             });
         }
@@ -83,6 +84,25 @@ abstract contract SlasherFixture is TestBase {
         return slasher.offenceOf(ValidatorId.wrap(uint32(MEMBER) + 1), EPOCH, kind, HEIGHT, round);
     }
 
+    function sharing()
+        internal
+        view
+        returns (IConclaveSlasher.SignedShares memory shares, BlockCommitment memory settled)
+    {
+        bytes32 root = keccak256("shares");
+        bytes32 message = SignBytes.shares(domain(), EPOCH, HEIGHT, SHARED, root);
+        shares = IConclaveSlasher.SignedShares(
+            EPOCH, MEMBER, HEIGHT, SHARED, root, signed(uint256(MEMBER) + 1, message)
+        );
+        (settled.epoch, settled.height, settled.blockId) = (EPOCH, HEIGHT, keccak256("the settled block"));
+    }
+
+    function accuse() internal returns (bytes32) {
+        (IConclaveSlasher.SignedShares memory shares, BlockCommitment memory settled) = sharing();
+        stake.settle(settled);
+        return slasher.reportPrematureShare(shares, settled, 0, new bytes32[](0));
+    }
+
     function badSignature() internal pure returns (bytes memory) {
         return abi.encodeWithSelector(IConclaveSlasher.BadSignature.selector, MEMBER);
     }
@@ -106,6 +126,19 @@ contract VotesTest is SlasherFixture {
             vm.assertEq(found.reporter, address(0xBEEF), "reporter");
             vm.assertTrue(found.state == IConclaveSlasher.State.Open, "open");
         }
+    }
+
+    function test_an_equivocation_of_however_little_power_costs_a_twentieth() public {
+        Member[] memory list = members(1);
+        for (uint256 i = 0; i < COUNT; ++i) {
+            if (i != MEMBER) list[i].power = 1000;
+        }
+        stake.appoint(EPOCH, list);
+        (IConclaveSlasher.SignedVote memory a, IConclaveSlasher.SignedVote memory b) = ordered(position(), 0);
+        bytes32 id = slasher.reportVotes(position(), 0, a, b);
+        vm.warp(block.timestamp + 3 days + 1);
+        slasher.resolve(id);
+        vm.assertEq(stake.seizureOf(id).penaltyBps, 500, "three of 6,001 would be five ten-thousandths");
     }
 
     function test_a_vote_for_nil_and_one_for_a_block_convict() public {
@@ -447,8 +480,6 @@ contract AttestationsTest is SlasherFixture {
 }
 
 contract ResolutionTest is SlasherFixture {
-    bytes32 private constant SHARED = keccak256("the block of the shares");
-
     function test_the_reward_goes_to_the_oldest_announcement_and_not_to_who_copied() public {
         (IConclaveSlasher.SignedVote memory a, IConclaveSlasher.SignedVote memory b) = ordered(position(), 0);
         (address finder, address thief) = (address(0xF1), address(0x7F));
@@ -557,7 +588,7 @@ contract ResolutionTest is SlasherFixture {
         vm.assertTrue(slasher.caseOf(id).state == IConclaveSlasher.State.Open, "three of seven in a round");
         IConclaveSlasher.Tally memory shown = slasher.supportOf(id, 7);
         vm.assertEq(shown.signers, 7, "members 0 to 2");
-        vm.assertEq(shown.power, 30, "of ten each");
+        vm.assertEq(shown.power, 3, "of one each");
         vm.assertEq(slasher.sharedBlockOf(id).blockId, SHARED, "what it takes the decision of");
         vm.assertEq(slasher.sharedBlockOf(id).height, HEIGHT, "at that height");
         slasher.supportAcquittal(id, 7, precommits(7, 3, 4));
@@ -645,6 +676,8 @@ contract ResolutionTest is SlasherFixture {
         vm.expectRevert(abi.encodeWithSelector(CommitteeTable.NoSuchMember.selector, COUNT, COUNT));
         slasher.supportAcquittal(id, 7, votes);
         uint256 until = block.timestamp + 3 days;
+        vm.warp(until);
+        slasher.supportAcquittal(id, 7, precommits(7, 0, 1));
         vm.warp(until + 1);
         votes = precommits(7, 0, 5);
         vm.expectRevert(abi.encodeWithSelector(IConclaveSlasher.TooLate.selector, until));
@@ -662,25 +695,6 @@ contract ResolutionTest is SlasherFixture {
         vm.warp(block.timestamp + 2 days);
         slasher.supportAcquittal(id, 7, precommits(7, 0, 5));
         vm.assertTrue(slasher.caseOf(id).state == IConclaveSlasher.State.Acquitted, "acquitted");
-    }
-
-    function sharing()
-        private
-        view
-        returns (IConclaveSlasher.SignedShares memory shares, BlockCommitment memory settled)
-    {
-        bytes32 root = keccak256("shares");
-        bytes32 message = SignBytes.shares(domain(), EPOCH, HEIGHT, SHARED, root);
-        shares = IConclaveSlasher.SignedShares(
-            EPOCH, MEMBER, HEIGHT, SHARED, root, signed(uint256(MEMBER) + 1, message)
-        );
-        (settled.epoch, settled.height, settled.blockId) = (EPOCH, HEIGHT, keccak256("the settled block"));
-    }
-
-    function accuse() private returns (bytes32) {
-        (IConclaveSlasher.SignedShares memory shares, BlockCommitment memory settled) = sharing();
-        stake.settle(settled);
-        return slasher.reportPrematureShare(shares, settled, 0, new bytes32[](0));
     }
 
     function precommits(uint32 round, uint16 from, uint16 to)
