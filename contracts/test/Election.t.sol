@@ -381,13 +381,20 @@ contract ElectionTest is Network {
         ElectionParameters memory p = net.election.electionParameters();
         vm.expectRevert(abi.encodeWithSelector(Timelocked.NotTimelock.selector, address(this)));
         net.election.setParameters(p);
+        vm.startPrank(address(net.timelock));
         p.committeeSizeMax = 129;
-        vm.prank(address(net.timelock));
-        vm.expectRevert(
-            abi.encodeWithSelector(
-                IConclaveElection.ParameterOutOfRange.selector, bytes32("committeeSizeMax"), 129
-            )
-        );
+        outOfRange(p, "committeeSizeMax", 129);
+        p.committeeSizeMax = 0;
+        outOfRange(p, "committeeSizeMax", 0);
+        p.committeeSizeMax = 128;
+        p.replacementMarginBps = 5001;
+        outOfRange(p, "replacementMarginBps", 5001);
+        p.replacementMarginBps = 5000;
+        net.election.setParameters(p);
+    }
+
+    function outOfRange(ElectionParameters memory p, bytes32 name, uint256 found) private {
+        vm.expectRevert(abi.encodeWithSelector(IConclaveElection.ParameterOutOfRange.selector, name, found));
         net.election.setParameters(p);
     }
 

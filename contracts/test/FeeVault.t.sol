@@ -239,11 +239,27 @@ contract FeeVaultTest is Network {
         VaultParameters memory p = net.vault.vaultParameters();
         vm.expectRevert(abi.encodeWithSelector(Timelocked.NotTimelock.selector, address(this)));
         net.vault.setParameters(p);
+        vm.startPrank(address(net.timelock));
+        uint64 depositMinGwei = p.depositMinGwei;
+        p.depositMinGwei = 0;
+        outOfRange(p, "depositMinGwei", 0);
+        p.depositMinGwei = ETHER + 1;
+        outOfRange(p, "depositMinGwei", ETHER + 1);
+        p.depositMinGwei = depositMinGwei;
         p.refundGas = 400_001;
-        vm.prank(address(net.timelock));
-        vm.expectRevert(
-            abi.encodeWithSelector(IFeeVault.ParameterOutOfRange.selector, bytes32("refundGas"), 400_001)
-        );
+        outOfRange(p, "refundGas", 400_001);
+        p.refundGas = 400_000;
+        p.refundPriceMaxWei = 1000 gwei + 1;
+        outOfRange(p, "refundPriceMaxWei", 1000 gwei + 1);
+        p.refundPriceMaxWei = 1000 gwei;
+        p.refundIntervalHeights = 0;
+        outOfRange(p, "refundIntervalHeights", 0);
+        p.refundIntervalHeights = 1;
+        net.vault.setParameters(p);
+    }
+
+    function outOfRange(VaultParameters memory p, bytes32 name, uint256 found) private {
+        vm.expectRevert(abi.encodeWithSelector(IFeeVault.ParameterOutOfRange.selector, name, found));
         net.vault.setParameters(p);
     }
 }

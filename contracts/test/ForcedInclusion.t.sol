@@ -352,6 +352,9 @@ contract ForcedInclusionTest is Network {
         p = abi.decode(clean, (ForcedParameters));
         p.gasMax = 1_000_000;
         outOfRange(p, "gasMax", 1_000_000);
+        // Enough for the least of entries, and not for a block.
+        (p.gasMax, p.entryBytesMax) = (999_999, 4096);
+        outOfRange(p, "gasMax", 999_999);
         p = abi.decode(clean, (ForcedParameters));
         p.escapeDelayBlocks = 50_401;
         outOfRange(p, "escapeDelayBlocks", 50_401);

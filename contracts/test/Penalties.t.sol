@@ -92,6 +92,24 @@ contract PenaltiesTest is Network {
         vm.prank(operator(1));
         vm.expectRevert(abi.encodeWithSelector(IConclaveStake.IsTombstoned.selector, ONE));
         net.stake.unjail(ONE);
+        vm.deal(operator(1), 1 ether);
+        vm.prank(operator(1));
+        vm.expectRevert(abi.encodeWithSelector(IConclaveStake.IsTombstoned.selector, ONE));
+        net.stake.deposit{ value: 1 ether }(ONE);
+    }
+
+    function test_nobody_leaves_jail_while_it_is_accused() public {
+        seize("a", 0, false);
+        resolve("a", 100, 0);
+        vm.warp(block.timestamp + 1 days);
+        seize("b", 0, false);
+        vm.startPrank(operator(1));
+        vm.expectRevert(abi.encodeWithSelector(IConclaveStake.StakeSeized.selector, ONE));
+        net.stake.unjail(ONE);
+        vm.stopPrank();
+        acquit("b");
+        vm.prank(operator(1));
+        net.stake.unjail(ONE);
     }
 
     function test_convicting_oneself_costs_nineteen_parts_of_twenty() public {

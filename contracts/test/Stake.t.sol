@@ -219,6 +219,16 @@ contract StakeTest is Network {
         vm.assertGe(worth, 1 * ETHER - 1, "worth");
     }
 
+    function test_nothing_is_no_deposit_and_no_reward() public {
+        ValidatorId v = register(1, 8 * ETHER);
+        bytes memory nothing = abi.encodeWithSelector(IConclaveStake.StakeTooSmall.selector, 1, 0);
+        vm.prank(operator(1));
+        vm.expectRevert(nothing);
+        net.stake.deposit(v);
+        expect(nothing);
+        net.stake.reward(v);
+    }
+
     // --- leaving
 
     function test_stake_that_no_committee_counted_on_is_free_at_once() public {
@@ -231,6 +241,8 @@ contract StakeTest is Network {
         vm.assertEq(alice.balance, 1 ether, "back");
         expect(abi.encodeWithSelector(IConclaveStake.UnknownUnbonding.selector, id));
         net.stake.claim(id);
+        expect(abi.encodeWithSelector(IConclaveStake.UnknownUnbonding.selector, id));
+        net.stake.unbondingOf(id);
     }
 
     function test_stake_is_free_when_its_last_epoch_ended_and_the_time_passed() public {
@@ -367,17 +379,33 @@ contract StakeTest is Network {
         expect(abi.encodeWithSelector(Timelocked.NotTimelock.selector, address(this)));
         net.stake.setParameters(p);
         vm.startPrank(address(net.timelock));
-        p.selfStakeMinGwei = 1025 * ETHER;
-        expect(
-            abi.encodeWithSelector(
-                IConclaveStake.ParameterOutOfRange.selector, bytes32("selfStakeMinGwei"), 1025 * ETHER
-            )
-        );
-        net.stake.setParameters(p);
+        uint64[2] memory outside = [uint64(0), 1024 * ETHER + 1];
+        for (uint256 i = 0; i < 2; ++i) {
+            p.selfStakeMinGwei = outside[i];
+            outOfRange(p, "selfStakeMinGwei", outside[i]);
+        }
         p.selfStakeMinGwei = 16 * ETHER;
+        outside[1] = 32 * ETHER + 1;
+        uint64 delegationMinGwei = p.delegationMinGwei;
+        for (uint256 i = 0; i < 2; ++i) {
+            p.delegationMinGwei = outside[i];
+            outOfRange(p, "delegationMinGwei", outside[i]);
+        }
+        p.delegationMinGwei = delegationMinGwei;
+        outside[1] = 30 days + 1;
+        for (uint256 i = 0; i < 2; ++i) {
+            p.jailSeconds = uint32(outside[i]);
+            outOfRange(p, "jailSeconds", outside[i]);
+        }
+        p.jailSeconds = 30 days;
         net.stake.setParameters(p);
         vm.stopPrank();
         vm.assertEq(net.stake.stakeParameters().selfStakeMinGwei, 16 * ETHER, "set");
+    }
+
+    function outOfRange(StakeParameters memory p, bytes32 name, uint256 found) private {
+        expect(abi.encodeWithSelector(IConclaveStake.ParameterOutOfRange.selector, name, found));
+        net.stake.setParameters(p);
     }
 
     function test_nobody_but_inbox_election_and_slasher_moves_epochs_or_stake() public {
