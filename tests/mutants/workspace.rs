@@ -1,5 +1,5 @@
 //! The copy of the workspace that mutants are built in: the simulator's crates and nothing else, so that
-//! neither the database nor the execution client is in the build.
+//! neither the database nor the network is in the build.
 
 use std::{
     collections::BTreeSet,
@@ -8,19 +8,7 @@ use std::{
     process::Command,
 };
 
-use conclave_tests::mutation::{Edit, Mutant, package_directory};
-
-/// The simulator and what it stands on.
-const MEMBERS: [&str; 8] = [
-    "types",
-    "encryption",
-    "mempool",
-    "consensus",
-    "rollup-adapters/core",
-    "sequencer",
-    "node/secrets",
-    "simulator",
-];
+use conclave_tests::mutation::{Edit, MEMBERS, Mutant, package_directory};
 
 /// Those of them that are built again for nearly every mutant.
 const PACKAGES: [&str; 3] = ["conclave-consensus", "conclave-sequencer", "conclave-simulator"];
@@ -49,8 +37,14 @@ impl Copy {
         lock.lock().expect("the file system can lock");
         let edits = mutants.iter().flat_map(|mutant| &mutant.edits);
         let vendored: BTreeSet<&str> = edits.filter_map(|edit| edit.package.as_deref()).collect();
-        for member in MEMBERS {
-            mirror(&root.join(member), &sources.join(member));
+        for (member, parts) in MEMBERS {
+            let (from, to) = (root.join(member), sources.join(member));
+            if parts.is_empty() {
+                mirror(&from, &to);
+            }
+            for part in *parts {
+                mirror(&from.join(part), &to.join(part));
+            }
         }
         for package in &vendored {
             mirror(&package_directory(root, package), &sources.join(VENDOR).join(package));
@@ -129,7 +123,7 @@ impl Copy {
 fn manifest(text: &str, vendored: &BTreeSet<&str>) -> String {
     let mut manifest: toml::Table = text.parse().expect("the workspace's manifest is TOML");
     let workspace = manifest["workspace"].as_table_mut().expect("a workspace has a table");
-    let members: Vec<toml::Value> = MEMBERS.map(toml::Value::from).into();
+    let members: Vec<toml::Value> = MEMBERS.iter().map(|(member, _)| (*member).into()).collect();
     workspace.insert("members".into(), members.into());
     let patch = |package: &&str| {
         let path = toml::Value::from(format!("{VENDOR}/{package}"));
@@ -150,6 +144,11 @@ fn manifest(text: &str, vendored: &BTreeSet<&str>) -> String {
 
 /// Makes `to` hold what `from` holds; what is the same stays untouched, or it would be built again.
 fn mirror(from: &Path, to: &Path) {
+    if from.is_file() {
+        fs::create_dir_all(to.parent().expect("a file is in a directory"))
+            .expect("the copy can be written");
+        return write_if_new(to, &fs::read(from).expect("the file reads"));
+    }
     fs::create_dir_all(to).expect("the copy can be written");
     let names = |directory: &Path| -> BTreeSet<_> {
         let entries = fs::read_dir(directory).expect("the directory reads");
@@ -162,12 +161,7 @@ fn mirror(from: &Path, to: &Path) {
         removed.expect("the copy can be written");
     }
     for name in here {
-        let (source, copy) = (from.join(&name), to.join(&name));
-        if source.is_dir() {
-            mirror(&source, &copy);
-        } else {
-            write_if_new(&copy, &fs::read(&source).expect("the file reads"));
-        }
+        mirror(&from.join(&name), &to.join(&name));
     }
 }
 

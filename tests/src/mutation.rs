@@ -12,6 +12,20 @@ use serde::Deserialize;
 /// The directory of the mutants, from the root.
 pub const DIRECTORY: &str = "simulator/mutations";
 
+/// The crates that mutants are built from, the simulator and what it stands on; of those with parts, only these.
+pub const MEMBERS: &[(&str, &[&str])] = &[
+    ("types", &[]),
+    ("encryption", &[]),
+    ("mempool", &[]),
+    ("consensus", &[]),
+    ("rollup-adapters/core", &[]),
+    ("sequencer", &[]),
+    // Beside them is what the contracts are compiled with, which is large.
+    ("contracts", &["Cargo.toml", "rust", "artifacts"]),
+    ("node/secrets", &[]),
+    ("simulator", &[]),
+];
+
 /// What stands for a run that does not get on, in place of a promise.
 pub const LIVENESS: &str = "liveness";
 

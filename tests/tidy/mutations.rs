@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use conclave_tests::mutation::{Edit, LIVENESS, Mutant, package_directory};
+use conclave_tests::mutation::{Edit, LIVENESS, MEMBERS, Mutant, package_directory};
 
 use crate::assert_none;
 
@@ -70,6 +70,35 @@ fn every_mutant_still_fits_what_it_breaks() {
     let offences: Vec<String> =
         mutants.iter().flat_map(|m| misfits(m, scenario(m), &oracles, text)).collect();
     assert_none("a mutant does not fit", &offences);
+}
+
+/// The directories of this workspace's crates that a crate of it depends on.
+fn dependencies(root: &Path, member: &str) -> Vec<String> {
+    let read = |path: &Path| -> toml::Table {
+        let text =
+            std::fs::read_to_string(path.join("Cargo.toml")).expect("a crate has a manifest");
+        text.parse().expect("a manifest is TOML")
+    };
+    let (all, own) = (read(root), read(&root.join(member)));
+    let tables = ["dependencies", "dev-dependencies", "build-dependencies"];
+    let names =
+        tables.iter().filter_map(|table| own.get(*table)?.as_table()).flat_map(toml::Table::keys);
+    let path = |name: &String| {
+        let path = all["workspace"]["dependencies"].get(name)?.get("path")?;
+        path.as_str().map(str::to_owned)
+    };
+    names.filter_map(path).collect()
+}
+
+#[test]
+fn mutants_are_built_from_everything_that_the_simulator_stands_on() {
+    let root = conclave_tests::workspace_root();
+    let is_there = |path: &String| MEMBERS.iter().any(|(member, _)| member == path);
+    let missing = MEMBERS.iter().flat_map(|(member, _)| {
+        let missing = dependencies(root, member).into_iter().filter(|path| !is_there(path));
+        missing.map(move |path| format!("{member} depends on {path}, which is not copied"))
+    });
+    assert_none("mutants do not build", &missing.collect::<Vec<_>>());
 }
 
 #[test]
