@@ -11,15 +11,19 @@ use alloy::{
 };
 use conclave_consensus::{Evidence, SignedProposal, SignedVote};
 use conclave_types::{
-    BlockCommitment, ConsensusKey, Digest, Epoch, SettlementCertificate, SettlementMember,
-    SignatureBytes, ValidatorIndex, VoteKind, digest::SigningDomain, eip2537_g2,
+    BlockCommitment, BlockId, ConsensusKey, Digest, Epoch, Height, SettlementCertificate,
+    SettlementMember, SignatureBytes, ValidatorIndex, VoteKind, digest::SigningDomain, eip2537_g2,
 };
 
 use crate::{
     ConclaveInbox,
-    ConclaveSlasher::{self, reportAttestationsCall, reportProposalsCall, reportVotesCall},
+    ConclaveSlasher::{
+        self, reportAttestationsCall, reportPrematureShareCall, reportProposalsCall,
+        reportVotesCall,
+    },
     bindings::slasher::IConclaveSlasher::{
-        Position, Signature, SignedCommitment, SignedProposal as Proposed, SignedVote as Voted,
+        Position, Signature, SignedCommitment, SignedProposal as Proposed, SignedShares,
+        SignedVote as Voted,
     },
     posting,
 };
@@ -96,7 +100,45 @@ impl Seats {
     }
 }
 
-/// A report of two messages that contradict each other.
+/// What a validator has signed of its shares of a block.
+#[derive(Clone, Copy, Debug)]
+pub struct SharesOf<'a> {
+    /// The epoch that it names.
+    pub epoch: Epoch,
+    /// Of which height.
+    pub height: Height,
+    /// Of which block.
+    pub block: BlockId,
+    /// Who.
+    pub validator: ValidatorIndex,
+    /// The root over the shares.
+    pub root: Digest,
+    /// Its signature.
+    pub signature: &'a SignatureBytes,
+}
+
+impl SharesOf<'_> {
+    /// The same as L1 takes it, and where it was signed.
+    ///
+    /// # Errors
+    ///
+    /// [`ReportError::Stranger`].
+    pub fn on_l1(&self, seats: &Seats) -> Result<(SignedShares, Position), ReportError> {
+        let (epoch, height) = (self.epoch.as_u64(), self.height.as_u64());
+        let member = seats.place(self.validator)?;
+        let signed = SignedShares {
+            epoch,
+            member,
+            height,
+            blockId: B256::from(*self.block.as_bytes()),
+            root: B256::from(*self.root.as_bytes()),
+            signature: signature(self.signature),
+        };
+        Ok((signed, Position { epoch, member, height, round: 0 }))
+    }
+}
+
+/// A report of what contradicts itself, or what has settled.
 #[derive(Clone, Debug)]
 pub struct Contradiction {
     /// What reports it.
@@ -163,6 +205,30 @@ pub fn attestations(
     let call = reportAttestationsCall { first, second, accused };
     // Not the signatures: of a sum anyone can make another.
     Ok(Contradiction { call: encode(&call), offences, evidence: first_half(&digests) })
+}
+
+/// Shares of another block than that of the commitment of their height, which `path` proves to be in the posting of the
+/// height `under`.
+///
+/// # Errors
+///
+/// [`ReportError::Stranger`].
+pub fn premature_share(
+    shares: &SharesOf<'_>,
+    settled: &BlockCommitment,
+    (under, path): (Height, &[Digest]),
+    seats: &Seats,
+) -> Result<Contradiction, ReportError> {
+    let (signed, at) = shares.on_l1(seats)?;
+    let offences = vec![identity(seats.number(shares.validator)?, PREMATURE_SHARE, &at)];
+    let call = reportPrematureShareCall {
+        shares: signed,
+        settled: commitment(settled),
+        under: under.as_u64(),
+        path: path.iter().map(|digest| B256::from(*digest.as_bytes())).collect(),
+    };
+    let evidence = first_half(shares.signature.as_bytes());
+    Ok(Contradiction { call: encode(&call), offences, evidence })
 }
 
 fn encode(call: &impl SolCall) -> Bytes {

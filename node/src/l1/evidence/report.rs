@@ -6,10 +6,9 @@ use alloy::{
 };
 use conclave_contracts::{
     ConclaveSlasher,
-    bindings::slasher::IConclaveSlasher::{Position, SignedShares},
     report::{
-        Contradiction, PREMATURE_SHARE, ReportError, Seats, WRONG_SHARE, attestations, commitment,
-        equivocation, first_half, identity, signature,
+        Contradiction, ReportError, Seats, SharesOf, WRONG_SHARE, attestations, equivocation,
+        first_half, identity, premature_share,
     },
 };
 use conclave_sequencer::ShareMessage;
@@ -81,23 +80,16 @@ fn premature(
     seats: &Seats,
     contracts: &Contracts,
 ) -> Result<Report, L1Error> {
-    let ShareMessage { height, validator, signature: by, .. } = &share.shares;
     let Some(SettledProof { under, path }) = &share.settled else {
         let what = format!(
-            "a proof that height {height} has settled: a validator that keeps this evidence reports it with one"
+            "a proof that height {} has settled: a validator that keeps this evidence reports it with one",
+            share.shares.height
         );
         return Err(L1Error::Missing { what });
     };
-    let (shares, at) = signed_shares(&share.shares, seats)?;
-    let call = ConclaveSlasher::reportPrematureShareCall {
-        shares,
-        settled: commitment(&share.commitment),
-        under: under.as_u64(),
-        path: path.iter().map(|digest| B256::from(*digest.as_bytes())).collect(),
-    };
-    let offences = vec![identity(seats.number(*validator).map_err(refused)?, PREMATURE_SHARE, &at)];
-    let evidence = first_half(by.as_bytes());
-    Ok(Report { call: Call::new(contracts.slasher, &call), offences, evidence })
+    let shares = shares_of(&share.shares);
+    let shown = premature_share(&shares, &share.commitment, (*under, path), seats);
+    Ok(Report::contradiction(shown.map_err(refused)?, contracts))
 }
 
 fn wrong(
@@ -111,28 +103,16 @@ fn wrong(
     let committee = Committee::seated(exhibit.committee.clone());
     let committee = committee.map_err(|error| L1Error::Evidence(error.to_string()))?;
     let claim = share.claim(&committee).ok_or_else(nothing)?;
-    let (shares, at) = signed_shares(&share.shares, seats)?;
+    let (shares, at) = shares_of(&share.shares).on_l1(seats).map_err(refused)?;
     let call = ConclaveSlasher::reportWrongShareCall { shares, claim };
     let offences = vec![identity(seats.number(*validator).map_err(refused)?, WRONG_SHARE, &at)];
     let evidence = first_half(by.as_bytes());
     Ok(Report { call: Call::new(contracts.slasher, &call), offences, evidence })
 }
 
-/// A share message as L1 takes it, and where it was signed.
-fn signed_shares(
-    message: &ShareMessage,
-    seats: &Seats,
-) -> Result<(SignedShares, Position), L1Error> {
-    let ShareMessage { epoch, height, block, validator, shares, signature: by } = message;
-    let (epoch, height) = (epoch.as_u64(), height.as_u64());
-    let member = seats.place(*validator).map_err(refused)?;
-    let signed = SignedShares {
-        epoch,
-        member,
-        height,
-        blockId: B256::from(*block.as_bytes()),
-        root: B256::from(*ShareMessage::root(shares).as_bytes()),
-        signature: signature(by),
-    };
-    Ok((signed, Position { epoch, member, height, round: 0 }))
+/// What of a share message L1 is shown.
+fn shares_of(message: &ShareMessage) -> SharesOf<'_> {
+    let ShareMessage { epoch, height, block, validator, shares, signature } = message;
+    let (epoch, height, block, validator) = (*epoch, *height, *block, *validator);
+    SharesOf { epoch, height, block, validator, root: ShareMessage::root(shares), signature }
 }
