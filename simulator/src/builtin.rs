@@ -76,6 +76,7 @@ pub const BUILTINS: &[Builtin] = &[
     built_in!("amnesiac"),
     built_in!("impersonator"),
     built_in!("disguised-nil"),
+    built_in!("disguised-echo"),
     built_in!("coalition"),
     built_in!("colluders"),
     built_in!("colluders-by-power"),

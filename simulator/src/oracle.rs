@@ -368,10 +368,15 @@ impl Oracle {
 
     /// A message reaches a validator. Only what a liar says for itself is looked at here.
     pub(crate) fn heard(&mut self, now: Time, node: u16, from: u16, message: &Message) {
-        let Message::Consensus(message) = message else { return };
-        if !self.honest.contains(&from) && self.honest.contains(&node) {
-            let decided = self.chain.decided_at(node);
+        if self.honest.contains(&from) || !self.honest.contains(&node) {
+            return;
+        }
+        let decided = self.chain.decided_at(node);
+        if let Message::Consensus(message) = message {
             self.accountability.heard(now, (node, from), message, decided);
+        }
+        if let Message::Shares(message) = message {
+            self.accountability.sent_shares((node, from), message, decided);
         }
     }
 
@@ -396,7 +401,7 @@ impl Oracle {
 
     /// The run is over.
     pub(crate) fn settle(&mut self, now: Time) {
-        let check = self.accountability.settle(now);
+        let check = self.accountability.settle(now, &self.chain);
         self.note(check);
         if self.liveness.is_owed() {
             let check = self.settlement.settle(self.chain.revealed_by_all());

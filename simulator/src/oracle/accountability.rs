@@ -1,5 +1,6 @@
 //! Everybody guilty can be convicted: whoever hears two votes or proposals of one validator for one position,
-//! not too far apart, has evidence that convicts it, without the help of the others.
+//! not too far apart, has evidence that convicts it, without the help of the others. So has whoever is sent shares of
+//! blocks that are not the chain's.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,9 +8,10 @@ use std::{
 };
 
 use conclave_consensus::{ConsensusMessage, Evidence, SignedProposal, SignedVote};
+use conclave_sequencer::ShareMessage;
 use conclave_types::{BlockId, Height, HeightDelta, Round, Time};
 
-use super::{ACCOUNTABLE, Check, ensure};
+use super::{ACCOUNTABLE, Check, chain::Chain, ensure};
 
 /// How far below a validator's newest decision a second message must still convict: somewhat less than the
 /// archive keeps, since a message may be overtaken by decisions on its way in.
@@ -18,6 +20,11 @@ const BEHIND: HeightDelta = HeightDelta::new(50);
 const AHEAD: HeightDelta = HeightDelta::new(2);
 /// Rounds up to here are remembered wherever a validator stands.
 const ROUND_MAX: u32 = 10;
+
+/// Of the shares of a validator for so many heights, each of another block than was decided and the first that came for
+/// its height, one at least must have been kept. Not each of them: one that came just before the height was over is not
+/// looked at.
+const STRAYS_MAX: usize = 3;
 
 /// How long a validator may take from hearing something to evidence of it.
 const WITHIN: Duration = Duration::from_secs(1);
@@ -38,6 +45,10 @@ pub(super) struct Accountability {
     /// Since when.
     owed: BTreeMap<u16, BTreeMap<(u16, Height, u32), Time>>,
     given: BTreeMap<u16, BTreeSet<(u16, Height, u32)>>,
+    /// Of which block the first shares were that a validator was sent by a liar before the decision.
+    shares: BTreeMap<(u16, u16), BTreeMap<Height, BlockId>>,
+    /// Who has kept stray shares of whom.
+    strays: BTreeSet<(u16, u16)>,
 }
 
 impl Accountability {
@@ -62,10 +73,13 @@ impl Accountability {
             }
             ConsensusMessage::Polka(_) | ConsensusMessage::Round(_) => return,
         };
+        // No message may name the zero id, by which nil is signed: it would make one signature two statements. Whoever
+        // hears one that does owes nothing for it.
+        let is_statement = saying.0 != Some(BlockId::ZERO);
         let near = height.saturating_add(BEHIND) > decided
             && height <= decided.saturating_add(AHEAD)
             && round.as_u32() <= ROUND_MAX;
-        if !near || author.as_u16() != from {
+        if !near || !is_statement || author.as_u16() != from {
             return;
         }
         let position = (from, height, round.as_u32(), code);
@@ -75,6 +89,26 @@ impl Accountability {
             let at = (from, height, round.as_u32());
             self.owed.entry(node).or_default().entry(at).or_insert(now);
         }
+    }
+
+    /// An honest validator that has decided up to `decided` is sent shares by the liar `from`.
+    pub(super) fn sent_shares(
+        &mut self,
+        (node, from): (u16, u16),
+        message: &ShareMessage,
+        decided: Height,
+    ) {
+        let height = message.height;
+        let is_early = height > decided && height <= decided.saturating_add(AHEAD);
+        if is_early && message.validator.as_u16() == from {
+            let shares = self.shares.entry((node, from)).or_default();
+            shares.entry(height).or_insert(message.block);
+        }
+    }
+
+    /// A validator has kept shares of a block that is not the chain's.
+    pub(super) fn kept_stray(&mut self, node: u16, of: u16) {
+        self.strays.insert((node, of));
     }
 
     /// A validator has evidence.
@@ -101,10 +135,24 @@ impl Accountability {
     pub(super) fn crashed(&mut self, node: u16) {
         self.heard.remove(&node);
         self.owed.remove(&node);
+        self.shares.retain(|(to, _), _| *to != node);
     }
 
     /// At the end: nobody got away.
-    pub(super) fn settle(&self, now: Time) -> Check {
+    pub(super) fn settle(&self, now: Time, chain: &Chain) -> Check {
+        for ((node, from), shares) in &self.shares {
+            let is_stray = |(height, block): &(&Height, &BlockId)| {
+                **height <= chain.revealed_at(*node) && chain.block(**height) != Some(**block)
+            };
+            let strays = shares.iter().filter(is_stray).count();
+            let is_known = self.strays.contains(&(*node, *from));
+            ensure(is_known || strays < STRAYS_MAX, ACCOUNTABLE, || {
+                format!(
+                    "{from} sent {node} shares of {strays} blocks that were not decided, and {node} has no \
+                     evidence"
+                )
+            })?;
+        }
         for (node, owed) in &self.owed {
             let given = self.given.get(node);
             let due = owed.iter().filter(|(_, since)| since.after(WITHIN) <= now);

@@ -585,6 +585,64 @@ fn a_proposer_that_gets_away_with_two_proposals_is_seen() {
 }
 
 #[test]
+fn what_names_the_zero_id_is_no_second_statement() {
+    let said = |first: Option<BlockId>, second: BlockId| {
+        let mut oracle = Oracle::new(&genesis(), 2, (0..3).collect());
+        for block in [first, Some(second)] {
+            let vote = vote(VoteKind::Prevote, 3, block);
+            let vote = SignedVote { height: Height::new(1), ..vote };
+            oracle.heard(START, 0, 3, &Message::Consensus(ConsensusMessage::Vote(vote.into())));
+        }
+        oracle.settle(START.after(Duration::from_secs(2)));
+        promise(&oracle)
+    };
+    let block = |salt: u8| BlockId::new([salt; 32]);
+    assert_eq!(said(None, BlockId::ZERO), None);
+    assert_eq!(said(Some(block(1)), BlockId::ZERO), None);
+    assert_eq!(said(None, block(1)), Some(ACCOUNTABLE));
+    assert_eq!(said(Some(block(2)), block(1)), Some(ACCOUNTABLE));
+}
+
+#[test]
+fn whoever_shares_what_nobody_decides_and_gets_away_is_seen() {
+    let stray = |height: u64| ShareMessage {
+        epoch: Epoch::ZERO,
+        height: Height::new(height),
+        block: BlockId::new([9; 32]),
+        validator: ValidatorIndex::new(3),
+        shares: Vec::new(),
+        signature: SignatureBytes::new([0; 64]),
+    };
+    // How many come, through whom, and whether one is kept.
+    let cases = [
+        (3, 3, false, Some(ACCOUNTABLE)),
+        (3, 3, true, None),
+        (2, 3, false, None),
+        (3, 2, false, None),
+    ];
+    for (count, from, is_kept, expected) in cases {
+        let mut chain = Chain::new(&(0..3).collect());
+        let mut accountability = Accountability::default();
+        for height in 1..=count {
+            let decided = chain.decided_at(0);
+            accountability.sent_shares((0, from), &stray(height), decided);
+            // Whatever comes later for that height is not looked at.
+            let second = ShareMessage { block: BlockId::new([8; 32]), ..stray(height) };
+            accountability.sent_shares((0, from), &second, decided);
+            let block = header(height, 5).id();
+            assert_eq!(chain.decided(0, Height::new(height), block, &[]), Ok(()));
+            let (block, _) = revealed(&header(height, 5), &[]);
+            assert_eq!(chain.revealed(0, &block, Digest::ZERO), Ok(()));
+        }
+        if is_kept {
+            accountability.kept_stray(0, 3);
+        }
+        let check = accountability.settle(START, &chain);
+        assert_eq!(check.err().map(|found| found.promise), expected, "{count} through {from}");
+    }
+}
+
+#[test]
 fn evidence_that_convicts_nobody_is_seen() {
     let (mut oracle, _) = with_an_equivocator(1);
     let same = vote(VoteKind::Prevote, 3, None);

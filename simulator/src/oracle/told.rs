@@ -45,6 +45,10 @@ impl Oracle {
             Event::StrayShares { validator, height } | Event::WrongShares { validator, height } => {
                 let is_stray = matches!(event, Event::StrayShares { .. });
                 self.count(if is_stray { "stray_shares_kept" } else { "wrong_shares" });
+                if is_stray {
+                    self.accuses(validator.as_u16());
+                    self.accountability.kept_stray(node, validator.as_u16());
+                }
                 ensure(!self.honest.contains(&validator.as_u16()), SLASHED, || {
                     format!("validator {node}: honest validator {validator} at height {height}")
                 })

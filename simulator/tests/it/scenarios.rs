@@ -248,6 +248,7 @@ scenarios! {
     amnesiac "amnesiac" 0..1;
     impersonator "impersonator" 0..1;
     disguised_nil "disguised-nil" 0..1;
+    disguised_echo "disguised-echo" 0..2;
     coalition "coalition" 0..1;
     colluders "colluders" 0..1;
     colluders_by_power "colluders-by-power" 0..1;
