@@ -20,7 +20,9 @@ use conclave_types::{
 };
 use ed25519_dalek::SigningKey;
 
-pub(crate) use self::contracts::{Accusation, Founded, Head, QueueTip, Settled, Stake, Witness};
+pub(crate) use self::contracts::{
+    Accusation, Founded, Head, Proof, QueueTip, Settled, Stake, Witness,
+};
 pub use self::settings::{L1Model, L1Outage, Rotation};
 use self::{
     contracts::{Candidate, Contracts, Founder, Plan},

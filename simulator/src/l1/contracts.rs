@@ -35,7 +35,7 @@ pub(super) use self::founding::{Candidate, Founder};
 use self::users::Users;
 pub(crate) use self::{
     settlement::{Head, Settled},
-    slashing::Accusation,
+    slashing::{Accusation, Proof},
 };
 
 /// Why L1 came to a stop: nothing that a validator or a user does may do that.

@@ -17,7 +17,7 @@ use conclave_types::{Committee, Epoch, Height, ValidatorIndex, digest::SigningDo
 use super::{World, node::Node};
 use crate::{
     disk::Disk,
-    l1::{Accusation, Head},
+    l1::{Accusation, Head, Proof},
 };
 
 /// A commitment so many heights above the last is worth a posting.
@@ -125,9 +125,16 @@ fn candidate(disk: &Disk, certified: Height, head: &Head) -> Option<(Height, boo
     fits.then_some((height, end.is_some()))
 }
 
-/// Members who signed what contradicts itself, with evidence of one such case for each of an epoch. Shares are left out:
-/// what shows that they are wrong or early takes what has settled, or the key, besides.
-fn offenders(disk: &Disk) -> Vec<(Epoch, Vec<ValidatorIndex>, Kept)> {
+/// What shows that the commitment of a height is among those up to `under`, which have settled.
+fn proof(disk: &Disk, height: Height, under: Height) -> Option<Proof> {
+    let path = archive::settled_path(disk, height, under).ok()??;
+    let commitment = archive::commitment(disk, height).ok()??;
+    Some(Proof { commitment, under, path })
+}
+
+/// Members who signed what contradicts itself, or shares of a block that is not the one that has settled, with evidence
+/// of one such case for each of an epoch. Wrong shares are left out: what shows that they are takes the key besides.
+fn offenders(disk: &Disk, settled: Height) -> Vec<(Epoch, Vec<ValidatorIndex>, Kept)> {
     let from = EvidenceCursor::at(Height::ZERO);
     let Ok((kept, _)) = archive::evidence(disk, &from, EVIDENCE_MAX) else { return Vec::new() };
     let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
@@ -138,6 +145,9 @@ fn offenders(disk: &Disk) -> Vec<(Epoch, Vec<ValidatorIndex>, Kept)> {
                 let second = &both.second.signers;
                 let signers = both.first.signers.iter().filter(|one| second.contains(one));
                 (both.first.commitment.height, signers.copied().collect())
+            }
+            Kept::StrayShares(shares) if shares.height <= settled => {
+                (shares.height, vec![shares.validator])
             }
             Kept::StrayShares(_) | Kept::WrongShares(_) => continue,
         };
@@ -192,7 +202,8 @@ impl World {
         if core.core().status().evidence_count == 0 && relayer.offenders.is_empty() {
             return;
         }
-        for (epoch, accused, evidence) in offenders(disk) {
+        let under = Height::new(head.height);
+        for (epoch, accused, evidence) in offenders(disk, under) {
             let Ok(Some(committee)) = archive::committee(disk, epoch) else { continue };
             let number = |index| committee.get(index).map_or(0, |member| member.validator);
             let is_free = |index: &&ValidatorIndex| !l1.is_accused(number(**index));
@@ -200,8 +211,15 @@ impl World {
             let rank = ahead(&committee, node, head.height);
             if relayer.reports(&head, (epoch, *first), rank) {
                 let domain = SigningDomain::of(&self.genesis);
+                let settled = match &evidence {
+                    Kept::StrayShares(shares) => proof(disk, shares.height, under),
+                    Kept::Equivocation(_) | Kept::DoubleAttestation(_) | Kept::WrongShares(_) => {
+                        None
+                    }
+                };
                 let (evidence, accused, committee) = (&evidence, accused.as_slice(), &committee);
-                let accusation = Accusation { evidence, accused, epoch, committee, domain };
+                let accusation =
+                    Accusation { evidence, accused, epoch, committee, domain, settled };
                 l1.report(u32::from(node).saturating_add(1), &accusation);
             }
         }

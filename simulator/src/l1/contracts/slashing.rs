@@ -5,10 +5,12 @@ use conclave_contracts::{
     ConclaveSlasher::{Convicted, resolveCall},
     ConclaveStake::{committeeOfCall, epochCountCall},
     offers,
-    report::{Seats, attestations, equivocation},
+    report::{Seats, SharesOf, attestations, equivocation, premature_share},
 };
-use conclave_sequencer::archive::Kept;
-use conclave_types::{Committee, Epoch, ValidatorIndex, digest::SigningDomain};
+use conclave_sequencer::{ShareMessage, archive::Kept};
+use conclave_types::{
+    BlockCommitment, Committee, Digest, Epoch, Height, ValidatorIndex, digest::SigningDomain,
+};
 
 use super::{Contracts, L1Fault, Witness, founding::operator};
 use crate::{l1::evm::Call, random::Random};
@@ -26,6 +28,17 @@ pub(crate) struct Accusation<'a> {
     pub(crate) epoch: Epoch,
     pub(crate) committee: &'a Committee,
     pub(crate) domain: SigningDomain,
+    /// What the chain's block at its height is, if the evidence says nothing without that.
+    pub(crate) settled: Option<Proof>,
+}
+
+/// A commitment that has settled, and what shows it.
+pub(crate) struct Proof {
+    pub(crate) commitment: BlockCommitment,
+    /// The height of the posting.
+    pub(crate) under: Height,
+    /// The path in the history that it is of.
+    pub(crate) path: Vec<Digest>,
 }
 
 impl Contracts {
@@ -35,7 +48,7 @@ impl Contracts {
         validator: u32,
         accusation: &Accusation<'_>,
     ) -> Result<(), L1Fault> {
-        let Accusation { evidence, accused, epoch, committee, domain } = accusation;
+        let Accusation { evidence, accused, epoch, committee, domain, settled } = accusation;
         let unanswered = |_refused| L1Fault::NoAnswer(self.number());
         let epochs = self.ethereum.ask(self.deployed.stake, &epochCountCall {})?;
         if epochs.map_err(unanswered)? <= epoch.as_u64() {
@@ -51,8 +64,17 @@ impl Contracts {
             Kept::DoubleAttestation(both) => {
                 attestations([&both.first, &both.second], accused, &seats, domain)
             }
-            // They take what has settled, or the key, besides; the relayers of the world leave them.
-            Kept::StrayShares(_) | Kept::WrongShares(_) => return Ok(()),
+            Kept::StrayShares(message) => {
+                let Some(Proof { commitment, under, path }) = settled else { return Ok(()) };
+                let ShareMessage { epoch, height, block, validator, shares, signature } =
+                    &**message;
+                let (epoch, height, block, validator) = (*epoch, *height, *block, *validator);
+                let root = ShareMessage::root(shares);
+                let shares = SharesOf { epoch, height, block, validator, root, signature };
+                premature_share(&shares, commitment, (*under, path), &seats)
+            }
+            // They take the key besides; the relayers of the world leave them.
+            Kept::WrongShares(_) => return Ok(()),
         };
         // A member that L1 does not list has nothing at stake there.
         let Ok(shown) = shown else { return Ok(()) };
