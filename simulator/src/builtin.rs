@@ -134,6 +134,7 @@ pub const BUILTINS: &[Builtin] = &[
     built_in!("partial-partition"),
     built_in!("l1-happy"),
     built_in!("withdrawals"),
+    built_in!("cheat-unpaid"),
     built_in!("l1-reorgs"),
     built_in!("l1-outage"),
     built_in!("l1-crashes"),

@@ -39,11 +39,12 @@ impl Oracle {
                     self.inclusion.epoch_ends(*until);
                 }
                 KeyChange::Failed { .. } => self.count("failed_sharings"),
-                KeyChange::Offence { offence: SharingOffence::BadDealing, .. } => {
-                    self.count("bad_dealings");
-                }
-                KeyChange::Offence { offence: SharingOffence::FalseComplaint, .. } => {
-                    self.count("false_complaints");
+                KeyChange::Offence { validator, offence } => {
+                    self.payers.cheated(self.committees.number(validator.as_u16()));
+                    self.count(match offence {
+                        SharingOffence::BadDealing => "bad_dealings",
+                        SharingOffence::FalseComplaint => "false_complaints",
+                    });
                 }
                 KeyChange::Phase(_) => {}
             }

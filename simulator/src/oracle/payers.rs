@@ -44,6 +44,9 @@ struct Vault {
     fees: u64,
     /// Who built the blocks of this epoch.
     builders: Vec<u32>,
+    /// Who cheated in a sharing, and has not been left out for it yet.
+    cheats: BTreeSet<u32>,
+    forfeits: u64,
     /// Payments so far.
     payments: u64,
     rewards: u64,
@@ -248,14 +251,22 @@ impl Payers {
         bytes
     }
 
+    /// The newest block proves that a validator, by its number in the stake contract, cheated in a sharing.
+    pub(super) fn cheated(&mut self, validator: u32) {
+        if validator > 0 {
+            self.vault.cheats.insert(validator);
+        }
+    }
+
     /// Leaves of what a decided height pays on L1.
     pub(super) fn payouts(&self, height: Height) -> &[[u8; 32]] {
         self.vault.leaves.get(&height).map(Vec::as_slice).unwrap_or_default()
     }
 
-    pub(super) fn counters(&self) -> [(&'static str, u64); 2] {
+    pub(super) fn counters(&self) -> [(&'static str, u64); 3] {
         let withdrawn = u64::try_from(self.withdrawals.len()).unwrap_or(u64::MAX);
-        [("withdrawals", withdrawn), ("rewards", self.vault.rewards)]
+        let Vault { rewards, forfeits, .. } = self.vault;
+        [("withdrawals", withdrawn), ("rewards", rewards), ("forfeits", forfeits)]
     }
 
     /// What is inside is what was sealed.
@@ -353,7 +364,7 @@ impl Vault {
         *hash(&[tag, &index, recipient, &validator, &amount]).as_bytes()
     }
 
-    /// A fifth goes to the pot, the rest to who built the epoch's blocks.
+    /// A fifth goes to the pot, the rest to who built the epoch's blocks; what a cheat built is for the next epoch.
     fn share_out(&mut self) -> Vec<[u8; 32]> {
         let builders = std::mem::take(&mut self.builders);
         if builders.is_empty() {
@@ -364,6 +375,10 @@ impl Vault {
         let rest = self.fees.saturating_sub(pot);
         let mut leaves = Vec::new();
         for validator in builders.iter().copied().collect::<BTreeSet<_>>() {
+            if self.cheats.remove(&validator) {
+                self.forfeits = self.forfeits.saturating_add(1);
+                continue;
+            }
             let own = builders.iter().filter(|builder| **builder == validator).count();
             let own = u64::try_from(own).unwrap_or(u64::MAX);
             let amount = rest.saturating_mul(own) / blocks;

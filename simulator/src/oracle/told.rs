@@ -58,12 +58,9 @@ impl Oracle {
             | Event::Misattested { .. }
             | Event::DoubleAttestation(_) => self.settles(node, event),
             Event::Keys { height, change } => self.keys_changed(now, node, *height, change),
-            Event::L1Contradicted { .. } => {
-                self.count("l1_contradicted");
-                Ok(())
-            }
-            Event::L1Refused { .. } => {
-                self.count("l1_refused");
+            Event::L1Contradicted { .. } | Event::L1Refused { .. } => {
+                let is_refusal = matches!(event, Event::L1Refused { .. });
+                self.count(if is_refusal { "l1_refused" } else { "l1_contradicted" });
                 Ok(())
             }
             Event::Anomaly { height, detail } => {

@@ -202,6 +202,7 @@ scenarios! {
     offer_invented "offer-invented" 0..2;
     l1_happy "l1-happy" 0..2;
     withdrawals "withdrawals" 0..2;
+    cheat_unpaid "cheat-unpaid" 0..2;
     l1_reorgs "l1-reorgs" 0..2;
     l1_outage "l1-outage" 0..2;
     l1_crashes "l1-crashes" 0..2;
