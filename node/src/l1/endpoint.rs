@@ -36,7 +36,13 @@ pub(super) type Reply<T> = Result<TransportResult<T>, String>;
 
 impl Endpoint {
     pub(super) fn new(url: &str) -> Result<Self, L1Error> {
-        let client = RpcClient::new(Http::new(parse_url(url)?), false);
+        let source = |error| L1Error::Refused {
+            url: url.to_owned(),
+            what: "a client for it",
+            source: Box::new(error),
+        };
+        let http = Http::new(parse_url(url)?).map_err(source)?;
+        let client = RpcClient::new(http, false);
         let provider = ProviderBuilder::default().connect_client(client).erased();
         Ok(Self {
             url: url.to_owned(),

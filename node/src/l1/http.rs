@@ -7,7 +7,7 @@ use alloy::{
     rpc::json_rpc::{RequestPacket, ResponsePacket, ResponsePayload},
     transports::{
         TransportError, TransportErrorKind, TransportFut, TransportResult,
-        http::reqwest::{Client, Response, Url},
+        http::reqwest::{Client, Response, Url, redirect::Policy},
     },
 };
 use tower_service::Service;
@@ -28,8 +28,10 @@ pub(super) struct Http {
 }
 
 impl Http {
-    pub(super) fn new(url: Url) -> Self {
-        Self { client: Client::new(), url }
+    /// What an endpoint points to instead of answering is not asked: it may be anything that this machine can reach.
+    pub(super) fn new(url: Url) -> TransportResult<Self> {
+        let client = Client::builder().redirect(Policy::none()).build();
+        Ok(Self { client: client.map_err(TransportErrorKind::custom)?, url })
     }
 
     async fn put(self, request: RequestPacket) -> TransportResult<ResponsePacket> {
@@ -103,6 +105,13 @@ fn quoted(said: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{BufRead as _, BufReader, ErrorKind, Write as _},
+        net::TcpListener,
+        thread,
+    };
+
+    use alloy::rpc::{client::RpcClient, json_rpc::RpcError};
     use serde_json::json;
 
     use super::*;
@@ -117,6 +126,30 @@ mod tests {
         let ResponsePacket::Single(response) = concise(packet) else { panic!("one answer") };
         let ResponsePayload::Failure(error) = response.payload else { panic!("an error") };
         (error.message.into_owned(), error.data.map(|data| data.get().len()))
+    }
+
+    #[tokio::test]
+    async fn nobody_else_is_asked_because_an_endpoint_says_so() {
+        let [inside, endpoint] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let address =
+            |listener: &TcpListener| format!("http://{}/", listener.local_addr().unwrap());
+        let (elsewhere, url) = (address(&inside), address(&endpoint));
+        let sending_on = thread::spawn(move || {
+            let (mut stream, _) = endpoint.accept().unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            while !lines.next().unwrap().unwrap().is_empty() {}
+            let head = "HTTP/1.1 307 Temporary Redirect\r\nContent-Length: 0\r\nConnection: close";
+            write!(stream, "{head}\r\nLocation: {elsewhere}\r\n\r\n").unwrap();
+        });
+        let client = RpcClient::new(Http::new(url.parse().unwrap()).unwrap(), false);
+        let error = client.request_noparams::<u64>("eth_blockNumber").await.unwrap_err();
+        sending_on.join().unwrap();
+        let RpcError::Transport(TransportErrorKind::HttpError(found)) = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(found.status, 307);
+        inside.set_nonblocking(true).unwrap();
+        assert_eq!(inside.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
     }
 
     #[test]
