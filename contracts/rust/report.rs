@@ -251,9 +251,10 @@ pub fn identity(validator: u32, kind: u8, at: &Position) -> B256 {
     offence_of(validator, (at.epoch, kind), (at.height, at.round))
 }
 
-/// `ConclaveSlasher.offenceOf`.
+/// `ConclaveSlasher.offenceOf`: all wrong shares of an epoch are one offence, whatever their heights.
 #[must_use]
-pub fn offence_of(validator: u32, (epoch, kind): (u64, u8), (height, round): (u64, u32)) -> B256 {
+pub fn offence_of(validator: u32, (epoch, kind): (u64, u8), at: (u64, u32)) -> B256 {
+    let (height, round) = if kind == WRONG_SHARE { (0, 0) } else { at };
     let words = [u64::from(validator), epoch, u64::from(kind), height, u64::from(round)];
     keccak256(words.map(U256::from).abi_encode())
 }

@@ -172,7 +172,7 @@ interface IConclaveSlasher {
     ) external returns (bytes32 offence);
 
     /// @notice A share that is not the member's secret at one of its points times what it had to multiply, for a block
-    /// that names the key of its epoch's sharing.
+    /// that names the key of its epoch's sharing. All wrong shares of a member in an epoch are one offence.
     function reportWrongShare(SignedShares calldata shares, SealedShare.Claim calldata claim)
         external
         returns (bytes32 offence);
@@ -195,7 +195,8 @@ interface IConclaveSlasher {
     /// what others of its epoch pay.
     function lapse(bytes32 offence) external;
 
-    /// @notice The identity of an offence: whatever pair of messages shows it, it is punished once.
+    /// @notice The identity of an offence: whatever pair of messages shows it, it is punished once. Wrong shares are
+    /// one offence in an epoch: height and round count as 0.
     function offenceOf(ValidatorId validator, uint64 epoch, Offence kind, uint64 height, uint32 round)
         external
         pure

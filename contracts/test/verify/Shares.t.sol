@@ -5,7 +5,7 @@ import { IConclaveSlasher } from "../../src/interfaces/IConclaveSlasher.sol";
 import { Bls12381 } from "../../src/lib/Bls12381.sol";
 import { Merkle } from "../../src/lib/Merkle.sol";
 import { SignBytes } from "../../src/lib/SignBytes.sol";
-import { G1Point } from "../../src/lib/Types.sol";
+import { G1Point, ValidatorId } from "../../src/lib/Types.sol";
 import { SealedShare } from "../../src/verify/SealedShare.sol";
 import { Secrets } from "../support/Secrets.sol";
 import { vm } from "../utils/Vm.sol";
@@ -104,6 +104,43 @@ contract SharesTest is SlasherFixture {
         slasher.lapse(id);
         slasher.resolve(other);
         vm.assertEq(stake.seizureOf(other).penaltyBps, 8571, "two sevenths");
+    }
+
+    /// A damaged key share makes the shares of every height wrong: a hundredth in the epoch, whoever reports how many.
+    function test_wrong_shares_at_other_heights_of_an_epoch_are_the_same_offence() public {
+        (SealedShare.Claim memory claim, bytes32 root) =
+            replaced(2, vm.parseJsonBytesArray(json, name(".shares"))[1]);
+        bytes32 id = slasher.reportWrongShare(signedShares(root), claim);
+        claim.header.height = HEIGHT + 1;
+        bytes32 blockId = this.headerId(claim.header);
+        bytes32 message = SignBytes.shares(domain(), EPOCH, HEIGHT + 1, blockId, root);
+        IConclaveSlasher.SignedShares memory later = IConclaveSlasher.SignedShares(
+            EPOCH, MEMBER, HEIGHT + 1, blockId, root, signed(uint256(MEMBER) + 1, message)
+        );
+        bytes memory known = abi.encodeWithSelector(IConclaveSlasher.AlreadyReported.selector, id);
+        vm.expectRevert(known);
+        slasher.reportWrongShare(later, claim);
+        vm.warp(block.timestamp + 3 days + 1);
+        slasher.resolve(id);
+        vm.expectRevert(known);
+        slasher.reportWrongShare(later, claim);
+        vm.assertEq(stake.seizureCount(), 1, "seized once");
+    }
+
+    function headerId(SealedShare.Header calldata header) external view returns (bytes32) {
+        return SealedShare.headerId(stake.network(), header);
+    }
+
+    function test_only_of_wrong_shares_do_height_and_round_not_count() public view {
+        ValidatorId validator = ValidatorId.wrap(uint32(MEMBER) + 1);
+        for (uint8 kind = 1; kind <= uint8(type(IConclaveSlasher.Offence).max); ++kind) {
+            IConclaveSlasher.Offence what = IConclaveSlasher.Offence(kind);
+            bytes32 id = slasher.offenceOf(validator, EPOCH, what, HEIGHT, 1);
+            bool one = what == IConclaveSlasher.Offence.WrongShare;
+            vm.assertTrue((id == slasher.offenceOf(validator, EPOCH, what, HEIGHT + 1, 1)) == one, "height");
+            vm.assertTrue((id == slasher.offenceOf(validator, EPOCH, what, HEIGHT, 2)) == one, "round");
+            vm.assertTrue(id != slasher.offenceOf(validator, EPOCH + 1, what, HEIGHT, 1), "epoch");
+        }
     }
 
     /// The negative of the right share is another point with the same x.

@@ -268,5 +268,10 @@ mod tests {
             lie(&mut told);
             assert_eq!(read(told), None, "lie {number}");
         }
+        // Wrong shares are one offence an epoch, and the height only says which of them was shown.
+        let mut wrong = honest();
+        wrong.kind = WRONG_SHARE;
+        wrong.offence = offence_of(4, (3, WRONG_SHARE), (8, 0));
+        assert_eq!(read(wrong).map(|record| record.height), Some(7));
     }
 }
