@@ -17,7 +17,8 @@ contract ConclaveStake is Delegation, Penalties {
     uint16 public constant COMMISSION_STEP_BPS = 100;
     uint40 public constant COMMISSION_INTERVAL = 7 days;
 
-    uint64 private constant SELF_STAKE_GWEI_MAX = 1024 ether / 1 gwei;
+    /// Who has this much stays eligible, whatever the timelock asks for: above it, it could end every election.
+    uint64 private constant SELF_STAKE_GWEI_MAX = 64 ether / 1 gwei;
     uint64 private constant DELEGATION_GWEI_MAX = 32 ether / 1 gwei;
     uint32 private constant JAIL_SECONDS_MAX = 30 days;
 

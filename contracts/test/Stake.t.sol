@@ -379,12 +379,12 @@ contract StakeTest is Network {
         expect(abi.encodeWithSelector(Timelocked.NotTimelock.selector, address(this)));
         net.stake.setParameters(p);
         vm.startPrank(address(net.timelock));
-        uint64[2] memory outside = [uint64(0), 1024 * ETHER + 1];
+        uint64[2] memory outside = [uint64(0), 64 * ETHER + 1];
         for (uint256 i = 0; i < 2; ++i) {
             p.selfStakeMinGwei = outside[i];
             outOfRange(p, "selfStakeMinGwei", outside[i]);
         }
-        p.selfStakeMinGwei = 16 * ETHER;
+        p.selfStakeMinGwei = 64 * ETHER;
         outside[1] = 32 * ETHER + 1;
         uint64 delegationMinGwei = p.delegationMinGwei;
         for (uint256 i = 0; i < 2; ++i) {
@@ -400,7 +400,20 @@ contract StakeTest is Network {
         p.jailSeconds = 30 days;
         net.stake.setParameters(p);
         vm.stopPrank();
-        vm.assertEq(net.stake.stakeParameters().selfStakeMinGwei, 16 * ETHER, "set");
+        vm.assertEq(net.stake.stakeParameters().selfStakeMinGwei, 64 * ETHER, "set");
+    }
+
+    function test_no_parameter_keeps_a_validator_with_sixty_four_ether_from_being_elected() public {
+        ValidatorId rich = join(1, 60 * ETHER);
+        join(2, 63 * ETHER);
+        delegate(alice, rich, 4 * ETHER);
+        StakeParameters memory p = net.stake.stakeParameters();
+        p.selfStakeMinGwei = 64 * ETHER;
+        vm.prank(address(net.timelock));
+        net.stake.setParameters(p);
+        (ValidatorId[] memory members,,) = net.election.electionNow();
+        vm.assertEq(members.length, 1, "delegations count");
+        vm.assertEq(ValidatorId.unwrap(members[0]), ValidatorId.unwrap(rich), "who has enough");
     }
 
     function outOfRange(StakeParameters memory p, bytes32 name, uint256 found) private {
