@@ -75,6 +75,8 @@ contract ConclaveStake is Delegation, Penalties {
         bytes32 s
     ) external {
         Validator storage record = operated(validator);
+        if (epochs < record.rotatesFrom) revert RotatedAlready(validator);
+        record.rotatesFrom = epochs + 1;
         setKeys(record, validator, keys);
         KEY_PROOFS.requireSettlementKey(msg.sender, keys.settlementKey, possession);
         proveConsensus(record, validator, keys.consensusKey, r, s);
@@ -236,16 +238,15 @@ contract ConclaveStake is Delegation, Penalties {
     }
 
     function setWithinBounds(StakeParameters memory p) private {
-        if (p.selfStakeMinGwei == 0 || p.selfStakeMinGwei > SELF_STAKE_GWEI_MAX) {
-            revert ParameterOutOfRange("selfStakeMinGwei", p.selfStakeMinGwei);
-        }
-        if (p.delegationMinGwei == 0 || p.delegationMinGwei > DELEGATION_GWEI_MAX) {
-            revert ParameterOutOfRange("delegationMinGwei", p.delegationMinGwei);
-        }
-        if (p.jailSeconds == 0 || p.jailSeconds > JAIL_SECONDS_MAX) {
-            revert ParameterOutOfRange("jailSeconds", p.jailSeconds);
-        }
+        requireBetween("selfStakeMinGwei", p.selfStakeMinGwei, SELF_STAKE_GWEI_MAX);
+        requireBetween("delegationMinGwei", p.delegationMinGwei, DELEGATION_GWEI_MAX);
+        requireBetween("jailSeconds", p.jailSeconds, JAIL_SECONDS_MAX);
         settings = p;
         emit ParametersSet(p);
+    }
+
+    /// Above zero, and at most `max`.
+    function requireBetween(bytes32 name, uint64 found, uint64 max) private pure {
+        if (found == 0 || found > max) revert ParameterOutOfRange(name, found);
     }
 }

@@ -2,6 +2,7 @@
 pragma solidity 0.8.30;
 
 import { Timelocked } from "../src/Timelocked.sol";
+import { Candidate } from "../src/interfaces/IConclaveElection.sol";
 import { IConclaveStake, Keys, StakeParameters, UnbondingId } from "../src/interfaces/IConclaveStake.sol";
 import { IKeyProofs } from "../src/interfaces/IKeyProofs.sol";
 import { Bls12381 } from "../src/lib/Bls12381.sol";
@@ -166,6 +167,55 @@ contract StakeTest is Network {
         vm.prank(operator(1));
         expect(abi.encodeWithSelector(IConclaveStake.KeyInUse.selector, v));
         net.stake.register{ value: 8 ether }(old, again, 500);
+    }
+
+    /// Whoever runs an election names the keys of everyone: one that rotates in every block would outrun it for ever.
+    function test_keys_rotate_once_an_epoch() public {
+        joinMany(4, 10 * ETHER);
+        openNetwork();
+        ValidatorId one = ValidatorId.wrap(1);
+        bytes32 next = offer();
+        rotate(one, 101);
+        refuseRotation(one, 102);
+        // Back to the first ones is a rotation, too.
+        refuseRotation(one, 1);
+        rotate(ValidatorId.wrap(2), 103);
+        settleEnd(5, next);
+        rotate(one, 102);
+        refuseRotation(one, 104);
+        vm.assertEq(net.stake.keysHashOf(one), keccak256(abi.encode(Secrets.keys(102))), "keys");
+    }
+
+    function test_keys_rotate_once_before_the_first_epoch() public {
+        joinMany(4, 10 * ETHER);
+        ValidatorId one = ValidatorId.wrap(1);
+        rotate(one, 101);
+        refuseRotation(one, 102);
+        Candidate[] memory elected = candidates();
+        elected[0].keys = Secrets.keys(101);
+        bytes32 first = net.election.snapshotEpoch(elected);
+        refuseRotation(one, 102);
+        net.inbox.open(NETWORK, first, DKG, lastBlock());
+        rotate(one, 102);
+    }
+
+    function rotate(ValidatorId validator, uint256 number) private {
+        address owner = operator(ValidatorId.unwrap(validator));
+        Keys memory keys = Secrets.keys(number);
+        bytes memory proof = possession(number, owner);
+        (bytes32 r, bytes32 s) = consensusProof(number, owner);
+        vm.prank(owner);
+        net.stake.rotateKeys(validator, keys, proof, r, s);
+    }
+
+    function refuseRotation(ValidatorId validator, uint256 number) private {
+        address owner = operator(ValidatorId.unwrap(validator));
+        Keys memory keys = Secrets.keys(number);
+        bytes memory proof = possession(number, owner);
+        (bytes32 r, bytes32 s) = consensusProof(number, owner);
+        vm.prank(owner);
+        expect(abi.encodeWithSelector(IConclaveStake.RotatedAlready.selector, validator));
+        net.stake.rotateKeys(validator, keys, proof, r, s);
     }
 
     // --- commission and rewards

@@ -94,6 +94,7 @@ interface IConclaveStake {
     error CommissionRaisedTooEarly(uint64 allowedAt);
     error KeyInUse(ValidatorId validator);
     error KeysUnknown(ValidatorId validator);
+    error RotatedAlready(ValidatorId validator);
     error ConsensusKeyNotProven(ValidatorId validator);
     error HasExited(ValidatorId validator);
     error StakeSeized(ValidatorId validator);
@@ -129,7 +130,12 @@ interface IConclaveStake {
     function proveConsensusKey(ValidatorId validator, Keys calldata keys, bytes32 r, bytes32 s) external;
 
     /// @notice Replaces the keys from the next election on. What earlier keys signed stays answerable: the tables
-    /// of earlier committees stay, and no key is ever free again.
+    /// of earlier committees stay, and no key is ever free again. Once an epoch, and once before the first.
+    /// @dev Who runs an election gives the keys of everyone it chooses, and it fails if one of them has changed since:
+    /// an operator that could rotate in every block could keep all elections from being held. Whoever loses the new
+    /// keys waits for the next epoch. The wait costs little: of the committee in office keys never change, and whoever
+    /// cannot serve in the next may be left out of it ({IConclaveElection-offerWithout}); whose new keys are stolen
+    /// can still {exit}.
     function rotateKeys(
         ValidatorId validator,
         Keys calldata keys,

@@ -24,6 +24,8 @@ abstract contract StakeState is IConclaveStake, Timelocked, ReentrancyGuardTrans
         uint8 flags;
         bytes32 keysHash;
         Accusations accusations;
+        // Its keys may rotate again once so many epochs have begun.
+        uint64 rotatesFrom;
     }
 
     /// Offences of a validator that the slasher has not closed, and those that tombstone it.

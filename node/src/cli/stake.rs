@@ -41,7 +41,8 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let sent =
                 stake::rotate(&session.sender, &session.contracts, validator, &secrets).await?;
             let done = Done::default().sent("rotated", sent).effect("validator", validator);
-            let note = "the new keys count from the next election; the old ones stay answerable";
+            let note = "the new keys count from the next election, and cannot be replaced in this epoch; the old ones \
+                        stay answerable";
             session.tell(done.effect("note", note), &arguments.on).await
         })),
         Command::Deposit(arguments) => {

@@ -11,7 +11,7 @@ use conclave_contracts::{
 use super::L1Error;
 
 /// What to do about a refusal, by the name of the error.
-const REMEDIES: [(&str, &str); 26] = [
+const REMEDIES: [(&str, &str); 27] = [
     ("NotOperator", "use the account that registered the validator"),
     ("UnknownValidator", "check the validator's number with `conclave stake status`"),
     ("StakeTooSmall", "send at least the expected amount, in gwei"),
@@ -22,6 +22,7 @@ const REMEDIES: [(&str, &str); 26] = [
     ("BadConsensusKeyProof", "check that the key file is the one that was registered"),
     ("BadPossession", "check that the key file is the one that is registered"),
     ("KeysUnknown", "give the keys that the validator is registered with"),
+    ("RotatedAlready", "keys rotate once an epoch: rotate again in the next one"),
     ("HasExited", "an exit is for good: register a new validator"),
     ("StakeSeized", "wait until the accusation is resolved"),
     ("IsJailed", "wait until that time, then unjail"),
@@ -102,6 +103,11 @@ mod tests {
         assert_eq!(
             said,
             "StakeTooSmall { expected: 8, found: 1 }: send at least the expected amount, in gwei"
+        );
+        let refused = ConclaveStake::RotatedAlready { validator: 4 }.abi_encode();
+        assert_eq!(
+            explain(&refused),
+            "RotatedAlready { validator: 4 }: keys rotate once an epoch: rotate again in the next one"
         );
         let refused = ForcedInclusion::BlockIsFull { number: 7 }.abi_encode();
         assert_eq!(explain(&refused), "BlockIsFull { number: 7 }: wait for the next L1 block");

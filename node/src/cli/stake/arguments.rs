@@ -177,7 +177,8 @@ pub(super) struct ClaimWhat {
     pub(super) pot: bool,
 }
 
-/// Replace a validator's keys from the next election on. Keys are never used twice, and old ones stay answerable.
+/// Replace a validator's keys from the next election on, once an epoch. Keys are never used twice, and old ones stay
+/// answerable.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   conclave stake rotate --l1 http://127.0.0.1:8545 --genesis net/genesis.json --account-key operator.key \\
