@@ -44,6 +44,8 @@ contract ConclaveSlasher is IConclaveSlasher {
     mapping(bytes32 offence => SharedBlock) private sharedBlocks;
     mapping(bytes32 offence => mapping(uint32 round => Tally)) private tallies;
     mapping(uint64 epoch => Convictions) private convictions;
+    /// Premature shares that a member stands accused of: what excuses of one does not of another height's.
+    mapping(uint64 epoch => mapping(uint16 member => uint256)) private prematureShares;
     mapping(bytes32 seal => uint256 blockNumber) private announcements;
 
     constructor(ISlashable stake, ISettledNetwork inbox) {
@@ -180,7 +182,7 @@ contract ConclaveSlasher is IConclaveSlasher {
         emit AcquittalSupported(offence, round, tally.power);
         if (tally.power >= CommitteeTable.quorum(committee)) {
             open.state = State.Acquitted;
-            convictions[epoch].accused &= ~bitOf(open.member);
+            excuse(epoch, open.member);
             STAKE.acquit(offence);
             emit Acquitted(offence);
         }
@@ -224,7 +226,7 @@ contract ConclaveSlasher is IConclaveSlasher {
         uint256 from = uint256(open.reportedAt) + STAKE.SEIZURE_SECONDS_MAX();
         if (block.timestamp < from) revert NotLapsed(from);
         open.state = State.Lapsed;
-        if (open.offence == Offence.PrematureShare) convictions[open.epoch].accused &= ~bitOf(open.member);
+        if (open.offence == Offence.PrematureShare) excuse(open.epoch, open.member);
         // It fails if it has lapsed there before. Too little gas for it is too little for what comes behind it.
         try STAKE.lapse(offence) { } catch { }
         emit Lapsed(offence);
@@ -304,10 +306,19 @@ contract ConclaveSlasher is IConclaveSlasher {
             evidence: uint128(uint256(evidence) >> 128)
         });
         Convictions storage all = convictions[at.epoch];
-        if (kind == Offence.PrematureShare) all.accused |= bitOf(at.member);
-        else if (kind != Offence.WrongShare) all.proved |= bitOf(at.member);
+        if (kind == Offence.PrematureShare) {
+            all.accused |= bitOf(at.member);
+            ++prematureShares[at.epoch][at.member];
+        } else if (kind != Offence.WrongShare) {
+            all.proved |= bitOf(at.member);
+        }
         uint256 seized = STAKE.seize(offence, accused.validator, at.epoch, kind != Offence.WrongShare);
         emit Convicted(offence, accused.validator, at.epoch, kind, at.height, at.round, msg.sender, seized);
+    }
+
+    /// One premature share less that the member stands accused of.
+    function excuse(uint64 epoch, uint16 member) private {
+        if (--prematureShares[epoch][member] == 0) convictions[epoch].accused &= ~bitOf(member);
     }
 
     /// An accident convicts one; a plot convicts many. Three times the convicted share of the power, so that

@@ -89,16 +89,28 @@ abstract contract SlasherFixture is TestBase {
         view
         returns (IConclaveSlasher.SignedShares memory shares, BlockCommitment memory settled)
     {
+        return sharingAt(HEIGHT);
+    }
+
+    function sharingAt(uint64 height)
+        internal
+        view
+        returns (IConclaveSlasher.SignedShares memory shares, BlockCommitment memory settled)
+    {
         bytes32 root = keccak256("shares");
-        bytes32 message = SignBytes.shares(domain(), EPOCH, HEIGHT, SHARED, root);
+        bytes32 message = SignBytes.shares(domain(), EPOCH, height, SHARED, root);
         shares = IConclaveSlasher.SignedShares(
-            EPOCH, MEMBER, HEIGHT, SHARED, root, signed(uint256(MEMBER) + 1, message)
+            EPOCH, MEMBER, height, SHARED, root, signed(uint256(MEMBER) + 1, message)
         );
-        (settled.epoch, settled.height, settled.blockId) = (EPOCH, HEIGHT, keccak256("the settled block"));
+        (settled.epoch, settled.height, settled.blockId) = (EPOCH, height, keccak256("the settled block"));
     }
 
     function accuse() internal returns (bytes32) {
-        (IConclaveSlasher.SignedShares memory shares, BlockCommitment memory settled) = sharing();
+        return accuseAt(HEIGHT);
+    }
+
+    function accuseAt(uint64 height) internal returns (bytes32) {
+        (IConclaveSlasher.SignedShares memory shares, BlockCommitment memory settled) = sharingAt(height);
         stake.settle(settled);
         return slasher.reportPrematureShare(shares, settled, 0, new bytes32[](0));
     }
@@ -697,13 +709,55 @@ contract ResolutionTest is SlasherFixture {
         vm.assertTrue(slasher.caseOf(id).state == IConclaveSlasher.State.Acquitted, "acquitted");
     }
 
+    /// Its power counts against others of the epoch for as long as one of the two is not answered.
+    function test_an_acquittal_leaves_an_accusation_of_another_height() public {
+        bytes32 one = accuse();
+        bytes32 another = accuseAt(HEIGHT + 1);
+        slasher.supportAcquittal(one, 7, precommits(7, 0, 5));
+        vm.assertTrue(slasher.caseOf(one).state == IConclaveSlasher.State.Acquitted, "answered");
+        vm.assertTrue(slasher.caseOf(another).state == IConclaveSlasher.State.Open, "not answered");
+        IConclaveSlasher.Position memory at = position();
+        at.member = 0;
+        (IConclaveSlasher.SignedVote memory a, IConclaveSlasher.SignedVote memory b) = ordered(at, 0);
+        bytes32 votes = slasher.reportVotes(at, 0, a, b);
+        uint256 open = vm.snapshotState();
+        vm.warp(block.timestamp + 3 days + 1);
+        slasher.resolve(votes);
+        vm.assertEq(stake.seizureOf(votes).penaltyBps, 8571, "two sevenths");
+        vm.revertToState(open);
+        slasher.supportAcquittal(another, 7, precommitsAt(HEIGHT + 1, 7, 0, 5));
+        vm.warp(block.timestamp + 3 days + 1);
+        slasher.resolve(votes);
+        vm.assertEq(stake.seizureOf(votes).penaltyBps, 4285, "one seventh");
+        // Nor does a case that lapses.
+        vm.revertToState(open);
+        bytes32 third = accuseAt(HEIGHT + 2);
+        vm.warp(block.timestamp + 30 days);
+        slasher.lapse(another);
+        uint256 lapsed = vm.snapshotState();
+        slasher.resolve(votes);
+        vm.assertEq(stake.seizureOf(votes).penaltyBps, 8571, "the third stands");
+        vm.revertToState(lapsed);
+        slasher.lapse(third);
+        slasher.resolve(votes);
+        vm.assertEq(stake.seizureOf(votes).penaltyBps, 4285, "none does");
+    }
+
     function precommits(uint32 round, uint16 from, uint16 to)
+        private
+        view
+        returns (IConclaveSlasher.SignedPrecommit[] memory)
+    {
+        return precommitsAt(HEIGHT, round, from, to);
+    }
+
+    function precommitsAt(uint64 height, uint32 round, uint16 from, uint16 to)
         private
         view
         returns (IConclaveSlasher.SignedPrecommit[] memory list)
     {
         list = new IConclaveSlasher.SignedPrecommit[](to - from);
-        bytes32 message = SignBytes.vote(domain(), EPOCH, 1, HEIGHT, round, SHARED);
+        bytes32 message = SignBytes.vote(domain(), EPOCH, 1, height, round, SHARED);
         for (uint16 i = from; i < to; ++i) {
             list[i - from] = IConclaveSlasher.SignedPrecommit(i, signed(uint256(i) + 1, message));
         }
