@@ -372,6 +372,51 @@ fn entry(index: u64, l1_block: u64) -> L1Entry {
     L1Entry { index, l1_block, content: L1Content::Deposit(deposit) }
 }
 
+/// A network of four before its first block, by whose rules blocks are judged.
+struct Begun {
+    genesis: Genesis,
+    domain: SigningDomain,
+    bundles: conclave_mempool::admission::Rules,
+    keys: crate::Keys,
+}
+
+impl Begun {
+    fn new() -> Self {
+        let (genesis, _) = network(4);
+        let key = genesis.encryption_key.as_ref().unwrap();
+        let key = conclave_encryption::PublicKey::new(genesis.network_id(), key);
+        Self {
+            domain: SigningDomain::of(&genesis),
+            bundles: conclave_mempool::admission::Rules::new(&genesis),
+            keys: crate::Keys::new(&genesis, Some(key.unwrap())).unwrap(),
+            genesis,
+        }
+    }
+
+    fn rulebook(&self) -> Rulebook<'_> {
+        Rulebook {
+            network: self.genesis.network_id(),
+            domain: &self.domain,
+            keys: &self.keys,
+            verifier: &StrictVerifier,
+            params: &self.genesis.params,
+            bundles: &self.bundles,
+        }
+    }
+
+    /// What the first block builds on, and one that nothing is wrong with.
+    fn first_block(&self) -> (Parent, Block) {
+        let parent = Parent::genesis(&self.genesis);
+        let mut good = empty_block(Height::new(1));
+        good.header.network = self.genesis.network_id();
+        good.header.parent = parent.block;
+        good.header.proposer = ValidatorIndex::new(1);
+        good.header.time = Time::from_micros(BEGIN.as_micros() + 1);
+        good.header.key_id = self.keys.id_at(Height::new(1));
+        (parent, good)
+    }
+}
+
 /// Ids of bundles, in a block that was fine without.
 fn name_bundles(block: &mut Block, count: u16) {
     let id = |number: u16| {
@@ -386,29 +431,8 @@ fn name_bundles(block: &mut Block, count: u16) {
 
 #[test]
 fn each_objective_rule_is_broken_by_name() {
-    let (genesis, _) = network(4);
-    let domain = SigningDomain::of(&genesis);
-    let rules = conclave_mempool::admission::Rules::new(&genesis);
-    let key = conclave_encryption::PublicKey::new(
-        genesis.network_id(),
-        genesis.encryption_key.as_ref().unwrap(),
-    );
-    let keys = crate::Keys::new(&genesis, Some(key.unwrap())).unwrap();
-    let rulebook = Rulebook {
-        network: genesis.network_id(),
-        domain: &domain,
-        keys: &keys,
-        verifier: &StrictVerifier,
-        params: &genesis.params,
-        bundles: &rules,
-    };
-    let parent = Parent::genesis(&genesis);
-    let mut good = empty_block(Height::new(1));
-    good.header.network = genesis.network_id();
-    good.header.parent = parent.block;
-    good.header.proposer = ValidatorIndex::new(1);
-    good.header.time = Time::from_micros(BEGIN.as_micros() + 1);
-    good.header.key_id = keys.id_at(Height::new(1));
+    let begun = Begun::new();
+    let (rulebook, (parent, good)) = (begun.rulebook(), begun.first_block());
     assert_eq!(rulebook.check_structure(&good, &parent), Ok(()));
     let mut carrying = good.clone();
     carry(&mut carrying, 256, [entry(0, 1), entry(1, 256)]);
@@ -500,29 +524,8 @@ fn bundles_of_one_point_and_more_bytes_than_a_block_holds_are_no_block() {
 
 #[test]
 fn bundles_are_named_once_and_wait_for_a_key_and_for_what_is_to_be_opened() {
-    let (genesis, _) = network(4);
-    let domain = SigningDomain::of(&genesis);
-    let rules = conclave_mempool::admission::Rules::new(&genesis);
-    let key = conclave_encryption::PublicKey::new(
-        genesis.network_id(),
-        genesis.encryption_key.as_ref().unwrap(),
-    );
-    let keys = crate::Keys::new(&genesis, Some(key.unwrap())).unwrap();
-    let rulebook = Rulebook {
-        network: genesis.network_id(),
-        domain: &domain,
-        keys: &keys,
-        verifier: &StrictVerifier,
-        params: &genesis.params,
-        bundles: &rules,
-    };
-    let parent = Parent::genesis(&genesis);
-    let mut good = empty_block(Height::new(1));
-    good.header.network = genesis.network_id();
-    good.header.parent = parent.block;
-    good.header.proposer = ValidatorIndex::new(1);
-    good.header.time = Time::from_micros(BEGIN.as_micros() + 1);
-    good.header.key_id = keys.id_at(Height::new(1));
+    let begun = Begun::new();
+    let (rulebook, (parent, good)) = (begun.rulebook(), begun.first_block());
     let mut twice = good.clone();
     twice.body.bundles = vec![BundleId::ZERO; 2];
     twice.header.bundle_root = twice.body.bundle_root();
@@ -539,7 +542,7 @@ fn bundles_are_named_once_and_wait_for_a_key_and_for_what_is_to_be_opened() {
         let expected = expected.unwrap_or(InvalidBlock::NoParentCertificate);
         assert_eq!(rulebook.check_structure(&sealed, &behind), Err(expected));
     }
-    let keyless = Genesis { encryption_key: None, ..genesis.clone() };
+    let keyless = Genesis { encryption_key: None, ..begun.genesis.clone() };
     let keys = crate::Keys::new(&keyless, None).unwrap();
     let rulebook = Rulebook { keys: &keys, ..rulebook };
     sealed.header.height = Height::new(1);

@@ -114,7 +114,8 @@ fn covering(
     Ok(None)
 }
 
-/// The tree over the batches of a revealed height; none if they are not those that were committed to.
+/// The tree over the batches of a revealed height; none if they are not those that were committed to. Why batches make no
+/// tree is for whoever runs the node: the log says it, and who asks is told that there is no proof.
 fn read_tree(store: &RocksStore, height: Height) -> Read<Option<Prover>> {
     let block = archive::revealed(store, height)?;
     let Some((block, commitment)) = block.zip(archive::commitment(store, height)?) else {
