@@ -112,8 +112,8 @@ impl Endpoints {
         loop {
             let called = self.called_final(number, hurry).await?;
             let calling = |hash: B256| called.iter().filter(|(_, found)| *found == hash).count();
-            let most = called.iter().map(|(_, found)| *found);
-            let most = most.clone().find(|found| self.is_majority(calling(*found)));
+            let mut hashes = called.iter().map(|(_, found)| *found);
+            let most = hashes.find(|found| self.is_majority(calling(*found)));
             let first = called.first().map(|(_, found)| *found);
             if let Some(most) = most {
                 for (url, _) in called.iter().filter(|(_, found)| *found != most) {

@@ -29,7 +29,7 @@ use super::{
     Contracts, Endpoints,
     endpoints::block,
     offers,
-    panel::{Panel, TooFew, Views},
+    panel::{Panel, TooFew},
 };
 
 /// For so long who has differed from most others is remembered, whatever it says since. Longer than anybody takes to look
@@ -198,11 +198,14 @@ impl Observer {
         let asked = self.panel.agree(number, |provider| async move {
             Ok(look(provider, contracts, number).await?.read(number))
         });
-        let Views { agreed, others } = asked.await?;
-        let Some((one, block)) = agreed else { return Err(contradiction(number, others)) };
+        let views = asked.await?;
+        let Some((one, block)) = views.agreed else {
+            let (one, other) = views.opponents();
+            return Err(ObserveError::Contradiction { number, one, other });
+        };
         let Some(block) = block else { return Err(ObserveError::Event { url: one, number }) };
         let cursor = self.check(number, &block)?;
-        for (url, _) in others {
+        for (url, _) in views.others {
             let (url, one, since) = (url.clone(), one.clone(), Instant::now());
             self.dissents.insert(url.clone(), Dissent { url, one, number, since });
         }
@@ -225,14 +228,6 @@ impl Observer {
         }
         Ok(cursor)
     }
-}
-
-/// Why nothing is known of a block of which these endpoints say what most of all do not.
-fn contradiction(number: u64, said: Vec<(String, Option<Seen>)>) -> ObserveError {
-    let mut said = said.into_iter();
-    let (one, block) = said.next().unwrap_or_default();
-    let other = said.find(|(_, other)| *other != block).map(|(other, _)| other);
-    ObserveError::Contradiction { number, one, other: other.unwrap_or_default() }
 }
 
 /// What an endpoint sends about a block.

@@ -8,7 +8,7 @@ use super::{
     Endpoints,
     endpoints::block,
     observe::entries_up_to,
-    panel::{Panel, TooFew, Views},
+    panel::{Panel, TooFew},
 };
 
 /// Why a block cannot be a network's first origin.
@@ -98,21 +98,18 @@ async fn last_empty(
 
 /// A final block's hash, and the entries of the queue up to it.
 async fn look(panel: &mut Panel, forced: Address, number: u64) -> Result<(B256, u64), OriginError> {
-    let Views { agreed, others } = panel
+    let views = panel
         .agree(number, |provider| async move {
             let found = block(provider.clone(), number.into()).await?;
             let entries = entries_up_to(&provider, forced, number).await?;
             Ok((found.map(|found| found.hash).unwrap_or_default(), entries))
         })
         .await?;
-    let Some((one, answer)) = agreed else {
-        let mut said = others.into_iter();
-        let (one, answer) = said.next().unwrap_or_default();
-        let other = said.find(|(_, other)| *other != answer).map(|(other, _)| other);
-        let other = other.unwrap_or_default();
+    let Some((one, answer)) = views.agreed else {
+        let (one, other) = views.opponents();
         return Err(OriginError::Contradiction { number, one, other });
     };
-    for (url, _) in others {
+    for (url, _) in views.others {
         tracing::warn!(
             url,
             one,

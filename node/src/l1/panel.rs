@@ -59,6 +59,16 @@ pub(super) struct Views<T> {
     pub(super) others: Vec<(String, T)>,
 }
 
+impl<T: PartialEq> Views<T> {
+    /// Two that say different things, if nothing is agreed.
+    pub(super) fn opponents(self) -> (String, String) {
+        let mut said = self.others.into_iter();
+        let Some((one, answer)) = said.next() else { return Default::default() };
+        let other = said.find(|(_, other)| *other != answer).map(|(other, _)| other);
+        (one, other.unwrap_or_default())
+    }
+}
+
 /// Endpoints with what is remembered of each.
 #[derive(Clone, Debug)]
 pub(super) struct Panel {

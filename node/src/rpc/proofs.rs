@@ -115,7 +115,7 @@ fn covering(
 }
 
 /// The tree over the batches of a revealed height; none if they are not those that were committed to. Why batches make no
-/// tree is for whoever runs the node: the log says it, and who asks is told that there is no proof.
+/// tree is for whoever runs the node: the log says it, and who asks is told only that the store contradicts itself.
 fn read_tree(store: &RocksStore, height: Height) -> Read<Option<Prover>> {
     let block = archive::revealed(store, height)?;
     let Some((block, commitment)) = block.zip(archive::commitment(store, height)?) else {
