@@ -174,16 +174,34 @@ impl SealedBlock {
     /// The shares of `party`, one for each sub-batch. Sent only once the decision is durable.
     #[must_use]
     pub fn share(&self, secret: &SecretShare, party: u16) -> Vec<G1Bytes> {
-        let at = Node::of_party(party);
+        self.share_rest(secret, party, &[])
+    }
+
+    /// The same, where the shares of some bundles are known already: `ahead` has, for each bundle in block order, what
+    /// [`shares_alone`] gave for its u and this party. Where a share serves several ciphertexts it is not looked at.
+    #[must_use]
+    pub fn share_rest(
+        &self,
+        secret: &SecretShare,
+        party: u16,
+        ahead: &[Option<G1Bytes>],
+    ) -> Vec<G1Bytes> {
         let slots = self.key.packing().slots();
-        let full = Interpolation::new(&slots, at);
-        let shares: Vec<G1Projective> = self
-            .entries
-            .chunks(self.slot_count())
-            // Missing values at the end are infinity: they add nothing to the sum.
-            .map(|entries| full.multiple(entries, secret.scalar()))
-            .collect();
-        encode(&shares)
+        let full = Interpolation::new(&slots, Node::of_party(party));
+        // The beacon point comes first, and nobody knows it before the block.
+        let known = |index: usize| match slots.len() {
+            1 => *ahead.get(index.checked_sub(1)?)?,
+            _ => None,
+        };
+        let sub_batches = self.entries.chunks(self.slot_count()).enumerate();
+        let unknown = sub_batches.filter(|(index, _)| known(*index).is_none());
+        // Missing values at the end are infinity: they add nothing to the sum.
+        let unknown: Vec<G1Projective> =
+            unknown.map(|(_, entries)| full.multiple(entries, secret.scalar())).collect();
+        let mut computed = encode(&unknown).into_iter();
+        (0..self.share_count())
+            .filter_map(|index| known(index).or_else(|| computed.next()))
+            .collect()
     }
 
     /// The openings of `sub_batches`, out of the shares of the first t parties listed. They are to be
@@ -335,6 +353,28 @@ impl SealedBlock {
     fn slot_count(&self) -> usize {
         usize::from(self.key.packing().packing()).max(1)
     }
+}
+
+/// The shares of `party` of ciphertexts that no block has taken yet, in the order given. With ℓ = 1 a share is S(x_j)·u,
+/// whatever the block; with more it depends on who shares the sub-batch, and there are none. Who computes them ahead
+/// sends none of them before the decision all the same. None of a u that is no point.
+#[must_use]
+pub fn shares_alone(
+    key: &PublicKey,
+    secret: &SecretShare,
+    party: u16,
+    us: &[CapsulePoint],
+) -> Vec<Option<G1Bytes>> {
+    let slots = key.packing().slots();
+    if slots.len() != 1 {
+        return vec![None; us.len()];
+    }
+    let full = Interpolation::new(&slots, Node::of_party(party));
+    let points: Vec<Option<G1Affine>> = us.iter().map(CapsulePoint::point).collect();
+    let multiples: Vec<G1Projective> =
+        points.iter().flatten().map(|u| full.multiple(&[*u], secret.scalar())).collect();
+    let mut shares = encode(&multiples).into_iter();
+    points.iter().map(|point| point.and_then(|_| shares.next())).collect()
 }
 
 /// u₀, the first entry of every block.

@@ -42,7 +42,7 @@ mod suite;
 mod tests;
 mod tickets;
 
-pub use block::{BlockError, CombineError, SealedBlock, SubBatch};
+pub use block::{BlockError, CombineError, SealedBlock, SubBatch, shares_alone};
 pub use capsule::{Capsule, CapsuleError, CapsulePoint, CapsuleStatement, verify_capsules};
 pub use dkg::{
     AdvanceError, Checked, Complaint, DealError, Dealing, Disclosure, Dkg, Event, Fault, HolderKey,

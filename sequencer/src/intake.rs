@@ -2,7 +2,9 @@
 //! pool and to whichever block waits for them.
 //!
 //! Verification costs a fifth of a millisecond or so a bundle, so it is a job, and one job at a time takes all
-//! that is waiting: under load the batch grows and the cost for each bundle falls.
+//! that is waiting: under load the batch grows and the cost for each bundle falls. While a block is voted on or
+//! opened, everybody waits for that and the cores are its: what comes in then is verified together
+//! afterwards, or when the first of it has waited [`YIELD_MAX`].
 //!
 //! **Bounds.** [`WAITING_MAX`] bundles wait; what comes beyond is refused (from clients) or dropped
 //! (from peers, who are asked again if a block needs it). Bundles that a block needs go first.
@@ -10,6 +12,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use conclave_encryption::SealingKey;
@@ -33,6 +36,8 @@ const WAITING_BYTES_MAX: usize = 32 << 20;
 const CLIENT_SHARE: usize = 4;
 /// Bundles in one verification job: enough for the batch to pay, few enough for a low latency.
 const BATCH_MAX: usize = 64;
+/// For so long at most verification makes way for blocks: about what it takes to decide and open one on a loaded machine.
+const YIELD_MAX: Duration = Duration::from_millis(50);
 /// Ids that proposed blocks name and that are not here. The engine bounds the blocks; when the ids are
 /// more than this, all are forgotten, and each block that still needs some says so when it is looked at.
 const NEEDED_MAX: usize = 65_536;
@@ -56,6 +61,7 @@ enum Origin {
 struct Waiting {
     bundle: Arc<EncryptedBundle>,
     origins: Vec<Origin>,
+    since: Time,
 }
 
 /// Bundles on their way in.
@@ -65,6 +71,8 @@ pub(crate) struct Intake {
     waiting: BTreeMap<BundleId, Waiting>,
     waiting_bytes: usize,
     verifying: bool,
+    /// Until when what waits makes way for a block.
+    yields_until: Option<Time>,
     needed: BTreeSet<BundleId>,
     held: BTreeMap<BundleId, Arc<EncryptedBundle>>,
     held_bytes: usize,
@@ -140,6 +148,18 @@ impl Intake {
         self.needed.contains(&id) && self.bad.insert(id)
     }
 
+    /// When what makes way is verified whatever else there is to do.
+    pub(crate) const fn wake_at(&self) -> Option<Time> {
+        self.yields_until
+    }
+
+    /// Until when what waits can make way; none if a block needs some of it, or there is a whole batch.
+    fn can_yield_until(&self) -> Option<Time> {
+        let first = self.queue.front().filter(|_| self.queue.len() < BATCH_MAX)?;
+        let waiting = self.waiting.get(first).filter(|_| !self.needed.contains(first))?;
+        Some(waiting.since.after(YIELD_MAX))
+    }
+
     /// Whether one more may wait. Peers leave a quarter to clients.
     fn has_room(&self, bundle: &EncryptedBundle, origin: &Origin) -> bool {
         let reserved = |most: usize| match origin {
@@ -156,7 +176,7 @@ impl Intake {
         Some(waiting)
     }
 
-    fn enqueue(&mut self, id: BundleId, bundle: Arc<EncryptedBundle>, origin: Origin) {
+    fn enqueue(&mut self, since: Time, id: BundleId, bundle: Arc<EncryptedBundle>, origin: Origin) {
         if let Some(waiting) = self.waiting.get_mut(&id) {
             waiting.origins.push(origin);
             return;
@@ -167,7 +187,7 @@ impl Intake {
             self.queue.push_back(id);
         }
         self.waiting_bytes = self.waiting_bytes.saturating_add(bundle.size_bytes());
-        self.waiting.insert(id, Waiting { bundle, origins: vec![origin] });
+        self.waiting.insert(id, Waiting { bundle, origins: vec![origin], since });
     }
 }
 
@@ -189,7 +209,7 @@ impl Sequencer {
             self.ready.effects.answers.push((ticket, Err(busy)));
             return;
         }
-        self.intake.enqueue(id, Arc::new(bundle), origin);
+        self.intake.enqueue(now, id, Arc::new(bundle), origin);
     }
 
     /// The cheap checks: what fails them never costs a signature check.
@@ -203,7 +223,7 @@ impl Sequencer {
         Ok(())
     }
 
-    pub(crate) fn on_bundles(&mut self, from: Peer, bundles: Vec<Arc<EncryptedBundle>>) {
+    pub(crate) fn on_bundles(&mut self, now: Time, from: Peer, bundles: Vec<Arc<EncryptedBundle>>) {
         for bundle in bundles {
             let id = bundle.id();
             let known = self.pool.contains(&id)
@@ -220,14 +240,21 @@ impl Sequencer {
                 && self.intake.has_room(&bundle, &origin)
                 && self.precheck(&bundle, &id).is_ok();
             if needed || welcome {
-                self.intake.enqueue(id, bundle, origin);
+                self.intake.enqueue(now, id, bundle, origin);
             }
         }
     }
 
-    pub(crate) fn verify_waiting(&mut self) {
+    pub(crate) fn verify_waiting(&mut self, now: Time) {
+        self.intake.yields_until = None;
         if self.intake.verifying || self.intake.queue.is_empty() {
             return;
+        }
+        if self.reveals.is_busy() {
+            self.intake.yields_until = self.intake.can_yield_until().filter(|until| now < *until);
+            if self.intake.yields_until.is_some() {
+                return;
+            }
         }
         let Some((key, ids)) = self.next_to_verify() else { return };
         let waiting = ids.into_iter().filter_map(|id| Some((id, self.intake.waiting.get(&id)?)));
@@ -314,6 +341,7 @@ impl Sequencer {
         let inserted = self.insert(now, verified, bundle);
         if inserted.is_ok() {
             self.event(Event::Admitted { bundle: id });
+            self.await_shares(id);
             self.proposer.pool_changed();
         }
         let mut from_client = false;
@@ -365,3 +393,6 @@ impl Sequencer {
         ReceiptBody { bundle: id, received: now, deadline: promised.min(bundle.header.valid_until) }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,18 +3,18 @@
 
 mod opening;
 mod settlement;
+mod shares;
 mod sharing;
 
 use std::{fmt, sync::Arc};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_encryption::{
-    CapsulePoint, Checked, Complaint, DealError, Dealing, Dkg, PublicKey, SealedBlock, SealingKey,
-    SecretShare, ShareUnavailable,
+    Checked, Complaint, DealError, Dealing, Dkg, SealingKey, SecretShare, ShareUnavailable,
 };
 use conclave_mempool::admission::{self, AdmissionError, Verified};
 use conclave_types::{
-    BlockId, BundleId, Digest, EncryptedBundle, G1Bytes, G2Bytes, Height, SettlementCertificate,
+    BlockId, BundleId, Digest, EncryptedBundle, G2Bytes, Height, SettlementCertificate,
     ValidatorIndex,
 };
 
@@ -24,6 +24,9 @@ pub use self::{
         WrongOpenings, decrypt,
     },
     settlement::{AttestJob, CertifyJob, CheckCertificateJob},
+    shares::{
+        KnownShares, LoneShares, OwnSecrets, ShareAloneJob, ShareJob, SharedBlock, capsule_point,
+    },
     sharing::{DealJob, InspectJob, ReceiveJob, SharingCheckJob},
 };
 use crate::{input::Peer, keys::BadSharing, reveal::Source};
@@ -52,6 +55,8 @@ impl fmt::Display for JobNumber {
 pub enum Job {
     /// Check payer signatures and validity proofs.
     Verify(VerifyJob),
+    /// Compute this validator's shares of bundles that no block has taken yet.
+    ShareAlone(ShareAloneJob),
     /// Prepare a decided block for opening and compute this validator's shares of it.
     Share(ShareJob),
     /// Open a part of a decided block out of a quorum's shares.
@@ -81,6 +86,8 @@ pub enum Job {
 pub enum JobOutput {
     /// One verdict for each bundle, in the order given.
     Verified(Vec<(Arc<EncryptedBundle>, Result<Verified, AdmissionError>)>),
+    /// Shares of bundles that no block has taken yet.
+    SharedAlone(LoneShares),
     /// A block prepared for opening.
     Shared(SharedBlock),
     /// A part of a block opened, or what stood in the way.
@@ -169,6 +176,7 @@ impl Job {
     pub fn run(self) -> JobOutput {
         match self {
             Self::Verify(job) => job.run(),
+            Self::ShareAlone(job) => job.run(),
             Self::Share(job) => job.run(),
             Self::Combine(job) => job.run(),
             Self::CheckParts(job) => job.run(),
@@ -188,6 +196,7 @@ impl Job {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Verify(_) => "verify",
+            Self::ShareAlone(_) => "share_alone",
             Self::Share(_) => "share",
             Self::Combine(_) => "combine",
             Self::CheckParts(_) => "check_parts",
@@ -207,6 +216,7 @@ impl Job {
     pub fn bundle_count(&self) -> usize {
         match self {
             Self::Verify(job) => job.bundles.len(),
+            Self::ShareAlone(job) => job.bundles.len(),
             Self::Share(job) => job.capsule_points.len(),
             Self::Combine(job) => job.sealed.opening_range(job.sub_batches.clone()).len(),
             Self::CheckParts(job) => job.shown.iter().map(|shown| shown.openings.len()).sum(),
@@ -237,69 +247,4 @@ impl VerifyJob {
         let verdicts = admission::verify(&self.bundles, &self.key, &self.seed);
         JobOutput::Verified(self.bundles.into_iter().zip(verdicts).collect())
     }
-}
-
-/// Prepare a decided block for opening.
-#[derive(Debug)]
-pub struct ShareJob {
-    /// The era's key.
-    pub key: Arc<PublicKey>,
-    /// The height.
-    pub height: Height,
-    /// The block.
-    pub block: BlockId,
-    /// u of each bundle, in block order.
-    pub capsule_points: Vec<CapsulePoint>,
-    /// This validator's secrets, if it has them and may use them.
-    pub secrets: Option<OwnSecrets>,
-}
-
-/// What a validator computes its shares of a block from.
-#[derive(Clone, Debug)]
-pub struct OwnSecrets {
-    /// Whose they are.
-    pub validator: ValidatorIndex,
-    /// Its points, ascending, each with its share of the key.
-    pub points: Vec<(u16, Arc<SecretShare>)>,
-}
-
-/// A decided block, ready to be opened.
-#[derive(Clone, Debug)]
-pub struct SharedBlock {
-    /// The height.
-    pub height: Height,
-    /// The block.
-    pub block: BlockId,
-    /// The block's ciphertexts cut into sub-batches; none if its points are no points, which a
-    /// decided block cannot have.
-    pub sealed: Option<Arc<SealedBlock>>,
-    /// This validator's shares, if it has secrets: all of its first point, then all of the next.
-    pub shares: Option<Vec<G1Bytes>>,
-}
-
-impl ShareJob {
-    fn run(self) -> JobOutput {
-        // Admission has looked at every point, so the core stops if there is nothing to open.
-        let sealed =
-            SealedBlock::of_points(&self.key, self.height, self.block, &self.capsule_points).ok();
-        let shares = match (&sealed, &self.secrets) {
-            (Some(sealed), Some(OwnSecrets { points, .. })) => {
-                let shares = points.iter().map(|(point, secret)| sealed.share(secret, *point));
-                Some(shares.flatten().collect())
-            }
-            _ => None,
-        };
-        JobOutput::Shared(SharedBlock {
-            height: self.height,
-            block: self.block,
-            sealed: sealed.map(Arc::new),
-            shares,
-        })
-    }
-}
-
-/// u, with which every capsule begins, unchecked; none if the capsule is too short to have one.
-#[must_use]
-pub fn capsule_point(bundle: &EncryptedBundle) -> Option<G1Bytes> {
-    bundle.capsule.get(..G1Bytes::LEN).and_then(|bytes| G1Bytes::from_slice(bytes).ok())
 }

@@ -54,9 +54,9 @@ pub use input::{
 };
 pub use job::{
     AttestJob, CertifyJob, CheckCertificateJob, CheckPartsJob, CombineFailure, CombineJob,
-    CombinedPart, DealJob, InspectJob, Job, JobNumber, JobOutput, OpenJob, OpenedBlock, OwnSecrets,
-    ReceiveJob, ShareJob, SharedBlock, SharingCheckJob, ShownPart, VerifyJob, WrongOpenings,
-    capsule_point, decrypt,
+    CombinedPart, DealJob, InspectJob, Job, JobNumber, JobOutput, KnownShares, LoneShares, OpenJob,
+    OpenedBlock, OwnSecrets, ReceiveJob, ShareAloneJob, ShareJob, SharedBlock, SharingCheckJob,
+    ShownPart, VerifyJob, WrongOpenings, capsule_point, decrypt,
 };
 pub use keys::{
     BadSharing, EpochKey, KeyChange, Keys, KeysError, KnownValidator, Members, SharingError,

@@ -1,6 +1,7 @@
 //! From a decided block to an opened, ordered one.
 //!
 //! ```text
+//! admitted ─▶ lone shares, where ℓ = 1
 //! valid ─▶ share job, ahead of the decision
 //! decided ─▶ own shares signed, stored, sent ──────────────┬─▶ combine jobs ─▶ parts, shown to all ─┐
 //!                         shares of others ────────────────┘   parts of others ─▶ check jobs ───────┼─▶ open job ─▶ order ─▶ revealed
@@ -8,8 +9,9 @@
 //! ```
 //!
 //! Several heights may be on their way at once; they are revealed in order. Who combines what is in
-//! [`parts`], what is computed before the decision in [`ahead`]; what others send in [`shares`] and [`shown`],
-//! and what becomes of an open block in [`written`].
+//! [`parts`], what is computed before the decision in [`alone`] and [`ahead`]; what others send in [`shares`] and [`shown`],
+//! how long others are waited for in [`grace`], and what becomes
+//! of an open block in [`written`].
 //!
 //! **Invariants.** A share leaves only for a decided block, in the same commit as the decision or a
 //! later one. Who signs shares of another block than is decided is evidence. Wrong shares are found by one pairing check a sender, recorded and left out; the honest
@@ -18,6 +20,8 @@
 //! parts of at most [`EARLY_PARTS_MAX`], as many openings a validator as a block can have.
 
 mod ahead;
+mod alone;
+mod grace;
 mod parts;
 mod shares;
 mod shown;
@@ -43,7 +47,7 @@ use crate::{
     input::{Peer, Penalty},
     job::{
         CheckPartsJob, CombineFailure, CombineJob, CombinedPart, Job, OpenJob, OpenedBlock,
-        OwnSecrets, ShareJob, SharedBlock, WrongOpenings,
+        ShareJob, SharedBlock, WrongOpenings,
     },
     judge::shares_needed,
     keys::{EpochKey, Members},
@@ -54,6 +58,8 @@ use crate::{
 
 use self::{
     ahead::{AheadBlocks, Share},
+    alone::Alone,
+    grace::Grace,
     parts::{Cut, Parts},
 };
 pub use self::{parts::Source, written::reveal};
@@ -84,6 +90,8 @@ struct Pending {
     strays: BTreeSet<ValidatorIndex>,
     carried: Carried,
     parts: Parts,
+    /// How long others are waited for, who begin with the parts that are missing.
+    grace: Grace,
     /// Whose shares gave the parts that were combined here.
     combined_from: Vec<ValidatorIndex>,
     /// Whether this node has asked for openings or shares.
@@ -102,13 +110,29 @@ pub(crate) struct Reveals {
     early: BTreeMap<(Height, ValidatorIndex), Arc<ShareMessage>>,
     early_parts: BTreeMap<(Height, ValidatorIndex), Vec<Arc<PartialOpening>>>,
     ahead: AheadBlocks,
+    alone: Alone,
 }
 
 impl Reveals {
+    /// Whether a block is voted on or opened: everybody waits for its shares, and then for its openings.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.ahead.is_empty() || self.pending.values().any(|pending| pending.opened.is_none())
+    }
+
+    /// When somebody has been waited for long enough.
+    pub(crate) fn wake_at(&self) -> Option<Time> {
+        self.pending.values().filter_map(|pending| pending.grace.until()).min()
+    }
+
     /// The lowest heights that have been waiting since before `before`.
     pub(crate) fn stuck(&self, before: Time, limit: usize) -> Vec<Height> {
         let stuck = self.pending.iter().filter(|(_, p)| p.opened.is_none() && p.since <= before);
         stuck.map(|(height, _)| *height).take(limit).collect()
+    }
+
+    /// The secrets of these epochs are erased: what was computed from them goes, too.
+    pub(crate) fn erase_epochs(&mut self, over: &[Epoch]) {
+        self.alone.erase(over);
     }
 
     pub(crate) fn asked(&mut self, height: Height, now: Time) {
@@ -137,10 +161,12 @@ impl Sequencer {
         if matches!(ahead, Share::Unasked) {
             let capsule_points = self.capsule_points(&block.body.bundles, &bundles);
             let secrets = self.secrets(block.header.epoch, &members, openings.is_some());
-            let job =
-                ShareJob { key: Arc::clone(&key), height, block: id, capsule_points, secrets };
+            let known = self.reveals.alone.known(block.header.epoch, &key, &block.body.bundles);
+            let key = Arc::clone(&key);
+            let job = ShareJob { key, height, block: id, capsule_points, secrets, known };
             self.ask(Job::Share(job));
         }
+        self.reveals.alone.decided(&block.body.bundles);
         let (mut shares, mut strays) = (BTreeMap::new(), BTreeSet::new());
         let later = self.reveals.early.split_off(&(height.next(), ValidatorIndex::default()));
         for ((at, validator), message) in std::mem::replace(&mut self.reveals.early, later) {
@@ -170,6 +196,7 @@ impl Sequencer {
             strays,
             carried,
             parts,
+            grace: Grace::default(),
             combined_from: Vec::new(),
             asked: false,
             work: None,
@@ -187,19 +214,6 @@ impl Sequencer {
                 self.on_part(Peer::Validator(validator), part);
             }
         }
-    }
-
-    /// The secret shares, if this validator has one for each of its points and may use them. Sharing a decided
-    /// block contradicts nothing, so gaps in the history of votes do not matter, and whoever has left since
-    /// owes it all the same; a machine without any history stays silent altogether. A block that already has
-    /// openings needs no more shares.
-    fn secrets(&self, epoch: Epoch, members: &Members, has_openings: bool) -> Option<OwnSecrets> {
-        if has_openings || !self.engine.has_history() {
-            return None;
-        }
-        let validator = self.context.own_in(members.committee())?;
-        let points = self.own_sharing.shares(epoch, members.points(validator))?;
-        (!points.is_empty()).then_some(OwnSecrets { validator, points })
     }
 
     pub(crate) fn on_shared(&mut self, shared: SharedBlock) {
@@ -235,7 +249,8 @@ impl Sequencer {
     }
 
     /// Starts what can be started, and reveals what is next in order.
-    pub(crate) fn advance_reveals(&mut self) {
+    pub(crate) fn advance_reveals(&mut self, now: Time) {
+        self.reveals.pending.values_mut().for_each(|pending| pending.grace.expire(now));
         let waits =
             |(_, p): &(&Height, &Pending)| p.sealed.is_some() && !p.opening && p.opened.is_none();
         let ready: Vec<Height> =
@@ -243,7 +258,7 @@ impl Sequencer {
         for height in ready {
             self.start_opening(height);
             self.start_checking(height);
-            self.start_combining(height);
+            self.start_combining(now, height);
         }
         while let Some(pending) = self.reveals.pending.first_entry() {
             if *pending.key() != self.chain.revealed.next() || pending.get().opened.is_none() {
@@ -325,7 +340,7 @@ impl Sequencer {
     }
 
     /// Combines the next part that is missing, if a quorum's shares are here.
-    fn start_combining(&mut self, height: Height) {
+    fn start_combining(&mut self, now: Time, height: Height) {
         let Some(pending) = self.reveals.pending.get(&height) else { return };
         let needed = shares_needed(&pending.key.packing());
         let Some(sealed) = &pending.sealed else { return };
@@ -361,6 +376,11 @@ impl Sequencer {
         let own = self.context.own_place(committee);
         let next = pending.parts.next(own.unwrap_or_default(), committee.count());
         let Some(part) = next.filter(|_| held >= needed) else { return };
+        if own.is_some_and(|own| pending.parts.owes(own, committee.count())) {
+            pending.grace.begin(now);
+        } else if pending.grace.until().is_some() {
+            return;
+        }
         pending.work = Some(Work::Combining);
         let job = CombineJob {
             height,
@@ -376,6 +396,7 @@ impl Sequencer {
 
     pub(crate) fn on_combined(
         &mut self,
+        now: Time,
         height: Height,
         block: BlockId,
         result: Result<CombinedPart, CombineFailure>,
@@ -386,7 +407,7 @@ impl Sequencer {
         }
         pending.work = None;
         match result {
-            Ok(combined) => self.show_part(height, combined),
+            Ok(combined) => self.show_part(now, height, combined),
             Err(CombineFailure::WrongShares(liars)) => self.put_out(height, liars),
             Err(CombineFailure::RightShares) => {
                 self.halt(format!("height {height}: right shares give wrong openings"));
@@ -399,7 +420,7 @@ impl Sequencer {
 
     /// Keeps a part that was combined and checked here, and shows it to everyone if that is up to this
     /// validator and nobody else was faster.
-    fn show_part(&mut self, height: Height, combined: CombinedPart) {
+    fn show_part(&mut self, now: Time, height: Height, combined: CombinedPart) {
         let Some(pending) = self.reveals.pending.get_mut(&height) else { return };
         let CombinedPart { part, openings, share_validators } = combined;
         pending.combined_from = share_validators;
@@ -407,6 +428,9 @@ impl Sequencer {
         let block = pending.block;
         let committee = pending.members.committee();
         let own = self.context.own_place(committee);
+        if own.is_some_and(|own| !pending.parts.owes(own, committee.count())) {
+            pending.grace.done(now);
+        }
         let is_mine =
             own.is_some_and(|own| pending.parts.is_shown_by(part, own, committee.count()));
         if let (true, Ok(part)) = (is_new && is_mine, u16::try_from(part)) {
@@ -443,24 +467,5 @@ impl Sequencer {
             }
         }
         self.share_after_all(height);
-    }
-
-    /// The reveal is stuck, or openings that were promised are wrong: this validator's shares are needed,
-    /// if it has not given them.
-    pub(crate) fn share_after_all(&mut self, height: Height) {
-        let Some(pending) = self.reveals.pending.get(&height) else { return };
-        let secrets = self.secrets(pending.header.epoch, &pending.members, false);
-        let Some(OwnSecrets { validator, .. }) = &secrets else { return };
-        if pending.shares.contains_key(validator) {
-            return;
-        }
-        let job = ShareJob {
-            key: Arc::clone(&pending.key),
-            height,
-            block: pending.block,
-            capsule_points: self.capsule_points(&pending.ids, &pending.bundles),
-            secrets,
-        };
-        self.ask(Job::Share(job));
     }
 }

@@ -67,6 +67,8 @@ impl Sequencer {
     pub fn wake_at(&self) -> Option<Time> {
         let waits = [
             self.engine.wake_at(),
+            self.intake.wake_at(),
+            self.reveals.wake_at(),
             self.proposer.wake_at(),
             self.candidates.wake_at(),
             self.catch_up.wake_at(),
@@ -154,12 +156,14 @@ impl Sequencer {
             let outputs = self.engine.tick(now);
             self.absorb(now, outputs);
         }
-        self.verify_waiting();
+        self.verify_waiting(now);
         self.judge_candidates(now);
         self.sharing_turn(now);
         self.judge_sharing();
         self.try_propose(now);
-        self.advance_reveals();
+        self.advance_reveals(now);
+        // Last: nobody waits for it.
+        self.share_waiting();
         self.catch_up_turn(now);
     }
 
@@ -167,7 +171,7 @@ impl Sequencer {
         match message {
             Message::Consensus(message) => self.on_consensus(now, from, message),
             Message::Block(block) => self.on_block(from, block),
-            Message::Bundles(bundles) => self.on_bundles(from, bundles),
+            Message::Bundles(bundles) => self.on_bundles(now, from, bundles),
             Message::Shares(shares) => self.on_shares(from, shares),
             Message::Status { decided, .. } => self.catch_up.peer_status(from, decided),
             Message::WantBlock { height, block } => self.on_want_block(from, height, block),
@@ -199,9 +203,10 @@ impl Sequencer {
     fn on_job_done(&mut self, now: Time, output: JobOutput) {
         match output {
             JobOutput::Verified(verdicts) => self.on_verified(now, verdicts),
+            JobOutput::SharedAlone(shares) => self.on_shared_alone(shares),
             JobOutput::Shared(shared) => self.on_shared(shared),
             JobOutput::Combined { height, block, result } => {
-                self.on_combined(height, block, result);
+                self.on_combined(now, height, block, result);
             }
             JobOutput::PartsChecked { height, block, result } => {
                 self.on_parts_checked(height, block, result);

@@ -460,6 +460,11 @@ impl Solo {
     pub(crate) fn submit(&mut self, bundle: EncryptedBundle) -> Result<ReceiptBody, Rejection> {
         let ticket = self.answers.len() as u64;
         self.input(Input::Submit { ticket, bundle });
+        if let Some(wake) = self.core.intake.wake_at() {
+            // A block is on its way, and goes first.
+            self.now = wake;
+            self.input(Input::Tick);
+        }
         let (answered, answer) = self.answers.last().expect("every submission is answered").clone();
         assert_eq!(answered, ticket);
         answer

@@ -17,6 +17,9 @@ pub(crate) use processor::Processor;
 
 const TABLE: &str = include_str!("../data/costs.toml");
 
+/// The size of the block of which a share costs as much as one without a block.
+const ALONE_OF: u64 = 32;
+
 /// Nanoseconds for each ciphertext, measured with so many validators and ciphertexts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -85,9 +88,15 @@ pub(crate) fn job_cost(job: &Job, validators: u16) -> Duration {
         Job::Verify(job) => cost(|row| row.decode_ns.saturating_add(row.verify_ns), count)
             .saturating_add(table.payer_ns.saturating_mul(count))
             .saturating_add(bytes(&job.bundles)),
+        // As in a block of some size: the smallest ones are half a beacon point.
+        Job::ShareAlone(job) => (cost(|row| row.share_ns, ALONE_OF) / ALONE_OF)
+            .saturating_mul(count)
+            .saturating_mul(job.secrets.points.len() as u64),
         Job::Share(job) => {
             let points = job.secrets.as_ref().map_or(0, |secrets| secrets.points.len() as u64);
-            let shares = cost(|row| row.share_ns, count).saturating_mul(points);
+            let known = u64::try_from(job.known.count()).unwrap_or(u64::MAX);
+            let unknown = count.saturating_sub(known).max(1);
+            let shares = cost(|row| row.share_ns, unknown).saturating_mul(points);
             cost(|row| row.parse_ns, count).saturating_add(shares)
         }
         Job::Combine(_) => cost(|row| row.combine_ns.saturating_add(row.check_ns), count),

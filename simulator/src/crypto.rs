@@ -29,12 +29,12 @@ mod settlement;
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
-use conclave_encryption::{Checked, SealedBlock, SecretShare};
+use conclave_encryption::{Checked, SealedBlock};
 use conclave_mempool::admission::{AdmissionError, Verified};
 use conclave_sequencer::{
-    BadSharing, CheckPartsJob, CombineFailure, CombineJob, CombinedPart, Job, JobOutput, OpenJob,
-    OpenedBlock, OwnSecrets, ShareJob, ShareMessage, SharedBlock, SharingCheckJob, ShownPart,
-    Source, VerifyJob, WrongOpenings,
+    BadSharing, CheckPartsJob, CombineFailure, CombineJob, CombinedPart, Job, JobOutput,
+    LoneShares, OpenJob, OpenedBlock, ShareAloneJob, ShareJob, ShareMessage, SharedBlock,
+    SharingCheckJob, ShownPart, Source, VerifyJob, WrongOpenings,
 };
 use conclave_types::{
     BlockId, BundleId, Digest, G1Bytes, Height, HeightDelta, Leg, Outcome, UndecryptableReason,
@@ -123,6 +123,7 @@ impl Workshop {
         match (self.mode, job) {
             (Crypto::Real, job) => job.run(),
             (_, Job::Verify(job)) => self.verify(job),
+            (Crypto::Modelled, Job::ShareAlone(job)) => tokens_alone(job),
             (_, Job::Share(job)) => self.share(job),
             (_, Job::Combine(job)) => self.combine(job),
             (_, Job::CheckParts(job)) => self.check_parts(job),
@@ -131,7 +132,9 @@ impl Workshop {
             (mode, Job::Attest(job)) => self.attestations.attest(mode, &job),
             (mode, Job::Certify(job)) => self.attestations.certify(mode, job),
             (mode, Job::CheckCertificate(job)) => self.attestations.check(mode, job),
-            (_, job @ (Job::Deal(_) | Job::Inspect(_) | Job::Receive(_))) => job.run(),
+            (_, job @ (Job::ShareAlone(_) | Job::Deal(_) | Job::Inspect(_) | Job::Receive(_))) => {
+                job.run()
+            }
         }
     }
 
@@ -182,25 +185,24 @@ impl Workshop {
     }
 
     fn share(&mut self, job: ShareJob) -> JobOutput {
-        let ShareJob { key, height, block, capsule_points, secrets } = job;
+        let ShareJob { key, height, block, capsule_points, secrets, known } = job;
         let place = (height, block);
         self.forget_below(height);
-        let known = self.sealed.get(&place).cloned();
-        let sealed = known.or_else(|| {
+        let prepared = self.sealed.get(&place).cloned();
+        let sealed = prepared.or_else(|| {
             let sealed =
                 SealedBlock::of_points(&key, height, block, &capsule_points).ok().map(Arc::new)?;
             self.sealed.insert(place, Arc::clone(&sealed));
             Some(sealed)
         });
         let shares = sealed.as_ref().zip(secrets).map(|(sealed, secrets)| {
-            let OwnSecrets { validator, points } = secrets;
+            let validator = secrets.validator;
             if self.mode == Crypto::Modelled {
-                let count = sealed.share_count().saturating_mul(points.len());
+                let count = sealed.share_count().saturating_mul(secrets.points.len());
                 return self.tokens(place, Some(validator), count).to_vec();
             }
             let shares = self.shares.entry((place, validator));
-            let share = |(point, secret): &(u16, Arc<SecretShare>)| sealed.share(secret, *point);
-            shares.or_insert_with(|| points.iter().flat_map(share).collect()).clone()
+            shares.or_insert_with(|| secrets.share(sealed, &known)).clone()
         });
         JobOutput::Shared(SharedBlock { height, block, sealed, shares })
     }
@@ -365,6 +367,13 @@ fn judge_openings(job: &OpenJob, right: &[G1Bytes]) -> Option<Result<OpenedBlock
     let wrong = job.unchecked.iter().filter(|(_, ranges)| ranges.iter().any(is_wrong));
     let wrong: Vec<Source> = wrong.map(|(source, _)| *source).collect();
     (!wrong.is_empty()).then_some(Err(WrongOpenings(wrong)))
+}
+
+/// What stands for shares of bundles that no block has taken: in a block, its own tokens stand for them.
+fn tokens_alone(job: ShareAloneJob) -> JobOutput {
+    let of_each = vec![G1Bytes::ZERO; job.secrets.points.len()];
+    let shares = job.bundles.into_iter().map(|(id, _)| (id, of_each.clone())).collect();
+    JobOutput::SharedAlone(LoneShares { epoch: job.epoch, shares })
 }
 
 /// What stands for the shares of a validator, or for the openings of a block: as many hashes as there

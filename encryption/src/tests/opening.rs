@@ -4,11 +4,11 @@ use conclave_types::{Digest, digest::Hasher};
 
 use super::*;
 use crate::{
-    BlockError, CombineError, Suite, beacon,
+    BlockError, CapsulePoint, CombineError, Suite, beacon,
     curve::decode_on_curve,
     field::{scalar_of, weights},
     interpolation::{Interpolation, Node},
-    open_bundle, seal,
+    open_bundle, seal, shares_alone,
 };
 
 /// The naive formula: k = sk·u.
@@ -97,6 +97,35 @@ fn sealed_bundles_open_end_to_end_with_a_party_missing_in_each_position(suite: S
                 let (label, opening) = (sealed.header.label(), &openings[index + 1]);
                 let opened = open_bundle(&label, &us[index], opening, suite.number(), &sealed.body);
                 assert_eq!(opened.as_ref(), Ok(&legs[index]));
+            }
+        }
+    }
+}
+
+#[test]
+fn shares_known_before_the_block_are_those_of_the_block_where_one_serves_one_ciphertext() {
+    for (suite, parties, are_there) in
+        [(Suite::Packed, 4, true), (Suite::Packed, 16, false), (Suite::Baseline, 16, true)]
+    {
+        let committee = committee(suite, parties);
+        let us = points(5);
+        let block = committee.block(&us);
+        let no_point = CapsulePoint::from(G1Bytes::new([0xff; 48]));
+        let asked: Vec<CapsulePoint> =
+            us.iter().map(|u| CapsulePoint::from(*u)).chain([no_point]).collect();
+        for party in [0, 2] {
+            let secret = &committee.shares[usize::from(party)];
+            let expected = block.share(secret, party);
+            let alone = shares_alone(&committee.key, secret, party, &asked);
+            assert_eq!(alone.last(), Some(&None), "of what is no point there is no share");
+            let alone = &alone[..us.len()];
+            let known: Vec<_> = expected[1..].iter().copied().map(Some).collect();
+            assert_eq!(are_there, alone == known, "{suite:?}, n = {parties}");
+            assert_eq!(are_there, alone.iter().all(Option::is_some));
+            // Whatever is known of it, and of whatever else.
+            for ahead in [alone.to_vec(), vec![alone[0], None, alone[2]], [alone, &[None]].concat()]
+            {
+                assert_eq!(block.share_rest(secret, party, &ahead), expected);
             }
         }
     }

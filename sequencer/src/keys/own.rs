@@ -360,6 +360,7 @@ impl Sequencer {
 
     /// Erases what served epochs that are over, or attempts at an epoch that have failed: even one that had a result.
     pub(crate) fn erase_epochs(&mut self, over: &[Epoch]) {
+        self.reveals.erase_epochs(over);
         for epoch in over {
             self.own_sharing.shares.retain(|(of, _), _| of != epoch);
             let stored = self.own_sharing.stored.iter().filter(|(of, _)| of == epoch);

@@ -8,14 +8,14 @@ use std::{
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_encryption::SecretShare;
-use conclave_types::{Digest, digest::keccak};
+use conclave_types::{Digest, ValidatorIndex, digest::keccak};
 
 use crate::{
     input::{Effects, Ready},
     job::{
         AttestJob, CertifyJob, CheckCertificateJob, CheckPartsJob, CombineJob, DealJob, InspectJob,
-        Job, JobNumber, JobOutput, OpenJob, OwnSecrets, ReceiveJob, ShareJob, SharedBlock,
-        SharingCheckJob, ShownPart, VerifyJob,
+        Job, JobNumber, JobOutput, LoneShares, OpenJob, OwnSecrets, ReceiveJob, ShareAloneJob,
+        ShareJob, SharedBlock, SharingCheckJob, ShownPart, VerifyJob,
     },
     store::SecretBytes,
 };
@@ -124,6 +124,7 @@ pub(super) fn of_job(output: &JobOutput) -> Digest {
                 sealed.as_ref().map(|sealed| (sealed.share_count(), sealed.opening_count()));
             digest(&(1_u8, height, block, sealed, shares))
         }
+        JobOutput::SharedAlone(LoneShares { epoch, shares }) => digest(&(12_u8, epoch, shares)),
         JobOutput::Combined { height, block, result } => digest(&(2_u8, height, block, result)),
         JobOutput::Opened { height, block, result } => digest(&(3_u8, height, block, result)),
         JobOutput::PartsChecked { height, block, result } => {
@@ -175,6 +176,11 @@ fn opening(number: JobNumber, job: &OpenJob) -> Vec<u8> {
     encode(&(number, 3_u8, height, block, given, ids, bundles, rollups, seed))
 }
 
+/// Whose secrets they are, and of which points.
+fn points_of(OwnSecrets { validator, points }: &OwnSecrets) -> (ValidatorIndex, Vec<u16>) {
+    (*validator, points.iter().map(|(point, _)| *point).collect())
+}
+
 /// A job as bytes, without what all jobs of a process have in common (the era's key), what an earlier
 /// job made (a prepared block), and the secret.
 fn work(number: JobNumber, job: &Job) -> Vec<u8> {
@@ -182,11 +188,12 @@ fn work(number: JobNumber, job: &Job) -> Vec<u8> {
         Job::Verify(VerifyJob { key: _, seed, ids, bundles }) => {
             encode(&(number, 0_u8, seed, ids, bundles))
         }
-        Job::Share(ShareJob { key: _, height, block, capsule_points, secrets }) => {
-            let points = secrets.as_ref().map(|OwnSecrets { validator, points }| {
-                (validator, points.iter().map(|(point, _)| *point).collect::<Vec<_>>())
-            });
-            encode(&(number, 1_u8, height, block, capsule_points, points))
+        Job::ShareAlone(ShareAloneJob { key: _, epoch, bundles, secrets }) => {
+            encode(&(number, 12_u8, epoch, bundles, points_of(secrets)))
+        }
+        Job::Share(ShareJob { key: _, height, block, capsule_points, secrets, known }) => {
+            let points = secrets.as_ref().map(points_of);
+            encode(&(number, 1_u8, height, block, capsule_points, points, &known.0))
         }
         Job::Combine(CombineJob { height, block, sealed: _, part, sub_batches, shares, seed }) => {
             let range = (sub_batches.start, sub_batches.end);

@@ -50,6 +50,10 @@ pub(super) struct AheadBlocks {
 }
 
 impl AheadBlocks {
+    pub(super) fn is_empty(&self) -> bool {
+        self.blocks.is_empty()
+    }
+
     fn has_room_for(&self, block: (Height, BlockId)) -> bool {
         !self.blocks.contains_key(&block)
             && self.blocks.keys().filter(|(height, _)| *height == block.0).count() < BLOCKS_MAX
@@ -102,8 +106,9 @@ impl Sequencer {
             return;
         }
         let capsule_points = self.capsule_points(&body.bundles, bundles);
+        let known = self.reveals.alone.known(header.epoch, &key, &body.bundles);
         let secrets = Some(secrets);
-        self.ask(Job::Share(ShareJob { key, height, block: id, capsule_points, secrets }));
+        self.ask(Job::Share(ShareJob { key, height, block: id, capsule_points, secrets, known }));
     }
 
     /// u of each bundle of a block: those that the pool holds were checked when they were admitted.

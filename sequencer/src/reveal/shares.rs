@@ -1,19 +1,58 @@
-//! Shares that others send: what is kept of them, and what of them is evidence.
+//! Shares: who gives its own, what is kept of those that others send, and what of them is evidence.
 
 use std::sync::Arc;
 
-use conclave_types::{Height, ValidatorIndex};
+use conclave_types::{Epoch, Height, ValidatorIndex};
 
 use super::EARLY_MAX;
 use crate::{
     archive,
     input::{Event, Peer, Penalty},
-    keys::EpochKey,
+    job::{Job, KnownShares, OwnSecrets, ShareJob},
+    keys::{EpochKey, Members},
     message::ShareMessage,
     sequencer::Sequencer,
 };
 
 impl Sequencer {
+    /// The secret shares, if this validator has one for each of its points and may use them. Sharing a decided
+    /// block contradicts nothing, so gaps in the history of votes do not matter, and whoever has left since
+    /// owes it all the same; a machine without any history stays silent altogether. A block that already has
+    /// openings needs no more shares.
+    pub(super) fn secrets(
+        &self,
+        epoch: Epoch,
+        members: &Members,
+        has_openings: bool,
+    ) -> Option<OwnSecrets> {
+        if has_openings || !self.engine.has_history() {
+            return None;
+        }
+        let validator = self.context.own_in(members.committee())?;
+        let points = self.own_sharing.shares(epoch, members.points(validator))?;
+        (!points.is_empty()).then_some(OwnSecrets { validator, points })
+    }
+
+    /// The reveal is stuck, or openings that were promised are wrong: this validator's shares are needed,
+    /// if it has not given them.
+    pub(crate) fn share_after_all(&mut self, height: Height) {
+        let Some(pending) = self.reveals.pending.get(&height) else { return };
+        let secrets = self.secrets(pending.header.epoch, &pending.members, false);
+        let Some(OwnSecrets { validator, .. }) = &secrets else { return };
+        if pending.shares.contains_key(validator) {
+            return;
+        }
+        let job = ShareJob {
+            key: Arc::clone(&pending.key),
+            height,
+            block: pending.block,
+            capsule_points: self.capsule_points(&pending.ids, &pending.bundles),
+            secrets,
+            known: KnownShares::default(),
+        };
+        self.ask(Job::Share(job));
+    }
+
     pub(crate) fn on_shares(&mut self, from: Peer, message: Arc<ShareMessage>) {
         let height = message.height;
         if height <= self.chain.revealed

@@ -167,6 +167,32 @@ fn strangers_do_not_disturb_a_quorum_at_work() {
 }
 
 #[test]
+fn who_has_opened_its_part_waits_for_others_as_long_again_and_no_longer() {
+    let mut decided = Decided::new(70);
+    decided.solo.held = Some(vec![]);
+    decided.share(0);
+    decided.share(3);
+    assert_eq!(kinds(&decided.solo), ["combine"]);
+    decided.solo.now = decided.solo.now.after(Duration::from_millis(4));
+    let job = decided.solo.held.replace(vec![]).unwrap().pop().unwrap();
+    decided.solo.input(Input::JobDone { job: job.0, output: job.1.run() });
+    assert_eq!(decided.solo.shown.len(), 1);
+    assert_eq!(kinds(&decided.solo), Vec::<&str>::new(), "others are at work on theirs");
+    let until = decided.solo.now.after(Duration::from_millis(4));
+    assert_eq!(decided.solo.core.wake_at().map(|at| at <= until), Some(true));
+    // What comes meanwhile is checked.
+    decided.show(2, decided.part(1));
+    assert_eq!(kinds(&decided.solo), ["check_parts"]);
+    decided.solo.work();
+    decided.solo.held = Some(vec![]);
+    decided.solo.now = until;
+    decided.solo.input(Input::Tick);
+    assert_eq!(kinds(&decided.solo), ["combine"], "the third was waited for long enough");
+    decided.solo.work();
+    assert_eq!(decided.revealed(), HEIGHT);
+}
+
+#[test]
 fn without_a_quorum_openings_are_taken_from_anyone() {
     let mut decided = Decided::new(70);
     decided.share(0);

@@ -1,7 +1,7 @@
 //! What is remembered is what would be worked out, and tokens tell right from wrong.
 
 use conclave_encryption::{Packing, PublicKey, SecretShare, Suite, rehearse, seal};
-use conclave_sequencer::{ShareMessage, capsule_point};
+use conclave_sequencer::{KnownShares, OwnSecrets, ShareMessage, capsule_point};
 use conclave_types::{
     BundleHeader, BundleNonce, EncryptedBundle, Epoch, Era, Gwei, KeyId, NetworkId, PayerAddress,
     PayerSignature, RollupId, SignatureBytes,
@@ -72,6 +72,7 @@ impl Committee {
                 validator: ValidatorIndex::new(party),
                 points: vec![(party, secret)],
             }),
+            known: KnownShares::default(),
         })
     }
 
