@@ -5,34 +5,69 @@
 //!                            ▲ what it hears may make it write letters of its own
 //! ```
 //!
-//! A behaviour is one way to misbehave, in a file of its own; a validator may have several, and what one
-//! leaves of a letter the next gets to distort. Each counts what it did, so that a run can show that
-//! the fault happened.
+//! A behaviour is one way to misbehave, in a file of its own that has its name; a validator may have several, and what
+//! one leaves of a letter the next gets to distort. Each counts what it did, so that a run can show that the fault
+//! happened. What several have in common is in `means`.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "what a behaviour does not distort, it passes")]
 
-mod amnesia;
-mod attestations;
-mod blocks;
-mod brink;
-mod bundles;
-mod certificates;
-mod collusion;
-mod flood;
-mod forced;
-mod front_runner;
-mod history;
-mod hoard;
-mod impersonation;
 mod means;
-mod openings;
-mod progress;
-mod renegade;
-mod shares;
-mod sharing;
-mod silence;
+
+mod abstain;
+mod amnesia;
+mod bad_dealer;
+mod boast;
+mod brink;
+mod censor;
+mod collude;
+mod dawdle;
+mod disguise_nil;
+mod disorder;
+mod double_attestations;
+mod edge_time;
+mod empty_blocks;
+mod equivocate;
+mod equivocate_late;
+mod false_certificates;
+mod false_complaint;
+mod false_history;
+mod false_openings;
+mod flood;
+mod forge;
+mod forged_attestations;
+mod front_run;
+mod future_time;
+mod hidden_block;
+mod hoard;
+mod impersonate;
+mod invent_entry;
+mod invent_offer;
+mod late_shares;
+mod mute_dealer;
+mod old_origin;
+mod omit_entry;
+mod parrot;
+mod partial;
+mod premature_shares;
+mod reorder_entries;
+mod repeat_entry;
+mod replay;
+mod silent;
+mod stale_origin;
+mod stray_shares;
+mod twin_blocks;
+mod twin_bundles;
+mod twin_proposals;
 mod twins;
-mod votes;
+mod unknown_bundle;
+mod unknown_origin;
+mod withhold_shares;
+mod wrong_ledger;
+mod wrong_reveal;
+mod wrong_shares;
+
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -41,8 +76,7 @@ use conclave_sequencer::Message;
 use conclave_types::{BlockId, Epoch, Height, Time};
 
 pub(crate) use means::Means;
-pub use renegade::Renegade;
-pub(crate) use renegade::shares_among;
+use means::forger::Forger;
 
 use crate::{keyring::Keyring, load::Sighting, scenario::Behaviour};
 
@@ -158,6 +192,12 @@ impl Adversary {
         std::mem::take(&mut self.means.sighted)
     }
 
+    /// Which validator it is.
+    #[must_use]
+    pub(crate) const fn index(&self) -> u16 {
+        self.means.index
+    }
+
     /// What it did, by name.
     #[must_use]
     pub(crate) const fn counters(&self) -> &BTreeMap<&'static str, u64> {
@@ -166,61 +206,58 @@ impl Adversary {
 }
 
 fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
-    use blocks::{Forger, Forgery};
-    use forced::L1Forgery;
-    let l1 = |forgery| Box::new(Forger::new(Forgery::L1(forgery)));
     match behaviour {
-        Behaviour::Silent => Box::new(silence::Silent),
-        Behaviour::Partial => Box::new(silence::Partial),
-        Behaviour::Abstain => Box::new(silence::Abstain),
-        Behaviour::Dawdle => Box::new(silence::Dawdle),
+        Behaviour::Silent => Box::new(silent::Silent),
+        Behaviour::Partial => Box::new(partial::Partial),
+        Behaviour::Abstain => Box::new(abstain::Abstain),
+        Behaviour::Dawdle => Box::new(dawdle::Dawdle),
         Behaviour::Brink => Box::new(brink::Brink::default()),
         Behaviour::Amnesia => Box::new(amnesia::Amnesia::default()),
-        Behaviour::Impersonate => Box::new(impersonation::Impersonate),
-        Behaviour::DisguiseNil => Box::new(impersonation::DisguiseNil),
-        Behaviour::Equivocate => Box::new(votes::Equivocate),
-        Behaviour::Parrot => Box::new(votes::Parrot),
-        Behaviour::EquivocateLate => Box::new(votes::EquivocateLate),
-        Behaviour::TwinProposals => Box::new(votes::TwinProposals),
-        Behaviour::FalseCertificates => Box::new(certificates::FalseCertificates::default()),
+        Behaviour::Impersonate => Box::new(impersonate::Impersonate),
+        Behaviour::DisguiseNil => Box::new(disguise_nil::DisguiseNil),
+        Behaviour::Equivocate => Box::new(equivocate::Equivocate),
+        Behaviour::EquivocateLate => Box::new(equivocate_late::EquivocateLate),
+        Behaviour::Parrot => Box::new(parrot::Parrot),
         Behaviour::Twins => Box::new(twins::Twins::default()),
-        Behaviour::TwinBlocks => Box::new(Forger::new(Forgery::Twin)),
-        Behaviour::WrongLedger => Box::new(Forger::new(Forgery::WrongLedger)),
-        Behaviour::UnknownBundle => Box::new(Forger::new(Forgery::UnknownBundle)),
-        Behaviour::FutureTime => Box::new(Forger::new(Forgery::FutureTime)),
-        Behaviour::UnknownOrigin => Box::new(Forger::new(Forgery::UnknownOrigin)),
-        Behaviour::Censor => Box::new(Forger::new(Forgery::Censor)),
-        Behaviour::EmptyBlocks => Box::new(Forger::new(Forgery::Empty)),
-        Behaviour::WrongReveal => Box::new(Forger::new(Forgery::WrongReveal)),
-        Behaviour::EdgeTime => Box::new(Forger::new(Forgery::EdgeTime)),
-        Behaviour::Disorder => Box::new(Forger::new(Forgery::Disorder)),
-        Behaviour::Replay => Box::new(Forger::new(Forgery::Replay)),
-        Behaviour::OmitEntry => l1(L1Forgery::Omit),
-        Behaviour::InventEntry => l1(L1Forgery::Invent),
-        Behaviour::ReorderEntries => l1(L1Forgery::Reorder),
-        Behaviour::RepeatEntry => l1(L1Forgery::Repeat),
-        Behaviour::StaleOrigin => l1(L1Forgery::Stale),
-        Behaviour::OldOrigin => l1(L1Forgery::Return),
-        Behaviour::InventOffer => l1(L1Forgery::Offer),
-        Behaviour::TwinBundles => Box::new(Forger::new(Forgery::TwinBundles)),
-        Behaviour::FalseHistory => Box::new(history::FalseHistory),
-        Behaviour::HiddenBlock => Box::new(blocks::Hidden),
-        Behaviour::WithholdShares => Box::new(shares::Withhold),
-        Behaviour::LateShares => Box::new(shares::Late),
-        Behaviour::WrongShares => Box::new(shares::Wrong),
-        Behaviour::PrematureShares => Box::new(shares::Premature),
-        Behaviour::StrayShares => Box::new(shares::Stray),
-        Behaviour::Collude => Box::new(collusion::Collude::default()),
+        Behaviour::TwinProposals => Box::new(twin_proposals::TwinProposals),
+        Behaviour::FalseCertificates => Box::new(false_certificates::FalseCertificates::default()),
+        Behaviour::TwinBlocks => Forger::boxed(twin_blocks::TwinBlocks),
+        Behaviour::WrongLedger => Forger::boxed(wrong_ledger::WrongLedger),
+        Behaviour::WrongReveal => Forger::boxed(wrong_reveal::WrongReveal),
+        Behaviour::UnknownBundle => Forger::boxed(unknown_bundle::UnknownBundle),
+        Behaviour::FutureTime => Forger::boxed(future_time::FutureTime),
+        Behaviour::EdgeTime => Forger::boxed(edge_time::EdgeTime),
+        Behaviour::Disorder => Forger::boxed(disorder::Disorder),
+        Behaviour::Replay => Forger::boxed(replay::Replay),
+        Behaviour::TwinBundles => Forger::boxed(twin_bundles::TwinBundles),
+        Behaviour::UnknownOrigin => Forger::boxed(unknown_origin::UnknownOrigin),
+        Behaviour::OmitEntry => Forger::boxed(omit_entry::OmitEntry),
+        Behaviour::InventEntry => Forger::boxed(invent_entry::InventEntry),
+        Behaviour::ReorderEntries => Forger::boxed(reorder_entries::ReorderEntries),
+        Behaviour::RepeatEntry => Forger::boxed(repeat_entry::RepeatEntry::default()),
+        Behaviour::StaleOrigin => Forger::boxed(stale_origin::StaleOrigin),
+        Behaviour::OldOrigin => Forger::boxed(old_origin::OldOrigin),
+        Behaviour::InventOffer => Forger::boxed(invent_offer::InventOffer),
+        Behaviour::HiddenBlock => Box::new(hidden_block::HiddenBlock),
+        Behaviour::Censor => Forger::boxed(censor::Censor),
+        Behaviour::EmptyBlocks => Forger::boxed(empty_blocks::EmptyBlocks),
+        Behaviour::WithholdShares => Box::new(withhold_shares::WithholdShares),
+        Behaviour::LateShares => Box::new(late_shares::LateShares),
+        Behaviour::WrongShares => Box::new(wrong_shares::WrongShares),
+        Behaviour::PrematureShares => Box::new(premature_shares::PrematureShares),
+        Behaviour::StrayShares => Box::new(stray_shares::StrayShares),
+        Behaviour::DoubleAttestations => Box::new(double_attestations::DoubleAttestations),
+        Behaviour::ForgedAttestations => Box::new(forged_attestations::ForgedAttestations),
+        Behaviour::Collude => Box::new(collude::Collude::default()),
         Behaviour::Hoard => Box::new(hoard::Hoard::default()),
-        Behaviour::FalseOpenings => Box::new(openings::FalseOpenings),
-        Behaviour::Boast => Box::new(progress::Boast),
+        Behaviour::FalseOpenings => Box::new(false_openings::FalseOpenings),
+        Behaviour::FalseHistory => Box::new(false_history::FalseHistory),
+        Behaviour::Boast => Box::new(boast::Boast),
         Behaviour::Flood => Box::new(flood::Flood::default()),
-        Behaviour::Forge => Box::new(bundles::Forge),
-        Behaviour::FrontRun => Box::new(front_runner::FrontRun),
-        Behaviour::BadDealer => Box::new(sharing::BadDealer),
-        Behaviour::FalseComplaint => Box::new(sharing::FalseComplainer::default()),
-        Behaviour::DoubleAttestations => Box::new(attestations::Contradict),
-        Behaviour::ForgedAttestations => Box::new(attestations::Forge),
-        Behaviour::MuteDealer => Box::new(sharing::MuteDealer),
+        Behaviour::Forge => Box::new(forge::Forge),
+        Behaviour::FrontRun => Box::new(front_run::FrontRun),
+        Behaviour::BadDealer => Box::new(bad_dealer::BadDealer),
+        Behaviour::FalseComplaint => Box::new(false_complaint::FalseComplaint::default()),
+        Behaviour::MuteDealer => Box::new(mute_dealer::MuteDealer),
     }
 }

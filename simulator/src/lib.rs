@@ -24,6 +24,7 @@ mod measure;
 mod network;
 mod oracle;
 mod random;
+mod renegade;
 mod replay;
 mod report;
 mod scenario;
@@ -31,7 +32,7 @@ mod shrink;
 mod tape;
 mod world;
 
-pub use adversary::{Letter, Renegade};
+pub use adversary::Letter;
 pub use builtin::{BUILTINS, Builtin, builtin};
 pub use calibrate::{
     BenchError, BenchRun, Calibration, CalibrationError, Comparison, PointFigures, calibrate,
@@ -46,6 +47,7 @@ pub use measure::{
 };
 pub use network::{Churn, NetworkModel, Partition, region_names, region_source};
 pub use oracle::Violation;
+pub use renegade::Renegade;
 pub use replay::{Departure, KeyError, Keys, Replay, ReplayError, replay};
 pub use report::{
     CurvePoint, FaultKind, FaultSpan, MarketTable, PlotError, Report, Timeline, Verdict,

@@ -4,6 +4,7 @@
 //! A scenario is a TOML file. Anything in it may be spread at random over a window (`spread_ms`), so
 //! that a sweep over seeds hits a different instant each time; [`Scenario::drawn`] settles it.
 
+mod behaviour;
 mod chaos;
 mod check;
 mod check_committees;
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use behaviour::Behaviour;
 pub use check::{Replaced, ScenarioError};
 pub use machine::Machine;
 pub use place::Place;
@@ -128,117 +130,6 @@ impl Loss {
     pub const fn silences(self) -> bool {
         matches!(self, Self::Disk)
     }
-}
-
-/// How a Byzantine validator behaves. Several may be given to one validator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Behaviour {
-    /// Sends nothing at all.
-    Silent,
-    /// Talks to half of the validators only.
-    Partial,
-    /// Proposes and relays, and never votes.
-    Abstain,
-    /// Sends everything late, at the edge of the timeouts.
-    Dawdle,
-    /// Sends its proposals just when half of the others have given up, and learns when that is.
-    Brink,
-    /// Forgets its lock: prevotes for whatever is proposed, and proposes anew instead of again.
-    Amnesia,
-    /// Votes in the name of others, under its own signature.
-    Impersonate,
-    /// Sends votes for nil back as votes for the block whose id they are signed over.
-    DisguiseNil,
-    /// Signs two votes for each step and shows them to different halves.
-    Equivocate,
-    /// Signs the opposite of each vote too, and sends it half a second later.
-    EquivocateLate,
-    /// Votes with everyone: each validator hears that it agrees.
-    Parrot,
-    /// Runs on two machines with one key.
-    Twins,
-    /// Signs two proposals for each of its rounds and shows everyone both.
-    TwinProposals,
-    /// Makes up certificates: of prevotes for its blocks, and of votes in the next round.
-    FalseCertificates,
-    /// Proposes two blocks in each of its rounds and shows them to different halves.
-    TwinBlocks,
-    /// Proposes blocks that name another ledger digest.
-    WrongLedger,
-    /// Proposes blocks that name another digest of what is revealed.
-    WrongReveal,
-    /// Proposes blocks with a bundle that nobody has.
-    UnknownBundle,
-    /// Proposes blocks from the future.
-    FutureTime,
-    /// Proposes blocks at the edge of what the others' clocks allow.
-    EdgeTime,
-    /// Proposes blocks with a payer's later bundles before its earlier ones.
-    Disorder,
-    /// Proposes blocks with a bundle of an earlier block in them.
-    Replay,
-    /// Proposes blocks with one of their bundles in them twice.
-    TwinBundles,
-    /// Proposes blocks on an L1 origin that nobody has seen.
-    UnknownOrigin,
-    /// Proposes blocks without the first entry that L1 asks for.
-    OmitEntry,
-    /// Proposes blocks with a deposit that nobody has made.
-    InventEntry,
-    /// Proposes blocks with what L1 asks for in reverse.
-    ReorderEntries,
-    /// Proposes blocks with an entry of L1 that was carried before.
-    RepeatEntry,
-    /// Proposes blocks on its parent's L1 origin, whatever has become final.
-    StaleOrigin,
-    /// Proposes blocks on the L1 origin of the genesis.
-    OldOrigin,
-    /// Proposes blocks with a committee of itself and another that L1 has not offered.
-    InventOffer,
-    /// Announces proposals and never hands out their blocks.
-    HiddenBlock,
-    /// Leaves the first payer's bundles out of its blocks.
-    Censor,
-    /// Leaves all bundles out of its blocks, however long they have waited.
-    EmptyBlocks,
-    /// Sends no shares.
-    WithholdShares,
-    /// Sends its shares when the others have asked for them, and after.
-    LateShares,
-    /// Sends shares that are not of its key.
-    WrongShares,
-    /// Sends its shares for every block that is proposed, before anything is decided.
-    PrematureShares,
-    /// Sends shares of blocks that nobody proposed, while others are proposed.
-    StrayShares,
-    /// Attests another history besides, at every height.
-    DoubleAttestations,
-    /// Sends attestations that it has not signed.
-    ForgedAttestations,
-    /// Shares every proposed block with others who collude, and opens what they can together.
-    Collude,
-    /// Erases no share, and once one of those who hoard is no member any more, shares with the others what it makes
-    /// of every proposed block.
-    Hoard,
-    /// Sends openings that open nothing, asked or not.
-    FalseOpenings,
-    /// Shows whoever catches up other blocks than were decided.
-    FalseHistory,
-    /// Claims to be far ahead, and never delivers.
-    Boast,
-    /// Sends hundreds of variants of every block, and votes from far ahead.
-    Flood,
-    /// Passes on bundles that no payer made: stolen, re-priced, mauled.
-    Forge,
-    /// Keeps to the protocol, and tells a searcher of every bundle that it sees.
-    FrontRun,
-    /// Deals something else, well proved, to two validators when a key is made.
-    BadDealer,
-    /// Complains about a dealing that is right.
-    FalseComplaint,
-    /// Registers for a sharing, and says nothing more.
-    MuteDealer,
 }
 
 /// A Byzantine validator.

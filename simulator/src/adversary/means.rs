@@ -1,4 +1,10 @@
-//! What a misbehaving validator has: its own keys, everything it has seen, and a source of chance.
+//! What a misbehaving validator has: its own keys, everything it has seen, and a source of chance; and, below, what
+//! several ways to misbehave have in common.
+
+pub(super) mod dealings;
+pub(super) mod forger;
+pub(super) mod points;
+pub(super) mod votes;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -6,8 +12,8 @@ use conclave_consensus::{SignedProposal, SignedVote};
 use conclave_encryption::{Dkg, Message as Content, Packing, SealedBlock, SecretShare};
 use conclave_sequencer::{Identity, Members, Message, ShareMessage, capsule_point};
 use conclave_types::{
-    Block, BlockCommitment, BlockId, BundleId, EncryptedBundle, Epoch, G1Bytes, G2Bytes, Genesis,
-    Height, PayerAddress, SharingMessage, SignatureBytes, Time, ValidatorIndex,
+    Attestation, Block, BlockCommitment, BlockId, BundleId, EncryptedBundle, Epoch, G1Bytes,
+    G2Bytes, Genesis, Height, PayerAddress, SharingMessage, SignatureBytes, Time, ValidatorIndex,
     digest::SigningDomain,
 };
 use ed25519_dalek::Signer as _;
@@ -117,6 +123,12 @@ impl Means {
     pub(super) fn attest(&self, commitment: &BlockCommitment) -> Option<G2Bytes> {
         let digest = self.domain.commitment(commitment);
         self.identity.settlement.as_ref().map(|secret| secret.sign(&digest))
+    }
+
+    /// Its own attestation, if a message is one.
+    pub(super) fn own_attestation(&self, message: &Message) -> Option<Arc<Attestation>> {
+        let Message::Attestation(attestation) = message else { return None };
+        (attestation.validator.as_u16() == self.index).then(|| Arc::clone(attestation))
     }
 
     /// Tells a searcher of a bundle.

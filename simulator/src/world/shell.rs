@@ -9,7 +9,7 @@ use conclave_sequencer::{
 use conclave_types::{Height, L1Content, L1Entry, PayerAddress};
 
 use super::{BEGIN, Happening, World, node::Node, peers::Peers};
-use crate::adversary::{Letter, shares_among};
+use crate::{adversary::Letter, renegade::shares_among};
 
 /// Bundles that an honest validator's pool may hold, whatever is thrown at it.
 const POOL_MAX: usize = 16_384;

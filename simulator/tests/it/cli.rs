@@ -92,6 +92,24 @@ fn the_list_names_every_scenario() {
 }
 
 #[test]
+fn the_list_of_adversaries_names_each_with_a_scenario_that_has_it() {
+    let output = sim(&["list", "--adversaries", "--json"]);
+    assert_eq!(code(&output), 0);
+    let lines: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let names: Vec<_> =
+        lines.as_array().unwrap().iter().map(|line| line["name"].as_str().unwrap()).collect();
+    let expected = conclave_simulator::Behaviour::ALL.iter().map(|behaviour| behaviour.name());
+    assert_eq!(names, expected.collect::<Vec<_>>());
+    let plain = stdout(&sim(&["list", "--adversaries"]));
+    for (line, row) in plain.lines().zip(lines.as_array().unwrap()) {
+        let scenarios = row["scenarios"].as_array().unwrap();
+        assert!(!scenarios.is_empty(), "{row} is in no scenario");
+        assert!(line.contains(row["does"].as_str().unwrap()), "{line}");
+        assert!(row["does"].as_str().unwrap().ends_with('.'), "{line}");
+    }
+}
+
+#[test]
 fn the_first_failure_of_a_sweep_is_shrunk_to_a_scenario_that_fails_alike() {
     let directory = tempfile::tempdir().unwrap();
     // This control now names another promise than it breaks, and that is a failure. The rest is ballast.

@@ -6,7 +6,7 @@ use conclave_encryption::SealedBlock;
 use conclave_sequencer::{Message, ShareMessage};
 use conclave_types::{Block, BlockId, G1Bytes, Height};
 
-use super::{Letter, Means, Misbehaviour, shares::generator};
+use super::{Letter, Means, Misbehaviour, means::points};
 
 /// Blocks that they work on at a time; beyond it they begin anew.
 const MEMORY: usize = 64;
@@ -66,7 +66,7 @@ impl Collude {
         if !pool.stale.is_empty() {
             means.count("stale_attempts");
         }
-        let guess = vec![generator(); pool.sealed.share_count()];
+        let guess = vec![points::generator(); pool.sealed.share_count()];
         let Some((members, packing)) = means.sharing_at(pool.height) else { return };
         let missing =
             (0..members.holders().point_count()).filter(|point| !pool.shares.contains_key(point));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use conclave_sequencer::{Message, PartialOpening};
 
-use super::{Letter, Means, Misbehaviour, shares::generator};
+use super::{Letter, Means, Misbehaviour, means::points};
 
 /// Answers every question about openings with points that are none.
 pub(super) struct FalseOpenings;
@@ -17,26 +17,26 @@ impl Misbehaviour for FalseOpenings {
                 let Some(count) = means.opening_count(&shares.block) else { return vec![letter] };
                 means.count("false_openings");
                 let (height, block) = (shares.height, shares.block);
-                let openings = vec![generator(); count];
+                let openings = vec![points::generator(); count];
                 vec![letter.with(Message::Openings { height, block, openings })]
             }
             Message::Openings { height, block, openings } => {
                 means.count("false_openings");
                 let (height, block) = (*height, *block);
-                let openings = vec![generator(); openings.len()];
+                let openings = vec![points::generator(); openings.len()];
                 vec![letter.with(Message::Openings { height, block, openings })]
             }
             Message::Part(part) => {
                 means.count("false_parts");
                 let mut part = PartialOpening::clone(part);
-                part.openings.fill(generator());
+                part.openings.fill(points::generator());
                 vec![letter.with(Message::Part(Arc::new(part)))]
             }
             Message::Decided(blocks) => {
                 means.count("false_openings");
                 let mut blocks = blocks.clone();
                 for block in &mut blocks {
-                    let openings = vec![generator(); block.bundles.len().saturating_add(1)];
+                    let openings = vec![points::generator(); block.bundles.len().saturating_add(1)];
                     Arc::make_mut(block).openings = Some(openings);
                 }
                 vec![letter.with(Message::Decided(blocks))]

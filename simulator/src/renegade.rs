@@ -7,8 +7,12 @@ use conclave_encryption::SecretShare;
 use conclave_sequencer::{Identity, Keys, Message, SecretBytes, SecretName};
 use conclave_types::{Epoch, Genesis, PayerAddress, Time};
 
-use super::{Adversary, Letter, Means};
-use crate::{keyring::Keyring, random::Random, scenario::Behaviour};
+use crate::{
+    adversary::{Adversary, Letter, Means},
+    keyring::Keyring,
+    random::Random,
+    scenario::Behaviour,
+};
 
 /// One misbehaving validator, for a shell that posts its letters.
 pub struct Renegade(Adversary);
@@ -36,7 +40,7 @@ impl Renegade {
     /// Which member it is.
     #[must_use]
     pub const fn index(&self) -> u16 {
-        self.0.means.index
+        self.0.index()
     }
 
     /// Its core has other keys, or its disk other secrets.
