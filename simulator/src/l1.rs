@@ -21,11 +21,11 @@ use conclave_types::{
 use ed25519_dalek::SigningKey;
 
 pub(crate) use self::contracts::{
-    Accusation, Founded, Head, Proof, QueueTip, Settled, Stake, Witness,
+    Accusation, Founded, Head, Office, Proof, QueueTip, Settled, Stake, Witness,
 };
-pub use self::settings::{L1Model, L1Outage, Rotation};
+pub use self::settings::{L1Model, L1Outage, Rotation, StakeChange};
 use self::{
-    contracts::{Candidate, Contracts, Founder, Plan},
+    contracts::{Candidate, Candidates, Contracts, Founder, Plan},
     model::Model,
     settings::Offer,
 };
@@ -46,8 +46,10 @@ pub(crate) struct Surroundings {
     pub(crate) payer: Option<PayerAddress>,
     /// Whom the stake contract knows, in the order of their numbers, and their keys.
     pub(crate) staked: Vec<(Member, SigningKey)>,
+    /// How many of them, the first ones, are members at first.
+    pub(crate) members: usize,
     /// With their new keys, those who change them, in the scenario's order.
-    pub(crate) rotated: Vec<Member>,
+    pub(crate) rotated: Vec<(Member, SigningKey)>,
     /// When the network begins.
     pub(crate) begins_ms: u64,
 }
@@ -70,18 +72,23 @@ impl Founding {
     pub(crate) fn new(model: L1Model, around: Surroundings, seed: u64) -> Option<Self> {
         let mut random = Random::new(seed, 11);
         let half = model.lag_ms / 2;
-        let Surroundings { rollups, payer, staked, rotated, begins_ms } = around;
+        let Surroundings { rollups, payer, staked, members, rotated, begins_ms } = around;
         let machines = staked.len().saturating_add(rotated.len());
         let delays_ms = (0..machines).map(|_| random.below(half.saturating_add(1))).collect();
         let stage = if model.contracts {
             let pace = (model.block_ms, model.finality_blocks);
             let plan = Plan { rollups, payer, begins_ms };
-            let candidates = staked.into_iter().map(Candidate::new).collect();
+            let all = staked.into_iter().map(Candidate::new).collect();
+            let rotated = rotated.into_iter().map(Candidate::new).collect();
+            let candidates = Candidates { all, members, rotated };
             let founder = Founder::new(plan, pace, candidates, &mut random).ok()?;
             let founded = founder.founded().ok()?;
             Stage::Contracts { founder: Box::new(founder), founded }
         } else {
-            let staked = staked.into_iter().map(|(member, _)| member).collect();
+            let known = |all: Vec<(Member, SigningKey)>| {
+                all.into_iter().map(|(member, _)| member).collect()
+            };
+            let (staked, rotated) = (known(staked), known(rotated));
             Stage::Model(Model { rollups, payer, staked, rotated })
         };
         Some(Self { model, random, delays_ms, stage })
@@ -101,16 +108,26 @@ impl Founding {
         let (source, origin, blocks) = match stage {
             Stage::Model(model) => (Source::Model(model), L1Origin::default(), Vec::new()),
             Stage::Contracts { founder, founded } => {
-                let then = (model.finality_blocks, model.first_grant_gwei.is_some());
-                let opened = founder.open(network, &founded, then, &mut random);
+                let opened = founder.open(network, &founded, &model, &mut random);
                 let (contracts, blocks) = opened.ok()?;
                 (Source::Contracts(Box::new(contracts)), founded.origin, blocks)
             }
         };
         let (blocks, shown): (Vec<_>, Vec<_>) = blocks.into_iter().unzip();
-        let (reorgs, fault, head) = (0, None, None);
-        let mut l1 =
-            L1 { model, source, origin, blocks, shown, head, delays_ms, reorgs, random, fault };
+        let (mined, reorgs, fault, head) = (0, 0, None, None);
+        let mut l1 = L1 {
+            model,
+            source,
+            origin,
+            blocks,
+            shown,
+            head,
+            delays_ms,
+            mined,
+            reorgs,
+            random,
+            fault,
+        };
         l1.look();
         Some(l1)
     }
@@ -129,6 +146,8 @@ pub(crate) struct L1 {
     head: Option<Head>,
     /// How long each validator's connection takes at least.
     delays_ms: Vec<u64>,
+    /// How many times its miners have made a block on top of the newest since the network began.
+    mined: u64,
     reorgs: u64,
     random: Random,
     /// Why it has come to a stop.
@@ -206,6 +225,7 @@ impl L1 {
 
     /// Another block; it may replace some of those that are not final, and then there is one more on top.
     pub(crate) fn mine(&mut self) {
+        self.mined = self.mined.saturating_add(1);
         let here = u64::try_from(self.blocks.len()).unwrap_or(u64::MAX);
         let open = self.model.finality_blocks.min(here);
         if open > 0 && self.random.chance(self.model.reorg_permille) {
@@ -309,7 +329,9 @@ impl L1 {
                 return;
             }
             Source::Contracts(contracts) if replaces => contracts.again(random),
-            Source::Contracts(contracts) => contracts.next(model, random),
+            Source::Contracts(contracts) => {
+                contracts.next(model, self.mined.saturating_mul(model.block_ms), random)
+            }
         };
         match made {
             Ok((block, shown)) => {
@@ -353,6 +375,7 @@ mod tests {
         let around = Surroundings {
             rollups: vec![RollupId::new(901)],
             payer: Some(PayerAddress::new([0x77; 20])),
+            members: staked.len(),
             staked,
             rotated: Vec::new(),
             begins_ms: 1_800_000_000_000,
@@ -431,6 +454,7 @@ mod tests {
             rollups: vec![RollupId::new(901)],
             payer: None,
             staked: staked(4),
+            members: 4,
             rotated: Vec::new(),
             begins_ms: 1_800_000_000_000,
         };

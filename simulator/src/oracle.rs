@@ -15,6 +15,7 @@ mod inclusion;
 mod keys;
 mod l1;
 mod liveness;
+mod office;
 mod order;
 mod payers;
 mod promises;
@@ -49,12 +50,13 @@ use self::{
     inclusion::Inclusion,
     l1::Queue,
     liveness::Liveness,
+    office::Offices,
     payers::{Closing, Payers},
     promises::{
         ACCOUNTABLE, AGREEMENT, BLAMED, BLIND, CERTIFIED, CONSISTENT, CONTIGUITY, CREDITED, Check,
-        DETERMINISM, DURABLE, ERASED, FORGED, INCLUSION, LOCKED, MEMBER, NAMED, NEW_KEY, ONCE,
-        ORDER, PAID, PAYS, POLKA, QUEUE, QUORUM, RETURNED, SAME_KEY, SEALED_TO, SETTLED, SLASHED,
-        TAKEN, TIMELY, WHOLE, ensure,
+        DETERMINISM, DURABLE, ERASED, FORGED, INCLUSION, LOCKED, MEMBER, NAMED, NEW_KEY, OFFICE,
+        ONCE, ORDER, PAID, PAYS, POLKA, QUEUE, QUORUM, RETURNED, SAME_KEY, SEALED_TO, SETTLED,
+        SLASHED, TAKEN, TIMELY, WHOLE, ensure,
     },
     settled::OnL1,
     settlement::Settlement,
@@ -88,6 +90,7 @@ pub(crate) struct Oracle {
     queue: Queue,
     settlement: Settlement,
     on_l1: OnL1,
+    offices: Offices,
     committees: Committees,
     /// Second machines that have voted for their validators.
     rotated: BTreeSet<u16>,
@@ -119,6 +122,7 @@ impl Oracle {
             queue: Queue::new(genesis),
             settlement: Settlement::new(genesis),
             on_l1: OnL1::default(),
+            offices: Offices::default(),
             committees: Committees::new(genesis),
             rotated: BTreeSet::new(),
             counters: BTreeMap::new(),
@@ -174,6 +178,7 @@ impl Oracle {
         counters.extend(self.queue.counters());
         counters.extend(self.payers.counters());
         counters.extend(self.on_l1.counters());
+        counters.extend(self.offices.counters());
         counters.insert("committee_changes", self.committees.changes());
         counters.insert("rotations", u64::try_from(self.rotated.len()).unwrap_or(u64::MAX));
         counters

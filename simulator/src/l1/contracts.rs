@@ -6,6 +6,7 @@
 //! not stay waits again, and comes later and among others.
 
 mod founding;
+mod operators;
 mod settlement;
 mod slashing;
 mod users;
@@ -13,17 +14,22 @@ mod users;
 use std::collections::BTreeMap;
 
 use alloy::{
-    primitives::{Address, Log},
+    primitives::{Address, B256, Log},
     sol_types::SolEvent as _,
 };
 use conclave_contracts::{
-    ConclaveStake::{Keys, KeysSet, validatorOfCall},
+    ConclaveStake::{
+        Bonded, Exited, Keys, KeysSet, Registered, UnbondingRequested, committeeOfCall,
+        epochCountCall, totalsOfCall, validatorOfCall,
+    },
     ForcedInclusion,
     deployment::Deployed,
     offers, queue,
 };
 use conclave_sequencer::L1Block;
-use conclave_types::{CommitteeOffer, Digest, L1Origin, Member, PayerAddress, RollupId};
+use conclave_types::{
+    CommitteeOffer, Digest, L1Origin, Member, PayerAddress, RollupId, SettlementMember,
+};
 
 use super::{
     L1Model,
@@ -31,8 +37,8 @@ use super::{
 };
 use crate::random::Random;
 
-pub(super) use self::founding::{Candidate, Founder};
-use self::users::Users;
+pub(super) use self::{founding::Founder, operators::Candidate};
+use self::{operators::Operators, users::Users};
 pub(crate) use self::{
     settlement::{Head, Settled},
     slashing::{Accusation, Proof},
@@ -66,12 +72,21 @@ pub(crate) struct QueueTip {
 pub(crate) struct Stake {
     /// Its number.
     pub(crate) validator: u32,
-    /// What it and its delegators have bonded.
-    pub(crate) bonded_gwei: u64,
+    /// What it and its delegators have bonded, have asked back and not taken, and what is seized.
+    pub(crate) whole_gwei: u64,
     /// An offence of its waits for its end.
     pub(crate) is_accused: bool,
     /// It can never serve again.
     pub(crate) is_tombstoned: bool,
+}
+
+/// Whom the contracts have in office.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Office {
+    /// In which epoch.
+    pub(crate) epoch: u64,
+    /// As the table of its committee lists them.
+    pub(crate) seats: Vec<SettlementMember>,
 }
 
 /// What the contracts show after a block.
@@ -81,8 +96,10 @@ pub(crate) struct Witness {
     pub(crate) queue: QueueTip,
     /// What settled with the block.
     pub(crate) settled: Vec<Settled>,
-    /// Every validator's stake.
+    /// The stake of every validator that has registered.
     pub(crate) stakes: Vec<Stake>,
+    /// Who decides, as far as L1 knows; none before the network is opened.
+    pub(crate) office: Option<Office>,
 }
 
 /// The contracts, and the chain that they are on.
@@ -91,8 +108,10 @@ pub(super) struct Contracts {
     ethereum: Ethereum,
     deployed: Deployed,
     users: Users,
-    /// Validators that have registered, whose numbers begin with 1.
+    operators: Operators,
+    /// Validators that have registered or are to, whose numbers begin with 1, and those that have from the beginning.
     validators: u32,
+    first_validators: u32,
     /// The time of block 0, were there blocks as regular as they come now from the beginning.
     zero_ms: u64,
     block_ms: u64,
@@ -103,18 +122,40 @@ pub(super) struct Contracts {
 }
 
 impl Contracts {
-    /// Transactions that were in blocks, and how many of them a contract refused.
-    pub(super) const fn counters(&self) -> [(&'static str, u64); 2] {
-        [("l1_transactions", self.executed), ("l1_transactions_refused", self.refused)]
+    /// Transactions that were in blocks, how many of them a contract refused, and what operators have done on the
+    /// chain as it is.
+    pub(super) fn counters(&self) -> [(&'static str, u64); 7] {
+        let logs = || {
+            let logs = self.ethereum.blocks().iter().flat_map(|sealed| &sealed.logs);
+            logs.filter(|log| log.address == self.deployed.stake)
+        };
+        let count = |event: B256| {
+            let found = logs().filter(|log| log.topics().first() == Some(&event)).count();
+            u64::try_from(found).unwrap_or(u64::MAX)
+        };
+        let (registered, keys) =
+            (count(Registered::SIGNATURE_HASH), count(KeysSet::SIGNATURE_HASH));
+        let first = u64::from(self.first_validators);
+        let joined = registered.saturating_sub(first);
+        [
+            ("l1_transactions", self.executed),
+            ("l1_transactions_refused", self.refused),
+            ("l1_registered", joined),
+            ("l1_deposits_of_stake", count(Bonded::SIGNATURE_HASH).saturating_sub(registered)),
+            ("l1_unbonded", count(UnbondingRequested::SIGNATURE_HASH)),
+            ("l1_exits", count(Exited::SIGNATURE_HASH)),
+            ("l1_key_changes", keys.saturating_sub(registered)),
+        ]
     }
 
-    /// Users want something, and there is another block.
+    /// Operators and users want something by now, in time of the network, and there is another block.
     pub(super) fn next(
         &mut self,
         model: &L1Model,
+        now_ms: u64,
         random: &mut Random,
     ) -> Result<(L1Block, Witness), L1Fault> {
-        for call in self.users.wants(model, random) {
+        for call in self.operators.want(now_ms).into_iter().chain(self.users.wants(model, random)) {
             self.ethereum.send(call);
         }
         self.seal(random, usize::MAX)
@@ -150,21 +191,44 @@ impl Contracts {
         let unanswered = |_refused| L1Fault::NoAnswer(self.number());
         let tip = self.ethereum.ask(self.deployed.forced, &ForcedInclusion::queueCall {})?;
         let tip = tip.map_err(unanswered)?;
-        let stake = |validator| {
-            let found = self.ethereum.ask(self.deployed.stake, &validatorOfCall { validator })?;
-            let found = found.map_err(unanswered)?;
-            Ok(Stake {
-                validator,
-                bonded_gwei: found.bondedGwei,
-                is_accused: found.accused,
-                is_tombstoned: found.tombstoned,
-            })
-        };
+        let stakes = (1..=self.validators).map(|validator| self.stake(validator));
         Ok(Witness {
             queue: QueueTip { count: tip.count, hash: Digest::new(tip.hash.0) },
             settled: self.settled(),
-            stakes: (1..=self.validators).map(stake).collect::<Result<_, L1Fault>>()?,
+            stakes: stakes.filter_map(Result::transpose).collect::<Result<_, L1Fault>>()?,
+            office: self.office()?,
         })
+    }
+
+    /// What a validator has at stake; none if it has yet to register.
+    fn stake(&self, validator: u32) -> Result<Option<Stake>, L1Fault> {
+        let unanswered = |_refused| L1Fault::NoAnswer(self.number());
+        let found = self.ethereum.ask(self.deployed.stake, &validatorOfCall { validator })?;
+        let found = match found {
+            Err(_unknown) if validator > self.first_validators => return Ok(None),
+            found => found.map_err(unanswered)?,
+        };
+        let totals = self.ethereum.ask(self.deployed.stake, &totalsOfCall { validator })?;
+        let totals = totals.map_err(unanswered)?;
+        Ok(Some(Stake {
+            validator,
+            whole_gwei: totals
+                .bonded
+                .saturating_add(totals.unbonding)
+                .saturating_add(totals.escrow),
+            is_accused: found.accused,
+            is_tombstoned: found.tombstoned,
+        }))
+    }
+
+    /// Whose table of a committee is in office.
+    fn office(&self) -> Result<Option<Office>, L1Fault> {
+        let unanswered = |_refused| L1Fault::NoAnswer(self.number());
+        let count = self.ethereum.ask(self.deployed.stake, &epochCountCall {})?;
+        let Some(epoch) = count.map_err(unanswered)?.checked_sub(1) else { return Ok(None) };
+        let committee = self.ethereum.ask(self.deployed.stake, &committeeOfCall { epoch })?;
+        let code = self.ethereum.code(committee.map_err(unanswered)?.table);
+        Ok(Some(Office { epoch, seats: offers::rows(code).unwrap_or_default() }))
     }
 
     fn number(&self) -> u64 {
@@ -222,6 +286,16 @@ pub(crate) struct Founded {
     pub(crate) origin: L1Origin,
     /// Who has been elected, with the power that it has by its stake.
     pub(crate) members: Vec<Member>,
+}
+
+/// Who may come to decide on a network.
+pub(crate) struct Candidates {
+    /// In the order of the numbers that they get.
+    pub(crate) all: Vec<Candidate>,
+    /// How many of them, the first ones, register before it begins.
+    pub(crate) members: usize,
+    /// With their new keys, those who change them, in the scenario's order.
+    pub(crate) rotated: Vec<Candidate>,
 }
 
 /// What a network on an L1 with contracts is made of.

@@ -46,8 +46,21 @@ pub struct Offer {
 pub struct Rotation {
     /// Who.
     pub validator: u16,
-    /// From then on the stake contract offers it with its new keys.
+    /// From then on the stake contract offers it with its new keys; with contracts, its operator then replaces them.
     pub at_ms: u64,
+}
+
+/// A validator's operator wants to have another stake, and sends the contracts what that takes: a registration, a
+/// deposit, a request to unbond, or its exit.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct StakeChange {
+    /// Whose.
+    pub validator: u16,
+    /// Before the first block from then on.
+    pub at_ms: u64,
+    /// What the stake is to be, in units of 32 ether as the powers of the first members are; 0 is to leave for good.
+    pub power: u64,
 }
 
 /// What L1 is like.
@@ -84,6 +97,9 @@ pub struct L1Model {
     /// Who changes its keys.
     #[serde(skip_serializing_if = "is_default")]
     pub rotations: Vec<Rotation>,
+    /// Who stakes more or less, if there are contracts.
+    #[serde(skip_serializing_if = "is_default")]
+    pub stakes: Vec<StakeChange>,
 }
 
 impl Default for L1Model {
@@ -102,6 +118,7 @@ impl Default for L1Model {
             outages: Vec::new(),
             offers: Vec::new(),
             rotations: Vec::new(),
+            stakes: Vec::new(),
         }
     }
 }

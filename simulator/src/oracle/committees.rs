@@ -9,7 +9,7 @@ use conclave_types::{
     Certificate, ConsensusKey, Digest, Epoch, Genesis, Height, Member, ValidatorIndex,
 };
 
-use super::{Check, MEMBER, QUORUM, ensure, settlement::committee};
+use super::{Check, MEMBER, QUORUM, ensure, office::Seats, settlement::committee};
 
 /// Members with their power.
 pub(super) type Powers = BTreeMap<u16, u64>;
@@ -49,6 +49,8 @@ pub(super) struct Committees {
     attempts: BTreeMap<Epoch, Elected>,
     /// The committee from each of these heights on.
     terms: BTreeMap<Height, Elected>,
+    /// At which of them each epoch begins.
+    begun: BTreeMap<Epoch, Height>,
 }
 
 impl Committees {
@@ -65,6 +67,7 @@ impl Committees {
             offered: Vec::new(),
             attempts: BTreeMap::new(),
             terms: [(Height::ZERO, first)].into(),
+            begun: [(Epoch::ZERO, Height::ZERO)].into(),
         }
     }
 
@@ -102,6 +105,16 @@ impl Committees {
         // Nobody tells of the attempt that the genesis begins: it is for the first committee.
         let elected = self.attempts.get(&epoch).cloned().or_else(|| self.newest());
         self.terms.extend(elected.map(|elected| (first, elected)));
+        self.begun.insert(epoch, first);
+    }
+
+    /// Who decides in an epoch, by number in the stake contract; none if nobody has told of its beginning.
+    pub(super) fn seats(&self, epoch: Epoch) -> Option<Seats> {
+        let Elected { powers, keys, .. } = self.terms.get(self.begun.get(&epoch)?)?;
+        let seat = |(index, power): (&u16, &u64)| {
+            Some((*self.known.get(usize::from(*index))?, (*keys.get(index)?, *power)))
+        };
+        powers.iter().map(seat).collect()
     }
 
     /// Who decides a height.
@@ -239,6 +252,7 @@ mod tests {
             offered: Vec::new(),
             attempts: BTreeMap::new(),
             terms: [(Height::ZERO, first)].into(),
+            begun: BTreeMap::new(),
         };
         committees.l1_final(&offer(5, 2, &[(2, 1), (3, 1), (4, 1)]));
         committees.l1_final(&offer(7, 2, &[(2, 1), (3, 2), (9, 1)]));

@@ -75,6 +75,9 @@ impl Oracle {
             self.on_l1.newest = Some(*found);
         }
         witness.stakes.iter().try_for_each(|stake| self.is_whole(stake))?;
+        if let Some(office) = &witness.office {
+            self.is_in_office(office)?;
+        }
         let (now, on_l1) = (self.queue.newest(), &self.on_l1);
         let free = on_l1.guilty.iter().find(|(validator, since)| {
             now > since.saturating_add(SEIZED_WITHIN) && !on_l1.is_seized(**validator)
@@ -102,13 +105,13 @@ impl Oracle {
         let before = self.on_l1.stakes.clone();
         for stake in &witness.stakes {
             let number = stake.validator;
-            let had = before.get(&number).map_or(0, |before| before.bonded_gwei);
+            let had = before.get(&number).map_or(0, |before| before.whole_gwei);
             let is_seized = self.on_l1.is_seized(number);
             let check = self.is_whole(stake);
             self.note(check);
-            let loses = stake.bonded_gwei < had;
+            let loses = stake.whole_gwei < had;
             if loses {
-                self.on_l1.taken.insert(number, had.saturating_sub(stake.bonded_gwei));
+                self.on_l1.taken.insert(number, had.saturating_sub(stake.whole_gwei));
             }
             self.note(ensure(loses == is_seized, ACCOUNTABLE, || {
                 format!("L1 has {stake:?} in the end, before it was {:?}", before.get(&number))
@@ -135,12 +138,13 @@ impl Oracle {
         })
     }
 
-    /// Nobody takes anything from whoever keeps to the protocol.
+    /// Nobody takes anything from whoever keeps to the protocol: what its operator asks back it still has, until the
+    /// time is over for which that answers, which no run sees.
     fn is_whole(&mut self, found: &Stake) -> Check {
         let before = self.on_l1.stakes.insert(found.validator, *found);
         let index = found.validator.checked_sub(1).and_then(|index| u16::try_from(index).ok());
         let is_honest = index.is_some_and(|index| self.honest.contains(&index));
-        let falls = before.is_some_and(|before| found.bonded_gwei < before.bonded_gwei);
+        let falls = before.is_some_and(|before| found.whole_gwei < before.whole_gwei);
         ensure(!is_honest || !(falls || found.is_accused || found.is_tombstoned), SLASHED, || {
             format!("L1 has {found:?} of an honest validator, before it was {before:?}")
         })

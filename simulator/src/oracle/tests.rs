@@ -767,9 +767,9 @@ fn shares_of_an_epoch_that_is_long_over_are_seen() {
 }
 
 /// What L1 shows: this has settled, and so much is at stake for validator 0, whose number there is 1.
-fn witness(settled: Option<crate::l1::Settled>, bonded_gwei: u64, is_accused: bool) -> Witness {
+fn witness(settled: Option<crate::l1::Settled>, whole_gwei: u64, is_accused: bool) -> Witness {
     let is_tombstoned = is_accused;
-    let stake = crate::l1::Stake { validator: 1, bonded_gwei, is_accused, is_tombstoned };
+    let stake = crate::l1::Stake { validator: 1, whole_gwei, is_accused, is_tombstoned };
     Witness { settled: settled.into_iter().collect(), stakes: vec![stake], ..Witness::default() }
 }
 

@@ -23,6 +23,11 @@ impl Scenario {
             let expected = format!("expected at least {MEMBERS_MIN} members, found {members}");
             (expected, "validators counts those who join later, too".into())
         })?;
+        ensure(self.joiners == 0 || self.key.on_chain, "joiners", || {
+            let expected =
+                "expected a key that is made on the chain, found one that the genesis brings";
+            (expected.into(), "set key.on_chain: whoever joins gets a share that way".into())
+        })?;
         let found = self.powers.len();
         let whole = self.powers.is_empty() || found == usize::from(members);
         ensure(
@@ -89,7 +94,8 @@ impl Scenario {
                     format!("expected that validator {found} neither crashes nor misbehaves");
                 (expected, "let another validator change its keys".into())
             })?;
-            ensure(self.l1.iter().any(|l1| !l1.offers.is_empty()), &path, || {
+            let offers = self.l1.iter().any(|l1| l1.contracts || !l1.offers.is_empty());
+            ensure(offers, &path, || {
                 let expected = "expected offers of committees, found none".into();
                 (expected, "new keys come with an offer: add [[l1.offers]]".into())
             })?;

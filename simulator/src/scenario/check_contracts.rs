@@ -1,29 +1,108 @@
-//! What a run may ask of an L1 that has the contracts: they decide for themselves who is elected and when.
+//! What a run may ask of an L1 that has the contracts: they decide for themselves who is elected and when. What
+//! operators stake is up to the scenario.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Scenario,
     check_world::{WorldFault, ensure},
 };
-use crate::crypto::Crypto;
+use crate::{crypto::Crypto, l1::L1Model};
+
+/// What an operator stakes at most, in units of 32 ether: as much as half of what it has.
+const STAKE_MAX: u64 = 15_000;
+
+type Checked = Result<(), WorldFault>;
 
 impl Scenario {
-    pub(super) fn check_contracts(&self) -> Result<(), WorldFault> {
-        let Some(l1) = self.l1.as_ref().filter(|l1| l1.contracts) else { return Ok(()) };
+    pub(super) fn check_contracts(&self) -> Checked {
+        let Some(l1) = &self.l1 else { return Ok(()) };
+        if !l1.contracts {
+            return ensure(l1.stakes.is_empty(), "l1.stakes", || {
+                let expected = "expected no stakes without contracts, found some".into();
+                (expected, "set l1.contracts, or say in [[l1.offers]] who is elected".into())
+            });
+        }
         ensure(l1.block_ms.is_multiple_of(1_000), "l1.block_ms", || {
             let expected = format!("expected whole seconds, found {} ms", l1.block_ms);
             (expected, "contracts read the time of their block in seconds".into())
         })?;
-        ensure(l1.offers.is_empty() && l1.rotations.is_empty(), "l1.offers", || {
-            let expected = "expected no offers and no rotations, found some".into();
-            (expected, "the contracts elect by stake; leave contracts out to say who is".into())
-        })?;
-        ensure(self.joiners == 0, "joiners", || {
-            let expected = format!("expected no joiners, found {}", self.joiners);
-            (expected, "whoever has staked is elected; let them be members".into())
+        ensure(l1.offers.is_empty(), "l1.offers", || {
+            let expected = "expected no offers, found some".into();
+            (expected, "the contracts elect by stake: say in [[l1.stakes]] who has how much".into())
         })?;
         ensure(self.crypto != Crypto::Modelled, "crypto", || {
             let expected = "expected signatures that contracts accept, found modelled ones".into();
             (expected, "set crypto to memoised or real".into())
+        })?;
+        ensure(self.powers.iter().all(|power| *power <= STAKE_MAX), "powers", || {
+            let expected = format!("expected stakes of at most {STAKE_MAX}, found more");
+            (expected, "a power is a stake of as many times 32 ether".into())
+        })?;
+        let changes = !l1.stakes.is_empty() || !l1.rotations.is_empty();
+        ensure(!changes || self.key.on_chain && self.key.epoch_heights > 0, "key", || {
+            let expected = "expected a key that is made on the chain and handed on, found another";
+            let remedy = "set key.on_chain and key.epoch_heights: an election is for an epoch";
+            (expected.into(), remedy.into())
+        })?;
+        self.check_stakes(l1)?;
+        self.check_joining(l1)
+    }
+
+    /// Each change is of a validator that there is, and of a stake that it can still change.
+    fn check_stakes(&self, l1: &L1Model) -> Checked {
+        let mut left = BTreeSet::new();
+        let mut newest = BTreeMap::new();
+        for (index, change) in l1.stakes.iter().enumerate() {
+            let path = format!("l1.stakes.{index}");
+            let (found, last) = (change.validator, self.validators.saturating_sub(1));
+            ensure(found <= last, &path, || {
+                let expected = format!("expected a validator from 0 to {last}, found {found}");
+                (expected, "choose one that there is".into())
+            })?;
+            ensure(change.power <= STAKE_MAX, &path, || {
+                let expected =
+                    format!("expected a stake of at most {STAKE_MAX}, found {}", change.power);
+                (expected, "it is counted in units of 32 ether".into())
+            })?;
+            ensure(!left.contains(&found), &path, || {
+                let expected = format!("expected no more of validator {found}, which has left");
+                (expected, "whoever has left L1 does not come back; let another one join".into())
+            })?;
+            let before = newest.insert(found, change.at_ms).unwrap_or(0);
+            ensure(before <= change.at_ms, &path, || {
+                let at = change.at_ms;
+                let expected = format!("expected a time from {before} on, found {at}");
+                (expected, "list the changes of a validator in their order".into())
+            })?;
+            if change.power == 0 {
+                left.insert(found);
+            }
+        }
+        Ok(())
+    }
+
+    /// Who joins registers, one after the other: the contract numbers them in that order.
+    fn check_joining(&self, l1: &L1Model) -> Checked {
+        let mut before = 0;
+        for joiner in self.members()..self.validators {
+            let first = l1.stakes.iter().find(|change| change.validator == joiner);
+            let found = first.filter(|change| change.power > 0 && change.at_ms >= before);
+            ensure(found.is_some(), "joiners", || {
+                let expected = format!(
+                    "expected a stake of validator {joiner} from {before} ms on, with which it \
+                     registers, found {}",
+                    first.map_or("none".into(), |change| format!("one of {}", change.power)),
+                );
+                (expected, "give each joiner an entry in [[l1.stakes]], in their order".into())
+            })?;
+            before = found.map_or(before, |change| change.at_ms);
+        }
+        let stranger = l1.rotations.iter().position(|change| change.validator >= self.members());
+        ensure(stranger.is_none(), &format!("l1.rotations.{}", stranger.unwrap_or(0)), || {
+            let expected =
+                "expected that a member of the beginning changes its keys, found a joiner";
+            (expected.into(), "let another validator change its keys".into())
         })
     }
 }
@@ -35,16 +114,43 @@ mod tests {
     #[test]
     fn what_contracts_would_not_do_is_refused_with_what_to_do() {
         let contracts = "l1.contracts = true\nl1.block_ms = 1000\n";
+        let key = "key.on_chain = true\nkey.epoch_heights = 40\n";
         assert!(Scenario::parse("x.toml", contracts).is_ok());
+        let stake = |validator: u16, at_ms: u64, power: u64| {
+            format!("[[l1.stakes]]\nvalidator = {validator}\nat_ms = {at_ms}\npower = {power}\n")
+        };
+        let with = |stakes: &[String]| format!("{contracts}{key}{}", stakes.concat());
+        let joins = |stakes: &[String]| {
+            format!("validators = 6\njoiners = 2\n{contracts}{key}{}", stakes.concat())
+        };
+        let fine = [
+            with(&[stake(1, 5, 2), stake(2, 5, 0)]),
+            joins(&[stake(4, 5, 1), stake(5, 5, 1), stake(4, 9, 0)]),
+            format!("{contracts}{key}[[l1.rotations]]\nvalidator = 1\nat_ms = 5\n"),
+        ];
+        for text in fine {
+            let parsed = Scenario::parse("x.toml", &text);
+            assert!(parsed.is_ok(), "{text}: {parsed:?}");
+        }
+        let late = "[[l1.rotations]]\nvalidator = 5\nat_ms = 5\n";
         for (text, expected, remedy) in [
             ("l1.contracts = true".into(), "expected whole seconds, found 500 ms", "in seconds"),
-            (format!("{contracts}joiners = 1\nvalidators = 5"), "found 1", "be members"),
             (format!("{contracts}crypto = \"modelled\""), "found modelled", "memoised"),
             (
                 format!("{contracts}[[l1.offers]]\nat_ms = 1\nepoch = 2\npowers = [1, 1, 1, 1]"),
-                "expected no offers and no rotations",
+                "expected no offers",
                 "elect by stake",
             ),
+            (stake(1, 1, 1), "without contracts", "l1.offers"),
+            (format!("{contracts}{}", stake(1, 1, 1)), "handed on", "epoch_heights"),
+            (with(&[stake(4, 1, 1)]), "from 0 to 3, found 4", "that there is"),
+            (with(&[stake(1, 1, 15_001)]), "at most 15000, found 15001", "32 ether"),
+            (with(&[stake(1, 1, 0), stake(1, 2, 1)]), "which has left", "come back"),
+            (with(&[stake(1, 2, 2), stake(1, 1, 1)]), "from 2 on, found 1", "order"),
+            (joins(&[stake(4, 1, 1)]), "of validator 5 from 1 ms on", "each joiner"),
+            (joins(&[stake(4, 2, 1), stake(5, 1, 1)]), "of validator 5 from 2 ms", "each joiner"),
+            (joins(&[stake(4, 1, 0), stake(5, 1, 1)]), "found one of 0", "each joiner"),
+            (joins(&[stake(4, 1, 1), stake(5, 1, 1), late.into()]), "found a joiner", "another"),
         ] {
             let error = Scenario::parse("x.toml", &text).unwrap_err();
             assert!(error.expected.contains(expected), "{text}: {error}");

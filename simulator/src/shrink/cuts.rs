@@ -60,6 +60,13 @@ fn faults(scenario: &Scenario) -> Vec<Scenario> {
         }
         cuts.push(cut);
     }
+    for piece in pieces(scenario.l1.as_ref().map_or(0, |l1| l1.stakes.len())) {
+        let mut cut = scenario.clone();
+        if let Some(l1) = &mut cut.l1 {
+            l1.stakes = without(&l1.stakes, &piece);
+        }
+        cuts.push(cut);
+    }
     if scenario.l1.is_some() {
         cuts.push(Scenario { l1: None, ..scenario.clone() });
     }

@@ -162,7 +162,10 @@ fn beginning(
     let (second, rotated) = second_machines(scenario, &staked, seed);
     let machines = machines(scenario, &staked, &rotated);
     let l1 = match scenario.l1.clone() {
-        Some(model) => Some(founding(model, load, &identities, (&staked, &rotated), seed)?),
+        Some(model) => {
+            let known = (keyed(&staked, &identities), keyed(&rotated, &second));
+            Some(founding(model, load, known, scenario.members().into(), seed)?)
+        }
         None => None,
     };
     identities.extend(second);
@@ -262,19 +265,27 @@ fn staked(scenario: &Scenario, identities: &[Identity]) -> Vec<Member> {
     identities.iter().enumerate().map(member).collect()
 }
 
+/// Members with the keys that make them these.
+type Keyed = Vec<(Member, SigningKey)>;
+
+fn keyed(members: &[Member], identities: &[Identity]) -> Keyed {
+    let keys = identities.iter().map(|identity| identity.signing_key.clone());
+    members.iter().cloned().zip(keys).collect()
+}
+
 fn founding(
     model: L1Model,
     load: &Load,
-    identities: &[Identity],
-    (staked, rotated): (&[Member], &[Member]),
+    (staked, rotated): (Keyed, Keyed),
+    members: usize,
     seed: u64,
 ) -> Option<l1::Founding> {
-    let keys = identities.iter().map(|identity| identity.signing_key.clone());
     let around = Surroundings {
         rollups: ROLLUPS.to_vec(),
         payer: load.first_payer(),
-        staked: staked.iter().cloned().zip(keys).collect(),
-        rotated: rotated.to_vec(),
+        staked,
+        members,
+        rotated,
         begins_ms: BEGIN.as_micros() / 1_000,
     };
     l1::Founding::new(model, around, seed)

@@ -162,8 +162,12 @@ fn offenders(disk: &Disk, settled: Height) -> Vec<(Epoch, Vec<ValidatorIndex>, K
 }
 
 impl World {
-    /// The relayer of a validator looks at L1. Those of liars do nothing for anybody.
+    /// The relayer of a validator looks at L1. Those of liars do nothing for anybody; and an operator has one, beside
+    /// the first of two machines.
     pub(super) fn relay(&mut self, node: u16) {
+        if node >= self.scenario.validators {
+            return;
+        }
         let Some(l1) = &mut self.l1 else { return };
         let Some(head) = l1.head() else { return };
         let state = self.nodes.get(usize::from(node)).filter(|state| state.is_honest());

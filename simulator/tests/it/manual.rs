@@ -26,6 +26,8 @@ fn every_key_and_every_behaviour_is_in_the_manual() {
         "[l1]\nnonsense = 1",
         "[[l1.outages]]\nnonsense = 1",
         "[[l1.offers]]\nnonsense = 1",
+        "[[l1.rotations]]\nnonsense = 1",
+        "[[l1.stakes]]\nnonsense = 1",
         "[[crashes]]\nnonsense = 1",
         "[[partitions]]\nnonsense = 1",
         "[[byzantine]]\nnonsense = 1",

@@ -210,7 +210,10 @@ scenarios! {
     l1_contracts "l1-contracts" 0..2;
     l1_contracts_reorgs "l1-contracts-reorgs" 0..2;
     l1_contracts_outage "l1-contracts-outage" 0..1;
+    l1_stakes "l1-stakes" 0..2;
+    l1_key_rotation "l1-key-rotation" 0..2;
     l1_slashed "l1-slashed" 0..2;
+    l1_leaver_slashed "l1-leaver-slashed" 0..2;
     l1_stray_shares "l1-stray-shares" 0..2;
     l1_framed "l1-framed" 0..2;
     forced_through_censors "forced-through-censors" 0..2;

@@ -1,30 +1,29 @@
 //! A network's first hours on L1: the contracts are deployed, rollups registered, validators staked and elected; then
 //! the network has a genesis, and its launcher opens it. All of that is final before the network begins.
 
-use alloy::primitives::{Address, B256, U256};
+use alloy::primitives::{Address, B256};
 use conclave_contracts::{
-    ConclaveElection::{electionNowCall, enlistCall},
+    ConclaveElection::electionNowCall,
     ConclaveInbox::openCall,
-    ConclaveStake::{proveConsensusKeyCall, registerCall},
     FeeVault::fundCall,
     RollupRegistry::{self, registerCall as registerRollupCall},
     deployment::{Deployed, DeploymentConfig, DeploymentError, creations, predict},
     offers,
-    registration::{Deployment, ValidatorSecrets},
 };
 use conclave_sequencer::L1Block;
-use conclave_types::{
-    Digest, L1Origin, Member, NetworkId, PayerAddress, SettlementSecret, settlement_committee,
-};
-use ed25519_dalek::SigningKey;
+use conclave_types::{Digest, L1Origin, Member, NetworkId, PayerAddress, settlement_committee};
 
 use super::{
-    Contracts, Founded, L1Fault, Plan, Users, Witness,
+    Candidates, Contracts, Founded, L1Fault, Plan, Users, Witness,
+    operators::{Candidate, Operators, operator},
     settlement::row,
     users::{Crowd, account},
 };
 use crate::{
-    l1::evm::{CHAIN_ID, Call, Ethereum, TRANSACTION_GAS_MAX},
+    l1::{
+        L1Model,
+        evm::{CHAIN_ID, Call, Ethereum, TRANSACTION_GAS_MAX},
+    },
     random::Random,
 };
 
@@ -33,13 +32,10 @@ const COUNCIL: Address = Address::repeat_byte(0xc0);
 const FORCER: Address = Address::repeat_byte(0xf0);
 /// Depositors that the genesis does not know.
 const STRANGERS: [u8; 4] = [0xd1, 0xd2, 0xd3, 0xd4];
-/// What a validator stakes for each unit of the power that the scenario gives it.
-const STAKE_GWEI: u64 = 32_000_000_000;
-const COMMISSION_BPS: u16 = 500;
 const WEI: u128 = 1_000_000_000;
 /// What relayers are refunded from.
 const POT_WEI: u128 = 1_000_000_000_000_000_000;
-/// Gas of what one validator or rollup does to be there.
+/// Gas of what a rollup does to be there.
 const GAS: u64 = 1_500_000;
 /// Blocks that all of this has room for, before the time at which the network begins.
 const BLOCKS_MAX: u64 = 1_024;
@@ -57,49 +53,26 @@ pub(in crate::l1) enum FoundingError {
     TooLong,
 }
 
-/// A validator and its secrets.
-pub(in crate::l1) struct Candidate {
-    member: Member,
-    secrets: ValidatorSecrets,
-}
-
-impl Candidate {
-    /// Its settlement key is of the same seed as the other, as everywhere in a simulation.
-    pub(in crate::l1) fn new((member, consensus): (Member, SigningKey)) -> Self {
-        let settlement = SettlementSecret::from_seed(consensus.as_bytes());
-        let secrets = ValidatorSecrets { consensus, settlement, network: member.network_key };
-        Self { member, secrets }
-    }
-}
-
 /// Founds a network.
 pub(in crate::l1) struct Founder {
     ethereum: Ethereum,
     deployed: Deployed,
     plan: Plan,
-    candidates: Vec<Candidate>,
+    candidates: Candidates,
     zero_ms: u64,
     block_ms: u64,
 }
 
-/// The account of a validator's operator.
-pub(in crate::l1) fn operator(validator: u32) -> Address {
-    let mut bytes = [0x0e; 20];
-    let (_, number) = bytes.split_at_mut(16);
-    number.copy_from_slice(&validator.to_be_bytes());
-    Address::new(bytes)
-}
-
 impl Founder {
-    /// Everything up to the election. `candidates` have the numbers that they get by registering in this order.
+    /// Everything up to the election. Candidates have the numbers that they get by registering in this order.
     pub(in crate::l1) fn new(
         plan: Plan,
         (block_ms, finality): (u64, u64),
-        candidates: Vec<Candidate>,
+        candidates: Candidates,
         random: &mut Random,
     ) -> Result<Self, FoundingError> {
         let zero_ms = plan.begins_ms.saturating_sub(BLOCKS_MAX.saturating_mul(block_ms));
-        let operators = candidates.iter().map(|candidate| operator(candidate.member.validator));
+        let operators = candidates.all.iter().map(|candidate| operator(candidate.member.validator));
         let depositors =
             plan.payer.map(account).into_iter().chain(STRANGERS.map(Address::repeat_byte));
         let funded = operators.chain(depositors).chain([DEPLOYER, FORCER]);
@@ -142,16 +115,16 @@ impl Founder {
             chain_id: CHAIN_ID,
             stake: PayerAddress::new(self.deployed.stake.into_array()),
             origin: L1Origin { number, hash: Digest::new(hash.0) },
-            members: self.candidates.iter().filter_map(member).collect(),
+            members: self.candidates.all.iter().filter_map(member).collect(),
         })
     }
 
-    /// Opens the network, and lets `finality` blocks come on top of that. Returns the blocks since its origin.
+    /// Opens the network, and lets blocks come on top of that until it is final. Returns the blocks since its origin.
     pub(in crate::l1) fn open(
         mut self,
         network: NetworkId,
         founded: &Founded,
-        (finality, saves): (u64, bool),
+        model: &L1Model,
         random: &mut Random,
     ) -> Result<(Contracts, Vec<(L1Block, Witness)>), FoundingError> {
         let snapshot = offers::snapshot(&founded.members);
@@ -167,7 +140,7 @@ impl Founder {
         self.ethereum.send(Call::new(DEPLOYER, election, &snapshot, TRANSACTION_GAS_MAX));
         self.ethereum.send(Call::new(DEPLOYER, inbox, &open, TRANSACTION_GAS_MAX));
         self.settle(random)?;
-        for _ in 0..finality {
+        for _ in 0..model.finality_blocks {
             self.seal(random)?;
         }
         let rollups: Vec<u64> = self.plan.rollups.iter().map(|rollup| rollup.as_u64()).collect();
@@ -179,13 +152,19 @@ impl Founder {
         let number = self.number();
         let passed = number.saturating_mul(self.block_ms);
         let zero_ms = self.plan.begins_ms.saturating_sub(passed);
+        let saves = model.first_grant_gwei.is_some();
         let users = Users::new(crowd, self.deployed, rollups, foreign, saves);
-        let validators = u32::try_from(self.candidates.len()).unwrap_or(u32::MAX);
+        let Candidates { all, members, rotated } = self.candidates;
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let (validators, first_validators) = (count(all.len()), count(members));
+        let operators = Operators::new(model, self.deployed, (all, members), rotated);
         let contracts = Contracts {
             ethereum: self.ethereum,
             deployed: self.deployed,
             users,
+            operators,
             validators,
+            first_validators,
             zero_ms,
             block_ms: self.block_ms,
             refused: 0,
@@ -213,24 +192,12 @@ impl Founder {
         self.ethereum.send(call.paying(POT_WEI));
     }
 
-    /// Each with its stake, its keys and the proofs that it has them.
+    /// Each member at first with its stake, its keys and the proofs that it has them.
     fn register_validators(&mut self) {
-        let stake = self.deployed.stake.into_array();
-        let at = Deployment { l1_chain_id: CHAIN_ID, stake };
-        for Candidate { member, secrets } in &self.candidates {
-            let (validator, from) = (member.validator, operator(member.validator));
-            let owner = PayerAddress::new(from.into_array());
-            let (keys, possession) = (secrets.keys(), secrets.settlement_proof(at, &owner));
-            let call =
-                registerCall { keys: keys.clone(), possession, commissionBps: COMMISSION_BPS };
-            let stake_wei = u128::from(STAKE_GWEI.saturating_mul(member.power)).saturating_mul(WEI);
-            let call = Call::new(from, self.deployed.stake, &call, GAS).paying(stake_wei);
-            self.ethereum.send(call);
-            let (r, s) = secrets.consensus_proof(at, &owner);
-            let proof = proveConsensusKeyCall { validator, keys, r, s };
-            self.ethereum.send(Call::new(from, self.deployed.stake, &proof, GAS));
-            let call = enlistCall { validator, place: U256::ZERO };
-            self.ethereum.send(Call::new(from, self.deployed.election, &call, GAS));
+        for candidate in self.candidates.all.iter().take(self.candidates.members) {
+            for call in candidate.registers(&self.deployed, candidate.member.power) {
+                self.ethereum.send(call);
+            }
         }
     }
 

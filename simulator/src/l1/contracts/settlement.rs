@@ -10,7 +10,7 @@ use conclave_contracts::{
 use conclave_sequencer::archive::Posting;
 use conclave_types::{Committee, Digest, Epoch, Member, SettlementMember, settlement_committee};
 
-use super::{Contracts, L1Fault, founding::operator};
+use super::{Contracts, L1Fault, operators::operator};
 use crate::l1::evm::Call;
 
 /// Gas of a posting: the largest committee, a third of it absent, and an epoch that ends.

@@ -12,7 +12,7 @@ use conclave_types::{
     BlockCommitment, Committee, Digest, Epoch, Height, ValidatorIndex, digest::SigningDomain,
 };
 
-use super::{Contracts, L1Fault, Witness, founding::operator};
+use super::{Contracts, L1Fault, Witness, operators::operator};
 use crate::{l1::evm::Call, random::Random};
 
 /// Gas of a report: two certificates of the largest committee, or two signatures of a consensus key.
