@@ -16,19 +16,20 @@
 //!   over its height, before it is sent, and where records may be lost the validator is silent.
 //! - An attestation counts only if its author sent it, and only for the commitment that this node derives.
 //!
-//! **Bounds.** [`HEIGHTS_KEPT`] heights, with an attestation of each member, besides epochs' ends that no quorum
-//! has certified; attestations that come before the reveal for [`EARLY_MAX`] heights.
+//! - Whoever signs two commitments of one height, and is heard signing both, is convicted by them: also if neither is
+//!   this node's, and if both come before the reveal.
+//!
+//! **Bounds.** [`HEIGHTS_KEPT`] heights, with an attestation of each member and of whoever lies another, besides epochs'
+//! ends that no quorum has certified; attestations that come before the reveal for [`EARLY_MAX`] heights,
+//! [`EARLY_EACH_MAX`] of each member. A signature that is not right ends what is heard of its author about that height,
+//! and costs it a penalty.
 
 mod collect;
 mod restore;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_derivation::RevealTree;
@@ -47,6 +48,8 @@ pub(crate) use restore::SettlementCheckpoint;
 const HEIGHTS_KEPT: HeightDelta = HeightDelta::new(64);
 /// How far above the newest revealed height attestations are kept.
 const EARLY_MAX: HeightDelta = HeightDelta::new(8);
+/// Attestations of one validator for one height that are kept until then: two that differ contradict each other.
+const EARLY_EACH_MAX: usize = 2;
 /// How far behind the newest decided height a block is not worth attesting: the others have done so. Well more than
 /// the lag of reveals at which blocks stop carrying bundles. An epoch's end is always worth it.
 const STALE: HeightDelta = HeightDelta::new(48);
@@ -76,8 +79,8 @@ struct Collected {
     attestations: BTreeMap<ValidatorIndex, Arc<Attestation>>,
     /// Voting power of those who signed.
     power: u64,
-    /// Whose attestation was wrong.
-    liars: BTreeSet<ValidatorIndex>,
+    /// Whose attestation was wrong: and what it has signed instead, until something contradicts that.
+    liars: BTreeMap<ValidatorIndex, Option<SettlementCertificate>>,
     /// A job is under way.
     working: bool,
     certificate: Option<Arc<SettlementCertificate>>,
@@ -94,7 +97,7 @@ impl Collected {
             own: None,
             attestations: BTreeMap::new(),
             power: 0,
-            liars: BTreeSet::new(),
+            liars: BTreeMap::new(),
             working: false,
             certificate: None,
             since: None,
@@ -129,7 +132,7 @@ pub(crate) struct Settlement {
     /// Over the commitments of all revealed heights.
     history: Peaks,
     collected: BTreeMap<Height, Collected>,
-    early: BTreeMap<(Height, ValidatorIndex), Arc<Attestation>>,
+    early: BTreeMap<(Height, ValidatorIndex), Vec<Arc<Attestation>>>,
     /// The newest height with a certificate here.
     certified: Height,
     /// Whom to ask next.
@@ -227,10 +230,11 @@ impl Sequencer {
         let mut collected = Collected::new(commitment, digest, committee);
         let mut others = Vec::new();
         let later = self.settlement.early.split_off(&(height.next(), ValidatorIndex::default()));
-        for ((at, _), early) in std::mem::replace(&mut self.settlement.early, later) {
-            if at == height && early.commitment == collected.commitment {
+        let early = std::mem::replace(&mut self.settlement.early, later).into_iter();
+        for early in early.filter(|((at, _), _)| *at == height).flat_map(|(_, early)| early) {
+            if early.commitment == collected.commitment {
                 collected.signed(early);
-            } else if at == height {
+            } else {
                 others.push(early);
             }
         }
@@ -243,9 +247,4 @@ impl Sequencer {
         self.attest(height);
         self.certify(height);
     }
-}
-
-/// Whether a signer stands in both.
-fn have_common_signer(a: &SettlementCertificate, b: &SettlementCertificate) -> bool {
-    a.signers.iter().any(|signer| b.signers.contains(signer))
 }

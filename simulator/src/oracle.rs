@@ -9,6 +9,7 @@
 //! ```
 
 mod accountability;
+mod attesters;
 mod chain;
 mod committees;
 mod inclusion;
@@ -36,7 +37,8 @@ use std::{
 use conclave_consensus::ConsensusMessage;
 use conclave_sequencer::{KeyChange, L1Block, Message, Peer, Penalty, archive};
 use conclave_types::{
-    BlockId, BundleId, Digest, Epoch, Genesis, Gwei, Height, HeightDelta, KeyId, PayerAddress, Time,
+    Attestation, BlockId, BundleId, Digest, Epoch, Genesis, Gwei, Height, HeightDelta, KeyId,
+    PayerAddress, Time,
 };
 use sha3::{Digest as _, Keccak256};
 
@@ -45,6 +47,7 @@ use crate::{disk::Disk, l1::Witness, load::Handed, scenario::Loss};
 pub use self::promises::Violation;
 use self::{
     accountability::Accountability,
+    attesters::{Attesters, Heard},
     chain::Chain,
     committees::Committees,
     inclusion::Inclusion,
@@ -82,6 +85,7 @@ pub(crate) struct Oracle {
     payers: Payers,
     inclusion: Inclusion,
     accountability: Accountability,
+    attesters: Attesters,
     liveness: Liveness,
     keys: BTreeMap<Height, Vec<KeyChange>>,
     epochs: BTreeMap<Epoch, (Height, KeyId)>,
@@ -115,6 +119,7 @@ impl Oracle {
             payers: Payers::new(genesis),
             inclusion: Inclusion::new(genesis),
             accountability: Accountability::default(),
+            attesters: Attesters::default(),
             liveness: Liveness::default(),
             keys: BTreeMap::new(),
             epochs: BTreeMap::new(),
@@ -229,6 +234,7 @@ impl Oracle {
         self.count("crashes");
         self.inclusion.crashed(node);
         self.accountability.crashed(node);
+        self.attesters.crashed(node);
     }
 
     /// A validator is about to start again from its disk.
@@ -383,6 +389,28 @@ impl Oracle {
         if let Message::Shares(message) = message {
             self.accountability.sent_shares((node, from), message, decided);
         }
+        if let Message::Attestation(found) = message
+            && found.validator.as_u16() == from
+        {
+            let revealed = self.chain.revealed_at(node);
+            if let Some(said) = self.attested_by(from, found, revealed) {
+                self.attesters.heard(now, (node, from), &said, revealed);
+            }
+        }
+    }
+
+    /// What a liar has attested, if it is a member at that height and where the one that hears it is.
+    fn attested_by(&self, from: u16, found: &Attestation, revealed: Height) -> Option<Heard> {
+        let Attestation { commitment, signature, .. } = found;
+        let height = commitment.height;
+        self.committees.attests(from, revealed)?;
+        let key = self.committees.attests(from, height)?;
+        Some(Heard {
+            height,
+            digest: self.settlement.digest_of(commitment),
+            signature: *signature,
+            key,
+        })
     }
 
     /// A liar has opened a block by itself.
@@ -407,6 +435,8 @@ impl Oracle {
     /// The run is over.
     pub(crate) fn settle(&mut self, now: Time) {
         let check = self.accountability.settle(now, &self.chain);
+        self.note(check);
+        let check = self.attesters.settle(now, |node| self.chain.revealed_at(node));
         self.note(check);
         if self.liveness.is_owed() {
             let check = self.settlement.settle(self.chain.revealed_by_all());

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use conclave_types::{Attestation, G2Bytes, Height, SettlementCertificate, Time, ValidatorIndex};
+use conclave_types::{
+    Attestation, BlockCommitment, G2Bytes, Height, ParsedSettlementKey, SettlementCertificate,
+    Time, ValidatorIndex,
+};
 
-use super::{DoubleAttestation, EARLY_MAX, PATIENCE, STALE, have_common_signer};
+use super::{Collected, DoubleAttestation, EARLY_EACH_MAX, EARLY_MAX, PATIENCE, STALE};
 use crate::{
     archive::{self, ArchiveRequest},
     input::{Event, Peer, Penalty},
@@ -63,7 +66,11 @@ impl Sequencer {
         if height > self.chain.revealed {
             let is_near = height <= self.chain.revealed.saturating_add(EARLY_MAX);
             if is_near && self.chain.keys.committee_at(height).get(validator).is_some() {
-                self.settlement.early.entry((height, validator)).or_insert(attestation);
+                let early = self.settlement.early.entry((height, validator)).or_default();
+                let is_new = early.iter().all(|known| known.commitment != attestation.commitment);
+                if is_new && early.len() < EARLY_EACH_MAX {
+                    early.push(attestation);
+                }
             }
             return;
         }
@@ -74,8 +81,10 @@ impl Sequencer {
         if attestation.commitment != collected.commitment {
             return self.on_other_commitment(&attestation);
         }
-        let known = collected.attestations.contains_key(&validator);
-        if known || collected.liars.contains(&validator) {
+        if collected.liars.contains_key(&validator) {
+            return self.on_other_commitment(&attestation);
+        }
+        if collected.attestations.contains_key(&validator) {
             return;
         }
         collected.signed(attestation);
@@ -119,7 +128,7 @@ impl Sequencer {
                 let found_any = !liars.is_empty();
                 for liar in liars {
                     collected.forget_signature(liar);
-                    collected.liars.insert(liar);
+                    collected.liars.insert(liar, None);
                     let penalty = Penalty::Invalid("an attestation with a bad signature");
                     self.ready.effects.penalties.push((Peer::Validator(liar), penalty));
                 }
@@ -219,38 +228,42 @@ impl Sequencer {
         }
     }
 
-    /// A validator attests another commitment than this node has derived.
+    /// A validator attests another commitment than this node has derived, or the same in another form; or, having
+    /// lied about its height, anything at all.
     pub(super) fn on_other_commitment(&mut self, attestation: &Attestation) {
         let (height, validator) = (attestation.commitment.height, attestation.validator);
+        let domain = self.context.domain;
+        let theirs = domain.commitment(&attestation.commitment);
         let Some(collected) = self.settlement.collected.get_mut(&height) else { return };
-        if !collected.liars.insert(validator) {
-            return;
-        }
-        let said_before = collected.forget_signature(validator);
-        let ours = collected.digest;
-        let theirs = self.context.domain.commitment(&attestation.commitment);
-        if theirs == ours {
-            // The same words in another form: the signature serves for both, so it shows nothing.
-            return;
-        }
         let committee = Arc::clone(&collected.committee);
-        let key = committee.settlement_key(validator);
-        let is_signed = key.is_some_and(|key| key.has_signed(&theirs, &attestation.signature));
-        if !is_signed {
+        let Some(key) = committee.settlement_key(validator) else { return };
+        let known = collected.liars.get_mut(&validator);
+        let is_first = known.is_none();
+        let before = match known {
+            // It is convicted, or has shown a signature that is none.
+            Some(None) => return,
+            Some(Some(said)) if domain.commitment(&said.commitment) == theirs => return,
+            Some(said) => said.take(),
+            None => {
+                collected.liars.insert(validator, None);
+                collected.said_before(validator, key)
+            }
+        };
+        if !key.has_signed(&theirs, &attestation.signature) {
             let penalty = Penalty::Invalid("an attestation with a bad signature");
             return self.penalise(Peer::Validator(validator), penalty);
         }
-        let alone = |commitment: &conclave_types::BlockCommitment, signature| {
-            let (commitment, signers) = (commitment.clone(), vec![validator]);
-            SettlementCertificate { commitment, signers, signature }
-        };
-        let second = alone(&attestation.commitment, attestation.signature);
-        let right = said_before
-            .filter(|signature| key.is_some_and(|key| key.has_signed(&ours, signature)))
-            .map(|signature| alone(&collected.commitment, signature));
-        let in_sum = || collected.certificate.as_deref().cloned();
-        let first = right.or_else(in_sum).filter(|first| have_common_signer(first, &second));
-        self.event(Event::Misattested { height, validator });
+        let is_ours = theirs == collected.digest;
+        let (second, first) =
+            (alone(validator, &attestation.commitment, attestation.signature), before);
+        // Of the same words in another form the signature serves for both, so it shows nothing by itself.
+        let first = first.filter(|first| domain.commitment(&first.commitment) != theirs);
+        if first.is_none() {
+            collected.liars.insert(validator, Some(second.clone()));
+        }
+        if is_first && !is_ours {
+            self.event(Event::Misattested { height, validator });
+        }
         if let Some(first) = first {
             self.keep_double_attestation(DoubleAttestation { first, second });
         }
@@ -274,4 +287,29 @@ impl Sequencer {
         self.write(archive::put_double_attestation(&evidence));
         self.event(Event::DoubleAttestation(Box::new(evidence)));
     }
+}
+
+impl Collected {
+    /// What a validator has signed of this node's own commitment, which counts no more: by itself, or in the
+    /// certificate.
+    fn said_before(
+        &mut self,
+        validator: ValidatorIndex,
+        key: &ParsedSettlementKey,
+    ) -> Option<SettlementCertificate> {
+        let signature = self.forget_signature(validator);
+        let signature = signature.filter(|signature| key.has_signed(&self.digest, signature));
+        let own = signature.map(|signature| alone(validator, &self.commitment, signature));
+        let certificate = self.certificate.as_deref();
+        own.or_else(|| certificate.filter(|sum| sum.signers.contains(&validator)).cloned())
+    }
+}
+
+/// An attestation as a certificate with one signer.
+fn alone(
+    validator: ValidatorIndex,
+    commitment: &BlockCommitment,
+    signature: G2Bytes,
+) -> SettlementCertificate {
+    SettlementCertificate { commitment: commitment.clone(), signers: vec![validator], signature }
 }

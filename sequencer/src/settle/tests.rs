@@ -10,7 +10,7 @@ use conclave_types::{
 };
 
 use crate::{
-    Event, Input, Job, Message, Peer, Ready, Sequencer, Write,
+    DoubleAttestation, Event, Input, Job, Message, Peer, Ready, Sequencer, Write,
     archive::{self, ArchiveRequest},
     testing::Solo,
 };
@@ -149,41 +149,45 @@ fn nobody_attests_for_another() {
     assert_eq!((certified(&solo), solo.penalties), (vec![], 2));
 }
 
+fn double_attestations(solo: &Solo) -> Vec<DoubleAttestation> {
+    let evidence = solo.events.iter().filter_map(|event| match event {
+        Event::DoubleAttestation(evidence) => Some((**evidence).clone()),
+        _ => None,
+    });
+    evidence.collect()
+}
+
 #[test]
 fn two_commitments_of_one_validator_are_evidence_whichever_comes_first() {
-    for right_first in [true, false] {
+    let other = |seed, committed: &BlockCommitment| BlockCommitment {
+        block: BlockId::new([seed; 32]),
+        ..committed.clone()
+    };
+    // The right one first, or last, or both of them wrong; said twice, it is one contradiction.
+    for order in [[0, 7, 7], [7, 7, 0], [7, 8, 7], [7, 0, 8]] {
         let mut solo = about_to_attest();
         solo.work();
         let committed = commitment(&solo);
         let [first, second, third] = others(&solo)[..] else { panic!("three others") };
-        let other = BlockCommitment { block: BlockId::new([7; 32]), ..committed.clone() };
-        let both = [
-            attestation(&solo, first, committed.clone()),
-            attestation(&solo, first, other.clone()),
-        ];
-        if right_first {
-            hear(&mut solo, first, both[0].clone());
-        } else {
-            // Certified without its help; then the sum does not name it, and there is no evidence yet.
-            for author in [second, third] {
-                attests(&mut solo, author, &committed);
-            }
+        for author in [second, third] {
+            attests(&mut solo, author, &committed);
         }
-        hear(&mut solo, first, both[1].clone());
-        let evidence = solo.events.iter().find_map(|event| match event {
-            Event::DoubleAttestation(evidence) => Some(evidence.clone()),
-            _ => None,
-        });
-        assert_eq!(evidence.is_some(), right_first);
-        let accused = solo.events.iter().any(|event| {
-            matches!(event, Event::Misattested { validator, .. } if validator.as_u16() == first)
-        });
-        assert!(accused);
-        if let Some(evidence) = evidence {
-            assert_eq!(evidence.second.commitment, other);
-            assert_eq!(evidence.first.signers, [ValidatorIndex::new(first)]);
-            assert_eq!(solo.core.status().evidence_count, 1);
+        for seed in order {
+            let said = if seed == 0 { committed.clone() } else { other(seed, &committed) };
+            let said = attestation(&solo, first, said);
+            hear(&mut solo, first, said);
         }
+        let accused = |event: &&Event| matches!(event, Event::Misattested { validator, .. } if validator.as_u16() == first);
+        assert_eq!(solo.events.iter().filter(accused).count(), 1, "{order:?}");
+        let [evidence] = &double_attestations(&solo)[..] else { panic!("{order:?}") };
+        assert_ne!(evidence.first.commitment, evidence.second.commitment);
+        for half in [&evidence.first, &evidence.second] {
+            assert_eq!(half.signers, [ValidatorIndex::new(first)]);
+            let committee = solo.genesis.validate().unwrap();
+            let domain = SigningDomain::of(&solo.genesis);
+            assert_eq!(half.verify_signature(&committee, &domain), Ok(()));
+        }
+        assert_eq!(solo.core.status().evidence_count, 1);
         assert_eq!(solo.penalties, 0, "it is for L1 to punish");
     }
 }
@@ -221,6 +225,33 @@ fn what_comes_before_the_reveal_counts_after_it() {
     assert_eq!(commitment(&early), committed, "the same seed, the same block");
     assert_eq!(certified(&early), [FIRST]);
     solo.held = None;
+}
+
+#[test]
+fn two_commitments_that_come_before_the_reveal_are_evidence_after_it() {
+    for order in [[0, 7, 8], [7, 0, 8], [7, 8, 0]] {
+        let mut solo = about_to_attest();
+        solo.held = None;
+        let committed = commitment(&solo);
+        let mut early = Solo::keyless(4, own(&solo).as_usize());
+        let block = early.run_to_proposal();
+        let [first, second, third] = others(&solo)[..] else { panic!("three others") };
+        for seed in order {
+            let mut said = committed.clone();
+            if seed != 0 {
+                said.block = BlockId::new([seed; 32]);
+            }
+            let said = attestation(&solo, first, said);
+            hear(&mut early, first, said);
+        }
+        for kind in [VoteKind::Prevote, VoteKind::Precommit] {
+            for voter in [first, second, third] {
+                early.vote(kind, voter, block);
+            }
+        }
+        assert_eq!(commitment(&early), committed, "the same seed, the same block");
+        assert_eq!(double_attestations(&early).len(), 1, "{order:?}");
+    }
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use conclave_sequencer::L1Block;
 use conclave_types::{
-    Certificate, ConsensusKey, Digest, Epoch, Genesis, Height, Member, ValidatorIndex,
+    Certificate, ConsensusKey, Digest, Epoch, Genesis, Height, Member, SettlementKey,
+    ValidatorIndex,
 };
 
 use super::{Check, MEMBER, QUORUM, ensure, office::Seats, settlement::committee};
@@ -30,6 +31,8 @@ struct Offered {
 struct Elected {
     powers: Powers,
     keys: BTreeMap<u16, ConsensusKey>,
+    /// With which they attest.
+    settlement: BTreeMap<u16, SettlementKey>,
     /// As L1 knows it.
     digest: Digest,
 }
@@ -58,6 +61,7 @@ impl Committees {
         let members = (0_u16..).zip(&genesis.members);
         let first = Elected {
             powers: members.clone().map(|(index, member)| (index, member.power)).collect(),
+            settlement: members.clone().map(|(index, m)| (index, m.settlement_key)).collect(),
             keys: members.map(|(index, member)| (index, member.consensus_key)).collect(),
             digest: committee(&genesis.members),
         };
@@ -88,7 +92,8 @@ impl Committees {
             return;
         };
         let (mut powers, mut keys) = (Powers::new(), BTreeMap::new());
-        for Member { validator: number, power, consensus_key, .. } in &members {
+        let mut settlement = BTreeMap::new();
+        for Member { validator: number, power, consensus_key, settlement_key, .. } in &members {
             let known = self.known.iter().position(|known| known == number);
             let index = known.unwrap_or(self.known.len());
             if known.is_none() {
@@ -97,8 +102,10 @@ impl Committees {
             let index = u16::try_from(index).unwrap_or(u16::MAX);
             powers.insert(index, *power);
             keys.insert(index, *consensus_key);
+            settlement.insert(index, *settlement_key);
         }
-        self.attempts.insert(epoch, Elected { powers, keys, digest: committee(&members) });
+        let digest = committee(&members);
+        self.attempts.insert(epoch, Elected { powers, keys, settlement, digest });
     }
 
     pub(super) fn begins(&mut self, epoch: Epoch, first: Height) {
@@ -135,6 +142,12 @@ impl Committees {
 
     fn newest(&self) -> Option<Elected> {
         self.terms.values().next_back().cloned()
+    }
+
+    /// With which key a validator attests a height; none if it is no member there.
+    pub(super) fn attests(&self, validator: u16, height: Height) -> Option<SettlementKey> {
+        let (_, elected) = self.terms.range(..=height).next_back()?;
+        elected.settlement.get(&validator).copied()
     }
 
     /// How many committees differ from the one before.
@@ -244,6 +257,7 @@ mod tests {
         let first = Elected {
             powers: (0..4).map(|index| (index, 1)).collect(),
             keys: (0..4).map(|index| (index, ConsensusKey::new([0; 32]))).collect(),
+            settlement: BTreeMap::new(),
             digest: Digest::ZERO,
         };
         let mut committees = Committees {

@@ -204,6 +204,11 @@ impl Settlement {
         })
     }
 
+    /// What is signed of a commitment.
+    pub(super) fn digest_of(&self, commitment: &BlockCommitment) -> Digest {
+        Digest::new(self.digest(commitment))
+    }
+
     fn digest(&self, commitment: &BlockCommitment) -> [u8; 32] {
         let (committee, result) = commitment
             .epoch_end
@@ -257,6 +262,10 @@ impl Oracle {
                 let signers = evidence.first.signers.iter();
                 let both = signers.filter(|signer| evidence.second.signers.contains(signer));
                 let both: Vec<u16> = both.map(|signer| signer.as_u16()).collect();
+                let height = evidence.first.commitment.height;
+                for signer in &both {
+                    self.attesters.convicted(node, *signer, height);
+                }
                 both.iter().for_each(|signer| self.accuses(*signer));
                 both.into_iter().try_for_each(|signer| convicts(self, signer, event))
             }
