@@ -2,6 +2,7 @@
 
 mod bench;
 mod calibrate;
+mod curve;
 mod list;
 mod output;
 mod replay;

@@ -1,15 +1,16 @@
 //! `bench`: how fast the simulator is on this machine, and how much load the simulated network takes
 //! before latency bends. One run for each committee and rate.
 
-use std::{path::PathBuf, time::Instant};
+use std::path::PathBuf;
 
 use clap::Args;
-use conclave_simulator::{CurvePoint, Scenario, curve_page};
+use conclave_simulator::{CurvePoint, curve_page};
 
 use super::{
     Chosen,
+    curve::Curve,
     output::{self, say},
-    supervise::{Limits, supervised},
+    supervise::Limits,
 };
 
 pub(super) const EXAMPLES: &str = "\
@@ -18,11 +19,6 @@ Examples:
   conclave-sim bench --validators 4,16,64 --rates 10,100,1000
   conclave-sim bench happy-16 --validators 16 --heights 100 --report reports
   conclave-sim bench --json > curve.json";
-
-/// The rate with which a search for saturation begins.
-const RATE_FIRST: u64 = 25;
-/// Rates of a search, each double the one before.
-const RATES_MAX: usize = 9;
 
 /// Measure speed, and throughput against latency.
 #[derive(Debug, Args)]
@@ -77,10 +73,13 @@ impl Bench {
                 validators: Some(*validators),
                 heights: Some(self.heights),
             };
-            let mut scenario = chosen.load()?;
-            // A control breaks, and a fault need not happen at every rate.
-            scenario.expect.clear();
-            points.extend(self.curve(&scenario)?);
+            let scenario = chosen.load()?;
+            let name = &self.scenario;
+            let curve =
+                Curve { name, scenario: scenario.clone(), seed: self.seed, limits: self.limits };
+            points.extend(curve.measure(&self.rates, |point, report| {
+                if self.json { Ok(()) } else { print(point, &report.detail) }
+            })?);
             last = Some(scenario);
         }
         if self.json {
@@ -94,30 +93,6 @@ impl Bench {
             }
         }
         Ok(0)
-    }
-
-    fn curve(&self, scenario: &Scenario) -> anyhow::Result<Vec<CurvePoint>> {
-        let doubled = std::iter::successors(Some(RATE_FIRST), |rate| rate.checked_mul(2));
-        let searched = self.rates.is_empty();
-        let rates: Vec<u64> =
-            if searched { doubled.take(RATES_MAX).collect() } else { self.rates.clone() };
-        let mut points: Vec<CurvePoint> = Vec::new();
-        for bundles_per_s in rates {
-            let scenario = Scenario { bundles_per_s, ..scenario.clone() };
-            let started = Instant::now();
-            let report = supervised(&self.scenario, &scenario, self.seed, self.limits)?;
-            let wall_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let point = CurvePoint::new(&scenario, &report, wall_ms);
-            if !self.json {
-                print(&point, &report.detail)?;
-            }
-            let bent = point.is_saturated(points.first().unwrap_or(&point));
-            points.push(point);
-            if bent && searched {
-                break;
-            }
-        }
-        Ok(points)
     }
 
     fn command(&self) -> String {

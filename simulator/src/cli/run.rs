@@ -1,12 +1,14 @@
 //! `run`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Instant};
 
 use clap::Args;
-use conclave_simulator::{Crypto, Report, Scenario, Tape, Verdict, report_page};
+use conclave_simulator::{Crypto, CurvePoint, Report, Scenario, Tape, Verdict, report_page};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
     Chosen,
+    curve::{Curve, RATES_MAX, wall_ms},
     output::{self, say},
     supervise::{Limits, supervised, supervised_recorded},
 };
@@ -17,6 +19,7 @@ Examples:
   conclave-sim run crash-storm --seed 7 --twice --json
   conclave-sim run my-scenario.toml --validators 7 --heights 100
   conclave-sim run front-runner --report reports
+  conclave-sim run wan-10-regions --report reports --curve
   conclave-sim run crash-one --record recordings --record-validator 1
   conclave-sim run chaos --seed 3 --max-seconds 60 --max-memory-mb 2048";
 
@@ -31,6 +34,12 @@ pub(super) struct Run {
     /// Write a report, one HTML page, into this directory.
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+    /// Run it at other loads too, and put throughput against latency into the report.
+    #[arg(long, requires = "report")]
+    curve: bool,
+    /// The loads, in bundles handed in each virtual second; doubled until latency bends if not given.
+    #[arg(long, value_name = "N,…", value_delimiter = ',', requires = "curve")]
+    rates: Vec<u64>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -51,13 +60,19 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn execute(&self) -> anyhow::Result<u8> {
         let scenario = self.chosen.load()?;
+        anyhow::ensure!(
+            !self.curve || scenario.breaks.is_none(),
+            "--curve: a control ends where its promise breaks; choose a scenario without breaks"
+        );
         let tape = self.tape(&scenario)?;
         let name = &self.chosen.scenario;
         let once = || match &tape {
             None => supervised(name, &scenario, self.seed, self.limits),
             Some(tape) => supervised_recorded(name, &scenario, self.seed, self.limits, tape),
         };
+        let started = Instant::now();
         let mut report = once()?;
+        let own = CurvePoint::new(&scenario, &report, wall_ms(started));
         let recordings = tape.as_ref().map(Tape::files).transpose()?.unwrap_or_default();
         if self.twice && report.verdict != Verdict::Unfinished {
             let again = once()?;
@@ -72,7 +87,9 @@ impl Run {
             print(&report)?;
         }
         if let Some(directory) = &self.report {
-            let page = report_page(&report, &scenario, &self.chosen.command(self.seed))?;
+            let curve = self.measure(&scenario, own)?;
+            let commands = (self.chosen.command(self.seed), self.curve_command());
+            let page = report_page(&report, &scenario, (&commands.0, &commands.1), &curve)?;
             let name = format!("{}-{}.html", self.chosen.stem(), self.seed);
             let path = output::write(directory, &name, &page)?;
             if !self.json {
@@ -85,6 +102,40 @@ impl Run {
             }
         }
         Ok(report.verdict.exit_code())
+    }
+
+    /// The run itself as a point of a curve, and those at other loads if they are asked for.
+    fn measure(&self, scenario: &Scenario, own: CurvePoint) -> anyhow::Result<Vec<CurvePoint>> {
+        let mut points = Vec::new();
+        if self.curve {
+            let (name, scenario) = (self.chosen.scenario.as_str(), scenario.clone());
+            let most = if self.rates.is_empty() { RATES_MAX } else { self.rates.len() };
+            let bar = ProgressBar::new(u64::try_from(most).unwrap_or(u64::MAX));
+            let style = "{msg:24} {bar:40} {pos} of at most {len} loads, {elapsed}";
+            bar.set_style(ProgressStyle::with_template(style)?);
+            bar.set_message(name.to_owned());
+            let curve = Curve { name, scenario, seed: self.seed, limits: self.limits };
+            points = curve.measure(&self.rates, |_, _| {
+                bar.inc(1);
+                Ok(())
+            })?;
+            bar.finish_and_clear();
+        }
+        if own.offered_per_s > 0 && points.iter().all(|p| p.offered_per_s != own.offered_per_s) {
+            points.push(own);
+            points.sort_by_key(|point| point.offered_per_s);
+        }
+        Ok(points)
+    }
+
+    /// What measures the curve of the same run.
+    fn curve_command(&self) -> String {
+        let mut command = format!("{} --report DIR --curve", self.chosen.command(self.seed));
+        if !self.rates.is_empty() {
+            let rates: Vec<_> = self.rates.iter().map(u64::to_string).collect();
+            command.push_str(&format!(" --rates {}", rates.join(",")));
+        }
+        command
     }
 
     fn tape(&self, scenario: &Scenario) -> anyhow::Result<Option<Tape>> {

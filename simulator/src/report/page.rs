@@ -27,7 +27,8 @@ svg{max-width:100%;height:auto;display:block;margin:.4rem 0}";
 /// Faults that are listed; the picture has them all.
 const FAULTS_LISTED_MAX: usize = 60;
 
-/// The report on a run of `scenario`, which `command` plays again.
+/// The report on a run of `scenario`, which the first of `commands` plays again. `points` are this run and others at
+/// other loads, as the second command measures them.
 ///
 /// # Errors
 ///
@@ -35,7 +36,8 @@ const FAULTS_LISTED_MAX: usize = 60;
 pub fn report_page(
     report: &Report,
     scenario: &Scenario,
-    command: &str,
+    (command, measures): (&str, &str),
+    points: &[CurvePoint],
 ) -> Result<String, PlotError> {
     let title = format!("{}, seed {}", report.scenario, report.seed);
     let body = html! {
@@ -61,6 +63,16 @@ pub fn report_page(
             }
             (PreEscaped(plots::latencies(&report.figures)?))
             (latencies(report))
+        }
+        @if !points.is_empty() {
+            h2 { "Throughput and latency" }
+            (curve(points)?)
+            @if points.len() > 1 {
+                p { "Measured by:" }
+            } @else {
+                p { "One load does not show where latency bends. This command measures the others, and puts the curve here:" }
+            }
+            pre { (measures) }
         }
         @if report.figures.heights.iter().any(|height| height.revealed_us > 0) {
             h2 { "What sealing costs" }
@@ -148,8 +160,20 @@ pub fn curve_page(
         h1 { (title) }
         p { (scenario.purpose) }
         pre { (command) }
-        p { "Each point is a run at one rate: solid is p50, dashed p99. Where a line turns up, the network is saturated: more load means longer waits and no more throughput." }
-        (PreEscaped(plots::curve(points)?))
+        (curve(points)?)
+        h2 { "Scenario" }
+        pre { (scenario.to_toml().unwrap_or_default()) }
+    };
+    Ok(page(title, &body))
+}
+
+/// Throughput against latency; a picture if there are two points or more.
+fn curve(points: &[CurvePoint]) -> Result<Markup, PlotError> {
+    Ok(html! {
+        @if points.len() > 1 {
+            p { "Each point is a run at one rate: solid is p50, dashed p99. Where a line turns up, the network is saturated: more load means longer waits and no more throughput." }
+            (PreEscaped(plots::curve(points)?))
+        }
         table {
             tr {
                 th { "validators" } th { "offered/s" } th { "revealed/s" } th { "ordered p50 ms" }
@@ -164,10 +188,7 @@ pub fn curve_page(
             }
         }
         p { "Throughput and latency are in virtual time and follow from scenario and seed. Wall-clock times are of the machine that ran it." }
-        h2 { "Scenario" }
-        pre { (scenario.to_toml().unwrap_or_default()) }
-    };
-    Ok(page(title, &body))
+    })
 }
 
 fn page(title: &str, body: &Markup) -> String {
