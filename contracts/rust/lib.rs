@@ -4,7 +4,7 @@
 //! The artifacts are committed, so neither a user nor a build of this workspace needs a Solidity
 //! compiler; `make contracts` fails unless they are what the sources compile to. [`deployment`] says
 //! what to send to bring up a network, and [`registration`] what a validator sends to be one of it;
-//! [`posting`] is what settles, and [`report`] what has an offender answer.
+//! [`posting`] is what settles, and [`report`] and [`wrong_share`] what has an offender answer.
 //! [`queue`] and [`offers`] read what the contracts tell of: whoever follows an L1, through endpoints or
 //! in a simulation, reads it by them.
 //!
@@ -21,6 +21,7 @@ pub mod posting;
 pub mod queue;
 pub mod registration;
 pub mod report;
+pub mod wrong_share;
 
 pub use bindings::{
     ConclaveElection, ConclaveInbox, ConclaveSlasher, ConclaveStake, ConclaveTimelock, FeeVault,

@@ -47,6 +47,9 @@ pub enum ReportError {
     /// A signature of a commitment is no point.
     #[error("a signature that is no point")]
     NoPoint,
+    /// A share is of no point that its sender holds.
+    #[error("a wrong share that is of no member's point")]
+    NoShare,
 }
 
 /// Where L1 lists each validator: by its consensus key, which no two members share.
@@ -138,7 +141,7 @@ impl SharesOf<'_> {
     }
 }
 
-/// A report of what contradicts itself, or what has settled.
+/// A report of what contradicts itself, what has settled, or the key.
 #[derive(Clone, Debug)]
 pub struct Contradiction {
     /// What reports it.
@@ -231,7 +234,7 @@ pub fn premature_share(
     Ok(Contradiction { call: encode(&call), offences, evidence })
 }
 
-fn encode(call: &impl SolCall) -> Bytes {
+pub(crate) fn encode(call: &impl SolCall) -> Bytes {
     call.abi_encode().into()
 }
 

@@ -7,6 +7,7 @@ mod answer;
 mod evidence;
 mod settlement;
 mod withdrawals;
+mod wrong_share;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -33,6 +34,7 @@ pub use self::{
         settled_path, sharing,
     },
     withdrawals::{paid_to, request, withdrawals},
+    wrong_share::{Judged, ShareSeat, WrongShare},
 };
 pub(crate) use self::{
     evidence::{put_double_attestation, put_equivocation, put_stray_shares, put_wrong_shares},

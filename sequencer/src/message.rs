@@ -5,9 +5,9 @@ use std::sync::Arc;
 use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_consensus::ConsensusMessage;
 use conclave_types::{
-    Attestation, Block, BlockId, BundleId, Certificate, Digest, EncryptedBundle, Epoch, G1Bytes,
-    Height, SettlementCertificate, SharingMessage, SignatureBytes, ValidatorIndex,
-    digest::SigningDomain, merkle,
+    Attestation, Block, BlockId, BundleId, Certificate, Committee, Digest, EncryptedBundle, Epoch,
+    G1Bytes, Height, SettlementCertificate, SharingMessage, SignatureBytes, StrictVerifier,
+    ValidatorIndex, Verifier as _, digest::SigningDomain, merkle,
 };
 
 /// No encoded message is longer: a page of decided blocks with their bundles is cut to half of it, and
@@ -64,6 +64,16 @@ impl ShareMessage {
     pub fn root(shares: &[G1Bytes]) -> Digest {
         let leaves: Vec<_> = shares.iter().map(|share| merkle::leaf(share.as_bytes())).collect();
         merkle::root(&leaves)
+    }
+
+    /// Whether these are shares of an epoch, signed by the member of its committee whom they name.
+    #[must_use]
+    pub fn is_signed(&self, committee: &Committee, domain: &SigningDomain, epoch: Epoch) -> bool {
+        let Self { height, block, validator, shares, signature, .. } = self;
+        let digest = Self::digest(domain, epoch, *height, *block, shares);
+        let key = committee.key(*validator);
+        self.epoch == epoch
+            && key.is_some_and(|key| StrictVerifier.is_signed(key, &digest, signature))
     }
 }
 

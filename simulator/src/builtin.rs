@@ -147,6 +147,7 @@ pub const BUILTINS: &[Builtin] = &[
     built_in!("l1-slashed"),
     built_in!("l1-leaver-slashed"),
     built_in!("l1-stray-shares"),
+    built_in!("l1-wrong-shares"),
     built_in!("l1-framed"),
     built_in!("forced-through-censors"),
     built_in!("entry-omitted"),

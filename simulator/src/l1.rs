@@ -21,7 +21,7 @@ use conclave_types::{
 use ed25519_dalek::SigningKey;
 
 pub(crate) use self::contracts::{
-    Accusation, Founded, Head, Office, Proof, QueueTip, Settled, Stake, Witness,
+    Accusation, Besides, Founded, Head, Office, Proof, QueueTip, Settled, Stake, Witness,
 };
 pub use self::settings::{L1Model, L1Outage, Rotation, StakeChange};
 use self::{

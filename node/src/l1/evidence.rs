@@ -13,22 +13,21 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_consensus::Evidence;
 use conclave_sequencer::{
     DoubleAttestation, ShareMessage, Store,
-    archive::{self, Kept, Read},
+    archive::{self, Judged, Kept, Read},
 };
 use conclave_types::{
     BlockCommitment, BlockId, Committee, Digest, Epoch, Genesis, Height, Member,
-    SettlementCertificate, StrictVerifier, ValidatorIndex, Verifier as _, digest::SigningDomain,
+    SettlementCertificate, ValidatorIndex, digest::SigningDomain,
 };
 
 pub(super) use self::court::{Docket, Matter, Offender, SLASHABLE_BLOCKS, conviction, docket};
-use self::wrong_share::Judged;
 pub use self::{
     acquittal::Acquittal,
     court::{Record, convictions, shared_block},
     filing::{Conviction, Filed, Filing},
-    wrong_share::WrongShare,
 };
 use super::L1Error;
+pub use conclave_sequencer::archive::WrongShare;
 
 /// What validators did.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -93,22 +92,8 @@ impl PrematureShare {
         let is_other =
             (decided.epoch, decided.height) == (epoch, *height) && decided.block != *block;
         let is_block = *block != BlockId::ZERO;
-        is_other && is_block && is_signed(&self.shares, committee, domain, epoch)
+        is_other && is_block && self.shares.is_signed(committee, domain, epoch)
     }
-}
-
-/// Whether shares are of an epoch and signed by whom they name.
-fn is_signed(
-    message: &ShareMessage,
-    committee: &Committee,
-    domain: &SigningDomain,
-    epoch: Epoch,
-) -> bool {
-    let ShareMessage { height, block, validator, shares, signature, .. } = message;
-    let digest = ShareMessage::digest(domain, epoch, *height, *block, shares);
-    let key = committee.key(*validator);
-    message.epoch == epoch
-        && key.is_some_and(|key| StrictVerifier.is_signed(key, &digest, signature))
 }
 
 impl Exhibit {

@@ -41,7 +41,7 @@ pub(super) use self::{founding::Founder, operators::Candidate};
 use self::{operators::Operators, users::Users};
 pub(crate) use self::{
     settlement::{Head, Settled},
-    slashing::{Accusation, Proof},
+    slashing::{Accusation, Besides, Proof},
 };
 
 /// Why L1 came to a stop: nothing that a validator or a user does may do that.

@@ -115,6 +115,12 @@ impl Committees {
         self.begun.insert(epoch, first);
     }
 
+    /// The epoch of a height.
+    pub(super) fn epoch_of(&self, height: Height) -> Epoch {
+        let begun = self.begun.iter().rev().find(|(_, first)| **first <= height);
+        begun.map_or(Epoch::ZERO, |(epoch, _)| *epoch)
+    }
+
     /// Who decides in an epoch, by number in the stake contract; none if nobody has told of its beginning.
     pub(super) fn seats(&self, epoch: Epoch) -> Option<Seats> {
         let Elected { powers, keys, .. } = self.terms.get(self.begun.get(&epoch)?)?;

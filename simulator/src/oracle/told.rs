@@ -1,7 +1,7 @@
 //! What validators tell their subscribers, and which oracle judges it.
 
 use conclave_sequencer::Event;
-use conclave_types::{Batch, BlockHeader, Digest, RevealedBlock, Time};
+use conclave_types::{Batch, BlockHeader, Digest, Epoch, RevealedBlock, Time};
 
 use super::{Check, Closing, Oracle, SLASHED, TIMELY, ensure, order};
 
@@ -45,8 +45,11 @@ impl Oracle {
             Event::StrayShares { validator, height } | Event::WrongShares { validator, height } => {
                 let is_stray = matches!(event, Event::StrayShares { .. });
                 self.count(if is_stray { "stray_shares_kept" } else { "wrong_shares" });
-                if is_stray {
+                // L1 knows the keys of epochs that others have ended before.
+                if is_stray || self.committees.epoch_of(*height) > Epoch::ZERO {
                     self.accuses(validator.as_u16());
+                }
+                if is_stray {
                     self.accountability.kept_stray(node, validator.as_u16());
                 }
                 ensure(!self.honest.contains(&validator.as_u16()), SLASHED, || {

@@ -11,13 +11,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use conclave_sequencer::archive::{self, EvidenceCursor, Kept};
+use conclave_sequencer::archive::{self, EvidenceCursor, Judged, Kept, WrongShare};
 use conclave_types::{Committee, Epoch, Height, ValidatorIndex, digest::SigningDomain};
 
 use super::{World, node::Node};
 use crate::{
     disk::Disk,
-    l1::{Accusation, Head, Proof},
+    l1::{Accusation, Besides, Head, Proof},
 };
 
 /// A commitment so many heights above the last is worth a posting.
@@ -132,8 +132,26 @@ fn proof(disk: &Disk, height: Height, under: Height) -> Option<Proof> {
     Some(Proof { commitment, under, path })
 }
 
-/// Members who signed what contradicts itself, or shares of a block that is not the one that has settled, with evidence
-/// of one such case for each of an epoch. Wrong shares are left out: what shows that they are takes the key besides.
+/// What L1 has to be shown besides a piece of evidence; none if it does not show anything by what has settled.
+fn besides(disk: &Disk, evidence: &Kept, under: Height) -> Option<Besides> {
+    match evidence {
+        Kept::Equivocation(_) | Kept::DoubleAttestation(_) => Some(Besides::Nothing),
+        Kept::StrayShares(shares) => {
+            proof(disk, shares.height, under).map(Box::new).map(Besides::Settled)
+        }
+        Kept::WrongShares(shares) => {
+            let judged = WrongShare::find(disk, (**shares).clone()).ok()?;
+            match judged {
+                Judged::Wrong(share) => Some(Besides::Wrong(share)),
+                Judged::Right | Judged::NotYet => None,
+            }
+        }
+    }
+}
+
+/// Members who signed what contradicts itself, shares of a block that is not the one that has settled, or wrong shares,
+/// with evidence of one such case for each of an epoch. Of wrong shares L1 knows the key once an epoch has ended before
+/// theirs.
 fn offenders(disk: &Disk, settled: Height) -> Vec<(Epoch, Vec<ValidatorIndex>, Kept)> {
     let from = EvidenceCursor::at(Height::ZERO);
     let Ok((kept, _)) = archive::evidence(disk, &from, EVIDENCE_MAX) else { return Vec::new() };
@@ -147,6 +165,9 @@ fn offenders(disk: &Disk, settled: Height) -> Vec<(Epoch, Vec<ValidatorIndex>, K
                 (both.first.commitment.height, signers.copied().collect())
             }
             Kept::StrayShares(shares) if shares.height <= settled => {
+                (shares.height, vec![shares.validator])
+            }
+            Kept::WrongShares(shares) if shares.epoch > Epoch::ZERO => {
                 (shares.height, vec![shares.validator])
             }
             Kept::StrayShares(_) | Kept::WrongShares(_) => continue,
@@ -215,15 +236,10 @@ impl World {
             let rank = ahead(&committee, node, head.height);
             if relayer.reports(&head, (epoch, *first), rank) {
                 let domain = SigningDomain::of(&self.genesis);
-                let settled = match &evidence {
-                    Kept::StrayShares(shares) => proof(disk, shares.height, under),
-                    Kept::Equivocation(_) | Kept::DoubleAttestation(_) | Kept::WrongShares(_) => {
-                        None
-                    }
-                };
+                let Some(besides) = besides(disk, &evidence, under) else { continue };
                 let (evidence, accused, committee) = (&evidence, accused.as_slice(), &committee);
                 let accusation =
-                    Accusation { evidence, accused, epoch, committee, domain, settled };
+                    Accusation { evidence, accused, epoch, committee, domain, besides };
                 l1.report(u32::from(node).saturating_add(1), &accusation);
             }
         }

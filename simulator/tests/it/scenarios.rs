@@ -213,8 +213,9 @@ scenarios! {
     l1_stakes "l1-stakes" 0..2;
     l1_key_rotation "l1-key-rotation" 0..2;
     l1_slashed "l1-slashed" 0..2;
-    l1_leaver_slashed "l1-leaver-slashed" 0..2;
+    l1_leaver_slashed "l1-leaver-slashed" 0..1;
     l1_stray_shares "l1-stray-shares" 0..2;
+    l1_wrong_shares "l1-wrong-shares" 0..1;
     l1_framed "l1-framed" 0..2;
     forced_through_censors "forced-through-censors" 0..2;
     entry_omitted "entry-omitted" 0..2;

@@ -5,16 +5,15 @@ use alloy::{
     sol_types::SolValue as _,
 };
 use conclave_contracts::{
-    ConclaveSlasher,
     report::{
-        Contradiction, ReportError, Seats, SharesOf, WRONG_SHARE, attestations, equivocation,
-        first_half, identity, premature_share,
+        Contradiction, ReportError, Seats, SharesOf, attestations, equivocation, premature_share,
     },
+    wrong_share::wrong_share,
 };
 use conclave_sequencer::ShareMessage;
 use conclave_types::{Committee, SettlementMember, digest::SigningDomain};
 
-use super::{Exhibit, Offence, PrematureShare, SettledProof, WrongShare};
+use super::{Exhibit, Offence, PrematureShare, SettledProof, WrongShare, wrong_share::claim};
 use crate::l1::{Call, Contracts, L1Error};
 
 /// A report, ready to be sent.
@@ -71,7 +70,7 @@ impl Report {
 fn refused(error: ReportError) -> L1Error {
     match error {
         ReportError::Stranger(_) => L1Error::Missing { what: error.to_string() },
-        ReportError::NoPoint => L1Error::Evidence(error.to_string()),
+        ReportError::NoPoint | ReportError::NoShare => L1Error::Evidence(error.to_string()),
     }
 }
 
@@ -98,16 +97,11 @@ fn wrong(
     seats: &Seats,
     contracts: &Contracts,
 ) -> Result<Report, L1Error> {
-    let ShareMessage { validator, signature: by, .. } = &share.shares;
-    let nothing = || L1Error::Evidence("a wrong share that is of no member's point".to_owned());
     let committee = Committee::seated(exhibit.committee.clone());
     let committee = committee.map_err(|error| L1Error::Evidence(error.to_string()))?;
-    let claim = share.claim(&committee).ok_or_else(nothing)?;
-    let (shares, at) = shares_of(&share.shares).on_l1(seats).map_err(refused)?;
-    let call = ConclaveSlasher::reportWrongShareCall { shares, claim };
-    let offences = vec![identity(seats.number(*validator).map_err(refused)?, WRONG_SHARE, &at)];
-    let evidence = first_half(by.as_bytes());
-    Ok(Report { call: Call::new(contracts.slasher, &call), offences, evidence })
+    let claim = claim(share, &committee).ok_or_else(|| refused(ReportError::NoShare))?;
+    let shown = wrong_share(&shares_of(&share.shares), &claim, seats);
+    Ok(Report::contradiction(shown.map_err(refused)?, contracts))
 }
 
 /// What of a share message L1 is shown.

@@ -6,8 +6,12 @@ use conclave_contracts::{
     ConclaveStake::{committeeOfCall, epochCountCall},
     offers,
     report::{Seats, SharesOf, attestations, equivocation, premature_share},
+    wrong_share::{ShareClaim, wrong_share},
 };
-use conclave_sequencer::{ShareMessage, archive::Kept};
+use conclave_sequencer::{
+    ShareMessage,
+    archive::{Kept, ShareSeat, WrongShare},
+};
 use conclave_types::{
     BlockCommitment, Committee, Digest, Epoch, Height, ValidatorIndex, digest::SigningDomain,
 };
@@ -28,8 +32,18 @@ pub(crate) struct Accusation<'a> {
     pub(crate) epoch: Epoch,
     pub(crate) committee: &'a Committee,
     pub(crate) domain: SigningDomain,
-    /// What the chain's block at its height is, if the evidence says nothing without that.
-    pub(crate) settled: Option<Proof>,
+    /// What the evidence says nothing without.
+    pub(crate) besides: Besides,
+}
+
+/// What a node's own chain adds to evidence.
+pub(crate) enum Besides {
+    /// It speaks for itself.
+    Nothing,
+    /// What the chain's block at its height is.
+    Settled(Box<Proof>),
+    /// Which share is wrong, and what judges it.
+    Wrong(Box<WrongShare>),
 }
 
 /// A commitment that has settled, and what shows it.
@@ -48,7 +62,7 @@ impl Contracts {
         validator: u32,
         accusation: &Accusation<'_>,
     ) -> Result<(), L1Fault> {
-        let Accusation { evidence, accused, epoch, committee, domain, settled } = accusation;
+        let Accusation { evidence, accused, epoch, committee, domain, besides } = accusation;
         let unanswered = |_refused| L1Fault::NoAnswer(self.number());
         let epochs = self.ethereum.ask(self.deployed.stake, &epochCountCall {})?;
         if epochs.map_err(unanswered)? <= epoch.as_u64() {
@@ -65,16 +79,15 @@ impl Contracts {
                 attestations([&both.first, &both.second], accused, &seats, domain)
             }
             Kept::StrayShares(message) => {
-                let Some(Proof { commitment, under, path }) = settled else { return Ok(()) };
-                let ShareMessage { epoch, height, block, validator, shares, signature } =
-                    &**message;
-                let (epoch, height, block, validator) = (*epoch, *height, *block, *validator);
-                let root = ShareMessage::root(shares);
-                let shares = SharesOf { epoch, height, block, validator, root, signature };
-                premature_share(&shares, commitment, (*under, path), &seats)
+                let Besides::Settled(proof) = besides else { return Ok(()) };
+                let Proof { commitment, under, path } = &**proof;
+                premature_share(&shares_of(message), commitment, (*under, path), &seats)
             }
-            // They take the key besides; the relayers of the world leave them.
-            Kept::WrongShares(_) => return Ok(()),
+            Kept::WrongShares(message) => {
+                let Besides::Wrong(wrong) = besides else { return Ok(()) };
+                let Some(claim) = claim(wrong, committee) else { return Ok(()) };
+                wrong_share(&shares_of(message), &claim, &seats)
+            }
         };
         // A member that L1 does not list has nothing at stake there.
         let Ok(shown) = shown else { return Ok(()) };
@@ -102,4 +115,19 @@ impl Contracts {
         }
         Ok(witness)
     }
+}
+
+/// What of a share message L1 is shown.
+fn shares_of(message: &ShareMessage) -> SharesOf<'_> {
+    let ShareMessage { epoch, height, block, validator, shares, signature } = message;
+    let (epoch, height, block, validator) = (*epoch, *height, *block, *validator);
+    SharesOf { epoch, height, block, validator, root: ShareMessage::root(shares), signature }
+}
+
+/// The claim that L1 judges; none if the sender of the share holds no such point.
+fn claim<'a>(share: &'a WrongShare, committee: &Committee) -> Option<ShareClaim<'a>> {
+    let ShareSeat { point, place, sub_batch } = share.seat(committee)?;
+    let WrongShare { shares, index, header, sharing, bundles } = share;
+    let (shares, index) = (shares.shares.as_slice(), usize::try_from(*index).ok()?);
+    Some(ShareClaim { shares, index, point, place, sub_batch, header, sharing, bundles })
 }

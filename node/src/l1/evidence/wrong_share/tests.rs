@@ -1,8 +1,11 @@
 //! Claims from the shares that `tests/vectors/settlement-v1.json` pins; the contract judges the same.
 
+use alloy::primitives::B256;
+use conclave_sequencer::ShareMessage;
 use conclave_types::{
-    BlockId, ConsensusKey, EncryptionKey, Era, Height, L1Origin, Member, NetworkId, PayerSignature,
-    SettlementSecret, SignatureBytes, Time,
+    BlockHeader, BlockId, BundleOutline, ConsensusKey, Digest, DkgResult, EncryptionKey, Epoch,
+    Era, G1Bytes, Height, L1Origin, Member, NetworkId, PayerSignature, SettlementSecret,
+    SignatureBytes, Time, ValidatorIndex, digest::SigningDomain,
 };
 use ed25519_dalek::{Signer as _, SigningKey};
 use serde_json::Value;
@@ -135,6 +138,10 @@ fn convicts(case: &WrongShare) -> bool {
     case.convicts(&committee(), &domain(case.header.network), EPOCH)
 }
 
+fn words(path: &[Digest]) -> Vec<B256> {
+    path.iter().map(|digest| B256::from(*digest.as_bytes())).collect()
+}
+
 #[test]
 fn the_wrong_share_convicts_and_the_right_one_does_not_at_each_point_and_in_each_sub_batch() {
     let mut count = 0;
@@ -158,7 +165,7 @@ fn the_claim_has_the_paths_that_the_contract_is_tested_with() {
         for index in 0..count * held.len() {
             let place = index / count;
             let case = case(&row, u32::try_from(index).unwrap(), None);
-            let claim = case.claim(&committee()).unwrap();
+            let claim = claim(&case, &committee()).unwrap().on_l1().unwrap();
             assert_eq!(usize::from(claim.place), place);
             assert_eq!(
                 u64::from(claim.point),
