@@ -1,7 +1,7 @@
 //! Evidence as `ConclaveSlasher` takes it: the call that reports it, and what identifies each offence there.
 //!
 //! Whoever reports it knows the committee of its epoch as L1 lists it ([`Seats`]). The two messages of a contradiction
-//! stand in ascending order of their digests, which makes one offence one report, whoever saw what first.
+//! stand in ascending order of their heights and digests, which makes one offence one report, whoever saw what first.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,9 @@ use alloy::{
 };
 use conclave_consensus::{Evidence, SignedProposal, SignedVote};
 use conclave_types::{
-    BlockCommitment, BlockId, ConsensusKey, Digest, Epoch, Height, SettlementCertificate,
-    SettlementMember, SignatureBytes, ValidatorIndex, VoteKind, digest::SigningDomain, eip2537_g2,
+    BlockCommitment, BlockId, ConsensusKey, Digest, Epoch, Height, HistoryEntry,
+    SettlementCertificate, SettlementMember, SignatureBytes, ValidatorIndex, VoteKind,
+    digest::SigningDomain, eip2537_g2,
 };
 
 use crate::{
@@ -22,8 +23,8 @@ use crate::{
         reportVotesCall,
     },
     bindings::slasher::IConclaveSlasher::{
-        Position, Signature, SignedCommitment, SignedProposal as Proposed, SignedShares,
-        SignedVote as Voted,
+        HistoryEntry as Entry, Position, Signature, SignedCommitment, SignedProposal as Proposed,
+        SignedShares, SignedVote as Voted,
     },
     posting,
 };
@@ -178,34 +179,43 @@ pub fn equivocation(
     Ok(Contradiction { call, offences, evidence: first_half(&signatures) })
 }
 
-/// Two commitments of one height, each attested by all of `accused`.
+/// Two commitments that contradict each other, each attested by all of `accused`; `held` is what the history of the higher
+/// one has at the height of the other.
 ///
 /// # Errors
 ///
 /// [`ReportError`].
 pub fn attestations(
-    [first, second]: [&SettlementCertificate; 2],
+    pair: [&SettlementCertificate; 2],
+    held: Option<&HistoryEntry>,
     accused: &[ValidatorIndex],
     seats: &Seats,
     domain: &SigningDomain,
 ) -> Result<Contradiction, ReportError> {
     let digest = |certificate: &SettlementCertificate| domain.commitment(&certificate.commitment);
-    let commitment = &first.commitment;
+    let pair = ascending(pair, |certificate: &SettlementCertificate| {
+        (certificate.commitment.height, digest(certificate))
+    });
+    let digests = pair.map(|certificate| *digest(certificate).as_bytes()).concat();
+    let [SettlementCertificate { commitment: lower, .. }, _] = pair;
+    // The offence is that of the lower height.
     let at = Position {
-        epoch: commitment.epoch.as_u64(),
+        epoch: lower.epoch.as_u64(),
         member: 0,
-        height: commitment.height.as_u64(),
+        height: lower.height.as_u64(),
         round: 0,
     };
-    let pair = ascending([first, second], digest);
-    let digests = pair.map(|certificate| *digest(certificate).as_bytes()).concat();
     let identify = |validator: &ValidatorIndex| {
         Ok(identity(seats.number(*validator)?, DOUBLE_ATTESTATION, &at))
     };
     let offences = accused.iter().map(identify).collect::<Result<_, ReportError>>()?;
     let [first, second] = pair.map(|certificate| signed(certificate, seats));
     let (first, second, accused) = (first?, second?, seats.bits(accused)?);
-    let call = reportAttestationsCall { first, second, accused };
+    let held = held.map_or_else(Entry::default, |HistoryEntry { digest, path }| Entry {
+        digest: B256::from(*digest.as_bytes()),
+        path: path.iter().map(|digest| B256::from(*digest.as_bytes())).collect(),
+    });
+    let call = reportAttestationsCall { first, second, held, accused };
     // Not the signatures: of a sum anyone can make another.
     Ok(Contradiction { call: encode(&call), offences, evidence: first_half(&digests) })
 }
@@ -345,8 +355,8 @@ fn signed(
 }
 
 /// The order that makes one offence one report, whoever saw what first.
-fn ascending<T>([a, b]: [&T; 2], digest: impl Fn(&T) -> Digest) -> [&T; 2] {
-    if digest(a) <= digest(b) { [a, b] } else { [b, a] }
+fn ascending<T, K: Ord>([a, b]: [&T; 2], key: impl Fn(&T) -> K) -> [&T; 2] {
+    if key(a) <= key(b) { [a, b] } else { [b, a] }
 }
 
 /// A signature of a consensus key.

@@ -4,6 +4,7 @@ pragma solidity 0.8.30;
 import { IConclaveSlasher } from "./interfaces/IConclaveSlasher.sol";
 import { ISettledNetwork, ISlashable } from "./interfaces/ISlashable.sol";
 import { CommitteeTable } from "./lib/CommitteeTable.sol";
+import { Mmr } from "./lib/Mmr.sol";
 import { QuorumCertificate } from "./lib/QuorumCertificate.sol";
 import { SignBytes } from "./lib/SignBytes.sol";
 import { BlockCommitment, Committee, Member, SigningDomain, ValidatorId } from "./lib/Types.sol";
@@ -90,18 +91,16 @@ contract ConclaveSlasher is IConclaveSlasher {
     function reportAttestations(
         SignedCommitment calldata first,
         SignedCommitment calldata second,
+        HistoryEntry calldata held,
         uint256 accused
     ) external {
-        BlockCommitment calldata c = first.commitment;
-        if (c.epoch != second.commitment.epoch || c.height != second.commitment.height) {
-            revert NotAnOffence();
-        }
         uint256 both = first.signers & second.signers;
         if (accused == 0 || accused & ~both != 0) revert NotBothSigned(accused, both);
+        BlockCommitment calldata c = first.commitment;
         SigningDomain memory domain = signingDomain();
         bytes32 left = SignBytes.commitment(domain, c);
         bytes32 right = SignBytes.commitment(domain, second.commitment);
-        if (left >= right) revert MessagesOutOfOrder(left, right);
+        requireContradiction(c, left, second.commitment, right, held);
         Committee memory committee = committeeOf(c.epoch);
         QuorumCertificate.requireSigned(committee, left, first.signers, first.signature);
         QuorumCertificate.requireSigned(committee, right, second.signers, second.signature);
@@ -348,6 +347,31 @@ contract ConclaveSlasher is IConclaveSlasher {
     }
 
     // --- who signed what
+
+    /// Reverts unless there is no history that holds both. A commitment holds every one below it in its history root, so
+    /// whoever attests is bound for the rest of the epoch and not at that height only.
+    function requireContradiction(
+        BlockCommitment calldata lower,
+        bytes32 left,
+        BlockCommitment calldata upper,
+        bytes32 right,
+        HistoryEntry calldata held
+    ) private pure {
+        if (lower.epoch != upper.epoch) revert NotAnOffence();
+        if (lower.height > upper.height) revert HeightsOutOfOrder(lower.height, upper.height);
+        if (lower.height == upper.height) {
+            if (left >= right) revert MessagesOutOfOrder(left, right);
+            return;
+        }
+        // An epoch has no height above its end, whatever its history holds.
+        if (lower.nextCommittee != 0) return;
+        if (held.digest == left) revert NotAnOffence();
+        bool isHeld = lower.height > 0
+            && Mmr.verifyInclusion(
+                upper.historyRoot, upper.height - 1, lower.height - 1, held.digest, held.path
+            );
+        if (!isHeld) revert NotInHistory(lower.height, upper.height);
+    }
 
     /// The committee of `epoch`, if its offences can still be reported.
     function committeeOf(uint64 epoch) private view returns (Committee memory committee) {

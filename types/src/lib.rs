@@ -23,6 +23,7 @@ mod certificate;
 mod commitment;
 mod committee;
 mod committees;
+mod contradiction;
 pub mod digest;
 mod dkg_result;
 mod epochs;
@@ -54,6 +55,7 @@ pub use certificate::{Certificate, CertificateError, SignatureBytes, Statement, 
 pub use commitment::{BlockCommitment, EpochEnd, SettlementMember, settlement_committee};
 pub use committee::{Committee, CommitteeError, ConsensusKey, Member};
 pub use committees::{Committees, Term};
+pub use contradiction::{HistoryEntry, contradict};
 pub use dkg_result::DkgResult;
 pub use epochs::Epochs;
 pub use genesis::{EncryptionKey, Genesis, GenesisAccount, GenesisError, RollupRegistration};

@@ -63,6 +63,12 @@ interface IConclaveSlasher {
         bytes signature;
     }
 
+    /// @notice What a commitment's history root holds at a height: the digest of that height's commitment, and its path.
+    struct HistoryEntry {
+        bytes32 digest;
+        bytes32[] path;
+    }
+
     /// @notice A signed share message: the root over one validator's shares for a block.
     struct SignedShares {
         uint64 epoch;
@@ -110,6 +116,8 @@ interface IConclaveSlasher {
     error NotOpen(bytes32 offence);
     error NotAnOffence();
     error MessagesOutOfOrder(bytes32 first, bytes32 second);
+    error HeightsOutOfOrder(uint64 first, uint64 second);
+    error NotInHistory(uint64 height, uint64 under);
     error BadSignature(uint16 member);
     error NotBothSigned(uint256 accused, uint256 both);
     error NoSuchKind(uint8 kind);
@@ -153,12 +161,18 @@ interface IConclaveSlasher {
         SignedProposal calldata second
     ) external returns (bytes32 offence);
 
-    /// @notice Two commitments at one height, in ascending order of their digests, each with one signature or a
-    /// certificate of many. `accused` names members who signed both; they may be reported in parts, and who was
-    /// reported before is passed over, unless all were.
+    /// @notice Two commitments of one epoch that no one history holds, each with one signature or a certificate of many:
+    ///
+    /// - of one height, in ascending order of their digests;
+    /// - or the lower one first: the history of the second holds another at the height of the first, which is `held`;
+    /// - or the first ends the epoch, and the second is of the same epoch above it.
+    ///
+    /// In the first and the last case `held` is not looked at. `accused` names members who signed both; they may be reported
+    /// in parts, and who was reported before is passed over, unless all were. The offence is that of the lower height.
     function reportAttestations(
         SignedCommitment calldata first,
         SignedCommitment calldata second,
+        HistoryEntry calldata held,
         uint256 accused
     ) external;
 

@@ -100,10 +100,10 @@ contract HonestTest is SlasherFixture {
         uint256 bit = 1 << MEMBER;
         IConclaveSlasher.SignedCommitment memory one = attested(commitmentOn(A, HEIGHT, 50), bit);
         IConclaveSlasher.SignedCommitment memory next = attested(commitmentOn(B, HEIGHT + 1, 51), bit);
-        vm.expectRevert(IConclaveSlasher.NotAnOffence.selector);
-        slasher.reportAttestations(one, next, bit);
+        vm.expectPartialRevert(IConclaveSlasher.NotInHistory.selector);
+        slasher.reportAttestations(one, next, nothing(), bit);
         vm.expectPartialRevert(IConclaveSlasher.MessagesOutOfOrder.selector);
-        slasher.reportAttestations(one, one, bit);
+        slasher.reportAttestations(one, one, nothing(), bit);
     }
 
     /// Three of seven sign both sides, which is more than f; members 0 and 1 have followed one, 5 and 6 the other.
@@ -120,10 +120,10 @@ contract HonestTest is SlasherFixture {
             uint256 accused = 1 << honest;
             if (accused & 0x1c != 0) continue;
             vm.expectRevert(abi.encodeWithSelector(IConclaveSlasher.NotBothSigned.selector, accused, 0x1c));
-            slasher.reportAttestations(left, right, accused);
+            slasher.reportAttestations(left, right, nothing(), accused);
         }
         vm.assertEq(stake.seizureCount(), 0, "nobody honest");
-        slasher.reportAttestations(left, right, 0x1c);
+        slasher.reportAttestations(left, right, nothing(), 0x1c);
         vm.assertEq(stake.seizureCount(), 3, "members 2, 3 and 4");
     }
 

@@ -115,6 +115,11 @@ abstract contract SlasherFixture is TestBase {
         return slasher.reportPrematureShare(shares, settled, 0, new bytes32[](0));
     }
 
+    /// Two commitments of one height need no more.
+    function nothing() internal pure returns (IConclaveSlasher.HistoryEntry memory) {
+        return IConclaveSlasher.HistoryEntry(0, new bytes32[](0));
+    }
+
     function badSignature() internal pure returns (bytes memory) {
         return abi.encodeWithSelector(IConclaveSlasher.BadSignature.selector, MEMBER);
     }
@@ -367,25 +372,25 @@ contract AttestationsTest is SlasherFixture {
         uint256 bit = 1 << MEMBER;
         (IConclaveSlasher.SignedCommitment memory a, IConclaveSlasher.SignedCommitment memory b) =
             pair(bit, bit);
-        slasher.reportAttestations(a, b, bit);
+        slasher.reportAttestations(a, b, nothing(), bit);
         vm.snapshotGasLastCall("evidence", "two attestations");
         bytes32 id = offence(IConclaveSlasher.Offence.DoubleAttestation, 0);
         vm.assertEq(ValidatorId.unwrap(stake.seizureOf(id).validator), MEMBER + 1, "who");
         vm.expectRevert(abi.encodeWithSelector(IConclaveSlasher.AlreadyReported.selector, id));
-        slasher.reportAttestations(a, b, bit);
+        slasher.reportAttestations(a, b, nothing(), bit);
     }
 
     function test_conflicting_certificates_convict_all_in_both_and_cost_them_everything() public {
         (IConclaveSlasher.SignedCommitment memory a, IConclaveSlasher.SignedCommitment memory b) =
             pair(0x1f, 0x7c);
         vm.expectRevert(abi.encodeWithSelector(IConclaveSlasher.NotBothSigned.selector, 0x3c, 0x1c));
-        slasher.reportAttestations(a, b, 0x3c);
+        slasher.reportAttestations(a, b, nothing(), 0x3c);
         vm.expectRevert(abi.encodeWithSelector(IConclaveSlasher.NotBothSigned.selector, 0, 0x1c));
-        slasher.reportAttestations(a, b, 0);
+        slasher.reportAttestations(a, b, nothing(), 0);
         // In parts, as a committee of a hundred needs it.
-        slasher.reportAttestations(a, b, 0x14);
+        slasher.reportAttestations(a, b, nothing(), 0x14);
         // Member 2 again, which a copied report could have put in before.
-        slasher.reportAttestations(a, b, 0x0c);
+        slasher.reportAttestations(a, b, nothing(), 0x0c);
         vm.assertEq(stake.seizureCount(), 3, "members 2, 3 and 4");
         vm.warp(block.timestamp + 3 days + 1);
         for (uint32 validator = 3; validator <= 5; ++validator) {
@@ -419,7 +424,7 @@ contract AttestationsTest is SlasherFixture {
             bytes32 right = SignBytes.commitment(domain(), b.commitment);
             if (left > right) (a, b) = (b, a);
             vm.expectRevert(Bls12381.BadSignature.selector);
-            slasher.reportAttestations(a, b, bit);
+            slasher.reportAttestations(a, b, nothing(), bit);
         }
     }
 
@@ -428,17 +433,22 @@ contract AttestationsTest is SlasherFixture {
         (IConclaveSlasher.SignedCommitment memory a, IConclaveSlasher.SignedCommitment memory b) =
             pair(bit, bit);
         a.commitment.height += 1;
-        vm.expectRevert(IConclaveSlasher.NotAnOffence.selector);
-        slasher.reportAttestations(a, b, bit);
+        vm.expectRevert(
+            abi.encodeWithSelector(IConclaveSlasher.HeightsOutOfOrder.selector, HEIGHT + 1, HEIGHT)
+        );
+        slasher.reportAttestations(a, b, nothing(), bit);
+        // Which is no offence in the other order either, unless the histories differ ({HistoriesTest}).
+        vm.expectRevert(abi.encodeWithSelector(IConclaveSlasher.NotInHistory.selector, HEIGHT, HEIGHT + 1));
+        slasher.reportAttestations(b, a, nothing(), bit);
         (a, b) = pair(bit, bit);
         a.commitment.epoch += 1;
         vm.expectRevert(IConclaveSlasher.NotAnOffence.selector);
-        slasher.reportAttestations(a, b, bit);
+        slasher.reportAttestations(a, b, nothing(), bit);
         (a, b) = pair(bit, bit);
         vm.expectPartialRevert(IConclaveSlasher.MessagesOutOfOrder.selector);
-        slasher.reportAttestations(b, a, bit);
+        slasher.reportAttestations(b, a, nothing(), bit);
         vm.expectPartialRevert(IConclaveSlasher.MessagesOutOfOrder.selector);
-        slasher.reportAttestations(a, a, bit);
+        slasher.reportAttestations(a, a, nothing(), bit);
     }
 
     function test_an_announcement_holds_against_other_sums_of_the_same_attestations() public {
@@ -457,7 +467,7 @@ contract AttestationsTest is SlasherFixture {
         // The thief adds somebody else's attestation to one of the finder's, and is faster.
         (a, b) = pair(bit | 1, bit | 1);
         vm.prank(thief);
-        slasher.reportAttestations(a, b, bit);
+        slasher.reportAttestations(a, b, nothing(), bit);
         vm.prank(finder);
         slasher.claimReport(id, "salt");
         vm.assertEq(slasher.caseOf(id).reporter, finder, "the finder");

@@ -45,7 +45,13 @@ impl Report {
             }
             Offence::DoubleAttestation(both) => {
                 let accused = exhibit.offence.accused();
-                let shown = attestations([&both.first, &both.second], &accused, &seats, domain);
+                let shown = attestations(
+                    [&both.first, &both.second],
+                    None,
+                    &accused,
+                    &seats,
+                    domain,
+                );
                 Ok(Self::contradiction(shown.map_err(refused)?, contracts))
             }
             Offence::PrematureShare(share) => premature(share, &seats, contracts),

@@ -75,9 +75,13 @@ impl Contracts {
         let seats = Seats::new(members, &rows);
         let shown = match evidence {
             Kept::Equivocation(evidence) => equivocation(evidence, &seats, (domain, *epoch)),
-            Kept::DoubleAttestation(both) => {
-                attestations([&both.first, &both.second], accused, &seats, domain)
-            }
+            Kept::DoubleAttestation(both) => attestations(
+                [&both.first, &both.second],
+                None,
+                accused,
+                &seats,
+                domain,
+            ),
             Kept::StrayShares(message) => {
                 let Besides::Settled(proof) = besides else { return Ok(()) };
                 let Proof { commitment, under, path } = &**proof;
