@@ -76,5 +76,7 @@ pub use message::{
     ConsensusMessage, Evidence, PolkaCertificate, RoundCertificate, RoundReason, RoundVote,
     SignedProposal, SignedVote,
 };
-pub use record::{HighWater, Record, Recovered, SignedRecord, SigningPosition, Step, WalEntry};
+pub use record::{
+    Attested, HighWater, Record, Recovered, SignedRecord, SigningPosition, Step, WalEntry,
+};
 pub use signer::Silence;

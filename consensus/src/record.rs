@@ -15,7 +15,7 @@
 use std::sync::Arc;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use conclave_types::{Height, Round, VoteKind};
+use conclave_types::{Digest, Epoch, Height, Round, VoteKind};
 
 use crate::message::{SignedProposal, SignedVote};
 
@@ -64,6 +64,21 @@ pub struct HighWater {
     /// WAL entries of that height written by earlier steps. A restarted validator that finds fewer
     /// has lost inputs that others saw it act on.
     pub wal_entries: u64,
+    /// The newest commitment that it attested; none before the first.
+    pub attested: Option<Attested>,
+}
+
+/// What a validator is bound by that has attested: a commitment covers every height before its own.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
+pub struct Attested {
+    /// The epoch for which it binds.
+    pub epoch: Epoch,
+    /// The height.
+    pub height: Height,
+    /// The commitment's digest; none if it was lost with the mark, and no history is known to be that one.
+    pub digest: Option<Digest>,
 }
 
 impl HighWater {
@@ -77,11 +92,13 @@ impl HighWater {
     /// position, and the entries that were there before the first of them.
     #[must_use]
     pub fn merge(self, later: Self) -> Self {
+        let attested = self.attested.max(later.attested);
         let (first, last) = if self.at <= later.at { (self, later) } else { (later, self) };
         if first.height() == last.height() {
-            Self { at: last.at, wal_entries: first.wal_entries.min(last.wal_entries) }
+            let wal_entries = first.wal_entries.min(last.wal_entries);
+            Self { at: last.at, wal_entries, attested }
         } else {
-            last
+            Self { attested, ..last }
         }
     }
 }

@@ -12,6 +12,10 @@
 //! durable before the signature leaves, no crash, rollback or repeated input yields two signatures
 //! for one position.
 //!
+//! **Attestations.** A commitment covers every height before its own, so whoever attests is bound by a history for as long
+//! as the epoch lasts. The mark says by which ([`Attested`]): a validator that lost its database and is given another chain
+//! attests nothing of it in that epoch. One that lost the mark too is bound by a history that it does not know.
+//!
 //! **Locks.** A precommit also binds what may be prevoted later, and that lock is in the WAL. So a
 //! validator whose WAL of a height is incomplete must be silent for all of that height, not only up
 //! to the mark: see [`Signer::recover`].
@@ -26,7 +30,7 @@ use ed25519_dalek::{Signer as _, SigningKey};
 
 use crate::{
     message::{SignedProposal, SignedVote},
-    record::{HighWater, Record, Recovered, SignedRecord, SigningPosition, Step},
+    record::{Attested, HighWater, Record, Recovered, SignedRecord, SigningPosition, Step},
     terms::Seats,
 };
 
@@ -65,6 +69,8 @@ pub(crate) struct Signer {
     index: Option<ValidatorIndex>,
     permitted: bool,
     mark: Option<HighWater>,
+    /// What its attestations bind it to.
+    attested: Option<Attested>,
     /// The mark, if the records were found ahead of it and it is still to be written.
     overdue: Option<HighWater>,
     /// One for each position of the current height (and of later ones, if recovered).
@@ -95,8 +101,12 @@ impl Signer {
             .filter(|record| record.position().height >= next)
             .map(|record| (record.position(), record.clone()))
             .collect();
-        let newest =
-            records.last_key_value().map(|(at, _)| HighWater { at: *at, wal_entries: entries });
+        let attested = recovered.high_water.and_then(|mark| mark.attested);
+        let newest = records.last_key_value().map(|(at, _)| HighWater {
+            at: *at,
+            wal_entries: entries,
+            attested,
+        });
         // The machine died between the two writes; the mark must follow before the record is sent.
         let is_ahead = |newest: &HighWater| recovered.high_water.is_none_or(|it| it.at < newest.at);
         let overdue = newest.filter(is_ahead);
@@ -122,6 +132,7 @@ impl Signer {
             index,
             permitted: recovered.may_sign,
             mark,
+            attested,
             overdue,
             records,
             lost_until,
@@ -136,11 +147,23 @@ impl Signer {
             return;
         }
         let at = SigningPosition { height, round: Round::ZERO, step: Step::Propose };
-        // No log is ever as long as this mark says, so a restart is silent up to it as well.
-        let mark = HighWater { at, wal_entries: u64::MAX };
         self.permitted = true;
-        self.mark = Some(mark);
         self.lost_until = Some(height);
+        self.forget_attested(height);
+        // No log is ever as long as this mark says, so a restart is silent up to it as well.
+        self.raise(at, u64::MAX, out);
+    }
+
+    /// It may have attested another history than its own: it attests nothing more for which that could be held against it.
+    /// On another side of a fork this epoch may have ended sooner, and the next one begun.
+    fn forget_attested(&mut self, height: Height) {
+        let lost = Attested { epoch: self.epoch.next(), height, digest: None };
+        self.attested = self.attested.max(Some(lost));
+    }
+
+    fn raise(&mut self, at: SigningPosition, wal_entries: u64, out: &mut Vec<Record>) {
+        let mark = HighWater { at, wal_entries, attested: self.attested };
+        self.mark = Some(mark);
         out.push(Record::HighWater(mark));
     }
 
@@ -228,15 +251,25 @@ impl Signer {
             && self.diverged.is_none_or(|at| height > at)
     }
 
+    /// What its attestations bind it to.
+    pub(crate) const fn attested(&self) -> Option<Attested> {
+        self.attested
+    }
+
     /// An attestation of a decided block is about to become durable. The mark covers it: should the database
-    /// go back to before the decision, this validator is silent up to there.
-    pub(crate) fn attested(&mut self, height: Height, out: &mut Vec<Record>) {
+    /// go back to before the decision, this validator is silent up to there; and it knows by which history it is bound.
+    pub(crate) fn attests(&mut self, what: Attested, out: &mut Vec<Record>) {
+        let height = what.height;
+        self.attested = self.attested.max(Some(what));
         let at = SigningPosition { height, round: Round::new(u32::MAX), step: Step::Precommit };
-        if self.mark.is_none_or(|mark| mark.height() <= height && mark.at < at) {
+        match self.mark {
             // No log is ever as long as this says. The height is decided, so nobody misses it.
-            let mark = HighWater { at, wal_entries: u64::MAX };
-            self.mark = Some(mark);
-            out.push(Record::HighWater(mark));
+            None => self.raise(at, u64::MAX, out),
+            Some(mark) if mark.height() <= height && mark.at < at => self.raise(at, u64::MAX, out),
+            Some(mark) if mark.attested != self.attested => {
+                self.raise(mark.at, mark.wal_entries, out);
+            }
+            Some(_) => {}
         }
     }
 
@@ -250,9 +283,8 @@ impl Signer {
         self.diverged = Some(position.height).max(self.diverged);
         // Without a whole history there must be no mark either: the next start would take it for one.
         if self.permitted && self.is_above_mark(position) {
-            let mark = HighWater { at: position, wal_entries: u64::MAX };
-            self.mark = Some(mark);
-            out.push(Record::HighWater(mark));
+            self.forget_attested(position.height);
+            self.raise(position, u64::MAX, out);
         }
     }
 
@@ -326,9 +358,7 @@ impl Signer {
         }
         let key = self.key.as_ref()?;
         let signature = SignatureBytes::new(key.sign(digest).to_bytes());
-        let mark = HighWater { at: position, wal_entries };
-        self.mark = Some(mark);
-        out.push(Record::HighWater(mark));
+        self.raise(position, wal_entries, out);
         Some(signature)
     }
 

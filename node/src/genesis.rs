@@ -231,7 +231,7 @@ fn registration(id: RollupId) -> RollupRegistration {
 #[must_use]
 pub const fn nothing_signed() -> HighWater {
     let at = SigningPosition { height: Height::ZERO, round: Round::ZERO, step: Step::Propose };
-    HighWater { at, wal_entries: 0 }
+    HighWater { at, wal_entries: 0, attested: None }
 }
 
 #[cfg(test)]

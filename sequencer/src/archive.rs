@@ -28,7 +28,7 @@ use crate::{
 
 pub use self::{
     answer::answer,
-    evidence::{EvidenceCursor, Kept, evidence},
+    evidence::{EvidenceCursor, Kept, evidence, shown},
     settlement::{
         Posting, certificate, commitment, committee, epoch_end, history, own_attestation, posting,
         settled_path, sharing,

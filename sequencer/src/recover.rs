@@ -125,7 +125,7 @@ impl Sequencer {
         sequencer.catch_up.resume = vouched && !has_history;
         let outputs = sequencer.engine.start_height(now, sequencer.chain.next());
         sequencer.absorb(now, outputs);
-        sequencer.resume_settlement();
+        sequencer.resume_settlement(now);
         let ready = std::mem::take(&mut sequencer.ready);
         Ok((sequencer, ready))
     }

@@ -12,9 +12,10 @@
 //! needed by itself, because L1 changes its committee by it: those are asked for until they are certified.
 //!
 //! **Invariants.**
-//! - A validator attests one commitment for a height, whatever happens: it is durable, with the signer's mark
-//!   over its height, before it is sent, and where records may be lost the validator is silent.
-//! - An attestation counts only if its author sent it, and only for the commitment that this node derives.
+//! - A validator attests one commitment for a height, and one history in an epoch ([`bound`]), whatever happens: it is
+//!   durable, with the signer's mark over it, before it is sent, and where records may be lost the validator is silent.
+//! - An attestation counts only if its author sent it, and only for the commitment that this node derives. What is
+//!   attested of another history is held against its author ([`strays`]).
 //!
 //! - Whoever signs two commitments of one height, and is heard signing both, is convicted by them: also if neither is
 //!   this node's, and if both come before the reveal.
@@ -24,14 +25,17 @@
 //! [`EARLY_EACH_MAX`] of each member. A signature that is not right ends what is heard of its author about that height,
 //! and costs it a penalty.
 
+mod bound;
 mod collect;
+#[cfg(test)]
+mod forks;
 mod restore;
+mod strays;
 #[cfg(test)]
 mod tests;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_derivation::RevealTree;
 use conclave_types::{
     Attestation, Batch, BlockCommitment, Committee, Digest, EpochEnd, G2Bytes, Height, HeightDelta,
@@ -42,6 +46,8 @@ use conclave_types::{
 use crate::{archive, input::Event, keys::Keys, sequencer::Sequencer};
 
 pub(crate) use restore::SettlementCheckpoint;
+pub use strays::DoubleAttestation;
+use strays::Strays;
 
 /// Heights for which attestations are held, certified or not: long enough for two that contradict each other to
 /// meet here.
@@ -55,16 +61,6 @@ const EARLY_EACH_MAX: usize = 2;
 const STALE: HeightDelta = HeightDelta::new(48);
 /// How long a commitment may wait for its certificate before others are asked.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// Two commitments for one height that have signers in common: they have contradicted themselves. An attestation
-/// alone is a certificate with one signer.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct DoubleAttestation {
-    /// One.
-    pub first: SettlementCertificate,
-    /// The other.
-    pub second: SettlementCertificate,
-}
 
 /// A revealed height on its way to a certificate.
 #[derive(Debug)]
@@ -133,6 +129,9 @@ pub(crate) struct Settlement {
     history: Peaks,
     collected: BTreeMap<Height, Collected>,
     early: BTreeMap<(Height, ValidatorIndex), Vec<Arc<Attestation>>>,
+    strays: Strays,
+    /// What this node's chain has at the height of the commitment that the signer's mark names.
+    at_mark: Option<(Height, Digest)>,
     /// The newest height with a certificate here.
     certified: Height,
     /// Whom to ask next.
@@ -156,6 +155,9 @@ impl Settlement {
         self.collected.retain(|height, collected| {
             *height > least || collected.is_epoch_end() && collected.certificate.is_none()
         });
+        if let Some((_, oldest)) = self.collected.first_key_value() {
+            self.strays.forget_before(oldest.commitment.epoch);
+        }
     }
 }
 
@@ -228,11 +230,12 @@ impl Sequencer {
         }
         self.event(Event::Committed(Box::new(commitment.clone())));
         let mut collected = Collected::new(commitment, digest, committee);
-        let mut others = Vec::new();
+        let (mut others, mut said) = (Vec::new(), Vec::new());
         let later = self.settlement.early.split_off(&(height.next(), ValidatorIndex::default()));
         let early = std::mem::replace(&mut self.settlement.early, later).into_iter();
         for early in early.filter(|((at, _), _)| *at == height).flat_map(|(_, early)| early) {
             if early.commitment == collected.commitment {
+                said.push(early.validator);
                 collected.signed(early);
             } else {
                 others.push(early);
@@ -242,8 +245,12 @@ impl Sequencer {
         for other in others {
             self.on_other_commitment(&other);
         }
+        for validator in said {
+            self.confront_attestation(height, validator);
+        }
         self.settlement.forget(height);
         self.write(archive::put_settlement(&self.settlement.checkpoint()));
+        self.compare_with_mark(height, digest);
         self.attest(height);
         self.certify(height);
     }

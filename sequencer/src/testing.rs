@@ -44,7 +44,8 @@ impl Memory {
     /// The store of a validator that has never signed.
     pub(crate) fn new() -> Self {
         let at = SigningPosition { height: Height::ZERO, round: Round::ZERO, step: Step::Propose };
-        Self { high_water: Some(HighWater { at, wal_entries: 0 }), ..Self::default() }
+        let mark = HighWater { at, wal_entries: 0, attested: None };
+        Self { high_water: Some(mark), ..Self::default() }
     }
 }
 

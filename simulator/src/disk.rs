@@ -67,7 +67,8 @@ impl Disk {
     #[must_use]
     pub(crate) fn new_validator() -> Self {
         let at = SigningPosition { height: Height::ZERO, round: Round::ZERO, step: Step::Propose };
-        Self { high_water: Some(HighWater { at, wal_entries: 0 }), ..Self::default() }
+        let mark = HighWater { at, wal_entries: 0, attested: None };
+        Self { high_water: Some(mark), ..Self::default() }
     }
 
     /// A disk with this mark on it, or without one.
@@ -266,7 +267,7 @@ mod tests {
             round: Round::ZERO,
             step: Step::Prevote,
         };
-        HighWater { at, wal_entries: 1 }
+        HighWater { at, wal_entries: 1, attested: None }
     }
 
     fn disk() -> Disk {

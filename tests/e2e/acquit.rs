@@ -99,7 +99,7 @@ fn accusation(
     let offence = Offence::PrematureShare(Box::new(share));
     let committee = committee.iter().map(|(index, member)| (index, member.clone())).collect();
     let exhibit = Exhibit { epoch: Epoch::new(1), committee, offence };
-    borsh::to_vec(&exhibit).expect("evidence encodes")
+    evidence::file(&exhibit)
 }
 
 fn standing(l1: &L1, genesis: &Path, index: usize) -> Value {

@@ -379,7 +379,7 @@ fn what_was_sent(done: &Value) -> Vec<&str> {
 fn exhibit(genesis: &Genesis, offence: Offence) -> Vec<u8> {
     let committee = (0..).map(ValidatorIndex::new).zip(genesis.members.clone()).collect();
     let exhibit = Exhibit { epoch: Epoch::ZERO, committee, offence };
-    borsh::to_vec(&exhibit).expect("evidence encodes")
+    evidence::file(&exhibit)
 }
 
 fn borrowed(command: &[String]) -> Vec<&str> {
@@ -420,9 +420,10 @@ async fn evidence_of_a_double_vote_takes_the_stake_of_who_signed_it() {
     let good = write("good", &encoded);
     let once = encode(Offence::Equivocation(Box::new(Evidence::Votes(honest.clone(), honest))));
     let attested = |salt| attestation(&secrets, &domain, salt);
-    let both = DoubleAttestation { first: attested(0xc1), second: attested(0xc2) };
+    let both = DoubleAttestation { first: attested(0xc1), second: attested(0xc2), held: None };
     let both = write("both", &encode(Offence::DoubleAttestation(Box::new(both))));
-    let (once, torn) = (write("once", &once), write("torn", &encoded[1..]));
+    let torn = encoded.len().saturating_sub(1);
+    let (once, torn) = (write("once", &once), write("torn", &encoded[..torn]));
     let submit = |file_: &str| {
         ["evidence", "submit", "--genesis", &file, "--account-key", &witness, file_]
             .map(str::to_owned)

@@ -1,13 +1,13 @@
 //! Nothing that a peer, a disk or a caller hands in breaks an engine or makes it contradict itself.
 
 use conclave_consensus::{
-    CatchUpError, ConfigError, ConsensusMessage, Engine, Evidence, Fault, HighWater, Output,
-    PolkaCertificate, ProposedBlock, Record, Recovered, RoundCertificate, RoundReason, RoundVote,
-    SignedProposal, SignedVote, SigningPosition, Silence, Step, WalEntry,
+    Attested, CatchUpError, ConfigError, ConsensusMessage, Engine, Evidence, Fault, HighWater,
+    Output, PolkaCertificate, ProposedBlock, Record, Recovered, RoundCertificate, RoundReason,
+    RoundVote, SignedProposal, SignedVote, SigningPosition, Silence, Step, WalEntry,
 };
 use conclave_types::{
-    BlockId, Certificate, CertificateError, Epoch, Height, NetworkId, Round, SignatureBytes, Time,
-    ValidatorIndex, VoteKind, digest::SigningDomain,
+    BlockId, Certificate, CertificateError, Digest, Epoch, Height, NetworkId, Round,
+    SignatureBytes, Time, ValidatorIndex, VoteKind, digest::SigningDomain,
 };
 use ed25519_dalek::Signer as _;
 
@@ -392,10 +392,15 @@ fn merged_mark_is_the_later_position_with_the_earlier_count() {
             step: Step::Prevote,
         },
         wal_entries,
+        attested: None,
     };
     assert_eq!(mark(1, 0, 3).merge(mark(1, 1, 8)), mark(1, 1, 3));
     assert_eq!(mark(1, 1, 8).merge(mark(1, 0, 3)), mark(1, 1, 3));
     assert_eq!(mark(1, 9, 3).merge(mark(2, 0, 7)), mark(2, 0, 7));
+    let digest = Some(Digest::new([7; 32]));
+    let bound = Some(Attested { epoch: Epoch::ZERO, height: Height::new(1), digest });
+    let binding = HighWater { attested: bound, ..mark(1, 0, 3) };
+    assert_eq!(binding.merge(mark(2, 0, 7)), HighWater { attested: bound, ..mark(2, 0, 7) });
 }
 
 #[test]

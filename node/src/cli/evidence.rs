@@ -138,7 +138,7 @@ fn export(arguments: &ExportArguments) -> anyhow::Result<ExitCode> {
         }
         from = next;
         for kept in kept {
-            let Shown::Exhibit(exhibit) = Exhibit::of(&store, kept)? else { continue };
+            let Shown::Exhibit(exhibit) = Exhibit::of(&store, &domain, kept)? else { continue };
             let accused = exhibit.offence.accused();
             let kind = match &exhibit.offence {
                 Offence::PrematureShare(_) => continue,
@@ -154,7 +154,7 @@ fn export(arguments: &ExportArguments) -> anyhow::Result<ExitCode> {
             let height = exhibit.offence.height();
             let path = directory.join(format!("{height}-{number}.evidence"));
             number = number.saturating_add(1);
-            std::fs::write(&path, borsh::to_vec(&exhibit)?)
+            std::fs::write(&path, evidence::file(&exhibit))
                 .with_context(|| format!("cannot write {}", path.display()))?;
             print(json!({
                 "file": path,

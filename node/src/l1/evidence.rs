@@ -7,6 +7,8 @@ mod acquittal;
 mod court;
 mod filing;
 mod report;
+#[cfg(test)]
+mod tests;
 mod wrong_share;
 
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -17,7 +19,8 @@ use conclave_sequencer::{
 };
 use conclave_types::{
     BlockCommitment, BlockId, Committee, Digest, Epoch, Genesis, Height, Member,
-    SettlementCertificate, ValidatorIndex, digest::SigningDomain,
+    SettlementCertificate, StrictVerifier, ValidatorIndex, Verifier as _, contradict,
+    digest::SigningDomain,
 };
 
 pub(super) use self::court::{Docket, Matter, Offender, SLASHABLE_BLOCKS, conviction, docket};
@@ -102,10 +105,13 @@ impl Exhibit {
     /// # Errors
     ///
     /// If the store fails or is damaged.
-    pub fn of<S: Store>(store: &S, kept: Kept) -> Read<Shown, S> {
+    pub fn of<S: Store>(store: &S, domain: &SigningDomain, kept: Kept) -> Read<Shown, S> {
         let offence = match kept {
             Kept::Equivocation(evidence) => Offence::Equivocation(evidence),
-            Kept::DoubleAttestation(evidence) => Offence::DoubleAttestation(evidence),
+            Kept::DoubleAttestation(evidence) => match archive::shown(store, domain, *evidence)? {
+                Some(shown) => Offence::DoubleAttestation(Box::new(shown)),
+                None => return Ok(Shown::NotYet),
+            },
             Kept::StrayShares(shares) => {
                 let Some(commitment) = archive::commitment(store, shares.height)? else {
                     return Ok(Shown::NotYet);
@@ -119,10 +125,16 @@ impl Exhibit {
                 Judged::Right => return Ok(Shown::Never),
             },
         };
-        let Some(block) = archive::block(store, offence.height())? else {
-            return Ok(Shown::NotYet);
+        // Of one that says so itself it may be another than this node's chain has at that height.
+        let epoch = match &offence {
+            Offence::DoubleAttestation(both) => both.first.commitment.epoch,
+            Offence::Equivocation(_) | Offence::PrematureShare(_) | Offence::WrongShare(_) => {
+                let Some(block) = archive::block(store, offence.height())? else {
+                    return Ok(Shown::NotYet);
+                };
+                block.block.header.epoch
+            }
         };
-        let epoch = block.block.header.epoch;
         let Some(committee) = archive::committee(store, epoch)? else { return Ok(Shown::NotYet) };
         let committee = committee.iter().map(|(index, member)| (index, member.clone())).collect();
         Ok(Shown::Exhibit(Self { epoch, committee, offence }))
@@ -169,7 +181,7 @@ impl Offence {
         }
     }
 
-    /// The height of what was signed.
+    /// The height of what was signed; the lower one, if there are two.
     #[must_use]
     pub const fn height(&self) -> Height {
         match self {
@@ -187,11 +199,7 @@ impl Offence {
             Self::Equivocation(evidence) => vec![evidence.offender()],
             Self::PrematureShare(share) => vec![share.shares.validator],
             Self::WrongShare(share) => vec![share.shares.validator],
-            Self::DoubleAttestation(both) => {
-                let DoubleAttestation { first, second } = &**both;
-                let both = first.signers.iter().filter(|signer| second.signers.contains(signer));
-                both.copied().collect()
-            }
+            Self::DoubleAttestation(both) => both.accused(),
         }
     }
 
@@ -203,10 +211,9 @@ impl Offence {
             Self::PrematureShare(share) => share.convicts(committee, domain, epoch),
             Self::WrongShare(share) => share.convicts(committee, domain, epoch),
             Self::DoubleAttestation(both) => {
-                let DoubleAttestation { first, second } = &**both;
-                let (a, b) = (&first.commitment, &second.commitment);
-                let contradict = (a.epoch, a.height) == (b.epoch, b.height)
-                    && domain.commitment(a) != domain.commitment(b);
+                let DoubleAttestation { first, second, held } = &**both;
+                let pair = [&first.commitment, &second.commitment];
+                let contradict = contradict(pair, held.as_ref(), domain);
                 let signed = |certificate: &SettlementCertificate| {
                     certificate.commitment.epoch == epoch
                         && certificate.verify_signature(committee, domain).is_ok()
@@ -217,17 +224,41 @@ impl Offence {
     }
 }
 
+/// What a file of evidence begins with: the layout of the rest.
+const MAGIC: &[u8] = b"conclave/evidence/v1";
+
+/// Evidence as a file.
+///
+/// # Panics
+///
+/// Never: memory takes every write.
+#[must_use]
+pub fn file(exhibit: &Exhibit) -> Vec<u8> {
+    #[expect(clippy::expect_used, reason = "a Vec<u8> takes every write")]
+    let exhibit = borsh::to_vec(exhibit).expect("encoding into memory does not fail");
+    [MAGIC, &exhibit].concat()
+}
+
+/// Evidence out of a file, unchecked.
+fn decode(bytes: &[u8]) -> Result<Exhibit, L1Error> {
+    let exhibit = bytes.strip_prefix(MAGIC).ok_or_else(|| {
+        let name = String::from_utf8_lossy(MAGIC);
+        L1Error::Evidence(format!("this is no evidence: it does not begin with `{name}`"))
+    })?;
+    borsh::from_slice(exhibit).map_err(|error| {
+        L1Error::Evidence(format!(
+            "this is no evidence as `conclave evidence export` writes it ({error})"
+        ))
+    })
+}
+
 /// Reads evidence and checks it as a node of the network of `genesis` would: what this refuses L1 refuses too.
 ///
 /// # Errors
 ///
 /// If it is none, or convicts nobody there.
 pub fn read(bytes: &[u8], genesis: &Genesis) -> Result<Exhibit, L1Error> {
-    let exhibit: Exhibit = borsh::from_slice(bytes).map_err(|error| {
-        L1Error::Evidence(format!(
-            "this is no evidence as `conclave evidence export` writes it ({error})"
-        ))
-    })?;
+    let exhibit = decode(bytes)?;
     let committee = Committee::seated(exhibit.committee.clone())
         .map_err(|error| L1Error::Evidence(error.to_string()))?;
     let domain = SigningDomain::of(genesis);

@@ -23,7 +23,7 @@ use conclave_types::{Digest, NetworkId, digest::keccak};
 
 /// A slot is a page, so that no write touches both.
 const SLOT_BYTES: usize = 4_096;
-const MAGIC: &[u8; 8] = b"CNCLMRK1";
+const MAGIC: &[u8; 8] = b"CNCLMRK2";
 /// magic ‖ network ‖ counter ‖ length.
 const HEAD_BYTES: usize = 8 + NetworkId::LEN + 8 + 4;
 

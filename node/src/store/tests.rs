@@ -52,7 +52,7 @@ fn put(table: Table, key: &[u8], value: &[u8]) -> Write {
 fn mark(height: u64) -> HighWater {
     let at =
         SigningPosition { height: Height::new(height), round: Round::ZERO, step: Step::Prevote };
-    HighWater { at, wal_entries: 1 }
+    HighWater { at, wal_entries: 1, attested: None }
 }
 
 #[test]

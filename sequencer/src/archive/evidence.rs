@@ -1,9 +1,12 @@
 //! What validators did wrong, as it is kept: by height, then kind, each kind once for whatever makes it one offence.
 
 use conclave_consensus::Evidence;
-use conclave_types::Height;
+use conclave_types::{Height, HistoryEntry, digest::SigningDomain};
 
-use super::{ArchiveError, Read, damaged, decode, height_key, put};
+use super::{
+    ArchiveError, Read, damaged, decode, height_key, put,
+    settlement::{commitment, settled_path},
+};
 use crate::{
     message::ShareMessage,
     settle::DoubleAttestation,
@@ -66,11 +69,34 @@ pub(crate) fn put_stray_shares(message: &ShareMessage) -> Write {
     put(Table::Evidence, evidence_key(message.height, STRAY_SHARES, &validator), message)
 }
 
+/// By the higher one, with which it became evidence, and the first whom it accuses.
 pub(crate) fn put_double_attestation(evidence: &DoubleAttestation) -> Write {
-    let height = evidence.second.commitment.height;
-    let signer = evidence.second.signers.first().copied().unwrap_or_default();
-    let key = evidence_key(height, DOUBLE_ATTESTATION, &signer.as_u16().to_be_bytes());
+    let height = evidence.first.commitment.height.max(evidence.second.commitment.height);
+    let accused = evidence.accused().first().copied().unwrap_or_default();
+    let key = evidence_key(height, DOUBLE_ATTESTATION, &accused.as_u16().to_be_bytes());
     put(Table::Evidence, key, evidence)
+}
+
+/// A contradiction with what shows it: of commitments of two heights, what this node's history under the higher one holds at
+/// the height of the other. None if its history has not come so far.
+///
+/// # Errors
+///
+/// If the store fails or is damaged.
+pub fn shown<S: Store>(
+    store: &S,
+    domain: &SigningDomain,
+    evidence: DoubleAttestation,
+) -> Read<Option<DoubleAttestation>, S> {
+    let (lower, upper) = (&evidence.first.commitment, &evidence.second.commitment);
+    if evidence.held.is_some() || lower.height >= upper.height || lower.epoch_end.is_some() {
+        return Ok(Some(evidence));
+    }
+    let under = upper.height.previous().unwrap_or_default();
+    let path = settled_path(store, lower.height, under)?;
+    let Some((path, own)) = path.zip(commitment(store, lower.height)?) else { return Ok(None) };
+    let held = Some(HistoryEntry { digest: domain.commitment(&own), path });
+    Ok(Some(DoubleAttestation { held, ..evidence }))
 }
 
 /// Up to `limit` pieces of evidence from a place on, and where to read on.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use conclave_consensus::Attested;
 use conclave_types::{
-    Attestation, BlockCommitment, G2Bytes, Height, ParsedSettlementKey, SettlementCertificate,
-    Time, ValidatorIndex,
+    Attestation, BlockCommitment, G2Bytes, Height, SettlementCertificate, Time, ValidatorIndex,
 };
 
-use super::{Collected, DoubleAttestation, EARLY_EACH_MAX, EARLY_MAX, PATIENCE, STALE};
+use super::{Collected, DoubleAttestation, EARLY_EACH_MAX, EARLY_MAX, PATIENCE, STALE, strays::alone};
 use crate::{
     archive::{self, ArchiveRequest},
     input::{Event, Peer, Penalty},
@@ -29,7 +29,7 @@ impl Sequencer {
             return;
         }
         let stale = height.saturating_add(STALE) < self.chain.decided();
-        if stale && !collected.is_epoch_end() || !self.engine.may_attest(height) {
+        if stale && !collected.is_epoch_end() || !self.may_attest(&collected.commitment) {
             return;
         }
         let digest = collected.digest;
@@ -40,13 +40,13 @@ impl Sequencer {
         let Some(collected) = self.settlement.collected.get_mut(&height) else { return };
         let own = self.context.own_in(&collected.committee);
         let Some(validator) = own.filter(|_| collected.own.is_none()) else { return };
-        let commitment = collected.commitment.clone();
+        let (commitment, digest) = (collected.commitment.clone(), collected.digest);
         let attestation = Arc::new(Attestation { commitment, validator, signature });
         collected.own = Some(Arc::clone(&attestation));
         collected.signed(Arc::clone(&attestation));
         self.write(archive::put_own_attestation(&attestation));
-        let marks = self.engine.attested(height);
-        self.absorb(now, marks);
+        let epoch = attestation.commitment.epoch;
+        self.bind(now, Attested { epoch, height, digest: Some(digest) });
         self.broadcast(Message::Attestation(attestation));
         self.certify(height);
     }
@@ -75,19 +75,18 @@ impl Sequencer {
             return;
         }
         let Some(collected) = self.settlement.collected.get_mut(&height) else { return };
-        if collected.committee.get(validator).is_none() {
-            return;
-        }
         if attestation.commitment != collected.commitment {
             return self.on_other_commitment(&attestation);
         }
         if collected.liars.contains_key(&validator) {
             return self.on_other_commitment(&attestation);
         }
-        if collected.attestations.contains_key(&validator) {
+        let is_member = collected.committee.get(validator).is_some();
+        if !is_member || collected.attestations.contains_key(&validator) {
             return;
         }
         collected.signed(attestation);
+        self.confront_attestation(height, validator);
         self.certify(height);
     }
 
@@ -153,6 +152,7 @@ impl Sequencer {
         let checkpoint = self.settlement.checkpoint();
         self.write(archive::put_settlement(&checkpoint));
         self.event(Event::Certified(certificate));
+        self.confront_certificate(height);
     }
 
     /// A peer shows a certificate that this node asked for.
@@ -160,15 +160,12 @@ impl Sequencer {
         let height = certificate.commitment.height;
         let Some(collected) = self.settlement.collected.get_mut(&height) else { return };
         let is_wanted = collected.since.is_some() && !collected.working;
-        if !is_wanted || collected.certificate.is_some() {
-            return;
-        }
+        let is_wanted = is_wanted && collected.certificate.is_none();
         if certificate.commitment != collected.commitment {
-            let is_quorums = certificate.verify(&collected.committee, &self.context.domain);
-            return match is_quorums {
-                Ok(()) => self.contradicted(&certificate),
-                Err(_) => self.penalise(from, Penalty::Invalid("a certificate that is none")),
-            };
+            return self.on_other_certificate(from, certificate, is_wanted);
+        }
+        if !is_wanted {
+            return;
         }
         collected.working = true;
         let committee = Arc::clone(&collected.committee);
@@ -216,6 +213,7 @@ impl Sequencer {
                 stuck.push(*height);
             }
         }
+        self.ask_for_strays();
         for height in stuck {
             let collected = self.settlement.collected.get(&height);
             if let Some(own) = collected.and_then(|collected| collected.own.clone()) {
@@ -231,12 +229,13 @@ impl Sequencer {
     /// A validator attests another commitment than this node has derived, or the same in another form; or, having
     /// lied about its height, anything at all.
     pub(super) fn on_other_commitment(&mut self, attestation: &Attestation) {
-        let (height, validator) = (attestation.commitment.height, attestation.validator);
+        let Attestation { commitment, validator, signature } = attestation;
+        let (height, validator) = (commitment.height, *validator);
         let domain = self.context.domain;
-        let theirs = domain.commitment(&attestation.commitment);
-        let Some(collected) = self.settlement.collected.get_mut(&height) else { return };
-        let committee = Arc::clone(&collected.committee);
+        let theirs = domain.commitment(commitment);
+        let Some(committee) = self.committee_of(commitment.epoch) else { return };
         let Some(key) = committee.settlement_key(validator) else { return };
+        let Some(collected) = self.settlement.collected.get_mut(&height) else { return };
         let known = collected.liars.get_mut(&validator);
         let is_first = known.is_none();
         let before = match known {
@@ -246,18 +245,21 @@ impl Sequencer {
             Some(said) => said.take(),
             None => {
                 collected.liars.insert(validator, None);
-                collected.said_before(validator, key)
+                collected.said_before(validator)
             }
         };
-        if !key.has_signed(&theirs, &attestation.signature) {
+        if !key.has_signed(&theirs, signature) {
             let penalty = Penalty::Invalid("an attestation with a bad signature");
             return self.penalise(Peer::Validator(validator), penalty);
         }
         let is_ours = theirs == collected.digest;
-        let (second, first) =
-            (alone(validator, &attestation.commitment, attestation.signature), before);
-        // Of the same words in another form the signature serves for both, so it shows nothing by itself.
-        let first = first.filter(|first| domain.commitment(&first.commitment) != theirs);
+        let second = alone(commitment, validator, *signature);
+        // Of the same words in another form the signature serves for both, so it shows nothing by itself; and who
+        // attests in two epochs may be a member of both committees.
+        let first = before.filter(|first| {
+            let found = &first.commitment;
+            found.epoch == commitment.epoch && domain.commitment(found) != theirs
+        });
         if first.is_none() {
             collected.liars.insert(validator, Some(second.clone()));
         }
@@ -265,51 +267,48 @@ impl Sequencer {
             self.event(Event::Misattested { height, validator });
         }
         if let Some(first) = first {
-            self.keep_double_attestation(DoubleAttestation { first, second });
+            self.keep_double_attestation(DoubleAttestation { first, second, held: None });
+        } else if !is_ours {
+            self.suspect(validator, commitment);
+            self.keep_stray(second, false);
         }
     }
 
     /// A quorum has certified another commitment than this node has derived: there are two chains, or this node
     /// derives wrongly.
-    fn contradicted(&mut self, certificate: &SettlementCertificate) {
-        let height = certificate.commitment.height;
-        let Some(collected) = self.settlement.collected.get(&height) else { return };
-        let detail = format!(
-            "a quorum certifies commitment {} where this node has {}",
-            self.context.domain.commitment(&certificate.commitment),
-            collected.digest
-        );
+    fn on_other_certificate(
+        &mut self,
+        from: Peer,
+        certificate: Arc<SettlementCertificate>,
+        is_wanted: bool,
+    ) {
+        let BlockCommitment { epoch, height, .. } = certificate.commitment;
+        if !self.settlement.strays.takes_answer(from, height) && !is_wanted {
+            return;
+        }
+        let Some(committee) = self.committee_of(epoch) else { return };
+        if certificate.verify(&committee, &self.context.domain).is_err() {
+            return self.penalise(from, Penalty::Invalid("a certificate that is none"));
+        }
+        let ours = self.settlement.collected.get(&height).map(|collected| collected.digest);
+        let theirs = self.context.domain.commitment(&certificate.commitment);
+        if ours.is_none_or(|ours| ours == theirs) {
+            return;
+        }
+        let ours = ours.unwrap_or_default();
+        let detail = format!("a quorum certifies commitment {theirs} where this node has {ours}");
         self.event(Event::Anomaly { height, detail });
-    }
-
-    fn keep_double_attestation(&mut self, evidence: DoubleAttestation) {
-        self.evidence_count = self.evidence_count.saturating_add(1);
-        self.write(archive::put_double_attestation(&evidence));
-        self.event(Event::DoubleAttestation(Box::new(evidence)));
+        self.keep_stray(Arc::unwrap_or_clone(certificate), true);
     }
 }
 
 impl Collected {
     /// What a validator has signed of this node's own commitment, which counts no more: by itself, or in the
     /// certificate.
-    fn said_before(
-        &mut self,
-        validator: ValidatorIndex,
-        key: &ParsedSettlementKey,
-    ) -> Option<SettlementCertificate> {
-        let signature = self.forget_signature(validator);
-        let signature = signature.filter(|signature| key.has_signed(&self.digest, signature));
-        let own = signature.map(|signature| alone(validator, &self.commitment, signature));
+    fn said_before(&mut self, validator: ValidatorIndex) -> Option<SettlementCertificate> {
+        let own = self.attested_by(validator);
+        self.forget_signature(validator);
         let certificate = self.certificate.as_deref();
         own.or_else(|| certificate.filter(|sum| sum.signers.contains(&validator)).cloned())
     }
-}
-
-/// An attestation as a certificate with one signer.
-fn alone(
-    validator: ValidatorIndex,
-    commitment: &BlockCommitment,
-    signature: G2Bytes,
-) -> SettlementCertificate {
-    SettlementCertificate { commitment: commitment.clone(), signers: vec![validator], signature }
 }

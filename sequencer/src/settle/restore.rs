@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use conclave_types::{Height, digest::SigningDomain, mmr::Peaks};
+use conclave_types::{Height, Time, digest::SigningDomain, mmr::Peaks};
 
 use super::{Collected, HEIGHTS_KEPT, STALE, Settlement};
 use crate::{
-    archive::{self, Read},
+    archive::{self, ArchiveError, Read},
     keys::Keys,
     sequencer::Sequencer,
     store::Store,
@@ -45,6 +45,12 @@ impl Settlement {
         let Some(checkpoint) = archive::settlement(store)? else { return Ok(Self::default()) };
         let SettlementCheckpoint { history, certified, open_ends } = checkpoint;
         let mut settlement = Self { history, certified, ..Self::default() };
+        let mark = store.high_water().map_err(ArchiveError::Store)?;
+        if let Some(bound) = mark.and_then(|mark| mark.attested) {
+            let there = archive::commitment(store, bound.height)?;
+            let digest = there.map(|commitment| domain.commitment(&commitment));
+            settlement.at_mark = digest.map(|digest| (bound.height, digest));
+        }
         let least = revealed.checked_sub(HEIGHTS_KEPT).unwrap_or_default();
         let heights: BTreeSet<Height> = least.up_to(revealed).chain(open_ends).collect();
         for height in heights {
@@ -65,7 +71,8 @@ impl Settlement {
 
 impl Sequencer {
     /// Attests what was revealed before the process ended and not attested any more.
-    pub(crate) fn resume_settlement(&mut self) {
+    pub(crate) fn resume_settlement(&mut self, now: Time) {
+        self.bind_overdue(now);
         let recent = self.chain.decided().checked_sub(STALE).unwrap_or_default();
         let open = self.settlement.collected.iter().filter(|(height, collected)| {
             let is_needed = collected.is_epoch_end() || **height > recent;

@@ -149,6 +149,13 @@ fn besides(disk: &Disk, evidence: &Kept, under: Height) -> Option<Besides> {
     }
 }
 
+/// Evidence with what this validator's history adds to it.
+fn shown(disk: &Disk, domain: &SigningDomain, kept: Kept) -> Option<Kept> {
+    let Kept::DoubleAttestation(both) = kept else { return Some(kept) };
+    let shown = archive::shown(disk, domain, *both).ok()??;
+    Some(Kept::DoubleAttestation(Box::new(shown)))
+}
+
 /// Members who signed what contradicts itself, shares of a block that is not the one that has settled, or wrong shares,
 /// with evidence of one such case for each of an epoch. Of wrong shares L1 knows the key once an epoch has ended before
 /// theirs.
@@ -157,24 +164,23 @@ fn offenders(disk: &Disk, settled: Height) -> Vec<(Epoch, Vec<ValidatorIndex>, K
     let Ok((kept, _)) = archive::evidence(disk, &from, EVIDENCE_MAX) else { return Vec::new() };
     let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
     for kept in kept {
-        let (height, accused) = match &kept {
-            Kept::Equivocation(evidence) => (evidence.at().0, vec![evidence.offender()]),
-            Kept::DoubleAttestation(both) => {
-                let second = &both.second.signers;
-                let signers = both.first.signers.iter().filter(|one| second.contains(one));
-                (both.first.commitment.height, signers.copied().collect())
-            }
+        // What was signed about a height that has not come belongs to no epoch yet.
+        let epoch_of = |height| {
+            let block = archive::block(disk, height).ok().flatten();
+            block.map(|block| block.block.header.epoch)
+        };
+        let (epoch, accused) = match &kept {
+            Kept::Equivocation(evidence) => (epoch_of(evidence.at().0), vec![evidence.offender()]),
+            Kept::DoubleAttestation(both) => (Some(both.first.commitment.epoch), both.accused()),
             Kept::StrayShares(shares) if shares.height <= settled => {
-                (shares.height, vec![shares.validator])
+                (epoch_of(shares.height), vec![shares.validator])
             }
             Kept::WrongShares(shares) if shares.epoch > Epoch::ZERO => {
-                (shares.height, vec![shares.validator])
+                (Some(shares.epoch), vec![shares.validator])
             }
             Kept::StrayShares(_) | Kept::WrongShares(_) => continue,
         };
-        // What was signed about a height that has not come belongs to no epoch yet.
-        let Ok(Some(block)) = archive::block(disk, height) else { continue };
-        let epoch = block.block.header.epoch;
+        let Some(epoch) = epoch else { continue };
         if accused.iter().any(|index| seen.insert((epoch, *index))) {
             found.push((epoch, accused, kept));
         }
@@ -236,6 +242,7 @@ impl World {
             let rank = ahead(&committee, node, head.height);
             if relayer.reports(&head, (epoch, *first), rank) {
                 let domain = SigningDomain::of(&self.genesis);
+                let Some(evidence) = shown(disk, &domain, evidence) else { continue };
                 let Some(besides) = besides(disk, &evidence, under) else { continue };
                 let (evidence, accused, committee) = (&evidence, accused.as_slice(), &committee);
                 let accusation =

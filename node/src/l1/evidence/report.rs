@@ -47,7 +47,7 @@ impl Report {
                 let accused = exhibit.offence.accused();
                 let shown = attestations(
                     [&both.first, &both.second],
-                    None,
+                    both.held.as_ref(),
                     &accused,
                     &seats,
                     domain,

@@ -223,7 +223,7 @@ pub(super) fn read(
             {
                 continue;
             }
-            let exhibit = match Exhibit::of(store, kept)? {
+            let exhibit = match Exhibit::of(store, domain, kept)? {
                 Shown::Exhibit(exhibit) => exhibit,
                 Shown::NotYet => {
                     is_early = true;

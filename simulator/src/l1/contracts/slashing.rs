@@ -77,7 +77,7 @@ impl Contracts {
             Kept::Equivocation(evidence) => equivocation(evidence, &seats, (domain, *epoch)),
             Kept::DoubleAttestation(both) => attestations(
                 [&both.first, &both.second],
-                None,
+                both.held.as_ref(),
                 accused,
                 &seats,
                 domain,

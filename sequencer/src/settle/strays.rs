@@ -1,0 +1,248 @@
+//! What validators attest of another history than this node's, and who of them has attested this one, too.
+//!
+//! A commitment covers every one below it. So one of another history and a later one of this node's contradict each other,
+//! and the path in this node's history shows it; so do the end of an epoch and whatever is attested of that epoch above it.
+//! A node that hears the first keeps it until it hears the second:
+//!
+//! ```text
+//!  attestation of another history ─▶ stray ──┬─▶ its author has attested ours, at its height or above ─▶ evidence
+//!    └▶ its author is asked for the          │
+//!       certificate ─▶ stray of a quorum ────┴─▶ … or does, alone or in a certificate ────────────────▶ evidence
+//! ```
+//!
+//! The other order, ours first and theirs later, needs the path in theirs, which whoever follows theirs has. This node gets
+//! there with the next commitment of its own that they attest, at the latest at the end of the epoch, which takes a quorum.
+//!
+//! **Invariants.** A stray is signed by whom it names, by the committee of its epoch. Of each evidence all are guilty who
+//! stand in both.
+//!
+//! **Bounds.** Of the epochs of which heights are kept: strays until each member of the committee is in one, and one of a
+//! quorum; a piece of evidence for each member. They do not outlive the process; what follows from them does.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use conclave_types::{
+    BlockCommitment, Committee, Epoch, Height, HistoryEntry, SettlementCertificate, ValidatorIndex,
+};
+
+use super::Collected;
+use crate::{
+    archive,
+    input::{Event, Peer},
+    message::Message,
+    sequencer::Sequencer,
+};
+
+/// Two commitments that contradict each other ([`conclave_types::contradict`]) and have signers in common. An attestation
+/// alone is a certificate with one signer.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct DoubleAttestation {
+    /// One; the lower one, if they are of two heights.
+    pub first: SettlementCertificate,
+    /// The other.
+    pub second: SettlementCertificate,
+    /// What the history of the second holds at the height of the first, if that is what shows it. A core does not know its
+    /// own history by heart: [`archive::shown`] adds it.
+    pub held: Option<HistoryEntry>,
+}
+
+impl DoubleAttestation {
+    /// Those who signed both.
+    #[must_use]
+    pub fn accused(&self) -> Vec<ValidatorIndex> {
+        let signers = self.first.signers.iter();
+        signers.filter(|signer| self.second.signers.contains(signer)).copied().collect()
+    }
+}
+
+/// What was attested of other histories.
+#[derive(Debug, Default)]
+pub(crate) struct Strays {
+    kept: BTreeMap<Epoch, Vec<Arc<SettlementCertificate>>>,
+    /// Epochs of which a quorum's is among them.
+    quorums: BTreeSet<Epoch>,
+    /// Against whom there is evidence, whatever it is.
+    convicted: BTreeSet<(Epoch, ValidatorIndex)>,
+    /// Who attests another history, and where it has last.
+    authors: BTreeMap<ValidatorIndex, (Epoch, Height)>,
+    /// Of which height each of them was asked for the certificate.
+    asked: BTreeMap<ValidatorIndex, Height>,
+}
+
+impl Strays {
+    fn of(&self, epoch: Epoch) -> &[Arc<SettlementCertificate>] {
+        self.kept.get(&epoch).map_or(&[], Vec::as_slice)
+    }
+
+    /// Those of its signers against whom there is nothing yet.
+    fn free<'a>(
+        &'a self,
+        stray: &'a SettlementCertificate,
+    ) -> impl Iterator<Item = ValidatorIndex> + 'a {
+        let epoch = stray.commitment.epoch;
+        let signers = stray.signers.iter().copied();
+        signers.filter(move |signer| !self.convicted.contains(&(epoch, *signer)))
+    }
+
+    /// Keeps what says something new.
+    fn keep(&mut self, stray: SettlementCertificate, is_quorums: bool) {
+        let epoch = stray.commitment.epoch;
+        let is_known = |signer: ValidatorIndex| {
+            self.of(epoch).iter().any(|kept| kept.signers.contains(&signer))
+        };
+        let is_new = self.free(&stray).any(|signer| !is_known(signer));
+        let is_first_of_quorum = is_quorums && self.quorums.insert(epoch);
+        if is_new || is_first_of_quorum {
+            self.kept.entry(epoch).or_default().push(Arc::new(stray));
+        }
+    }
+
+    /// Forgets the epochs before this one.
+    pub(super) fn forget_before(&mut self, epoch: Epoch) {
+        self.kept = self.kept.split_off(&epoch);
+        self.quorums = self.quorums.split_off(&epoch);
+        self.convicted = self.convicted.split_off(&(epoch, ValidatorIndex::default()));
+        self.authors.retain(|_, (of, _)| *of >= epoch);
+        self.asked.retain(|author, _| self.authors.contains_key(author));
+    }
+
+    /// Whether it was asked for the certificate of that height. It answers once.
+    pub(super) fn takes_answer(&mut self, from: Peer, height: Height) -> bool {
+        let Peer::Validator(author) = from else { return false };
+        let is_asked = self.asked.get(&author) == Some(&height);
+        if is_asked {
+            self.asked.remove(&author);
+        }
+        is_asked
+    }
+}
+
+/// Whether no history holds the other one and what this node has there, `ours` being of one epoch with it and on a chain
+/// of which the other is not.
+fn is_contradicted(stray: &BlockCommitment, ours: &BlockCommitment) -> bool {
+    ours.epoch == stray.epoch && (ours.height >= stray.height || ours.epoch_end.is_some())
+}
+
+/// A commitment as one validator attests it.
+pub(super) fn alone(
+    commitment: &BlockCommitment,
+    validator: ValidatorIndex,
+    signature: conclave_types::G2Bytes,
+) -> SettlementCertificate {
+    let (commitment, signers) = (commitment.clone(), vec![validator]);
+    SettlementCertificate { commitment, signers, signature }
+}
+
+impl Collected {
+    /// What `signer` has attested here by itself, if it is well signed.
+    pub(super) fn attested_by(&self, signer: ValidatorIndex) -> Option<SettlementCertificate> {
+        let said = self.attestations.get(&signer)?;
+        let key = self.committee.settlement_key(signer)?;
+        let is_signed = key.has_signed(&self.digest, &said.signature);
+        is_signed.then(|| alone(&self.commitment, signer, said.signature))
+    }
+}
+
+impl Sequencer {
+    /// The committee of an epoch that this node still deals with.
+    pub(super) fn committee_of(&self, epoch: Epoch) -> Option<Arc<Committee>> {
+        let mut collected = self.settlement.collected.values();
+        let known = collected.find(|collected| collected.commitment.epoch == epoch);
+        let known = known.map(|collected| Arc::clone(&collected.committee));
+        known.or_else(|| Some(Arc::clone(self.chain.keys.of_epoch(epoch)?.1.committee())))
+    }
+
+    /// Another commitment than this node has derived, well signed: confronts it with what its signers have attested here,
+    /// and keeps it for what they will.
+    pub(super) fn keep_stray(&mut self, stray: SettlementCertificate, is_quorums: bool) {
+        let collected = self.settlement.collected.iter();
+        let against =
+            collected.filter(|(_, ours)| is_contradicted(&stray.commitment, &ours.commitment));
+        let heights: Vec<Height> = against.map(|(height, _)| *height).collect();
+        for height in heights {
+            self.confront_sum(&stray, height);
+            let free: Vec<_> = self.settlement.strays.free(&stray).collect();
+            for signer in free {
+                self.confront_one(&stray, height, signer);
+            }
+        }
+        self.settlement.strays.keep(stray, is_quorums);
+    }
+
+    /// Somebody has attested a commitment of this node's chain: so has it another history?
+    pub(super) fn confront_attestation(&mut self, height: Height, validator: ValidatorIndex) {
+        for stray in self.strays_against(height) {
+            if self.settlement.strays.free(&stray).any(|signer| signer == validator) {
+                self.confront_one(&stray, height, validator);
+            }
+        }
+    }
+
+    /// A commitment of this node's chain is certified: has anyone in it attested another history?
+    pub(super) fn confront_certificate(&mut self, height: Height) {
+        for stray in self.strays_against(height) {
+            self.confront_sum(&stray, height);
+        }
+    }
+
+    fn strays_against(&self, height: Height) -> Vec<Arc<SettlementCertificate>> {
+        let Some(ours) = self.settlement.collected.get(&height) else { return Vec::new() };
+        let strays = self.settlement.strays.of(ours.commitment.epoch).iter();
+        let against = strays.filter(|stray| is_contradicted(&stray.commitment, &ours.commitment));
+        against.cloned().collect()
+    }
+
+    fn confront_sum(&mut self, stray: &SettlementCertificate, height: Height) {
+        let Some(collected) = self.settlement.collected.get(&height) else { return };
+        let Some(ours) = collected.certificate.as_deref() else { return };
+        if self.settlement.strays.free(stray).any(|signer| ours.signers.contains(&signer)) {
+            let ours = ours.clone();
+            self.keep_contradiction(stray, ours);
+        }
+    }
+
+    fn confront_one(&mut self, stray: &SettlementCertificate, height: Height, by: ValidatorIndex) {
+        let collected = self.settlement.collected.get(&height);
+        if let Some(ours) = collected.and_then(|collected| collected.attested_by(by)) {
+            self.keep_contradiction(stray, ours);
+        }
+    }
+
+    fn keep_contradiction(&mut self, stray: &SettlementCertificate, ours: SettlementCertificate) {
+        let is_below = stray.commitment.height < ours.commitment.height;
+        let (first, second) = if is_below { (stray.clone(), ours) } else { (ours, stray.clone()) };
+        self.keep_double_attestation(DoubleAttestation { first, second, held: None });
+    }
+
+    pub(super) fn keep_double_attestation(&mut self, evidence: DoubleAttestation) {
+        let epoch = evidence.first.commitment.epoch;
+        let accused = evidence.accused().into_iter().map(|signer| (epoch, signer));
+        self.settlement.strays.convicted.extend(accused);
+        self.evidence_count = self.evidence_count.saturating_add(1);
+        self.write(archive::put_double_attestation(&evidence));
+        self.event(Event::DoubleAttestation(Box::new(evidence)));
+    }
+
+    /// A validator attests another history at that height: it is to be asked for the certificate.
+    pub(super) fn suspect(&mut self, author: ValidatorIndex, commitment: &BlockCommitment) {
+        let at = (commitment.epoch, commitment.height);
+        self.settlement.strays.authors.insert(author, at);
+    }
+
+    /// Asks whoever attests another history who else does. An honest validator on the other side of a fork shows whose work
+    /// the fork is.
+    pub(super) fn ask_for_strays(&mut self) {
+        let strays = &self.settlement.strays;
+        let authors =
+            strays.authors.iter().filter(|(_, (epoch, _))| !strays.quorums.contains(epoch));
+        let authors: Vec<_> = authors.map(|(author, (_, height))| (*author, *height)).collect();
+        for (author, height) in authors {
+            self.settlement.strays.asked.insert(author, height);
+            self.send(Peer::Validator(author), Message::WantCertificate { height });
+        }
+    }
+}
