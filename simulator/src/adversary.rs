@@ -14,6 +14,7 @@
 mod means;
 
 mod abstain;
+mod alternate_attestations;
 mod amnesia;
 mod bad_dealer;
 mod boast;
@@ -247,6 +248,9 @@ fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
         Behaviour::PrematureShares => Box::new(premature_shares::PrematureShares),
         Behaviour::StrayShares => Box::new(stray_shares::StrayShares),
         Behaviour::DoubleAttestations => Box::new(double_attestations::DoubleAttestations),
+        Behaviour::AlternateAttestations => {
+            Box::new(alternate_attestations::AlternateAttestations)
+        }
         Behaviour::ForgedAttestations => Box::new(forged_attestations::ForgedAttestations),
         Behaviour::Collude => Box::new(collude::Collude::default()),
         Behaviour::Hoard => Box::new(hoard::Hoard::default()),

@@ -403,6 +403,7 @@ impl Oracle {
             && found.validator.as_u16() == from
         {
             let revealed = self.chain.revealed_at(node);
+            self.accountability.attests((node, from), &found.commitment, revealed);
             if let Some(said) = self.attested_by(from, found, revealed) {
                 self.attesters.heard(now, (node, from), &said, revealed);
             }
@@ -433,6 +434,10 @@ impl Oracle {
         let check = self.accountability.settle(now, &self.chain);
         self.note(check);
         let check = self.attesters.settle(now, |node| self.chain.revealed_at(node));
+        self.note(check);
+        let revealed_at = |node| self.chain.revealed_at(node);
+        let expected = |height| self.settlement.at(height).cloned();
+        let check = self.accountability.settle_attestations(revealed_at, expected);
         self.note(check);
         if self.liveness.is_owed() {
             let check = self.settlement.settle(self.chain.revealed_by_all());

@@ -1,6 +1,7 @@
 //! Everybody guilty can be convicted: whoever hears two votes or proposals of one validator for one position,
 //! not too far apart, has evidence that convicts it, without the help of the others. So has whoever is sent shares of
-//! blocks that are not the chain's.
+//! blocks that are not the chain's; and whoever hears a validator attest another history at one height, and the chain's at
+//! that height or one above of the same epoch.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +10,7 @@ use std::{
 
 use conclave_consensus::{ConsensusMessage, Evidence, SignedProposal, SignedVote};
 use conclave_sequencer::ShareMessage;
-use conclave_types::{BlockId, Height, HeightDelta, Round, Time};
+use conclave_types::{BlockCommitment, BlockId, Epoch, Height, HeightDelta, Round, Time};
 
 use super::{ACCOUNTABLE, Check, chain::Chain, ensure};
 
@@ -35,6 +36,9 @@ type Position = (u16, Height, u32, u8);
 /// What it says: block, and round of the polka.
 type Saying = (Option<BlockId>, Option<u32>);
 
+/// What a validator attests: of which height and epoch, and what.
+type Attesting = BTreeMap<Height, Vec<BlockCommitment>>;
+
 /// The code of a proposal, beside those of votes.
 const PROPOSAL: u8 = u8::MAX;
 
@@ -49,6 +53,10 @@ pub(super) struct Accountability {
     shares: BTreeMap<(u16, u16), BTreeMap<Height, BlockId>>,
     /// Who has kept stray shares of whom.
     strays: BTreeSet<(u16, u16)>,
+    /// What a validator has heard a liar attest. No liar signs another commitment wrongly, so the signature counts.
+    attesting: BTreeMap<(u16, u16), Attesting>,
+    /// Who has evidence of two attestations against whom, and of which epoch.
+    double_attested: BTreeSet<(u16, u16, Epoch)>,
 }
 
 impl Accountability {
@@ -106,6 +114,53 @@ impl Accountability {
         }
     }
 
+    /// An honest validator that has revealed up to `revealed` is told by the liar `from` what it attests.
+    pub(super) fn attests(
+        &mut self,
+        (node, from): (u16, u16),
+        commitment: &BlockCommitment,
+        revealed: Height,
+    ) {
+        let height = commitment.height;
+        let is_near =
+            height.saturating_add(BEHIND) > revealed && height <= revealed.saturating_add(AHEAD);
+        if is_near {
+            let attesting = self.attesting.entry((node, from)).or_default();
+            attesting.entry(height).or_default().push(commitment.clone());
+        }
+    }
+
+    /// A validator has evidence of two attestations.
+    pub(super) fn double_attestation(&mut self, node: u16, accused: &[u16], epoch: Epoch) {
+        self.double_attested.extend(accused.iter().map(|accused| (node, *accused, epoch)));
+    }
+
+    /// Nobody gets away with two histories: `expected` are the commitments that follow from what was revealed.
+    pub(super) fn settle_attestations(
+        &self,
+        revealed_at: impl Fn(u16) -> Height,
+        expected: impl Fn(Height) -> Option<BlockCommitment>,
+    ) -> Check {
+        for ((node, from), attesting) in &self.attesting {
+            let all = attesting.iter().filter(|(height, _)| **height < revealed_at(*node));
+            let all = all.flat_map(|(_, commitments)| commitments);
+            let is_right = |said: &&BlockCommitment| expected(said.height).as_ref() == Some(*said);
+            let (right, other): (Vec<_>, Vec<_>) = all.partition(is_right);
+            let contradicted = other.iter().find(|other| {
+                let mut later = right.iter().filter(|right| right.height >= other.height);
+                let is_known = self.double_attested.contains(&(*node, *from, other.epoch));
+                !is_known && later.any(|right| right.epoch == other.epoch)
+            });
+            ensure(contradicted.is_none(), ACCOUNTABLE, || {
+                format!(
+                    "validator {node} heard {from} attest another history and its own, {contradicted:?} among \
+                     them, and has no evidence"
+                )
+            })?;
+        }
+        Ok(())
+    }
+
     /// A validator has kept shares of a block that is not the chain's.
     pub(super) fn kept_stray(&mut self, node: u16, of: u16) {
         self.strays.insert((node, of));
@@ -136,6 +191,7 @@ impl Accountability {
         self.heard.remove(&node);
         self.owed.remove(&node);
         self.shares.retain(|(to, _), _| *to != node);
+        self.attesting.retain(|(to, _), _| *to != node);
     }
 
     /// At the end: nobody got away.

@@ -183,7 +183,8 @@ impl Settlement {
         Some((commitment, self.digest(commitment), range_root(self.history.get(..count)?)))
     }
 
-    fn at(&self, height: Height) -> Option<&BlockCommitment> {
+    /// What follows from the revealed blocks up to a height.
+    pub(super) fn at(&self, height: Height) -> Option<&BlockCommitment> {
         let index = usize::try_from(height.as_u64().checked_sub(1)?).ok()?;
         self.expected.get(index)
     }
@@ -267,6 +268,8 @@ impl Oracle {
                     self.attesters.convicted(node, *signer, height);
                 }
                 both.iter().for_each(|signer| self.accuses(*signer));
+                let epoch = evidence.first.commitment.epoch;
+                self.accountability.double_attestation(node, &both, epoch);
                 both.into_iter().try_for_each(|signer| convicts(self, signer, event))
             }
             _ => Ok(()),

@@ -116,6 +116,8 @@ behaviours! {
     StrayShares "stray-shares";
     /// Attests another history besides, at every height.
     DoubleAttestations "double-attestations";
+    /// Attests another history in place of its own at every other height, and no height twice.
+    AlternateAttestations "alternate-attestations";
     /// Sends attestations that it has not signed.
     ForgedAttestations "forged-attestations";
     /// Shares every proposed block with others who collude, and opens what they can together.

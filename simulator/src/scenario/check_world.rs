@@ -305,9 +305,11 @@ impl Scenario {
             let expected = "crypto = \"modelled\" has no shares that stray-shares could compute";
             (expected.into(), remedy())
         })?;
-        ensure(!modelled || !has(Behaviour::DoubleAttestations), "crypto", || {
-            let expected =
-                "crypto = \"modelled\" has no signatures that double-attestations could show";
+        let attests_otherwise =
+            has(Behaviour::DoubleAttestations) || has(Behaviour::AlternateAttestations);
+        ensure(!modelled || !attests_otherwise, "crypto", || {
+            let expected = "crypto = \"modelled\" has no signatures that double-attestations or \
+                            alternate-attestations could show";
             (expected.into(), remedy())
         })
     }

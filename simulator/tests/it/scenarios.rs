@@ -112,6 +112,7 @@ fn shows(behaviour: Behaviour) -> &'static [&'static str] {
         Behaviour::BadDealer => &["wrong_dealings"],
         Behaviour::FalseComplaint => &["unfounded_complaints"],
         Behaviour::DoubleAttestations => &["contradicting_attestations"],
+        Behaviour::AlternateAttestations => &["alternating_attestations"],
         Behaviour::ForgedAttestations => &["forged_attestations"],
         Behaviour::MuteDealer => &["withheld_dealings"],
     }
@@ -177,6 +178,7 @@ sweeps! {
 scenarios! {
     happy_4 "happy-4" 0..3;
     double_attestations "double-attestations" 0..2;
+    alternate_attestations "alternate-attestations" 0..2;
     forged_attestations "forged-attestations" 0..2;
     happy_16 "happy-16" 0..1;
     key_made "key-made" 0..3;
@@ -214,6 +216,7 @@ scenarios! {
     l1_key_rotation "l1-key-rotation" 0..2;
     l1_slashed "l1-slashed" 0..2;
     l1_leaver_slashed "l1-leaver-slashed" 0..1;
+    l1_alternate_attestations "l1-alternate-attestations" 0..2;
     l1_stray_shares "l1-stray-shares" 0..2;
     l1_wrong_shares "l1-wrong-shares" 0..1;
     l1_framed "l1-framed" 0..2;
