@@ -24,10 +24,14 @@ contract ConclaveElection is IConclaveElection, Timelocked {
 
     /// An election reads the whole list: this bounds it.
     uint256 public constant ENLISTED_MAX = 256;
+    /// As few as outlast the fault of one. With fewer places elections would lead to whoever has most.
+    uint16 private constant COMMITTEE_SIZE_MIN = 4;
     uint16 private constant MARGIN_BPS_MAX = 5000;
     uint256 private constant BPS = 10_000;
 
     IConclaveStake public immutable STAKE;
+    /// @inheritdoc IConclaveElection
+    uint64 public immutable DEPLOYED_AT = uint64(block.number);
 
     ElectionParameters private settings;
     ValidatorId[] private enlisted;
@@ -307,7 +311,7 @@ contract ConclaveElection is IConclaveElection, Timelocked {
     }
 
     function setWithinBounds(ElectionParameters memory p) private {
-        if (p.committeeSizeMax == 0 || p.committeeSizeMax > CommitteeTable.MEMBERS_MAX) {
+        if (p.committeeSizeMax < COMMITTEE_SIZE_MIN || p.committeeSizeMax > CommitteeTable.MEMBERS_MAX) {
             revert ParameterOutOfRange("committeeSizeMax", p.committeeSizeMax);
         }
         if (p.replacementMarginBps > MARGIN_BPS_MAX) {

@@ -299,42 +299,41 @@ contract ElectionTest is Network {
     }
 
     function test_an_equal_does_not_replace_a_member_but_a_margin_does() public {
-        setElection(3, 1000);
-        joinMany(3, 10 * ETHER);
+        setElection(4, 1000);
+        joinMany(4, 10 * ETHER);
         openNetwork();
-        join(4, 11 * ETHER);
-        vm.assertEq(power(id(4)), 0, "ten per cent more is not enough");
-        delegate(alice, id(4), ETHER / 10);
-        vm.assertEq(power(id(4)), 10 * ETHER, "it is now, as far as a third lets it");
-        vm.assertEq(power(id(3)), 0, "the last of the equals goes");
+        join(5, 11 * ETHER);
+        vm.assertEq(power(id(5)), 0, "ten per cent more is not enough");
+        delegate(alice, id(5), ETHER / 10);
+        vm.assertEq(power(id(5)), 11 * ETHER + ETHER / 10, "it is now");
+        vm.assertEq(power(id(4)), 0, "the last of the equals goes");
     }
 
     /// Two elections that differ in one member are the same without it.
     function test_nobody_is_jailed_for_the_absence_of_another() public {
-        setElection(3, 0);
-        join(1, 20 * ETHER);
-        join(2, 20 * ETHER);
-        join(3, 11 * ETHER);
-        join(4, 10 * ETHER);
+        setElection(4, 0);
+        joinMany(3, 20 * ETHER);
+        join(4, 11 * ETHER);
+        join(5, 10 * ETHER);
         vm.recordLogs();
-        bytes32 part = net.election.offerWithout(offer(), 4);
+        bytes32 part = net.election.offerWithout(offer(), 8);
         vm.assertTrue(isReduced(), "somebody left it out");
-        delegate(alice, id(4), 5 * ETHER);
+        delegate(alice, id(5), 5 * ETHER);
         bytes32 whole = offer();
-        // The fourth is absent. Who was elected before it, and left out by somebody, has done nothing.
-        vm.assertTrue(net.election.offerWithout(whole, 4) == part, "the same rows");
+        // The fifth is absent. Who was elected before it, and left out by somebody, has done nothing.
+        vm.assertTrue(net.election.offerWithout(whole, 8) == part, "the same rows");
         vm.assertTrue(isReduced(), "neither was an election");
         vm.expectRevert(abi.encodeWithSelector(IConclaveElection.AlreadyOffered.selector, 0, part));
-        net.election.offerWithout(whole, 4);
+        net.election.offerWithout(whole, 8);
         vm.expectRevert(abi.encodeWithSelector(IConclaveElection.AlreadyReduced.selector, part));
         net.election.offerWithout(part, 1);
         net.inbox.open(NETWORK, part, DKG, lastBlock());
-        vm.assertEq(committee().count, 2, "two are left");
-        vm.assertEq(jailedUntil(3), 0, "not in jail");
+        vm.assertEq(committee().count, 3, "three are left");
+        vm.assertEq(jailedUntil(4), 0, "not in jail");
     }
 
     function test_who_is_elected_as_a_whole_is_no_remainder() public {
-        setElection(3, 0);
+        setElection(4, 0);
         join(1, 20 * ETHER);
         join(2, 20 * ETHER);
         join(3, 11 * ETHER);
@@ -384,13 +383,24 @@ contract ElectionTest is Network {
         vm.startPrank(address(net.timelock));
         p.committeeSizeMax = 129;
         outOfRange(p, "committeeSizeMax", 129);
-        p.committeeSizeMax = 0;
-        outOfRange(p, "committeeSizeMax", 0);
+        for (uint16 size = 0; size < 4; ++size) {
+            p.committeeSizeMax = size;
+            outOfRange(p, "committeeSizeMax", size);
+        }
+        p.committeeSizeMax = 4;
+        net.election.setParameters(p);
         p.committeeSizeMax = 128;
         p.replacementMarginBps = 5001;
         outOfRange(p, "replacementMarginBps", 5001);
         p.replacementMarginBps = 5000;
         net.election.setParameters(p);
+    }
+
+    function test_it_is_known_since_when_there_can_be_keys() public {
+        uint64 since = net.election.DEPLOYED_AT();
+        vm.assertEq(since, block.number, "the block of the deployment");
+        vm.roll(block.number + 7);
+        vm.assertEq(net.election.DEPLOYED_AT(), since, "for ever");
     }
 
     function outOfRange(ElectionParameters memory p, bytes32 name, uint256 found) private {

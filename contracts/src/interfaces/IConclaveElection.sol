@@ -12,7 +12,7 @@ struct Candidate {
 
 /// What the timelock may change.
 struct ElectionParameters {
-    /// Most members of a committee that an election fills.
+    /// Most members of a committee that an election fills: at least four. There are fewer if fewer have the stake.
     uint16 committeeSizeMax;
     /// By how much, in ten-thousandths, an outsider's stake must exceed a member's to take its place.
     uint16 replacementMarginBps;
@@ -84,6 +84,10 @@ interface IConclaveElection {
 
     /// @notice The list that elections read, in no order.
     function enlistedValidators() external view returns (ValidatorId[] memory);
+
+    /// @notice The block in which this contract was made. The stake contract is made after it, so no block before has
+    /// anything that was registered, and whoever looks for keys need not look further back.
+    function DEPLOYED_AT() external view returns (uint64);
 
     /// @notice What the timelock has set.
     function electionParameters() external view returns (ElectionParameters memory);
