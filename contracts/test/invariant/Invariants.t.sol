@@ -5,6 +5,7 @@ import { Deployed } from "../../script/Deployment.sol";
 import { Head } from "../../src/interfaces/IConclaveInbox.sol";
 import { ValidatorId } from "../../src/lib/Types.sol";
 import { TestBase, vm } from "../utils/Vm.sol";
+import { Trials } from "./Trials.sol";
 import { World } from "./World.sol";
 
 /// What holds whatever anybody does, in any order.
@@ -16,7 +17,7 @@ contract InvariantsTest is TestBase {
         world = new World();
         net = world.deployed();
         targetContract(address(world));
-        bytes4[] memory actions = new bytes4[](20);
+        bytes4[] memory actions = new bytes4[](26);
         actions[0] = World.aValidatorJoins.selector;
         actions[1] = World.aDelegatorComes.selector;
         actions[2] = World.aDelegatorLeaves.selector;
@@ -24,9 +25,9 @@ contract InvariantsTest is TestBase {
         actions[4] = World.somebodyClaims.selector;
         actions[5] = World.aRewardArrives.selector;
         actions[6] = World.anOperatorReturns.selector;
-        actions[7] = World.anOffenceIsReported.selector;
-        actions[8] = World.anOffenceIsResolved.selector;
-        actions[9] = World.anOffenceIsTriedAgain.selector;
+        actions[7] = Trials.anOffenceIsReported.selector;
+        actions[8] = Trials.anOffenceIsResolved.selector;
+        actions[9] = Trials.anOffenceIsTriedAgain.selector;
         actions[10] = World.anElectionIsHeld.selector;
         actions[11] = World.anEpochEnds.selector;
         actions[12] = World.aCommitmentSettles.selector;
@@ -37,6 +38,12 @@ contract InvariantsTest is TestBase {
         actions[17] = World.somebodyAnnouncesTheReturn.selector;
         actions[18] = World.aWithdrawalIsAskedFor.selector;
         actions[19] = World.aCrowdLeaves.selector;
+        actions[20] = Trials.anOffenceLapses.selector;
+        actions[21] = Trials.aVoterContradictsItself.selector;
+        actions[22] = Trials.aCaseIsResolved.selector;
+        actions[23] = Trials.aCaseLapses.selector;
+        actions[24] = Trials.theRestOfACaseLapses.selector;
+        actions[25] = Trials.aMonthPasses.selector;
         targetSelector(FuzzSelector(address(world), actions));
     }
 
@@ -46,6 +53,7 @@ contract InvariantsTest is TestBase {
         nothing_that_must_not_happen_happened();
         stake_is_what_is_bonded_unbonding_in_escrow_and_owed();
         stake_that_voted_is_slashable_for_its_whole_window();
+        stake_is_in_escrow_exactly_while_its_validator_stands_accused();
         evidence_is_paid_once();
         one_history_is_certified_and_it_carries_the_queue();
         the_vault_is_deposits_pot_and_credits_and_nobody_else_holds_ether();
@@ -73,6 +81,25 @@ contract InvariantsTest is TestBase {
             uint64 backing = net.stake.backingOf(ValidatorId.wrap(s.validator), s.epoch);
             uint256 penalties = world.taken(s.validator) - s.takenBefore;
             vm.assertGe(backing + penalties, s.power, "what served is there, or was taken");
+        }
+    }
+
+    function stake_is_in_escrow_exactly_while_its_validator_stands_accused() private view {
+        for (uint32 v = 1; v <= world.validators(); ++v) {
+            (,,,,,, bool isAccused,,) = net.stake.validatorOf(ValidatorId.wrap(v));
+            vm.assertTrue(isAccused == (world.openAgainst(v) > 0), "accused while something is open");
+            (uint64 bonded,, uint64 escrow) = net.stake.totalsOf(ValidatorId.wrap(v));
+            vm.assertTrue(isAccused ? bonded == 0 : escrow == 0, "in escrow while it is");
+        }
+    }
+
+    /// Whatever a run has left open ends without the slasher's or anybody's good will, and then nothing is in escrow.
+    function afterInvariant() public {
+        world.everythingLapses();
+        invariant_all_promises_hold();
+        for (uint32 v = 1; v <= world.validators(); ++v) {
+            (,, uint64 escrow) = net.stake.totalsOf(ValidatorId.wrap(v));
+            vm.assertEq(escrow, 0, "nothing stays in escrow");
         }
     }
 
@@ -136,6 +163,50 @@ contract InvariantsTest is TestBase {
             vm.assertGe(world.done(bytes32(bytes(names[i]))), 1, names[i]);
         }
         invariant_all_promises_hold();
+    }
+
+    /// And so does each end of an offence: these are rarer, and what leads to them is for ever for who is convicted.
+    function test_every_end_of_an_offence_goes_through() public {
+        vm.pauseGasMetering();
+        uint256 seed = 1;
+        for (uint256 i = 0; i < 500; ++i) {
+            seed = uint256(keccak256(abi.encode(seed)));
+            tryAct(seed % 12, seed >> 8);
+        }
+        string[12] memory names = [
+            "seize",
+            "resolve",
+            "acquit",
+            "lapse",
+            "report",
+            "verdict",
+            "half",
+            "lapsed",
+            "rest",
+            "again",
+            "epoch",
+            "month"
+        ];
+        for (uint256 i = 0; i < names.length; ++i) {
+            vm.assertGe(world.done(bytes32(bytes(names[i]))), 1, names[i]);
+        }
+        afterInvariant();
+    }
+
+    function tryAct(uint256 action, uint256 s) private {
+        if (action == 0) world.aValidatorJoins(uint64(s));
+        else if (action == 1) world.timePasses(uint32(s));
+        else if (action == 2) world.anElectionIsHeld(s);
+        else if (action == 3) world.anEpochEnds(uint64(s), s >> 64);
+        else if (action == 4) world.anOffenceIsReported(s, s >> 8, s >> 16 & 1 == 1);
+        else if (action == 5) world.anOffenceIsResolved(s, uint16(s >> 8), uint16(s >> 24), s >> 40 & 1 == 1);
+        else if (action == 6) world.anOffenceLapses(s);
+        else if (action == 7) world.aVoterContradictsItself(s, uint64(s >> 64));
+        else if (action == 8) world.aCaseIsResolved(s);
+        else if (action == 9) world.aCaseLapses(s, s >> 64 & 1 == 1);
+        else if (action == 10) world.theRestOfACaseLapses(s);
+        else if (s & 1 == 0) world.aMonthPasses(s >> 8 << 3);
+        else world.anOffenceIsTriedAgain(s);
     }
 
     function act(uint256 action, uint256 s) private {

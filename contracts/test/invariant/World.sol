@@ -9,49 +9,26 @@ import { RollupId, RollupSettings } from "../../src/interfaces/IRollupRegistry.s
 import { CommitteeTable } from "../../src/lib/CommitteeTable.sol";
 import { BlockCommitment, Committee, Member, ValidatorId } from "../../src/lib/Types.sol";
 import { HistoryTree } from "../support/HistoryTree.sol";
-import { Network } from "../support/Network.sol";
 import { vm } from "../utils/Vm.sol";
+import { Trials } from "./Trials.sol";
 
 interface VmFees {
     function fee(uint256 basefee) external;
 }
 
-/// Everybody who acts on the contracts, honest or not, and a ledger of what they did in arithmetic of its own. An
-/// action that is not possible at the moment does nothing; one that succeeds and should not have is written down
-/// in `broken`.
-contract World is Network {
-    /// That a validator served in an epoch.
-    struct Service {
-        uint64 epoch;
-        uint32 validator;
-        uint64 power;
-        // What penalties had taken from it when it was elected.
-        uint256 takenBefore;
-    }
-
+/// Everybody who acts on the contracts, honest or not; offences are in {Trials}.
+contract World is Trials {
     uint16 public constant SIZE_MAX = 8;
     uint32 private constant VALIDATORS_MAX = 14;
-    address public constant REPORTER = address(0x4E9);
     address public constant RELAYER = address(0x4E1);
 
     address[4] public delegators = [address(0xA1), address(0xA2), address(0xA3), address(0xA4)];
-    uint32 public validators;
-    Service[] private services;
-    mapping(uint32 validator => uint256) public taken;
-    uint256 public owedToReporter;
-    bytes32[] private openOffences;
-    bytes32[] private closedOffences;
-    mapping(bytes32 offence => uint32) private accused;
-    uint256 private offences;
     bytes32[] private offered;
     bytes32 private first;
     mapping(bytes32 committeeHash => mapping(uint32 => uint256)) private takenAtOffer;
     uint64[] private entryBlocks;
     UnbondingId[] private requests;
     RollupId private rollup;
-    /// How often each action went through: over a world in which nothing happens an invariant says nothing.
-    mapping(bytes32 action => uint256) public done;
-    string public broken;
 
     constructor() {
         deployNetwork();
@@ -179,65 +156,6 @@ contract World is Network {
         } catch { }
     }
 
-    // --- offences
-
-    function anOffenceIsReported(uint256 validator, uint256 epoch, bool tombstone) external {
-        ValidatorId v = pick(validator);
-        bytes32 offence = bytes32(++offences);
-        uint64 at = uint64(epoch % net.stake.epochCount());
-        vm.prank(address(net.slasher));
-        try net.stake.seize(offence, v, at, tombstone && epoch % 4 == 0) {
-            openOffences.push(offence);
-            accused[offence] = ValidatorId.unwrap(v);
-            ++done["seize"];
-        } catch { }
-    }
-
-    function anOffenceIsResolved(uint256 which, uint16 penaltyBps, uint16 rewardBps, bool guilty) external {
-        if (openOffences.length == 0) return;
-        uint256 at = which % openOffences.length;
-        bytes32 offence = openOffences[at];
-        openOffences[at] = openOffences[openOffences.length - 1];
-        openOffences.pop();
-        closedOffences.push(offence);
-        uint256 before = address(net.stake).balance + 1 gwei * uint256(net.stake.rewardsOf(REPORTER));
-        if (guilty) {
-            uint64 rewardBefore = net.stake.rewardsOf(REPORTER);
-            uint256 balanceBefore = address(net.stake).balance;
-            vm.prank(address(net.slasher));
-            net.stake
-                .resolve(
-                    offence, uint16(bound(penaltyBps, 0, 10_000)), REPORTER, uint16(bound(rewardBps, 0, 500))
-                );
-            uint64 rewarded = net.stake.rewardsOf(REPORTER) - rewardBefore;
-            uint256 burned = (balanceBefore - address(net.stake).balance) / 1 gwei;
-            taken[accused[offence]] += burned + rewarded;
-            owedToReporter += rewarded;
-            if (uint256(rewarded) * 19 > burned) broken = "a reporter got more than a twentieth";
-            ++done["resolve"];
-        } else {
-            vm.prank(address(net.slasher));
-            net.stake.acquit(offence);
-            uint256 now_ = address(net.stake).balance + 1 gwei * uint256(net.stake.rewardsOf(REPORTER));
-            if (before != now_) broken = "an acquittal moved ether";
-            ++done["acquit"];
-        }
-    }
-
-    function anOffenceIsTriedAgain(uint256 which) external {
-        if (closedOffences.length == 0) return;
-        bytes32 offence = closedOffences[which % closedOffences.length];
-        vm.startPrank(address(net.slasher));
-        try net.stake.resolve(offence, 10_000, REPORTER, 500) {
-            broken = "an offence was resolved twice";
-        } catch { }
-        try net.stake.seize(offence, ValidatorId.wrap(accused[offence]), 0, true) {
-            broken = "an offence was seized twice";
-        } catch { }
-        vm.stopPrank();
-        ++done["again"];
-    }
-
     // --- elections and settlement
 
     function anElectionIsHeld(uint256 absent) external {
@@ -339,10 +257,6 @@ contract World is Network {
     function post(Posting memory p) internal override {
         super.post(p);
         lastDigest = net.inbox.proveCommitment(proofOf(p.commitment, p.commitment.height));
-    }
-
-    function pick(uint256 validator) private view returns (ValidatorId) {
-        return ValidatorId.wrap(uint32(1 + validator % validators));
     }
 
     function snapshotTaken(bytes32 hash) private {
