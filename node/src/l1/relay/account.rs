@@ -74,14 +74,13 @@ impl Account {
     }
 
     /// When and how it posts.
-    pub(super) fn policy(&self, escape_delay: u64) -> Policy {
+    pub(super) fn policy(&self) -> Policy {
         let RelayConfig { every_heights, day_cost_gwei_max, posting_cost_gwei_max, .. } =
             self.config;
         Policy {
             every_heights,
             every: self.config.every(),
             takeover: self.config.takeover(),
-            escape_delay,
             day_max: gwei(day_cost_gwei_max),
             posting_max: gwei(posting_cost_gwei_max),
         }

@@ -33,6 +33,8 @@ pub(super) struct Settled {
     pub(super) origin: u64,
     /// The newest L1 block.
     pub(super) l1_block: u64,
+    /// L1 blocks after which rollups may leave, which the timelock may change; 0 if that is not known.
+    pub(super) escape_delay: u64,
     /// Whether the launcher has opened the network.
     pub(super) is_open: bool,
 }
@@ -63,8 +65,6 @@ pub(super) struct Policy {
     pub(super) every: Duration,
     /// How long a validator waits for each that comes before it.
     pub(super) takeover: Duration,
-    /// L1 blocks after which rollups may leave.
-    pub(super) escape_delay: u64,
     /// What the postings of a day may cost, in wei.
     pub(super) day_max: U256,
     /// What one posting may cost while it is not urgent.
@@ -125,8 +125,15 @@ pub(super) struct Relay {
 impl Relay {
     pub(super) const fn new(policy: Policy, now: Instant) -> Self {
         let turns = Turns { seat: None, seats: 0 };
-        let settled =
-            Settled { epoch: 0, height: 0, anchor: 0, origin: 0, l1_block: 0, is_open: false };
+        let settled = Settled {
+            epoch: 0,
+            height: 0,
+            anchor: 0,
+            origin: 0,
+            l1_block: 0,
+            escape_delay: 0,
+            is_open: false,
+        };
         Self { policy, turns, settled, since: now, due: None, not_before: now, spent: U256::ZERO }
     }
 
@@ -214,8 +221,8 @@ impl Relay {
     }
 
     fn is_urgent(&self) -> bool {
-        let Settled { origin, l1_block, .. } = self.settled;
-        l1_block.saturating_sub(origin) > self.policy.escape_delay / 2
+        let Settled { origin, l1_block, escape_delay, .. } = self.settled;
+        escape_delay > 0 && l1_block.saturating_sub(origin) > escape_delay / 2
     }
 }
 
@@ -227,13 +234,13 @@ mod tests {
         every_heights: 100,
         every: Duration::from_secs(60),
         takeover: Duration::from_secs(10),
-        escape_delay: 7_200,
         day_max: U256::from_limbs([1_000, 0, 0, 0]),
         posting_max: U256::from_limbs([400, 0, 0, 0]),
     };
 
     const fn settled(height: u64) -> Settled {
-        Settled { epoch: 0, height, anchor: 0, origin: 50, l1_block: 60, is_open: true }
+        let (l1_block, escape_delay) = (60, 7_200);
+        Settled { epoch: 0, height, anchor: 0, origin: 50, l1_block, escape_delay, is_open: true }
     }
 
     fn candidate(height: u64) -> Option<Candidate> {
@@ -336,6 +343,21 @@ mod tests {
         assert_eq!(relay.decide(at(4), late(50 + 3_601), candidate(302)), urgent);
         relay.count(U256::from(300));
         assert_eq!(relay.decide(at(5), settled(202), candidate(302)), post(302, 400), "a new day");
+    }
+
+    #[test]
+    fn what_is_urgent_follows_the_escape_delay_that_l1_has_now() {
+        let (mut relay, at) = relay(settled(202));
+        relay.count(U256::from(1_000));
+        let with = |escape_delay| Settled { l1_block: 50 + 101, escape_delay, ..settled(202) };
+        let urgent = Action::Post { height: Height::new(302), cost_max: U256::from(1_000) };
+        // The timelock shortens it, lengthens it again, and an inbox without a queue has none.
+        let table =
+            [(7_200, Action::Capped), (200, urgent), (202, Action::Capped), (0, Action::Capped)];
+        for (second, (escape_delay, expected)) in (1..).zip(table) {
+            let found = relay.decide(at(second), with(escape_delay), candidate(302));
+            assert_eq!(found, expected, "{escape_delay}");
+        }
     }
 
     #[test]

@@ -341,7 +341,6 @@ mod tests {
             every_heights: 1,
             every: Duration::ZERO,
             takeover: Duration::ZERO,
-            escape_delay: 1,
             day_max: U256::from(1_000),
             posting_max: U256::from(400),
         };

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use conclave_contracts::ForcedInclusion;
 use conclave_types::{Committee, Epoch};
 use futures::future::BoxFuture;
 use tokio::time::Instant;
@@ -46,10 +45,8 @@ impl Settler {
         let endpoints = Endpoints::connect(urls, Some(chain_id), Patience::default()).await?;
         let stake = (*self.genesis.l1_contract.as_bytes()).into();
         let contracts = Contracts::find(&endpoints, stake).await?;
-        let question = ForcedInclusion::forcedParametersCall {};
-        let parameters = endpoints.call(contracts.forced, &question).await?;
         let relay = self.account.as_ref().map(|account| {
-            let policy = account.policy(u64::from(parameters.escapeDelayBlocks));
+            let policy = account.policy();
             tracing::info!(account = %account.signer.address(), "posting to L1 in turn");
             Relay::new(policy, Instant::now())
         });
@@ -66,7 +63,7 @@ impl Settler {
             }
             None => None,
         };
-        let watch = Watch::new(endpoints.clone(), contracts.inbox);
+        let watch = Watch::new(endpoints.clone(), &contracts);
         Ok(Session {
             endpoints,
             contracts,

@@ -9,13 +9,16 @@ use alloy::{
     primitives::Address,
     providers::{DynProvider, Provider as _},
     rpc::types::TransactionRequest,
-    sol_types::SolCall as _,
+    sol_types::SolCall,
     transports::{TransportError, TransportResult},
 };
-use conclave_contracts::ConclaveInbox::{Head, anchorCall, headCall};
+use conclave_contracts::{
+    ConclaveInbox::{Head, anchorCall, headCall},
+    ForcedInclusion::forcedParametersCall,
+};
 
 use super::decide::Settled;
-use crate::l1::{Endpoints, TooFew, endpoints::block, panel::Panel};
+use crate::l1::{Contracts, Endpoints, TooFew, endpoints::block, panel::Panel};
 
 /// The state of an inbox that takes postings (`InboxState` in `contracts/src/interfaces/IConclaveInbox.sol`).
 const OPEN: u8 = 1;
@@ -25,6 +28,7 @@ const OPEN: u8 = 1;
 pub(super) struct Watch {
     panel: Panel,
     inbox: Address,
+    forced: Address,
 }
 
 /// What one look at it found.
@@ -37,14 +41,16 @@ pub(super) struct Found {
 }
 
 impl Watch {
-    pub(super) fn new(endpoints: Endpoints, inbox: Address) -> Self {
-        Self { panel: Panel::new(endpoints), inbox }
+    pub(super) fn new(endpoints: Endpoints, contracts: &Contracts) -> Self {
+        let Contracts { inbox, forced, .. } = *contracts;
+        Self { panel: Panel::new(endpoints), inbox, forced }
     }
 
     pub(super) async fn look(&mut self) -> Result<Found, TooFew> {
-        let inbox = self.inbox;
-        let answers =
-            self.panel.ask(0, |provider| async move { look(&provider, inbox).await }).await?;
+        let (inbox, forced) = (self.inbox, self.forced);
+        let asked =
+            self.panel.ask(0, |provider| async move { look(&provider, inbox, forced).await });
+        let answers = asked.await?;
         let found: Vec<_> = answers.into_iter().map(|(_, found)| found).collect();
         Ok(reached(&found, self.panel.count()))
     }
@@ -65,10 +71,8 @@ fn reached(found: &[Found], all: usize) -> Found {
         .iter()
         .map(|found| found.settled)
         .filter(|other| (other.epoch, other.height) == (settled.epoch, settled.height));
-    let saying = |of: &Settled| {
-        let agrees = |other: &Settled| (other.origin, other.is_open) == (of.origin, of.is_open);
-        same.clone().filter(agrees).count()
-    };
+    let told = |of: &Settled| (of.origin, of.is_open, of.escape_delay);
+    let saying = |of: &Settled| same.clone().filter(|other| told(other) == told(of)).count();
     settled = same.clone().max_by_key(saying).unwrap_or(settled);
     settled.anchor = least(|found| (0, found.settled.anchor)).settled.anchor;
     settled.l1_block = least(|found| (0, found.settled.l1_block)).settled.l1_block;
@@ -76,7 +80,7 @@ fn reached(found: &[Found], all: usize) -> Found {
     Found { settled, final_height }
 }
 
-async fn look(provider: &DynProvider, inbox: Address) -> TransportResult<Found> {
+async fn look(provider: &DynProvider, inbox: Address, forced: Address) -> TransportResult<Found> {
     let newest = block(provider.clone(), BlockNumberOrTag::Latest).await?;
     let head = head(provider, inbox, BlockId::latest()).await?;
     let finalized = self::head(provider, inbox, BlockId::finalized()).await?;
@@ -86,6 +90,7 @@ async fn look(provider: &DynProvider, inbox: Address) -> TransportResult<Found> 
         anchor: anchor(provider, inbox).await?,
         origin: head.as_ref().map_or(0, |head| head.origin.to()),
         l1_block: newest.map_or(0, |newest| newest.number),
+        escape_delay: escape_delay(provider, forced).await?,
         is_open: head.is_some_and(|head| head.state == OPEN),
     };
     Ok(Found { settled, final_height: finalized.map_or(0, |head| head.height.to()) })
@@ -93,36 +98,83 @@ async fn look(provider: &DynProvider, inbox: Address) -> TransportResult<Found> 
 
 /// The height of the newest anchor; 0 before there is one.
 async fn anchor(provider: &DynProvider, inbox: Address) -> TransportResult<u64> {
-    let question = TransactionRequest::default().to(inbox).input(anchorCall {}.abi_encode().into());
-    let answer = provider.call(question).block(BlockId::latest()).await?;
-    if answer.is_empty() {
-        return Ok(0);
-    }
-    let anchor = anchorCall::abi_decode_returns(&answer).map_err(TransportError::local_usage)?;
-    Ok(anchor.height.to())
+    let anchor = call(provider, inbox, &anchorCall {}, BlockId::latest()).await?;
+    Ok(anchor.map_or(0, |anchor| anchor.height.to()))
 }
 
-/// None before the contract is there.
+/// After how many L1 blocks rollups may leave; 0 before there is a queue.
+async fn escape_delay(provider: &DynProvider, forced: Address) -> TransportResult<u64> {
+    let parameters = call(provider, forced, &forcedParametersCall {}, BlockId::latest()).await?;
+    Ok(parameters.map_or(0, |parameters| parameters.escapeDelayBlocks.into()))
+}
+
 async fn head(
     provider: &DynProvider,
     inbox: Address,
     at: BlockId,
 ) -> TransportResult<Option<Head>> {
-    let question = TransactionRequest::default().to(inbox).input(headCall {}.abi_encode().into());
+    call(provider, inbox, &headCall {}, at).await
+}
+
+/// None before the contract is there.
+async fn call<C: SolCall>(
+    provider: &DynProvider,
+    contract: Address,
+    call: &C,
+    at: BlockId,
+) -> TransportResult<Option<C::Return>> {
+    let question = TransactionRequest::default().to(contract).input(call.abi_encode().into());
     let answer = provider.call(question).block(at).await?;
     if answer.is_empty() {
         return Ok(None);
     }
-    headCall::abi_decode_returns(&answer).map(Some).map_err(TransportError::local_usage)
+    C::abi_decode_returns(&answer).map(Some).map_err(TransportError::local_usage)
 }
 
 #[cfg(test)]
 mod tests {
+    use alloy::{
+        primitives::Bytes,
+        providers::{ProviderBuilder, mock::Asserter},
+        sol_types::SolValue as _,
+    };
+    use conclave_contracts::ForcedInclusion::ForcedParameters;
+    use serde_json::Value;
+
     use super::*;
+
+    #[tokio::test]
+    async fn each_look_sees_the_escape_delay_of_then() {
+        let answers = Asserter::new();
+        let provider = ProviderBuilder::default().connect_mocked_client(answers.clone()).erased();
+        let parameters = |escape_delay| ForcedParameters {
+            entriesMax: 32,
+            depositsMax: 32,
+            bytesMax: 1,
+            gasMax: 1,
+            entryBytesMax: 1,
+            priceMinWei: 1,
+            escapeDelayBlocks: escape_delay,
+        };
+        // The last time there is no queue yet.
+        let told = [7_200, 16, 0].map(|delay| {
+            let bytes = if delay == 0 { Vec::new() } else { parameters(delay).abi_encode() };
+            (u64::from(delay), Bytes::from(bytes))
+        });
+        for (delay, bytes) in told {
+            answers.push_success(&Value::Null);
+            // The two heads and the anchor, of an inbox that is not there yet.
+            (0..3).for_each(|_| answers.push_success(&Bytes::new()));
+            answers.push_success(&bytes);
+            let found = look(&provider, Address::ZERO, Address::ZERO).await.unwrap();
+            assert_eq!(found.settled, Settled { escape_delay: delay, ..Settled::default() });
+        }
+    }
 
     fn at(epoch: u64, height: u64, final_height: u64, l1_block: u64) -> Found {
         let (anchor, origin) = (height, height);
-        let settled = Settled { epoch, height, anchor, origin, l1_block, is_open: true };
+        let (escape_delay, is_open) = (7_200, true);
+        let settled = Settled { epoch, height, anchor, origin, l1_block, escape_delay, is_open };
         Found { settled, final_height }
     }
 
@@ -148,7 +200,9 @@ mod tests {
             change(&mut told.settled);
             told
         };
-        for lie in [with(|told| told.origin = 0), with(|told| told.is_open = false)] {
+        let lies: [fn(&mut Settled); 3] =
+            [|told| told.origin = 0, |told| told.is_open = false, |told| told.escape_delay = 16];
+        for lie in lies.map(with) {
             for answers in [[lie, honest, honest], [honest, lie, honest], [honest, honest, lie]] {
                 assert_eq!(reached(&answers, 3), honest, "urgent, or closed: {lie:?}");
             }
