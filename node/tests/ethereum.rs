@@ -633,8 +633,30 @@ mod tests {
         let found = convictions(&endpoints, &contracts(), 4).await.unwrap();
         let found: Vec<_> = found.iter().map(|record| (record.height, record.l1_block)).collect();
         assert_eq!(found, [8, 9, 10, 11].into_iter().zip(blocks[1..].to_vec()).collect::<Vec<_>>());
-        // Of each ten thousand blocks ten pages, after they were asked for whole, and in one page.
-        assert_eq!(asked(&log, "eth_getLogs").len(), 31 * 2 + 303);
+        // Of each ten thousand blocks ten pages, after they were asked for whole.
+        assert_eq!(asked(&log, "eth_getLogs").len(), 31 + 303);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_longer_than_is_read_is_asked_for_in_parts() {
+        let script = Script::new().says("eth_getBlockByNumber", block(5_000, 0xa0)).does(
+            "eth_getLogs",
+            |params, _| {
+                let number = |name: &str| {
+                    let digits = params[0][name].as_str().unwrap().trim_start_matches("0x");
+                    u64::from_str_radix(digits, 16).unwrap()
+                };
+                let (from, to) = (number("fromBlock"), number("toBlock"));
+                Ok(if to - from >= 1_000 { json!("a".repeat(33 << 20)) } else { json!([]) })
+            },
+        );
+        let log = Arc::clone(&script.asked);
+        let patience = Patience { request: Duration::from_secs(60), ..impatient() };
+        let urls = [script.serve().await];
+        let endpoints = Endpoints::connect(&urls, Some(CHAIN_ID), patience).await.unwrap();
+        assert_eq!(convictions(&endpoints, &contracts(), 4).await.unwrap(), []);
+        // All, and then six pages.
+        assert_eq!(asked(&log, "eth_getLogs").len(), 1 + 6);
     }
 
     /// The contract whose events are entries.

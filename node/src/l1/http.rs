@@ -20,6 +20,19 @@ const WORDS_BYTES_MAX: usize = 400;
 /// What a contract reverts with is believed up to here: an error of ours has a few words.
 const REVERT_BYTES_MAX: usize = 16 << 10;
 
+/// An answer is longer than is read.
+#[derive(Debug, thiserror::Error)]
+#[error("its answer is longer than {max} bytes")]
+struct TooLong {
+    max: usize,
+}
+
+/// Whether an endpoint has answered at greater length than is read: less may be asked for.
+pub(super) fn is_too_long(error: &TransportError) -> bool {
+    let custom = error.as_transport_err().and_then(TransportErrorKind::as_custom);
+    custom.is_some_and(|custom| custom.is::<TooLong>())
+}
+
 /// What puts questions to one endpoint.
 #[derive(Clone, Debug)]
 pub(super) struct Http {
@@ -70,9 +83,7 @@ async fn body(mut response: Response, max: usize) -> TransportResult<Vec<u8>> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(TransportErrorKind::custom)? {
         if body.len().saturating_add(chunk.len()) > max {
-            return Err(TransportErrorKind::custom_str(&format!(
-                "its answer is longer than {max} bytes"
-            )));
+            return Err(TransportErrorKind::custom(TooLong { max }));
         }
         body.extend_from_slice(&chunk);
     }

@@ -1,8 +1,8 @@
 //! Logs of many blocks, in pages that an endpoint serves.
 //!
 //! Providers refuse a range of blocks that they find too long, each at another length and in other words. So the whole
-//! range is asked for first, which a node of one's own serves, and what is refused is asked for in narrower pages,
-//! the newest first: who looks for the last of something stops where it is.
+//! range is asked for first, which a node of one's own serves, and what is refused, or answered at greater length than
+//! is read, is asked for in narrower pages, the newest first: who looks for the last of something stops where it is.
 //!
 //! **Bounds.** Each page is a request; how long all of them may take is the asker's patience with an endpoint.
 
@@ -12,10 +12,11 @@ use alloy::{
     transports::TransportResult,
 };
 
-use super::endpoint::is_answer;
+use super::{endpoint::is_answer, http::is_too_long};
 
-/// Blocks of a page after so many refusals. Ten are what the meanest provider serves.
-const NARROWER: [u64; 4] = [10_000, 1_000, 100, 10];
+/// Blocks of a page after so many refusals. Ten are what the meanest provider serves; what one block holds is bounded
+/// by its gas.
+const NARROWER: [u64; 5] = [10_000, 1_000, 100, 10, 1];
 
 /// The logs of a filter in these blocks, in the order of the chain; back to the page with which there is enough.
 pub(super) async fn newest_first(
@@ -36,7 +37,7 @@ pub(super) async fn newest_first(
                 }
                 pages.served();
             }
-            Err(error) if is_answer(&error) && pages.narrow() => {}
+            Err(error) if (is_answer(&error) || is_too_long(&error)) && pages.narrow() => {}
             Err(error) => return Err(error),
         }
     }
@@ -71,7 +72,8 @@ impl Pages {
 
     /// That page was refused; says whether there is a narrower one.
     fn narrow(&mut self) -> bool {
-        let narrower = self.narrower.next();
+        let beyond_first = self.next().map_or(0, |(first, last)| last.saturating_sub(first));
+        let narrower = self.narrower.find(|width| *width <= beyond_first);
         self.width = narrower.unwrap_or(self.width);
         narrower.is_some()
     }
@@ -105,7 +107,9 @@ mod tests {
 
     #[test]
     fn whatever_length_is_served_every_block_is_asked_for_once_and_the_newest_first() {
-        for (blocks, refusals) in [(10, 4), (11, 4), (99, 4), (100, 3), (2_000, 2), (10_000, 1)] {
+        for (blocks, refusals) in
+            [(1, 5), (9, 5), (10, 4), (11, 4), (99, 4), (100, 3), (2_000, 2), (10_000, 1)]
+        {
             let (pages, found) = served((3, 23_455), blocks);
             assert_eq!(found, refusals, "{blocks}");
             assert_eq!((pages[0].1, pages.last().unwrap().0), (23_455, 3));
@@ -121,8 +125,12 @@ mod tests {
             pages.narrow().then_some(to - from)
         })
         .collect();
-        assert_eq!(widths, [1 << 40, 9_999, 999, 99]);
-        assert_eq!(pages.next().map(|(from, to)| to - from), Some(9));
+        assert_eq!(widths, [1 << 40, 9_999, 999, 99, 9]);
+        assert_eq!(pages.next().map(|(from, to)| to - from), Some(0));
         assert!(!pages.narrow());
+        // Nor for the same blocks twice.
+        let mut pages = Pages::new((7, 1_006));
+        assert!(pages.narrow());
+        assert_eq!(pages.next(), Some((907, 1_006)));
     }
 }
