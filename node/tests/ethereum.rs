@@ -729,7 +729,8 @@ mod tests {
     fn contracts() -> Contracts {
         let [stake, election, inbox, vault, registry, slasher] =
             [0xc1, 0xc2, 0xc3, 0xc4, 0xc5, 0xc6].map(Address::repeat_byte);
-        Contracts { stake, election, inbox, forced: FORCED, vault, registry, slasher }
+        let (forced, since) = (FORCED, 3);
+        Contracts { stake, election, inbox, forced, vault, registry, slasher, since }
     }
 
     /// An observer that stands at block 50, with 7 entries behind it.

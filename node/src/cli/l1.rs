@@ -138,7 +138,8 @@ async fn deploy(arguments: DeployArguments) -> anyhow::Result<ExitCode> {
         .effect("l1_contract", deployed.stake.to_string())
         .effect("timelock", deployed.timelock.to_string())
         .effect("key_proofs", deployed.key_proofs.to_string());
-    with_contracts(done, &deployed.into()).tell(&sender, account, at.json).await
+    let contracts = Contracts::find(sender.endpoints(), deployed.stake).await?;
+    with_contracts(done, &contracts).tell(&sender, account, at.json).await
 }
 
 async fn register(arguments: RegisterArguments) -> anyhow::Result<ExitCode> {

@@ -2,7 +2,7 @@
 //! and nobody can change that.
 
 use alloy::primitives::Address;
-use conclave_contracts::{ConclaveInbox, ConclaveStake, ForcedInclusion, deployment::Deployed};
+use conclave_contracts::{ConclaveElection, ConclaveInbox, ConclaveStake, ForcedInclusion};
 
 use super::{Endpoints, L1Error};
 
@@ -23,6 +23,8 @@ pub struct Contracts {
     pub registry: Address,
     /// `ConclaveSlasher`.
     pub slasher: Address,
+    /// No block before it holds anything of the stake contract.
+    pub since: u64,
 }
 
 impl Contracts {
@@ -43,13 +45,7 @@ impl Contracts {
         let forced = endpoints.call(inbox, &ConclaveInbox::FORCEDCall {}).await?;
         let vault = endpoints.call(inbox, &ConclaveInbox::VAULTCall {}).await?;
         let registry = endpoints.call(forced, &ForcedInclusion::REGISTRYCall {}).await?;
-        Ok(Self { stake, election, inbox, forced, vault, registry, slasher })
-    }
-}
-
-impl From<Deployed> for Contracts {
-    fn from(deployed: Deployed) -> Self {
-        let Deployed { stake, election, inbox, forced, vault, registry, slasher, .. } = deployed;
-        Self { stake, election, inbox, forced, vault, registry, slasher }
+        let since = endpoints.call(election, &ConclaveElection::DEPLOYED_ATCall {}).await?;
+        Ok(Self { stake, election, inbox, forced, vault, registry, slasher, since })
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::{
-    primitives::{Address, B256, Log},
+    primitives::{B256, Log},
     providers::{DynProvider, Provider as _},
     rpc::{self, types::Filter},
     sol_types::SolEvent as _,
@@ -33,7 +33,7 @@ pub(super) async fn offers(
             let row = rows.iter().find(|row| row.validator == validator);
             row.is_some_and(|row| offers::are_of(row, &offers::keyed(validator, keys)))
         };
-        let keys = keys_set(provider, contracts.stake, &validators, number, are_its).await?;
+        let keys = keys_set(provider, contracts, &validators, number, are_its).await?;
         found.extend(offers::offer(&event, &rows, &keys));
     }
     Ok(CommitteeOffer::that_count(found))
@@ -43,15 +43,17 @@ pub(super) async fn offers(
 /// `are_wanted` holds. What was set before may be missing.
 pub(super) async fn keys_set(
     provider: &DynProvider,
-    stake: Address,
+    contracts: &Contracts,
     validators: &[u32],
     up_to: u64,
     are_wanted: impl Fn(u32, &Keys) -> bool,
 ) -> TransportResult<BTreeMap<u32, Vec<Keys>>> {
     let topics: Vec<B256> =
         validators.iter().map(|number| B256::left_padding_from(&number.to_be_bytes())).collect();
-    let filter =
-        Filter::new().address(stake).event_signature(KeysSet::SIGNATURE_HASH).topic1(topics);
+    let filter = Filter::new()
+        .address(contracts.stake)
+        .event_signature(KeysSet::SIGNATURE_HASH)
+        .topic1(topics);
     let mut missing: BTreeSet<u32> = validators.iter().copied().collect();
     let event =
         |log: &rpc::types::Log| KeysSet::decode_log(&log.inner).ok().map(|event| event.data);
@@ -62,10 +64,46 @@ pub(super) async fn keys_set(
         }
         missing.is_empty()
     };
-    let logs = logs::newest_first(provider, &filter, (0, up_to), is_enough).await?;
+    let logs = logs::newest_first(provider, &filter, (contracts.since, up_to), is_enough).await?;
     let mut keys: BTreeMap<u32, Vec<Keys>> = BTreeMap::new();
     for event in logs.iter().filter_map(event) {
         keys.entry(event.validator).or_default().push(event.keys);
     }
     Ok(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::{
+        primitives::Address,
+        providers::{ProviderBuilder, mock::Asserter},
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_looks_for_keys_before_the_contracts_were_there() {
+        let at = Address::ZERO;
+        let (stake, election, inbox, forced) = (at, at, at, at);
+        let contracts = Contracts {
+            stake,
+            election,
+            inbox,
+            forced,
+            vault: at,
+            registry: at,
+            slasher: at,
+            since: 90_000,
+        };
+        let answers = Asserter::new();
+        let provider = ProviderBuilder::default().connect_mocked_client(answers.clone()).erased();
+        // Ten thousand blocks are too many, so they are asked for in ten pages; another one would be an error.
+        answers.push_failure_msg("too many blocks");
+        (0..10).for_each(|_| answers.push_success(&Vec::<rpc::types::Log>::new()));
+        let found = keys_set(&provider, &contracts, &[1], 99_999, |_, _| true).await.unwrap();
+        assert_eq!(found, BTreeMap::new());
+        assert_eq!(answers.read_q().len(), 0, "back to the first block");
+        // An endpoint that is behind that block is not asked.
+        assert_eq!(keys_set(&provider, &contracts, &[1], 9, |_, _| true).await.unwrap().len(), 0);
+    }
 }

@@ -129,7 +129,7 @@ impl DevnetL1 {
                 config.forced.escapeDelayBlocks = escape_delay_blocks.unwrap_or(usual);
                 let gifts = gifts(root, validators)?;
                 let (deployed, _) = deploy::deploy(&funder, &config, gifts).await?;
-                deployed.into()
+                Contracts::find(funder.endpoints(), deployed.stake).await?
             }
         };
         Ok(Self { urls, funder, contracts, process: None, root: root.to_owned() })

@@ -76,13 +76,12 @@ pub(super) async fn call(
     let elected = election::elected(endpoints, contracts).await?;
     let numbers: Vec<u32> = elected.iter().map(|elected| elected.validator).collect();
     let newest = endpoints.newest().await?;
-    let stake = contracts.stake;
     let members = endpoints
         .agree("eth_getLogs", |provider| {
             let numbers = numbers.clone();
             async move {
                 let keys =
-                    offers::keys_set(&provider, stake, &numbers, newest, |_, _| true).await?;
+                    offers::keys_set(&provider, contracts, &numbers, newest, |_, _| true).await?;
                 let member =
                     |number: &u32| keys.get(number)?.last().map(|keys| keyed(*number, keys));
                 Ok(numbers.iter().map(member).collect::<Option<Vec<Member>>>())
