@@ -16,6 +16,7 @@
 //! only by itself. A contract that refuses is quoted by the name of its error, with what can be done.
 
 mod agreement;
+mod broadcast;
 pub mod contracts;
 pub mod deploy;
 pub mod election;
@@ -23,6 +24,7 @@ mod endpoint;
 pub mod endpoints;
 mod error;
 pub mod evidence;
+mod finality;
 pub mod follow;
 mod http;
 mod logs;
@@ -45,6 +47,7 @@ pub use self::{
     contracts::Contracts,
     endpoints::{BlockRef, Endpoints, Patience},
     error::{Contradiction, L1Error},
+    finality::Waiting,
     panel::TooFew,
     sender::{Call, Fees, Sender},
     sent::Sent,

@@ -9,7 +9,7 @@ mod tests {
             Arc, Mutex,
             atomic::{AtomicBool, AtomicU64, Ordering},
         },
-        time::Duration,
+        time::{Duration, Instant},
     };
 
     use alloy::{
@@ -27,7 +27,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use conclave_node::l1::{
-        Call, Contracts, Endpoints, Fees, L1Error, Patience, Sender, TooFew,
+        Call, Contracts, Endpoints, Fees, L1Error, Patience, Sender, TooFew, Waiting,
         evidence::convictions,
         observe::{ObserveError, Observer},
         origin::{OriginError, first_origin},
@@ -378,11 +378,36 @@ mod tests {
         let versions = Arc::clone(&script.sent);
         let sender = sender(script, ETHER).await;
         let sent = sender.send(transfer()).await.unwrap();
-        let is_final = sender.wait_final(&sent).await.unwrap();
+        let mut waits = Vec::new();
+        let is_final = sender.wait_final(&sent, |waiting| waits.push(waiting)).await.unwrap();
         assert_eq!((is_final.hash(), is_final.block()), (sent.hash(), 11));
+        assert_eq!(waits[0], Waiting::Inclusion { hash: sent.hash(), block: 11 });
         let versions = versions.lock().unwrap();
         assert!(versions.len() > 1, "it was sent again");
         assert!(versions.iter().all(|version| version.hash() == versions[0].hash()), "as it was");
+    }
+
+    #[tokio::test]
+    async fn what_is_in_no_block_any_more_is_sent_again_ever_later_and_called_what_it_is() {
+        let looks = Arc::new(Mutex::new(0_u32));
+        let script = Script::new().does("eth_getTransactionReceipt", move |_, sent| {
+            let mut looks = looks.lock().unwrap();
+            *looks += 1;
+            let found = sent.first().filter(|_| *looks == 1);
+            Ok(found.map_or(Value::Null, |first| receipt(*first.hash())))
+        });
+        let (versions, log) = (Arc::clone(&script.sent), Arc::clone(&script.asked));
+        let sender = sender(script, ETHER).await;
+        let sent = sender.send(transfer()).await.unwrap();
+        let mut waits = Vec::new();
+        let error = sender.wait_final(&sent, |waiting| waits.push(waiting)).await.unwrap_err();
+        assert!(matches!(error, L1Error::NotIncluded { nonce: 7, .. }), "{error}");
+        assert_eq!(waits, [Waiting::Inclusion { hash: sent.hash(), block: 11 }]);
+        // After 0, 5, 15, 35, … and 1,275 milliseconds, at best.
+        let again = versions.lock().unwrap().len() - 1;
+        assert!((2..=9).contains(&again), "{again}");
+        let looks = asked(&log, "eth_getTransactionReceipt").len();
+        assert!(looks > 20, "{looks}: it is looked for all the time");
     }
 
     /// Three endpoints, of which the first is another than the rest.
@@ -395,6 +420,89 @@ mod tests {
         let signer = PrivateKeySigner::from_bytes(&B256::repeat_byte(7)).unwrap();
         let fees = Fees { cost_max: U256::from(ETHER), raise_every: Duration::from_secs(60) };
         Sender::new(endpoints, signer, fees)
+    }
+
+    fn refusing(message: &'static str) -> Script {
+        let refusal =
+            move |_: &Value, _: &[TxEnvelope]| Err(json!({"code": -32000, "message": message}));
+        Script::new().does("eth_sendRawTransaction", refusal)
+    }
+
+    fn taken(_: &Value, sent: &[TxEnvelope]) -> Result<Value, Value> {
+        Ok(sent.first().map_or(Value::Null, |first| receipt(*first.hash())))
+    }
+
+    #[tokio::test]
+    async fn what_one_says_to_know_and_does_not_show_is_not_sent_if_the_others_refuse_it() {
+        // The honest take nothing when they are asked first.
+        let refusals = Arc::new(AtomicU64::new(2));
+        let full = move |_: &Value, _: &[TxEnvelope]| {
+            let left = refusals
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+            if left.is_ok() {
+                Err(json!({"code": -32000, "message": "txpool is full"}))
+            } else {
+                Ok(Value::Null)
+            }
+        };
+        let honest = Script::new()
+            .does("eth_sendRawTransaction", full)
+            .does("eth_getTransactionReceipt", taken);
+        let sent = Arc::clone(&honest.sent);
+        let endpoints = three(refusing("already known"), honest, impatient()).await;
+        let refused = sending(endpoints.clone()).send(transfer()).await.unwrap_err();
+        assert!(refused.to_string().contains("refuses eth_sendRawTransaction"), "{refused}");
+        assert_eq!(sent.lock().unwrap().len(), 0, "it is not said to be sent");
+        assert_eq!(sending(endpoints).send(transfer()).await.unwrap().block(), 11);
+    }
+
+    #[tokio::test]
+    async fn what_an_only_endpoint_says_to_know_is_handed_to_it_again_until_it_shows_it() {
+        let attempts = Arc::new(AtomicU64::new(0));
+        let (told, shown) = (Arc::clone(&attempts), Arc::clone(&attempts));
+        let known = |_: &Value| json!({"code": -32000, "message": "already known"});
+        let raw = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&raw);
+        let script = Script::new()
+            .does("eth_sendRawTransaction", move |params, _| {
+                told.fetch_add(1, Ordering::Relaxed);
+                *kept.lock().unwrap() = hex::decode(params[0].as_str().unwrap()).unwrap();
+                Err(known(params))
+            })
+            .does("eth_getTransactionByHash", move |_, _| {
+                let is_there = shown.load(Ordering::Relaxed) > 2;
+                let found = TxEnvelope::decode_2718_exact(&raw.lock().unwrap()).unwrap();
+                let mut found = serde_json::to_value(found).unwrap();
+                for name in ["blockHash", "blockNumber", "transactionIndex"] {
+                    found[name] = Value::Null;
+                }
+                found["from"] = json!(Address::ZERO);
+                Ok(if is_there { found } else { Value::Null })
+            });
+        // Longer than this waits nobody raises a price.
+        let endpoints = connect(&[script.serve().await]).await.unwrap();
+        let error = sending(endpoints).send(transfer()).await.unwrap_err();
+        assert!(matches!(error, L1Error::NotIncluded { nonce: 7, .. }), "{error}");
+        assert_eq!(attempts.load(Ordering::Relaxed), 3, "and no more, since then it is shown");
+    }
+
+    #[tokio::test]
+    async fn that_most_say_a_nonce_is_taken_counts_more_than_one_that_takes_or_knows_it() {
+        for liar in [Script::new(), refusing("already known")] {
+            let low = refusing("nonce too low");
+            let started = Instant::now();
+            let sender = sending(three(liar, low, impatient()).await);
+            let error = sender.send_instead(transfer()).await.unwrap_err();
+            assert!(matches!(error, L1Error::NonceTaken { nonce: 7, .. }), "{error}");
+            assert!(started.elapsed() < impatient().inclusion, "at once");
+        }
+        // One alone that says so has nothing sent under another nonce.
+        let liar = refusing("nonce too low");
+        let log = Arc::clone(&liar.asked);
+        let urls = [liar.serve().await, nowhere(), "http://127.0.0.1:2".to_owned()];
+        let error = sending(connect(&urls).await.unwrap()).send(transfer()).await.unwrap_err();
+        assert!(matches!(error, L1Error::Refused { .. }), "{error}");
+        assert_eq!(asked(&log, "eth_sendRawTransaction").len(), 1);
     }
 
     /// Whoever is asked for a receipt has it at once; what was sent is nowhere.

@@ -210,7 +210,7 @@ impl Done {
         let mut transactions = Vec::new();
         for (what, mut sent) in self.sent {
             if account.wait_final {
-                sent = sender.wait_final(&sent).await?;
+                sent = wait_final(sender, &sent).await?;
             }
             if !json {
                 let is_final = if account.wait_final { ", final" } else { "" };
@@ -243,6 +243,18 @@ impl Done {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Waits until a transaction is final, and says so meanwhile.
+async fn wait_final(sender: &Sender, sent: &Sent) -> anyhow::Result<Sent> {
+    let mut told = Ok(());
+    let waited = sender.wait_final(sent, |waiting| {
+        if told.is_ok() {
+            told = super::note(waiting);
+        }
+    });
+    let sent = waited.await?;
+    told.map(|()| sent)
 }
 
 /// One line for one fact. Gwei are shown as ether.

@@ -225,30 +225,6 @@ impl Endpoints {
         self.list.iter().map(|endpoint| endpoint.url.as_str())
     }
 
-    /// Hands a transaction to all; one that takes it is enough.
-    ///
-    /// # Errors
-    ///
-    /// What the first that answers has against it, if nobody takes it.
-    pub async fn broadcast(&self, raw: &[u8]) -> Result<(), L1Error> {
-        const WHAT: &str = "eth_sendRawTransaction";
-        let send = |_: &str, provider: DynProvider| async move {
-            provider.send_raw_transaction(raw).await.map(drop)
-        };
-        let (mut refusal, mut failures) = (None, Vec::new());
-        for (endpoint, said) in self.put_each(|_| true, true, &send).await {
-            match said {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(error)) if is_answer(&error) => {
-                    refusal.get_or_insert_with(|| endpoint.refused(WHAT, error));
-                }
-                Ok(Err(error)) => failures.push(endpoint.failure(&error)),
-                Err(late) => failures.push(late),
-            }
-        }
-        Err(refusal.unwrap_or(L1Error::NoAnswer { what: WHAT, failures }))
-    }
-
     /// Calls a contract without a transaction, at the newest block. Most endpoints have to say the same.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! A transaction waits with its price raised now and then, never under a second nonce: so whatever happens it is
 //! executed at most once. Every version of it that was ever sent is looked for, since any of them may be the
-//! one that a block takes.
+//! one that a block takes. What only those say to know who do not show it counts as not sent.
 
 use alloy::{
     eips::BlockId,
@@ -16,6 +16,8 @@ use zeroize::Zeroizing;
 
 use super::{
     Endpoints, L1Error, Sent,
+    broadcast::{Handed, Objection, Unsent},
+    finality::Again,
     prepare::{self, Prices, Signed},
     relay::Page,
     sent,
@@ -81,6 +83,8 @@ struct Flight {
     gas: u64,
     cap: u128,
     versions: Vec<Signed>,
+    /// What became of it when it was handed to the endpoints last.
+    handed: Handed,
 }
 
 /// An account that sends.
@@ -204,33 +208,6 @@ impl Sender {
         Ok(sent)
     }
 
-    /// Waits until a transaction is final. One that a reorganization took out of its block is sent again.
-    ///
-    /// # Errors
-    ///
-    /// If it does not become final in time, or endpoints contradict each other.
-    pub async fn wait_final(&self, sent: &Sent) -> Result<Sent, L1Error> {
-        let patience = self.endpoints.patience();
-        let (started, mut sent) = (Instant::now(), sent.clone());
-        loop {
-            match sent::receipt(&self.endpoints, sent.hash()).await? {
-                Some(receipt) => sent.receipt = receipt,
-                None => self.again(sent.raw()).await,
-            }
-            if let Some(hash) = sent.receipt.block_hash
-                && self.endpoints.is_final(sent.block(), hash).await?
-            {
-                self.check(&sent).await?;
-                return Ok(sent);
-            }
-            if started.elapsed() > patience.finality {
-                let (hash, block) = (sent.hash(), sent.block());
-                return Err(L1Error::NotFinal { hash, block, after: patience.finality });
-            }
-            tokio::time::sleep(patience.look_every).await;
-        }
-    }
-
     async fn prepare(&self, call: Call, nonce: u64, gas: u64) -> Result<Flight, L1Error> {
         let cap = prepare::price_cap(self.fees.cost_max, gas);
         let Some(prices) = Prices::now(&self.endpoints, cap).await? else {
@@ -244,7 +221,8 @@ impl Sender {
         self.check_funds(&call, fees).await?;
         let terms = (nonce, gas, prices);
         let signed = prepare::sign(&self.signer, self.endpoints.chain_id(), terms, &call)?;
-        Ok(Flight { call, nonce, gas, cap, versions: vec![signed] })
+        let (versions, handed) = (vec![signed], Handed::Unsure);
+        Ok(Flight { call, nonce, gas, cap, versions, handed })
     }
 
     async fn check_funds(&self, call: &Call, fees: U256) -> Result<(), L1Error> {
@@ -266,19 +244,17 @@ impl Sender {
         if let Some(page) = &self.page {
             page.may_cost((self.address(), flight.nonce), newest.cost).await?;
         }
-        let error = match self.endpoints.broadcast(&newest.raw).await {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
+        let error = match self.endpoints.broadcast(&newest.raw, newest.hash).await {
+            Ok(handed) => {
+                flight.handed = handed;
+                return Ok(());
+            }
+            Err(Unsent::NonceTaken) => {
+                return Err(L1Error::NonceTaken { account: self.address(), nonce: flight.nonce });
+            }
+            Err(Unsent::Refused(error)) => error,
         };
-        let L1Error::Refused { source, .. } = &error else { return Err(error) };
-        let said = source.to_string().to_lowercase();
-        if said.contains("already known") || said.contains("already imported") {
-            return Ok(());
-        }
-        if said.contains("nonce too low") || said.contains("nonce is too low") {
-            return Err(L1Error::NonceTaken { account: self.address(), nonce: flight.nonce });
-        }
-        if said.contains("underpriced") && self.raise(flight)? {
+        if Objection::told(&error) == Some(Objection::Underpriced) && self.raise(flight)? {
             return Box::pin(self.launch(flight)).await;
         }
         Err(error)
@@ -299,7 +275,8 @@ impl Sender {
     /// Waits until some version of a transaction is in a block.
     async fn land(&self, mut flight: Flight) -> Result<Sent, L1Error> {
         let patience = self.endpoints.patience();
-        let (started, mut raised) = (Instant::now(), Instant::now());
+        let started = Instant::now();
+        let (mut raised, mut again) = (started, Again::after(started, patience.look_every));
         loop {
             if let Some(sent) = self.find(&flight).await? {
                 if let Some(page) = &self.page {
@@ -315,16 +292,19 @@ impl Sender {
             }
             if raised.elapsed() > self.fees.raise_every {
                 raised = Instant::now();
-                self.nudge(&mut flight).await?;
+                self.raise(&mut flight)?;
+                self.relaunch(&mut flight).await?;
+            } else if flight.handed == Handed::Unsure && again.is_due(Instant::now()) {
+                self.relaunch(&mut flight).await?;
             }
             tokio::time::sleep(patience.look_every).await;
         }
     }
 
-    /// Offers more for a transaction that waits, or tells the endpoints of it again.
-    async fn nudge(&self, flight: &mut Flight) -> Result<(), L1Error> {
-        let is_raised = self.raise(flight)?;
-        tracing::debug!(nonce = flight.nonce, is_raised, "a transaction waits");
+    /// Tells the endpoints again of a transaction that waits.
+    async fn relaunch(&self, flight: &mut Flight) -> Result<(), L1Error> {
+        let Flight { nonce, handed, versions, .. } = &*flight;
+        tracing::debug!(nonce, ?handed, versions = versions.len(), "a transaction waits");
         match self.launch(flight).await {
             // A block may have taken it since: that is found out by looking for all of its versions.
             Err(taken @ L1Error::NonceTaken { .. }) => match self.find(flight).await? {
@@ -333,6 +313,8 @@ impl Sender {
             },
             // Nobody in reach: there is time left to wait for somebody.
             Err(L1Error::NoAnswer { .. }) | Ok(()) => Ok(()),
+            // Some say that a block has taken it, or another one, and most do not yet.
+            Err(error) if Objection::told(&error) == Some(Objection::NonceTaken) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -346,14 +328,8 @@ impl Sender {
         Ok(None)
     }
 
-    async fn again(&self, raw: &[u8]) {
-        if let Err(error) = self.endpoints.broadcast(raw).await {
-            tracing::debug!(error = crate::errors::chain(&error), "cannot be sent again yet");
-        }
-    }
-
     /// An error if the transaction was undone, with what the contract said.
-    async fn check(&self, sent: &Sent) -> Result<(), L1Error> {
+    pub(super) async fn check(&self, sent: &Sent) -> Result<(), L1Error> {
         if sent.receipt.status() {
             return Ok(());
         }

@@ -1,0 +1,152 @@
+//! Waiting until a transaction is final, and sending it again if a reorganization took it out of its block.
+//!
+//! **Bounds.** It takes no longer than the endpoints' patience for finality. What is in no block is sent again at once,
+//! and then ever later, up to [`AGAIN_MAX`]: half an hour of it is a hundred requests to each endpoint.
+
+use std::fmt;
+
+use alloy::primitives::B256;
+use tokio::time::{Duration, Instant};
+
+use super::{L1Error, Sender, Sent, sent};
+
+/// At least once in so long a transaction that is in no block is sent again: two blocks of Ethereum.
+const AGAIN_MAX: Duration = Duration::from_secs(24);
+
+/// What is waited for at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// That the transaction's block is final.
+    Finality {
+        /// The transaction.
+        hash: B256,
+        /// The block.
+        block: u64,
+    },
+    /// That a block takes the transaction again.
+    Inclusion {
+        /// The transaction.
+        hash: B256,
+        /// The block in which it was.
+        block: u64,
+    },
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Finality { hash, block } => {
+                write!(f, "waiting until block {block} with transaction {hash} is final")
+            }
+            Self::Inclusion { hash, block } => write!(
+                f,
+                "transaction {hash} is no longer in block {block}, most endpoints say; it is sent again until a block takes it"
+            ),
+        }
+    }
+}
+
+impl Sender {
+    /// Waits until a transaction is final. One that a reorganization took out of its block is sent again. Whenever
+    /// something else is waited for `tell` hears of it.
+    ///
+    /// # Errors
+    ///
+    /// If it does not become final in time, it was undone, or endpoints contradict each other.
+    pub async fn wait_final(
+        &self,
+        sent: &Sent,
+        mut tell: impl FnMut(Waiting),
+    ) -> Result<Sent, L1Error> {
+        let patience = self.endpoints().patience();
+        let (started, mut sent) = (Instant::now(), sent.clone());
+        let (mut told, mut again) = (None, Again::new(patience.look_every));
+        loop {
+            let found = sent::receipt(self.endpoints(), sent.hash()).await?;
+            let is_included = found.is_some();
+            if let Some(receipt) = found {
+                sent.receipt = receipt;
+                again = Again::new(patience.look_every);
+            } else if again.is_due(Instant::now()) {
+                self.again(&sent).await;
+            }
+            let (hash, block) = (sent.hash(), sent.block());
+            if let Some(of) = sent.receipt.block_hash.filter(|_| is_included)
+                && self.endpoints().is_final(block, of).await?
+            {
+                self.check(&sent).await?;
+                return Ok(sent);
+            }
+            let waiting = if is_included {
+                Waiting::Finality { hash, block }
+            } else {
+                Waiting::Inclusion { hash, block }
+            };
+            if told.replace(waiting) != Some(waiting) {
+                tell(waiting);
+            }
+            let after = patience.finality;
+            if started.elapsed() > after {
+                return Err(if is_included {
+                    L1Error::NotFinal { hash, block, after }
+                } else {
+                    L1Error::NotIncluded { hash, nonce: sent.nonce, after }
+                });
+            }
+            tokio::time::sleep(patience.look_every).await;
+        }
+    }
+
+    async fn again(&self, sent: &Sent) {
+        if let Err(error) = self.endpoints().broadcast(sent.raw(), sent.hash()).await {
+            tracing::debug!(error = crate::errors::chain(&error), "cannot be sent again yet");
+        }
+    }
+}
+
+/// When something that failed is to be tried again: at once, and then after twice as long each time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Again {
+    pause: Duration,
+    since: Option<Instant>,
+}
+
+impl Again {
+    pub(super) const fn new(pause: Duration) -> Self {
+        Self { pause, since: None }
+    }
+
+    /// The same for what was tried at `now`.
+    pub(super) const fn after(now: Instant, pause: Duration) -> Self {
+        Self { pause, since: Some(now) }
+    }
+
+    /// Whether it is; then not again for a while.
+    pub(super) fn is_due(&mut self, now: Instant) -> bool {
+        if let Some(since) = self.since {
+            if now.duration_since(since) < self.pause {
+                return false;
+            }
+            self.pause = self.pause.saturating_mul(2).min(AGAIN_MAX.max(self.pause));
+        }
+        self.since = Some(now);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_is_tried_at_once_and_then_ever_later_and_never_given_up() {
+        let start = Instant::now();
+        let mut again = Again::new(Duration::from_millis(200));
+        let looks = (0..=9_000_u64).map(|look| start + Duration::from_millis(200 * look));
+        let due: Vec<_> = looks.filter(|now| again.is_due(*now)).collect();
+        let pauses: Vec<_> = due.windows(2).map(|pair| (pair[1] - pair[0]).as_millis()).collect();
+        assert_eq!(due[0], start);
+        assert_eq!(pauses[..9], [200, 400, 800, 1_600, 3_200, 6_400, 12_800, 24_000, 24_000]);
+        assert_eq!(due.len(), 81, "in half an hour");
+    }
+}
