@@ -30,6 +30,7 @@ mod epochs;
 mod genesis;
 mod height;
 mod ids;
+pub mod json;
 mod l1;
 pub mod merkle;
 pub mod mmr;

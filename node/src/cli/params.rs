@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use conclave_types::Params;
-use serde_json::Value;
+use conclave_types::{Params, json};
+use serde_json::{Map, Value};
 
 /// The parameters of a file: a JSON object like `params` of a genesis, in which whatever is missing is as usual.
 pub(super) fn read(path: &Path) -> anyhow::Result<Params> {
@@ -17,7 +17,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Params> {
 const EXAMPLE: &str = r#"{"sharing": {"epoch_heights": 60, "era_epochs": 2}}"#;
 
 fn parse(text: &[u8]) -> serde_json::Result<Params> {
-    let named = serde_json::from_slice::<serde_json::Map<String, Value>>(text)?;
+    let named = serde_json::from_value::<Map<String, Value>>(json::unambiguous(text)?)?;
     let mut all = serde_json::to_value(Params::default())?;
     overlay(&mut all, Value::Object(named));
     serde_json::from_value(all)
@@ -61,6 +61,8 @@ mod tests {
             (r#"{"sharing": {"era_epochs": "2"}}"#, "invalid type: string"),
             (r#"{"sharing": 5}"#, "invalid type: integer"),
             (r#"{"sharing": {"era_epochs": -1}}"#, "invalid value: integer `-1`"),
+            (r#"{"sharing": {"era_epochs": 2}, "sharing": {}}"#, "duplicate field `sharing`"),
+            (r#"{"sharing": {"era_epochs": 2, "era_epochs": 3}}"#, "duplicate field `era_epochs`"),
             ("[]", "invalid type: sequence"),
             ("", "EOF"),
         ] {

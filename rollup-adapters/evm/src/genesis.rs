@@ -5,14 +5,18 @@
 //! mix hash. A data directory of another network, chain or slot length thus has another genesis hash
 //! and is refused; [`Rules::describe`] lets the error say in which field they differ.
 
-use std::{collections::BTreeMap, num::NonZeroU64};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU64,
+};
 
-use conclave_types::{NetworkId, RollupId};
+use conclave_types::{NetworkId, RollupId, json};
 use ethrex_common::{
     Address, H256, U256,
     types::{Genesis, GenesisAccount},
 };
-use serde_json::json;
+use serde::de::Error as _;
+use serde_json::{Value, json};
 
 /// 10,000 ether.
 const DEV_BALANCE_ETHER: u64 = 10_000;
@@ -121,11 +125,24 @@ pub fn dev_alloc() -> Result<Alloc, GenesisError> {
 ///
 /// # Errors
 ///
-/// [`GenesisError::Alloc`] if it is neither.
+/// [`GenesisError::Alloc`] if it is neither, or something stands in it twice.
 pub fn parse_alloc(text: &str) -> Result<Alloc, GenesisError> {
-    let value: serde_json::Value = serde_json::from_str(text).map_err(GenesisError::Alloc)?;
+    let value = json::unambiguous(text.as_bytes()).map_err(GenesisError::Alloc)?;
     let alloc = value.get("alloc").cloned().unwrap_or(value);
+    check_addresses(&alloc).map_err(GenesisError::Alloc)?;
     serde_json::from_value(alloc).map_err(GenesisError::Alloc)
+}
+
+/// No address stands twice, however it is written.
+fn check_addresses(alloc: &Value) -> serde_json::Result<()> {
+    let mut known = BTreeSet::new();
+    for name in alloc.as_object().into_iter().flat_map(|accounts| accounts.keys()) {
+        let digits = name.strip_prefix("0x").unwrap_or(name);
+        if !known.insert(digits.to_ascii_lowercase()) {
+            return Err(serde_json::Error::custom(format_args!("account {name} stands twice")));
+        }
+    }
+    Ok(())
 }
 
 /// A genesis with every fork up to Osaka from the first block on, the system contracts, and `alloc`.
@@ -263,5 +280,23 @@ mod tests {
         let plain = parse_alloc(alloc).unwrap();
         assert_eq!(plain, parse_alloc(&format!(r#"{{"alloc": {alloc}}}"#)).unwrap());
         assert!(matches!(parse_alloc("[1]"), Err(GenesisError::Alloc(_))));
+    }
+
+    #[test]
+    fn an_account_that_stands_twice_is_refused_however_it_is_written() {
+        let address = "00000000000000000000000000000000000000ab";
+        for (other, said) in [
+            (format!("0x{address}"), "duplicate field"),
+            (format!("0x{}", address.to_uppercase()), "stands twice"),
+            (address.to_owned(), "stands twice"),
+        ] {
+            let text = format!(
+                r#"{{"0x{address}": {{"balance": "0x1"}}, "{other}": {{"balance": "0x2"}}}}"#
+            );
+            for text in [format!(r#"{{"alloc": {text}}}"#), text] {
+                let Err(GenesisError::Alloc(error)) = parse_alloc(&text) else { panic!("{text}") };
+                assert!(error.to_string().contains(said), "{text}: {error}");
+            }
+        }
     }
 }
