@@ -8,8 +8,13 @@ use crate::harness::process::{complaint, conclave};
 
 /// Tells the story of an attack in a directory; what it ends with.
 fn attack(attack: &str, directory: &Path) -> Value {
+    attack_with(attack, directory, &[])
+}
+
+fn attack_with(attack: &str, directory: &Path, more: &[&str]) -> Value {
     let network = directory.join("net").to_string_lossy().into_owned();
-    let run = conclave(&["devnet", "attack", attack, "--json", "--data-dir", &network]);
+    let told = ["devnet", "attack", attack, "--json", "--data-dir", &network];
+    let run = conclave(&[&told[..], more].concat());
     assert!(run.status.success(), "{}", complaint(&run));
     assert!(complaint(&run).contains("every process has stopped"), "{}", complaint(&run));
     let report: Value = serde_json::from_slice(&run.stdout).expect("one JSON object on stdout");
@@ -111,8 +116,24 @@ fn who_shares_what_was_not_decided_is_convicted_by_what_has_settled() {
 fn who_sends_wrong_shares_is_convicted_loses_a_hundredth_and_is_out_of_the_next_committee() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let report = attack("wrong-shares", directory.path());
-    assert_eq!(byzantine(&report), ["validator-3"]);
-    let [before, accused, after] = [0, 1, 2].map(|moment| stakes(&report, moment).0);
+    convicted_of_wrong_shares(&report);
+    assert!(exported(directory.path()) > 0);
+}
+
+#[test]
+fn who_sends_wrong_shares_under_the_baseline_is_convicted_too() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let report = attack_with("wrong-shares", directory.path(), &["--suite", "0x02"]);
+    convicted_of_wrong_shares(&report);
+    let genesis = std::fs::read(directory.path().join("net/network/genesis.json"));
+    let genesis: Value = serde_json::from_slice(&genesis.expect("a genesis")).expect("JSON");
+    assert_eq!(genesis["params"]["sharing"]["suite"], json!(2));
+    assert!(exported(directory.path()) > 0);
+}
+
+fn convicted_of_wrong_shares(report: &Value) {
+    assert_eq!(byzantine(report), ["validator-3"]);
+    let [before, accused, after] = [0, 1, 2].map(|moment| stakes(report, moment).0);
     assert_eq!(number(before, "bonded_gwei"), 32_000_000_000);
     let seized = (number(accused, "bonded_gwei"), number(accused, "escrow_gwei"));
     assert_eq!(seized, (0, 32_000_000_000));
@@ -121,12 +142,11 @@ fn who_sends_wrong_shares_is_convicted_loses_a_hundredth_and_is_out_of_the_next_
     assert!(convictions.iter().all(|one| number(one, "kind") == 6), "{report}");
     // A hundredth of what is left for each epoch in which it did so.
     let left = convictions.iter().fold(32_000_000_000, |left, _| left - left / 100);
-    assert_eq!(number(&report, "slashed_gwei"), 32_000_000_000 - left);
+    assert_eq!(number(report, "slashed_gwei"), 32_000_000_000 - left);
     assert!(number(after, "jailed_until") > 0 && number(after, "elected_power") == 0, "{after}");
-    only_the_offender_has_lost_anything(&report);
+    only_the_offender_has_lost_anything(report);
     let committee = report["committee"].as_array().expect("a list");
     assert!(committee.len() == 3 && !committee.contains(&report["byzantine"][0]["validator"]));
-    assert!(exported(directory.path()) > 0);
 }
 
 #[test]

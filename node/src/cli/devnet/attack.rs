@@ -14,6 +14,7 @@ mod withheld;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::ValueEnum;
+use conclave_encryption::Suite;
 use conclave_types::HeightDelta;
 use serde::Serialize;
 
@@ -50,6 +51,7 @@ const ESCAPE_DELAY_BLOCKS: u32 = 32;
 #[command(after_help = "Examples:
   conclave devnet attack equivocate
   conclave devnet attack halt --validators 7
+  conclave devnet attack wrong-shares --suite 0x02
   conclave devnet attack equivocate --json | jq .stake")]
 pub(crate) struct Arguments {
     /// What they do.
@@ -58,6 +60,9 @@ pub(crate) struct Arguments {
     /// How many validators; as few as the attack takes misbehave.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(4..=16))]
     validators: u16,
+    /// How bundles are sealed: 0x01 (the default) or 0x02, see `conclave genesis --help`.
+    #[arg(long, value_name = "NUMBER", value_parser = crate::cli::genesis::parse_suite)]
+    suite: Option<Suite>,
     /// Where the network lives; must not hold one. A temporary directory by default.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -163,7 +168,7 @@ async fn attack(arguments: &Arguments) -> Result<ExitCode, DevnetError> {
     let setup = Setup {
         data_dir: arguments.data_dir.clone(),
         validators: arguments.validators,
-        suite: None,
+        suite: arguments.suite,
         params: None,
         l1: Choice::Embedded,
         payers: DEV_KEYS.iter().map(|key| payer(key)).collect::<Result<_, _>>()?,
