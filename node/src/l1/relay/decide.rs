@@ -8,7 +8,8 @@
 //! **What is due.** The end of an epoch at once, since nothing after it settles without it; else a commitment that is
 //! far enough above the last, or any after a while.
 //!
-//! **Money.** A day's postings cost no more than the operator said, until the origin that has settled is half the
+//! **Money.** A day's transactions cost no more than the operator said, a quarter of which is kept for postings. So it
+//! is until the origin that has settled is half the
 //! escape delay behind: then rollups are about to leave, and each posting may cost as much as a day's.
 
 use std::time::Duration;
@@ -197,6 +198,14 @@ impl Relay {
         (self.policy.day_max / U256::from(2)).saturating_sub(self.spent)
     }
 
+    /// What may be spent now on an offer: a quarter of a day's money is for postings alone, whatever is urgent for them.
+    /// Anybody can make an offer outdated, or have it fail in a block, with a gwei of stake, and have it made again; so
+    /// offers must not keep this validator from posting. And cases leave a quarter for offers ([`Self::spare`]).
+    pub(super) fn for_offers(&self) -> U256 {
+        let quarter = self.policy.day_max / U256::from(4);
+        self.policy.day_max.saturating_sub(quarter).saturating_sub(self.spent)
+    }
+
     /// What may be spent on what cannot wait, whatever was spent before.
     pub(super) fn reserve(&self) -> U256 {
         self.policy.day_max.max(self.policy.posting_max)
@@ -358,6 +367,29 @@ mod tests {
             let found = relay.decide(at(second), with(escape_delay), candidate(302));
             assert_eq!(found, expected, "{escape_delay}");
         }
+    }
+
+    #[test]
+    fn a_quarter_of_a_days_money_is_for_postings_whatever_offers_would_take() {
+        let (mut relay, at) = relay(settled(202));
+        for (spent, for_offers) in [(0, 750), (500, 250), (740, 10), (750, 0), (900, 0)] {
+            relay.count(U256::from(spent));
+            assert_eq!(relay.for_offers(), U256::from(for_offers), "{spent}");
+        }
+        // Whatever an adversary has offers cost, there is money to post with.
+        let (mut spent, mut offers) = (U256::ZERO, 0);
+        relay.count(spent);
+        while relay.for_offers() >= U256::from(60) {
+            spent += relay.for_offers().min(U256::from(60));
+            offers += 1;
+            relay.count(spent);
+        }
+        assert_eq!((offers, relay.for_offers()), (12, U256::from(30)));
+        assert_eq!(relay.decide(at(3), settled(202), candidate(302)), post(302, 280));
+        // Nor is more to be had by what is urgent for postings.
+        let late = Settled { l1_block: 50 + 3_601, ..settled(202) };
+        assert_eq!(relay.decide(at(4), late, None), Action::Rest);
+        assert_eq!((relay.purse(), relay.for_offers()), (U256::from(1_000), U256::from(30)));
     }
 
     #[test]

@@ -97,8 +97,12 @@ impl Settler {
         let is_due = offering.is_due(now, relay.turns(), wanted);
         let Some(epoch) = wanted.filter(|_| is_due) else { return Ok(None) };
         offering.rest(now);
+        let cost_max = relay.for_offers();
+        if cost_max.is_zero() {
+            offering.cannot_pay(epoch);
+            return Ok(None);
+        }
         let call = offering::call(&session.endpoints, &session.contracts, epoch).await?;
-        let cost_max = relay.purse();
         Ok(call.map(|call| (Errand::Offer(epoch), call, cost_max)))
     }
 

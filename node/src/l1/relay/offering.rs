@@ -20,6 +20,8 @@ pub(super) struct Offering {
     not_before: Instant,
     /// For which epoch this node has offered last, and when.
     offered: Option<(Epoch, Instant)>,
+    /// For which epoch it was said that there is no money.
+    poor_for: Option<Epoch>,
 }
 
 /// A failed attempt is repeated after this.
@@ -29,7 +31,7 @@ const ON_ITS_WAY: Duration = Duration::from_secs(20 * 60);
 
 impl Offering {
     pub(super) const fn new(takeover: Duration, now: Instant) -> Self {
-        Self { takeover, due: None, not_before: now, offered: None }
+        Self { takeover, due: None, not_before: now, offered: None, poor_for: None }
     }
 
     /// Whether this validator is to see to an offer for `wanted` now. Who comes first changes with the epoch; every
@@ -55,6 +57,16 @@ impl Offering {
     /// This node has offered.
     pub(super) const fn offered(&mut self, now: Instant, epoch: Epoch) {
         self.offered = Some((epoch, now));
+    }
+
+    /// There is no money for it; says so once for each epoch.
+    pub(super) fn cannot_pay(&mut self, epoch: Epoch) {
+        if self.poor_for.replace(epoch) != Some(epoch) {
+            tracing::error!(
+                %epoch,
+                "what offers of committees may cost in a day is spent; raise l1.relay.day_cost_gwei_max, or others have to offer"
+            );
+        }
     }
 
     /// It was seen to, or could not be: not again right away.
