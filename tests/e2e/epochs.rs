@@ -4,7 +4,7 @@ use std::path::Path;
 
 use conclave_client::{
     Client,
-    messages::{GetStatusResponse, L1Status},
+    messages::{GetCertifiedCommitmentResponse, GetStatusResponse, L1Status},
 };
 use conclave_node::l1::{Contracts, Endpoints, Patience, election};
 use conclave_types::{Epoch, Height};
@@ -12,9 +12,11 @@ use serde_json::{Value, json};
 
 use crate::harness::{
     l1::L1,
+    liar::{self, Lie},
     load::Load,
     network::{Network, PATIENCE},
     process::{complaint, conclave},
+    wait::until,
 };
 
 const ALL: [usize; 4] = [0, 1, 2, 3];
@@ -49,7 +51,7 @@ async fn stake_that_moves_is_power_in_a_later_epoch_and_every_epochs_end_settles
         );
         config.replace("poll_ms = 4000", "poll_ms = 200") + &relay
     });
-    let network = network.await;
+    let mut network = network.await;
     let genesis = network.genesis_file().to_string_lossy().into_owned();
     for index in ALL {
         let (keys, key) = (network.validator_dir(index), l1.key(index));
@@ -100,5 +102,46 @@ async fn stake_that_moves_is_power_in_a_later_epoch_and_every_epochs_end_settles
 
     // Bundles were under way all the time, and are now.
     load.wait(5).await;
+    what_a_later_committee_ordered_is_proved(&l1, &network).await;
     assert!(load.settle().await > 20);
+    network.kill(0);
+    let data = network.data_dir(0).to_string_lossy().into_owned();
+    let verified = conclave(&["verify", "--data-dir", &data, "--genesis", &genesis]);
+    assert!(verified.status.success(), "{}", complaint(&verified));
+}
+
+/// Whoever knows no more than the network's id is shown what a committee of a later epoch has certified, and L1 accepts
+/// it; what a committee that has left says of it counts for nothing.
+async fn what_a_later_committee_ordered_is_proved(l1: &L1, network: &Network) {
+    let (id, url) = (network.client.network().id().to_string(), l1.url());
+    let prove = |node: &str, height: &str| {
+        let claim = ["prove", "batch", "--height", height, "--rollup", "901", "--timeout", "60"];
+        conclave(
+            &[&claim[..], &["--node", node, "--network", &id, "--l1", &url, "--json"]].concat(),
+        )
+    };
+    let (height, proved) = until("a height with a batch to be proved", PATIENCE, async || {
+        let height = network.height(1).await.to_string();
+        let run = prove(&network.endpoints[1], &height);
+        let told = || serde_json::from_slice::<Value>(&run.stdout).expect("one JSON object");
+        run.status.success().then(|| (height, told()))
+    })
+    .await;
+    let certificate = &proved["certificate"];
+    assert!(certificate["epoch"].as_u64() >= Some(3), "{proved}");
+    assert_eq!(certificate["total_power"], json!(STAKE_GWEI * 9 / 2), "{proved}");
+    assert!(certificate["power"].as_u64() >= certificate["quorum"].as_u64(), "{proved}");
+    assert!(proved["l1"]["under"].as_u64() >= proved["height"].as_u64(), "{proved}");
+
+    let former: Lie = |answer| {
+        if let Some(answer) = answer.downcast_mut::<GetCertifiedCommitmentResponse>() {
+            let certificate = answer.certificate.as_mut().expect("a certificate");
+            certificate.commitment.as_mut().expect("a commitment").epoch = 0;
+        }
+    };
+    let liar = liar::serve(&network.endpoints[1], former).await;
+    let refused = prove(&liar, &height);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let said = complaint(&refused);
+    assert!(said.contains(&format!("node {liar} proves nothing")), "{said}");
 }
