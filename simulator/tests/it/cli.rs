@@ -195,13 +195,13 @@ fn a_report_is_one_page_that_needs_nothing_else() {
 fn a_report_has_the_curve_of_its_run_if_it_is_asked_for() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().to_str().unwrap();
-    let run = ["run", "happy-4", "--heights", "5", "--report", path];
+    let run = ["run", "happy-4", "--report", path];
     let page = || std::fs::read_to_string(directory.path().join("happy-4-0.html")).unwrap();
     let plots = |page: &str| page.matches("<svg").count();
     assert_eq!(code(&sim(&run)), 0);
     let without = page();
     assert!(without.contains("One load does not show where latency bends"), "{without}");
-    let command = "conclave-sim run happy-4 --heights 5 --seed 0 --report DIR --curve";
+    let command = "conclave-sim run happy-4 --seed 0 --report DIR --curve";
     assert!(without.contains(command), "{without}");
     let output = sim(&[&run[..], &["--curve", "--rates", "5,20"]].concat());
     assert_eq!(code(&output), 0, "{}", stdout(&output));
