@@ -37,7 +37,8 @@ use std::{
 use conclave_consensus::ConsensusMessage;
 use conclave_sequencer::{KeyChange, L1Block, Message, Peer, Penalty, archive};
 use conclave_types::{
-    BlockId, BundleId, Digest, Epoch, Genesis, Gwei, Height, HeightDelta, KeyId, PayerAddress, Time,
+    Attestation, BlockId, BundleId, Digest, Epoch, Genesis, Gwei, Height, HeightDelta, KeyId,
+    PayerAddress, Time,
 };
 use sha3::{Digest as _, Keccak256};
 
@@ -46,7 +47,7 @@ use crate::{disk::Disk, l1::Witness, load::Handed, scenario::Loss};
 pub use self::promises::Violation;
 use self::{
     accountability::Accountability,
-    attesters::Attesters,
+    attesters::{Attesters, Heard},
     chain::Chain,
     committees::Committees,
     inclusion::Inclusion,
@@ -100,8 +101,6 @@ pub(crate) struct Oracle {
     counters: BTreeMap<&'static str, u64>,
     /// How far a block's time may be ahead of the time.
     ahead_max: Duration,
-    /// Attestations are tokens, which only this world takes for signatures.
-    signs_tokens: bool,
 }
 
 impl Oracle {
@@ -133,16 +132,8 @@ impl Oracle {
             rotated: BTreeSet::new(),
             counters: BTreeMap::new(),
             ahead_max: Duration::from_millis(genesis.params.timing.clock_drift_max_ms),
-            signs_tokens: false,
             honest,
         }
-    }
-
-    /// For a world that models cryptography.
-    #[must_use]
-    pub(crate) const fn with_tokens(mut self, are_tokens: bool) -> Self {
-        self.signs_tokens = are_tokens;
-        self
     }
 
     /// For a world in which clocks are wrong by up to this much.
@@ -381,7 +372,6 @@ impl Oracle {
         }
         if let Message::Attestation(found) = message
             && !self.honest.contains(&found.validator.as_u16())
-            && self.may_count(found)
         {
             self.settlement.claimed(found);
         }
@@ -408,6 +398,20 @@ impl Oracle {
                 self.attesters.heard(now, (node, from), &said, revealed);
             }
         }
+    }
+
+    /// What a liar has attested, if it is a member at that height and where the one that hears it is.
+    fn attested_by(&self, from: u16, found: &Attestation, revealed: Height) -> Option<Heard> {
+        let Attestation { commitment, signature, .. } = found;
+        let height = commitment.height;
+        self.committees.attests(from, revealed)?;
+        let key = self.committees.attests(from, height)?;
+        Some(Heard {
+            height,
+            digest: self.settlement.digest_of(commitment),
+            signature: *signature,
+            key,
+        })
     }
 
     /// A liar has opened a block by itself.

@@ -10,9 +10,9 @@ use std::{
     time::Duration,
 };
 
-use conclave_types::{Attestation, Digest, G2Bytes, Height, HeightDelta, SettlementKey, Time};
+use conclave_types::{Digest, G2Bytes, Height, HeightDelta, SettlementKey, Time};
 
-use super::{ACCOUNTABLE, Check, Oracle, ensure};
+use super::{ACCOUNTABLE, Check, ensure};
 
 /// How far below a validator's newest reveal an attestation must still convict: somewhat less than attestations are
 /// held, since it may be overtaken on its way in.
@@ -66,7 +66,8 @@ impl Attesters {
         if !is_near || self.forged.contains(&at) {
             return;
         }
-        if !self.is_signed(key, digest, signature) {
+        let check = || key.parse().is_some_and(|key| key.has_signed(&digest, &signature));
+        if !*self.holds.entry((key, digest, signature)).or_insert_with(check) {
             self.forged.insert(at);
             self.owed.remove(&at);
             return;
@@ -76,17 +77,6 @@ impl Attesters {
         if digests.len() > 1 {
             self.owed.entry(at).or_insert(now);
         }
-    }
-
-    /// Whether a key signed that. Each signature is looked at once.
-    pub(super) fn is_signed(
-        &mut self,
-        key: SettlementKey,
-        digest: Digest,
-        signature: G2Bytes,
-    ) -> bool {
-        let check = || key.parse().is_some_and(|key| key.has_signed(&digest, &signature));
-        *self.holds.entry((key, digest, signature)).or_insert_with(check)
     }
 
     /// A validator has evidence against another.
@@ -115,36 +105,6 @@ impl Attesters {
                  evidence"
             )
         })
-    }
-}
-
-impl Oracle {
-    /// What a liar has attested, if it is a member at that height and where the one that hears it is.
-    pub(super) fn attested_by(
-        &self,
-        from: u16,
-        found: &Attestation,
-        revealed: Height,
-    ) -> Option<Heard> {
-        let Attestation { commitment, signature, .. } = found;
-        let height = commitment.height;
-        self.committees.attests(from, revealed)?;
-        let key = self.committees.attests(from, height)?;
-        Some(Heard {
-            height,
-            digest: self.settlement.digest_of(commitment),
-            signature: *signature,
-            key,
-        })
-    }
-
-    /// Whether a liar's attestation may stand in a certificate: not if its signature is none. Of a member of a
-    /// committee that is yet to come nobody knows.
-    pub(super) fn may_count(&mut self, found: &Attestation) -> bool {
-        let Attestation { commitment, validator, signature } = found;
-        let key = self.committees.attests(validator.as_u16(), commitment.height);
-        let digest = self.settlement.digest_of(commitment);
-        self.signs_tokens || key.is_none_or(|key| self.attesters.is_signed(key, digest, *signature))
     }
 }
 

@@ -67,7 +67,6 @@ impl World {
         let workshop = Workshop::new(scenario.crypto);
         let oracle = Oracle::new(&genesis, packing.secrecy(), honest(&nodes));
         let oracle = oracle.with_machines(keys_of(&machines, &nodes));
-        let oracle = oracle.with_tokens(scenario.crypto == Crypto::Modelled);
         let relayers = nodes.iter().map(|_| Relayer::default()).collect();
         let mut world = Self {
             timeline: Timeline::new(&scenario, seed),
