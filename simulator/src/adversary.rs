@@ -248,9 +248,7 @@ fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
         Behaviour::PrematureShares => Box::new(premature_shares::PrematureShares),
         Behaviour::StrayShares => Box::new(stray_shares::StrayShares),
         Behaviour::DoubleAttestations => Box::new(double_attestations::DoubleAttestations),
-        Behaviour::AlternateAttestations => {
-            Box::new(alternate_attestations::AlternateAttestations)
-        }
+        Behaviour::AlternateAttestations => Box::new(alternate_attestations::AlternateAttestations),
         Behaviour::ForgedAttestations => Box::new(forged_attestations::ForgedAttestations),
         Behaviour::Collude => Box::new(collude::Collude::default()),
         Behaviour::Hoard => Box::new(hoard::Hoard::default()),

@@ -19,8 +19,7 @@ use conclave_sequencer::{
 };
 use conclave_types::{
     BlockCommitment, BlockId, Committee, Digest, Epoch, Genesis, Height, Member,
-    SettlementCertificate, StrictVerifier, ValidatorIndex, Verifier as _, contradict,
-    digest::SigningDomain,
+    SettlementCertificate, ValidatorIndex, contradict, digest::SigningDomain,
 };
 
 pub(super) use self::court::{Docket, Matter, Offender, SLASHABLE_BLOCKS, conviction, docket};

@@ -7,7 +7,9 @@ use conclave_types::{
     Attestation, BlockCommitment, G2Bytes, Height, SettlementCertificate, Time, ValidatorIndex,
 };
 
-use super::{Collected, DoubleAttestation, EARLY_EACH_MAX, EARLY_MAX, PATIENCE, STALE, strays::alone};
+use super::{
+    Collected, DoubleAttestation, EARLY_EACH_MAX, EARLY_MAX, PATIENCE, STALE, strays::alone,
+};
 use crate::{
     archive::{self, ArchiveRequest},
     input::{Event, Peer, Penalty},

@@ -120,6 +120,7 @@ fn vector() -> Value {
         vault: nowhere,
         registry: nowhere,
         slasher: nowhere,
+        since: 0,
     };
     let report = Report::of(&exhibit, &rows, &domain(), &contracts).unwrap();
     let key = |row: &conclave_types::SettlementMember| {
