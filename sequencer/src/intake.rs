@@ -2,8 +2,8 @@
 //! pool and to whichever block waits for them.
 //!
 //! Verification costs a fifth of a millisecond or so a bundle, so it is a job, and one job at a time takes all
-//! that is waiting: under load the batch grows and the cost for each bundle falls. While a block is voted on or
-//! opened, everybody waits for that and the cores are its: what comes in then is verified together
+//! that is waiting: under load the batch grows and the cost for each bundle falls. While this node computes shares or
+//! openings of a block, everybody waits for that and the cores are its: what comes in then is verified together
 //! afterwards, or when the first of it has waited [`YIELD_MAX`].
 //!
 //! **Bounds.** [`WAITING_MAX`] bundles wait; what comes beyond is refused (from clients) or dropped
@@ -94,12 +94,16 @@ impl Intake {
         self.returned.contains(id)
     }
 
-    /// A block needs this bundle: keep it whatever the pool says.
+    /// A block needs this bundle: keep it whatever the pool says, and verify it first if it waits for that.
     pub(crate) fn need(&mut self, id: BundleId) {
         if self.needed.len() >= NEEDED_MAX {
             self.needed.clear();
         }
-        self.needed.insert(id);
+        let is_new = self.needed.insert(id);
+        if is_new && let Some(place) = self.queue.iter().position(|queued| *queued == id) {
+            self.queue.remove(place);
+            self.queue.push_front(id);
+        }
     }
 
     /// No block needs anything any more: a height was decided.

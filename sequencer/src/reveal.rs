@@ -114,9 +114,15 @@ pub(crate) struct Reveals {
 }
 
 impl Reveals {
-    /// Whether a block is voted on or opened: everybody waits for its shares, and then for its openings.
+    /// Whether a job is under way for a block that is voted on or opened: everybody waits for its shares, and then for
+    /// its openings.
     pub(crate) fn is_busy(&self) -> bool {
-        !self.ahead.is_empty() || self.pending.values().any(|pending| pending.opened.is_none())
+        let has_job = |pending: &Pending| {
+            pending.sealed.is_none()
+                || pending.work.is_some()
+                || pending.opening && pending.opened.is_none()
+        };
+        self.ahead.is_busy() || self.pending.values().any(has_job)
     }
 
     /// When somebody has been waited for long enough.

@@ -156,13 +156,13 @@ impl Sequencer {
             let outputs = self.engine.tick(now);
             self.absorb(now, outputs);
         }
-        self.verify_waiting(now);
         self.judge_candidates(now);
         self.sharing_turn(now);
         self.judge_sharing();
         self.try_propose(now);
         self.advance_reveals(now);
-        // Last: nobody waits for it.
+        // Behind what they make way for.
+        self.verify_waiting(now);
         self.share_waiting();
         self.catch_up_turn(now);
     }

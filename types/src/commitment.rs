@@ -43,10 +43,18 @@ pub struct BlockCommitment {
     pub forced_cursor: u64,
     /// Root over what the block pays out on L1 ([`crate::withdrawals_root`]).
     pub withdrawals_root: Digest,
-    /// In the last commitment of an epoch. Never of zeros, by which all others are signed: one signature would serve
-    /// for both.
+    /// In the last commitment of an epoch. Neither half is zero: all others are signed by zeros, so one signature would
+    /// serve for both, and L1 takes what has no committee for no end.
     #[borsh(deserialize_with = "none_or_some")]
     pub epoch_end: Option<EpochEnd>,
+}
+
+impl BlockCommitment {
+    /// Whether it ends its epoch, as L1 sees it.
+    #[must_use]
+    pub fn ends_epoch(&self) -> bool {
+        self.epoch_end.is_some_and(|end| end.next_committee != Digest::ZERO)
+    }
 }
 
 impl EpochEnd {
@@ -56,9 +64,12 @@ impl EpochEnd {
 
 fn none_or_some<R: std::io::Read>(reader: &mut R) -> std::io::Result<Option<EpochEnd>> {
     let end = Option::<EpochEnd>::deserialize_reader(reader)?;
-    if end == Some(EpochEnd::NONE) {
+    // L1 knows an end by its committee, and takes none that has not both.
+    let is_whole =
+        |end: EpochEnd| end.next_committee != Digest::ZERO && end.dkg_result != Digest::ZERO;
+    if end.is_some_and(|end| !is_whole(end)) {
         let kind = std::io::ErrorKind::InvalidData;
-        return Err(std::io::Error::new(kind, "the end of an epoch that is none"));
+        return Err(std::io::Error::new(kind, "the end of an epoch that is none, or half of one"));
     }
     Ok(end)
 }

@@ -45,7 +45,7 @@ pub fn contradict(
     let is_other =
         |held: &HistoryEntry| held.digest != digest && held.is_held_by(upper, lower.height);
     // An epoch has no height above its end, whatever its history holds.
-    lower.epoch_end.is_some() || held.is_some_and(is_other)
+    lower.ends_epoch() || held.is_some_and(is_other)
 }
 
 #[cfg(test)]
@@ -159,6 +159,21 @@ mod tests {
         let (next_committee, dkg_result) = (Digest::new([7; 32]), Digest::new([8; 32]));
         end.epoch_end = Some(EpochEnd { next_committee, dkg_result });
         assert!(contradict([&end, &ours[4]], None, &domain()));
+        // What L1 takes for no end is none here, and is no commitment in a message.
+        let mut half = end.clone();
+        half.epoch_end = Some(EpochEnd { next_committee: Digest::ZERO, dkg_result });
+        assert!(!contradict([&half, &ours[4]], None, &domain()));
+        let read = |commitment: &BlockCommitment| {
+            borsh::from_slice::<BlockCommitment>(&borsh::to_vec(commitment).unwrap())
+        };
+        assert_eq!(read(&end).unwrap(), end);
+        for epoch_end in [
+            EpochEnd { next_committee: Digest::ZERO, dkg_result },
+            EpochEnd { next_committee, dkg_result: Digest::ZERO },
+        ] {
+            half.epoch_end = Some(epoch_end);
+            assert!(read(&half).is_err(), "{epoch_end:?}");
+        }
         assert!(!contradict([&ours[2], &end], None, &domain()));
         let next = BlockCommitment { epoch: Epoch::new(2), ..ours[4].clone() };
         assert!(!contradict([&end, &next], None, &domain()));

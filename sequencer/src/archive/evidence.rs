@@ -69,11 +69,13 @@ pub(crate) fn put_stray_shares(message: &ShareMessage) -> Write {
     put(Table::Evidence, evidence_key(message.height, STRAY_SHARES, &validator), message)
 }
 
-/// By the higher one, with which it became evidence, and the first whom it accuses.
+/// By the higher one, with which it became evidence, and all whom it accuses: what accuses fewer replaces nothing.
 pub(crate) fn put_double_attestation(evidence: &DoubleAttestation) -> Write {
     let height = evidence.first.commitment.height.max(evidence.second.commitment.height);
-    let accused = evidence.accused().first().copied().unwrap_or_default();
-    let key = evidence_key(height, DOUBLE_ATTESTATION, &accused.as_u16().to_be_bytes());
+    let accused: Vec<[u8; 2]> =
+        evidence.accused().iter().map(|accused| accused.as_u16().to_be_bytes()).collect();
+    let accused = conclave_types::digest::keccak(accused.as_flattened());
+    let key = evidence_key(height, DOUBLE_ATTESTATION, accused.as_bytes());
     put(Table::Evidence, key, evidence)
 }
 
@@ -89,7 +91,7 @@ pub fn shown<S: Store>(
     evidence: DoubleAttestation,
 ) -> Read<Option<DoubleAttestation>, S> {
     let (lower, upper) = (&evidence.first.commitment, &evidence.second.commitment);
-    if evidence.held.is_some() || lower.height >= upper.height || lower.epoch_end.is_some() {
+    if evidence.held.is_some() || lower.height >= upper.height || lower.ends_epoch() {
         return Ok(Some(evidence));
     }
     let under = upper.height.previous().unwrap_or_default();

@@ -8,14 +8,14 @@ use crate::{Input, capsule_point, testing::Solo};
 
 const HEIGHT: Height = Height::new(1);
 
-/// Validator 1 of four has proposed a block of one bundle and holds its work back.
+/// Validator 1 of four has proposed a block of one bundle, and computes its shares for as long as a test likes.
 fn voting() -> (Solo, BlockId, SealedBlock) {
     let mut solo = Solo::of(4, 1);
     let bundle = solo.bundle(0);
     let u = capsule_point(&bundle).unwrap();
     solo.submit(bundle).unwrap();
-    let block = solo.run_to_proposal();
     solo.held = Some(vec![]);
+    let block = solo.run_to_proposal();
     let sealed = SealedBlock::new(&solo.key, HEIGHT, block, &[u]).unwrap();
     (solo, block, sealed)
 }
@@ -87,4 +87,15 @@ fn a_whole_batch_and_what_a_block_needs_make_no_way() {
     solo.core.intake.need(needed.id());
     solo.hear(0, Message::Bundles(vec![needed]));
     assert_eq!(verified(&solo), [2], "and what waits comes along");
+    // Or what waits already turns out to be needed.
+    let (mut solo, ..) = voting();
+    hand_in(&mut solo, 1);
+    let needed = Arc::new(solo.bundle(2));
+    let id = needed.id();
+    solo.hear(0, Message::Bundles(vec![needed]));
+    assert_eq!(verified(&solo), Vec::<usize>::new());
+    solo.core.intake.need(id);
+    assert_eq!(solo.core.intake.queue.front(), Some(&id));
+    solo.input(Input::Tick);
+    assert_eq!(verified(&solo), [2]);
 }

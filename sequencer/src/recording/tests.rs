@@ -90,7 +90,7 @@ fn other_files_other_versions_and_damage_are_named() {
     assert!(matches!(open(b""), Err(ReadError::NoRecording)));
     assert!(matches!(open(b"CNCLREC"), Err(ReadError::NoRecording)));
     assert!(matches!(open(b"# Conclave"), Err(ReadError::NoRecording)));
-    assert!(matches!(open(b"CNCLREC\x02"), Err(ReadError::Version { found: 2 })));
+    assert!(matches!(open(b"CNCLREC\x01"), Err(ReadError::Version { found: 1 })));
     let read = |bytes: &[u8]| {
         let mut reader = Reader::new(bytes).unwrap();
         loop {

@@ -50,8 +50,9 @@ pub(super) struct AheadBlocks {
 }
 
 impl AheadBlocks {
-    pub(super) fn is_empty(&self) -> bool {
-        self.blocks.is_empty()
+    /// Whether shares are being computed.
+    pub(super) fn is_busy(&self) -> bool {
+        self.blocks.values().any(|ahead| ahead.shared.is_none())
     }
 
     fn has_room_for(&self, block: (Height, BlockId)) -> bool {

@@ -11,9 +11,9 @@
 //!
 //! **Invariants.** What is here is told to nobody: it leaves through the share job of a block, whose shares leave with
 //! the decision alone. It goes with the secrets of its epoch.
-//! Nothing is computed while a block is voted on or opened, which is what it is to make faster. What is not known when
+//! Nothing is computed while a job for a block is under way, which is what it is to make faster. What is not known when
 //! a block comes is computed with the block.
-//! **Bounds.** [`SHARES_MAX`] shares; [`WAITING_MAX`] bundles wait; one job at a time, of [`BATCH_MAX`] bundles, so that
+//! **Bounds.** [`SHARES_MAX`] shares; [`WAITING_MAX`] bundles wait; one job at a time, of [`BATCH_MAX`] shares, so that
 //! what a block needs does not wait long for it.
 
 use std::{
@@ -81,7 +81,8 @@ impl Alone {
         if self.epoch.as_ref().is_none_or(|(of, _)| *of != epoch) {
             return;
         }
-        if self.count >= SHARES_MAX {
+        let incoming: usize = shares.iter().map(|(_, shares)| shares.len()).sum();
+        if self.count.saturating_add(incoming) > SHARES_MAX {
             // Most of it is of bundles that have left the pool another way than through a block.
             self.shares.retain(|id, _| pool.contains(id));
             self.count = self.shares.values().map(Vec::len).sum();
@@ -155,7 +156,7 @@ impl Sequencer {
             let is_its = |key_id| key_id == key.sealing_key().id();
             let bundle = self.pool.get(&id).filter(|bundle| is_its(bundle.header.key_id));
             bundles.extend(bundle.and_then(|_| Some((id, self.pool.point(&id)?))));
-            if bundles.len() >= BATCH_MAX {
+            if bundles.len().saturating_mul(secrets.points.len()) >= BATCH_MAX {
                 break;
             }
         }
@@ -305,13 +306,11 @@ mod tests {
         alone.done(of(ids[0], SHARES_MAX - 1), &solo.core.pool);
         alone.done(of(ids[1], 2), &solo.core.pool);
         assert_eq!((alone.known_count(), alone.count), (1, SHARES_MAX - 1));
-        alone.done(of(ids[1], 1), &solo.core.pool);
-        assert_eq!(alone.count, SHARES_MAX);
-        // The first has left the pool since, and makes room.
+        // The first has left the pool since, and makes room, whatever the next one needs.
         let first = alone.shares.remove(&ids[0]).unwrap();
         alone.shares.insert(BundleId::new([9; 32]), first);
         alone.done(of(ids[0], 5), &solo.core.pool);
-        assert_eq!((alone.known_count(), alone.count), (2, 6));
+        assert_eq!((alone.known_count(), alone.count), (1, 5));
         for _ in 0..2 * WAITING_MAX {
             alone.admitted(ids[0]);
         }

@@ -5,18 +5,28 @@
 //! loses its database and is given another: by whoever catches it up, or by its operator, who copies one. So the mark, which
 //! lies elsewhere, says which it attested last ([`Attested`]).
 //!
-//! **Invariant.** What is attested continues what was attested in that epoch before, as far as the mark says; where it
-//! says that this is not known, nothing is attested until the epoch that it names is over.
+//! The mark says so of one epoch, the newest. Of one before it the database must say it: who has an attestation of its own
+//! there, on the chain of the mark, has lost nothing since. So nobody turns back to an epoch in which it was silent.
+//!
+//! **Invariant.** What is attested continues what was attested in that epoch before, as far as mark and database say; where
+//! the mark says that this is not known, nothing is attested until the epoch that it names is over.
+
+use std::cmp::Ordering;
 
 use conclave_consensus::Attested;
-use conclave_types::{BlockCommitment, Digest, Height, Time};
+use conclave_types::{BlockCommitment, Digest, Epoch, Height, Time};
 
+use super::Collected;
 use crate::{input::Event, sequencer::Sequencer};
 
 impl Sequencer {
     /// Whether this validator may attest a commitment of its chain.
     pub(super) fn may_attest(&self, commitment: &BlockCommitment) -> bool {
-        let is_free = |bound: Attested| commitment.epoch > bound.epoch || self.has_at(bound);
+        let is_free = |bound: Attested| match commitment.epoch.cmp(&bound.epoch) {
+            Ordering::Greater => true,
+            Ordering::Equal => self.has_at(bound),
+            Ordering::Less => self.has_at(bound) && self.has_attested_in(commitment.epoch),
+        };
         self.engine.may_attest(commitment.height) && self.engine.attested().is_none_or(is_free)
     }
 
@@ -24,6 +34,18 @@ impl Sequencer {
     fn has_at(&self, bound: Attested) -> bool {
         let known = self.settlement.at_mark;
         known.is_some_and(|(height, digest)| height == bound.height && Some(digest) == bound.digest)
+    }
+
+    /// Whether its database has an attestation of its own of that epoch.
+    fn has_attested_in(&self, epoch: Epoch) -> bool {
+        let of_epoch = |collected: &&Collected| collected.commitment.epoch == epoch;
+        self.settlement.collected.values().filter(of_epoch).any(|it| self.is_attested_here(it))
+    }
+
+    /// Whether it was this validator that signed what its database calls its own.
+    fn is_attested_here(&self, collected: &Collected) -> bool {
+        let own = self.context.own_in(&collected.committee);
+        collected.own.as_ref().is_some_and(|said| Some(said.validator) == own)
     }
 
     /// It attests, and is bound by that.
@@ -52,10 +74,8 @@ impl Sequencer {
 
     /// The machine died when an attestation was in the database and not in the mark yet. It is about to be sent again.
     pub(super) fn bind_overdue(&mut self, now: Time) {
-        let newest = self.settlement.collected.values().rev().find(|collected| {
-            let own = self.context.own_in(&collected.committee);
-            collected.own.as_ref().is_some_and(|said| Some(said.validator) == own)
-        });
+        let mut newest_first = self.settlement.collected.values().rev();
+        let newest = newest_first.find(|collected| self.is_attested_here(collected));
         let Some(collected) = newest else { return };
         let (epoch, height) = (collected.commitment.epoch, collected.commitment.height);
         let what = Attested { epoch, height, digest: Some(collected.digest) };

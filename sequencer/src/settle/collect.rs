@@ -240,6 +240,7 @@ impl Sequencer {
         let Some(collected) = self.settlement.collected.get_mut(&height) else { return };
         let known = collected.liars.get_mut(&validator);
         let is_first = known.is_none();
+        let has_lied = matches!(known, Some(Some(_)));
         let before = match known {
             // It is convicted, or has shown a signature that is none.
             Some(None) => return,
@@ -262,7 +263,8 @@ impl Sequencer {
             let found = &first.commitment;
             found.epoch == commitment.epoch && domain.commitment(found) != theirs
         });
-        if first.is_none() {
+        // Who has said two things about a height, of two epochs, is not heard about it any more.
+        if first.is_none() && !has_lied {
             collected.liars.insert(validator, Some(second.clone()));
         }
         if is_first && !is_ours {

@@ -5,12 +5,16 @@
 
 use std::{sync::Arc, time::Duration};
 
+use conclave_consensus::{Attested, HighWater};
 use conclave_types::{
-    Attestation, BlockCommitment, Genesis, Height, SettlementCertificate, ValidatorIndex,
+    Attestation, BlockCommitment, Epoch, Genesis, Height, SettlementCertificate, ValidatorIndex,
     contradict, digest::SigningDomain,
 };
 
-use super::DoubleAttestation;
+use super::{
+    DoubleAttestation,
+    strays::{Strays, alone},
+};
 use crate::{
     archive::{self, ArchiveRequest},
     input::{Event, Input, Peer, Ready},
@@ -344,4 +348,76 @@ fn an_attestation_that_died_before_its_mark_binds_all_the_same() {
         _ => None,
     });
     assert_eq!(marks.max(), Some(Height::new(7)));
+}
+
+#[test]
+fn nobody_turns_back_to_an_epoch_in_which_it_was_silent() {
+    let [one, other] = sides(12);
+    // In the next epoch it has attested a side, of which its database knows whether it was silent in this one.
+    for (side, keeps_database, expected) in
+        [(&other, false, vec![]), (&one, true, (1..=12).collect()), (&one, false, vec![])]
+    {
+        let mut solo = follower(&one, 7);
+        let digest = SigningDomain::of(&solo.genesis).commitment(&committed(side, 9));
+        let (epoch, height) = (Epoch::new(1), Height::new(9));
+        let bound = Attested { epoch, height, digest: Some(digest) };
+        let mark = solo.store.high_water.map(|mark| HighWater { attested: Some(bound), ..mark });
+        solo.store.high_water = mark;
+        let database = if keeps_database { solo.store.clone() } else { empty() };
+        restart(&mut solo, &database, true);
+        follow(&mut solo, side, 12);
+        solo.restart();
+        assert_eq!(attested(&solo), expected, "{keeps_database}");
+    }
+}
+
+#[test]
+fn what_accuses_fewer_replaces_nothing_and_of_strays_the_lowest_stays() {
+    let [one, other] = sides(9);
+    let both = |first: &[u16], second: &[u16]| {
+        let side = |of: &Memory, signers: &[u16]| SettlementCertificate {
+            signers: signers.iter().copied().map(ValidatorIndex::new).collect(),
+            ..certificate(of, 6)
+        };
+        DoubleAttestation { first: side(&one, first), second: side(&other, second), held: None }
+    };
+    let key = |evidence: &DoubleAttestation| match archive::put_double_attestation(evidence) {
+        Write::Put { key, .. } => key,
+        _ => panic!("it is put"),
+    };
+    let keys = [both(&[0, 1, 2], &[0, 2]), both(&[0], &[0, 2]), both(&[0, 2], &[0, 2])];
+    let [two, fewer, same] = keys.map(|evidence| key(&evidence));
+    assert_ne!(two, fewer);
+    assert_eq!(two, same);
+
+    let signature = certificate(&other, 6).signature;
+    let stray =
+        |by: u16, height| alone(&committed(&other, height), ValidatorIndex::new(by), signature);
+    let mut strays = Strays::default();
+    for (by, height) in [(1, 7), (2, 6), (1, 6), (1, 5), (1, 8), (2, 9)] {
+        strays.keep(stray(by, height), false);
+    }
+    let kept = strays.of(committed(&other, 6).epoch).iter();
+    let kept = kept.map(|stray| (stray.signers[0].as_u16(), stray.commitment.height.as_u64()));
+    assert_eq!(kept.collect::<Vec<_>>(), [(2, 6), (1, 5)]);
+}
+
+#[test]
+fn a_bad_signature_below_a_certificate_is_looked_at_once() {
+    let [one, other] = sides(9);
+    let mut solo = follower(&one, 9);
+    let forged = |height| Attestation {
+        commitment: committed(&one, height),
+        validator: ValidatorIndex::new(OTHER),
+        signature: certificate(&other, 5).signature,
+    };
+    for height in 6..=9 {
+        solo.hear(OTHER, Message::Attestation(Arc::new(forged(height))));
+    }
+    assert_eq!(solo.penalties, 0, "they are certified without it");
+    attest(&mut solo, OTHER, &other, 6);
+    assert_eq!((evidence(&solo), solo.penalties), (vec![], 3), "7, 8 and 9");
+    // What is signed comes too late at heights where it lied, and counts at any other.
+    attest(&mut solo, OTHER, &one, 9);
+    assert_eq!((evidence(&solo), solo.penalties), (vec![], 3));
 }

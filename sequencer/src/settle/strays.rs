@@ -16,8 +16,8 @@
 //! **Invariants.** A stray is signed by whom it names, by the committee of its epoch. Of each evidence all are guilty who
 //! stand in both.
 //!
-//! **Bounds.** Of the epochs of which heights are kept: strays until each member of the committee is in one, and one of a
-//! quorum; a piece of evidence for each member. They do not outlive the process; what follows from them does.
+//! **Bounds.** Of the epochs of which heights are kept: strays until each member of the committee is in one, the lowest of
+//! each, and one of a quorum; a piece of evidence for each member. They do not outlive the process; what follows from them does.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,7 +32,7 @@ use conclave_types::{
 use super::Collected;
 use crate::{
     archive,
-    input::{Event, Peer},
+    input::{Event, Peer, Penalty},
     message::Message,
     sequencer::Sequencer,
 };
@@ -74,7 +74,7 @@ pub(crate) struct Strays {
 }
 
 impl Strays {
-    fn of(&self, epoch: Epoch) -> &[Arc<SettlementCertificate>] {
+    pub(super) fn of(&self, epoch: Epoch) -> &[Arc<SettlementCertificate>] {
         self.kept.get(&epoch).map_or(&[], Vec::as_slice)
     }
 
@@ -89,15 +89,22 @@ impl Strays {
     }
 
     /// Keeps what says something new.
-    fn keep(&mut self, stray: SettlementCertificate, is_quorums: bool) {
+    pub(super) fn keep(&mut self, stray: SettlementCertificate, is_quorums: bool) {
         let epoch = stray.commitment.epoch;
+        // The lower one shows as much against all that its author has attested here, and more.
+        let height = stray.commitment.height;
         let is_known = |signer: ValidatorIndex| {
-            self.of(epoch).iter().any(|kept| kept.signers.contains(&signer))
+            let mut kept = self.of(epoch).iter().filter(|kept| kept.commitment.height <= height);
+            kept.any(|kept| kept.signers.contains(&signer))
         };
         let is_new = self.free(&stray).any(|signer| !is_known(signer));
         let is_first_of_quorum = is_quorums && self.quorums.insert(epoch);
         if is_new || is_first_of_quorum {
-            self.kept.entry(epoch).or_default().push(Arc::new(stray));
+            let kept = self.kept.entry(epoch).or_default();
+            if let [author] = stray.signers[..] {
+                kept.retain(|kept| kept.commitment.height < height || kept.signers != [author]);
+            }
+            kept.push(Arc::new(stray));
         }
     }
 
@@ -124,7 +131,7 @@ impl Strays {
 /// Whether no history holds the other one and what this node has there, `ours` being of one epoch with it and on a chain
 /// of which the other is not.
 fn is_contradicted(stray: &BlockCommitment, ours: &BlockCommitment) -> bool {
-    ours.epoch == stray.epoch && (ours.height >= stray.height || ours.epoch_end.is_some())
+    ours.epoch == stray.epoch && (ours.height >= stray.height || ours.ends_epoch())
 }
 
 /// A commitment as one validator attests it.
@@ -206,9 +213,14 @@ impl Sequencer {
     }
 
     fn confront_one(&mut self, stray: &SettlementCertificate, height: Height, by: ValidatorIndex) {
-        let collected = self.settlement.collected.get(&height);
-        if let Some(ours) = collected.and_then(|collected| collected.attested_by(by)) {
+        let Some(collected) = self.settlement.collected.get_mut(&height) else { return };
+        if let Some(ours) = collected.attested_by(by) {
             self.keep_contradiction(stray, ours);
+        } else if collected.forget_signature(by).is_some() {
+            // Nobody had looked at it, for its height is certified without it. Nobody looks at it again.
+            collected.liars.insert(by, None);
+            let penalty = Penalty::Invalid("an attestation with a bad signature");
+            self.penalise(Peer::Validator(by), penalty);
         }
     }
 
