@@ -428,7 +428,7 @@ contract AttestationsTest is SlasherFixture {
         }
     }
 
-    function test_attestations_of_two_heights_or_epochs_are_no_offence() public {
+    function test_attestations_of_two_epochs_or_out_of_order_are_refused() public {
         uint256 bit = 1 << MEMBER;
         (IConclaveSlasher.SignedCommitment memory a, IConclaveSlasher.SignedCommitment memory b) =
             pair(bit, bit);

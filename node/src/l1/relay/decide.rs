@@ -8,7 +8,7 @@
 //! **What is due.** The end of an epoch at once, since nothing after it settles without it; else a commitment that is
 //! far enough above the last, or any after a while.
 //!
-//! **Money.** A day's transactions cost no more than the operator said, a quarter of which is kept for postings. So it
+//! **Money.** A day's transactions cost no more than the operator said; offers leave a quarter of it to the rest. So it
 //! is until the origin that has settled is half the
 //! escape delay behind: then rollups are about to leave, and each posting may cost as much as a day's.
 

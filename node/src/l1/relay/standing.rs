@@ -65,8 +65,8 @@ fn reached(found: &[Found], all: usize) -> Found {
         sorted.get(all / 2).copied().unwrap_or_default()
     };
     let mut settled = least(|found| (found.settled.epoch, found.settled.height)).settled;
-    // What goes with that posting is what most of those say who know just it: one alone could make it look
-    // closed, or urgent.
+    // What goes with that posting is what most of those say who know just it. Where two know it, and one of them
+    // lies, it may look closed, or urgent, until the others have come as far.
     let same = found
         .iter()
         .map(|found| found.settled)
