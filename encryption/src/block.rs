@@ -16,6 +16,7 @@
 //! are the shares, one equation a party. The pairing alone would accept k + T for a point T of small
 //! order, which is why every opening is also checked to be in the subgroup, each for itself.
 
+mod expected;
 mod judge;
 
 use std::ops::Range;
@@ -23,11 +24,13 @@ use std::ops::Range;
 use blstrs::{G1Affine, G1Projective, Scalar};
 use borsh::BorshSerialize;
 use conclave_types::{BlockId, Digest, G1Bytes, Height, digest::Hasher};
+use group::Group as _;
 
 use crate::{
     capsule::CapsulePoint,
     curve::{
-        decode_g1, decode_g1_nonzero, decode_on_curve, encode, sum_of_multiples, weighted_sum,
+        decode_g1, decode_g1_nonzero, decode_on_curve, encode, encode_affine, is_in_group,
+        normalize, sum_of_multiples, weighted_sum,
     },
     field::{scalar_of, weights},
     interpolation::{Interpolation, Node, coefficients},
@@ -35,6 +38,7 @@ use crate::{
     secret::SecretShare,
 };
 
+use self::expected::Expected;
 pub use self::judge::SubBatch;
 
 const BEACON_DST: &[u8] = b"CONCLAVE-V1-CS01-BEACON-BLS12381G1_XMD:SHA-256_SSWU_RO_";
@@ -111,6 +115,8 @@ pub struct SealedBlock {
     entries: Vec<G1Affine>,
     /// Binds key, height, block and all entries.
     digest: Digest,
+    /// What of checks was computed ahead.
+    expected: Vec<Expected>,
 }
 
 impl SealedBlock {
@@ -148,7 +154,7 @@ impl SealedBlock {
             entries.push(u.point().ok_or(BlockError::Point { index })?);
             digest.fixed(u.bytes().as_bytes());
         }
-        Ok(Self { key: key.clone(), entries, digest: digest.finish() })
+        Ok(Self { key: key.clone(), entries, digest: digest.finish(), expected: Vec::new() })
     }
 
     /// Shares that each party sends: one for each sub-batch.
@@ -215,6 +221,35 @@ impl SealedBlock {
         shares: &[(u16, &[G1Bytes])],
         sub_batches: Range<usize>,
     ) -> Result<Vec<G1Bytes>, CombineError> {
+        Ok(encode_affine(&self.combine_points(shares, sub_batches)?))
+    }
+
+    /// The same, checked; none if they are wrong. `seed` as in [`SealedBlock::check`]. Cheaper than one after the other: a
+    /// point that was computed here need not be found again from its encoding.
+    ///
+    /// # Errors
+    ///
+    /// As [`SealedBlock::combine`].
+    pub fn combine_checked(
+        &self,
+        shares: &[(u16, &[G1Bytes])],
+        sub_batches: Range<usize>,
+        seed: &[u8; 32],
+    ) -> Result<Option<Vec<G1Bytes>>, CombineError> {
+        let points = self.combine_points(shares, sub_batches.clone())?;
+        let openings = encode_affine(&points);
+        if !points.iter().all(is_in_group) {
+            return Ok(None);
+        }
+        let given = Given { sub_batches, encoded: &openings, points };
+        Ok(self.are_openings(&[given], seed).then_some(openings))
+    }
+
+    fn combine_points(
+        &self,
+        shares: &[(u16, &[G1Bytes])],
+        sub_batches: Range<usize>,
+    ) -> Result<Vec<G1Affine>, CombineError> {
         let quorum = self.quorum(shares)?;
         let (count, Range { start, end }) = (self.share_count(), sub_batches.clone());
         if start > end || end > count {
@@ -235,7 +270,7 @@ impl SealedBlock {
             let filled = self.opening_range(index..index.saturating_add(1)).len();
             openings.extend(slots.iter().take(filled).map(|slot| slot.value(&points)));
         }
-        Ok(encode(&openings))
+        Ok(normalize(&openings))
     }
 
     /// The first t lists of shares, if all lists have the right form.
@@ -286,26 +321,46 @@ impl SealedBlock {
     /// ranges. `seed` as in [`SealedBlock::check`].
     #[must_use]
     pub fn check_ranges(&self, ranges: &[(Range<usize>, &[G1Bytes])], seed: &[u8; 32]) -> bool {
+        let decoded = ranges.iter().map(|(sub_batches, encoded)| {
+            let points = encoded.iter().map(decode_g1_nonzero).collect::<Option<_>>()?;
+            Some(Given { sub_batches: sub_batches.clone(), encoded, points })
+        });
+        let decoded: Option<Vec<Given<'_>>> = decoded.collect();
+        decoded.is_some_and(|given| self.are_openings(&given, seed))
+    }
+
+    /// Whether these points of the group, none of them infinity, are the openings of their sub-batches.
+    fn are_openings(&self, given: &[Given<'_>], seed: &[u8; 32]) -> bool {
         let mut transcript = self.transcript("conclave/opening-weights/v1", seed);
-        let (mut entries, mut points) = (Vec::new(), Vec::new());
-        for (sub_batches, openings) in ranges {
+        let (mut points, mut fresh_points) = (Vec::new(), Vec::new());
+        let (mut ahead, mut fresh_entries) = (Vec::new(), Vec::new());
+        let mut right = G1Projective::identity();
+        for Given { sub_batches, encoded, points: openings } in given {
             if sub_batches.start > sub_batches.end || sub_batches.end > self.share_count() {
                 return false;
             }
             let range = self.opening_range(sub_batches.clone());
-            transcript.u64(range.start as u64).u64(openings.len() as u64);
-            let Some(sealed) = self.entries.get(range).filter(|e| e.len() == openings.len()) else {
+            let sealed = self.entries.get(range.clone());
+            let Some(sealed) = sealed.filter(|entries| entries.len() == openings.len()) else {
                 return false;
             };
-            entries.extend_from_slice(sealed);
-            for opening in *openings {
-                let Some(point) = decode_g1_nonzero(opening) else { return false };
-                transcript.fixed(opening.as_bytes());
-                points.push(point);
+            if let Some(expected) = self.expected(sub_batches) {
+                points.extend_from_slice(openings);
+                ahead.extend_from_slice(&expected.weights);
+                right += expected.sum;
+                continue;
             }
+            transcript.u64(range.start as u64).u64(openings.len() as u64);
+            for opening in *encoded {
+                transcript.fixed(opening.as_bytes());
+            }
+            fresh_points.extend_from_slice(openings);
+            fresh_entries.extend_from_slice(sealed);
         }
-        let weights = weights(transcript.finish(), points.len());
-        let (left, right) = (weighted_sum(&points, &weights), weighted_sum(&entries, &weights));
+        let fresh = weights(transcript.finish(), fresh_points.len());
+        right += weighted_sum(&fresh_entries, &fresh);
+        points.append(&mut fresh_points);
+        let left = weighted_sum(&points, &[ahead, fresh].concat());
         self.key.sealing_key().same_exponent(&left, &right)
     }
 
@@ -353,6 +408,13 @@ impl SealedBlock {
     fn slot_count(&self) -> usize {
         usize::from(self.key.packing().packing()).max(1)
     }
+}
+
+/// Openings that are to be checked: as they were given, and as points.
+struct Given<'a> {
+    sub_batches: Range<usize>,
+    encoded: &'a [G1Bytes],
+    points: Vec<G1Affine>,
 }
 
 /// The shares of `party` of ciphertexts that no block has taken yet, in the order given. With ℓ = 1 a share is S(x_j)·u,

@@ -81,7 +81,17 @@ pub(crate) fn normalize(points: &[G1Projective]) -> Vec<G1Affine> {
 
 /// The encodings of many points.
 pub(crate) fn encode(points: &[G1Projective]) -> Vec<G1Bytes> {
-    normalize(points).iter().map(|point| G1Bytes::new(point.to_compressed())).collect()
+    encode_affine(&normalize(points))
+}
+
+/// The same of points whose affine coordinates are known.
+pub(crate) fn encode_affine(points: &[G1Affine]) -> Vec<G1Bytes> {
+    points.iter().map(|point| G1Bytes::new(point.to_compressed())).collect()
+}
+
+/// Whether a point of the curve is one of the subgroup other than infinity.
+pub(crate) fn is_in_group(point: &G1Affine) -> bool {
+    !bool::from(point.is_identity()) && bool::from(point.is_torsion_free())
 }
 
 /// The encoding of a point.

@@ -36,6 +36,7 @@ macro_rules! both_suites {
 }
 
 mod baseline;
+mod expected;
 mod keys;
 mod opening;
 mod sealing;

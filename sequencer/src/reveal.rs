@@ -169,7 +169,8 @@ impl Sequencer {
             let secrets = self.secrets(block.header.epoch, &members, openings.is_some());
             let known = self.reveals.alone.known(block.header.epoch, &key, &block.body.bundles);
             let key = Arc::clone(&key);
-            let job = ShareJob { key, height, block: id, capsule_points, secrets, known };
+            let expect = None;
+            let job = ShareJob { key, height, block: id, capsule_points, secrets, known, expect };
             self.ask(Job::Share(job));
         }
         self.reveals.alone.decided(&block.body.bundles);

@@ -185,13 +185,18 @@ impl Workshop {
     }
 
     fn share(&mut self, job: ShareJob) -> JobOutput {
-        let ShareJob { key, height, block, capsule_points, secrets, known } = job;
+        let ShareJob { key, height, block, capsule_points, secrets, known, expect } = job;
         let place = (height, block);
         self.forget_below(height);
         let prepared = self.sealed.get(&place).cloned();
         let sealed = prepared.or_else(|| {
-            let sealed =
-                SealedBlock::of_points(&key, height, block, &capsule_points).ok().map(Arc::new)?;
+            let sealed = SealedBlock::of_points(&key, height, block, &capsule_points).ok()?;
+            let sealed = Arc::new(match expect {
+                Some((parts, seed)) if self.mode != Crypto::Modelled => {
+                    sealed.expecting(&parts, &seed)
+                }
+                _ => sealed,
+            });
             self.sealed.insert(place, Arc::clone(&sealed));
             Some(sealed)
         });

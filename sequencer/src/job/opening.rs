@@ -74,13 +74,11 @@ impl CombineJob {
             if liars.is_empty() { otherwise } else { CombineFailure::WrongShares(liars) }
         };
         let sub_batches = self.sub_batches.clone();
-        let openings = match self.sealed.combine(&shares, sub_batches.clone()) {
-            Ok(openings) => openings,
+        let openings = match self.sealed.combine_checked(&shares, sub_batches, &self.seed) {
+            Ok(Some(openings)) => openings,
+            Ok(None) => return Err(or_blame(CombineFailure::RightShares)),
             Err(error) => return Err(or_blame(CombineFailure::Form(error))),
         };
-        if !self.sealed.check_range(sub_batches, &openings, &self.seed) {
-            return Err(or_blame(CombineFailure::RightShares));
-        }
         let share_validators = self.shares.iter().map(|(_, m)| m.validator).collect();
         Ok(CombinedPart { part: self.part, openings, share_validators })
     }

@@ -1,6 +1,6 @@
 //! This validator's shares: of a block, and of bundles that no block has taken yet.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc};
 
 use conclave_encryption::{CapsulePoint, PublicKey, SealedBlock, SecretShare, shares_alone};
 use conclave_types::{BlockId, BundleId, EncryptedBundle, Epoch, G1Bytes, Height, ValidatorIndex};
@@ -68,6 +68,9 @@ pub struct ShareJob {
     pub secrets: Option<OwnSecrets>,
     /// What is known of them already.
     pub known: KnownShares,
+    /// Parts of the block that others will show, each as its sub-batches, and a secret for their checks: what of these
+    /// needs no openings is done now. None if the block is decided and its shares are waited for.
+    pub expect: Option<(Vec<Range<usize>>, [u8; 32])>,
 }
 
 /// For each bundle of a block this validator's shares of it, one for each of its points, or nothing.
@@ -136,6 +139,10 @@ impl ShareJob {
         let shares = match (&sealed, &self.secrets) {
             (Some(sealed), Some(secrets)) => Some(secrets.share(sealed, &self.known)),
             _ => None,
+        };
+        let sealed = match (sealed, &self.expect) {
+            (Some(sealed), Some((parts, seed))) => Some(sealed.expecting(parts, seed)),
+            (sealed, _) => sealed,
         };
         JobOutput::Shared(SharedBlock {
             height: self.height,

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A share costs a multiplication for each bundle, as long as several messages take. What is computed before the
-//! decision is not waited for after it.
+//! decision is not waited for after it. Nor is what checks of openings need beside the openings.
 //!
 //! **Invariants.** What is here is signed by nobody and stored nowhere: it leaves through [`Sequencer::on_shared`] alone,
 //! which asks for the decision. An epoch's key is fixed before its first block is valid, so the key cannot have changed since.
@@ -20,6 +20,7 @@ use conclave_types::{Block, BlockId, BundleId, EncryptedBundle, Height};
 use crate::{
     job::{Job, ShareJob, SharedBlock, capsule_point},
     keys::EpochKey,
+    reveal::parts::Cut,
     sequencer::Sequencer,
 };
 
@@ -109,7 +110,12 @@ impl Sequencer {
         let capsule_points = self.capsule_points(&body.bundles, bundles);
         let known = self.reveals.alone.known(header.epoch, &key, &body.bundles);
         let secrets = Some(secrets);
-        self.ask(Job::Share(ShareJob { key, height, block: id, capsule_points, secrets, known }));
+        let openings = bundles.len().saturating_add(1);
+        let cut = Cut::new(openings, &key.packing(), members.committee().count());
+        let expect = Some((cut.worth_expecting(), self.context.next_seed()));
+        let block = id;
+        let job = ShareJob { key, height, block, capsule_points, secrets, known, expect };
+        self.ask(Job::Share(job));
     }
 
     /// u of each bundle of a block: those that the pool holds were checked when they were admitted.

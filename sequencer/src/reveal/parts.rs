@@ -39,6 +39,9 @@ use crate::{input::Peer, job::ShownPart};
 const PART_MULTIPLICATIONS: usize = 96;
 /// Parts of a block; beyond that, parts grow.
 const PARTS_MAX: usize = 128;
+/// Openings of a part from which on its half of a check is worth computing by itself: sums of fewer points cost as much again
+/// as they would in one.
+const EXPECTED_MIN: usize = 24;
 /// How many of so many validators show a part: enough that one of them is honest and awake as a rule. If none is, everyone
 /// opens the part for itself. In a large committee a part is a small piece of a block, and what two show twice is as much
 /// as shares save it.
@@ -92,6 +95,13 @@ impl Cut {
         let Range { start, end } = self.sub_batches(part);
         let at = |sub_batch: usize| sub_batch.saturating_mul(self.slots).min(self.openings);
         at(start)..at(end)
+    }
+
+    /// The parts, as sub-batches, whose half of a check is computed ahead: all or none.
+    pub(crate) fn worth_expecting(&self) -> Vec<Range<usize>> {
+        let is_worth_it = self.openings >= self.parts.saturating_mul(EXPECTED_MIN);
+        let parts = if is_worth_it { 0..self.parts } else { 0..0 };
+        parts.map(|part| self.sub_batches(part)).collect()
     }
 
     /// How many places the validator at `own` of `validators` stands behind the one that begins with `part`.

@@ -49,6 +49,7 @@ impl Sequencer {
             capsule_points: self.capsule_points(&pending.ids, &pending.bundles),
             secrets,
             known: KnownShares::default(),
+            expect: None,
         };
         self.ask(Job::Share(job));
     }

@@ -73,6 +73,7 @@ impl Committee {
                 points: vec![(party, secret)],
             }),
             known: KnownShares::default(),
+            expect: None,
         })
     }
 
