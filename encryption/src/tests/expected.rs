@@ -82,7 +82,7 @@ fn weights_differ_from_node_to_node_and_from_block_to_block() {
 fn what_is_combined_and_checked_at_once_is_what_it_is_one_after_the_other() {
     let committee = committee(Suite::Packed, 4);
     let us = points(8);
-    let block = committee.block(&us).expecting(&[0..3], &SEED);
+    let block = committee.block(&us).expecting(std::slice::from_ref(&(0..3)), &SEED);
     let sent = committee.send_all(&block);
     for part in [0..3, 3..9, 0..9, 0..0] {
         let openings = block.combine(&sent.list(), part.clone()).unwrap();
