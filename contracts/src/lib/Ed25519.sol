@@ -3,7 +3,7 @@ pragma solidity 0.8.30;
 
 /// ed25519 with exactly the acceptance of ed25519-dalek's `verify_strict`: S below the order, neither A nor R of
 /// small order, R compared byte by byte (so without the cofactor), A allowed to be non-canonical. Consensus
-/// and this contract must accept the same signatures: `tests/vectors/ed25519-v1.json` holds them together.
+/// and this contract must accept the same signatures: `tests/vectors/ed25519-*.json` hold them together.
 ///
 /// Formulas: twisted Edwards curve with a = −1 in extended coordinates (Hisil, Wong, Carter, Dawson 2008);
 /// [S]B − [k]A by windows of four bits over both scalars at once.
