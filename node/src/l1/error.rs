@@ -234,9 +234,48 @@ impl L1Error {
         said == Some(name)
     }
 
+    /// Whether it is about what a contract was shown, and not about how it was reached: to show it the same again is of
+    /// little use.
+    #[must_use]
+    pub(super) const fn is_about_content(&self) -> bool {
+        matches!(
+            self,
+            Self::Reverted(_) | Self::Undone { .. } | Self::Evidence(_) | Self::Missing { .. }
+        )
+    }
+
     /// What was paid in fees all the same.
     #[must_use]
     pub(super) const fn fee(&self) -> U256 {
         if let Self::Undone { fee, .. } = self { *fee } else { U256::ZERO }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_l1_was_shown_is_told_from_how_it_was_reached() {
+        let missing = L1Error::Missing { what: "a member".to_owned() };
+        let undone = L1Error::Undone {
+            hash: B256::ZERO,
+            block: 7,
+            reason: "NotAnOffence".to_owned(),
+            fee: U256::from(1),
+        };
+        let content = [
+            L1Error::Reverted("BadSignature(3)".to_owned()),
+            undone,
+            L1Error::Evidence("no point".to_owned()),
+            missing,
+        ];
+        assert!(content.iter().all(L1Error::is_about_content));
+        let dear = L1Error::TooDear { gas: 1, found: 2, cap: "3".to_owned() };
+        let silent = L1Error::NoAnswer { what: "eth_call", failures: Vec::new() };
+        let faster = L1Error::Reported { offence: B256::ZERO };
+        let waits =
+            L1Error::NotIncluded { hash: B256::ZERO, nonce: 1, after: Duration::from_secs(1) };
+        assert!(![dear, silent, faster, waits].iter().any(L1Error::is_about_content));
     }
 }

@@ -18,6 +18,7 @@ mod errands;
 mod judging;
 mod landing;
 mod offering;
+mod pieces;
 mod report;
 mod reporting;
 mod session;

@@ -1,5 +1,7 @@
 //! What became of what was sent.
 
+use std::sync::Arc;
+
 use conclave_types::{Epoch, Height};
 use tokio::time::Instant;
 
@@ -8,7 +10,7 @@ use crate::{
     errors,
     l1::{
         L1Error, Sent,
-        evidence::{Filed, Offender, Record},
+        evidence::{Exhibit, Filed, Offender, Record},
     },
 };
 
@@ -18,8 +20,8 @@ pub(super) enum Landed {
     Posted(Height, Result<Sent, L1Error>),
     /// A committee for an epoch.
     Offered(Epoch, Result<Sent, L1Error>),
-    /// A report.
-    Reported(Offender, Result<Filed, L1Error>),
+    /// A report, by which evidence.
+    Reported(Offender, Arc<Exhibit>, Result<Filed, L1Error>),
     /// Something that brings a case forward.
     Judged(Record, Result<Sent, L1Error>),
 }
@@ -30,7 +32,9 @@ impl Settler {
         let (height, landed) = match landed {
             Landed::Posted(height, landed) => (height, landed),
             Landed::Offered(epoch, landed) => return self.offered(session, epoch, landed),
-            Landed::Reported(offender, landed) => return self.reported(session, offender, landed),
+            Landed::Reported(offender, exhibit, landed) => {
+                return self.reported(session, (offender, &exhibit), landed);
+            }
             Landed::Judged(record, landed) => return self.judged(session, &record, landed),
         };
         let error = match landed {

@@ -73,15 +73,17 @@ impl Settler {
             return Ok(None);
         }
         let at = settled.posting_to_prove_under(exhibit.offence.height());
+        let shown = Arc::clone(&exhibit);
         let proven = self.read(move |store| exhibit.proven(store, at)).await?;
-        let Some(exhibit) = proven else {
+        let Some(proven) = proven else {
             // It takes what has not settled yet.
             reporting.put_off(now, offender);
             return Ok(None);
         };
         let sender = account.sender(&session.endpoints, cost_max, None);
         let (contracts, genesis) = (session.contracts, Arc::clone(&self.genesis));
-        Ok(Some(file(sender, contracts, genesis, (offender, exhibit)).boxed()))
+        let filed = file(sender, contracts, genesis, proven);
+        Ok(Some(filed.map(move |filed| Landed::Reported(offender, shown, filed)).boxed()))
     }
 
     /// A block of L1 before that in which an epoch was put into office, and so before any conviction of its members.
@@ -102,7 +104,7 @@ impl Settler {
     pub(super) fn reported(
         &mut self,
         session: &mut Session,
-        offender: Offender,
+        (offender, exhibit): (Offender, &Exhibit),
         landed: Result<Filed, L1Error>,
     ) {
         let Offender { epoch, validator, .. } = offender;
@@ -135,6 +137,11 @@ impl Settler {
                 let reason = errors::chain(&error);
                 tracing::warn!(validator, %epoch, reason, "a report to L1 failed, and will be repeated");
                 self.metrics.l1_trouble("report");
+                if let Some((reporting, _)) = &mut session.reporting
+                    && error.is_about_content()
+                {
+                    reporting.refuse(offender, exhibit);
+                }
                 format!("report of validator {validator} in epoch {epoch}: {reason}")
             }
         };
@@ -150,8 +157,8 @@ async fn file(
     sender: Sender,
     contracts: Contracts,
     genesis: Arc<Genesis>,
-    (offender, exhibit): (Offender, Exhibit),
-) -> Landed {
+    exhibit: Exhibit,
+) -> Result<Filed, L1Error> {
     let mut filing = Filing::new(&sender, &contracts).instead();
-    Landed::Reported(offender, filing.file(&exhibit, &genesis).await)
+    filing.file(&exhibit, &genesis).await
 }

@@ -4,9 +4,9 @@
 //! validator in an epoch: that tombstones it, and counts its power when the penalty is measured. So whether somebody
 //! has posted is asked of L1's events for validator and epoch, whichever offence it was, and only a final one ends
 //! the matter. Shares are matters of their own ([`Matter`]): a conviction of a premature one may end in an acquittal, and
-//! a wrong one jails for little.
+//! a wrong one jails for little. If L1 refuses the evidence that it is shown, it is shown other ([`Pieces`]).
 //!
-//! **Bounds.** As many offenders as committees have members, of epochs whose evidence is in the store; one piece of
+//! **Bounds.** As many offenders as committees have members, of epochs whose evidence is in the store; a few pieces of
 //! evidence for each matter.
 
 use std::{
@@ -20,7 +20,10 @@ use conclave_sequencer::archive::{self, ArchiveError, EvidenceCursor, Kept as Ev
 use conclave_types::{ConsensusKey, Height, HeightDelta, Member, digest::SigningDomain};
 use tokio::time::Instant;
 
-use super::decide::Turns;
+use super::{
+    decide::Turns,
+    pieces::{Form, OF_A_FORM_MAX, Pieces},
+};
 use crate::{
     l1::{
         Endpoints, TooFew,
@@ -54,7 +57,7 @@ pub(super) enum Verdict {
 /// An offender whom L1 does not know yet, as far as this node has seen.
 #[derive(Clone, Debug)]
 struct Charge {
-    exhibit: Arc<Exhibit>,
+    pieces: Pieces,
     since: Instant,
     not_before: Instant,
     failures: u32,
@@ -119,7 +122,11 @@ impl Reporting {
                 let matter = exhibit.offence.matter();
                 let (epoch, validator) = (exhibit.epoch, member.validator);
                 let offender = Offender { epoch, validator, matter };
-                if self.closed.contains(&offender) || self.charges.contains_key(&offender) {
+                if self.closed.contains(&offender) {
+                    continue;
+                }
+                if let Some(charge) = self.charges.get_mut(&offender) {
+                    charge.pieces.keep(Arc::clone(&exhibit));
                     continue;
                 }
                 if self.own == Some(member.consensus_key) {
@@ -132,7 +139,7 @@ impl Reporting {
                     "there is evidence against a validator: it is to be reported to L1"
                 );
                 let charge = Charge {
-                    exhibit: Arc::clone(&exhibit),
+                    pieces: Pieces::new(Arc::clone(&exhibit)),
                     since: now,
                     not_before: now,
                     failures: 0,
@@ -170,7 +177,14 @@ impl Reporting {
         };
         let open = self.charges.iter().filter(|(_, charge)| !charge.convicted);
         let mut due = open.filter(|(offender, charge)| now >= turn(offender, charge));
-        due.next().map(|(offender, charge)| (*offender, Arc::clone(&charge.exhibit)))
+        due.next().and_then(|(offender, charge)| Some((*offender, charge.pieces.next()?.clone())))
+    }
+
+    /// L1 refuses a piece of evidence: the next time it is shown another, if there is one.
+    pub(super) fn refuse(&mut self, offender: Offender, exhibit: &Exhibit) {
+        if let Some(charge) = self.charges.get_mut(&offender) {
+            charge.pieces.refuse(exhibit);
+        }
     }
 
     /// A report was made, or could not be: not again right away.
@@ -207,8 +221,8 @@ pub(super) fn read(
     domain: &SigningDomain,
     from: Height,
 ) -> Result<(Vec<Exhibit>, bool), ArchiveError<StoreError>> {
-    let (mut exhibits, mut is_early, mut seen) = (Vec::new(), false, BTreeSet::new());
-    let mut wrong = BTreeSet::new();
+    let (mut exhibits, mut is_early) = (Vec::new(), false);
+    let (mut seen, mut wrong) = (BTreeMap::new(), BTreeMap::new());
     let mut cursor = EvidenceCursor::at(from);
     loop {
         let (page, next) = archive::evidence(store, &cursor, PAGE)?;
@@ -219,7 +233,7 @@ pub(super) fn read(
         for kept in page {
             // To look for the wrong one among shares takes as long as checking them all.
             if let Evidence::WrongShares(shares) = &kept
-                && wrong.contains(&(shares.epoch, shares.validator))
+                && wrong.get(&(shares.epoch, shares.validator)) >= Some(&OF_A_FORM_MAX)
             {
                 continue;
             }
@@ -234,19 +248,26 @@ pub(super) fn read(
             let (epoch, matter) = (exhibit.epoch, exhibit.offence.matter());
             let offender =
                 |member: &Member| Offender { epoch, validator: member.validator, matter };
-            let accused: Vec<_> = exhibit.accused().map(|(_, member)| offender(member)).collect();
-            // One piece for each is enough.
-            let is_new = accused.iter().any(|offender| !seen.contains(offender));
+            let form = Form::of(&exhibit.offence);
+            let accused: Vec<_> =
+                exhibit.accused().map(|(_, member)| (offender(member), form)).collect();
+            // A few pieces of each form are enough.
+            let is_new = accused.iter().any(|accused| seen.get(accused) < Some(&OF_A_FORM_MAX));
             if is_new && exhibit.convicts(domain) {
-                seen.extend(accused);
+                accused.into_iter().for_each(|accused| count(&mut seen, accused));
                 if matter == Matter::WrongShare {
                     let offenders = exhibit.accused().map(|(index, _)| (epoch, index));
-                    wrong.extend(offenders);
+                    offenders.for_each(|offender| count(&mut wrong, offender));
                 }
                 exhibits.push(exhibit);
             }
         }
     }
+}
+
+fn count<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K) {
+    let count = counts.entry(key).or_default();
+    *count = count.saturating_add(1);
 }
 
 fn warn_oneself(exhibit: &Exhibit) {
@@ -455,6 +476,46 @@ mod tests {
             [second],
             "nothing is left to ask"
         );
+    }
+
+    /// Another piece of evidence against the same validator: two votes of that kind in that round.
+    fn votes(round: u32, kind: VoteKind) -> Exhibit {
+        let mut exhibit = exhibit(3, 2);
+        if let Offence::Equivocation(evidence) = &mut exhibit.offence
+            && let Evidence::Votes(first, second) = &mut **evidence
+        {
+            for vote in [first, second] {
+                (vote.round, vote.kind) = (Round::new(round), kind);
+            }
+        }
+        exhibit
+    }
+
+    #[test]
+    fn what_l1_refuses_keeps_no_other_evidence_from_being_shown() {
+        let start = Instant::now();
+        let [one, two, three] = [0, 1, 2].map(|round| votes(round, VoteKind::Prevote));
+        let precommits = votes(0, VoteKind::Precommit);
+        let all = vec![one.clone(), two.clone(), three.clone(), precommits.clone(), one.clone()];
+        let mut reporting = reporting(start, all);
+        let offender = contradiction(3, 2);
+        let shown = |reporting: &Reporting| {
+            let due = reporting.due(start + RETRY_MAX, seat(2));
+            due.map(|(_, exhibit)| Exhibit::clone(&exhibit)).unwrap()
+        };
+        // Of one form there are two, whatever comes; the third is of another.
+        for expected in [&one, &two, &precommits, &one, &two] {
+            assert_eq!(shown(&reporting), *expected);
+            reporting.refuse(offender, expected);
+        }
+        assert_eq!(shown(&reporting), precommits, "all were refused: from the beginning");
+        assert_eq!(reporting.waiting(), 1, "one offender");
+        // What comes later takes the place of one that was refused, and comes before all that were.
+        reporting.take(start, vec![three.clone(), two.clone()], kept(2, 300));
+        assert_eq!(shown(&reporting), three);
+        reporting.rest(start, offender);
+        assert!(reporting.due(start, seat(2)).is_none(), "no sooner than the same again");
+        assert_eq!(shown(&reporting), three, "it was not refused: the endpoints were silent");
     }
 
     #[test]
