@@ -31,8 +31,8 @@ mod tape;
 use std::{mem::take, sync::Arc};
 
 use conclave_sequencer::{
-    Effects, Event, Input, KeyChange, L1Block, L1Position, Message, Peer, Ready, ReceiptBody,
-    Rejection, Sequencer, Status,
+    Effects, Event, Input, KeyChange, L1Block, L1Position, Message, Peer, Posted, Ready,
+    ReceiptBody, Rejection, Sequencer, Status,
 };
 use conclave_types::{BlockId, EncryptedBundle, Height, Time};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -181,6 +181,16 @@ impl Driver {
         let feed = Control::L1 { block, reply };
         self.control.send(feed).await.or(Err(AskError::Stopping))?;
         answer.await.or(Err(AskError::Stopping))
+    }
+
+    /// Tells of a certificate on L1 that is of another history than this node's.
+    ///
+    /// # Errors
+    ///
+    /// If the node is stopping.
+    pub async fn show(&self, posted: Posted) -> Result<(), AskError> {
+        let told = Control::Input(Box::new(Input::Posted(Box::new(posted))));
+        self.control.send(told).await.or(Err(AskError::Stopping))
     }
 
     /// Where the node stands, and every change of it.

@@ -30,8 +30,8 @@ pub use self::{
     answer::answer,
     evidence::{EvidenceCursor, Kept, evidence, shown},
     settlement::{
-        Posting, certificate, commitment, committee, epoch_end, history, own_attestation, posting,
-        settled_path, sharing,
+        OnL1, Posting, certificate, commitment, committee, epoch_end, history, own_attestation,
+        posted, posting, settled_path, sharing,
     },
     withdrawals::{paid_to, request, withdrawals},
     wrong_share::{Judged, ShareSeat, WrongShare},

@@ -17,7 +17,7 @@ use crate::{
     keys::KeyChange,
     l1::{L1Block, L1Refusal},
     message::Message,
-    settle::DoubleAttestation,
+    settle::{DoubleAttestation, Posted},
     store::{Store, Write},
 };
 
@@ -65,6 +65,9 @@ pub enum Input {
     /// L1 finalized its next block. [`Sequencer::l1_position`](crate::Sequencer::l1_position) says which
     /// one that is; also after a restart, since nothing of L1 is kept beside what the chain has carried.
     L1(L1Block),
+    /// L1 shows a certificate of another commitment than this node's chain has at that height
+    /// ([`archive::posted`](crate::archive::posted)).
+    Posted(Box<Posted>),
 }
 
 /// What a validator promises to whoever submitted a bundle. The shell signs it.

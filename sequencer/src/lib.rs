@@ -70,5 +70,5 @@ pub use message::{
 pub use recover::RecoverError;
 pub use reveal::{Source, reveal};
 pub use sequencer::Sequencer;
-pub use settle::DoubleAttestation;
+pub use settle::{DoubleAttestation, Posted};
 pub use store::{Entry, HighWater, SecretBytes, SecretName, Store, Table, Write};

@@ -57,6 +57,7 @@ impl Sequencer {
             Input::Submit { ticket, bundle } => self.on_submit(now, ticket, bundle),
             Input::JobDone { job: _, output } => self.on_job_done(now, output),
             Input::L1(block) => self.on_l1(now, block),
+            Input::Posted(posted) => self.on_posted(*posted),
         }
         self.turn(now);
         mem::take(&mut self.ready)

@@ -29,6 +29,7 @@ mod bound;
 mod collect;
 #[cfg(test)]
 mod forks;
+mod posted;
 mod restore;
 mod strays;
 #[cfg(test)]
@@ -45,6 +46,7 @@ use conclave_types::{
 
 use crate::{archive, input::Event, keys::Keys, sequencer::Sequencer};
 
+pub use posted::Posted;
 pub(crate) use restore::SettlementCheckpoint;
 pub use strays::DoubleAttestation;
 use strays::Strays;

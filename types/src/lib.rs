@@ -77,7 +77,7 @@ pub use reveal::{
 pub use roster::{CommitteeOffer, Roster, RosterError};
 pub use settlement_key::{
     ParsedSettlementKey, SettlementKey, SettlementSecret, add_signatures, eip2537_g1, eip2537_g2,
-    sum_of_signatures,
+    g2_of_eip2537, sum_of_signatures,
 };
 pub use sharing::SharingMessage;
 pub use time::Time;

@@ -213,6 +213,32 @@ pub fn eip2537_g2(point: &G2Bytes) -> Option<[u8; 256]> {
     Some(encoded)
 }
 
+/// The point of G2 that EIP-2537 encodes so ([`eip2537_g2`]). None if it is no point of the curve, or encoded otherwise.
+#[must_use]
+pub fn g2_of_eip2537(encoded: &[u8; 256]) -> Option<G2Bytes> {
+    if *encoded == [0; 256] {
+        return Some(G2Bytes::new(INFINITY));
+    }
+    let mut point = [0; 192];
+    for (word, part) in encoded.chunks_exact(64).zip([1, 0, 3, 2]) {
+        let (zeros, coefficient) = word.split_at_checked(16)?;
+        if zeros.iter().any(|byte| *byte != 0) {
+            return None;
+        }
+        point.chunks_exact_mut(48).nth(part)?.copy_from_slice(coefficient);
+    }
+    let read = Signature::deserialize(&point).ok()?;
+    // The library reads flags out of bits that are zero in every coefficient.
+    (read.serialize() == point).then(|| G2Bytes::new(read.compress()))
+}
+
+/// Infinity, compressed.
+const INFINITY: [u8; 96] = {
+    let mut bytes = [0; 96];
+    bytes[0] = 0xc0;
+    bytes
+};
+
 /// Whether an uncompressed encoding has the flag for infinity.
 fn is_infinity(encoded: &[u8]) -> bool {
     encoded.first().is_some_and(|first| first & 0x40 != 0)

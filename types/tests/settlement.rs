@@ -11,7 +11,7 @@ use conclave_types::{
     BlockCommitment, Committee, ConsensusKey, Digest, Epoch, EpochEnd, G2Bytes, Gwei, Height,
     L1Content, L1Entry, L1Origin, Member, Payee, PayerAddress, SettlementCertificate,
     SettlementError, SettlementKey, SettlementMember, SettlementSecret, ValidatorIndex, Withdrawal,
-    WithdrawalRequest, digest::SigningDomain, eip2537_g2, mmr, settlement_committee,
+    WithdrawalRequest, digest::SigningDomain, eip2537_g2, g2_of_eip2537, mmr, settlement_committee,
     sum_of_signatures, withdrawal_path, withdrawals_root,
 };
 use serde_json::Value;
@@ -130,6 +130,20 @@ fn committee(all: &Value) -> Committee {
 }
 
 #[test]
+fn a_point_is_read_from_its_one_encoding() {
+    let encoded: [u8; 256] = bytes(&vectors()["certificate"]["signature"]);
+    assert_eq!(g2_of_eip2537(&[0; 256]).and_then(|it| eip2537_g2(&it)), Some([0; 256]));
+    // Padding that is not zero, flags of the usual encoding, and points off the curve.
+    for at in [0, 15, 16, 63, 64, 80, 128, 144, 192, 208, 255] {
+        for bit in [0x01, 0x20, 0x40, 0x80] {
+            let mut other = encoded;
+            other[at] ^= bit;
+            assert_eq!(g2_of_eip2537(&other), None, "{at}, {bit}");
+        }
+    }
+}
+
+#[test]
 fn the_pinned_certificate_is_one_and_no_change_of_it_is() {
     let all = vectors();
     let committee = committee(&all);
@@ -142,6 +156,7 @@ fn the_pinned_certificate_is_one_and_no_change_of_it_is() {
     let signature = compressed(&row["signature"]);
     let eip2537 = eip2537_g2(&signature).unwrap();
     assert_eq!(eip2537, bytes(&row["signature"]));
+    assert_eq!(g2_of_eip2537(&eip2537), Some(signature));
     let good = SettlementCertificate { commitment, signers, signature };
     assert_eq!(good.verify(&committee, &domain(&all)), Ok(()));
     let last = *good.signers.last().unwrap();

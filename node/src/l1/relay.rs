@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  endpoints ─▶ watch ─▶ settled, final ─▶ status, metrics
+//!                             ├▶ postings ─▶ the core: those of another history are evidence
 //!                             │
 //!  store ─▶ candidate ────────┴─▶ decide ─▶ sender ─▶ ConclaveInbox.commit
 //!        ├▶ evidence ─▶ reporting ────────────┼─────▶ ConclaveSlasher.announce, report…
@@ -19,6 +20,7 @@ mod judging;
 mod landing;
 mod offering;
 mod pieces;
+mod postings;
 mod report;
 mod reporting;
 mod session;
@@ -173,6 +175,12 @@ impl Settler {
         };
         let Found { settled, final_height } = session.watch.look().await?;
         self.see(|view| (view.settled, view.final_height) = (settled.height, final_height));
+        let stand = (settled.epoch, settled.height);
+        // Whoever has no use for what others post goes on all the same.
+        if let Err(error) = self.read_postings(session, stand, settled.l1_block).await {
+            self.metrics.l1_trouble("postings");
+            tracing::debug!(reason = errors::chain(&error), "postings on L1 cannot be read");
+        }
         let Some(account) = self.account.as_ref().filter(|_| session.flight.is_none()) else {
             return Ok(());
         };

@@ -8,7 +8,7 @@ use conclave_types::{
 
 use super::{META_SETTLEMENT, Read, SIGNED_ATTESTATION, damaged, get, height_key, put, signed_key};
 use crate::{
-    settle::SettlementCheckpoint,
+    settle::{Posted, SettlementCheckpoint},
     store::{Store, Table, Write},
 };
 
@@ -152,6 +152,41 @@ pub fn posting<S: Store>(store: &S, settled: Height, height: Height) -> Read<Opt
     let (peaks, added) = (roots(0, old)?, roots(old, new)?);
     let found = peaks.zip(added);
     Ok(found.map(|(peaks, added)| Posting { certificate, peaks, added }))
+}
+
+/// What a certificate that was posted on L1 is to this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OnL1 {
+    /// Its chain has not come as far as that.
+    NotYet,
+    /// What its chain has there, too.
+    Ours,
+    /// Something else: to be told to the core.
+    Other(Box<Posted>),
+}
+
+/// Compares a certificate that was posted on L1, unchecked, with this node's chain.
+///
+/// # Errors
+///
+/// If the store fails or is damaged.
+pub fn posted<S: Store>(store: &S, posted: SettlementCertificate) -> Read<OnL1, S> {
+    let (epoch, height) = (posted.commitment.epoch, posted.commitment.height);
+    let Some(ours) = commitment(store, height)? else { return Ok(OnL1::NotYet) };
+    if ours == posted.commitment {
+        return Ok(OnL1::Ours);
+    }
+    let Some(committee) = committee(store, epoch)? else { return Ok(OnL1::NotYet) };
+    let committee = committee.iter().map(|(index, member)| (index, member.clone())).collect();
+    // The end of an epoch contradicts everything else of it; before there is one, the newest.
+    let end = epoch_end(store, epoch)?;
+    let newest = settlement(store)?.map(|checkpoint| checkpoint.certified);
+    let mut binding = None;
+    for height in [end, newest].into_iter().flatten() {
+        let found = certificate(store, height)?;
+        binding = binding.or(found.filter(|found| found.commitment.epoch == epoch));
+    }
+    Ok(OnL1::Other(Box::new(Posted { certificate: posted, ours, committee, binding })))
 }
 
 /// What shows that the commitment of `height` is among those that settled with the posting of `under`; none if it is

@@ -11,6 +11,7 @@ use crate::{
     job::{JobNumber, JobOutput},
     l1::L1Block,
     message::Message,
+    settle::Posted,
 };
 
 /// An input with which a replay makes the same input again.
@@ -45,6 +46,8 @@ pub enum Told {
         /// Digest of what it found.
         output: Digest,
     },
+    /// [`Input::Posted`].
+    Posted(Box<Posted>),
 }
 
 /// Why a recorded input cannot be told again: the replay has come to differ.
@@ -78,6 +81,7 @@ impl Told {
                 Self::Submit { ticket: *ticket, bundle: bundle.clone() }
             }
             Input::L1(block) => Self::L1(block.clone()),
+            Input::Posted(posted) => Self::Posted(posted.clone()),
             Input::JobDone { job, output } => {
                 Self::JobDone { job: *job, output: outputs::of_job(output) }
             }
@@ -100,6 +104,7 @@ impl Told {
             Self::PeerDown(peer) => Input::PeerDown(peer),
             Self::Submit { ticket, bundle } => Input::Submit { ticket, bundle },
             Self::L1(block) => Input::L1(block),
+            Self::Posted(posted) => Input::Posted(posted),
             Self::JobDone { job, output: recorded } => {
                 let output = work(job).ok_or(Unfit::NotAskedFor(job))?;
                 if outputs::of_job(&output) != recorded {
@@ -125,6 +130,10 @@ impl fmt::Display for Told {
             }
             Self::L1(block) => write!(formatter, "L1 block {} is final", block.origin.number),
             Self::JobDone { job, .. } => write!(formatter, "job {job} is done"),
+            Self::Posted(posted) => {
+                let height = posted.certificate.commitment.height;
+                write!(formatter, "L1 shows another commitment of height {height}")
+            }
         }
     }
 }

@@ -7,7 +7,8 @@
 //! ```text
 //!  attestation of another history ─▶ stray ──┬─▶ its author has attested ours, at its height or above ─▶ evidence
 //!    └▶ its author is asked for the          │
-//!       certificate ─▶ stray of a quorum ────┴─▶ … or does, alone or in a certificate ────────────────▶ evidence
+//!       certificate ─▶ stray of a quorum ────┼─▶ … or does, alone or in a certificate ────────────────▶ evidence
+//!  posted on L1 ─▶ stray of a quorum ────────┘
 //! ```
 //!
 //! The other order, ours first and theirs later, needs the path in theirs, which whoever follows theirs has. This node gets
@@ -88,6 +89,20 @@ impl Strays {
         signers.filter(move |signer| !self.convicted.contains(&(epoch, *signer)))
     }
 
+    /// Whether somebody against whom there is nothing yet has signed both.
+    pub(super) fn is_any_free(
+        &self,
+        stray: &SettlementCertificate,
+        ours: &SettlementCertificate,
+    ) -> bool {
+        self.free(stray).any(|signer| ours.signers.contains(&signer))
+    }
+
+    /// Whether a quorum's of that epoch is among them.
+    pub(super) fn has_quorum(&self, epoch: Epoch) -> bool {
+        self.quorums.contains(&epoch)
+    }
+
     /// Keeps what says something new.
     pub(super) fn keep(&mut self, stray: SettlementCertificate, is_quorums: bool) {
         let epoch = stray.commitment.epoch;
@@ -130,7 +145,7 @@ impl Strays {
 
 /// Whether no history holds the other one and what this node has there, `ours` being of one epoch with it and on a chain
 /// of which the other is not.
-fn is_contradicted(stray: &BlockCommitment, ours: &BlockCommitment) -> bool {
+pub(super) fn is_contradicted(stray: &BlockCommitment, ours: &BlockCommitment) -> bool {
     ours.epoch == stray.epoch && (ours.height >= stray.height || ours.ends_epoch())
 }
 
@@ -206,7 +221,7 @@ impl Sequencer {
     fn confront_sum(&mut self, stray: &SettlementCertificate, height: Height) {
         let Some(collected) = self.settlement.collected.get(&height) else { return };
         let Some(ours) = collected.certificate.as_deref() else { return };
-        if self.settlement.strays.free(stray).any(|signer| ours.signers.contains(&signer)) {
+        if self.settlement.strays.is_any_free(stray, ours) {
             let ours = ours.clone();
             self.keep_contradiction(stray, ours);
         }
@@ -224,7 +239,11 @@ impl Sequencer {
         }
     }
 
-    fn keep_contradiction(&mut self, stray: &SettlementCertificate, ours: SettlementCertificate) {
+    pub(super) fn keep_contradiction(
+        &mut self,
+        stray: &SettlementCertificate,
+        ours: SettlementCertificate,
+    ) {
         let is_below = stray.commitment.height < ours.commitment.height;
         let (first, second) = if is_below { (stray.clone(), ours) } else { (ours, stray.clone()) };
         self.keep_double_attestation(DoubleAttestation { first, second, held: None });

@@ -87,7 +87,7 @@ impl Settler {
     }
 
     /// A block of L1 before that in which an epoch was put into office, and so before any conviction of its members.
-    async fn begun(&self, epoch: Epoch) -> Result<u64, RelayError> {
+    pub(super) async fn begun(&self, epoch: Epoch) -> Result<u64, RelayError> {
         let Some(before) = epoch.as_u64().checked_sub(1).map(Epoch::new) else {
             return Ok(self.genesis.l1_origin.number);
         };

@@ -12,6 +12,7 @@ use super::{
     judging::Bench,
     landing::Landed,
     offering::Offering,
+    postings::Postings,
     reporting::{Court, Reporting},
     standing::Watch,
 };
@@ -22,6 +23,7 @@ pub(super) struct Session {
     pub(super) endpoints: Endpoints,
     pub(super) contracts: Contracts,
     pub(super) watch: Watch,
+    pub(super) postings: Postings,
     pub(super) relay: Option<Relay>,
     pub(super) offering: Option<Offering>,
     pub(super) reporting: Option<(Reporting, Court)>,
@@ -64,10 +66,12 @@ impl Settler {
             None => None,
         };
         let watch = Watch::new(endpoints.clone(), &contracts);
+        let postings = Postings::new(endpoints.clone(), &contracts);
         Ok(Session {
             endpoints,
             contracts,
             watch,
+            postings,
             relay,
             offering,
             reporting,
