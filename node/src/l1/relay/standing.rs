@@ -3,6 +3,10 @@
 //! Each endpoint is asked for the newest posting that it knows, and for the newest that is final. What most of them
 //! have at least reached counts: one that lags holds nobody up, and one that invents a posting keeps nobody from
 //! making it.
+//!
+//! So with each thing that is told, by itself. What goes with a posting is not taken from whoever tells of just that
+//! posting: where two honest endpoints are a block apart, the liar is one of two, and there is no telling which. Of three
+//! values the one in the middle lies between two honest ones, or is one, whatever the liar says.
 
 use alloy::{
     eips::{BlockId, BlockNumberOrTag},
@@ -56,28 +60,28 @@ impl Watch {
     }
 }
 
-/// What most of `all` endpoints have at least reached, of which these have answered.
+/// How it stands as most of `all` endpoints show it, of which these have answered.
 fn reached(found: &[Found], all: usize) -> Found {
-    let least = |key: fn(&Found) -> (u64, u64)| {
-        let mut sorted = found.to_vec();
-        sorted.sort_by_key(|found| std::cmp::Reverse(key(found)));
-        // That one and those before it are most of all.
-        sorted.get(all / 2).copied().unwrap_or_default()
+    let number = |key: fn(&Found) -> u64| most(found, all, key);
+    let (epoch, height) = most(found, all, |found| (found.settled.epoch, found.settled.height));
+    let settled = Settled {
+        epoch,
+        height,
+        anchor: number(|found| found.settled.anchor),
+        origin: number(|found| found.settled.origin),
+        l1_block: number(|found| found.settled.l1_block),
+        escape_delay: number(|found| found.settled.escape_delay),
+        is_open: most(found, all, |found| found.settled.is_open),
     };
-    let mut settled = least(|found| (found.settled.epoch, found.settled.height)).settled;
-    // What goes with that posting is what most of those say who know just it. Where two know it, and one of them
-    // lies, it may look closed, or urgent, until the others have come as far.
-    let same = found
-        .iter()
-        .map(|found| found.settled)
-        .filter(|other| (other.epoch, other.height) == (settled.epoch, settled.height));
-    let told = |of: &Settled| (of.origin, of.is_open, of.escape_delay);
-    let saying = |of: &Settled| same.clone().filter(|other| told(other) == told(of)).count();
-    settled = same.clone().max_by_key(saying).unwrap_or(settled);
-    settled.anchor = least(|found| (0, found.settled.anchor)).settled.anchor;
-    settled.l1_block = least(|found| (0, found.settled.l1_block)).settled.l1_block;
-    let final_height = least(|found| (0, found.final_height)).final_height;
-    Found { settled, final_height }
+    Found { settled, final_height: number(|found| found.final_height) }
+}
+
+/// What most of `all` endpoints have at least reached of one thing; nothing if too few have answered.
+fn most<K: Ord + Default>(found: &[Found], all: usize, key: fn(&Found) -> K) -> K {
+    let mut told: Vec<K> = found.iter().map(key).collect();
+    told.sort_unstable_by(|one, other| other.cmp(one));
+    // That one and those before it are most of all.
+    told.into_iter().nth(all / 2).unwrap_or_default()
 }
 
 async fn look(provider: &DynProvider, inbox: Address, forced: Address) -> TransportResult<Found> {
@@ -205,6 +209,24 @@ mod tests {
         for lie in lies.map(with) {
             for answers in [[lie, honest, honest], [honest, lie, honest], [honest, honest, lie]] {
                 assert_eq!(reached(&answers, 3), honest, "urgent, or closed: {lie:?}");
+            }
+        }
+        // The others are a block apart, and the liar tells of the posting of one of them.
+        for (lie, like) in lies.into_iter().flat_map(|lie| [(lie, honest), (lie, behind)]) {
+            let mut liar = like;
+            lie(&mut liar.settled);
+            for answers in [
+                [liar, honest, behind],
+                [liar, behind, honest],
+                [honest, liar, behind],
+                [behind, liar, honest],
+                [honest, behind, liar],
+                [behind, honest, liar],
+            ] {
+                let settled = reached(&answers, 3).settled;
+                assert!(settled.is_open && settled.escape_delay == 7_200, "{liar:?}");
+                assert!((45..=50).contains(&settled.origin), "urgent: {settled:?} by {liar:?}");
+                assert!((45..=50).contains(&settled.height), "{settled:?}");
             }
         }
         // A newer epoch is further than a greater height.
