@@ -410,6 +410,51 @@ mod tests {
         assert!(looks > 20, "{looks}: it is looked for all the time");
     }
 
+    /// A script whose receipts are not to be had from the second look on, until so many looks were made.
+    fn silent_until(looks_max: u32) -> Script {
+        let looks = Arc::new(Mutex::new(0_u32));
+        Script::new().does("eth_getBlockByNumber", chain(11, 0xa0)).does(
+            "eth_getTransactionReceipt",
+            move |_, sent| {
+                let mut looks = looks.lock().unwrap();
+                *looks += 1;
+                if (2..looks_max).contains(&*looks) {
+                    return Err(json!({"code": -32_603, "message": "starting"}));
+                }
+                Ok(sent.first().map_or(Value::Null, |first| receipt(*first.hash())))
+            },
+        )
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_finality_waits_out_a_silence_too() {
+        let script = silent_until(12);
+        let versions = Arc::clone(&script.sent);
+        let sender = sender(script, ETHER).await;
+        let sent = sender.send(transfer()).await.unwrap();
+        let mut waits = Vec::new();
+        let is_final = sender.wait_final(&sent, |waiting| waits.push(waiting)).await.unwrap();
+        assert_eq!((is_final.hash(), is_final.block()), (sent.hash(), 11));
+        assert_eq!(waits, [Waiting::Answer { hash: sent.hash(), block: 11 }], "told once");
+        assert_eq!(versions.lock().unwrap().len(), 1, "nobody has said that it is in no block");
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_finality_does_not_wait_for_ever_for_an_answer() {
+        let patience = Patience { inclusion: Duration::from_millis(200), ..impatient() };
+        let url = silent_until(u32::MAX).serve().await;
+        let endpoints = Endpoints::connect(&[url], Some(CHAIN_ID), patience).await.unwrap();
+        let sender = sending(endpoints);
+        let sent = sender.send(transfer()).await.unwrap();
+        let error = sender.wait_final(&sent, |_| {}).await.unwrap_err();
+        let L1Error::Silent { hash, block: 11, after, source } = &error else { panic!("{error}") };
+        assert_eq!(*hash, sent.hash());
+        assert!(*after >= patience.inclusion && *after < patience.finality, "{after:?}");
+        assert!(matches!(**source, L1Error::NoAnswer { .. }), "{source}");
+        let said = error.to_string();
+        assert!(said.contains("it is sent") && said.contains(&sent.hash().to_string()), "{said}");
+    }
+
     /// Three endpoints, of which the first is another than the rest.
     async fn three(first: Script, rest: Script, patience: Patience) -> Endpoints {
         let urls = [first.serve().await, rest.clone().serve().await, rest.serve().await];

@@ -185,6 +185,21 @@ pub enum L1Error {
         /// The nonce.
         nonce: u64,
     },
+    /// The endpoints have been silent for too long.
+    #[error(
+        "for {after:?} the L1 endpoints have not told what became of transaction {hash}, last seen in block {block}; it is sent, and may be or become final without this: look it up before sending anything again"
+    )]
+    Silent {
+        /// The transaction.
+        hash: B256,
+        /// Its block, when it was seen last.
+        block: u64,
+        /// For how long nothing was heard.
+        after: Duration,
+        /// What went wrong at last.
+        #[source]
+        source: Box<Self>,
+    },
     /// It did not become final.
     #[error("transaction {hash} is in block {block}, which is not final after {after:?}")]
     NotFinal {
@@ -242,6 +257,12 @@ impl L1Error {
             self,
             Self::Reverted(_) | Self::Undone { .. } | Self::Evidence(_) | Self::Missing { .. }
         )
+    }
+
+    /// Whether asking again may bring an answer: nobody has answered, too few, or they are out of step.
+    #[must_use]
+    pub(super) const fn is_silence(&self) -> bool {
+        matches!(self, Self::NoAnswer { .. } | Self::TooFew(_) | Self::Discord { .. })
     }
 
     /// What was paid in fees all the same.

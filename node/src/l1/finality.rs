@@ -1,7 +1,11 @@
 //! Waiting until a transaction is final, and sending it again if a reorganization took it out of its block.
 //!
-//! **Bounds.** It takes no longer than the endpoints' patience for finality. What is in no block is sent again at once,
-//! and then ever later, up to [`AGAIN_MAX`]: half an hour of it is a hundred requests to each endpoint.
+//! An endpoint that is started anew, or a network that is gone for a moment, is no reason to leave whoever waits without
+//! an answer: silence is waited out, and told.
+//!
+//! **Bounds.** It takes no longer than the endpoints' patience for finality, and silence no longer than that for
+//! inclusion. What is in no block is sent again at once, and then ever later, up to [`AGAIN_MAX`]: half an hour of it is
+//! a hundred requests to each endpoint.
 
 use std::fmt;
 
@@ -30,6 +34,13 @@ pub enum Waiting {
         /// The block in which it was.
         block: u64,
     },
+    /// That endpoints answer again.
+    Answer {
+        /// The transaction.
+        hash: B256,
+        /// The block in which it was seen last.
+        block: u64,
+    },
 }
 
 impl fmt::Display for Waiting {
@@ -41,6 +52,10 @@ impl fmt::Display for Waiting {
             Self::Inclusion { hash, block } => write!(
                 f,
                 "transaction {hash} is no longer in block {block}, most endpoints say; it is sent again until a block takes it"
+            ),
+            Self::Answer { hash, block } => write!(
+                f,
+                "no L1 endpoint tells what became of transaction {hash}, last seen in block {block}; they are asked again"
             ),
         }
     }
@@ -61,40 +76,60 @@ impl Sender {
         let patience = self.endpoints().patience();
         let (started, mut sent) = (Instant::now(), sent.clone());
         let (mut told, mut again) = (None, Again::new(patience.look_every));
+        let mut heard = started;
         loop {
-            let found = sent::receipt(self.endpoints(), sent.hash()).await?;
-            let is_included = found.is_some();
-            if let Some(receipt) = found {
-                sent.receipt = receipt;
-                again = Again::new(patience.look_every);
-            } else if again.is_due(Instant::now()) {
-                self.again(&sent).await;
-            }
-            let (hash, block) = (sent.hash(), sent.block());
-            if let Some(of) = sent.receipt.block_hash.filter(|_| is_included)
-                && self.endpoints().is_final(block, of).await?
-            {
-                self.check(&sent).await?;
-                return Ok(sent);
-            }
-            let waiting = if is_included {
-                Waiting::Finality { hash, block }
-            } else {
-                Waiting::Inclusion { hash, block }
+            let waiting = match self.look(&mut sent, &mut again).await {
+                Ok(None) => return Ok(sent),
+                Ok(Some(waiting)) => {
+                    heard = Instant::now();
+                    waiting
+                }
+                Err(error) if error.is_silence() => {
+                    let (hash, block, after) = (sent.hash(), sent.block(), heard.elapsed());
+                    if after > patience.inclusion {
+                        return Err(L1Error::Silent { hash, block, after, source: error.into() });
+                    }
+                    Waiting::Answer { hash, block }
+                }
+                Err(error) => return Err(error),
             };
             if told.replace(waiting) != Some(waiting) {
                 tell(waiting);
             }
             let after = patience.finality;
             if started.elapsed() > after {
-                return Err(if is_included {
-                    L1Error::NotFinal { hash, block, after }
-                } else {
-                    L1Error::NotIncluded { hash, nonce: sent.nonce, after }
+                return Err(match waiting {
+                    Waiting::Inclusion { hash, .. } => {
+                        L1Error::NotIncluded { hash, nonce: sent.nonce, after }
+                    }
+                    Waiting::Finality { hash, block } | Waiting::Answer { hash, block } => {
+                        L1Error::NotFinal { hash, block, after }
+                    }
                 });
             }
             tokio::time::sleep(patience.look_every).await;
         }
+    }
+
+    /// What is waited for now; nothing once the transaction is final.
+    async fn look(&self, sent: &mut Sent, again: &mut Again) -> Result<Option<Waiting>, L1Error> {
+        let found = sent::receipt(self.endpoints(), sent.hash()).await?;
+        let Some(receipt) = found else {
+            if again.is_due(Instant::now()) {
+                self.again(sent).await;
+            }
+            return Ok(Some(Waiting::Inclusion { hash: sent.hash(), block: sent.block() }));
+        };
+        sent.receipt = receipt;
+        *again = Again::new(self.endpoints().patience().look_every);
+        let (hash, block) = (sent.hash(), sent.block());
+        if let Some(of) = sent.receipt.block_hash
+            && self.endpoints().is_final(block, of).await?
+        {
+            self.check(sent).await?;
+            return Ok(None);
+        }
+        Ok(Some(Waiting::Finality { hash, block }))
     }
 
     async fn again(&self, sent: &Sent) {
