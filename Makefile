@@ -29,7 +29,7 @@ build: setup ## Build all binaries.
 devnet: build ## Four validators, two EVM rollups and an Ethereum on this machine, until Ctrl-C. ARGS='--blocks 50 --json' is passed on.
 	@exec $(BIN)/conclave devnet $(ARGS)
 
-test: build ## Every test: unit, simulator, tidy, fuzz (bounded), end to end over real processes.
+test: build contracts/node_modules/.package-lock.json ## Every test: unit, simulator, tidy, fuzz (bounded), end to end over real processes.
 	@.ci/tool cargo-nextest
 	cargo nextest run --release --workspace --locked --profile ci $(ARGS)
 	cargo test --release --workspace --locked --doc
@@ -37,7 +37,7 @@ test: build ## Every test: unit, simulator, tidy, fuzz (bounded), end to end ove
 ts: build ## The TypeScript client: lint, build, its tests in Node.js and Chromium, alone and against a devnet.
 	@.ci/ts
 
-soak: build ## The end-to-end tests over and over, and the simulator over fresh seeds, for MINUTES (60). SEED and ROUND, as one prints them, go on with it.
+soak: build contracts/node_modules/.package-lock.json ## The end-to-end tests over and over, and the simulator over fresh seeds, for MINUTES (60). SEED and ROUND, as one prints them, go on with it.
 	@.ci/tool cargo-nextest
 	@SEED='$(SEED)' ROUND='$(ROUND)' .ci/soak $(or $(MINUTES),60)
 

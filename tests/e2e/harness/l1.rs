@@ -1,4 +1,4 @@
-//! An Ethereum beside a test: the embedded one, or anvil where it is installed.
+//! An Ethereum beside a test: the embedded one, or anvil, which comes with the contracts' toolchain.
 
 use std::{
     net::TcpListener,
@@ -51,13 +51,15 @@ impl L1 {
         self.process = embedded(&self.directory, &self.address);
     }
 
-    /// Starts anvil, if the contracts' toolchain is installed.
-    pub(crate) async fn anvil(directory: &Path) -> Option<Self> {
+    /// Starts anvil. What is to be the same on every L1 is not tested where there is one alone, so that it is missing
+    /// fails whoever asks for it.
+    pub(crate) async fn anvil(directory: &Path) -> Self {
         let root = conclave_tests::workspace_root();
         let program = root.join("contracts/node_modules/.bin/anvil");
-        if !program.exists() {
-            return None;
-        }
+        assert!(
+            program.exists(),
+            "anvil is not installed: run `make contracts` once, or the tests by `make test`, which installs it"
+        );
         let free = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr();
         let address = free.expect("an address").to_string();
         let (_, port) = address.split_once(':').expect("host and port");
@@ -76,7 +78,7 @@ impl L1 {
         let process = Process::start("anvil", &mut command, &directory.join("anvil.log"));
         until("anvil to serve", PATIENCE, async || http::call(&address, "eth_chainId", json!([])))
             .await;
-        Some(Self { address, directory: directory.to_owned(), process })
+        Self { address, directory: directory.to_owned(), process }
     }
 
     /// Where its JSON-RPC is.
