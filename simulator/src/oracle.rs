@@ -258,9 +258,9 @@ impl Oracle {
             let (header, ids) = (&stored.block.header, &stored.block.body.bundles);
             let entries = &stored.block.body.l1_entries;
             self.queue.decided(header, entries)?;
+            self.chain.decided(node, header.height, stored.block.id(), ids)?;
             self.payers.decided(header, entries, ids, self.closing(header))?;
             self.chain.builds_on(header)?;
-            self.chain.decided(node, header.height, stored.block.id(), ids)?;
             self.committees.decided(&stored.certificate)?;
             self.inclusion.decided(header, ids, round, &self.committees, &self.payers)?;
             self.chain.saw_unseen();

@@ -1,4 +1,5 @@
-//! Every mutant still fits the source that it breaks, and names a scenario and a promise that exist.
+//! Every mutant still fits the source that it breaks, and names a scenario and a promise that exist; and no promise is
+//! without a mutant.
 //! Whether the oracles see it takes a build for each: `make mutants`.
 
 use std::{collections::BTreeMap, path::Path};
@@ -70,6 +71,46 @@ fn every_mutant_still_fits_what_it_breaks() {
     let offences: Vec<String> =
         mutants.iter().flat_map(|m| misfits(m, scenario(m), &oracles, text)).collect();
     assert_none("a mutant does not fit", &offences);
+}
+
+/// The promises that oracles watch over, by the constants that name them.
+fn promises(oracles: &str) -> Vec<&str> {
+    let named = oracles.lines().filter(|line| line.starts_with("pub"));
+    named.filter_map(|line| line.split_once(": &str = \"")?.1.strip_suffix("\";")).collect()
+}
+
+/// Promises that no mutant breaks, so that nobody knows whether their oracles see.
+fn unbroken<'a>(promises: &[&'a str], mutants: &[Mutant]) -> Vec<&'a str> {
+    let is_broken = |promise: &&&str| mutants.iter().any(|mutant| mutant.promise == ***promise);
+    promises.iter().filter(|promise| !is_broken(promise)).copied().collect()
+}
+
+#[test]
+fn every_promise_has_a_mutant_that_breaks_it() {
+    let root = conclave_tests::workspace_root();
+    let oracles = oracles(root);
+    let promises = promises(&oracles);
+    let listed = format!("const PROMISES: [&str; {}]", promises.len());
+    assert!(
+        oracles.contains(&listed),
+        "{} are named, and another number is listed",
+        promises.len()
+    );
+    let blind = unbroken(&promises, &Mutant::load_all(root));
+    let blind: Vec<String> = blind.into_iter().map(str::to_owned).collect();
+    assert_none("no mutant shows that an oracle sees", &blind);
+}
+
+#[test]
+fn a_promise_that_no_mutant_breaks_is_an_offence() {
+    let oracles = "/// Kept.\npub(super) const ORDER: &str = \"order\";\n\
+                   pub(crate) const LUCK: &str = \"luck\";\nconst NONE: u8 = 1;\n";
+    let promises = promises(oracles);
+    assert_eq!(promises, ["order", "luck"]);
+    let toml = "guard = \"It holds.\"\nscenario = \"none\"\npromise = \"luck\"\nedits = []\n";
+    let mutants = [Mutant::parse("m", toml).expect("a mutant")];
+    assert_eq!(unbroken(&promises, &mutants), ["order"]);
+    assert_eq!(unbroken(&promises, &[]), ["order", "luck"]);
 }
 
 /// The directories of this workspace's crates that a crate of it depends on.

@@ -259,7 +259,12 @@ fn a_bundle_in_two_blocks_or_without_a_payer_is_seen() {
     oracle.handed_in(&bundle);
     oracle.event(START, 0, &decided(&header(1, 5), &[bundle.id]));
     oracle.event(START, 0, &decided(&header(2, 5), &[bundle.id]));
-    assert_eq!(promise(&oracle), Some(PAID), "its nonce is used");
+    assert_eq!(promise(&oracle), Some(ONCE), "whatever its nonce");
+
+    let mut oracle = self::oracle();
+    oracle.handed_in(&bundle);
+    oracle.event(START, 0, &decided(&header(1, 5), &[bundle.id, bundle.id]));
+    assert_eq!(promise(&oracle), Some(ONCE));
 
     let mut oracle = self::oracle();
     oracle.event(START, 0, &decided(&header(1, 5), &[BundleId::new([9; 32])]));

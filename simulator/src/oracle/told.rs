@@ -19,12 +19,12 @@ impl Oracle {
             Event::Decided { header, block, l1_entries, bundles, certificate } => {
                 self.trace_event(now, node, "decided", block.as_bytes());
                 self.queue.decided(header, l1_entries)?;
+                self.chain.decided(node, header.height, *block, bundles)?;
                 self.payers.decided(header, l1_entries, bundles, self.closing(header))?;
                 ensure(header.time <= now.after(self.ahead_max), TIMELY, || {
                     format!("height {}: a block of {} at {now}", header.height, header.time)
                 })?;
                 self.chain.builds_on(header)?;
-                self.chain.decided(node, header.height, *block, bundles)?;
                 self.committees.decided(certificate)?;
                 let round = certificate.round.as_u32();
                 self.inclusion.decided(header, bundles, round, &self.committees, &self.payers)?;
