@@ -21,9 +21,11 @@ use conclave_types::{
 use ed25519_dalek::SigningKey;
 
 pub(crate) use self::contracts::{
-    Accusation, Besides, Founded, Head, Office, Proof, QueueTip, Settled, Stake, Witness,
+    Accusation, Besides, Escape, EscapeShown, Founded, Head, Office, Proof, QueueTip, Settled,
+    Stake, Witness,
 };
-pub use self::settings::{L1Model, L1Outage, Rotation, StakeChange};
+pub(crate) use self::settings::ESCAPE_DELAY_BLOCKS;
+pub use self::settings::{FeeSpike, L1Model, L1Outage, Rotation, StakeChange};
 use self::{
     contracts::{Candidate, Candidates, Contracts, Founder, Plan},
     model::Model,
@@ -77,7 +79,8 @@ impl Founding {
         let delays_ms = (0..machines).map(|_| random.below(half.saturating_add(1))).collect();
         let stage = if model.contracts {
             let pace = (model.block_ms, model.finality_blocks);
-            let plan = Plan { rollups, payer, begins_ms };
+            let escape_delay = model.escape_delay();
+            let plan = Plan { rollups, payer, begins_ms, escape_delay };
             let all = staked.into_iter().map(Candidate::new).collect();
             let rotated = rotated.into_iter().map(Candidate::new).collect();
             let candidates = Candidates { all, members, rotated };
@@ -249,8 +252,10 @@ impl L1 {
 
     /// The relayer of a validator posts what its validator has.
     pub(crate) fn post(&mut self, validator: u32, posting: &Posting, office: &Committee) {
-        if let Source::Contracts(contracts) = &mut self.source {
-            contracts.post(validator, posting, office);
+        if let Source::Contracts(contracts) = &mut self.source
+            && let Err(fault) = contracts.post(validator, posting, office)
+        {
+            self.stop(&fault);
         }
     }
 

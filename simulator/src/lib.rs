@@ -40,7 +40,7 @@ pub use calibrate::{
 pub use clock::ClockModel;
 pub use cpu::cost_source;
 pub use crypto::Crypto;
-pub use l1::{L1Model, L1Outage, Rotation, StakeChange};
+pub use l1::{FeeSpike, L1Model, L1Outage, Rotation, StakeChange};
 pub use load::{Earnings, MarketFigures, MarketModel};
 pub use measure::{
     ALL_REGIONS, Figures, HeightFigures, LatencyFigures, Level, NodeFigures, Traffic, Work,

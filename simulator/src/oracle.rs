@@ -12,6 +12,7 @@ mod accountability;
 mod attesters;
 mod chain;
 mod committees;
+mod escape;
 mod inclusion;
 mod keys;
 mod l1;
@@ -37,12 +38,16 @@ use std::{
 use conclave_consensus::ConsensusMessage;
 use conclave_sequencer::{KeyChange, L1Block, Message, Peer, Penalty, archive};
 use conclave_types::{
-    Attestation, BlockId, BundleId, Digest, Epoch, Genesis, Gwei, Height, HeightDelta, KeyId,
-    PayerAddress, Time,
+    Attestation, BlockId, BundleId, Digest, Epoch, Genesis, Gwei, Height, KeyId, PayerAddress, Time,
 };
 use sha3::{Digest as _, Keccak256};
 
-use crate::{disk::Disk, l1::Witness, load::Handed, scenario::Loss};
+use crate::{
+    disk::Disk,
+    l1::{ESCAPE_DELAY_BLOCKS, Witness},
+    load::Handed,
+    scenario::Loss,
+};
 
 pub use self::promises::Violation;
 use self::{
@@ -50,6 +55,7 @@ use self::{
     attesters::{Attesters, Heard},
     chain::Chain,
     committees::Committees,
+    escape::Escapes,
     inclusion::Inclusion,
     l1::Queue,
     liveness::Liveness,
@@ -57,9 +63,9 @@ use self::{
     payers::{Closing, Payers},
     promises::{
         ACCOUNTABLE, AGREEMENT, BLAMED, BLIND, CERTIFIED, CONSISTENT, CONTIGUITY, CREDITED, Check,
-        DETERMINISM, DURABLE, ERASED, FORGED, INCLUSION, LOCKED, MEMBER, NAMED, NEW_KEY, OFFICE,
-        ONCE, ORDER, PAID, PAYS, POLKA, QUEUE, QUORUM, RETURNED, SAME_KEY, SEALED_TO, SETTLED,
-        SLASHED, TAKEN, TIMELY, WHOLE, ensure,
+        DETERMINISM, DURABLE, ERASED, ESCAPE, FORGED, INCLUSION, LOCKED, MEMBER, NAMED, NEW_KEY,
+        OFFICE, ONCE, ORDER, PAID, PAYS, POLKA, QUEUE, QUORUM, RETURNED, SAME_KEY, SEALED_TO,
+        SETTLED, SLASHED, TAKEN, TIMELY, WHOLE, ensure,
     },
     settled::OnL1,
     settlement::Settlement,
@@ -70,9 +76,6 @@ pub(crate) use self::{
     committees::Machines,
     promises::{PROMISES, RUNS},
 };
-
-/// Heights after its last by which a validator that leaves must have erased its shares.
-const OWED_MAX: HeightDelta = HeightDelta::new(16);
 
 /// Watches a run.
 pub(crate) struct Oracle {
@@ -95,6 +98,7 @@ pub(crate) struct Oracle {
     settlement: Settlement,
     on_l1: OnL1,
     offices: Offices,
+    escapes: Escapes,
     committees: Committees,
     /// Second machines that have voted for their validators.
     rotated: BTreeSet<u16>,
@@ -128,6 +132,7 @@ impl Oracle {
             settlement: Settlement::new(genesis),
             on_l1: OnL1::default(),
             offices: Offices::default(),
+            escapes: Escapes::new(ESCAPE_DELAY_BLOCKS.into(), genesis.l1_origin.number),
             committees: Committees::new(genesis),
             rotated: BTreeSet::new(),
             counters: BTreeMap::new(),
@@ -184,6 +189,7 @@ impl Oracle {
         counters.extend(self.payers.counters());
         counters.extend(self.on_l1.counters());
         counters.extend(self.offices.counters());
+        counters.extend(self.escapes.counters());
         counters.insert("committee_changes", self.committees.changes());
         counters.insert("rotations", u64::try_from(self.rotated.len()).unwrap_or(u64::MAX));
         counters
@@ -286,19 +292,6 @@ impl Oracle {
     pub(crate) fn halted(&mut self, node: u16, why: &str) {
         let honest = self.honest.contains(&node);
         self.note(ensure(!honest, RUNS, || format!("validator {node}: {why}")));
-    }
-
-    /// At the end of the run: how many secrets of sharings are on a machine's disk. One that signs for nobody any more
-    /// owes shares for the last blocks of its time, and nothing after that.
-    pub(crate) fn keeps_secrets(&mut self, node: u16, found: usize) {
-        let Some(left) = self.committees.left_at(node) else { return };
-        let revealed = self.chain.revealed_at(node);
-        let is_due = left.saturating_add(OWED_MAX) < revealed;
-        self.note(ensure(found == 0 || !is_due, ERASED, || {
-            format!(
-                "machine {node} has left with {left}, is at {revealed} and keeps {found} secrets"
-            )
-        }));
     }
 
     /// How much a validator holds.

@@ -308,6 +308,11 @@ impl Scenario {
             outage.from_ms = outage.from_ms.saturating_add(shift);
             outage.until_ms = outage.until_ms.saturating_add(shift);
         }
+        for spike in self.l1.iter_mut().flat_map(|l1| &mut l1.fee_spikes) {
+            let shift = random.below(std::mem::take(&mut spike.spread_ms).saturating_add(1));
+            spike.from_ms = spike.from_ms.saturating_add(shift);
+            spike.until_ms = spike.until_ms.saturating_add(shift);
+        }
         self.draw_chaos(&mut random);
         self.chaos = Chaos::default();
         self
@@ -324,6 +329,8 @@ impl Scenario {
         let churn = self.network.churn.iter().map(|churn| churn.until_ms);
         let partitions = self.partitions.iter().map(|partition| partition.until_ms);
         let outages = self.l1.iter().flat_map(|l1| &l1.outages).map(|outage| outage.until_ms);
-        crashes.chain(partitions).chain(disks).chain(churn).chain(outages).max().unwrap_or(0)
+        let spikes = self.l1.iter().flat_map(|l1| &l1.fee_spikes).map(|spike| spike.until_ms);
+        let on_l1 = outages.chain(spikes);
+        crashes.chain(partitions).chain(disks).chain(churn).chain(on_l1).max().unwrap_or(0)
     }
 }

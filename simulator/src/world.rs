@@ -297,7 +297,8 @@ impl World {
         let wanted = Height::new(self.scenario.heights);
         let settles = self.l1.as_ref().is_some_and(|l1| l1.model().contracts);
         let is_free = settles && self.oracle.is_somebody_at_large();
-        healed && self.oracle.revealed_by_all() >= wanted && self.settled() >= wanted && !is_free
+        let is_back = healed && !is_free && !self.oracle.is_away();
+        is_back && self.oracle.revealed_by_all() >= wanted && self.settled() >= wanted
     }
 
     fn describe_miss(&self, what: &str) -> String {
@@ -334,6 +335,7 @@ impl World {
             self.compare_ledgers();
             self.search_old_machines();
             self.look_for_old_shares();
+            self.read_everyone();
         }
         self.stop_recording();
         let mut counters = self.oracle.counters();

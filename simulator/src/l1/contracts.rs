@@ -5,6 +5,7 @@
 //! and what is made of them, fit the core, through reorganizations too: a transaction that was in a block which did
 //! not stay waits again, and comes later and among others.
 
+mod escape;
 mod founding;
 mod operators;
 mod settlement;
@@ -32,17 +33,21 @@ use conclave_types::{
 };
 
 use super::{
-    L1Model,
-    evm::{Ethereum, Sealed},
+    FeeSpike, L1Model,
+    evm::{Ethereum, Sealed, Slot},
 };
 use crate::random::Random;
 
-pub(super) use self::{founding::Founder, operators::Candidate};
-use self::{operators::Operators, users::Users};
 pub(crate) use self::{
+    escape::{Escape, EscapeShown},
     settlement::{Head, Settled},
     slashing::{Accusation, Besides, Proof},
 };
+pub(super) use self::{founding::Founder, operators::Candidate};
+use self::{operators::Operators, users::Users};
+
+/// In wei.
+const GWEI: u64 = 1_000_000_000;
 
 /// Why L1 came to a stop: nothing that a validator or a user does may do that.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +105,8 @@ pub(crate) struct Witness {
     pub(crate) stakes: Vec<Stake>,
     /// Who decides, as far as L1 knows; none before the network is opened.
     pub(crate) office: Option<Office>,
+    /// Whether rollups are away; none before the network is opened.
+    pub(crate) escape: Option<EscapeShown>,
 }
 
 /// The contracts, and the chain that they are on.
@@ -112,6 +119,11 @@ pub(super) struct Contracts {
     /// Validators that have registered or are to, whose numbers begin with 1, and those that have from the beginning.
     validators: u32,
     first_validators: u32,
+    /// How many L1 blocks the settled origin may fall behind.
+    escape_delay: u64,
+    /// When gas is dear, and since when that time is counted.
+    fee_spikes: Vec<FeeSpike>,
+    begins_ms: u64,
     /// The time of block 0, were there blocks as regular as they come now from the beginning.
     zero_ms: u64,
     block_ms: u64,
@@ -119,12 +131,15 @@ pub(super) struct Contracts {
     refused: u64,
     /// What was asked of them and is in a block, some of it more than once.
     executed: u64,
+    /// Blocks in which gas was dear, and how many times a transaction waited for the next.
+    dear: u64,
+    priced_out: u64,
 }
 
 impl Contracts {
     /// Transactions that were in blocks, how many of them a contract refused, and what operators have done on the
     /// chain as it is.
-    pub(super) fn counters(&self) -> [(&'static str, u64); 7] {
+    pub(super) fn counters(&self) -> [(&'static str, u64); 9] {
         let logs = || {
             let logs = self.ethereum.blocks().iter().flat_map(|sealed| &sealed.logs);
             logs.filter(|log| log.address == self.deployed.stake)
@@ -140,6 +155,8 @@ impl Contracts {
         [
             ("l1_transactions", self.executed),
             ("l1_transactions_refused", self.refused),
+            ("l1_dear_blocks", self.dear),
+            ("l1_priced_out", self.priced_out),
             ("l1_registered", joined),
             ("l1_deposits_of_stake", count(Bonded::SIGNATURE_HASH).saturating_sub(registered)),
             ("l1_unbonded", count(UnbondingRequested::SIGNATURE_HASH)),
@@ -156,6 +173,11 @@ impl Contracts {
         random: &mut Random,
     ) -> Result<(L1Block, Witness), L1Fault> {
         for call in self.operators.want(now_ms).into_iter().chain(self.users.wants(model, random)) {
+            self.ethereum.send(call);
+        }
+        if model.escape_delay_blocks.is_some()
+            && let Some(call) = self.escape_news(random)?
+        {
             self.ethereum.send(call);
         }
         self.seal(random, usize::MAX)
@@ -176,14 +198,27 @@ impl Contracts {
     fn seal(&mut self, random: &mut Random, most: usize) -> Result<(L1Block, Witness), L1Fault> {
         let number = u64::try_from(self.ethereum.blocks().len()).unwrap_or(u64::MAX);
         let at_ms = self.zero_ms.saturating_add(number.saturating_mul(self.block_ms));
-        let sealed = self.ethereum.seal(at_ms / 1_000, random.bytes(), most)?;
+        let (timestamp, salt) = (at_ms / 1_000, random.bytes());
+        let price_min_wei = self.price_min_wei(at_ms);
+        let sealed = self.ethereum.seal(&Slot { timestamp, salt, most, price_min_wei })?;
         let count = u64::try_from(sealed.executed.len()).unwrap_or(u64::MAX);
         let refused = sealed.executed.iter().filter(|executed| executed.output.is_err()).count();
+        self.dear = self.dear.saturating_add(u64::from(sealed.is_dear()));
+        let priced_out = u64::try_from(sealed.priced_out).unwrap_or(u64::MAX);
+        self.priced_out = self.priced_out.saturating_add(priced_out);
         self.executed = self.executed.saturating_add(count);
         self.refused = self.refused.saturating_add(u64::try_from(refused).unwrap_or(u64::MAX));
         let number = sealed.number();
         let block = self.read(number).ok_or(L1Fault::Events(number))?;
         Ok((block, self.witness()?))
+    }
+
+    /// What others make a unit of gas cost at a time.
+    fn price_min_wei(&self, at_ms: u64) -> u64 {
+        let passed = at_ms.saturating_sub(self.begins_ms);
+        let is_then = |spike: &&FeeSpike| (spike.from_ms..spike.until_ms).contains(&passed);
+        let prices = self.fee_spikes.iter().filter(is_then).map(|spike| spike.base_fee_gwei);
+        prices.max().unwrap_or(0).saturating_mul(GWEI)
     }
 
     /// What the contracts show in the newest block.
@@ -197,6 +232,7 @@ impl Contracts {
             settled: self.settled(),
             stakes: stakes.filter_map(Result::transpose).collect::<Result<_, L1Fault>>()?,
             office: self.office()?,
+            escape: Some(self.escape()?),
         })
     }
 
@@ -306,4 +342,6 @@ pub(crate) struct Plan {
     pub(crate) payer: Option<PayerAddress>,
     /// When it begins.
     pub(crate) begins_ms: u64,
+    /// How many L1 blocks the settled origin may fall behind.
+    pub(crate) escape_delay: u32,
 }

@@ -8,15 +8,19 @@
 //! ```
 //!
 //! Nothing here knows of time or chance: whoever seals a block says when that is, and what makes its hash differ from
-//! that of another with the same transactions. Left out is what no contract can see: signatures of accounts, whose
-//! nonces are counted when a transaction is executed, and the root of the state. The price of gas follows EIP-1559.
+//! that of another with the same transactions, and what a unit of gas costs at least because others want it. Left out is what no contract can see: signatures of accounts, whose
+//! nonces are counted when a transaction is executed, and the root of the state. The price of gas follows EIP-1559;
+//! whoever is not ready to pay it waits, and with a transaction all later ones of its sender.
 //!
 //! **Bounds.** The state after a block is kept for as many blocks as can be taken back, and the pool holds [`POOL_MAX`]
 //! transactions; what is beyond is refused.
 
 mod state;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use alloy::{
     primitives::{Address, B256, Bytes, Log, LogData},
@@ -40,7 +44,7 @@ pub(crate) const CHAIN_ID: u64 = 31_337;
 const BLOCK_GAS_MAX: u64 = 60_000_000;
 /// What EIP-7825 allows one transaction.
 pub(super) const TRANSACTION_GAS_MAX: u64 = 1 << 24;
-/// What everybody is ready to pay for a unit of gas, in wei.
+/// What everybody is ready to pay for a unit of gas, in wei, unless it is urgent.
 const PRICE_MAX: u64 = 100_000_000_000;
 /// What it costs in the first block.
 const PRICE_FIRST: u64 = 1_000_000_000;
@@ -72,17 +76,35 @@ pub(super) struct Call {
     pub(super) data: Bytes,
     /// The gas that it is given.
     pub(super) gas: u64,
+    /// What its sender is ready to pay for a unit of it, in wei.
+    pub(super) price_max_wei: u64,
 }
 
 impl Call {
     /// A call of a contract that sends no ether along.
     pub(super) fn new(from: Address, to: Address, call: &impl SolCall, gas: u64) -> Self {
-        Self { from, to: Some(to), value_wei: 0, data: call.abi_encode().into(), gas }
+        Self::of(from, Some(to), call.abi_encode().into(), gas)
+    }
+
+    /// One with this data; no contract at all is one that it makes.
+    pub(super) const fn of(from: Address, to: Option<Address>, data: Bytes, gas: u64) -> Self {
+        Self { from, to, value_wei: 0, data, gas, price_max_wei: PRICE_MAX }
     }
 
     /// The same with ether.
     pub(super) fn paying(self, wei: u128) -> Self {
         Self { value_wei: wei, ..self }
+    }
+
+    /// The same, whose sender is ready to pay ten times of what is usual.
+    pub(super) fn urgent(self) -> Self {
+        Self { price_max_wei: PRICE_MAX.saturating_mul(10), ..self }
+    }
+
+    /// Whether it is to do the same as another, so that its sender replaces that.
+    fn replaces(&self, other: &Self) -> bool {
+        let errand = |call: &Self| call.data.first_chunk::<4>().copied();
+        (self.from, self.to, errand(self)) == (other.from, other.to, errand(other))
     }
 
     fn transaction(&self, nonce: u64, price_max: u64) -> Transaction {
@@ -100,6 +122,19 @@ impl Call {
     }
 }
 
+/// What a block is made with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slot {
+    /// When, in seconds.
+    pub(super) timestamp: u64,
+    /// What makes its hash differ from that of another with the same transactions.
+    pub(super) salt: [u8; 32],
+    /// How many of the waiting transactions its maker has heard of.
+    pub(super) most: usize,
+    /// What a unit of gas costs at least.
+    pub(super) price_min_wei: u64,
+}
+
 /// What became of a transaction.
 #[derive(Clone, Debug)]
 pub(super) struct Executed {
@@ -112,9 +147,13 @@ pub(super) struct Executed {
 #[derive(Clone, Debug)]
 pub(super) struct Sealed {
     header: BlockHeader,
+    /// What a unit of gas would cost if nobody else wanted it.
+    calm_wei: u64,
     pub(super) hash: B256,
     pub(super) executed: Vec<Executed>,
     pub(super) logs: Vec<Log>,
+    /// Transactions that waited for a lower price.
+    pub(super) priced_out: usize,
     /// None if it is too old to be asked.
     after: Option<Arc<State>>,
 }
@@ -122,6 +161,11 @@ pub(super) struct Sealed {
 impl Sealed {
     pub(super) const fn number(&self) -> u64 {
         self.header.number
+    }
+
+    /// Whether gas is dearer in it than by what was in the blocks before.
+    pub(super) fn is_dear(&self) -> bool {
+        self.header.base_fee_per_gas.unwrap_or(0) > self.calm_wei
     }
 
     pub(super) const fn parent(&self) -> B256 {
@@ -164,8 +208,10 @@ impl Ethereum {
         let first = Sealed {
             hash: B256::new(header.hash().0),
             header,
+            calm_wei: PRICE_FIRST,
             executed: Vec::new(),
             logs: Vec::new(),
+            priced_out: 0,
             after: Some(Arc::clone(&newest)),
         };
         Self { blocks: vec![first], newest, pool: Vec::new(), undo_max }
@@ -190,38 +236,51 @@ impl Ethereum {
         has_room
     }
 
-    /// Makes a block of what waits: the first `most` of it at most, in the order in which it came, as far as it fits.
+    /// Somebody wants this to be in a block, in the place of what it has sent before to the same end.
+    pub(super) fn send_again(&mut self, call: Call) -> bool {
+        self.pool.retain(|waiting| !call.replaces(waiting));
+        self.send(call)
+    }
+
+    /// Makes a block of what waits: the first of it, in the order in which it came, as far as it fits and is ready to
+    /// pay.
     ///
     /// # Errors
     ///
     /// If the EVM cannot go on, or a transaction cannot be in any block: neither is the doing of a contract.
-    pub(super) fn seal(
-        &mut self,
-        timestamp: u64,
-        salt: [u8; 32],
-        most: usize,
-    ) -> Result<&Sealed, EvmError> {
-        let mut header = self.next_header(timestamp, salt);
+    pub(super) fn seal(&mut self, slot: &Slot) -> Result<&Sealed, EvmError> {
+        let calm_wei = self.calm_price();
+        let mut header = self.next_header(slot, calm_wei.max(slot.price_min_wei));
+        let price = header.base_fee_per_gas.unwrap_or(0);
         let mut evm = self.evm();
         evm.apply_system_calls(&header)?;
-        let (mut used, mut taken) = (0_u64, 0_usize);
+        let (mut used, mut taken) = (0_u64, BTreeSet::new());
+        // Nonces are in order: what comes after a transaction that waits does, too.
+        let mut waits: BTreeSet<Address> = BTreeSet::new();
+        let mut priced_out = 0_usize;
         let (mut executed, mut logs, mut transactions) = (Vec::new(), Vec::new(), Vec::new());
-        for call in self.pool.iter().take(most) {
+        for (place, call) in self.pool.iter().enumerate().take(slot.most) {
+            if price > call.price_max_wei || waits.contains(&call.from) {
+                waits.insert(call.from);
+                priced_out = priced_out.saturating_add(1);
+                continue;
+            }
             if used.saturating_add(call.gas) > BLOCK_GAS_MAX {
                 break;
             }
             let sender = h160(call.from);
             let nonce = evm.db.get_account(sender).map_err(EvmError::from)?.info.nonce;
-            let transaction = call.transaction(nonce, PRICE_MAX);
+            let transaction = call.transaction(nonce, call.price_max_wei);
             let (_, report) = evm.execute_tx(&transaction, &header, &mut used, sender)?;
-            taken = taken.saturating_add(1);
+            taken.insert(place);
             let output = Bytes(report.output.clone());
             let output = if report.is_success() { Ok(output) } else { Err(output) };
             executed.push(Executed { call: call.clone(), output });
             logs.extend(report.logs.into_iter().map(log));
             transactions.push(transaction);
         }
-        self.pool.drain(..taken);
+        let mut place = 0..;
+        self.pool.retain(|_| place.next().is_none_or(|place| !taken.contains(&place)));
         header.gas_used = used;
         header.transactions_root = compute_transactions_root(&transactions, &NativeCrypto);
         let mut state = (*self.newest).clone();
@@ -236,7 +295,7 @@ impl Ethereum {
             old.after = None;
         }
         let (hash, after) = (B256::new(header.hash().0), Some(Arc::clone(&self.newest)));
-        self.blocks.push(Sealed { header, hash, executed, logs, after });
+        self.blocks.push(Sealed { header, calm_wei, hash, executed, logs, priced_out, after });
         self.blocks.last().ok_or_else(|| EvmError::Custom("there is no first block".into()))
     }
 
@@ -280,24 +339,33 @@ impl Ethereum {
         self.newest.code(&h160(at))
     }
 
-    fn next_header(&self, timestamp: u64, salt: [u8; 32]) -> BlockHeader {
+    /// What a unit of gas costs in the next block, by what is in the blocks before.
+    fn calm_price(&self) -> u64 {
+        let Some(Sealed { header: parent, calm_wei, .. }) = self.blocks.last() else {
+            return PRICE_FIRST;
+        };
+        let (limit, used) = (parent.gas_limit, parent.gas_used);
+        let price = calculate_base_fee_per_gas(
+            BLOCK_GAS_MAX,
+            limit,
+            used,
+            *calm_wei,
+            ELASTICITY_MULTIPLIER,
+        );
+        price.unwrap_or(PRICE_FIRST)
+    }
+
+    fn next_header(&self, slot: &Slot, price_wei: u64) -> BlockHeader {
         let Some(Sealed { header: parent, .. }) = self.blocks.last() else {
             return BlockHeader::default();
         };
-        let price = calculate_base_fee_per_gas(
-            BLOCK_GAS_MAX,
-            parent.gas_limit,
-            parent.gas_used,
-            parent.base_fee_per_gas.unwrap_or(PRICE_FIRST),
-            ELASTICITY_MULTIPLIER,
-        );
         BlockHeader {
             parent_hash: parent.hash(),
             number: parent.number.saturating_add(1),
-            timestamp,
+            timestamp: slot.timestamp,
             gas_limit: BLOCK_GAS_MAX,
-            base_fee_per_gas: price,
-            prev_randao: H256(salt),
+            base_fee_per_gas: Some(price_wei),
+            prev_randao: H256(slot.salt),
             ..BlockHeader::default()
         }
     }
@@ -322,4 +390,47 @@ const fn address(address: H160) -> Address {
 fn log(log: ethrex_common::types::Log) -> Log {
     let topics = log.topics.into_iter().map(|topic| B256::new(topic.0)).collect();
     Log { address: address(log.address), data: LogData::new_unchecked(topics, Bytes(log.data)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: Address = Address::repeat_byte(1);
+    const OTHER: Address = Address::repeat_byte(2);
+
+    fn call(from: Address, errand: u8) -> Call {
+        Call::of(from, Some(Address::repeat_byte(9)), vec![errand; 4].into(), 50_000)
+    }
+
+    fn seal(chain: &mut Ethereum, price_min_wei: u64) -> Vec<(Address, u8)> {
+        let slot = Slot { timestamp: 1, salt: [0; 32], most: usize::MAX, price_min_wei };
+        let sealed = chain.seal(&slot).unwrap();
+        assert_eq!(sealed.is_dear(), price_min_wei > 0);
+        let errand = |call: &Call| (call.from, call.data.first().copied().unwrap_or_default());
+        sealed.executed.iter().map(|executed| errand(&executed.call)).collect()
+    }
+
+    #[test]
+    fn who_does_not_pay_the_price_waits_with_all_that_comes_after_and_then_nobody_does() {
+        let mut chain = Ethereum::new([ONE, OTHER], 0, 4);
+        for call in [call(ONE, 1), call(ONE, 2).urgent(), call(OTHER, 3).urgent()] {
+            assert!(chain.send(call));
+        }
+        assert_eq!(seal(&mut chain, 2 * PRICE_MAX), [(OTHER, 3)]);
+        assert_eq!(chain.blocks().last().map(|sealed| sealed.priced_out), Some(2));
+        assert_eq!(seal(&mut chain, 20 * PRICE_MAX), []);
+        assert_eq!(seal(&mut chain, 0), [(ONE, 1), (ONE, 2)]);
+        assert_eq!(chain.waiting(), 0);
+    }
+
+    #[test]
+    fn who_sends_again_replaces_what_waits_and_nothing_else() {
+        let mut chain = Ethereum::new([ONE, OTHER], 0, 4);
+        for call in [call(ONE, 1), call(ONE, 2), call(OTHER, 1)] {
+            assert!(chain.send(call));
+        }
+        assert!(chain.send_again(call(ONE, 1).urgent()));
+        assert_eq!(seal(&mut chain, 0), [(ONE, 2), (OTHER, 1), (ONE, 1)]);
+    }
 }

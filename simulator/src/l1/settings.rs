@@ -63,6 +63,24 @@ pub struct StakeChange {
     pub power: u64,
 }
 
+/// A time during which gas on L1 is dear, because others want it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeeSpike {
+    /// Since when.
+    pub from_ms: u64,
+    /// Until when.
+    pub until_ms: u64,
+    /// Both are later by up to this much, drawn from the seed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub spread_ms: u64,
+    /// What a unit of gas costs at least, in gwei.
+    pub base_fee_gwei: u64,
+}
+
+/// How many L1 blocks the settled origin may fall behind before rollups may leave, on a network as it is deployed.
+pub(crate) const ESCAPE_DELAY_BLOCKS: u32 = 7_200;
+
 /// What L1 is like.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -100,6 +118,21 @@ pub struct L1Model {
     /// Who stakes more or less, if there are contracts.
     #[serde(skip_serializing_if = "is_default")]
     pub stakes: Vec<StakeChange>,
+    /// How many L1 blocks the settled origin may fall behind before rollups may leave, if there are contracts; a day
+    /// of them, if absent.
+    #[serde(skip_serializing_if = "is_default")]
+    pub escape_delay_blocks: Option<u32>,
+    /// When gas is dear, if there are contracts.
+    #[serde(skip_serializing_if = "is_default")]
+    pub fee_spikes: Vec<FeeSpike>,
+}
+
+impl L1Model {
+    /// How many L1 blocks the settled origin may fall behind before rollups may leave.
+    #[must_use]
+    pub fn escape_delay(&self) -> u32 {
+        self.escape_delay_blocks.unwrap_or(ESCAPE_DELAY_BLOCKS)
+    }
 }
 
 impl Default for L1Model {
@@ -119,6 +152,22 @@ impl Default for L1Model {
             offers: Vec::new(),
             rotations: Vec::new(),
             stakes: Vec::new(),
+            escape_delay_blocks: None,
+            fee_spikes: Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::Address;
+    use conclave_contracts::deployment::DeploymentConfig;
+
+    use super::*;
+
+    #[test]
+    fn without_a_word_the_escape_delay_is_that_of_a_deployment() {
+        let config = DeploymentConfig::defaults(Address::ZERO, Address::ZERO);
+        assert_eq!(L1Model::default().escape_delay(), config.forced.escapeDelayBlocks);
     }
 }

@@ -4,12 +4,15 @@ use conclave_encryption::Phase;
 use conclave_sequencer::{KeyChange, SharingOffence};
 use std::collections::BTreeSet;
 
-use conclave_types::{BlockHeader, BundleId, Epoch, Height, KeyId, Time};
+use conclave_types::{BlockHeader, BundleId, Epoch, Height, HeightDelta, KeyId, Time};
 
 use super::{Check, DETERMINISM, ERASED, NEW_KEY, Oracle, RETURNED, SAME_KEY, SLASHED, ensure};
 
 /// Heights, opened after its last, for which a node may keep shares of an epoch.
 const KEPT_MAX: u64 = 64;
+
+/// Heights after its last by which a validator that leaves must have erased its shares.
+const OWED_MAX: HeightDelta = HeightDelta::new(16);
 
 impl Oracle {
     /// The key goes on: everyone says the same of it, and nobody honest is found guilty.
@@ -127,6 +130,19 @@ impl Oracle {
             let height = header.height;
             format!("validator {node}, height {height}: bundle {left:?} has vanished with its era")
         })
+    }
+
+    /// At the end of the run: how many secrets of sharings are on a machine's disk. One that signs for nobody any more
+    /// owes shares for the last blocks of its time, and nothing after that.
+    pub(crate) fn keeps_secrets(&mut self, node: u16, found: usize) {
+        let Some(left) = self.committees.left_at(node) else { return };
+        let revealed = self.chain.revealed_at(node);
+        let is_due = left.saturating_add(OWED_MAX) < revealed;
+        self.note(ensure(found == 0 || !is_due, ERASED, || {
+            format!(
+                "machine {node} has left with {left}, is at {revealed} and keeps {found} secrets"
+            )
+        }));
     }
 
     /// What a validator has on its disk when a run is over: shares of these epochs.

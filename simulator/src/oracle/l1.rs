@@ -63,11 +63,31 @@ impl Queue {
         })
     }
 
+    /// Number of the block that the genesis builds on.
+    pub(super) const fn first(&self) -> u64 {
+        self.first.number
+    }
+
     /// Entries in the final blocks up to a number.
     pub(super) fn entries_up_to(&self, number: u64) -> u64 {
         let count = usize::try_from(number.saturating_sub(self.first.number));
         let blocks = self.finalized.iter().take(count.unwrap_or(usize::MAX));
         blocks.map(|block| u64::try_from(block.entries.len()).unwrap_or(u64::MAX)).sum()
+    }
+
+    /// Entries in all final blocks.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &L1Entry> {
+        self.finalized.iter().flat_map(|block| &block.entries)
+    }
+
+    /// Rollups that there are.
+    pub(super) fn rollups(&self) -> BTreeSet<RollupId> {
+        self.rollups.clone()
+    }
+
+    /// Entries that the chain has carried up to a height.
+    pub(super) fn cursor_at(&self, height: Height) -> u64 {
+        self.carried.get(&height).map_or(0, |(_, cursor, _)| *cursor)
     }
 
     /// Number of the newest final block.

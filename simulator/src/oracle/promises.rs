@@ -1,7 +1,7 @@
 //! The promises by name, and what it is to find one broken.
 
 /// Every promise that an oracle watches over.
-pub(crate) const PROMISES: [&str; 34] = [
+pub(crate) const PROMISES: [&str; 35] = [
     AGREEMENT,
     BLIND,
     CONSISTENT,
@@ -30,6 +30,7 @@ pub(crate) const PROMISES: [&str; 34] = [
     MEMBER,
     QUORUM,
     OFFICE,
+    ESCAPE,
     SAME_KEY,
     NEW_KEY,
     SEALED_TO,
@@ -66,6 +67,7 @@ pub(super) const NAMED: &str = "the end of an epoch names who comes next";
 pub(super) const MEMBER: &str = "an honest validator signs only where it is a member";
 pub(super) const QUORUM: &str = "a quorum of its own committee decides a height";
 pub(super) const OFFICE: &str = "who decides in an epoch is in office on L1";
+pub(super) const ESCAPE: &str = "rollups leave when L1 waits for too long, and come back whole";
 pub(super) const SAME_KEY: &str = "the key stays when validators change";
 pub(super) const ERASED: &str = "a share is erased when it has served";
 pub(super) const NEW_KEY: &str = "an era has a key of its own";

@@ -72,7 +72,8 @@ fn up_to(most: u64) -> Range<u64> {
 }
 
 /// Kinds of faults, the one that hides none of the others first.
-const FAULT_KINDS: [FaultKind; 5] = [
+const FAULT_KINDS: [FaultKind; 6] = [
+    FaultKind::FeeSpike,
     FaultKind::L1Outage,
     FaultKind::Crash,
     FaultKind::FullDisk,
@@ -86,6 +87,7 @@ const fn fault_color(kind: FaultKind) -> RGBColor {
         FaultKind::Partition => RGBColor(230, 159, 0),
         FaultKind::FullDisk => RGBColor(86, 180, 233),
         FaultKind::L1Outage => RGBColor(148, 132, 0),
+        FaultKind::FeeSpike => RGBColor(0, 114, 178),
         FaultKind::Byzantine => RGBColor(204, 121, 167),
     }
 }
@@ -96,6 +98,7 @@ const fn fault_name(kind: FaultKind) -> &'static str {
         FaultKind::Partition => "cut off",
         FaultKind::FullDisk => "disk full",
         FaultKind::L1Outage => "no L1",
+        FaultKind::FeeSpike => "dear L1",
         FaultKind::Byzantine => "misbehaves",
     }
 }

@@ -34,6 +34,8 @@ pub enum FaultKind {
     FullDisk,
     /// Validators do not reach L1.
     L1Outage,
+    /// Gas on L1 is dear.
+    FeeSpike,
     /// A validator misbehaves.
     Byzantine,
 }
@@ -93,6 +95,13 @@ impl Timeline {
                 some => format!("{some:?} do not reach L1"),
             },
         });
+        let spikes = drawn.l1.iter().flat_map(|l1| &l1.fee_spikes).map(|spike| FaultSpan {
+            kind: FaultKind::FeeSpike,
+            validators: everyone.clone(),
+            from_ms: spike.from_ms,
+            until_ms: Some(spike.until_ms),
+            label: format!("gas on L1 costs {} gwei", spike.base_fee_gwei),
+        });
         let liars = drawn.byzantine.iter().map(|liar| FaultSpan {
             kind: FaultKind::Byzantine,
             validators: vec![liar.validator],
@@ -100,7 +109,8 @@ impl Timeline {
             until_ms: None,
             label: format!("validator {}: {:?}", liar.validator, liar.behaviours),
         });
-        let mut faults: Vec<_> = crashes.chain(partitions).chain(full).chain(outages).collect();
+        let on_l1 = outages.chain(spikes);
+        let mut faults: Vec<_> = crashes.chain(partitions).chain(full).chain(on_l1).collect();
         faults.sort_by_key(|fault| (fault.from_ms, fault.until_ms));
         Self {
             decided: vec![Vec::new(); usize::from(drawn.nodes())],

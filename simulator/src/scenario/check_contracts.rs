@@ -1,7 +1,10 @@
 //! What a run may ask of an L1 that has the contracts: they decide for themselves who is elected and when. What
 //! operators stake is up to the scenario.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
 
 use super::{
     Scenario,
@@ -9,6 +12,10 @@ use super::{
 };
 use crate::{crypto::Crypto, l1::L1Model};
 
+/// What the contract takes as the escape delay, in L1 blocks.
+const ESCAPE_DELAY: RangeInclusive<u32> = 16..=50_400;
+/// The dearest gas; ten thousand times of what is usual.
+const BASE_FEE_GWEI_MAX: u64 = 100_000;
 /// What an operator stakes at most, in units of 32 ether: as much as half of what it has.
 const STAKE_MAX: u64 = 15_000;
 
@@ -18,6 +25,14 @@ impl Scenario {
     pub(super) fn check_contracts(&self) -> Checked {
         let Some(l1) = &self.l1 else { return Ok(()) };
         if !l1.contracts {
+            ensure(l1.escape_delay_blocks.is_none(), "l1.escape_delay_blocks", || {
+                let expected = "expected no escape without contracts, found its delay".into();
+                (expected, "set l1.contracts, or leave the delay out".into())
+            })?;
+            ensure(l1.fee_spikes.is_empty(), "l1.fee_spikes.0", || {
+                let expected = "expected no price of gas without contracts, found one".into();
+                (expected, "set l1.contracts, or drop the entry".into())
+            })?;
             return ensure(l1.stakes.is_empty(), "l1.stakes", || {
                 let expected = "expected no stakes without contracts, found some".into();
                 (expected, "set l1.contracts, or say in [[l1.offers]] who is elected".into())
@@ -26,6 +41,13 @@ impl Scenario {
         ensure(l1.block_ms.is_multiple_of(1_000), "l1.block_ms", || {
             let expected = format!("expected whole seconds, found {} ms", l1.block_ms);
             (expected, "contracts read the time of their block in seconds".into())
+        })?;
+        let (least, most) = (ESCAPE_DELAY.start(), ESCAPE_DELAY.end());
+        let delay = l1.escape_delay();
+        ensure(ESCAPE_DELAY.contains(&delay), "l1.escape_delay_blocks", || {
+            let expected =
+                format!("expected a delay of {least} to {most} L1 blocks, found {delay}");
+            (expected, "the contract takes no other".into())
         })?;
         ensure(l1.offers.is_empty(), "l1.offers", || {
             let expected = "expected no offers, found some".into();
@@ -45,8 +67,34 @@ impl Scenario {
             let remedy = "set key.on_chain and key.epoch_heights: an election is for an epoch";
             (expected.into(), remedy.into())
         })?;
+        self.check_fee_spikes(l1)?;
         self.check_stakes(l1)?;
         self.check_joining(l1)
+    }
+
+    /// Prices that somebody could ask, for a time that ends.
+    fn check_fee_spikes(&self, l1: &L1Model) -> Checked {
+        for (index, spike) in l1.fee_spikes.iter().enumerate() {
+            let path = format!("l1.fee_spikes.{index}");
+            let (from, until, price) = (spike.from_ms, spike.until_ms, spike.base_fee_gwei);
+            ensure((1..=BASE_FEE_GWEI_MAX).contains(&price), &path, || {
+                let most = BASE_FEE_GWEI_MAX;
+                let expected = format!("expected a price of 1 to {most} gwei, found {price}");
+                (expected, "100 is what people pay, and 1000 what is paid if it is urgent".into())
+            })?;
+            ensure(from < until, &path, || {
+                let expected = format!("expected from_ms < until_ms, found {from} and {until}");
+                (expected, "let gas be cheap again after it was dear".into())
+            })?;
+            let end = until.saturating_add(spike.spread_ms);
+            ensure(end < self.limit_ms, &path, || {
+                let limit = self.limit_ms;
+                let expected =
+                    format!("expected gas to be cheap before limit_ms = {limit}, found {end}");
+                (expected, "raise limit_ms, or let it end earlier".into())
+            })?;
+        }
+        Ok(())
     }
 
     /// Each change is of a validator that there is, and of a stake that it can still change.
@@ -132,6 +180,10 @@ mod tests {
             let parsed = Scenario::parse("x.toml", &text);
             assert!(parsed.is_ok(), "{text}: {parsed:?}");
         }
+        let spike = |before: &str, (from, until, price): (u64, u64, u64)| {
+            let times = format!("from_ms = {from}\nuntil_ms = {until}\nbase_fee_gwei = {price}\n");
+            format!("{before}[[l1.fee_spikes]]\n{times}")
+        };
         let late = "[[l1.rotations]]\nvalidator = 5\nat_ms = 5\n";
         for (text, expected, remedy) in [
             ("l1.contracts = true".into(), "expected whole seconds, found 500 ms", "in seconds"),
@@ -143,6 +195,12 @@ mod tests {
             ),
             (stake(1, 1, 1), "without contracts", "l1.offers"),
             (format!("{contracts}{}", stake(1, 1, 1)), "handed on", "epoch_heights"),
+            ("l1.escape_delay_blocks = 32".into(), "no escape without contracts", "l1.contracts"),
+            (format!("{contracts}l1.escape_delay_blocks = 15"), "16 to 50400", "no other"),
+            (spike("", (1, 9, 500)), "no price of gas without contracts", "drop"),
+            (spike(contracts, (1, 9, 0)), "1 to 100000 gwei, found 0", "urgent"),
+            (spike(contracts, (9, 9, 500)), "found 9 and 9", "cheap again"),
+            (spike(contracts, (1, 200_000, 500)), "before limit_ms = 120000", "end earlier"),
             (with(&[stake(4, 1, 1)]), "from 0 to 3, found 4", "that there is"),
             (with(&[stake(1, 1, 15_001)]), "at most 15000, found 15001", "32 ether"),
             (with(&[stake(1, 1, 0), stake(1, 2, 1)]), "which has left", "come back"),

@@ -60,6 +60,13 @@ fn faults(scenario: &Scenario) -> Vec<Scenario> {
         }
         cuts.push(cut);
     }
+    for piece in pieces(scenario.l1.as_ref().map_or(0, |l1| l1.fee_spikes.len())) {
+        let mut cut = scenario.clone();
+        if let Some(l1) = &mut cut.l1 {
+            l1.fee_spikes = without(&l1.fee_spikes, &piece);
+        }
+        cuts.push(cut);
+    }
     for piece in pieces(scenario.l1.as_ref().map_or(0, |l1| l1.stakes.len())) {
         let mut cut = scenario.clone();
         if let Some(l1) = &mut cut.l1 {

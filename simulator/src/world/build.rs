@@ -23,7 +23,7 @@ use crate::{
     crypto::{Crypto, Judge, Workshop},
     disk::{Disk, Shelf},
     keyring::Keyring,
-    l1::{self, Founded, L1, L1Model, Surroundings},
+    l1::{self, ESCAPE_DELAY_BLOCKS, Founded, L1, L1Model, Surroundings},
     load::Load,
     measure::Measure,
     network::Network,
@@ -67,6 +67,8 @@ impl World {
         let workshop = Workshop::new(scenario.crypto);
         let oracle = Oracle::new(&genesis, packing.secrecy(), honest(&nodes));
         let oracle = oracle.with_machines(keys_of(&machines, &nodes));
+        let delay = scenario.l1.as_ref().map_or(ESCAPE_DELAY_BLOCKS, L1Model::escape_delay);
+        let oracle = oracle.with_escape(delay.into());
         let relayers = nodes.iter().map(|_| Relayer::default()).collect();
         let mut world = Self {
             timeline: Timeline::new(&scenario, seed),

@@ -221,6 +221,15 @@ impl World {
         }
     }
 
+    /// Somebody reads the batches of every validator, when the run is over.
+    pub(super) fn read_everyone(&mut self) {
+        for (index, node) in (0_u16..).zip(&self.nodes) {
+            if node.core.is_some() {
+                self.oracle.reads(index, &node.disk);
+            }
+        }
+    }
+
     /// A validator has a new key: everyone knows it, and who misbehaves has its share of it too.
     fn learn_key(&mut self, node: u16) {
         let Some(state) = self.nodes.get(usize::from(node)) else { return };

@@ -28,6 +28,7 @@ fn every_key_and_every_behaviour_is_in_the_manual() {
         "[[l1.offers]]\nnonsense = 1",
         "[[l1.rotations]]\nnonsense = 1",
         "[[l1.stakes]]\nnonsense = 1",
+        "[[l1.fee_spikes]]\nnonsense = 1",
         "[[crashes]]\nnonsense = 1",
         "[[partitions]]\nnonsense = 1",
         "[[byzantine]]\nnonsense = 1",

@@ -52,6 +52,20 @@ fn peers_25mbit_slow() {
 }
 
 #[test]
+fn a_price_that_an_urgent_posting_pays_keeps_rollups_from_leaving_and_a_higher_one_does_not() {
+    let scenario = builtin("l1-fee-spike").unwrap().scenario().unwrap();
+    for (base_fee_gwei, escapes) in [(500, 0), (5_000, 1)] {
+        let mut scenario = Scenario { expect: [].into(), ..scenario.clone() };
+        let l1 = scenario.l1.as_mut().unwrap();
+        l1.escape_delay_blocks = Some(32);
+        l1.fee_spikes[0].base_fee_gwei = base_fee_gwei;
+        let report = run("l1-fee-spike", &scenario, 0).unwrap();
+        assert_eq!(report.verdict, Verdict::Held, "{base_fee_gwei} gwei: {}", report.detail);
+        assert_eq!(report.counters["l1_escapes"], escapes, "{base_fee_gwei} gwei");
+    }
+}
+
+#[test]
 fn each_scenario_says_what_it_shows_and_runs_for_fifty_heights() {
     for builtin in BUILTINS {
         let scenario = builtin.scenario().unwrap();
@@ -123,7 +137,9 @@ fn owed(scenario: &Scenario) -> Vec<&'static [&'static str]> {
     let Scenario { network, crashes, chaos, .. } = scenario;
     let churn = network.churn.as_ref();
     let loses = |crash: &Crash| crash.lose != Loss::Nothing;
-    let faults: [(bool, &[&str]); 11] = [
+    let spikes = scenario.l1.as_ref().is_some_and(|l1| !l1.fee_spikes.is_empty());
+    let faults: [(bool, &[&str]); 12] = [
+        (spikes, &["l1_priced_out"]),
         (!crashes.is_empty() || chaos.crashes > 0, &["crashes"]),
         (crashes.iter().any(loses), &["disk_losses", "starts_refused"]),
         (!scenario.full_disks.is_empty(), &["disk_full"]),
@@ -212,6 +228,9 @@ scenarios! {
     l1_contracts "l1-contracts" 0..2;
     l1_contracts_reorgs "l1-contracts-reorgs" 0..2;
     l1_contracts_outage "l1-contracts-outage" 0..1;
+    l1_fee_spike "l1-fee-spike" 0..1;
+    l1_escape "l1-escape" 0..1;
+    l1_escape_unsettled "l1-escape-unsettled" 0..1;
     l1_stakes "l1-stakes" 0..2;
     l1_key_rotation "l1-key-rotation" 0..2;
     l1_slashed "l1-slashed" 0..2;

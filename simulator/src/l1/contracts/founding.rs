@@ -22,14 +22,15 @@ use super::{
 use crate::{
     l1::{
         L1Model,
-        evm::{CHAIN_ID, Call, Ethereum, TRANSACTION_GAS_MAX},
+        evm::{CHAIN_ID, Call, Ethereum, Slot, TRANSACTION_GAS_MAX},
     },
     random::Random,
 };
 
 const DEPLOYER: Address = Address::repeat_byte(0xde);
 const COUNCIL: Address = Address::repeat_byte(0xc0);
-const FORCER: Address = Address::repeat_byte(0xf0);
+/// Who forces transactions.
+pub(super) const FORCER: Address = Address::repeat_byte(0xf0);
 /// Depositors that the genesis does not know.
 const STRANGERS: [u8; 4] = [0xd1, 0xd2, 0xd3, 0xd4];
 const WEI: u128 = 1_000_000_000;
@@ -81,14 +82,14 @@ impl Founder {
         let deployed = predict(DEPLOYER, 0)?;
         let mut founder = Self { ethereum, deployed, plan, candidates, zero_ms, block_ms };
         let first = founder.plan.rollups.iter().map(|rollup| rollup.as_u64()).min().unwrap_or(1);
-        let config = DeploymentConfig {
+        let mut config = DeploymentConfig {
             first_rollup: first,
             ..DeploymentConfig::defaults(DEPLOYER, COUNCIL)
         };
+        config.forced.escapeDelayBlocks = founder.plan.escape_delay;
         for creation in creations(&config, DEPLOYER, 0)? {
-            let data = creation.data;
             let gas = TRANSACTION_GAS_MAX;
-            founder.ethereum.send(Call { from: DEPLOYER, to: None, value_wei: 0, data, gas });
+            founder.ethereum.send(Call::of(DEPLOYER, None, creation.data, gas));
         }
         founder.register_rollups(u128::from(config.rollup_fee_gwei).saturating_mul(WEI));
         founder.register_validators();
@@ -165,10 +166,15 @@ impl Founder {
             operators,
             validators,
             first_validators,
+            escape_delay: self.plan.escape_delay.into(),
+            fee_spikes: model.fee_spikes.clone(),
+            begins_ms: self.plan.begins_ms,
             zero_ms,
             block_ms: self.block_ms,
             refused: 0,
             executed: 0,
+            dear: 0,
+            priced_out: 0,
         };
         let first = founded.origin.number.saturating_add(1);
         let block = |number| {
@@ -215,7 +221,8 @@ impl Founder {
             return Err(FoundingError::TooLong);
         }
         let at_ms = self.zero_ms.saturating_add(number.saturating_mul(self.block_ms));
-        let sealed = self.ethereum.seal(at_ms / 1_000, random.bytes(), usize::MAX);
+        let (timestamp, salt, most) = (at_ms / 1_000, random.bytes(), usize::MAX);
+        let sealed = self.ethereum.seal(&Slot { timestamp, salt, most, price_min_wei: 0 });
         let sealed = sealed.map_err(L1Fault::from)?;
         match sealed.executed.iter().find_map(|executed| executed.output.as_ref().err()) {
             Some(reason) => Err(FoundingError::Refused { number, reason: reason.to_string() }),

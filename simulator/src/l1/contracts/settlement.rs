@@ -76,13 +76,24 @@ impl Contracts {
         events.map(settled).collect()
     }
 
-    /// A relayer posts a certificate of a committee.
-    pub(in crate::l1) fn post(&mut self, validator: u32, found: &Posting, office: &Committee) {
+    /// A relayer posts a certificate of a committee, in the place of what it has posted before and waits. As with the
+    /// shipped one, price hardly matters any more once what has settled is half the escape delay behind.
+    pub(in crate::l1) fn post(
+        &mut self,
+        validator: u32,
+        found: &Posting,
+        office: &Committee,
+    ) -> Result<(), L1Fault> {
         let Posting { certificate, peaks, added } = found;
-        let Some(posting) = posting::posting(certificate, (peaks, added), office) else { return };
-        let call = commitCall { posting };
+        let Some(posting) = posting::posting(certificate, (peaks, added), office) else {
+            return Ok(());
+        };
         let from = operator(validator);
-        self.ethereum.send(Call::new(from, self.deployed.inbox, &call, POST_GAS));
+        let call = Call::new(from, self.deployed.inbox, &commitCall { posting }, POST_GAS);
+        let head = self.head()?;
+        let is_urgent = head.number.saturating_sub(head.origin) > self.escape_delay / 2;
+        self.ethereum.send_again(if is_urgent { call.urgent() } else { call });
+        Ok(())
     }
 
     /// A relayer has a committee elected, unless L1 takes no offers for that epoch, or the committee that it would

@@ -96,7 +96,7 @@ impl Contracts {
         // A member that L1 does not list has nothing at stake there.
         let Ok(shown) = shown else { return Ok(()) };
         let (from, to) = (operator(validator), Some(self.deployed.slasher));
-        self.ethereum.send(Call { from, to, value_wei: 0, data: shown.call, gas: REPORT_GAS });
+        self.ethereum.send(Call::of(from, to, shown.call, REPORT_GAS));
         Ok(())
     }
 
