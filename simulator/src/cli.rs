@@ -94,12 +94,13 @@ impl Chosen {
             let file = format!("{}.toml", builtin.name);
             return Ok(Scenario::parse_with(&file, builtin.text, replaced)?);
         }
-        let text = std::fs::read_to_string(&self.scenario).with_context(|| {
+        let bytes = std::fs::read(&self.scenario).with_context(|| {
             format!(
                 "{} is no built-in scenario and no readable file; conclave-sim list names those",
                 self.scenario
             )
         })?;
+        let text = as_text(&self.scenario, bytes)?;
         Ok(Scenario::parse_with(&self.scenario, &text, replaced)?)
     }
 
@@ -125,6 +126,19 @@ impl Chosen {
         }
         command
     }
+}
+
+/// The text of a file; if it is none, where that begins.
+fn as_text(file: &str, bytes: Vec<u8>) -> anyhow::Result<String> {
+    String::from_utf8(bytes).map_err(|error| {
+        let (valid, bytes) = (error.utf8_error().valid_up_to(), error.as_bytes());
+        let (before, after) = bytes.split_at_checked(valid).unwrap_or_default();
+        let line = before.iter().filter(|byte| **byte == b'\n').count().saturating_add(1);
+        let found = after.first().copied().unwrap_or_default();
+        anyhow::anyhow!(
+            "{file}:{line}: expected text in UTF-8, found byte 0x{found:02x}; save it as UTF-8"
+        )
+    })
 }
 
 /// Runs the command line.

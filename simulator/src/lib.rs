@@ -14,6 +14,7 @@ mod adversary;
 mod builtin;
 mod calibrate;
 mod clock;
+mod counters;
 mod cpu;
 mod crypto;
 mod disk;
@@ -38,6 +39,7 @@ pub use calibrate::{
     BenchError, BenchRun, Calibration, CalibrationError, Comparison, PointFigures, calibrate,
 };
 pub use clock::ClockModel;
+pub use counters::COUNTERS;
 pub use cpu::cost_source;
 pub use crypto::Crypto;
 pub use l1::{FeeSpike, L1Model, L1Outage, Rotation, StakeChange};

@@ -50,21 +50,8 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn execute(&self) -> anyhow::Result<u8> {
-        if !self.json {
-            say(format!(
-                "{:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8} {:>9} {:>10}",
-                "validators",
-                "offered/s",
-                "revealed/s",
-                "ordered",
-                "revealed",
-                "revealed",
-                "heights",
-                "wall ms",
-                "heights/s"
-            ))?;
-            say(format!("{:>32} {:>10} {:>10} {:>10}", "", "p50 ms", "p50 ms", "p99 ms"))?;
-        }
+        // Whoever has stopped listening still gets the page.
+        let mut said = if self.json { Ok(()) } else { print_head() };
         let mut points = Vec::new();
         let mut last = None;
         for validators in &self.validators {
@@ -78,19 +65,22 @@ impl Bench {
             let curve =
                 Curve { name, scenario: scenario.clone(), seed: self.seed, limits: self.limits };
             points.extend(curve.measure(&self.rates, |point, report| {
-                if self.json { Ok(()) } else { print(point, &report.detail) }
+                if !self.json && said.is_ok() {
+                    said = print(point, &report.detail);
+                }
             })?);
             last = Some(scenario);
         }
-        if self.json {
-            say(serde_json::to_string_pretty(&points)?)?;
-        }
+        let mut written = None;
         if let Some((directory, scenario)) = self.report.as_ref().zip(last) {
             let page = curve_page(&points, &scenario, &self.command())?;
-            let path = output::write(directory, "bench.html", &page)?;
-            if !self.json {
-                say(format!("report {}", path.display()))?;
-            }
+            written = Some(output::write(directory, "bench.html", &page)?);
+        }
+        said?;
+        if self.json {
+            say(serde_json::to_string_pretty(&points)?)?;
+        } else if let Some(path) = written {
+            say(format!("report {}", path.display()))?;
         }
         Ok(0)
     }
@@ -111,6 +101,22 @@ impl Bench {
         }
         command
     }
+}
+
+fn print_head() -> anyhow::Result<()> {
+    say(format!(
+        "{:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8} {:>9} {:>10}",
+        "validators",
+        "offered/s",
+        "revealed/s",
+        "ordered",
+        "revealed",
+        "revealed",
+        "heights",
+        "wall ms",
+        "heights/s"
+    ))?;
+    say(format!("{:>32} {:>10} {:>10} {:>10}", "", "p50 ms", "p50 ms", "p99 ms"))
 }
 
 fn print(point: &CurvePoint, detail: &str) -> anyhow::Result<()> {

@@ -25,7 +25,7 @@ impl Curve<'_> {
     pub(super) fn measure(
         &self,
         rates: &[u64],
-        mut done: impl FnMut(&CurvePoint, &Report) -> anyhow::Result<()>,
+        mut done: impl FnMut(&CurvePoint, &Report),
     ) -> anyhow::Result<Vec<CurvePoint>> {
         let doubled = std::iter::successors(Some(RATE_FIRST), |rate| rate.checked_mul(2));
         let is_search = rates.is_empty();
@@ -39,10 +39,10 @@ impl Curve<'_> {
             let started = Instant::now();
             let report = supervised(self.name, &scenario, self.seed, self.limits)?;
             let point = CurvePoint::new(&scenario, &report, wall_ms(started));
-            done(&point, &report)?;
+            done(&point, &report);
             let bent = point.is_saturated(points.first().unwrap_or(&point));
             points.push(point);
-            if bent && is_search {
+            if bent && is_search || self.limits.are_used_up() {
                 break;
             }
         }

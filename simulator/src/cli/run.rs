@@ -66,9 +66,10 @@ impl Run {
         );
         let tape = self.tape(&scenario)?;
         let name = &self.chosen.scenario;
+        let limits = self.limits.together();
         let once = || match &tape {
-            None => supervised(name, &scenario, self.seed, self.limits),
-            Some(tape) => supervised_recorded(name, &scenario, self.seed, self.limits, tape),
+            None => supervised(name, &scenario, self.seed, limits),
+            Some(tape) => supervised_recorded(name, &scenario, self.seed, limits, tape),
         };
         let started = Instant::now();
         let mut report = once()?;
@@ -81,22 +82,24 @@ impl Run {
                 report.verdict = Verdict::Nondeterminism;
             }
         }
+        // Whoever has stopped listening still has the page.
+        let page = match &self.report {
+            None => None,
+            Some(directory) => {
+                let curve = self.measure(&scenario, own, limits)?;
+                let commands = (self.chosen.command(self.seed), self.curve_command());
+                let page = report_page(&report, &scenario, (&commands.0, &commands.1), &curve)?;
+                let name = format!("{}-{}.html", self.chosen.stem(), self.seed);
+                Some(output::write(directory, &name, &page)?)
+            }
+        };
         if self.json {
             say(serde_json::to_string_pretty(&report)?)?;
         } else {
             print(&report)?;
-        }
-        if let Some(directory) = &self.report {
-            let curve = self.measure(&scenario, own)?;
-            let commands = (self.chosen.command(self.seed), self.curve_command());
-            let page = report_page(&report, &scenario, (&commands.0, &commands.1), &curve)?;
-            let name = format!("{}-{}.html", self.chosen.stem(), self.seed);
-            let path = output::write(directory, &name, &page)?;
-            if !self.json {
+            if let Some(path) = page {
                 say(format!("  report {}", path.display()))?;
             }
-        }
-        if !self.json {
             for path in recordings {
                 say(format!("  recording {}", path.display()))?;
             }
@@ -105,20 +108,22 @@ impl Run {
     }
 
     /// The run itself as a point of a curve, and those at other loads if they are asked for.
-    fn measure(&self, scenario: &Scenario, own: CurvePoint) -> anyhow::Result<Vec<CurvePoint>> {
+    fn measure(
+        &self,
+        scenario: &Scenario,
+        own: CurvePoint,
+        limits: Limits,
+    ) -> anyhow::Result<Vec<CurvePoint>> {
         let mut points = Vec::new();
-        if self.curve {
+        if self.curve && !limits.are_used_up() {
             let (name, scenario) = (self.chosen.scenario.as_str(), scenario.clone());
             let most = if self.rates.is_empty() { RATES_MAX } else { self.rates.len() };
             let bar = ProgressBar::new(u64::try_from(most).unwrap_or(u64::MAX));
             let style = "{msg:24} {bar:40} {pos} of at most {len} loads, {elapsed}";
             bar.set_style(ProgressStyle::with_template(style)?);
             bar.set_message(name.to_owned());
-            let curve = Curve { name, scenario, seed: self.seed, limits: self.limits };
-            points = curve.measure(&self.rates, |_, _| {
-                bar.inc(1);
-                Ok(())
-            })?;
+            let curve = Curve { name, scenario, seed: self.seed, limits };
+            points = curve.measure(&self.rates, |_, _| bar.inc(1))?;
             bar.finish_and_clear();
         }
         if own.offered_per_s > 0 && points.iter().all(|p| p.offered_per_s != own.offered_per_s) {

@@ -22,19 +22,32 @@ const MEBIBYTE: usize = 1 << 20;
 /// What a run may take.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct Limits {
-    /// Wall-clock seconds that a run may take.
+    /// Wall-clock seconds that a run may take; `run` has so many for all that it does, the runs of a curve included.
     #[arg(long, value_name = "N", default_value_t = 900)]
     pub(super) max_seconds: u64,
     /// Mebibytes of memory that this process may take.
     #[arg(long, value_name = "N", default_value_t = 4_096)]
     pub(super) max_memory_mb: usize,
+    /// When the first of several runs began that have this time together.
+    #[arg(skip)]
+    pub(super) began: Option<Instant>,
 }
 
 impl Limits {
+    /// The same for several runs together, from now on.
+    pub(super) fn together(self) -> Self {
+        Self { began: Some(Instant::now()), ..self }
+    }
+
+    /// Whether several runs have used up what they have together.
+    pub(super) fn are_used_up(&self) -> bool {
+        self.began.is_some_and(|began| self.passed(began).is_some())
+    }
+
     /// Which limit is passed by a run that began at `started`.
     fn passed(&self, started: Instant) -> Option<String> {
-        let Self { max_seconds, max_memory_mb } = self;
-        if started.elapsed() > Duration::from_secs(*max_seconds) {
+        let Self { max_seconds, max_memory_mb, began } = self;
+        if began.unwrap_or(started).elapsed() > Duration::from_secs(*max_seconds) {
             return Some(format!("it took longer than --max-seconds {max_seconds}"));
         }
         let memory = memory_stats::memory_stats().map_or(0, |memory| memory.physical_mem);
@@ -132,7 +145,7 @@ fn with_reason(report: Option<Report>, passed: Option<(String, Instant)>) -> Opt
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { max_seconds: 900, max_memory_mb: 1 << 20 };
+    const LIMITS: Limits = Limits { max_seconds: 900, max_memory_mb: 1 << 20, began: None };
 
     #[test]
     fn a_panic_is_a_crash_of_the_run() {
@@ -159,5 +172,17 @@ mod tests {
             let report = supervise(limits, wait).unwrap().unwrap().unwrap();
             assert!(report.detail.contains(expected), "{}", report.detail);
         }
+    }
+
+    #[test]
+    fn several_runs_have_their_time_together() {
+        let limits = Limits { max_seconds: 1, ..LIMITS }.together();
+        assert!(limits.began.is_some() && !limits.are_used_up());
+        let long_ago = Instant::now().checked_sub(Duration::from_secs(2)).unwrap();
+        let later = Limits { began: Some(long_ago), ..limits };
+        assert!(later.are_used_up());
+        assert!(later.passed(Instant::now()).unwrap().contains("--max-seconds 1"));
+        let each = Limits { began: None, ..limits };
+        assert!(!each.are_used_up() && each.passed(Instant::now()).is_none());
     }
 }

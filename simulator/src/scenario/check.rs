@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, ops::RangeInclusive};
 
+use crate::counters::COUNTERS;
+
 use super::{
     Crash, Loss, Scenario,
     check_world::WorldFault,
@@ -130,7 +132,8 @@ impl Scenario {
         world.map_err(|WorldFault { path, expected, remedy }| Fault { path, expected, remedy })?;
         self.check_byzantine()?;
         self.check_faulty()?;
-        self.check_breaks()
+        self.check_breaks()?;
+        self.check_expect()
     }
 
     fn check_network(&self) -> Checked {
@@ -315,6 +318,19 @@ impl Scenario {
         })
     }
 
+    fn check_expect(&self) -> Checked {
+        let is_counted = |name: &&String| COUNTERS.binary_search(&name.as_str()).is_ok();
+        let Some(unknown) = self.expect.keys().find(|name| !is_counted(name)) else {
+            return Ok(());
+        };
+        let expected = format!("expected a counter of a run, found {unknown:?}");
+        let remedy = match nearest(unknown, COUNTERS.into_iter()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the counters are: {}", COUNTERS.join(", ")),
+        };
+        Err(Fault { path: format!("expect.{unknown}"), expected, remedy })
+    }
+
     fn check_validator(&self, validator: u16, path: String) -> Checked {
         ensure(validator < self.validators, path, || {
             let last = self.validators.saturating_sub(1);
@@ -339,16 +355,8 @@ fn explain(message: &str) -> (String, String) {
     let mut names = message.split('`').skip(1).step_by(2);
     let found = names.next().unwrap_or_default();
     if message.starts_with("unknown ") {
-        let distance = |name: &str| match name.starts_with(found) {
-            true => 0,
-            false => strsim::damerau_levenshtein(found, name),
-        };
-        let near = names
-            .map(|name| (distance(name), name))
-            .min()
-            .filter(|(distance, _)| *distance <= TYPING_ERRORS_MAX);
-        let remedy = match near {
-            Some((_, name)) => format!("did you mean `{name}`?"),
+        let remedy = match nearest(found, names) {
+            Some(name) => format!("did you mean `{name}`?"),
             None => "use one of these".into(),
         };
         return (message, remedy);
@@ -367,6 +375,16 @@ fn explain(message: &str) -> (String, String) {
         return (plain, remedy.into());
     }
     (format!("expected TOML, found: {message}"), "write key = value, [table] or [[list]]".into())
+}
+
+/// What somebody who wrote `found` has probably meant.
+fn nearest<'a>(found: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let distance = |name: &str| match name.starts_with(found) {
+        true => 0,
+        false => strsim::damerau_levenshtein(found, name),
+    };
+    let near = names.map(|name| (distance(name), name)).min();
+    near.filter(|(distance, _)| *distance <= TYPING_ERRORS_MAX).map(|(_, name)| name)
 }
 
 #[cfg(test)]
@@ -440,6 +458,12 @@ mod tests {
         let found = error("\nbreaks = \"luck\"");
         let expected = "x.toml:2: expected breaks to be a promise, found \"luck\"; the promises are: agreement;";
         assert!(found.starts_with(expected), "{found}");
+        let found = error("heights = 9\n\n[expect]\nepochs = 1\ncrashs = 1\n");
+        let expected =
+            "x.toml:5: expected a counter of a run, found \"crashs\"; did you mean `crashes`?";
+        assert_eq!(found, expected);
+        let found = error("expect = { things_that_happened = 1 }");
+        assert!(found.contains("the counters are: alternating_attestations, "), "{found}");
         let found = error("height = 1");
         assert!(found.ends_with("; did you mean `heights`?"), "{found}");
     }

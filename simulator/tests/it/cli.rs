@@ -1,6 +1,6 @@
 //! The binary: exit codes, output, and the same run in another process.
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn sim(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_conclave-sim")).args(args).output().unwrap()
@@ -54,6 +54,44 @@ fn a_bad_scenario_is_named_with_its_line() {
     assert_eq!(code(&output), 2);
     let output = sim(&["run", "happy-4", "--validators", "2"]);
     assert_eq!(code(&output), 2);
+}
+
+#[test]
+fn a_file_that_is_no_text_is_called_that() {
+    let path = file("latin-1.toml", "");
+    std::fs::write(&path, b"heights = 3\n# caf\xe9\n").unwrap();
+    let output = sim(&["run", &path]);
+    assert_eq!(code(&output), 2);
+    let error = String::from_utf8(output.stderr).unwrap();
+    let expected = "expected text in UTF-8, found byte 0xe9; save it as UTF-8";
+    assert_eq!(error, format!("error: {path}:2: {expected}\n"));
+}
+
+#[test]
+fn an_expected_counter_that_nothing_counts_is_told_before_the_run() {
+    let path = file("counter.toml", "heights = 50\n[expect]\ncrashs = 1\n");
+    let output = sim(&["run", &path]);
+    assert_eq!((code(&output), stdout(&output).as_str()), (2, ""));
+    let error = String::from_utf8(output.stderr).unwrap();
+    let expected = "expected a counter of a run, found \"crashs\"; did you mean `crashes`?";
+    assert_eq!(error, format!("error: {path}:3: {expected}\n"));
+}
+
+#[test]
+fn a_report_is_written_though_nobody_listens_any_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap();
+    let curve = ["bench", "--validators", "4", "--rates", "5", "--heights", "5"];
+    let run = ["run", "happy-4", "--heights", "5"];
+    for (args, name) in [(&run[..], "happy-4-0.html"), (&curve[..], "bench.html")] {
+        let mut sim = Command::new(env!("CARGO_BIN_EXE_conclave-sim"));
+        let sim = sim.args(args).args(["--report", path]);
+        let mut child = sim.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        drop(child.stdout.take());
+        child.wait().unwrap();
+        let page = std::fs::read_to_string(directory.path().join(name)).unwrap();
+        assert!(page.ends_with("</html>"), "{name}: {page}");
+    }
 }
 
 #[test]
@@ -213,6 +251,22 @@ fn a_report_has_the_curve_of_its_run_if_it_is_asked_for() {
     assert_eq!((rows(&without), rows(&with)), (1, 3));
     let control = ["run", "control-fork", "--report", path, "--curve"];
     assert_eq!(code(&sim(&control)), 2);
+}
+
+#[test]
+fn a_curve_has_no_more_time_than_its_command() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap();
+    // The run itself takes less than that, and the curve much more.
+    let rates = ["--rates", "1,2,3,4,5,6,7,8,9,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25"];
+    let run = ["run", "happy-4", "--heights", "400", "--report", path, "--curve"];
+    let started = std::time::Instant::now();
+    let output = sim(&[&run[..], &rates[..], &["--max-seconds", "4"]].concat());
+    assert!(started.elapsed().as_secs() < 12, "{}", stdout(&output));
+    let page = std::fs::read_to_string(directory.path().join("happy-4-0.html")).unwrap();
+    let rows = page.matches("<tr><td>4</td><td>").count();
+    assert!((1..25).contains(&rows), "{rows} of 25");
+    assert!(page.contains("unfinished"), "the last of them is cut short: {page}");
 }
 
 #[test]

@@ -1,12 +1,33 @@
 //! Each built-in scenario over a seed or a few, and the core ones over more.
 
-use conclave_simulator::{BUILTINS, Behaviour, Crash, Loss, Scenario, Verdict, builtin, run};
+use conclave_simulator::{
+    BUILTINS, Behaviour, COUNTERS, Crash, Loss, Scenario, Verdict, builtin, run,
+};
 
 fn holds(name: &str, seeds: std::ops::Range<u64>) {
     let scenario = builtin(name).unwrap().scenario().unwrap();
     for seed in seeds {
         let report = run(name, &scenario, seed).unwrap();
         assert_eq!(report.verdict, Verdict::Held, "{name}, seed {seed}: {}", report.detail);
+        for counter in report.counters.keys() {
+            assert!(COUNTERS.contains(counter), "{name} counts {counter}, which is not listed");
+        }
+    }
+}
+
+/// Counters of what should not happen in a run that holds, or that is counted beside what is expected.
+const BESIDES: [&str; 5] =
+    ["anomalies", "failed_sharings", "misattestations", "next_eras", "rot_found"];
+
+#[test]
+fn whatever_can_be_expected_is_counted_by_some_run() {
+    let scenario = builtin("happy-4").unwrap().scenario().unwrap();
+    let report = run("happy-4", &Scenario { heights: 3, ..scenario }, 0).unwrap();
+    let all: Vec<_> = BUILTINS.iter().map(|builtin| builtin.scenario().unwrap()).collect();
+    for counter in COUNTERS {
+        let is_expected = all.iter().any(|scenario| scenario.expect.contains_key(counter));
+        let is_counted = is_expected || report.counters.contains_key(counter);
+        assert!(is_counted || BESIDES.contains(&counter), "nobody counts {counter}");
     }
 }
 
