@@ -43,6 +43,9 @@ const UNFINISHED: [&str; 10] = [
 /// Names of doubles, which belong to tests.
 const DOUBLES: [&str; 4] = ["Mock", "Fake", "Stub", "Dummy"];
 
+/// What makes a build with debug assertions another one. Split so that this file does not accuse itself.
+const DEBUGGING: &str = concat!("debug_", "assert");
+
 /// A source file with its path relative to the root of the workspace.
 struct Source {
     path: String,
@@ -266,6 +269,28 @@ fn no_network_has_a_key_whose_shares_one_process_had() {
 #[test]
 fn every_file_opens_with_why_it_is_there() {
     assert_none("module documentation is missing", &missing_module_docs(&Source::load_all()));
+}
+
+/// Where a build with debug assertions does something else than one without.
+fn debugging(sources: &[Source]) -> Vec<String> {
+    let mut offences = Vec::new();
+    for source in sources {
+        for (number, line) in (1..).zip(source.text.lines()).filter(|(_, line)| !is_comment(line)) {
+            if line.contains(DEBUGGING) {
+                offences.push(format!("{}:{number}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    offences
+}
+
+#[test]
+fn what_runs_does_not_depend_on_how_it_was_built() {
+    let sources = Source::load_all();
+    assert_none("a run depends on how it was built; use assert!", &debugging(&sources));
+    let text = ["if cfg!(debug_", "assertions) {\n// debug_", "assert!(x)\ndebug_", "assert!(x);"];
+    let found = debugging(&[Source::new("types/src/x.rs", &text.concat())]);
+    assert_eq!(found.len(), 2, "{found:?}");
 }
 
 #[test]
