@@ -111,7 +111,7 @@ impl Sender {
         }
     }
 
-    /// What is waited for now; nothing once the transaction is final.
+    /// What is waited for at the moment; nothing once the transaction is final.
     async fn look(&self, sent: &mut Sent, again: &mut Again) -> Result<Option<Waiting>, L1Error> {
         let found = sent::receipt(self.endpoints(), sent.hash()).await?;
         let Some(receipt) = found else {
