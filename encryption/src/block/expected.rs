@@ -1,13 +1,14 @@
-//! The half of a check that needs no openings: Σ ρᵢ·uᵢ, for each part that somebody will show.
+//! The side of a check's equation that needs no openings: Σ ρᵢ·uᵢ, for each part of a block.
 //!
 //! A block's ciphertexts are known when it is proposed, its openings only some time after it was decided. With the weights ρ
 //! drawn ahead, what is left then is to add up the openings themselves.
 //!
-//! **Invariants.** The weights come from a secret of this node and the block, and are told to nobody. Whoever makes openings
+//! **Invariants.** The weights come from a secret of this node and the block, and are told to nobody: `Debug` leaves them out.
+//! They serve a part once in an equation. Whoever makes openings
 //! knows no more of them than if they were drawn afterwards: of two wrong openings that cancel for one choice of weights in 2¹²⁸,
 //! none can be told from outside. That a check failed tells its author as little.
 
-use std::ops::Range;
+use std::{fmt, ops::Range};
 
 use blstrs::G1Projective;
 use conclave_types::digest::Hasher;
@@ -16,13 +17,19 @@ use super::SealedBlock;
 use crate::{curve::weighted_sum, field::weights};
 
 /// One part's.
-#[derive(Debug)]
 pub(super) struct Expected {
     sub_batches: Range<usize>,
     /// ρ, one for each opening.
     pub(super) weights: Vec<u128>,
     /// Σ ρᵢ·uᵢ.
     pub(super) sum: G1Projective,
+}
+
+/// Without the weights.
+impl fmt::Debug for Expected {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Expected({:?})", self.sub_batches)
+    }
 }
 
 impl SealedBlock {

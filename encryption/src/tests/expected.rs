@@ -57,6 +57,20 @@ fn a_part_of_another_length_is_not_the_part() {
 }
 
 #[test]
+fn two_versions_of_a_part_do_not_make_up_for_each_other() {
+    let (block, ahead, right) = prepared(Suite::Packed);
+    let shift = G1Projective::generator();
+    let (mut more, mut less) = (right[0..3].to_vec(), right[0..3].to_vec());
+    more[1] = bytes(point(&right[1]) + shift);
+    less[1] = bytes(point(&right[1]) - shift);
+    let both = [(0..3, more.as_slice()), (0..3, less.as_slice())];
+    assert!(!block.check_ranges(&both, &SEED));
+    assert!(!ahead.check_ranges(&both, &SEED));
+    let twice = [(0..3, &right[0..3]), (0..3, &right[0..3])];
+    assert!(ahead.check_ranges(&twice, &SEED));
+}
+
+#[test]
 fn parts_that_the_block_has_not_prepare_nothing() {
     let (block, _, right) = prepared(Suite::Packed);
     #[expect(clippy::reversed_empty_ranges, reason = "that is the point")]

@@ -68,7 +68,7 @@ pub struct ShareJob {
     pub secrets: Option<OwnSecrets>,
     /// What is known of them already.
     pub known: KnownShares,
-    /// Parts of the block that others will show, each as its sub-batches, and a secret for their checks: what of these
+    /// The block's parts, each as its sub-batches, and a secret for the checks of them: what of these
     /// needs no openings is done now. None if the block is decided and its shares are waited for.
     pub expect: Option<(Vec<Range<usize>>, [u8; 32])>,
 }

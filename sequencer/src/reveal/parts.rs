@@ -39,7 +39,7 @@ use crate::{input::Peer, job::ShownPart};
 const PART_MULTIPLICATIONS: usize = 96;
 /// Parts of a block; beyond that, parts grow.
 const PARTS_MAX: usize = 128;
-/// Openings of a part from which on its half of a check is worth computing by itself: sums of fewer points cost as much again
+/// Openings of a part from which on its side of a check is worth computing by itself: sums of fewer points cost as much again
 /// as they would in one.
 const EXPECTED_MIN: usize = 24;
 /// How many of so many validators show a part: enough that one of them is honest and awake as a rule. If none is, everyone
@@ -97,7 +97,7 @@ impl Cut {
         at(start)..at(end)
     }
 
-    /// The parts, as sub-batches, whose half of a check is computed ahead: all or none.
+    /// The parts, as sub-batches, whose side of a check is computed ahead: all or none.
     pub(crate) fn worth_expecting(&self) -> Vec<Range<usize>> {
         let is_worth_it = self.openings >= self.parts.saturating_mul(EXPECTED_MIN);
         let parts = if is_worth_it { 0..self.parts } else { 0..0 };
