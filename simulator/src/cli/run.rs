@@ -43,7 +43,7 @@ pub(super) struct Run {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
-    /// Run twice and compare.
+    /// Run twice and compare; a second run that is cut short is no comparison.
     #[arg(long, conflicts_with = "record")]
     twice: bool,
     /// Record one validator into new files in this directory, one for each time that it starts, with its
@@ -76,11 +76,7 @@ impl Run {
         let own = CurvePoint::new(&scenario, &report, wall_ms(started));
         let recordings = tape.as_ref().map(Tape::files).transpose()?.unwrap_or_default();
         if self.twice && report.verdict != Verdict::Unfinished {
-            let again = once()?;
-            if again.verdict != Verdict::Unfinished && again != report {
-                report.detail = format!("the second run's trace hash is {}", again.trace_hash);
-                report.verdict = Verdict::Nondeterminism;
-            }
+            report = compared(report, &once()?);
         }
         // Whoever has stopped listening still has the page.
         let page = match &self.report {
@@ -160,6 +156,19 @@ impl Run {
     }
 }
 
+/// What a run that was done twice has come to. One that was not done to its end twice is compared with nothing.
+fn compared(mut first: Report, again: &Report) -> Report {
+    if again.verdict == Verdict::Unfinished {
+        first.detail =
+            format!("the second run did not end, so nothing is compared: {}", again.detail);
+        first.verdict = Verdict::Unfinished;
+    } else if *again != first {
+        first.detail = format!("the second run's trace hash is {}", again.trace_hash);
+        first.verdict = Verdict::Nondeterminism;
+    }
+    first
+}
+
 fn print(report: &Report) -> anyhow::Result<()> {
     let Report { scenario, seed, verdict, detail, heights, elapsed_ms, .. } = report;
     say(format!("{scenario}, seed {seed}: {verdict:?}"))?;
@@ -180,4 +189,28 @@ fn print(report: &Report) -> anyhow::Result<()> {
         output::market(&[*market])?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_the_same_twice_only_if_both_have_ended_and_are_equal() {
+        let ended = |verdict, detail: &str| {
+            Report::ended("x", &Scenario::default(), 3, (verdict, detail.to_owned()))
+        };
+        let held = || ended(Verdict::Held, "");
+        let other = Report { trace_hash: "another".into(), ..held() };
+        let cut_short = ended(Verdict::Unfinished, "it took longer than --max-seconds 1");
+        for (again, verdict, detail) in [
+            (held(), Verdict::Held, ""),
+            (other, Verdict::Nondeterminism, "the second run's trace hash is another"),
+            (cut_short, Verdict::Unfinished, "it took longer than --max-seconds 1"),
+        ] {
+            let report = compared(held(), &again);
+            assert_eq!(report.verdict, verdict);
+            assert!(report.detail.contains(detail), "{}", report.detail);
+        }
+    }
 }
