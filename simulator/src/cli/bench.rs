@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use conclave_simulator::{CurvePoint, curve_page};
+use conclave_simulator::{CurvePoint, Scenario, curve_page};
 
 use super::{
     Chosen,
@@ -50,17 +50,14 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn execute(&self) -> anyhow::Result<u8> {
-        // Whoever has stopped listening still gets the page.
+        // What cannot be run or written is told before the first run.
+        output::make(self.report.as_ref())?;
+        let scenarios = self.validators.iter().map(|validators| self.load(*validators));
+        let scenarios = scenarios.collect::<anyhow::Result<Vec<_>>>()?;
+        // Whoever has stopped listening still gets the page, and who gets no page still has the figures.
         let mut said = if self.json { Ok(()) } else { print_head() };
         let mut points = Vec::new();
-        let mut last = None;
-        for validators in &self.validators {
-            let chosen = Chosen {
-                scenario: self.scenario.clone(),
-                validators: Some(*validators),
-                heights: Some(self.heights),
-            };
-            let scenario = chosen.load()?;
+        for scenario in &scenarios {
             let name = &self.scenario;
             let curve =
                 Curve { name, scenario: scenario.clone(), seed: self.seed, limits: self.limits };
@@ -69,20 +66,23 @@ impl Bench {
                     said = print(point, &report.detail);
                 }
             })?);
-            last = Some(scenario);
         }
-        let mut written = None;
-        if let Some((directory, scenario)) = self.report.as_ref().zip(last) {
-            let page = curve_page(&points, &scenario, &self.command())?;
-            written = Some(output::write(directory, "bench.html", &page)?);
-        }
+        let page = self.report.as_ref().zip(scenarios.last()).map(|(directory, scenario)| {
+            let page = curve_page(&points, scenario, &self.command())?;
+            output::write(directory, "bench.html", &page)
+        });
         said?;
         if self.json {
             say(serde_json::to_string_pretty(&points)?)?;
-        } else if let Some(path) = written {
+        } else if let Some(Ok(path)) = &page {
             say(format!("report {}", path.display()))?;
         }
-        Ok(0)
+        page.map_or(Ok(0), |page| page.map(|_| 0))
+    }
+
+    fn load(&self, validators: u16) -> anyhow::Result<Scenario> {
+        let (validators, heights) = (Some(validators), Some(self.heights));
+        Chosen { scenario: self.scenario.clone(), validators, heights }.load()
     }
 
     fn command(&self) -> String {

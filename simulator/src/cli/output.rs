@@ -15,10 +15,25 @@ pub(super) fn say(line: impl Display) -> anyhow::Result<()> {
     writeln!(io::stdout(), "{line}").context("standard output is closed")
 }
 
+/// Makes a directory for what is written later, if one is wanted: it is told before a long run that there can be none.
+pub(super) fn make(directory: Option<&PathBuf>) -> anyhow::Result<()> {
+    let Some(directory) = directory else { return Ok(()) };
+    fs::create_dir_all(directory)
+        .with_context(|| format!("{} is no directory", directory.display()))
+}
+
+/// The exit code of what has been said already, though a page about it is lost: a failure keeps its own.
+pub(super) fn code_despite(lost: anyhow::Error, code: u8) -> anyhow::Result<u8> {
+    if code == 0 {
+        return Err(lost);
+    }
+    writeln!(io::stderr(), "error: {lost:#}").context("standard error is closed")?;
+    Ok(code)
+}
+
 /// Writes a file into a directory, which is made if it is missing.
 pub(super) fn write(directory: &Path, name: &str, text: &str) -> anyhow::Result<PathBuf> {
-    fs::create_dir_all(directory)
-        .with_context(|| format!("{} is no directory", directory.display()))?;
+    make(Some(&directory.to_owned()))?;
     let path = directory.join(name);
     fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
     Ok(path)

@@ -64,6 +64,7 @@ impl Run {
             !self.curve || scenario.breaks.is_none(),
             "--curve: a control ends where its promise breaks; choose a scenario without breaks"
         );
+        output::make(self.report.as_ref())?;
         let tape = self.tape(&scenario)?;
         let name = &self.chosen.scenario;
         let limits = self.limits.together();
@@ -74,33 +75,42 @@ impl Run {
         let started = Instant::now();
         let mut report = once()?;
         let own = CurvePoint::new(&scenario, &report, wall_ms(started));
-        let recordings = tape.as_ref().map(Tape::files).transpose()?.unwrap_or_default();
+        let recordings = tape.as_ref().map(Tape::files).transpose();
         if self.twice && report.verdict != Verdict::Unfinished {
             report = compared(report, &once()?);
         }
-        // Whoever has stopped listening still has the page.
-        let page = match &self.report {
-            None => None,
-            Some(directory) => {
-                let curve = self.measure(&scenario, own, limits)?;
-                let commands = (self.chosen.command(self.seed), self.curve_command());
-                let page = report_page(&report, &scenario, (&commands.0, &commands.1), &curve)?;
-                let name = format!("{}-{}.html", self.chosen.stem(), self.seed);
-                Some(output::write(directory, &name, &page)?)
-            }
-        };
+        // Whoever has stopped listening still has the page, and who gets no file still has the verdict.
+        let page = self.page(&scenario, &report, own, limits);
+        let code = report.verdict.exit_code();
         if self.json {
             say(serde_json::to_string_pretty(&report)?)?;
         } else {
             print(&report)?;
-            if let Some(path) = page {
+            if let Ok(Some(path)) = &page {
                 say(format!("  report {}", path.display()))?;
             }
-            for path in recordings {
+            for path in recordings.iter().flatten().flatten() {
                 say(format!("  recording {}", path.display()))?;
             }
         }
-        Ok(report.verdict.exit_code())
+        page.and(recordings.map_err(Into::into))
+            .map_or_else(|lost| output::code_despite(lost, code), |_| Ok(code))
+    }
+
+    /// Writes the page about a run, if it is wanted.
+    fn page(
+        &self,
+        scenario: &Scenario,
+        report: &Report,
+        own: CurvePoint,
+        limits: Limits,
+    ) -> anyhow::Result<Option<PathBuf>> {
+        let Some(directory) = &self.report else { return Ok(None) };
+        let curve = self.measure(scenario, own, limits)?;
+        let commands = (self.chosen.command(self.seed), self.curve_command());
+        let page = report_page(report, scenario, (&commands.0, &commands.1), &curve)?;
+        let name = format!("{}-{}.html", self.chosen.stem(), self.seed);
+        output::write(directory, &name, &page).map(Some)
     }
 
     /// The run itself as a point of a curve, and those at other loads if they are asked for.

@@ -84,6 +84,7 @@ pub(super) struct Sweep {
 
 impl Sweep {
     pub(super) fn execute(&self) -> anyhow::Result<u8> {
+        output::make(self.report.as_ref())?;
         if self.chosen.scenario != "all" {
             return self.sweep(&self.chosen);
         }
@@ -104,11 +105,9 @@ impl Sweep {
         let Range { start, end } = self.seeds.0;
         let reports = self.run_all(chosen, &scenario)?;
         let markets: Vec<_> = reports.iter().filter_map(|report| report.market).collect();
-        if let Some(directory) = &self.report {
-            let command = format!("{} --seeds {start}..{end}", chosen.words("sweep"));
-            let page = sweep_page(&reports, &scenario, &command)?;
-            let name = format!("{}-{start}-{end}.html", chosen.stem());
-            let path = output::write(directory, &name, &page)?;
+        // Who gets no page still has the verdict.
+        let page = self.page(chosen, &scenario, &reports);
+        if let Ok(Some(path)) = &page {
             say(format!("report {}", path.display()))?;
         }
         if !markets.is_empty() {
@@ -116,12 +115,28 @@ impl Sweep {
         }
         let Some(first) = reports.iter().find(|report| report.verdict != Verdict::Held) else {
             say(format!("{:<24} holds for seeds {start}..{end}", chosen.scenario))?;
-            return Ok(0);
+            return page.map(|_| 0);
         };
         if self.shrink_seconds > 0 && can_shrink(&first.verdict) {
             self.shrink(chosen, &scenario, first)?;
         }
-        Ok(first.verdict.exit_code())
+        let code = first.verdict.exit_code();
+        page.map_or_else(|lost| output::code_despite(lost, code), |_| Ok(code))
+    }
+
+    /// Writes the page about a sweep, if it is wanted.
+    fn page(
+        &self,
+        chosen: &Chosen,
+        scenario: &Scenario,
+        reports: &[Report],
+    ) -> anyhow::Result<Option<PathBuf>> {
+        let Some(directory) = &self.report else { return Ok(None) };
+        let Range { start, end } = self.seeds.0;
+        let command = format!("{} --seeds {start}..{end}", chosen.words("sweep"));
+        let page = sweep_page(reports, scenario, &command)?;
+        let name = format!("{}-{start}-{end}.html", chosen.stem());
+        output::write(directory, &name, &page).map(Some)
     }
 
     /// The reports, by seed.

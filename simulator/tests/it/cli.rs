@@ -95,6 +95,50 @@ fn a_report_is_written_though_nobody_listens_any_more() {
 }
 
 #[test]
+fn a_page_that_cannot_be_written_takes_no_verdict_along() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap();
+    let fails = file("unwritten.toml", "heights = 50\nlimit_ms = 1000\n");
+    let name = std::path::Path::new(&fails).file_stem().unwrap().to_str().unwrap();
+    let bench = ["bench", "--validators", "4", "--rates", "5", "--heights", "5", "--json"];
+    // Where the page should be is a directory.
+    for (args, page, expected, said) in [
+        (&["run", "happy-4"][..], "happy-4-0.html".to_owned(), 2, "Held"),
+        (&["run", &fails], format!("{name}-0.html"), 11, "Liveness"),
+        (&["sweep", "idle", "--seeds", "0..1"], "idle-0-1.html".into(), 2, "holds"),
+        (
+            &["sweep", &fails, "--seeds", "0..1", "--shrink-seconds", "0"],
+            format!("{name}-0-1.html"),
+            11,
+            "Liveness",
+        ),
+        (&bench, "bench.html".into(), 2, "offered_per_s"),
+    ] {
+        std::fs::create_dir(directory.path().join(&page)).unwrap();
+        let output = sim(&[args, &["--report", path]].concat());
+        assert!(stdout(&output).contains(said), "{args:?}: {output:?}");
+        assert_eq!(code(&output), expected, "{args:?}: {output:?}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(&format!("{page} cannot be written")), "{error}");
+    }
+}
+
+#[test]
+fn that_there_can_be_no_page_is_told_before_the_run() {
+    let path = file("no-directory", "");
+    let bench = ["bench", "--validators", "4", "--rates", "5", "--heights", "5"];
+    for args in [&["run", "happy-4"][..], &["sweep", "idle", "--seeds", "0..1"], &bench] {
+        let output = sim(&[args, &["--report", &path]].concat());
+        assert_eq!((code(&output), stdout(&output).as_str()), (2, ""), "{args:?}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains("is no directory"), "{error}");
+    }
+    // Nor is anything run if only some of it can be.
+    let output = sim(&["bench", "--validators", "4,2", "--rates", "5", "--heights", "5"]);
+    assert_eq!((code(&output), stdout(&output).as_str()), (2, ""));
+}
+
+#[test]
 fn a_fault_that_did_not_happen_shows_nothing() {
     let path = file("none.toml", "heights = 3\nexpect = { crashes = 1 }\n");
     let output = sim(&["run", &path]);
