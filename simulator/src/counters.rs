@@ -2,7 +2,7 @@
 //! happens, found out when the run is over. Each test of a scenario compares what it has counted with this list.
 
 /// The counters, in alphabetical order.
-pub const COUNTERS: [&str; 111] = [
+pub const COUNTERS: [&str; 112] = [
     "alternating_attestations",
     "anomalies",
     "attempts_to_open",
@@ -50,6 +50,7 @@ pub const COUNTERS: [&str; 111] = [
     "l1_epochs_ended",
     "l1_escape_blocks",
     "l1_escapes",
+    "l1_escapes_refused",
     "l1_exits",
     "l1_key_changes",
     "l1_postings",

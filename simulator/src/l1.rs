@@ -442,6 +442,7 @@ mod tests {
         let entries: u64 = l1.blocks.iter().map(|block| block.entries.len() as u64).sum();
         assert!(counters["l1_transactions"] > entries, "some were in more than one block");
         assert!(counters["l1_transactions_refused"] > 0, "nobody has registered that rollup");
+        assert!(counters["l1_escapes_refused"] > 0, "no escape and no return was due");
         let newest = l1.shown.last().unwrap();
         assert_eq!(newest.queue.count, entries, "the contract counts as many");
         let savings = |block: &L1Block| {

@@ -38,13 +38,13 @@ use super::{
 };
 use crate::random::Random;
 
+use self::{escape::is_refused_escape, operators::Operators, users::Users};
 pub(crate) use self::{
     escape::{Escape, EscapeShown},
     settlement::{Head, Settled},
     slashing::{Accusation, Besides, Proof},
 };
 pub(super) use self::{founding::Founder, operators::Candidate};
-use self::{operators::Operators, users::Users};
 
 /// In wei.
 const GWEI: u64 = 1_000_000_000;
@@ -127,8 +127,9 @@ pub(super) struct Contracts {
     /// The time of block 0, were there blocks as regular as they come now from the beginning.
     zero_ms: u64,
     block_ms: u64,
-    /// What the contracts refused.
+    /// What the contracts refused, and how much of it was an escape or a return that was not due.
     refused: u64,
+    escapes_refused: u64,
     /// What was asked of them and is in a block, some of it more than once.
     executed: u64,
     /// Blocks in which gas was dear, and how many times a transaction waited for the next.
@@ -139,7 +140,7 @@ pub(super) struct Contracts {
 impl Contracts {
     /// Transactions that were in blocks, how many of them a contract refused, and what operators have done on the
     /// chain as it is.
-    pub(super) fn counters(&self) -> [(&'static str, u64); 9] {
+    pub(super) fn counters(&self) -> [(&'static str, u64); 10] {
         let logs = || {
             let logs = self.ethereum.blocks().iter().flat_map(|sealed| &sealed.logs);
             logs.filter(|log| log.address == self.deployed.stake)
@@ -155,6 +156,7 @@ impl Contracts {
         [
             ("l1_transactions", self.executed),
             ("l1_transactions_refused", self.refused),
+            ("l1_escapes_refused", self.escapes_refused),
             ("l1_dear_blocks", self.dear),
             ("l1_priced_out", self.priced_out),
             ("l1_registered", joined),
@@ -175,12 +177,14 @@ impl Contracts {
         for call in self.operators.want(now_ms).into_iter().chain(self.users.wants(model, random)) {
             self.ethereum.send(call);
         }
-        if model.escape_delay_blocks.is_some()
-            && let Some(call) = self.escape_news(random)?
-        {
+        if let Some(call) = self.escape_news(random)? {
             self.ethereum.send(call);
         }
-        self.seal(random, usize::MAX)
+        let made = self.seal(random, usize::MAX)?;
+        if let Some(call) = self.escape_try(random) {
+            self.ethereum.send(call);
+        }
+        Ok(made)
     }
 
     /// A block in place of one that was taken back. Whoever makes it has not heard of all that waits.
@@ -200,9 +204,14 @@ impl Contracts {
         let at_ms = self.zero_ms.saturating_add(number.saturating_mul(self.block_ms));
         let (timestamp, salt) = (at_ms / 1_000, random.bytes());
         let price_min_wei = self.price_min_wei(at_ms);
+        let forced = self.deployed.forced;
         let sealed = self.ethereum.seal(&Slot { timestamp, salt, most, price_min_wei })?;
         let count = u64::try_from(sealed.executed.len()).unwrap_or(u64::MAX);
         let refused = sealed.executed.iter().filter(|executed| executed.output.is_err()).count();
+        let too_early =
+            sealed.executed.iter().filter(|executed| is_refused_escape(forced, executed));
+        let too_early = u64::try_from(too_early.count()).unwrap_or(u64::MAX);
+        self.escapes_refused = self.escapes_refused.saturating_add(too_early);
         self.dear = self.dear.saturating_add(u64::from(sealed.is_dear()));
         let priced_out = u64::try_from(sealed.priced_out).unwrap_or(u64::MAX);
         self.priced_out = self.priced_out.saturating_add(priced_out);

@@ -103,13 +103,14 @@ impl Escapes {
         }
     }
 
-    /// The contract shows that after a block, in which something settled or not: `origin` is the settled one then,
-    /// and `entries` are in the queue before the block and after it.
+    /// The contract shows that after a block: `origins` are the settled one before the block and after each commitment
+    /// that settles with it, and `entries` are in the queue before the block and after it. A return counts from where
+    /// it stands among those commitments.
     pub(super) fn look(
         &mut self,
-        (number, origin): (u64, u64),
+        number: u64,
+        origins: &[u64],
         entries: (u64, u64),
-        settles: bool,
         shown: &EscapeShown,
     ) -> Check {
         let wrong = |what: &str, expected: &dyn std::fmt::Debug| {
@@ -118,9 +119,10 @@ impl Escapes {
         let delay = self.delay;
         if let Some(newest) = shown.newest.filter(|newest| newest.resumed_at == number) {
             let point = newest.resume_point;
-            let is_near = origin.saturating_add(delay / 2) >= number;
+            let origin = shown.returned_after.and_then(|settled| origins.get(settled));
+            let is_near = origin.is_some_and(|origin| origin.saturating_add(delay / 2) >= number);
             let fits = self.is_away() && is_near && (entries.0..=entries.1).contains(&point);
-            ensure(fits, ESCAPE, || wrong("a return that is none", &(origin, entries)))?;
+            ensure(fits, ESCAPE, || wrong("a return that is none", &(origins, entries)))?;
             if let Some(expected) = self.open() {
                 (expected.resumed_at, expected.resume_point) = (number, point);
             }
@@ -131,7 +133,7 @@ impl Escapes {
         ensure(shown.is_active == is_away, ESCAPE, || wrong("active or not", &is_away))?;
         let all = u64::try_from(self.times.len()).unwrap_or(u64::MAX);
         // The next transaction that has to know writes it down.
-        let may_lack = is_away && !settles;
+        let may_lack = is_away && origins.len() == 1;
         let written = usize::try_from(shown.count).unwrap_or(usize::MAX);
         let fits = shown.count == all || may_lack && shown.count.saturating_add(1) == all;
         ensure(fits, ESCAPE, || wrong("times that rollups left", &all))?;
@@ -287,7 +289,7 @@ mod tests {
     }
 
     const fn shown(is_active: bool, count: u64, newest: Option<Escape>) -> EscapeShown {
-        EscapeShown { is_active, count, newest }
+        EscapeShown { is_active, count, newest, returned_after: None }
     }
 
     /// With height 5 and entries up to 3 settled, whose origin is L1 block 10, and a delay of 16: what is due at 27.
@@ -295,7 +297,7 @@ mod tests {
         let mut escapes = Escapes::new(16, 1);
         let before = settled(5, 10, 3);
         escapes.comes_to(number, Some(&before), Height::new(7));
-        escapes.look((number, 10), (3, 4), false, &found).is_ok()
+        escapes.look(number, &[10], (3, 4), &found).is_ok()
     }
 
     #[test]
@@ -327,15 +329,25 @@ mod tests {
             escapes
         };
         let unwritten = shown(true, 0, None);
-        assert!(away().look((30, 10), (3, 4), false, &unwritten).is_ok());
-        assert!(away().look((30, 29), (3, 4), true, &unwritten).is_err(), "a posting writes it");
-        let back = |point| shown(false, 1, Some(escape(27, (30, point))));
-        assert!(away().look((30, 22), (3, 4), true, &back(4)).is_ok());
-        assert!(away().look((30, 21), (3, 4), true, &back(4)).is_err(), "it is too far behind");
-        assert!(away().look((30, 22), (3, 4), true, &back(5)).is_err(), "there is no such entry");
-        assert!(away().look((30, 22), (3, 4), true, &back(2)).is_err(), "that one is old");
+        assert!(away().look(30, &[10], (3, 4), &unwritten).is_ok());
+        assert!(away().look(30, &[10, 29], (3, 4), &unwritten).is_err(), "a posting writes it");
+        let back = |point, returned_after| EscapeShown {
+            returned_after,
+            ..shown(false, 1, Some(escape(27, (30, point))))
+        };
+        let returns = |origins: &[u64], point, after| {
+            away().look(30, origins, (3, 4), &back(point, after)).is_ok()
+        };
+        assert!(returns(&[10, 22], 4, Some(1)));
+        assert!(returns(&[10, 21, 22], 4, Some(2)));
+        assert!(!returns(&[10, 21], 4, Some(1)), "it is too far behind");
+        assert!(!returns(&[10, 22], 4, Some(0)), "what catches up comes after it");
+        assert!(!returns(&[10, 21, 22], 4, Some(1)), "the same with two postings");
+        assert!(!returns(&[10, 22], 4, None), "the block has no return");
+        assert!(!returns(&[10, 22], 5, Some(1)), "there is no such entry");
+        assert!(!returns(&[10, 22], 2, Some(1)), "that one is old");
         let mut escapes = away();
-        assert!(escapes.look((30, 22), (3, 4), true, &back(4)).is_ok());
+        assert!(escapes.look(30, &[10, 22], (3, 4), &back(4, Some(1))).is_ok());
         escapes.comes_to(31, Some(&settled(9, 22, 4)), Height::new(9));
         assert!(!escapes.is_away());
         let counters: BTreeMap<_, _> = escapes.counters().collect();

@@ -68,6 +68,9 @@ impl Oracle {
     pub(super) fn witness(&mut self, witness: &Witness) -> Check {
         let (number, revealed) = (self.queue.newest(), self.chain.revealed_by_all());
         self.escapes.comes_to(number, self.on_l1.newest.as_ref(), revealed);
+        // The settled one before the block, and after each commitment that settles with it.
+        let mut origins =
+            vec![self.on_l1.newest.map_or(self.queue.first(), |newest| newest.origin)];
         for found in &witness.settled {
             self.on_l1.goes_on_with(found)?;
             self.is_decided(found)?;
@@ -75,12 +78,11 @@ impl Oracle {
             self.on_l1.epochs = self.on_l1.epochs.saturating_add(u64::from(ended));
             self.on_l1.postings = self.on_l1.postings.saturating_add(1);
             self.on_l1.newest = Some(*found);
+            origins.push(found.origin);
         }
         if let Some(shown) = &witness.escape {
-            let origin = self.on_l1.newest.map_or(self.queue.first(), |newest| newest.origin);
             let entries = [number.saturating_sub(1), number].map(|of| self.queue.entries_up_to(of));
-            let settles = !witness.settled.is_empty();
-            self.escapes.look((number, origin), entries.into(), settles, shown)?;
+            self.escapes.look(number, &origins, entries.into(), shown)?;
         }
         witness.stakes.iter().try_for_each(|stake| self.is_whole(stake))?;
         if let Some(office) = &witness.office {

@@ -2,19 +2,31 @@
 //!
 //! Escape is active by itself, whether anybody says so or not. Somebody may write it down before the next commitment
 //! does, and somebody announces the return as soon as the contract takes it: both are anyone's to do, and here it is
-//! whoever forces transactions.
+//! whoever forces transactions. The same one also tries either whether it is due or not, and before whatever is posted
+//! until the next block: the contract has to refuse what is too early.
 
-use alloy::primitives::U256;
-use conclave_contracts::ForcedInclusion::{
-    escapeActiveCall, escapeAtCall, escapeCountCall, latchCall, resumeCall,
+use alloy::{
+    primitives::{Address, Log, U256},
+    sol_types::{SolCall as _, SolEvent as _},
+};
+use conclave_contracts::{
+    ConclaveInbox,
+    ForcedInclusion::{
+        self, escapeActiveCall, escapeAtCall, escapeCountCall, latchCall, resumeCall,
+    },
 };
 
 use super::{Contracts, L1Fault, founding::FORCER};
-use crate::{l1::evm::Call, random::Random};
+use crate::{
+    l1::evm::{Call, Executed},
+    random::Random,
+};
 
 const GAS: u64 = 300_000;
 /// How often of a thousand times somebody writes it down before each block.
 const LATCHED_PERMILLE: u64 = 300;
+/// How often somebody tries what may not be due.
+const TRIED_PERMILLE: u64 = 150;
 
 /// A time that rollups were away, as the contract has written it down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +52,8 @@ pub(crate) struct EscapeShown {
     pub(crate) count: u64,
     /// The last of them.
     pub(crate) newest: Option<Escape>,
+    /// Of what settled with the block, how much before a return in it; none if there is no return in it.
+    pub(crate) returned_after: Option<usize>,
 }
 
 impl EscapeShown {
@@ -56,9 +70,10 @@ impl Contracts {
         let (ethereum, forced) = (&self.ethereum, self.deployed.forced);
         let is_active = ethereum.ask(forced, &escapeActiveCall {})?.map_err(unanswered)?;
         let count = ethereum.ask(forced, &escapeCountCall {})?.map_err(unanswered)?;
-        let mut shown = EscapeShown { is_active, count: count.saturating_to(), newest: None };
-        if let Some(last) = count.checked_sub(U256::from(1)) {
-            let found = ethereum.ask(forced, &escapeAtCall { index: last })?;
+        let (count, returned_after) = (count.saturating_to(), self.returned_after());
+        let mut shown = EscapeShown { is_active, count, newest: None, returned_after };
+        if let Some(last) = count.checked_sub(1) {
+            let found = ethereum.ask(forced, &escapeAtCall { index: U256::from(last) })?;
             let found = found.map_err(unanswered)?;
             shown.newest = Some(Escape {
                 latched_at: found.latchedAt,
@@ -69,6 +84,27 @@ impl Contracts {
             });
         }
         Ok(shown)
+    }
+
+    /// How much settled in the newest block before a return in it.
+    fn returned_after(&self) -> Option<usize> {
+        let logs = self.ethereum.blocks().last().map(|sealed| sealed.logs.as_slice())?;
+        let is = |log: &Log, of, event| log.address == of && log.topics().first() == Some(&event);
+        let returned = ForcedInclusion::Returned::SIGNATURE_HASH;
+        let place = logs.iter().position(|log| is(log, self.deployed.forced, returned))?;
+        let settled = ConclaveInbox::Settled::SIGNATURE_HASH;
+        let before = logs.iter().take(place);
+        Some(before.filter(|log| is(log, self.deployed.inbox, settled)).count())
+    }
+
+    /// What somebody tries after a block, due or not.
+    pub(super) fn escape_try(&self, random: &mut Random) -> Option<Call> {
+        let forced = self.deployed.forced;
+        let returns = random.chance(500);
+        random.chance(TRIED_PERMILLE).then(|| match returns {
+            true => Call::new(FORCER, forced, &resumeCall {}, GAS),
+            false => Call::new(FORCER, forced, &latchCall {}, GAS),
+        })
     }
 
     /// What somebody says of it before the next block.
@@ -84,4 +120,12 @@ impl Contracts {
         let is_near = head.origin.saturating_add(margin) > head.number;
         Ok((shown.is_latched() && is_near).then(|| Call::new(FORCER, forced, &resumeCall {}, GAS)))
     }
+}
+
+/// Whether the contract refused to write down an escape or a return.
+pub(super) fn is_refused_escape(forced: Address, executed: &Executed) -> bool {
+    let Executed { call, output } = executed;
+    let tried = [latchCall::SELECTOR, resumeCall::SELECTOR];
+    let is_tried = tried.iter().any(|selector| call.data.first_chunk() == Some(selector));
+    call.to == Some(forced) && is_tried && output.is_err()
 }

@@ -172,6 +172,7 @@ impl Founder {
             zero_ms,
             block_ms: self.block_ms,
             refused: 0,
+            escapes_refused: 0,
             executed: 0,
             dear: 0,
             priced_out: 0,
