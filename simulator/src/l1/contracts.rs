@@ -28,9 +28,7 @@ use conclave_contracts::{
     offers, queue,
 };
 use conclave_sequencer::L1Block;
-use conclave_types::{
-    CommitteeOffer, Digest, L1Origin, Member, PayerAddress, RollupId, SettlementMember,
-};
+use conclave_types::{CommitteeOffer, Digest, L1Origin, Member, PayerAddress, RollupId};
 
 use super::{
     FeeSpike, L1Model,
@@ -90,8 +88,8 @@ pub(crate) struct Stake {
 pub(crate) struct Office {
     /// In which epoch.
     pub(crate) epoch: u64,
-    /// As the table of its committee lists them.
-    pub(crate) seats: Vec<SettlementMember>,
+    /// The code that is the table of its committee.
+    pub(crate) table: Vec<u8>,
 }
 
 /// What the contracts show after a block.
@@ -272,8 +270,8 @@ impl Contracts {
         let count = self.ethereum.ask(self.deployed.stake, &epochCountCall {})?;
         let Some(epoch) = count.map_err(unanswered)?.checked_sub(1) else { return Ok(None) };
         let committee = self.ethereum.ask(self.deployed.stake, &committeeOfCall { epoch })?;
-        let code = self.ethereum.code(committee.map_err(unanswered)?.table);
-        Ok(Some(Office { epoch, seats: offers::rows(code).unwrap_or_default() }))
+        let table = self.ethereum.code(committee.map_err(unanswered)?.table).to_vec();
+        Ok(Some(Office { epoch, table }))
     }
 
     fn number(&self) -> u64 {

@@ -123,9 +123,10 @@ impl Committees {
 
     /// Who decides in an epoch, by number in the stake contract; none if nobody has told of its beginning.
     pub(super) fn seats(&self, epoch: Epoch) -> Option<Seats> {
-        let Elected { powers, keys, .. } = self.terms.get(self.begun.get(&epoch)?)?;
+        let Elected { powers, keys, settlement, .. } = self.terms.get(self.begun.get(&epoch)?)?;
         let seat = |(index, power): (&u16, &u64)| {
-            Some((*self.known.get(usize::from(*index))?, (*keys.get(index)?, *power)))
+            let keys = (*keys.get(index)?, *settlement.get(index)?);
+            Some((*self.known.get(usize::from(*index))?, (keys.0, keys.1, *power)))
         };
         powers.iter().map(seat).collect()
     }
