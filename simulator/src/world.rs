@@ -283,7 +283,8 @@ impl World {
     fn lags(&self, least: Height) -> bool {
         let lacks_l1 = self.oracle.l1_revealed_by_all() < self.heal_origin;
         let lacks_settlement = self.settled() < self.heal_settled;
-        lacks_l1 || lacks_settlement || self.oracle.revealed_by_all() < least
+        let lags = lacks_l1 || lacks_settlement || self.oracle.revealed_by_all() < least;
+        lags || self.oracle.is_away()
     }
 
     /// What has settled for good; everything, if nothing is to.
@@ -297,8 +298,7 @@ impl World {
         let wanted = Height::new(self.scenario.heights);
         let settles = self.l1.as_ref().is_some_and(|l1| l1.model().contracts);
         let is_free = settles && self.oracle.is_somebody_at_large();
-        let is_back = healed && !is_free && !self.oracle.is_away();
-        is_back && self.oracle.revealed_by_all() >= wanted && self.settled() >= wanted
+        healed && !is_free && self.oracle.revealed_by_all() >= wanted && self.settled() >= wanted
     }
 
     fn describe_miss(&self, what: &str) -> String {
@@ -318,7 +318,8 @@ impl World {
             let height = self.oracle.settled_on_l1();
             format!("settled for good is {height}, L1 stands at {head:?}")
         });
-        let statuses = (0_u16..).zip(&self.nodes).map(status).chain(settled);
+        let away = self.oracle.is_away().then(|| "rollups are away".to_owned());
+        let statuses = (0_u16..).zip(&self.nodes).map(status).chain(settled).chain(away);
         let statuses: Vec<_> = statuses.collect();
         format!("{what} passed; {}", statuses.join("; "))
     }

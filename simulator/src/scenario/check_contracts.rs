@@ -14,6 +14,10 @@ use crate::{crypto::Crypto, l1::L1Model};
 
 /// What the contract takes as the escape delay, in L1 blocks.
 const ESCAPE_DELAY: RangeInclusive<u32> = 16..=50_400;
+/// Blocks until a commitment has settled and somebody can return on top of it, beside those until its origin is final
+/// and everyone has heard of it: it is ordered, revealed and certified, posted in the next block, and the return comes
+/// in one after that.
+const RETURN_BLOCKS: u64 = 4;
 /// The dearest gas; ten thousand times of what is usual.
 const BASE_FEE_GWEI_MAX: u64 = 100_000;
 /// What an operator stakes at most, in units of 32 ether: as much as half of what it has.
@@ -48,6 +52,17 @@ impl Scenario {
             let expected =
                 format!("expected a delay of {least} to {most} L1 blocks, found {delay}");
             (expected, "the contract takes no other".into())
+        })?;
+        let heard = l1.lag_ms.checked_div(l1.block_ms).unwrap_or(0);
+        let behind = l1.finality_blocks.saturating_add(heard).saturating_add(RETURN_BLOCKS);
+        ensure(u64::from(delay / 2) >= behind, "l1.escape_delay_blocks", || {
+            let needed = behind.saturating_mul(2);
+            let expected =
+                format!("expected a delay of at least {needed} L1 blocks, found {delay}");
+            let finality = l1.finality_blocks;
+            let why =
+                format!("rollups return at half of it, and a block is {finality} old when final");
+            (expected, format!("{why}: raise it, or lower l1.finality_blocks or l1.lag_ms"))
         })?;
         ensure(l1.offers.is_empty(), "l1.offers", || {
             let expected = "expected no offers, found some".into();
@@ -175,6 +190,8 @@ mod tests {
             with(&[stake(1, 5, 2), stake(2, 5, 0)]),
             joins(&[stake(4, 5, 1), stake(5, 5, 1), stake(4, 9, 0)]),
             format!("{contracts}{key}[[l1.rotations]]\nvalidator = 1\nat_ms = 5\n"),
+            format!("{contracts}l1.escape_delay_blocks = 28\nl1.finality_blocks = 10"),
+            format!("{contracts}l1.escape_delay_blocks = 16"),
         ];
         for text in fine {
             let parsed = Scenario::parse("x.toml", &text);
@@ -197,6 +214,16 @@ mod tests {
             (format!("{contracts}{}", stake(1, 1, 1)), "handed on", "epoch_heights"),
             ("l1.escape_delay_blocks = 32".into(), "no escape without contracts", "l1.contracts"),
             (format!("{contracts}l1.escape_delay_blocks = 15"), "16 to 50400", "no other"),
+            (
+                format!("{contracts}l1.escape_delay_blocks = 27\nl1.finality_blocks = 10"),
+                "at least 28 L1 blocks, found 27",
+                "raise it",
+            ),
+            (
+                format!("{contracts}l1.escape_delay_blocks = 23\nl1.lag_ms = 5000"),
+                "at least 24 L1 blocks, found 23",
+                "raise it",
+            ),
             (spike("", (1, 9, 500)), "no price of gas without contracts", "drop"),
             (spike(contracts, (1, 9, 0)), "1 to 100000 gwei, found 0", "urgent"),
             (spike(contracts, (9, 9, 500)), "found 9 and 9", "cheap again"),

@@ -55,6 +55,22 @@ fn a_block_is_held_back_by_those_only_who_had_waited_when_it_was_first_shown() {
     holds("crash-locked", 5_001..5_002);
 }
 
+#[test]
+fn rollups_that_do_not_come_back_are_a_miss_when_the_time_to_heal_is_over() {
+    // No file may say so: when an origin is final, it is too late already to return on top of it.
+    let mut scenario = builtin("l1-escape-unsettled").unwrap().scenario().unwrap();
+    let l1 = scenario.l1.as_mut().unwrap();
+    (l1.finality_blocks, l1.escape_delay_blocks) = (10, Some(16));
+    let outage = l1.outages.first_mut().unwrap();
+    (outage.from_ms, outage.until_ms) = (5_000, 30_000);
+    let scenario = Scenario { heights: 120, heal_ms: 30_000, ..scenario };
+    let report = run("no-return", &scenario, 0).unwrap();
+    assert_eq!(report.verdict, Verdict::Liveness, "{}", report.detail);
+    assert!(report.detail.starts_with("the time to heal passed"), "{}", report.detail);
+    assert!(report.detail.ends_with("rollups are away"), "{}", report.detail);
+    assert!(report.counters["l1_escapes"] > 0 && report.counters["l1_returns"] == 0);
+}
+
 /// A height of these takes seconds; `conclave-sim sweep` runs all fifty.
 fn begins(name: &str, heights: u64) {
     let scenario = Scenario { heights, ..builtin(name).unwrap().scenario().unwrap() };
