@@ -8,13 +8,16 @@
 //! ```
 //!
 //! No shipped code derives it, so the oracle does: every honest validator is read, all of them make one chain, and
-//! nothing is lost, doubled or moved by the way out and back. Who followed the batches live has to take back those
-//! above the latch.
+//! nothing is lost, doubled or moved by the way out and back: every entry is in it as the queue has it, and every leg
+//! as it was told when its block was revealed, whatever a store makes of its batches later. Who followed the batches
+//! live has to take back those above the latch.
 
 use std::collections::BTreeMap;
 
 use conclave_sequencer::archive;
-use conclave_types::{Batch, BundleId, Height, ItemSource, L1Content, RollupId};
+use conclave_types::{
+    Batch, BundleId, Height, ItemSource, L1Content, Outcome, RevealedBundle, RollupId,
+};
 
 use super::{Check, ESCAPE, Oracle, ensure, l1::Queue};
 use crate::{
@@ -54,6 +57,8 @@ pub(super) struct Escapes {
     /// Batches that were told of, and that rollups take back.
     rolled_back: u64,
     chains: BTreeMap<RollupId, Vec<Item>>,
+    /// Legs of bundles, as the first validator told of each height that it revealed: as many as a run has.
+    legs: BTreeMap<RollupId, Vec<(Height, Item)>>,
 }
 
 impl Escapes {
@@ -66,6 +71,7 @@ impl Escapes {
             blocks_away: 0,
             rolled_back: 0,
             chains: BTreeMap::new(),
+            legs: BTreeMap::new(),
         }
     }
 
@@ -80,6 +86,17 @@ impl Escapes {
             ("batches_rolled_back", self.rolled_back),
         ];
         counters.into_iter().filter(|_| self.blocks > 0)
+    }
+
+    /// A block is revealed for the first time.
+    pub(super) fn revealed(&mut self, height: Height, bundles: &[RevealedBundle]) {
+        for bundle in bundles {
+            let Outcome::Opened(legs) = &bundle.outcome else { continue };
+            for (index, leg) in (0_u16..).zip(legs) {
+                let told = self.legs.entry(leg.rollup).or_default();
+                told.push((height, Item::Leg(bundle.id, index)));
+            }
+        }
     }
 
     fn is_away(&self) -> bool {
@@ -163,26 +180,24 @@ impl Escapes {
         chain
     }
 
-    /// Everything that the queue and the batches have, once and in its order.
+    /// Every entry of the queue that is carried or forced on a rollup, and every leg that it was told of, up to a
+    /// height that everyone has revealed; each once, in the queue's order and in that of the blocks.
     fn everything(
         &self,
-        batches: &[Batch],
+        rollup: RollupId,
         entries: &[u64],
-        carried: u64,
+        (height, carried): (Height, u64),
     ) -> (Vec<Item>, Vec<Item>) {
         let last = self.times.last().map(|away| away.expected);
-        let until = match last {
-            Some(last) if last.resumed_at == 0 => u64::MAX,
-            Some(last) => carried.max(last.resume_point),
-            None => carried,
+        let (until, latched) = match last {
+            Some(last) if last.resumed_at == 0 => (u64::MAX, Height::new(last.height)),
+            Some(last) => (carried.max(last.resume_point), height),
+            None => (carried, height),
         };
         let forced = entries.iter().filter(|index| **index < until).copied().map(Item::Forced);
-        let is_open = until == u64::MAX;
-        let ordered = batches.iter().filter(|batch| {
-            !is_open || last.is_some_and(|last| batch.height.as_u64() <= last.height)
-        });
-        let legs = ordered.flat_map(|batch| items(std::slice::from_ref(batch)));
-        (forced.collect(), legs.filter(|item| matches!(item, Item::Leg(..))).collect())
+        let told = self.legs.get(&rollup).map(Vec::as_slice).unwrap_or_default();
+        let legs = told.iter().filter(|(at, _)| *at <= height.min(latched));
+        (forced.collect(), legs.map(|(_, leg)| *leg).collect())
     }
 }
 
@@ -234,7 +249,8 @@ impl Oracle {
         let entries = entries_of(&self.queue, rollup);
         let escapes = &mut self.escapes;
         let chain = escapes.chain(&batches, &entries);
-        let (forced, legs) = escapes.everything(&batches, &entries, self.queue.cursor_at(until));
+        let carried = self.queue.cursor_at(until);
+        let (forced, legs) = escapes.everything(rollup, &entries, (until, carried));
         let (is_forced, is_leg): (Vec<_>, Vec<_>) =
             chain.iter().copied().partition(|item| matches!(item, Item::Forced(_)));
         let is_first = !escapes.chains.contains_key(&rollup);
@@ -274,7 +290,9 @@ fn entries_of(queue: &Queue, rollup: RollupId) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
-    use conclave_types::{BatchItem, BlockId, Digest, ForcedRef, L1Origin, LegRef, Time};
+    use conclave_types::{
+        BatchItem, BlockId, Digest, ForcedRef, L1Origin, Leg, LegRef, PayerAddress, Time,
+    };
 
     use super::*;
 
@@ -360,7 +378,7 @@ mod tests {
             |index: &u64| source(ItemSource::Forced(ForcedRef { index: *index, gas_limit: 7 }));
         let leg = |seed: u8| {
             let bundle = BundleId::new([seed; 32]);
-            source(ItemSource::Leg(LegRef { bundle, leg: 0, legs: 1 }))
+            source(ItemSource::Leg(LegRef { bundle, leg: 1, legs: 2 }))
         };
         Batch {
             rollup: RollupId::new(901),
@@ -375,6 +393,17 @@ mod tests {
         }
     }
 
+    /// A bundle with a leg for each of two rollups.
+    fn opened(seed: u8) -> RevealedBundle {
+        let leg = |rollup| Leg { rollup: RollupId::new(rollup), transaction: Vec::new() };
+        RevealedBundle {
+            id: BundleId::new([seed; 32]),
+            payer: PayerAddress::new([0; 20]),
+            draw: Digest::ZERO,
+            outcome: Outcome::Opened(vec![leg(902), leg(901)]),
+        }
+    }
+
     fn times(expected: &[Escape]) -> Escapes {
         let mut escapes = Escapes::new(16, 1);
         let away = |expected: &Escape| Away { expected: *expected, revealed: Height::new(7) };
@@ -384,7 +413,7 @@ mod tests {
 
     #[test]
     fn a_chain_is_what_had_settled_and_the_queue_and_then_the_rest_without_what_it_has() {
-        let leg = |seed| Item::Leg(BundleId::new([seed; 32]), 0);
+        let leg = |seed| Item::Leg(BundleId::new([seed; 32]), 1);
         let forced = Item::Forced;
         let batches = [
             batch(2, &[0], Some(1)),
@@ -407,9 +436,14 @@ mod tests {
             open,
             [forced(0), leg(1), forced(2), forced(3), forced(5), forced(6), forced(7)]
         );
-        for escapes in [times(&[]), times(&[away]), times(&again)] {
+        let rollup = RollupId::new(901);
+        for mut escapes in [times(&[]), times(&[away]), times(&again)] {
+            for (height, seed) in [(2, 1), (6, 2), (8, 3), (9, 4)] {
+                escapes.revealed(Height::new(height), &[opened(seed)]);
+            }
             let chain = escapes.chain(&batches, &entries);
-            let (forced, legs) = escapes.everything(&batches, &entries, 7);
+            // Somebody is at height 8 yet.
+            let (forced, legs) = escapes.everything(rollup, &entries, (Height::new(8), 7));
             let is_forced = |item: &&Item| matches!(item, Item::Forced(_));
             assert!(chain.iter().filter(is_forced).eq(&forced), "{chain:?}");
             assert!(chain.iter().filter(|item| !is_forced(item)).eq(&legs), "{chain:?}");

@@ -111,6 +111,7 @@ impl Oracle {
             self.payers.opened(block)?;
             self.queue.revealed(block)?;
             order::drawn(block, &self.payers)?;
+            self.escapes.revealed(block.height, &block.bundles);
         }
         self.chain.revealed(node, block, digest)?;
         let next = self.committees.next_after(block.height);
