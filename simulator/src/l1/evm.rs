@@ -242,6 +242,18 @@ impl Ethereum {
         self.send(call)
     }
 
+    /// The same, before all else that its sender waits for: transactions of one sender are in the order of their
+    /// nonces, so that what is to come soon takes the first of those that wait.
+    pub(super) fn send_first(&mut self, call: Call) -> bool {
+        self.pool.retain(|waiting| !call.replaces(waiting));
+        let has_room = self.pool.len() < POOL_MAX;
+        if has_room {
+            let first = self.pool.iter().position(|waiting| waiting.from == call.from);
+            self.pool.insert(first.unwrap_or(self.pool.len()), call);
+        }
+        has_room
+    }
+
     /// Makes a block of what waits: the first of it, in the order in which it came, as far as it fits and is ready to
     /// pay.
     ///
@@ -432,5 +444,17 @@ mod tests {
         }
         assert!(chain.send_again(call(ONE, 1).urgent()));
         assert_eq!(seal(&mut chain, 0), [(ONE, 2), (OTHER, 1), (ONE, 1)]);
+    }
+
+    #[test]
+    fn what_is_urgent_waits_for_nothing_cheap_of_its_sender() {
+        let mut chain = Ethereum::new([ONE, OTHER], 0, 4);
+        for call in [call(OTHER, 1), call(ONE, 2), call(ONE, 1), call(OTHER, 2)] {
+            assert!(chain.send(call));
+        }
+        assert!(chain.send_first(call(ONE, 1).urgent()));
+        assert_eq!(seal(&mut chain, 2 * PRICE_MAX), [(ONE, 1)]);
+        assert!(chain.send_first(call(ONE, 1).urgent()), "nothing of that end waits any more");
+        assert_eq!(seal(&mut chain, 0), [(OTHER, 1), (ONE, 1), (ONE, 2), (OTHER, 2)]);
     }
 }

@@ -77,7 +77,8 @@ impl Contracts {
     }
 
     /// A relayer posts a certificate of a committee, in the place of what it has posted before and waits. As with the
-    /// shipped one, price hardly matters any more once what has settled is half the escape delay behind.
+    /// shipped one, price hardly matters any more once what has settled is half the escape delay behind, and then it
+    /// waits for nothing else of its sender.
     pub(in crate::l1) fn post(
         &mut self,
         validator: u32,
@@ -92,7 +93,11 @@ impl Contracts {
         let call = Call::new(from, self.deployed.inbox, &commitCall { posting }, POST_GAS);
         let head = self.head()?;
         let is_urgent = head.number.saturating_sub(head.origin) > self.escape_delay / 2;
-        self.ethereum.send_again(if is_urgent { call.urgent() } else { call });
+        if is_urgent {
+            self.ethereum.send_first(call.urgent());
+        } else {
+            self.ethereum.send_again(call);
+        }
         Ok(())
     }
 
