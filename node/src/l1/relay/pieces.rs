@@ -7,7 +7,7 @@
 //! were, for the reason may have been of that day.
 //!
 //! **Bounds.** [`OF_A_FORM_MAX`] pieces of each of seven forms. A piece beyond them takes the place of one that was
-//! refused, or none.
+//! refused, or none. [`REFUSED_MAX`] that were refused are known again when the store is read again.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -18,6 +18,8 @@ use crate::l1::evidence::{Exhibit, Offence};
 
 /// Pieces of evidence of one form that are kept for one offender.
 pub(super) const OF_A_FORM_MAX: usize = 2;
+/// Pieces of one offender of which it is known that they were refused.
+const REFUSED_MAX: usize = 32;
 
 /// What shows an offence, as far as L1 has another way to judge it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,43 +62,56 @@ struct Piece {
     is_refused: bool,
 }
 
-/// All of it, in the order in which it is shown.
+/// All of it.
 #[derive(Clone, Debug)]
-pub(super) struct Pieces(VecDeque<Piece>);
+pub(super) struct Pieces {
+    /// In the order in which it is shown.
+    order: VecDeque<Piece>,
+    /// What was refused last, also if it is not kept any more: the store still has it, and is read again.
+    refused: VecDeque<Arc<Exhibit>>,
+}
 
 impl Pieces {
     pub(super) fn new(exhibit: Arc<Exhibit>) -> Self {
-        let mut pieces = Self(VecDeque::new());
+        let mut pieces = Self { order: VecDeque::new(), refused: VecDeque::new() };
         pieces.keep(exhibit);
         pieces
     }
 
     /// Keeps another piece, if it says something new and there is room.
     pub(super) fn keep(&mut self, exhibit: Arc<Exhibit>) {
-        if self.0.iter().any(|kept| kept.exhibit == exhibit) {
+        let is_known = |known: &Arc<Exhibit>| **known == *exhibit;
+        if self.order.iter().any(|kept| is_known(&kept.exhibit)) {
             return;
         }
+        let is_refused = self.refused.iter().any(is_known);
         let form = Form::of(&exhibit.offence);
-        let count = self.0.iter().filter(|kept| kept.form == form).count();
+        let count = self.order.iter().filter(|kept| kept.form == form).count();
         if count >= OF_A_FORM_MAX {
-            let refused = self.0.iter().position(|kept| kept.form == form && kept.is_refused);
-            let Some(refused) = refused else { return };
-            self.0.remove(refused);
+            let refused = self.order.iter().position(|kept| kept.form == form && kept.is_refused);
+            let Some(refused) = refused.filter(|_| !is_refused) else { return };
+            self.order.remove(refused);
         }
-        let at = self.0.iter().position(|kept| kept.is_refused).unwrap_or(self.0.len());
-        self.0.insert(at, Piece { exhibit, form, is_refused: false });
+        let first = self.order.iter().position(|kept| kept.is_refused);
+        let at = first.filter(|_| !is_refused).unwrap_or(self.order.len());
+        self.order.insert(at, Piece { exhibit, form, is_refused });
     }
 
     /// The piece that is to be shown.
     pub(super) fn next(&self) -> Option<&Arc<Exhibit>> {
-        self.0.front().map(|piece| &piece.exhibit)
+        self.order.front().map(|piece| &piece.exhibit)
     }
 
     /// L1 refuses a piece: behind all others with it.
     pub(super) fn refuse(&mut self, exhibit: &Exhibit) {
-        let Some(at) = self.0.iter().position(|kept| *kept.exhibit == *exhibit) else { return };
-        if let Some(piece) = self.0.remove(at) {
-            self.0.push_back(Piece { is_refused: true, ..piece });
+        let Some(at) = self.order.iter().position(|kept| *kept.exhibit == *exhibit) else { return };
+        let Some(piece) = self.order.remove(at) else { return };
+        if !piece.is_refused {
+            self.refused.push_back(Arc::clone(&piece.exhibit));
+            if self.refused.len() > REFUSED_MAX {
+                self.refused.pop_front();
+            }
         }
+        self.order.push_back(Piece { is_refused: true, ..piece });
     }
 }

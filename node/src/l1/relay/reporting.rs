@@ -176,8 +176,10 @@ impl Reporting {
             (charge.since + self.takeover.saturating_mul(rank)).max(charge.not_before)
         };
         let open = self.charges.iter().filter(|(_, charge)| !charge.convicted);
-        let mut due = open.filter(|(offender, charge)| now >= turn(offender, charge));
-        due.next().and_then(|(offender, charge)| Some((*offender, charge.pieces.next()?.clone())))
+        let due = open.filter(|(offender, charge)| now >= turn(offender, charge));
+        // Who was put off comes behind the others: a report that waits for its height keeps no other from being made.
+        let next = due.min_by_key(|(_, charge)| charge.not_before);
+        next.and_then(|(offender, charge)| Some((*offender, charge.pieces.next()?.clone())))
     }
 
     /// L1 refuses a piece of evidence: the next time it is shown another, if there is one.
@@ -516,6 +518,28 @@ mod tests {
         reporting.rest(start, offender);
         assert!(reporting.due(start, seat(2)).is_none(), "no sooner than the same again");
         assert_eq!(shown(&reporting), three, "it was not refused: the endpoints were silent");
+        // The store is read again, and has what was refused.
+        reporting.refuse(offender, &three);
+        reporting.take(start, vec![one, two, three], kept(3, 300));
+        assert_eq!(shown(&reporting), precommits);
+    }
+
+    #[test]
+    fn a_report_that_waits_keeps_no_other_from_being_made() {
+        let start = Instant::now();
+        let mut reporting = reporting(start, vec![exhibit(3, 2), exhibit(4, 2)]);
+        let (first, second) = (contradiction(3, 2), contradiction(4, 2));
+        let due = |reporting: &Reporting, now| reporting.due(now, seat(2)).map(|(it, _)| it);
+        let mut now = start;
+        for _ in 0..3 {
+            assert_eq!(due(&reporting, now), Some(first));
+            reporting.put_off(now, first);
+            // All that wait are due again at the next step, however late that is.
+            now += 2 * LOOK_EVERY;
+            assert_eq!(due(&reporting, now), Some(second));
+            reporting.put_off(now, second);
+            now += 2 * LOOK_EVERY;
+        }
     }
 
     #[test]
