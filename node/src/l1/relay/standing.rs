@@ -7,6 +7,12 @@
 //! So with each thing that is told, by itself. What goes with a posting is not taken from whoever tells of just that
 //! posting: where two honest endpoints are a block apart, the liar is one of two, and there is no telling which. Of three
 //! values the one in the middle lies between two honest ones, or is one, whatever the liar says.
+//!
+//! Of two it is the lower, while one of three is silent: for a height that is as good, but a low origin or escape delay
+//! makes a posting look urgent, and an inbox that is not open needs none. Of these nothing less counts than what was seen
+//! when all had answered last. What that does not cover: the first looks until all have answered once, and an endpoint that
+//! is silent for half an escape delay, after which the origin that was seen then is old enough to look urgent, if one of the
+//! two others lies.
 
 use alloy::{
     eips::{BlockId, BlockNumberOrTag},
@@ -33,6 +39,8 @@ pub(super) struct Watch {
     panel: Panel,
     inbox: Address,
     forced: Address,
+    /// What was found when all had answered last.
+    whole: Option<Settled>,
 }
 
 /// What one look at it found.
@@ -47,7 +55,7 @@ pub(super) struct Found {
 impl Watch {
     pub(super) fn new(endpoints: Endpoints, contracts: &Contracts) -> Self {
         let Contracts { inbox, forced, .. } = *contracts;
-        Self { panel: Panel::new(endpoints), inbox, forced }
+        Self { panel: Panel::new(endpoints), inbox, forced, whole: None }
     }
 
     pub(super) async fn look(&mut self) -> Result<Found, TooFew> {
@@ -56,8 +64,22 @@ impl Watch {
             self.panel.ask(0, |provider| async move { look(&provider, inbox, forced).await });
         let answers = asked.await?;
         let found: Vec<_> = answers.into_iter().map(|(_, found)| found).collect();
-        Ok(reached(&found, self.panel.count()))
+        Ok(counted(&found, self.panel.count(), &mut self.whole))
     }
+}
+
+/// What these answers of `all` endpoints come to, and in what is urgent no less than `whole`, unless they are all.
+fn counted(found: &[Found], all: usize, whole: &mut Option<Settled>) -> Found {
+    let mut counted = reached(found, all);
+    let settled = &mut counted.settled;
+    if found.len() >= all {
+        *whole = Some(*settled);
+    } else if let Some(whole) = whole {
+        settled.origin = settled.origin.max(whole.origin);
+        settled.escape_delay = settled.escape_delay.max(whole.escape_delay);
+        settled.is_open |= whole.is_open;
+    }
+    counted
 }
 
 /// How it stands as most of `all` endpoints show it, of which these have answered.
@@ -85,8 +107,9 @@ fn most<K: Ord + Default>(found: &[Found], all: usize, key: fn(&Found) -> K) -> 
 }
 
 async fn look(provider: &DynProvider, inbox: Address, forced: Address) -> TransportResult<Found> {
-    let newest = block(provider.clone(), BlockNumberOrTag::Latest).await?;
+    // The head first: what settles between the two questions makes nothing look older than it is.
     let head = head(provider, inbox, BlockId::latest()).await?;
+    let newest = block(provider.clone(), BlockNumberOrTag::Latest).await?;
     let finalized = self::head(provider, inbox, BlockId::finalized()).await?;
     let settled = Settled {
         epoch: head.as_ref().map_or(0, |head| u64::from(head.epoch)),
@@ -166,9 +189,10 @@ mod tests {
             (u64::from(delay), Bytes::from(bytes))
         });
         for (delay, bytes) in told {
+            // The head, the newest block, the final head and the anchor, of an inbox that is not there yet.
+            answers.push_success(&Bytes::new());
             answers.push_success(&Value::Null);
-            // The two heads and the anchor, of an inbox that is not there yet.
-            (0..3).for_each(|_| answers.push_success(&Bytes::new()));
+            (0..2).for_each(|_| answers.push_success(&Bytes::new()));
             answers.push_success(&bytes);
             let found = look(&provider, Address::ZERO, Address::ZERO).await.unwrap();
             assert_eq!(found.settled, Settled { escape_delay: delay, ..Settled::default() });
@@ -210,6 +234,17 @@ mod tests {
             for answers in [[lie, honest, honest], [honest, lie, honest], [honest, honest, lie]] {
                 assert_eq!(reached(&answers, 3), honest, "urgent, or closed: {lie:?}");
             }
+        }
+        // One is silent, and the liar is one of two.
+        for lie in lies.map(with) {
+            let mut whole = None;
+            assert_eq!(counted(&[honest, honest, lie], 3, &mut whole), honest);
+            for answers in [[lie, honest], [honest, lie]] {
+                assert_eq!(counted(&answers, 3, &mut whole), honest, "{lie:?}");
+            }
+            // All answer again: what they say counts, also if it is less.
+            assert_eq!(counted(&[behind, behind, lie], 3, &mut whole).settled.origin, 45);
+            assert_eq!(counted(&[behind, behind], 3, &mut whole), behind);
         }
         // The others are a block apart, and the liar tells of the posting of one of them.
         for (lie, like) in lies.into_iter().flat_map(|lie| [(lie, honest), (lie, behind)]) {
