@@ -440,6 +440,35 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn one_that_denies_a_transaction_while_others_are_silent_says_nothing_of_the_chain() {
+        // How many more times the others are silent.
+        let silences = Arc::new(AtomicU64::new(0));
+        let script = || {
+            let silences = Arc::clone(&silences);
+            Script::new().does("eth_getBlockByNumber", chain(11, 0xa0)).does(
+                "eth_getTransactionReceipt",
+                move |_, sent| {
+                    let less = |left: u64| left.checked_sub(1);
+                    let counted = silences.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
+                    if counted.is_ok() {
+                        return Err(json!({"code": -32_603, "message": "starting"}));
+                    }
+                    Ok(sent.first().map_or(Value::Null, |first| receipt(*first.hash())))
+                },
+            )
+        };
+        let denies = Script::new().does("eth_getBlockByNumber", chain(11, 0xa0));
+        let urls = [denies.serve().await, script().serve().await, script().serve().await];
+        let sender = sending(connect(&urls).await.unwrap());
+        let sent = sender.send(transfer()).await.unwrap();
+        silences.store(20, Ordering::SeqCst);
+        let mut waits = Vec::new();
+        let is_final = sender.wait_final(&sent, |waiting| waits.push(waiting)).await.unwrap();
+        assert_eq!((is_final.hash(), is_final.block()), (sent.hash(), 11));
+        assert_eq!(waits, [Waiting::Answer { hash: sent.hash(), block: 11 }]);
+    }
+
+    #[tokio::test]
     async fn who_waits_for_finality_does_not_wait_for_ever_for_an_answer() {
         let patience = Patience { inclusion: Duration::from_millis(200), ..impatient() };
         let url = silent_until(u32::MAX).serve().await;

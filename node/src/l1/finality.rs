@@ -1,7 +1,8 @@
 //! Waiting until a transaction is final, and sending it again if a reorganization took it out of its block.
 //!
 //! An endpoint that is started anew, or a network that is gone for a moment, is no reason to leave whoever waits without
-//! an answer: silence is waited out, and told.
+//! an answer: silence is waited out, and told. So is that too few answer for most of all to say the same, whatever they
+//! say: that a transaction is in no block takes most of them, too.
 //!
 //! **Bounds.** It takes no longer than the endpoints' patience for finality, and silence no longer than that for
 //! inclusion. What is in no block is sent again at once, and then ever later, up to [`AGAIN_MAX`]: half an hour of it is
@@ -12,10 +13,15 @@ use std::fmt;
 use alloy::primitives::B256;
 use tokio::time::{Duration, Instant};
 
-use super::{L1Error, Sender, Sent, sent};
+use super::{
+    L1Error, Sender, Sent,
+    sent::{self, Told},
+};
 
 /// At least once in so long a transaction that is in no block is sent again: two blocks of Ethereum.
 const AGAIN_MAX: Duration = Duration::from_secs(24);
+/// That endpoints are silent is told at most once in so long.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// What is waited for at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +82,7 @@ impl Sender {
         let patience = self.endpoints().patience();
         let (started, mut sent) = (Instant::now(), sent.clone());
         let (mut told, mut again) = (None, Again::new(patience.look_every));
-        let mut heard = started;
+        let (mut heard, mut silence) = (started, None);
         loop {
             let waiting = match self.look(&mut sent, &mut again).await {
                 Ok(None) => return Ok(sent),
@@ -93,7 +99,15 @@ impl Sender {
                 }
                 Err(error) => return Err(error),
             };
-            if told.replace(waiting) != Some(waiting) {
+            // An endpoint that comes and goes is not told of each time.
+            let is_new = if let Waiting::Answer { .. } = waiting {
+                let is_new = silence.is_none_or(|told: Instant| told.elapsed() >= QUIET);
+                silence = if is_new { Some(Instant::now()) } else { silence };
+                is_new
+            } else {
+                told.replace(waiting) != Some(waiting)
+            };
+            if is_new {
                 tell(waiting);
             }
             let after = patience.finality;
@@ -113,10 +127,16 @@ impl Sender {
 
     /// What is waited for at the moment; nothing once the transaction is final.
     async fn look(&self, sent: &mut Sent, again: &mut Again) -> Result<Option<Waiting>, L1Error> {
-        let found = sent::receipt(self.endpoints(), sent.hash()).await?;
-        let Some(receipt) = found else {
+        let endpoints = self.endpoints();
+        let Told { receipt, answering, denying } = sent::receipt(endpoints, sent.hash()).await?;
+        let Some(receipt) = receipt else {
             if again.is_due(Instant::now()) {
                 self.again(sent).await;
+            }
+            // While others are silent, or see other blocks, one that does not have it says nothing of the chain.
+            if !endpoints.is_majority(denying) {
+                let (what, of) = ("eth_getTransactionReceipt", endpoints.urls().count());
+                return Err(L1Error::Discord { what, answering, of });
             }
             return Ok(Some(Waiting::Inclusion { hash: sent.hash(), block: sent.block() }));
         };

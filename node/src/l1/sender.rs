@@ -321,7 +321,7 @@ impl Sender {
 
     async fn find(&self, flight: &Flight) -> Result<Option<Sent>, L1Error> {
         for version in flight.versions.iter().rev() {
-            if let Some(receipt) = sent::receipt(&self.endpoints, version.hash).await? {
+            if let Some(receipt) = sent::receipt(&self.endpoints, version.hash).await?.receipt {
                 return Ok(Some(Sent::new(receipt, flight.nonce, version)));
             }
         }

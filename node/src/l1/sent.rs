@@ -70,18 +70,27 @@ impl Sent {
     }
 }
 
+/// What endpoints tell of a transaction.
+pub(super) struct Told {
+    /// Its receipt, if most of all tell the same of it.
+    pub(super) receipt: Option<TransactionReceipt>,
+    /// How many answer.
+    pub(super) answering: usize,
+    /// How many of them say that it is in no block.
+    pub(super) denying: usize,
+}
+
 /// The receipt of a transaction, if most endpoints tell the same of it: one alone could say that it is in a block, and
 /// what it cost there.
-pub(super) async fn receipt(
-    endpoints: &Endpoints,
-    hash: B256,
-) -> Result<Option<TransactionReceipt>, L1Error> {
+pub(super) async fn receipt(endpoints: &Endpoints, hash: B256) -> Result<Told, L1Error> {
     use alloy::providers::Provider as _;
     let told = endpoints
         .ask_all("eth_getTransactionReceipt", |provider| async move {
             provider.get_transaction_receipt(hash).await
         })
         .await?;
+    let answering = told.len();
+    let denying = told.iter().filter(|(_, receipt)| receipt.is_none()).count();
     let told: Vec<_> = told
         .into_iter()
         .filter_map(|(_, receipt)| receipt)
@@ -91,7 +100,8 @@ pub(super) async fn receipt(
         told.iter().filter(|other| Outcome::of(of) == Outcome::of(other)).count()
     };
     let most = told.iter().position(|receipt| endpoints.is_majority(saying(receipt)));
-    Ok(most.and_then(|most| told.into_iter().nth(most)))
+    let receipt = most.and_then(|most| told.into_iter().nth(most));
+    Ok(Told { receipt, answering, denying })
 }
 
 /// What a receipt says that everybody knows alike.
