@@ -1,7 +1,7 @@
 //! Recordings: files that researchers get from strangers.
 
 use conclave_sequencer::{
-    JobNumber, Message, Peer, SecretName, Table,
+    JobNumber, Message, Peer, Posted, SecretName, Table,
     recording::{Ending, Entry, MAGIC, Outputs, Reader, Start, Step, Stored, Told},
 };
 use conclave_types::{Digest, Epoch, Height, Time, ValidatorIndex};
@@ -23,6 +23,13 @@ fn entries() -> Vec<Entry> {
         high_water: None,
         secrets: vec![SecretName::Share { epoch: Epoch::new(1), point: 2 }],
     };
+    let committee = samples::genesis().members.into_iter();
+    let posted = Posted {
+        certificate: samples::settlement_certificate(),
+        ours: samples::commitment(),
+        committee: (0..).map(ValidatorIndex::new).zip(committee).collect(),
+        binding: Some(samples::settlement_certificate()),
+    };
     vec![
         Entry::Start(Box::new(start)),
         Entry::Stored(Stored { table: Table::Meta, key: vec![1], value: vec![2; 40] }),
@@ -33,6 +40,7 @@ fn entries() -> Vec<Entry> {
         step(Told::PeerDown(peer)),
         step(Told::Submit { ticket: 5, bundle: samples::bundle(272) }),
         step(Told::JobDone { job: JobNumber::default(), output: Digest::new([4; 32]) }),
+        step(Told::Posted(Box::new(posted))),
         Entry::End(Ending::Stopped),
     ]
 }

@@ -49,7 +49,8 @@ impl Sequencer {
         }
         if !self.settlement.strays.has_quorum(epoch) {
             let detail = format!(
-                "L1 has settled commitment {theirs} where this node has {}: it is on another side of a fork than L1",
+                "an L1 endpoint shows commitment {theirs} as posted where this node has {}, and a quorum has signed it: the \
+                 chain has forked; compare with other endpoints which side L1 has settled",
                 ours.1
             );
             self.event(Event::Anomaly { height, detail });

@@ -18,7 +18,9 @@
 //! stand in both.
 //!
 //! **Bounds.** Of the epochs of which heights are kept: strays until each member of the committee is in one, the lowest of
-//! each, and one of a quorum; a piece of evidence for each member. They do not outlive the process; what follows from them does.
+//! each, and one of a quorum; a piece of evidence for each member. What was posted on L1 of an epoch that was left long ago is held
+//! against the archive, and is told and counted again if it is shown again. They do not outlive the process; what follows
+//! from them does.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -123,11 +125,13 @@ impl Strays {
         }
     }
 
-    /// Forgets the epochs before this one.
+    /// Forgets the epochs before this one, but whom there is evidence against in the last of them: L1 still shows more of
+    /// it, which is nothing new.
     pub(super) fn forget_before(&mut self, epoch: Epoch) {
         self.kept = self.kept.split_off(&epoch);
-        self.quorums = self.quorums.split_off(&epoch);
-        self.convicted = self.convicted.split_off(&(epoch, ValidatorIndex::default()));
+        let last = epoch.as_u64().checked_sub(1).map_or(epoch, Epoch::new);
+        self.quorums = self.quorums.split_off(&last);
+        self.convicted = self.convicted.split_off(&(last, ValidatorIndex::default()));
         self.authors.retain(|_, (of, _)| *of >= epoch);
         self.asked.retain(|author, _| self.authors.contains_key(author));
     }

@@ -20,7 +20,7 @@ fn what_l1_settles_of_another_side_convicts_who_is_in_both_quorums() {
     posted(&mut solo, of_other.clone());
     assert_eq!((evidence(&solo), solo.penalties), (vec![], 0));
     let told = |solo: &Solo| {
-        let is_told = |event: &&Event| matches!(event, Event::Anomaly { detail, .. } if detail.contains("L1 has settled"));
+        let is_told = |event: &&Event| matches!(event, Event::Anomaly { detail, .. } if detail.contains("an L1 endpoint shows"));
         solo.events.iter().filter(is_told).count()
     };
     assert_eq!(told(&solo), 1);
@@ -28,6 +28,13 @@ fn what_l1_settles_of_another_side_convicts_who_is_in_both_quorums() {
     assert_eq!(evidence(&solo), [(vec![FORGER], 6, 7, true)]);
     posted(&mut solo, certificate(&other, 7));
     assert_eq!((evidence(&solo).len(), told(&solo)), (1, 1), "once is enough");
+    // The epoch is left, and L1 shows more of it.
+    let epoch = of_other.commitment.epoch.next();
+    solo.core.settlement.strays.forget_before(epoch);
+    posted(&mut solo, certificate(&other, 5));
+    assert_eq!((evidence(&solo).len(), told(&solo)), (1, 1), "of the last epoch it is known");
+    solo.core.settlement.strays.forget_before(epoch.next());
+    assert!(!solo.core.settlement.strays.has_quorum(of_other.commitment.epoch));
     // The other way around: certified first, and L1 shows what is below.
     let mut solo = follower(&one, 7);
     attest(&mut solo, FORGER, &one, 7);
