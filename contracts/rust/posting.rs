@@ -2,10 +2,15 @@
 //!
 //! What is in the calldata of a posting was public before it was in a block, and anybody may post: so nothing of it is
 //! worth more than its signatures, and whoever reads one checks them.
+//!
+//! **Bounds.** Of data longer than [`DATA_BYTES_MAX`] nothing is read: nodes of Ethereum pass on no longer transaction,
+//! and one that a builder puts into a block himself is not seen. Of a call only what is signed and who signed is read, a
+//! fixed number of bytes wherever its parts stand: parts that lie over each other make nothing grow. Up to
+//! [`CALLS_MAX`] calls of one transaction are returned, [`Signed`] each.
 
 use alloy::{
-    primitives::{B256, Bytes, U256},
-    sol_types::SolCall as _,
+    primitives::{B256, Bytes, U256, keccak256},
+    sol_types::{SolCall as _, SolValue as _},
 };
 use conclave_types::{
     BlockCommitment, BlockId, Committee, Digest, Epoch, EpochEnd, Height, L1Origin,
@@ -14,8 +19,60 @@ use conclave_types::{
 
 use crate::ConclaveInbox::{BlockCommitment as OnL1, Posting, commitCall};
 
-/// Places in one transaction's data that are read as a posting.
-const PLACES_MAX: usize = 8;
+/// What is longer is not read.
+pub const DATA_BYTES_MAX: usize = 128 << 10;
+/// Calls in one transaction's data that are read.
+pub const CALLS_MAX: usize = 8;
+/// Bytes of a commitment, and of a signature, as the contracts take them.
+const COMMITMENT_BYTES: usize = 12 * 32;
+const SIGNATURE_BYTES: usize = 256;
+
+/// What of a posting is signed, and by whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed {
+    commitment: OnL1,
+    signers: U256,
+    signature: [u8; SIGNATURE_BYTES],
+}
+
+impl Signed {
+    /// The epoch and the height that it names.
+    #[must_use]
+    pub const fn place(&self) -> (Epoch, Height) {
+        (Epoch::new(self.commitment.epoch), Height::new(self.commitment.height))
+    }
+
+    /// What tells it from every other.
+    #[must_use]
+    pub fn id(&self) -> B256 {
+        let signers = self.signers.to_be_bytes::<32>();
+        let parts = [&self.commitment.abi_encode()[..], &signers, &self.signature];
+        keccak256(parts.concat())
+    }
+
+    /// A call of the inbox from its selector on, with whatever is behind it.
+    fn read(call: &[u8]) -> Option<Self> {
+        let arguments = call.get(commitCall::SELECTOR.len()..)?;
+        let posting = arguments.get(offset(arguments, 0)?..)?;
+        let commitment = OnL1::abi_decode_validate(posting.get(..COMMITMENT_BYTES)?).ok()?;
+        let signers = word_at(posting, COMMITMENT_BYTES)?;
+        let signature = posting.get(offset(posting, COMMITMENT_BYTES + 32)?..)?;
+        if word_at(signature, 0)? != U256::from(SIGNATURE_BYTES) {
+            return None;
+        }
+        let signature = signature.get(32..32 + SIGNATURE_BYTES)?.try_into().ok()?;
+        Some(Self { commitment, signers, signature })
+    }
+}
+
+fn word_at(bytes: &[u8], at: usize) -> Option<U256> {
+    let word: [u8; 32] = bytes.get(at..at.checked_add(32)?)?.try_into().ok()?;
+    Some(U256::from_be_bytes(word))
+}
+
+fn offset(bytes: &[u8], at: usize) -> Option<usize> {
+    usize::try_from(word_at(bytes, at)?).ok()
+}
 
 /// The posting of a certificate signed by members of `committee`, with what extends the history that has settled: the
 /// peaks of that, and the roots of the trees between it and the commitment. None if its signature is no point, or of
@@ -55,23 +112,23 @@ pub fn commitment(commitment: &BlockCommitment) -> OnL1 {
     }
 }
 
-/// The postings in the data of a transaction: calls of the inbox, wherever they stand. Most contracts through which one
-/// calls another have the whole call in their own data.
-pub fn postings(data: &[u8]) -> impl Iterator<Item = Posting> {
+/// What was posted by the data of a transaction: calls of the inbox, wherever they stand. Most contracts through which
+/// one calls another have the whole call in their own data.
+pub fn postings(data: &[u8]) -> impl Iterator<Item = Signed> {
+    let data = if data.len() > DATA_BYTES_MAX { &[] } else { data };
     let calls = data.windows(commitCall::SELECTOR.len()).enumerate();
-    let calls = calls.filter(|(_, found)| *found == commitCall::SELECTOR).take(PLACES_MAX);
-    calls.filter_map(|(at, _)| Some(commitCall::abi_decode(data.get(at..)?).ok()?.posting))
+    let calls = calls.filter(|(_, found)| *found == commitCall::SELECTOR);
+    calls.filter_map(|(at, _)| Signed::read(data.get(at..)?)).take(CALLS_MAX)
 }
 
 /// The certificate that was posted, signed by members of `committee`. None if it names others, its signature is no point,
 /// or its commitment is none. The signature is not checked.
 #[must_use]
-pub fn certificate(posting: &Posting, committee: &Committee) -> Option<SettlementCertificate> {
-    let signature: &[u8; 256] = posting.signature.as_ref().try_into().ok()?;
+pub fn certificate(posted: &Signed, committee: &Committee) -> Option<SettlementCertificate> {
     Some(SettlementCertificate {
-        commitment: read(&posting.commitment)?,
-        signers: signers(posting.signers, committee)?,
-        signature: g2_of_eip2537(signature)?,
+        commitment: read(&posted.commitment)?,
+        signers: signers(posted.signers, committee)?,
+        signature: g2_of_eip2537(&posted.signature)?,
     })
 }
 
@@ -201,10 +258,54 @@ mod tests {
         let through = [&[0xab; 37], &commitCall::SELECTOR[..], &data(&one), &data(&end), &[0; 9]];
         assert_eq!(read(&through.concat()), [one.clone(), end]);
         let cut = data(&one);
-        assert_eq!(read(&cut[..cut.len() - 1]).len(), 0);
+        // Its signature ends there; what is behind it is not read.
+        let end = 4 + 32 + 32 * 17 + SIGNATURE_BYTES;
+        assert_eq!(read(&cut[..end]), std::slice::from_ref(&one));
+        assert_eq!(read(&cut[..end - 1]).len(), 0);
         assert_eq!(read(&[]).len(), 0);
         assert_eq!(read(&commitCall::SELECTOR.repeat(1_000)).len(), 0);
-        assert_eq!(read(&data(&one).repeat(PLACES_MAX + 3)).len(), PLACES_MAX);
+        assert_eq!(read(&data(&one).repeat(CALLS_MAX + 3)).len(), CALLS_MAX);
+        // Selectors alone hide nothing, however many.
+        let behind = [commitCall::SELECTOR.repeat(1_000), data(&one)].concat();
+        assert_eq!(read(&behind), std::slice::from_ref(&one));
+        let filled = |bytes: usize| {
+            let call = data(&one);
+            let rest = vec![0; bytes - call.len()];
+            [call, rest].concat()
+        };
+        assert_eq!(read(&filled(DATA_BYTES_MAX)), std::slice::from_ref(&one));
+        assert_eq!(read(&filled(DATA_BYTES_MAX + 1)).len(), 0);
+    }
+
+    #[test]
+    fn parts_that_lie_over_each_other_make_nothing_grow() {
+        let certified = certified(false);
+        let call = data(&certified);
+        let at = |word: usize| 4 + 32 + 32 * word;
+        // Where the peaks and what was added begin, and how long the signature says that it is.
+        let (peaks, added, signature) = (at(14), at(15), at(16));
+        let word = |number: u64| U256::from(number).to_be_bytes::<32>();
+        let mut over = call.clone();
+        over[peaks..][..32].copy_from_slice(&word(16 * 32));
+        over[added..][..32].copy_from_slice(&word(16 * 32));
+        let read: Vec<_> = postings(&over).collect();
+        assert_eq!(certificate(&read[0], &committee()), Some(certified));
+        for length in [0, 255, 257, 1 << 20, u64::MAX] {
+            let mut long = [&call[..], &[0; 4_096]].concat();
+            long[signature..][..32].copy_from_slice(&word(length));
+            assert_eq!(postings(&long).count(), 0, "{length}");
+        }
+        // One head refers to another's parts, or to nothing.
+        for offset in [u64::MAX, 1 << 40, 1 << 20] {
+            for place in [4, at(13)] {
+                let mut astray = call.clone();
+                astray[place..][..32].copy_from_slice(&word(offset));
+                assert_eq!(postings(&astray).count(), 0);
+            }
+        }
+        let mut dirty = call;
+        dirty[at(0)] = 1;
+        assert_eq!(postings(&dirty).count(), 0, "L1 takes no such number");
     }
 
     #[test]
@@ -215,10 +316,9 @@ mod tests {
             postings(&data).next().unwrap()
         };
         assert_eq!(certificate(&posted(), &committee), Some(certified(true)));
-        let changes: [fn(&mut Posting); 5] = [
+        let changes: [fn(&mut Signed); 4] = [
             |posting| posting.signers = U256::from(0b1000),
-            |posting| posting.signature = Bytes::from(vec![0; 255]),
-            |posting| posting.signature = Bytes::from(vec![1; 256]),
+            |posting| posting.signature = [1; 256],
             |posting| posting.commitment.nextCommittee = B256::ZERO,
             |posting| posting.commitment.dkgResult = B256::ZERO,
         ];

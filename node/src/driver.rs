@@ -236,6 +236,31 @@ impl Channels {
 
 #[cfg(test)]
 impl Channels {
+    /// A handle that puts in what this takes, of a node that has revealed up to a height.
+    pub(crate) fn handle(&self, revealed: Height) -> Driver {
+        let status = Status {
+            decided: revealed,
+            revealed,
+            certified: revealed,
+            round: conclave_types::Round::ZERO,
+            chain_digest: conclave_types::Digest::ZERO,
+            epoch: conclave_types::Epoch::new(1),
+            key: None,
+            next_key: None,
+            validator: None,
+            not_signing: None,
+            pool: conclave_mempool::PoolStats::default(),
+            evidence_count: 0,
+        };
+        let origin = conclave_types::L1Origin::default();
+        let l1 = L1Position { origin, forced_cursor: 0, observed: origin, has_room: true };
+        let time = Time::from_micros(0);
+        let tip = RevealedTip { height: revealed, block: BlockId::ZERO, time };
+        let snapshot = Arc::new(Snapshot { status, revealed: tip, l1 });
+        let (_, snapshot) = watch::channel(snapshot);
+        Driver { control: self.inbox.control(), public: self.inbox.public(), snapshot }
+    }
+
     /// What the network has put in, as the driver would take it.
     pub(crate) async fn take(&mut self) -> Vec<Input> {
         let Turn { controls, messages, .. } = self.inputs.next(None).await;

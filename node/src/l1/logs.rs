@@ -25,14 +25,29 @@ pub(super) async fn newest_first(
     blocks: (u64, u64),
     mut is_enough: impl FnMut(&[Log]) -> bool,
 ) -> TransportResult<Vec<Log>> {
-    let mut pages = Pages::new(blocks);
     let mut found = Vec::new();
+    let take = |logs: Vec<Log>| {
+        let has_enough = is_enough(&logs);
+        found.push(logs);
+        has_enough
+    };
+    each_page(provider, filter, blocks, take).await?;
+    Ok(found.into_iter().rev().flatten().collect())
+}
+
+/// The pages of these blocks, the newest first and each in the order of the chain, until `take` says that it has enough:
+/// for whoever keeps less of a log than the whole.
+pub(super) async fn each_page(
+    provider: &DynProvider,
+    filter: &Filter,
+    blocks: (u64, u64),
+    mut take: impl FnMut(Vec<Log>) -> bool,
+) -> TransportResult<()> {
+    let mut pages = Pages::new(blocks);
     while let Some((from, to)) = pages.next() {
         match provider.get_logs(&filter.clone().from_block(from).to_block(to)).await {
             Ok(logs) => {
-                let has_enough = is_enough(&logs);
-                found.push(logs);
-                if has_enough {
+                if take(logs) {
                     break;
                 }
                 pages.served();
@@ -41,7 +56,7 @@ pub(super) async fn newest_first(
             Err(error) => return Err(error),
         }
     }
-    Ok(found.into_iter().rev().flatten().collect())
+    Ok(())
 }
 
 /// Which blocks to ask for next.

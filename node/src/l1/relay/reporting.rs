@@ -84,6 +84,8 @@ pub(super) struct Reporting {
     closed: BTreeSet<Offender>,
     /// What the store was like when it was read last.
     read: Option<Kept>,
+    /// The least height of which evidence may still come, besides those that are late.
+    least: Option<Height>,
     next_read: Instant,
     next_look: Instant,
 }
@@ -97,6 +99,7 @@ impl Reporting {
             charges: BTreeMap::new(),
             closed: BTreeSet::new(),
             read: None,
+            least: None,
             next_read: now,
             next_look: now,
         }
@@ -108,10 +111,19 @@ impl Reporting {
             None => Height::ZERO,
             Some(read) if read.count == count && !read.is_early => return None,
             Some(_) if now < self.next_read => return None,
-            Some(read) => read.decided.checked_sub(LATE).unwrap_or(Height::ZERO),
+            Some(read) => {
+                let late = read.decided.checked_sub(LATE).unwrap_or(Height::ZERO);
+                self.least.map_or(late, |least| late.min(least))
+            }
         };
         self.next_read = now + LOOK_EVERY;
         Some(from)
+    }
+
+    /// Evidence of that height and above may come from now on: L1 shows what is as old as that. A quorum has signed it,
+    /// so only where the chain has forked more than what is late is read again and again.
+    pub(super) fn expect_from(&mut self, height: Height) {
+        self.least = Some(self.least.map_or(height, |least| least.min(height)));
     }
 
     /// Takes what was read from the store.
@@ -593,6 +605,15 @@ mod tests {
         reporting.take(later, Vec::new(), Kept { is_early: true, ..kept(2, 300) });
         assert_eq!(reporting.stale(later, 2), None);
         assert_eq!(reporting.stale(later + LOOK_EVERY, 2), Some(Height::new(300 - 128)));
+        // L1 shows what is old: evidence of that comes once the core has seen to it, if not at the first reading.
+        reporting.expect_from(Height::new(40));
+        reporting.expect_from(Height::new(60));
+        for count in [3, 4] {
+            reporting.take(later, Vec::new(), kept(count - 1, 300));
+            let now = later + LOOK_EVERY * u32::try_from(count).unwrap();
+            assert_eq!(reporting.stale(now, count - 1), None);
+            assert_eq!(reporting.stale(now, count), Some(Height::new(40)));
+        }
     }
 
     #[test]
