@@ -154,6 +154,7 @@ pub const BUILTINS: &[Builtin] = &[
     built_in!("l1-stray-shares"),
     built_in!("l1-wrong-shares"),
     built_in!("l1-framed"),
+    built_in!("l1-forked"),
     built_in!("forced-through-censors"),
     built_in!("entry-omitted"),
     built_in!("entry-invented"),

@@ -2,7 +2,7 @@
 //! happens, found out when the run is over. Each test of a scenario compares what it has counted with this list.
 
 /// The counters, in alphabetical order.
-pub const COUNTERS: [&str; 112] = [
+pub const COUNTERS: [&str; 117] = [
     "alternating_attestations",
     "anomalies",
     "attempts_to_open",
@@ -10,11 +10,13 @@ pub const COUNTERS: [&str; 112] = [
     "batches_rolled_back",
     "boasts",
     "certified",
+    "certified_there",
     "commits",
     "commits_cut_short",
     "committee_changes",
     "contradicting_attestations",
     "crashes",
+    "crossings",
     "deposits_carried",
     "disguised_votes",
     "disk_full",
@@ -40,6 +42,8 @@ pub const COUNTERS: [&str; 112] = [
     "forged_bundles",
     "forged_votes",
     "forgotten_locks",
+    "forked_heights",
+    "framings",
     "hidden_blocks",
     "hoarded_attempts",
     "inbox_drops",
@@ -88,6 +92,7 @@ pub const COUNTERS: [&str; 112] = [
     "premature_shares",
     "queue_drops",
     "regions",
+    "reports_of_forkers",
     "requests_carried",
     "returned_bundles",
     "revealed_bundles",

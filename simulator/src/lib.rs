@@ -56,7 +56,7 @@ pub use report::{
     curve_page, market_table, report_page, sweep_page,
 };
 pub use scenario::{
-    Behaviour, Byzantine, Chaos, Crash, FullDisk, Loss, Machine, Place, Replaced, Scenario,
+    Behaviour, Byzantine, Chaos, Crash, Fork, FullDisk, Loss, Machine, Place, Replaced, Scenario,
     ScenarioError, Tail,
 };
 pub use shrink::{Effort, Shrunk, can_shrink, shrink};

@@ -156,6 +156,8 @@ pub(crate) struct Network {
     started: Time,
     /// What the weather is drawn from.
     seed: u64,
+    /// Who is on the other side of a fork: it hears nobody on the first one, nor is it heard there.
+    over: BTreeSet<u16>,
     /// Messages that were lost.
     pub(crate) lost: u64,
     /// Messages that a partition kept back.
@@ -187,6 +189,7 @@ impl Network {
             places,
             started,
             seed,
+            over: BTreeSet::new(),
             lost: 0,
             blocked: 0,
             churned: 0,
@@ -194,6 +197,23 @@ impl Network {
             duplicated: 0,
             delivered: 0,
         }
+    }
+
+    /// From now on these are on the other side of a fork.
+    pub(crate) fn part(&mut self, over: BTreeSet<u16>) {
+        self.over = over;
+    }
+
+    /// From now on this one is on the side on which it was not.
+    pub(crate) fn cross(&mut self, node: u16) {
+        if !self.over.remove(&node) {
+            self.over.insert(node);
+        }
+    }
+
+    /// Whether it is on the other one.
+    pub(crate) fn is_over(&self, node: u16) -> bool {
+        self.over.contains(&node)
     }
 
     /// The name of the region in which a validator stands; empty without regions.
@@ -275,6 +295,9 @@ impl Network {
     }
 
     fn is_cut(&self, now: Time, from: u16, to: u16) -> bool {
+        if self.is_over(from) != self.is_over(to) {
+            return true;
+        }
         let elapsed = self.elapsed_ms(now);
         self.partitions.iter().any(|partition| {
             (partition.from_ms..partition.until_ms).contains(&elapsed)

@@ -24,6 +24,7 @@ mod promises;
 mod settled;
 mod settlement;
 mod shares;
+mod sides;
 mod told;
 mod votes;
 
@@ -75,9 +76,11 @@ use self::{
 pub(crate) use self::{
     committees::Machines,
     promises::{PROMISES, RUNS},
+    sides::Oracles,
 };
 
 /// Watches a run.
+#[derive(Clone)]
 pub(crate) struct Oracle {
     honest: BTreeSet<u16>,
     violation: Option<Violation>,

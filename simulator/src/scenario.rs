@@ -9,7 +9,9 @@ mod chaos;
 mod check;
 mod check_committees;
 mod check_contracts;
+mod check_fork;
 mod check_world;
+mod fork;
 mod machine;
 mod place;
 mod text;
@@ -20,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use behaviour::Behaviour;
 pub use check::{Replaced, ScenarioError};
+pub use fork::Fork;
 pub use machine::Machine;
 pub use place::Place;
 
@@ -59,6 +62,12 @@ pub struct Crash {
     /// It dies in the middle of its next commit, and this is what becomes of that.
     #[serde(default, skip_serializing_if = "is_default")]
     pub tail: Option<Tail>,
+    /// It comes back among those on the other side of a fork.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub crosses: bool,
+    /// Its operator vouches that no other machine signs with its keys, and so it signs again.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub lost_state: bool,
 }
 
 impl Crash {
@@ -66,6 +75,12 @@ impl Crash {
     #[must_use]
     pub const fn tail(&self) -> Option<Tail> {
         if self.unseen { Some(Tail::Unseen) } else { self.tail }
+    }
+
+    /// Whether it signs nothing any more when it comes back.
+    #[must_use]
+    pub const fn silences(&self) -> bool {
+        self.lose.silences() && !self.lost_state
     }
 }
 
@@ -207,6 +222,8 @@ pub struct Scenario {
     pub network: NetworkModel,
     /// Partitions.
     pub partitions: Vec<Partition>,
+    /// Those who fork the chain, if somebody does.
+    pub fork: Option<Fork>,
     /// Crashes.
     pub crashes: Vec<Crash>,
     /// Faults at random, beside those that are listed.
@@ -247,6 +264,7 @@ impl Default for Scenario {
             l1: None,
             network: NetworkModel::default(),
             partitions: Vec::new(),
+            fork: None,
             crashes: Vec::new(),
             chaos: Chaos::default(),
             byzantine: Vec::new(),
@@ -264,11 +282,13 @@ impl Scenario {
         self.validators.saturating_sub(self.joiners)
     }
 
-    /// Machines: one for each validator, and then another for each that changes its keys.
+    /// Machines: one for each validator, and then another for each that changes its keys or is on both sides of a fork.
     #[must_use]
     pub fn nodes(&self) -> u16 {
         let rotations = self.l1.iter().map(|l1| l1.rotations.len()).sum::<usize>();
-        self.validators.saturating_add(u16::try_from(rotations).unwrap_or(u16::MAX))
+        let forkers = self.fork.iter().map(|fork| fork.validators.len()).sum::<usize>();
+        let second = u16::try_from(rotations.saturating_add(forkers)).unwrap_or(u16::MAX);
+        self.validators.saturating_add(second)
     }
 
     /// f: how many validators may fail.
@@ -298,6 +318,10 @@ impl Scenario {
             partition.from_ms = partition.from_ms.saturating_add(shift);
             partition.until_ms = partition.until_ms.saturating_add(shift);
         }
+        if let Some(fork) = &mut self.fork {
+            let shift = random.below(std::mem::take(&mut fork.spread_ms).saturating_add(1));
+            fork.from_ms = fork.from_ms.saturating_add(shift);
+        }
         for full in &mut self.full_disks {
             let shift = random.below(std::mem::take(&mut full.spread_ms).saturating_add(1));
             full.from_ms = full.from_ms.saturating_add(shift);
@@ -326,11 +350,19 @@ impl Scenario {
             crash.until_ms.saturating_add(rots.saturating_mul(OPERATOR_MS))
         });
         let disks = self.full_disks.iter().map(|full| full.until_ms);
+        let fork = self.fork.iter().map(|fork| fork.from_ms);
         let churn = self.network.churn.iter().map(|churn| churn.until_ms);
         let partitions = self.partitions.iter().map(|partition| partition.until_ms);
         let outages = self.l1.iter().flat_map(|l1| &l1.outages).map(|outage| outage.until_ms);
         let spikes = self.l1.iter().flat_map(|l1| &l1.fee_spikes).map(|spike| spike.until_ms);
         let on_l1 = outages.chain(spikes);
-        crashes.chain(partitions).chain(disks).chain(churn).chain(on_l1).max().unwrap_or(0)
+        crashes
+            .chain(partitions)
+            .chain(fork)
+            .chain(disks)
+            .chain(churn)
+            .chain(on_l1)
+            .max()
+            .unwrap_or(0)
     }
 }

@@ -4,6 +4,8 @@
 
 mod build;
 mod faults;
+mod fork;
+mod framer;
 mod guard;
 mod l1;
 mod node;
@@ -28,6 +30,7 @@ use conclave_types::{BundleId, EncryptedBundle, Genesis, Height, PayerAddress, T
 pub use guard::{CutShort, Stop, guarded};
 
 use self::{
+    framer::Framer,
     node::{Flight, News, Node, Packet},
     peers::Machine,
     queue::Queue,
@@ -41,10 +44,10 @@ use crate::{
     load::{Handed, Load, MarketFigures},
     measure::{Figures, Measure},
     network::Network,
-    oracle::{Oracle, Violation},
+    oracle::{Oracles, Violation},
     random::Random,
     report::Timeline,
-    scenario::{Loss, Scenario, Tail},
+    scenario::{Crash, Loss, Scenario, Tail},
     tape::{Core, Tape},
 };
 
@@ -78,6 +81,13 @@ enum Happening {
     Crash {
         loss: Loss,
         tail: Option<Tail>,
+    },
+    /// The chain forks.
+    Fork,
+    /// How a process that is down is to come back: on the first side of a fork, and with its operator's word.
+    Comes {
+        crosses: bool,
+        lost_state: bool,
     },
     Disk {
         is_full: bool,
@@ -157,7 +167,9 @@ pub struct World {
     heal_settled: Height,
     random: Random,
     seed: u64,
-    oracle: Oracle,
+    oracle: Oracles,
+    /// Who shows L1 whatever contradicts itself, if the chain forks.
+    framer: Option<Framer>,
     measure: Measure,
     judge: Arc<Judge>,
     workshop: Workshop,
@@ -196,7 +208,10 @@ impl World {
     }
 
     fn prepare(&mut self) {
-        for node in 0..self.scenario.nodes() {
+        let doubles = self.doubles();
+        for node in
+            (0..self.scenario.nodes()).filter(|node| doubles.iter().all(|(of, _)| of != node))
+        {
             self.schedule(BEGIN, node, Happening::Restart);
         }
         let at = |ms: u64| BEGIN.after(Duration::from_millis(ms));
@@ -207,7 +222,13 @@ impl World {
             }
             let (loss, tail) = (crash.lose, crash.tail());
             self.schedule(at(crash.at_ms), crash.validator, Happening::Crash { loss, tail });
-            self.schedule(at(crash.until_ms), crash.validator, Happening::Restart);
+            let Crash { validator, crosses, lost_state, .. } = crash;
+            let vouches = Happening::Comes { crosses, lost_state };
+            self.schedule(at(crash.until_ms), validator, vouches);
+            self.schedule(at(crash.until_ms), validator, Happening::Restart);
+        }
+        if let Some(fork) = &self.scenario.fork {
+            self.schedule(at(fork.from_ms), 0, Happening::Fork);
         }
         for full in self.scenario.full_disks.clone() {
             for (ms, is_full) in [(full.from_ms, true), (full.until_ms, false)] {
@@ -327,9 +348,10 @@ impl World {
     fn finish(mut self, mut missed: Option<String>, cut_short: Option<CutShort>) -> Outcome {
         if self.oracle.violation().is_none() && cut_short.is_none() {
             self.oracle.settle(self.now);
+            missed = missed.or_else(|| self.is_whole());
             if let Some(witness) = self.l1.as_mut().and_then(L1::close).filter(|_| missed.is_none())
             {
-                self.oracle.ended(&witness);
+                self.oracle.here().ended(&witness);
             }
             let fault = self.l1.as_ref().and_then(L1::fault);
             missed = missed.or_else(|| fault.map(str::to_owned));
@@ -354,6 +376,7 @@ impl World {
         counters.insert("queue_drops", self.measure.dropped_messages());
         counters.insert("l1_reorgs", self.l1.as_ref().map_or(0, L1::reorgs));
         counters.extend(self.l1.iter().flat_map(L1::counters));
+        counters.extend(self.framer.iter().flat_map(Framer::counters));
         counters.insert("regions", self.network.region_count());
         counters.insert("sessions_lost", self.sessions_lost);
         let skews = self.nodes.iter().map(|node| node.clock.skew_us());
@@ -403,7 +426,7 @@ impl World {
         let Some(core) = state.core.as_ref().map(Core::core) else { return };
         let at = core.status().decided;
         for payer in payers {
-            self.oracle.balance(node, at, payer, core.account(payer, 0).balance);
+            self.oracle.of(node).balance(node, at, payer, core.account(payer, 0).balance);
         }
     }
 
@@ -430,6 +453,8 @@ impl World {
             Happening::Submit(bundle) => self.tell(node, News::Submit(bundle)),
             Happening::Snapshot => state.disk.take_snapshot(),
             Happening::Crash { loss, tail } => self.crash(node, loss, tail),
+            Happening::Fork => self.fork(),
+            Happening::Comes { crosses, lost_state } => self.comes(node, crosses, lost_state),
             Happening::Disk { is_full } => self.fill_disk(node, is_full),
             Happening::Restart => self.restart(node),
             Happening::Load => self.users(),
@@ -445,7 +470,7 @@ impl World {
                     self.heal_settled = self.oracle.certified();
                 }
                 if self.scenario.network.is_calm() {
-                    self.oracle.healed();
+                    self.oracle.here().healed();
                 }
                 self.progressed = true;
             }

@@ -43,7 +43,7 @@ type Attesting = BTreeMap<Height, Vec<BlockCommitment>>;
 const PROPOSAL: u8 = u8::MAX;
 
 /// What each honest validator has heard of the others, and whom it has evidence against.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Accountability {
     heard: BTreeMap<u16, BTreeMap<Position, BTreeSet<Saying>>>,
     /// Since when.

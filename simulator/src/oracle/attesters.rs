@@ -28,7 +28,7 @@ const WITHIN: Duration = Duration::from_secs(1);
 type Hearing = (u16, u16, Height);
 
 /// What honest validators have heard of liars, and whom they have evidence against.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Attesters {
     heard: BTreeMap<Hearing, BTreeSet<Digest>>,
     /// Since when.

@@ -13,7 +13,7 @@ use super::{AGREEMENT, CONTIGUITY, Check, DETERMINISM, DURABLE, ONCE, ensure};
 use crate::disk::Disk;
 
 /// What honest validators have told.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Chain {
     blocks: BTreeMap<Height, BlockId>,
     decided_at: BTreeMap<u16, Height>,
@@ -38,6 +38,29 @@ impl Chain {
             next: BTreeMap::new(),
             unseen: 0,
         }
+    }
+
+    /// From now on it is not told by these.
+    pub(super) fn leave(&mut self, is_gone: impl Fn(u16) -> bool) {
+        self.decided_at.retain(|node, _| !is_gone(*node));
+        self.revealed_at.retain(|node, _| !is_gone(*node));
+        self.next.retain(|(node, _), _| !is_gone(*node));
+    }
+
+    /// From now on it is told by this one, too, from the beginning.
+    pub(super) fn join(&mut self, node: u16) {
+        self.decided_at.insert(node, Height::ZERO);
+        self.revealed_at.insert(node, Height::ZERO);
+    }
+
+    /// Whether it is told by a validator.
+    pub(super) fn is_told_by(&self, node: u16) -> bool {
+        self.decided_at.contains_key(&node)
+    }
+
+    /// What was decided, by height.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = (Height, BlockId)> {
+        self.blocks.iter().map(|(height, block)| (*height, *block))
     }
 
     /// The block that was decided at a height.

@@ -42,7 +42,7 @@ struct Elected {
 pub(crate) type Machines = BTreeMap<u16, (u16, ConsensusKey)>;
 
 /// Committees as L1 and time make them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Committees {
     machines: Machines,
     /// Those of each number in the stake contract that has come up, in the order in which they did.

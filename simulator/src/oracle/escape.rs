@@ -44,7 +44,7 @@ enum Item {
 }
 
 /// All times that rollups were away.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Escapes {
     /// How many L1 blocks the settled origin may fall behind.
     delay: u64,

@@ -20,7 +20,7 @@ use super::{
 };
 
 /// Who has held what since when, and who voted for what when.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Inclusion {
     bundles_max: usize,
     bytes_max: u64,

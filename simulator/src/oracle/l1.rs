@@ -13,7 +13,7 @@ use super::{Check, QUEUE, ensure};
 use crate::l1::QueueTip;
 
 /// L1 as it is, and how far the chain has carried it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Queue {
     rollups: BTreeSet<RollupId>,
     /// What the genesis builds on, and the final blocks after it.

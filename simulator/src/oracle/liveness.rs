@@ -9,7 +9,7 @@ use conclave_types::Height;
 const HONEST_ROUNDS_MAX: usize = 10;
 
 /// What has happened since the faults stopped.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Liveness {
     /// The height that must be revealed; none before the faults have stopped, and after.
     awaited: Option<Height>,

@@ -24,7 +24,7 @@ const HEAD_BYTES: usize = 97;
 const ROW_BYTES: usize = 140;
 
 /// What has been seen of offices.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Offices {
     /// The newest that was compared, and its seats.
     newest: Option<(u64, Seats)>,

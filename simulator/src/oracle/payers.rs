@@ -36,7 +36,7 @@ pub(super) struct Closing {
 }
 
 /// What L1 holds for the chain, and what of it is promised to whom.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Vault {
     /// What is left of each payer's grant, and of its deposits.
     purses: BTreeMap<PayerAddress, (u64, u64)>,
@@ -55,7 +55,7 @@ struct Vault {
 }
 
 /// All bundles and accounts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Payers {
     fees: FeeParams,
     funds: BTreeMap<PayerAddress, u64>,

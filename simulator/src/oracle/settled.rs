@@ -13,7 +13,7 @@ use crate::l1::{Settled, Stake, Witness};
 const SEIZED_WITHIN: u64 = 60;
 
 /// What L1 has shown for good.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct OnL1 {
     newest: Option<Settled>,
     postings: u64,
@@ -98,7 +98,7 @@ impl Oracle {
     }
 
     /// An honest validator has evidence that L1 takes against the validator of an index.
-    pub(super) fn accuses(&mut self, index: u16) {
+    pub(crate) fn accuses(&mut self, index: u16) {
         let since = self.queue.newest();
         self.on_l1.guilty.entry(u32::from(index).saturating_add(1)).or_insert(since);
     }

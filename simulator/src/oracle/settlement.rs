@@ -21,7 +21,7 @@ use super::{
 const BEHIND_MAX: u64 = 16;
 
 /// What was attested and certified.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Settlement {
     domain: Vec<u8>,
     /// What each validator has told last, and not revealed yet.

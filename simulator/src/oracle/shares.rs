@@ -9,7 +9,7 @@ use conclave_types::{BlockId, Height};
 use super::{BLIND, Check, chain::Chain, ensure};
 
 /// Who has shared what.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Shares {
     secrecy: usize,
     liars: usize,

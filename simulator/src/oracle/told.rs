@@ -72,7 +72,7 @@ impl Oracle {
                 Ok(())
             }
             Event::Round { height, round, proposer } => {
-                if self.honest.contains(&proposer.as_u16()) {
+                if self.is_led_by(proposer.as_u16()) {
                     self.liveness.led(*height, round.as_u32());
                 }
                 if round.as_u32() > 0 {
@@ -86,6 +86,11 @@ impl Oracle {
             }
             Event::Returned { height, bundles } => self.returned(now, node, *height, bundles),
         }
+    }
+
+    /// Whether a proposer keeps to the protocol, and is on this side.
+    fn is_led_by(&self, proposer: u16) -> bool {
+        self.honest.contains(&proposer) && self.chain.is_told_by(proposer)
     }
 
     /// What the fees of an epoch are shared out by.

@@ -23,7 +23,7 @@ type Place = (Height, u32, BlockId);
 type Position = (u16, Height, u32, u8);
 
 /// Everything that honest validators have signed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Votes {
     honest: BTreeSet<u16>,
     sayings: BTreeMap<Position, Saying>,

@@ -55,7 +55,17 @@ impl Scenario {
         let (at_ms, until_ms) = self.draw_span(random);
         let lose = if random.chance(200) { Loss::RecentDatabase } else { Loss::Nothing };
         let unseen = random.chance(500);
-        Crash { validator, at_ms, until_ms, spread_ms: 0, lose, unseen, tail: None }
+        Crash {
+            validator,
+            at_ms,
+            until_ms,
+            spread_ms: 0,
+            lose,
+            unseen,
+            tail: None,
+            crosses: false,
+            lost_state: false,
+        }
     }
 
     /// From when to when: half of all faults are over in an instant.

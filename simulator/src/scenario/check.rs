@@ -282,7 +282,7 @@ impl Scenario {
 
     /// No more faulty validators than the protocol bears, unless that is what is asked for.
     fn check_faulty(&self) -> Checked {
-        let silenced = self.crashes.iter().filter(|crash| crash.lose.silences());
+        let silenced = self.crashes.iter().filter(|crash| crash.silences());
         let byzantine = self.byzantine.iter().map(|byzantine| byzantine.validator);
         let faulty: BTreeSet<_> = byzantine.chain(silenced.map(|crash| crash.validator)).collect();
         let (most, found) = (usize::from(self.faulty_max()), faulty.len());

@@ -75,6 +75,7 @@ impl Scenario {
         self.check_l1()?;
         self.check_committees()?;
         self.check_contracts()?;
+        self.check_fork()?;
         self.check_tails()?;
         self.check_crypto()
     }

@@ -14,7 +14,8 @@ use conclave_types::{
 use ed25519_dalek::SigningKey;
 
 use super::{
-    BEGIN, Stop, World, node::Node, peers::Machine, queue::Queue, relay::Relayer, work::Shared,
+    BEGIN, Stop, World, framer::Framer, node::Node, peers::Machine, queue::Queue, relay::Relayer,
+    work::Shared,
 };
 use crate::{
     adversary::{Adversary, Means},
@@ -27,10 +28,10 @@ use crate::{
     load::Load,
     measure::Measure,
     network::Network,
-    oracle::{Machines, Oracle},
+    oracle::{Machines, Oracle, Oracles},
     random::Random,
     report::Timeline,
-    scenario::Scenario,
+    scenario::{Behaviour, Fork, Scenario},
 };
 
 /// The rollups of every world.
@@ -53,11 +54,11 @@ impl World {
         let (model, partitions) = (scenario.network.clone(), scenario.partitions.clone());
         let network = Network::new(model, partitions, scenario.nodes(), BEGIN, seed);
         let adversary = |index: u16, identity: &Identity| {
-            let liar = scenario.byzantine.iter().find(|b| b.validator == index)?;
+            let (validator, behaviours, masked) = liar(&scenario, index)?;
             let dice = Random::new(seed, 1_000_u64.saturating_add(u64::from(index)));
-            let means = Means::new(index, &genesis, identity, keyring.clone(), dice);
+            let means = Means::new(validator, &genesis, identity, keyring.clone(), dice);
             let means = means.against(load.first_payer()).with(scenario.colluders());
-            Some(Adversary::new(&liar.behaviours, liar.masked, means))
+            Some(Adversary::new(behaviours, masked, means))
         };
         let nodes = nodes(&scenario, seed, &network, identities, adversary);
         let regions = (0..scenario.nodes()).map(|index| network.region(index).to_owned());
@@ -73,7 +74,8 @@ impl World {
         let mut world = Self {
             timeline: Timeline::new(&scenario, seed),
             shared: Shared::new(&scenario.machine),
-            oracle: oracle.with_clocks(scenario.clocks.wrong_max(scenario.limit_ms)),
+            oracle: Oracles::new(oracle.with_clocks(scenario.clocks.wrong_max(scenario.limit_ms))),
+            framer: is_judged(&scenario).then(Framer::default),
             scenario,
             genesis,
             founding,
@@ -162,7 +164,7 @@ fn beginning(
     let (encryption_key, mut identities) = identities(scenario, random)?;
     let staked = staked(scenario, &identities);
     let (second, rotated) = second_machines(scenario, &staked, seed);
-    let machines = machines(scenario, &staked, &rotated);
+    let mut machines = machines(scenario, &staked, &rotated);
     let l1 = match scenario.l1.clone() {
         Some(model) => {
             let known = (keyed(&staked, &identities), keyed(&rotated, &second));
@@ -171,6 +173,10 @@ fn beginning(
         None => None,
     };
     identities.extend(second);
+    machines.extend(doubles(scenario, &staked));
+    let forkers = scenario.fork.iter().flat_map(|fork| &fork.validators);
+    let copied = forkers.filter_map(|index| identities.get(usize::from(*index)).cloned());
+    identities.extend(copied.collect::<Vec<_>>());
     let founded = l1.as_ref().and_then(l1::Founding::founded);
     let genesis = genesis(scenario, load, encryption_key, &staked, founded);
     let l1 = match l1 {
@@ -220,6 +226,32 @@ fn machines(scenario: &Scenario, staked: &[Member], rotated: &[Member]) -> Vec<M
             Machine { node, validator, network_key }
         };
         Some([machine(validator, before), machine(node, after)])
+    });
+    both.flatten().collect()
+}
+
+/// Whose machine a node is that does not keep to the protocol, how it behaves, and whether it passes for honest.
+fn liar(scenario: &Scenario, node: u16) -> Option<(u16, &[Behaviour], bool)> {
+    let liar = scenario.byzantine.iter().find(|liar| liar.validator == node);
+    // Who is on both sides of a fork does on either as everyone does there.
+    let forker = || scenario.fork.as_ref()?.validator(scenario.validators, node);
+    match liar {
+        Some(liar) => Some((node, &liar.behaviours, liar.masked)),
+        None => forker().map(|validator| (validator, [].as_slice(), false)),
+    }
+}
+
+/// Whether there are contracts that judge those who fork the chain.
+fn is_judged(scenario: &Scenario) -> bool {
+    scenario.fork.is_some() && scenario.l1.as_ref().is_some_and(|l1| l1.contracts)
+}
+
+/// Both machines of everyone who is on both sides of a fork.
+fn doubles(scenario: &Scenario, staked: &[Member]) -> Vec<Machine> {
+    let forks = scenario.fork.iter().flat_map(|fork: &Fork| fork.machines(scenario.validators));
+    let both = forks.filter_map(|(second, first)| {
+        let network_key = staked.get(usize::from(first))?.network_key;
+        Some([first, second].map(|node| Machine { node, validator: first, network_key }))
     });
     both.flatten().collect()
 }

@@ -68,7 +68,7 @@ impl World {
         let losses = self.faults.entry("disk_losses").or_default();
         *losses = losses.saturating_add(lost);
         self.stop_working(node);
-        self.oracle.crashed(node);
+        self.oracle.of(node).crashed(node);
         for other in (0..self.scenario.nodes()).filter(|other| *other != node) {
             self.tell(other, News::PeerDown(node));
         }
@@ -93,7 +93,7 @@ impl World {
         let tape = self.tape.as_ref().filter(|tape| tape.validator() == node);
         match tape::recover(tape, (config, shared), &mut state.disk, shown) {
             Ok((core, ready)) => {
-                self.oracle.recovers(self.now, node, &state.disk, state.loss);
+                self.oracle.of(node).recovers(self.now, node, &state.disk, state.loss);
                 let peers = Peers::of(core.core().keys(), &self.machines);
                 state.inbox = super::node::Inbox::of(peers);
                 state.core = Some(core);
@@ -116,7 +116,7 @@ impl World {
                     Happening::Restart,
                 );
             }
-            Err(error) => self.oracle.halted(node, &format!("cannot recover: {error}")),
+            Err(error) => self.oracle.of(node).halted(node, &format!("cannot recover: {error}")),
         }
     }
 }

@@ -21,6 +21,7 @@ impl World {
         let heard: Vec<_> =
             (0..self.scenario.nodes()).map(|node| l1.heard_at(self.now, node)).collect();
         self.tell_l1_oracle(before);
+        self.frame();
         if newest > before {
             for (node, at) in (0_u16..).zip(heard) {
                 self.schedule(at, node, Happening::L1Heard { newest });
@@ -35,7 +36,9 @@ impl World {
         for (block, witness) in l1.final_after(before) {
             // Settlement is what a run may be waiting for.
             self.progressed |= witness.is_some();
-            self.oracle.l1_final(block, witness);
+            for (oracle, shown) in self.oracle.each().zip([witness, None]) {
+                oracle.l1_final(block, shown);
+            }
         }
     }
 

@@ -192,7 +192,8 @@ impl World {
     /// The relayer of a validator looks at L1. Those of liars do nothing for anybody; and an operator has one, beside
     /// the first of two machines.
     pub(super) fn relay(&mut self, node: u16) {
-        if node >= self.scenario.validators {
+        // Of two sides the first is the one that settles: those on the other do not come to L1 in time.
+        if node >= self.scenario.validators || self.is_over(node) {
             return;
         }
         let Some(l1) = &mut self.l1 else { return };

@@ -32,7 +32,7 @@ impl World {
         self.progressed |= !events.is_empty();
         let mut touched = BTreeSet::new();
         for event in events {
-            self.oracle.event(self.now, node, &event);
+            self.oracle.of(node).event(self.now, node, &event);
             self.measure.event(self.now, node, &event);
             self.timeline.event(BEGIN, self.now, node, &event);
             if let Event::Revealed { block, .. } = &event {
@@ -64,9 +64,9 @@ impl World {
             }
         }
         if let Some(why) = halt {
-            self.oracle.halted(node, &why);
+            self.oracle.of(node).halted(node, &why);
         }
-        self.oracle.penalties(node, &penalties);
+        self.oracle.of(node).penalties(node, &penalties);
         for message in broadcast {
             self.broadcast(node, message);
         }
@@ -87,11 +87,11 @@ impl World {
         let most = LOG_ROWS_EACH.saturating_mul(usize::from(self.scenario.validators));
         let log = state.disk.rows(Table::Wal);
         let candidates = state.disk.rows(Table::Candidates);
-        self.oracle.holds(node, "rows of its consensus log", log, most);
-        self.oracle.holds(node, "candidate blocks", candidates, most);
+        self.oracle.of(node).holds(node, "rows of its consensus log", log, most);
+        self.oracle.of(node).holds(node, "candidate blocks", candidates, most);
         if let Some(core) = &state.core {
             let pooled = core.core().pool().bundles;
-            self.oracle.holds(node, "bundles", pooled, POOL_MAX);
+            self.oracle.of(node).holds(node, "bundles", pooled, POOL_MAX);
         }
     }
 
@@ -105,11 +105,14 @@ impl World {
 
     /// What is left of the keys that were changed, on the machines that had them.
     pub(super) fn search_old_machines(&mut self) {
-        let old = self.machines.iter().filter(|machine| machine.node == machine.validator);
-        for node in old.map(|machine| machine.node) {
+        let old = self.machines.iter().filter(|machine| {
+            let node = self.nodes.get(usize::from(machine.node));
+            machine.node == machine.validator && node.is_some_and(Node::is_honest)
+        });
+        for node in old.map(|machine| machine.node).collect::<Vec<_>>() {
             let Some(state) = self.nodes.get(usize::from(node)) else { continue };
             let secrets = state.disk.secrets().unwrap_or_default();
-            self.oracle.keeps_secrets(node, secrets.len());
+            self.oracle.of(node).keeps_secrets(node, secrets.len());
         }
     }
 
@@ -124,8 +127,8 @@ impl World {
             return;
         }
         let first = Self::packet(from, from, message);
-        self.oracle.shown(self.now, &first.message);
-        self.oracle.sent(self.now, from, &others, &first.message);
+        self.see(&first.message);
+        self.oracle.of(from).sent(self.now, from, &others, &first.message);
         self.post_to_all(&first);
     }
 
@@ -161,9 +164,9 @@ impl World {
     pub(super) fn post_letters(&mut self, from: u16, letters: Vec<Letter>) {
         let seen = self.nodes.get(usize::from(from)).is_some_and(Node::is_honest);
         for Letter { to, message, delay } in letters {
-            self.oracle.shown(self.now, &message);
+            self.see(&message);
             if seen {
-                self.oracle.sent(self.now, from, &[to], &message);
+                self.oracle.of(from).sent(self.now, from, &[to], &message);
             }
             let packet = Self::packet(from, to, message);
             if delay.is_zero() {
@@ -216,7 +219,7 @@ impl World {
             let secrets = node.disk.secrets().unwrap_or_default();
             let epochs = shares_among(secrets).map(|(epoch, _)| epoch).collect();
             if node.core.is_some() {
-                self.oracle.has_shares(index, &epochs);
+                self.oracle.of(index).has_shares(index, &epochs);
             }
         }
     }
@@ -225,7 +228,7 @@ impl World {
     pub(super) fn read_everyone(&mut self) {
         for (index, node) in (0_u16..).zip(&self.nodes) {
             if node.core.is_some() {
-                self.oracle.reads(index, &node.disk);
+                self.oracle.of(index).reads(index, &node.disk);
             }
         }
     }

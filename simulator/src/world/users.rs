@@ -30,7 +30,7 @@ impl World {
         let key = self.keyring.key(height, || false);
         let spam = key.map(|key| self.load.spam(&self.genesis, key, height));
         for handed in spam.unwrap_or_default() {
-            self.oracle.spammed();
+            self.oracle.here().spammed();
             self.hand_in(handed);
         }
         self.again(self.scenario.spam_per_s, Happening::Spam);
@@ -42,7 +42,7 @@ impl World {
     }
 
     fn hand_in(&mut self, handed: Handed) {
-        self.oracle.handed_in(&handed);
+        self.oracle.each().for_each(|oracle| oracle.handed_in(&handed));
         if let Standing::Good(legs) = &handed.standing {
             self.workshop.sealed(handed.id, legs);
         }
@@ -82,11 +82,11 @@ impl World {
         let key = self.keyring.key(height, || false);
         let searched = key.map(|key| self.load.searched(&self.genesis, key, height));
         for handed in searched.unwrap_or_default() {
-            self.oracle.handed_in(&handed);
+            self.oracle.each().for_each(|oracle| oracle.handed_in(&handed));
             if let Standing::Good(legs) = &handed.standing {
                 self.workshop.sealed(handed.id, legs);
             }
-            self.oracle.searched();
+            self.oracle.here().searched();
             self.outstanding.insert(handed.id, (self.now, handed.clone()));
             for to in 0..self.scenario.validators {
                 self.send_in(to, handed.bundle.clone());
@@ -127,7 +127,7 @@ impl World {
         let key = self.keyring.key(height, || true);
         let Some(again) = key.and_then(|key| self.load.again(key, returned)) else { return };
         self.outstanding.remove(&returned.id);
-        self.oracle.sealed_again();
+        self.oracle.here().sealed_again();
         self.hand_in(again);
     }
 

@@ -161,11 +161,11 @@ impl World {
             return;
         }
         self.measure.received(to, packet.message.kind(), bytes);
-        self.oracle.heard(self.now, to, packet.from, &packet.message);
+        self.oracle.of(to).heard(self.now, to, packet.from, &packet.message);
         if let Some(adversary) = &mut state.adversary {
             let letters = adversary.incoming(self.now, packet.from, &packet.message);
             for (height, block) in adversary.opened() {
-                self.oracle.opened(to, height, block);
+                self.oracle.of(to).opened(to, height, block);
             }
             self.post_letters(to, letters);
         }

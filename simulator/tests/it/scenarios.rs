@@ -71,6 +71,21 @@ fn rollups_that_do_not_come_back_are_a_miss_when_the_time_to_heal_is_over() {
     assert!(report.counters["l1_escapes"] > 0 && report.counters["l1_returns"] == 0);
 }
 
+#[test]
+fn a_fork_that_does_not_come_about_is_a_miss() {
+    // Whoever keeps to the protocol on the other side leaves it before anything is decided there.
+    let mut scenario = builtin("l1-forked").unwrap().scenario().unwrap();
+    let from_ms = scenario.fork.as_ref().unwrap().from_ms;
+    for crash in &mut scenario.crashes {
+        (crash.at_ms, crash.until_ms, crash.spread_ms) = (from_ms + 1, from_ms + 1_000, 0);
+    }
+    scenario.fork.as_mut().unwrap().spread_ms = 0;
+    let report = run("no-fork", &Scenario { l1: None, heights: 60, ..scenario }, 0).unwrap();
+    assert_eq!(report.verdict, Verdict::Liveness, "{}", report.detail);
+    assert_eq!(report.detail, "the chain was to fork, and it did not");
+    assert_eq!(report.counters["crossings"], 2);
+}
+
 /// A height of these takes seconds; `conclave-sim sweep` runs all fifty.
 fn begins(name: &str, heights: u64) {
     let scenario = Scenario { heights, ..builtin(name).unwrap().scenario().unwrap() };
@@ -175,7 +190,10 @@ fn owed(scenario: &Scenario) -> Vec<&'static [&'static str]> {
     let churn = network.churn.as_ref();
     let loses = |crash: &Crash| crash.lose != Loss::Nothing;
     let spikes = scenario.l1.as_ref().is_some_and(|l1| !l1.fee_spikes.is_empty());
-    let faults: [(bool, &[&str]); 12] = [
+    let crosses = crashes.iter().any(|crash| crash.crosses);
+    let faults: [(bool, &[&str]); 14] = [
+        (scenario.fork.is_some(), &["forked_heights"]),
+        (crosses, &["crossings"]),
         (spikes, &["l1_priced_out"]),
         (!crashes.is_empty() || chaos.crashes > 0, &["crashes"]),
         (crashes.iter().any(loses), &["disk_losses", "starts_refused"]),
@@ -276,6 +294,7 @@ scenarios! {
     l1_stray_shares "l1-stray-shares" 0..2;
     l1_wrong_shares "l1-wrong-shares" 0..1;
     l1_framed "l1-framed" 0..2;
+    l1_forked "l1-forked" 0..2;
     forced_through_censors "forced-through-censors" 0..2;
     entry_omitted "entry-omitted" 0..2;
     entry_invented "entry-invented" 0..2;
