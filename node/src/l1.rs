@@ -28,6 +28,7 @@ mod finality;
 pub mod follow;
 mod http;
 mod logs;
+pub mod lost;
 pub mod observe;
 mod offers;
 pub mod origin;

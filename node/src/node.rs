@@ -8,7 +8,7 @@ use std::{
 };
 
 use conclave_sequencer::{
-    Config as CoreConfig, Identity, Ready, RecoverError,
+    Config as CoreConfig, Identity, Ready, RecoverError, SettledOnL1,
     archive::{self, ArchiveError},
 };
 use conclave_types::{ConsensusKey, Genesis, Height, digest::SigningDomain};
@@ -22,7 +22,11 @@ use crate::{
     driver::{self, Channels, Conduct, Driver, DriverError, Honest, RecordTo, RevealedTip, Tape},
     essential::{Essentials, TaskError},
     keys::{self, KeyFileError},
-    l1::{self, relay::AccountError},
+    l1::{
+        self,
+        lost::{LostError, settled_on_l1},
+        relay::AccountError,
+    },
     metrics::{self, Metrics, MetricsError},
     network::{AddressBook, Network, NetworkConfig, NetworkError},
     rpc::{self, ReceiptSigner, RpcError},
@@ -62,6 +66,9 @@ pub enum NodeError {
     /// The account that posts to L1 cannot be used.
     #[error(transparent)]
     Account(#[from] AccountError),
+    /// A validator that has lost what it signed cannot tell on which chain it may sign.
+    #[error(transparent)]
+    Lost(#[from] LostError),
     /// The network key is not the one that the genesis names for this validator.
     #[error(
         "keys.network is not the network key that the genesis names for {0}; its peers would refuse it. Restore the key from your backup"
@@ -124,7 +131,7 @@ pub struct Node {
 impl Node {
     /// Starts a node: opens and recovers its store, then listens. `lost_state` is the operator's word that
     /// no other machine signs with these keys; it lets a validator without a signing history sign again,
-    /// above what it can have signed before.
+    /// above what it can have signed before, on the chain that L1 has settled, which it is asked for.
     ///
     /// # Errors
     ///
@@ -144,6 +151,11 @@ impl Node {
         record: Option<&RecordTo>,
     ) -> Result<Self, NodeError> {
         let honest = |_: &Genesis, _: Option<&Identity>| Ok::<_, NodeError>(Honest);
+        // Whoever has its mark knows what it has signed, whatever its operator says.
+        let lost_state = match lost_state && !config.signer_state().exists() {
+            true => Some(settled_on_l1(config.l1.as_ref(), &read_genesis(&config.genesis)?).await?),
+            false => None,
+        };
         let (recovered, conduct) = Recovered::from_disk(config, lost_state, record, honest)?;
         Self::start_recovered(config, recovered, conduct).await
     }
@@ -160,7 +172,7 @@ impl Node {
         E: From<NodeError>,
         M: FnOnce(&Genesis, Option<&Identity>) -> Result<C, E>,
     {
-        let (recovered, conduct) = Recovered::from_disk(config, false, None, make)?;
+        let (recovered, conduct) = Recovered::from_disk(config, None, None, make)?;
         Ok(Self::start_recovered(config, recovered, conduct).await?)
     }
 
@@ -315,7 +327,7 @@ impl Recovered {
     /// And who has the last word on what leaves, as `make` says.
     fn from_disk<C, E: From<NodeError>>(
         config: &Config,
-        lost_state: bool,
+        lost_state: Option<SettledOnL1>,
         record: Option<&RecordTo>,
         make: impl FnOnce(&Genesis, Option<&Identity>) -> Result<C, E>,
     ) -> Result<(Self, C), E> {
@@ -374,7 +386,10 @@ pub fn read_genesis(path: &Path) -> Result<Genesis, NodeError> {
         .map_err(|source| NodeError::Genesis { path: path.to_owned(), source })
 }
 
-fn read_identity(config: &Config, lost_state: bool) -> Result<Option<Identity>, NodeError> {
+fn read_identity(
+    config: &Config,
+    lost_state: Option<SettledOnL1>,
+) -> Result<Option<Identity>, NodeError> {
     let Some(consensus) = &config.keys.consensus else { return Ok(None) };
     let signing_key = keys::read_signing_key(consensus)?;
     let settlement =

@@ -39,7 +39,7 @@ pub use self::{
 pub(crate) use self::{
     evidence::{put_double_attestation, put_equivocation, put_stray_shares, put_wrong_shares},
     settlement::{
-        put_certificate, put_commitment, put_committee, put_epoch_end, put_history,
+        history_root, put_certificate, put_commitment, put_committee, put_epoch_end, put_history,
         put_own_attestation, put_settlement, put_sharing, settlement,
     },
     withdrawals::put_applied,

@@ -12,15 +12,13 @@ use std::{
     time::Duration,
 };
 
-use conclave_types::{
-    Block, BlockId, BundleId, EncryptedBundle, G1Bytes, Height, HeightDelta, Round, Time,
-    ValidatorIndex,
-};
+use conclave_types::{Block, BlockId, BundleId, EncryptedBundle, G1Bytes, Height, Round, Time};
 
 use crate::{
     archive::{self, ArchiveRequest},
     input::{Peer, Penalty},
     message::{DecidedBlock, Message},
+    resume::Resume,
     sequencer::Sequencer,
 };
 
@@ -34,10 +32,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_millis(750);
 /// How long shares may take before everyone is asked.
 const REVEAL_PATIENCE: Duration = Duration::from_millis(500);
-/// How far above M a validator without a history may sign again. If it voted at height h, it had
-/// decided h − 1, so more than f honest validators, of which any quorum of answers holds at least one,
-/// had precommitted at h − 1 and decided h − 2.
-const RESUME_MARGIN: HeightDelta = HeightDelta::new(2);
 /// Overdue bundles that are passed on at a time: at most 4 MiB.
 const PASS_ON_MAX: usize = 32;
 /// Bundles that are remembered as passed on: a full pool.
@@ -59,9 +53,7 @@ pub(crate) struct CatchUp {
     turn: usize,
     passed_on: BTreeSet<BundleId>,
     /// This validator lost its signing history and is to sign again once it knows where it is safe.
-    pub(crate) resume: bool,
-    /// What each validator said first since the start, while `resume` is set.
-    claims: BTreeMap<ValidatorIndex, Height>,
+    pub(crate) resume: Option<Resume>,
     /// The block that the engine is being told to take as decided.
     followed: Option<Followed>,
 }
@@ -77,10 +69,8 @@ impl CatchUp {
     }
 
     pub(crate) fn peer_status(&mut self, peer: Peer, decided: Height) {
-        if let Peer::Validator(index) = peer
-            && self.resume
-        {
-            self.claims.entry(index).or_insert(decided);
+        if let Some(resume) = &mut self.resume {
+            resume.hear(peer, decided);
         }
         if self.peers.len() < PEERS_MAX || self.peers.contains_key(&peer) {
             self.peers.insert(peer, decided);
@@ -137,30 +127,6 @@ impl Sequencer {
         self.ask_for_blocks(now);
         self.ask_for_stuck_reveals(now);
         self.settle_again(now);
-    }
-
-    /// Ends the silence of a validator that lost its history, a margin above M: the highest decided
-    /// height, proved, in the answers of a quorum. An answer counts once this node has followed the
-    /// chain that far, certificate by certificate, so that nobody can name a height that is not there.
-    fn resume_signing(&mut self, now: Time) {
-        if !self.catch_up.resume {
-            return;
-        }
-        let (decided, next) = (self.chain.decided(), self.chain.next());
-        let committee = self.chain.keys.committee_at(next);
-        let own = self.context.own_in(committee);
-        let proved = |(index, height): &(&ValidatorIndex, &Height)| {
-            Some(**index) != own && **height <= decided
-        };
-        let answers: Vec<_> = self.catch_up.claims.iter().filter(proved).collect();
-        let power = committee.power_of(answers.iter().map(|(index, _)| **index));
-        let Some(highest) = answers.into_iter().map(|(_, height)| *height).max() else { return };
-        if power < committee.quorum_power() {
-            return;
-        }
-        self.catch_up.resume = false;
-        let outputs = self.engine.resume_above(now, highest.saturating_add(RESUME_MARGIN));
-        self.absorb(now, outputs);
     }
 
     fn ask_for_blocks(&mut self, now: Time) {

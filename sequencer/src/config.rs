@@ -2,11 +2,13 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_encryption::{KeyError, PublicKey, SecretShare};
 use conclave_mempool::admission::Rules;
 use conclave_types::{
-    Committee, ConsensusKey, Genesis, GenesisError, Height, NetworkId, RollupId, SettlementKey,
-    SettlementSecret, StrictVerifier, ValidatorIndex, Verifier, digest::SigningDomain,
+    Committee, ConsensusKey, Digest, Genesis, GenesisError, Height, NetworkId, RollupId,
+    SettlementKey, SettlementSecret, StrictVerifier, ValidatorIndex, Verifier,
+    digest::SigningDomain,
 };
 use ed25519_dalek::SigningKey;
 use zeroize::Zeroizing;
@@ -17,6 +19,16 @@ use crate::{
     store::SecretBytes,
 };
 
+/// The newest posting on L1, as a validator is told that has lost what it signed. Before there is one, and without an L1,
+/// height and root are zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SettledOnL1 {
+    /// Its height.
+    pub height: Height,
+    /// The root of the history over all commitments up to there.
+    pub root: Digest,
+}
+
 /// A validator's keys.
 #[derive(Clone)]
 pub struct Identity {
@@ -26,9 +38,9 @@ pub struct Identity {
     pub secret_share: Option<Arc<SecretShare>>,
     /// Signs commitments for L1; none if it has no settlement key, and then it attests nothing.
     pub settlement: Option<SettlementSecret>,
-    /// The operator says that the signing history of these keys is lost and no other machine uses them:
-    /// sign again, above what a quorum has reached by a safe margin.
-    pub lost_state: bool,
+    /// The operator says that the signing history of these keys is lost and no other machine uses them: sign again, above
+    /// what a quorum has reached by a safe margin, on the chain that L1 has settled since then.
+    pub lost_state: Option<SettledOnL1>,
 }
 
 /// What a sequencer is told once.

@@ -38,6 +38,7 @@ mod message;
 mod propose;
 pub mod recording;
 mod recover;
+mod resume;
 mod reveal;
 mod sequencer;
 mod settle;
@@ -48,7 +49,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, ConfigError, Founding, Identity, Shared};
+pub use config::{Config, ConfigError, Founding, Identity, SettledOnL1, Shared};
 pub use input::{
     AccountView, Effects, Event, Input, Peer, Penalty, Ready, ReceiptBody, Rejection, Status,
 };

@@ -45,7 +45,7 @@ pub use self::{
     witness::{Reads, Witness},
 };
 use crate::{
-    config::Config,
+    config::{Config, SettledOnL1},
     store::{HighWater, SecretName, Table},
 };
 
@@ -60,8 +60,8 @@ pub struct Start {
     pub has_share: bool,
     /// Whether it had a settlement key.
     pub attests: bool,
-    /// Whether its operator vouched that its signing history is lost.
-    pub lost_state: bool,
+    /// What L1 had settled, if its operator vouched that its signing history is lost.
+    pub lost_state: Option<SettledOnL1>,
     /// The seed of its batch checks.
     pub seed: [u8; 32],
     /// When it was recovered.
@@ -93,7 +93,7 @@ impl Start {
             validator,
             has_share: identity.as_ref().is_some_and(|identity| identity.secret_share.is_some()),
             attests: identity.as_ref().is_some_and(|identity| identity.settlement.is_some()),
-            lost_state: identity.as_ref().is_some_and(|identity| identity.lost_state),
+            lost_state: identity.as_ref().and_then(|identity| identity.lost_state),
             seed: *seed,
             now,
             high_water,

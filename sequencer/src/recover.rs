@@ -19,6 +19,7 @@ use crate::{
     keys::{Gossip, Keys, KeysError, OwnSharing},
     l1::{self, Carried, L1View},
     propose::Proposer,
+    resume::Resume,
     reveal::Reveals,
     sequencer::Sequencer,
     settle::Settlement,
@@ -120,9 +121,11 @@ impl Sequencer {
         sequencer.restore_candidates(store)?;
         sequencer.restore_reveals(now, store)?;
         sequencer.proposer.decided(now);
-        let vouched = sequencer.context.identity.as_ref().is_some_and(|own| own.lost_state);
+        let told = sequencer.context.identity.as_ref().and_then(|own| own.lost_state);
         let has_history = store.high_water().map_err(ArchiveError::Store)?.is_some();
-        sequencer.catch_up.resume = vouched && !has_history;
+        if let Some(settled) = told.filter(|_| !has_history) {
+            sequencer.catch_up.resume = Some(Resume::find(settled, store)?);
+        }
         let outputs = sequencer.engine.start_height(now, sequencer.chain.next());
         sequencer.absorb(now, outputs);
         sequencer.resume_settlement(now);

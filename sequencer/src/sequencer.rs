@@ -2,7 +2,7 @@
 
 use std::{mem, sync::Arc};
 
-use conclave_consensus::{ConsensusMessage, Engine, Fault, Output, Record};
+use conclave_consensus::{ConsensusMessage, Engine, Fault, Output, Record, Silence};
 use conclave_mempool::{Pool, PoolStats};
 use conclave_types::{
     BundleId, Digest, EncryptedBundle, Height, PayerAddress, Time, ValidatorIndex,
@@ -21,6 +21,7 @@ use crate::{
     l1::L1View,
     message::Message,
     propose::Proposer,
+    resume::Resume,
     reveal::Reveals,
     settle::Settlement,
     store::Write,
@@ -90,10 +91,16 @@ impl Sequencer {
             key: self.chain.keys.at(self.chain.next()).map(|key| key.key.id()),
             next_key: self.chain.keys.next_era(self.chain.next()).map(|key| key.id()),
             validator: self.own_at(self.chain.next()),
-            not_signing: self.engine.can_sign().err().map(|silence| silence.to_string()),
+            not_signing: self.engine.can_sign().err().map(|silence| self.words(&silence)),
             pool: self.pool.stats(),
             evidence_count: self.evidence_count,
         }
+    }
+
+    /// Why it does not sign, and what keeps it from signing again.
+    fn words(&self, silence: &Silence) -> String {
+        let more = self.catch_up.resume.as_ref().and_then(Resume::words);
+        more.map_or_else(|| silence.to_string(), |more| format!("{silence}; {more}"))
     }
 
     /// Which member of a height's committee this node is, if it is one.

@@ -252,6 +252,7 @@ impl Sequencer {
         }
         self.settlement.forget(height);
         self.write(archive::put_settlement(&self.settlement.checkpoint()));
+        self.compare_with_l1(height, self.settlement.history.root());
         self.compare_with_mark(height, digest);
         self.attest(height);
         self.certify(height);

@@ -153,7 +153,7 @@ pub(crate) fn network(count: usize) -> (Genesis, Vec<Identity>) {
         signing_key: SigningKey::from_bytes(&[u8::try_from(index).unwrap() + 1; 32]),
         secret_share: Some(Arc::new(share)),
         settlement: Some(SettlementSecret::from_seed(&[u8::try_from(index).unwrap() + 1; 32])),
-        lost_state: false,
+        lost_state: None,
     };
     let identities: Vec<_> = shares.into_iter().enumerate().map(identity).collect();
     let member = |(index, identity): (usize, &Identity)| Member {

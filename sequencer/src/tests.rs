@@ -190,7 +190,7 @@ fn a_lost_history_that_is_vouched_for_ends_above_what_a_quorum_has_proved() {
     let solo = Solo::of(4, 1);
     let store = Memory { high_water: None, ..Memory::default() };
     let mut config = solo.config();
-    config.identity.as_mut().unwrap().lost_state = true;
+    config.identity.as_mut().unwrap().lost_state = Some(crate::SettledOnL1::default());
     let (mut core, _) = Sequencer::recover(config, &store, BEGIN).unwrap();
     let mut now = BEGIN;
     let mut hear = |core: &mut Sequencer, from: u16, decided: u64| {
@@ -212,7 +212,7 @@ fn a_lost_history_that_is_vouched_for_ends_above_what_a_quorum_has_proved() {
 
     // A claim that this node has not followed counts for nothing.
     let mut config = solo.config();
-    config.identity.as_mut().unwrap().lost_state = true;
+    config.identity.as_mut().unwrap().lost_state = Some(crate::SettledOnL1::default());
     let (mut core, _) = Sequencer::recover(config, &store, BEGIN).unwrap();
     for from in [0, 2] {
         assert_eq!(hear(&mut core, from, 0), None);

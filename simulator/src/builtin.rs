@@ -155,6 +155,7 @@ pub const BUILTINS: &[Builtin] = &[
     built_in!("l1-wrong-shares"),
     built_in!("l1-framed"),
     built_in!("l1-forked"),
+    built_in!("l1-forked-behind"),
     built_in!("forced-through-censors"),
     built_in!("entry-omitted"),
     built_in!("entry-invented"),

@@ -15,8 +15,8 @@ mod settings;
 
 use conclave_sequencer::{L1Block, archive::Posting};
 use conclave_types::{
-    Committee, Deposit, Epoch, Gwei, L1Content, L1Entry, L1Origin, Member, NetworkId, PayerAddress,
-    RollupId, Time,
+    Committee, Deposit, Digest, Epoch, Gwei, Height, L1Content, L1Entry, L1Origin, Member,
+    NetworkId, PayerAddress, RollupId, Time,
 };
 use ed25519_dalek::SigningKey;
 
@@ -248,6 +248,12 @@ impl L1 {
     /// Where settlement stands in the newest block; none if there are no contracts.
     pub(crate) const fn head(&self) -> Option<Head> {
         self.head
+    }
+
+    /// The newest height that has settled, and the root over the commitments up to it; none before there is one.
+    pub(crate) fn settled(&self) -> Option<(Height, Digest)> {
+        let newest = self.shown.iter().rev().find_map(|shown| shown.settled.last());
+        newest.map(|settled| (Height::new(settled.height), settled.root))
     }
 
     /// The relayer of a validator posts what its validator has.

@@ -321,6 +321,7 @@ impl Scenario {
         if let Some(fork) = &mut self.fork {
             let shift = random.below(std::mem::take(&mut fork.spread_ms).saturating_add(1));
             fork.from_ms = fork.from_ms.saturating_add(shift);
+            fork.shown_ms = fork.shown_ms.saturating_add(shift);
         }
         for full in &mut self.full_disks {
             let shift = random.below(std::mem::take(&mut full.spread_ms).saturating_add(1));
@@ -350,7 +351,7 @@ impl Scenario {
             crash.until_ms.saturating_add(rots.saturating_mul(OPERATOR_MS))
         });
         let disks = self.full_disks.iter().map(|full| full.until_ms);
-        let fork = self.fork.iter().map(|fork| fork.from_ms);
+        let fork = self.fork.iter().map(|fork| fork.from_ms.max(fork.shown_ms));
         let churn = self.network.churn.iter().map(|churn| churn.until_ms);
         let partitions = self.partitions.iter().map(|partition| partition.until_ms);
         let outages = self.l1.iter().flat_map(|l1| &l1.outages).map(|outage| outage.until_ms);

@@ -30,8 +30,9 @@ pub(crate) struct Arguments {
     /// JSON-RPC of an L1 node to follow, in place of l1.endpoints; repeat it for others to compare with.
     #[arg(long = "l1", value_name = "URL")]
     l1: Vec<String>,
-    /// The disk was lost, signer.state with it, and no other machine signs with these keys: catch up, then
-    /// sign again, two heights above what a quorum had decided. Has no effect while signer.state is there.
+    /// The disk was lost, signer.state with it, and no other machine signs with these keys: ask L1 what has
+    /// settled, catch up with that, then sign again, two heights above what a quorum had decided. Has no effect
+    /// while signer.state is there.
     #[arg(long)]
     lost_state: bool,
     /// For whoever looks into an incident: write what the core is told and a digest of what it does into a new

@@ -113,6 +113,20 @@ pub fn history<S: Store>(store: &S, subtree: Subtree) -> Read<Option<Digest>, S>
     get(store, Table::History, &history_key(subtree))
 }
 
+/// The root of the history over the commitments up to a height; none if that is not revealed.
+pub(crate) fn history_root<S: Store>(store: &S, height: Height) -> Read<Option<Digest>, S> {
+    if height == Height::ZERO {
+        return Ok(Some(Digest::ZERO));
+    }
+    // The next one holds it; the newest has none.
+    if let Some(next) = commitment(store, height.next())? {
+        return Ok(Some(next.history_root));
+    }
+    let newest = settlement(store)?.map(|checkpoint| checkpoint.history);
+    let newest = newest.filter(|history| history.count() == height.as_u64());
+    Ok(newest.map(|history| history.root()))
+}
+
 /// The attestation that this validator has sent for a height; none if it has not.
 ///
 /// # Errors

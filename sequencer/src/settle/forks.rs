@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     archive::{self, ArchiveRequest},
+    config::SettledOnL1,
     input::{Event, Input, Peer, Ready},
     message::Message,
     sequencer::Sequencer,
@@ -322,7 +323,7 @@ fn whoever_lost_its_mark_attests_nothing_in_that_epoch() {
     let (short, long) = (sides(12), sides(16));
     for (short_side, long_side) in short.iter().zip(&long) {
         let mut solo = follower(&short[0], 7);
-        solo.identity.lost_state = true;
+        solo.identity.lost_state = Some(SettledOnL1::default());
         restart(&mut solo, &empty(), false);
         follow(&mut solo, short_side, 12);
         solo.now = solo.now.after(Duration::from_millis(300));
@@ -334,6 +335,47 @@ fn whoever_lost_its_mark_attests_nothing_in_that_epoch() {
         follow(&mut solo, long_side, 16);
         assert!(solo.core.engine.may_attest(Height::new(16)), "above the mark");
         assert_eq!(attested(&solo), [0; 0]);
+    }
+}
+
+/// What L1 shows of a side that it has settled up to a height.
+fn settled(side: &Memory, height: u64) -> SettledOnL1 {
+    let height = Height::new(height);
+    SettledOnL1 { height, root: archive::history_root(side, height).unwrap().unwrap() }
+}
+
+#[test]
+fn whoever_lost_its_mark_signs_on_the_side_that_l1_has_settled_and_on_no_other() {
+    let [one, other] = sides(12);
+    assert_eq!(settled(&one, FORK), settled(&other, FORK));
+    assert_ne!(settled(&one, FORK + 1), settled(&other, FORK + 1));
+    for (on_l1, has_database, expected) in [
+        (settled(&one, 9), false, Ok(())),
+        (settled(&one, 9), true, Ok(())),
+        (settled(&one, FORK), false, Ok(())),
+        (SettledOnL1::default(), false, Ok(())),
+        (settled(&other, 9), false, Err("another side of a fork")),
+        (settled(&other, 9), true, Err("another side of a fork")),
+        (
+            SettledOnL1 { height: Height::new(13), ..settled(&one, 9) },
+            false,
+            Err("waits for height 13"),
+        ),
+    ] {
+        let mut solo = follower(&one, 7);
+        solo.identity.lost_state = Some(on_l1);
+        let database = if has_database { one.clone() } else { empty() };
+        restart(&mut solo, &database, false);
+        follow(&mut solo, &one, 12);
+        let tip = archive::tip(&one).unwrap().unwrap();
+        let status = Message::Status { decided: tip.decided, revealed: tip.revealed };
+        solo.hear(FORGER, status);
+        solo.now = solo.now.after(Duration::from_millis(300));
+        solo.input(Input::Tick);
+        let signs = solo.store.high_water.is_some();
+        let why = solo.core.status().not_signing.unwrap();
+        assert_eq!(signs, expected.is_ok(), "{on_l1:?}, {has_database}: {why}");
+        assert!(expected.is_ok() || why.contains(expected.unwrap_err()), "{why}");
     }
 }
 

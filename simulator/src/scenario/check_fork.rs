@@ -15,11 +15,12 @@ impl Scenario {
         let Some(fork) = &self.fork else { return Ok(()) };
         self.check_forkers(fork)?;
         self.check_sides(fork)?;
-        let begins = fork.from_ms.saturating_add(fork.spread_ms);
+        let begins = fork.from_ms.max(fork.shown_ms).saturating_add(fork.spread_ms);
         ensure(begins < self.limit_ms, "fork.from_ms", || {
             let limit = self.limit_ms;
-            let expected =
-                format!("expected the fork to begin before limit_ms = {limit}, found {begins}");
+            let expected = format!(
+                "expected a fork that begins, and is shown, before limit_ms = {limit}, found {begins}"
+            );
             (expected, "begin it earlier, spread_ms included, or raise limit_ms".into())
         })?;
         ensure(self.breaks.is_none(), "breaks", || {

@@ -25,7 +25,10 @@ pub struct Fork {
     pub side: Vec<u16>,
     /// Since when there are second machines.
     pub from_ms: u64,
-    /// It is later by up to this much, drawn from the seed.
+    /// Since when somebody who has heard everything shows it to L1.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub shown_ms: u64,
+    /// Both are later by up to this much, drawn from the seed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub spread_ms: u64,
 }

@@ -208,7 +208,7 @@ fn second_machines(
             ..before.clone()
         };
         let settlement = Some(settlement);
-        let identity = Identity { signing_key, secret_share: None, settlement, lost_state: false };
+        let identity = Identity { signing_key, secret_share: None, settlement, lost_state: None };
         Some((identity, member))
     });
     second.unzip()
@@ -280,7 +280,7 @@ fn identities(
             signing_key: SigningKey::from_bytes(&seed),
             secret_share: share.map(Arc::new),
             settlement: Some(SettlementSecret::from_seed(&seed)),
-            lost_state: false,
+            lost_state: None,
         }
     };
     Some((encryption_key, shares.into_iter().map(identity).collect()))

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use conclave_sequencer::SettledOnL1;
+
 use super::{World, node::Node};
-use crate::scenario::Fork;
+use crate::{l1::L1, scenario::Fork};
 
 impl World {
     /// The second machines of those who fork the chain, each with the first.
@@ -34,8 +36,11 @@ impl World {
 
     /// How a process that is down is to come back.
     pub(super) fn comes(&mut self, node: u16, crosses: bool, lost_state: bool) {
-        if let Some(state) = self.nodes.get_mut(usize::from(node)) {
-            state.identity.lost_state |= lost_state;
+        // Its operator looks at L1 first.
+        let settled = self.l1.as_ref().and_then(L1::settled);
+        if let Some(state) = self.nodes.get_mut(usize::from(node)).filter(|_| lost_state) {
+            let settled = settled.map(|(height, root)| SettledOnL1 { height, root });
+            state.identity.lost_state = Some(settled.unwrap_or_default());
         }
         if crosses {
             self.network.cross(node);

@@ -9,7 +9,7 @@
 //! **Bounds.** A report of each validator at a time, every [`AGAIN_BLOCKS`]; a few pairs of votes of each. What was heard
 //! is as much as a run has.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use conclave_consensus::{ConsensusMessage, Evidence, SignedProposal, SignedVote};
 use conclave_sequencer::{
@@ -21,7 +21,7 @@ use conclave_types::{
     digest::SigningDomain,
 };
 
-use super::{World, node::Node};
+use super::{BEGIN, World, node::Node};
 use crate::{
     disk::Disk,
     l1::{Accusation, Besides},
@@ -169,6 +169,10 @@ impl World {
     /// L1 has another block: whoever has not been seized is accused of what there is.
     pub(super) fn frame(&mut self) {
         let domain = SigningDomain::of(&self.genesis);
+        let from_ms = self.scenario.fork.as_ref().map_or(0, |fork| fork.shown_ms);
+        if self.now < BEGIN.after(Duration::from_millis(from_ms)) {
+            return;
+        }
         for validator in 0..self.scenario.validators {
             let Some(number) = self.l1.as_ref().and_then(|l1| l1.head()).map(|head| head.number)
             else {
