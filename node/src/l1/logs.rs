@@ -4,12 +4,13 @@
 //! range is asked for first, which a node of one's own serves, and what is refused, or answered at greater length than
 //! is read, is asked for in narrower pages, the newest first: who looks for the last of something stops where it is.
 //!
-//! **Bounds.** Each page is a request; how long all of them may take is the asker's patience with an endpoint.
+//! **Bounds.** Each page is a request; how long all of them may take is the asker's patience with an endpoint. What is kept
+//! of all pages together is [`KEPT_BYTES_MAX`] ([`newest_first`]): beyond that the endpoint has not answered.
 
 use alloy::{
     providers::{DynProvider, Provider as _},
     rpc::types::{Filter, Log},
-    transports::TransportResult,
+    transports::{TransportErrorKind, TransportResult},
 };
 
 use super::{endpoint::is_answer, http::is_too_long};
@@ -18,21 +19,49 @@ use super::{endpoint::is_answer, http::is_too_long};
 /// by its gas.
 const NARROWER: [u64; 5] = [10_000, 1_000, 100, 10, 1];
 
-/// The logs of a filter in these blocks, in the order of the chain; back to the page with which there is enough.
+/// Of one endpoint's pages: as many logs as one answer may have that is read, some 70,000 of contracts that are ours.
+const KEPT_BYTES_MAX: usize = 32 << 20;
+/// What a log takes beside its data and topics.
+const LOG_BYTES: usize = 320;
+
+/// An endpoint shows more logs than are kept of it.
+#[derive(Debug, thiserror::Error)]
+#[error("the logs of blocks {from} to {to} have more than {KEPT_BYTES_MAX} bytes")]
+struct TooMany {
+    from: u64,
+    to: u64,
+}
+
+/// The logs of a filter in these blocks, in the order of the chain; back to the page with which there is enough. An
+/// endpoint that shows more than is kept of one has answered wrongly: with fewer, what they show would have a gap.
 pub(super) async fn newest_first(
     provider: &DynProvider,
     filter: &Filter,
     blocks: (u64, u64),
     mut is_enough: impl FnMut(&[Log]) -> bool,
 ) -> TransportResult<Vec<Log>> {
-    let mut found = Vec::new();
+    let (mut found, mut bytes) = (Vec::new(), 0_usize);
     let take = |logs: Vec<Log>| {
+        bytes = bytes.saturating_add(logs.iter().map(size).fold(0, usize::saturating_add));
+        if bytes > KEPT_BYTES_MAX {
+            return true;
+        }
         let has_enough = is_enough(&logs);
         found.push(logs);
         has_enough
     };
     each_page(provider, filter, blocks, take).await?;
+    if bytes > KEPT_BYTES_MAX {
+        let (from, to) = blocks;
+        return Err(TransportErrorKind::custom(TooMany { from, to }));
+    }
     Ok(found.into_iter().rev().flatten().collect())
+}
+
+/// What a log takes, about.
+fn size(log: &Log) -> usize {
+    let data = &log.inner.data;
+    data.data.len().saturating_add(data.topics().len().saturating_mul(32)).saturating_add(LOG_BYTES)
 }
 
 /// The pages of these blocks, the newest first and each in the order of the chain, until `take` says that it has enough:
@@ -96,7 +125,54 @@ impl Pages {
 
 #[cfg(test)]
 mod tests {
+    use alloy::{
+        primitives::{Address, B256, Bytes},
+        providers::{ProviderBuilder, mock::Asserter},
+    };
+    use serde_json::{Value, json};
+
     use super::*;
+
+    /// A page of logs that have so many bytes of data each.
+    fn page(count: usize, bytes: usize) -> Value {
+        let log = json!({
+            "address": Address::ZERO, "topics": [], "data": Bytes::from(vec![7; bytes]),
+            "blockHash": B256::ZERO, "blockNumber": "0x5", "transactionHash": B256::ZERO,
+            "transactionIndex": "0x0", "logIndex": "0x0", "removed": false,
+        });
+        Value::Array(vec![log; count])
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_that_answers_page_after_page_is_heard_until_it_has_shown_too_much() {
+        let answers = Asserter::new();
+        let provider = ProviderBuilder::default().connect_mocked_client(answers.clone()).erased();
+        let ask = async |blocks, enough: usize| {
+            let mut pages = 0;
+            let is_enough = |_: &[Log]| {
+                pages += 1;
+                pages == enough
+            };
+            newest_first(&provider, &Filter::new(), blocks, is_enough).await
+        };
+        // A megabyte in each page of a thousand blocks, for as long as it is asked.
+        answers.push_failure_msg("too many blocks");
+        answers.push_failure_msg("too many blocks");
+        (0..100).for_each(|_| answers.push_success(&page(1, 1 << 20)));
+        let error = ask((0, 99_999), usize::MAX).await.unwrap_err();
+        let custom = error.as_transport_err().and_then(TransportErrorKind::as_custom);
+        assert!(custom.is_some_and(|custom| custom.is::<TooMany>()), "{error}");
+        assert_eq!(answers.read_q().len(), 100 - 32, "nothing is asked for behind that");
+        // One page may be too much by itself, and whoever has enough before that has it.
+        answers.write_q().clear();
+        answers.push_failure_msg("too many blocks");
+        (0..9).for_each(|_| answers.push_success(&page(40, 1 << 20)));
+        assert!(ask((0, 99_999), 1).await.is_err());
+        answers.write_q().clear();
+        answers.push_failure_msg("too many blocks");
+        (0..9).for_each(|_| answers.push_success(&page(9, 1 << 20)));
+        assert_eq!(ask((0, 99_999), 2).await.unwrap().len(), 18);
+    }
 
     /// The pages that a provider serves who serves so many blocks at once, and how often it refused.
     fn served((from, to): (u64, u64), blocks: u64) -> (Vec<(u64, u64)>, usize) {
