@@ -22,7 +22,9 @@ use conclave_types::{
     SettlementCertificate, ValidatorIndex, contradict, digest::SigningDomain,
 };
 
-pub(super) use self::court::{Docket, Matter, Offender, SLASHABLE_BLOCKS, conviction, docket};
+pub(super) use self::court::{
+    Docket, Finding, Matter, Offender, SLASHABLE_BLOCKS, Verdict, conviction, docket,
+};
 pub use self::{
     acquittal::Acquittal,
     court::{Record, convictions, shared_block},

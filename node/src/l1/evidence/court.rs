@@ -1,5 +1,7 @@
 //! What L1 tells of convictions.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use alloy::{
     eips::BlockNumberOrTag,
     primitives::{Address, B256, U256},
@@ -9,10 +11,10 @@ use alloy::{
     transports::TransportResult,
 };
 use conclave_contracts::{
-    ConclaveSlasher::{self, Convicted},
+    ConclaveSlasher::{self, Acquitted, Convicted, Lapsed, Resolved},
     report::{PREMATURE_SHARE, WRONG_SHARE, offence_of},
 };
-use conclave_types::{BlockId, Epoch};
+use conclave_types::{BlockId, Epoch, Height};
 use serde::Serialize;
 
 use crate::l1::{Contracts, Endpoints, L1Error, endpoints::block, logs::newest_first};
@@ -151,22 +153,86 @@ pub(in crate::l1) struct Offender {
     pub(in crate::l1) matter: Matter,
 }
 
-/// Where the first conviction that settles a matter is, of those from a block on, since before that it cannot be; and the
-/// newest final block.
+/// How far L1 has come with an offender.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::l1) enum Verdict {
+    /// Nobody has reported it, or it was acquitted of all that was.
+    #[default]
+    None,
+    /// It is convicted, in a block that may still go away.
+    Convicted,
+    /// It is convicted, and may be acquitted.
+    Open,
+    /// For good.
+    Final,
+}
+
+/// What L1 shows of an offender.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::l1) struct Finding {
+    /// How far it has come.
+    pub(in crate::l1) verdict: Verdict,
+    /// Heights of premature shares of which it is acquitted for good.
+    pub(in crate::l1) excused: BTreeSet<Height>,
+}
+
+impl Finding {
+    /// What convictions that settle a matter come to, with how and in which block those ended that have ended.
+    fn of(records: &[Record], ends: &BTreeMap<B256, (bool, u64)>, finalized: u64) -> Self {
+        let mut found = Self::default();
+        for record in records {
+            let end = ends.get(&record.offence).filter(|_| record.is_premature_share());
+            let end = end.filter(|(_, block)| *block <= finalized);
+            let verdict = match end {
+                Some((true, _)) => {
+                    found.excused.insert(Height::new(record.height));
+                    continue;
+                }
+                _ if record.l1_block > finalized => Verdict::Convicted,
+                None if record.is_premature_share() => Verdict::Open,
+                Some((false, _)) | None => Verdict::Final,
+            };
+            found.verdict = found.verdict.max(verdict);
+        }
+        found
+    }
+}
+
+/// What convictions from a block on say of a matter, since before that there can be none.
 pub(in crate::l1) async fn conviction(
     provider: &DynProvider,
     slasher: Address,
     from_block: u64,
     Offender { epoch, validator, matter }: Offender,
-) -> TransportResult<(Option<u64>, u64)> {
+) -> TransportResult<Finding> {
     let newest = block(provider.clone(), BlockNumberOrTag::Latest).await?;
     let finalized = block(provider.clone(), BlockNumberOrTag::Finalized).await?;
     let newest = newest.map_or(0, |newest| newest.number);
     let blocks = (from_block.min(newest), newest);
-    let found = records(provider, slasher, blocks, Some((validator, Some(epoch)))).await?;
-    let settling = found.iter().filter(|record| matter.is_settled_by(record.kind));
-    let first = settling.map(|record| record.l1_block).min();
-    Ok((first, finalized.map_or(0, |finalized| finalized.number)))
+    let mut found = records(provider, slasher, blocks, Some((validator, Some(epoch)))).await?;
+    found.retain(|record| matter.is_settled_by(record.kind));
+    let ends = match found.iter().any(Record::is_premature_share) {
+        true => ends(provider, slasher, blocks).await?,
+        false => BTreeMap::new(),
+    };
+    Ok(Finding::of(&found, &ends, finalized.map_or(0, |finalized| finalized.number)))
+}
+
+/// Cases that have ended: whether with an acquittal, and in which block.
+async fn ends(
+    provider: &DynProvider,
+    slasher: Address,
+    blocks: (u64, u64),
+) -> TransportResult<BTreeMap<B256, (bool, u64)>> {
+    let signatures =
+        vec![Acquitted::SIGNATURE_HASH, Resolved::SIGNATURE_HASH, Lapsed::SIGNATURE_HASH];
+    let filter = Filter::new().address(slasher).event_signature(signatures);
+    let logs = newest_first(provider, &filter, blocks, |_| false).await?;
+    let end = |log: &Log| {
+        let [signature, offence, ..] = log.topics() else { return None };
+        Some((*offence, (*signature == Acquitted::SIGNATURE_HASH, log.block_number?)))
+    };
+    Ok(logs.iter().filter_map(end).collect())
 }
 
 /// What an endpoint has seen of all convictions.
@@ -236,6 +302,43 @@ async fn records(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_premature_share_settles_nothing_before_it_is_too_late_for_an_acquittal() {
+        let record = |kind, height, l1_block| Record {
+            offence: offence_of(4, (3, kind), (height, 0)),
+            validator: 4,
+            epoch: 3,
+            kind,
+            height,
+            round: 0,
+            reporter: Address::ZERO,
+            seized_gwei: 0,
+            l1_block,
+        };
+        let share = |height| record(PREMATURE_SHARE, height, 5);
+        let of = |height: u64| share(height).offence;
+        let heights = |heights: &[u64]| heights.iter().copied().map(Height::new).collect();
+        for (records, ends, verdict, excused) in [
+            (vec![], vec![], Verdict::None, heights(&[])),
+            (vec![share(7)], vec![], Verdict::Open, heights(&[])),
+            (vec![record(PREMATURE_SHARE, 7, 11)], vec![], Verdict::Convicted, heights(&[])),
+            (vec![share(7)], vec![(of(7), (false, 9))], Verdict::Final, heights(&[])),
+            (vec![share(7)], vec![(of(7), (false, 11))], Verdict::Open, heights(&[])),
+            (vec![share(7)], vec![(of(7), (true, 9))], Verdict::None, heights(&[7])),
+            (vec![share(7)], vec![(of(7), (true, 11))], Verdict::Open, heights(&[])),
+            (vec![share(7), share(8)], vec![(of(7), (true, 9))], Verdict::Open, heights(&[7])),
+            (vec![share(7), record(1, 7, 5)], vec![], Verdict::Final, heights(&[])),
+            (vec![share(7), record(1, 7, 11)], vec![], Verdict::Open, heights(&[])),
+        ] {
+            let found = Finding::of(&records, &ends.clone().into_iter().collect(), 10);
+            assert_eq!(found, Finding { verdict, excused }, "{records:?}, {ends:?}");
+        }
+        // Nobody is acquitted of anything else.
+        let votes = record(1, 7, 5);
+        let ends = [(votes.offence, (true, 9))].into();
+        assert_eq!(Finding::of(&[votes], &ends, 10).verdict, Verdict::Final);
+    }
 
     #[test]
     fn a_record_whose_offence_is_another_than_it_says_is_none() {

@@ -102,6 +102,12 @@ impl Pieces {
         self.order.front().map(|piece| &piece.exhibit)
     }
 
+    /// Some are of no use any more.
+    pub(super) fn drop_all(&mut self, is_useless: impl Fn(&Exhibit) -> bool) {
+        self.order.retain(|piece| !is_useless(&piece.exhibit));
+        self.refused.retain(|exhibit| !is_useless(exhibit));
+    }
+
     /// L1 refuses a piece: behind all others with it.
     pub(super) fn refuse(&mut self, exhibit: &Exhibit) {
         let Some(at) = self.order.iter().position(|kept| *kept.exhibit == *exhibit) else { return };

@@ -42,14 +42,15 @@ impl Settler {
         let status = self.driver.snapshot().status.clone();
         if let Some(from) = reporting.stale(now, status.evidence_count) {
             let domain = SigningDomain::of(&self.genesis);
-            let (found, is_early) =
-                self.read(move |store| reporting::read(store, &domain, from)).await?;
+            let excused = reporting.excused();
+            let found = self.read(move |store| reporting::read(store, &domain, from, &excused));
+            let (found, is_early) = found.await?;
             let (count, decided) = (status.evidence_count, status.decided);
             reporting.take(now, found, Kept { count, decided, is_early });
         }
         for offender in reporting.next_questions(now) {
             let from = self.begun(offender.epoch).await?;
-            reporting.learn(offender, court.verdict(offender, from).await?);
+            reporting.learn(now, offender, court.verdict(offender, from).await?);
         }
         let accused = reporting.waiting();
         self.see(|view| {
@@ -61,7 +62,7 @@ impl Settler {
         let Some((offender, exhibit)) = reporting.due(now, relay.turns()) else { return Ok(None) };
         // Somebody may have reported it since.
         let from = self.begun(offender.epoch).await?;
-        reporting.learn(offender, court.verdict(offender, from).await?);
+        reporting.learn(now, offender, court.verdict(offender, from).await?);
         // Of what is left of the day's money, an announcement and a report take half each at most.
         let cost_max = relay.purse() / U256::from(2);
         if reporting.due(now, relay.turns()).is_none_or(|(due, _)| due != offender) {
@@ -124,6 +125,10 @@ impl Settler {
             }
             Err(L1Error::Reported { offence }) => {
                 tracing::debug!(validator, %epoch, %offence, "somebody was faster");
+                if let Some((reporting, _)) = &mut session.reporting {
+                    // Should it come to nothing there, other evidence is shown.
+                    reporting.refuse(offender, exhibit);
+                }
                 String::new()
             }
             Err(error) if error.is_refusal("EvidenceTooOld") => {

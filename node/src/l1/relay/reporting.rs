@@ -6,8 +6,12 @@
 //! the matter. Shares are matters of their own ([`Matter`]): a conviction of a premature one may end in an acquittal, and
 //! a wrong one jails for little. If L1 refuses the evidence that it is shown, it is shown other ([`Pieces`]).
 //!
+//! Of a premature share a validator is acquitted at one height, and has to answer for others all the same: so the matter
+//! stays open, and is looked at now and then, until there can be no acquittal any more; after one, other evidence is shown.
+//!
 //! **Bounds.** As many offenders as committees have members, of epochs whose evidence is in the store; a few pieces of
-//! evidence for each matter.
+//! evidence for each matter; [`EXCUSED_MAX`] heights of which an offender was acquitted, and whoever has more is left to
+//! others.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,7 +31,7 @@ use super::{
 use crate::{
     l1::{
         Endpoints, TooFew,
-        evidence::{Exhibit, Matter, Offender, Shown, conviction},
+        evidence::{Exhibit, Finding, Matter, Offender, Shown, Verdict, conviction},
         panel::Panel,
     },
     store::{RocksStore, StoreError},
@@ -39,20 +43,13 @@ const PAGE: usize = 256;
 const LATE: HeightDelta = HeightDelta::new(128);
 /// What L1 shows is looked at so often while somebody is to be reported.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// And so often while somebody is convicted who may be acquitted.
+const LOOK_OPEN_EVERY: Duration = Duration::from_secs(60);
+/// Heights at which one offender was acquitted.
+const EXCUSED_MAX: usize = 1_024;
 /// A report that failed is repeated after this, and each time after twice as long, up to a limit.
 const RETRY: Duration = Duration::from_secs(5);
 const RETRY_MAX: Duration = Duration::from_secs(3_600);
-
-/// How far L1 has come with an offender.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// Nobody has reported it.
-    None,
-    /// It is convicted, in a block that may still go away.
-    Convicted,
-    /// For good.
-    Final,
-}
 
 /// An offender whom L1 does not know yet, as far as this node has seen.
 #[derive(Clone, Debug)]
@@ -62,7 +59,11 @@ struct Charge {
     not_before: Instant,
     failures: u32,
     convicted: bool,
+    look_after: Instant,
 }
+
+/// Of which heights' premature shares whom L1 has acquitted.
+pub(super) type Excused = BTreeMap<Offender, BTreeSet<Height>>;
 
 /// How far the evidence in a node's store was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +83,7 @@ pub(super) struct Reporting {
     own: Option<ConsensusKey>,
     charges: BTreeMap<Offender, Charge>,
     closed: BTreeSet<Offender>,
+    excused: Excused,
     /// What the store was like when it was read last.
     read: Option<Kept>,
     /// The least height of which evidence may still come, besides those that are late.
@@ -98,6 +100,7 @@ impl Reporting {
             own,
             charges: BTreeMap::new(),
             closed: BTreeSet::new(),
+            excused: Excused::new(),
             read: None,
             least: None,
             next_read: now,
@@ -156,6 +159,7 @@ impl Reporting {
                     not_before: now,
                     failures: 0,
                     convicted: false,
+                    look_after: now,
                 };
                 self.charges.insert(offender, charge);
             }
@@ -168,16 +172,46 @@ impl Reporting {
             return Vec::new();
         }
         self.next_look = now + LOOK_EVERY;
-        self.charges.keys().copied().collect()
+        let due = self.charges.iter().filter(|(_, charge)| now >= charge.look_after);
+        due.map(|(offender, _)| *offender).collect()
     }
 
     /// L1 has come so far with an offender.
-    pub(super) fn learn(&mut self, offender: Offender, verdict: Verdict) {
+    pub(super) fn learn(&mut self, now: Instant, offender: Offender, found: Finding) {
+        let Finding { verdict, excused } = found;
+        self.excuse(offender, excused);
         let Some(charge) = self.charges.get_mut(&offender) else { return };
         charge.convicted = verdict != Verdict::None;
-        if verdict == Verdict::Final {
-            self.give_up(offender);
+        match verdict {
+            Verdict::Final => self.give_up(offender),
+            Verdict::Open => charge.look_after = now + LOOK_OPEN_EVERY,
+            Verdict::None | Verdict::Convicted => {}
         }
+    }
+
+    /// L1 has acquitted an offender of its shares at these heights: it is to answer for what else there is.
+    fn excuse(&mut self, offender: Offender, heights: BTreeSet<Height>) {
+        let known = self.excused.get(&offender).map_or(0, BTreeSet::len);
+        if heights.len() <= known {
+            return;
+        }
+        if heights.len() > EXCUSED_MAX {
+            return self.give_up(offender);
+        }
+        if let Some(charge) = self.charges.get_mut(&offender) {
+            charge.pieces.drop_all(|exhibit| heights.contains(&exhibit.offence.height()));
+            if charge.pieces.next().is_none() {
+                self.charges.remove(&offender);
+            }
+        }
+        self.excused.insert(offender, heights);
+        // Of what is in the store the first pieces were read.
+        self.read = None;
+    }
+
+    /// Of what whom L1 has acquitted.
+    pub(super) fn excused(&self) -> Excused {
+        self.excused.clone()
     }
 
     /// Whom this validator is to report now, with the evidence. The offender's number says who comes first; every other
@@ -234,6 +268,7 @@ pub(super) fn read(
     store: &RocksStore,
     domain: &SigningDomain,
     from: Height,
+    excused: &Excused,
 ) -> Result<(Vec<Exhibit>, bool), ArchiveError<StoreError>> {
     let (mut exhibits, mut is_early) = (Vec::new(), false);
     let (mut seen, mut wrong) = (BTreeMap::new(), BTreeMap::new());
@@ -265,8 +300,14 @@ pub(super) fn read(
             let form = Form::of(&exhibit.offence);
             let accused: Vec<_> =
                 exhibit.accused().map(|(_, member)| (offender(member), form)).collect();
+            let is_excused = |offender: &Offender| {
+                let excused = excused.get(offender);
+                excused.is_some_and(|heights| heights.contains(&exhibit.offence.height()))
+            };
             // A few pieces of each form are enough.
-            let is_new = accused.iter().any(|accused| seen.get(accused) < Some(&OF_A_FORM_MAX));
+            let is_new = accused
+                .iter()
+                .any(|accused| seen.get(accused) < Some(&OF_A_FORM_MAX) && !is_excused(&accused.0));
             if is_new && exhibit.convicts(domain) {
                 accused.into_iter().for_each(|accused| count(&mut seen, accused));
                 if matter == Matter::WrongShare {
@@ -318,35 +359,27 @@ impl Court {
         &mut self,
         offender: Offender,
         from: u64,
-    ) -> Result<Verdict, TooFew> {
+    ) -> Result<Finding, TooFew> {
         let slasher = self.slasher;
         let asked = self
             .panel
             .ask(0, |provider| async move { conviction(&provider, slasher, from, offender).await });
-        let said = asked.await?.into_iter();
-        let answers: Vec<Verdict> = said
-            .map(|(_, (block, finalized))| match block {
-                None => Verdict::None,
-                Some(block) if block <= finalized => Verdict::Final,
-                Some(_) => Verdict::Convicted,
-            })
-            .collect();
+        let answers: Vec<_> = asked.await?.into_iter().map(|(_, found)| found).collect();
         Ok(majority(&answers, self.panel.count()))
     }
 }
 
 /// What most of `all` endpoints have at least seen, of which these have answered.
-fn majority(answers: &[Verdict], all: usize) -> Verdict {
-    let most = |is_seen: fn(&&Verdict) -> bool| {
-        answers.iter().filter(is_seen).count().saturating_mul(2) > all
-    };
-    if most(|said| **said == Verdict::Final) {
-        Verdict::Final
-    } else if most(|said| **said != Verdict::None) {
-        Verdict::Convicted
-    } else {
-        Verdict::None
-    }
+fn majority(answers: &[Finding], all: usize) -> Finding {
+    let is_most = |count: usize| count.saturating_mul(2) > all;
+    let most = |verdict| is_most(answers.iter().filter(|found| found.verdict >= verdict).count());
+    let verdicts = [Verdict::Final, Verdict::Open, Verdict::Convicted];
+    let verdict = verdicts.into_iter().find(|verdict| most(*verdict)).unwrap_or_default();
+    let mut said: BTreeMap<Height, usize> = BTreeMap::new();
+    answers.iter().flat_map(|found| &found.excused).for_each(|height| count(&mut said, *height));
+    said.retain(|_, says| is_most(*says));
+    let excused = said.into_keys().collect();
+    Finding { verdict, excused }
 }
 
 #[cfg(test)]
@@ -354,13 +387,13 @@ mod tests {
     use conclave_consensus::{Evidence, SignedVote};
     use conclave_sequencer::ShareMessage;
     use conclave_types::{
-        BlockHeader, BlockId, Digest, DkgResult, EncryptionKey, Epoch, Era, G1Bytes, G2Bytes,
-        KeyId, L1Origin, NetworkId, Round, SettlementSecret, SignatureBytes, Time, ValidatorIndex,
-        VoteKind,
+        BlockCommitment, BlockHeader, BlockId, Digest, DkgResult, EncryptionKey, Epoch, Era,
+        G1Bytes, G2Bytes, KeyId, L1Origin, NetworkId, Round, SettlementSecret, SignatureBytes,
+        Time, ValidatorIndex, VoteKind,
     };
 
     use super::*;
-    use crate::l1::evidence::{Offence, WrongShare};
+    use crate::l1::evidence::{Offence, PrematureShare, WrongShare};
 
     const TAKEOVER: Duration = Duration::from_secs(10);
 
@@ -435,6 +468,72 @@ mod tests {
         Exhibit { epoch, committee, offence: Offence::WrongShare(Box::new(share)) }
     }
 
+    /// The same validator has shared another block than the chain's.
+    fn premature_share(epoch: u64, number: u32, height: u64) -> Exhibit {
+        let Exhibit { epoch, committee, offence } = wrong_share(epoch, number);
+        let Offence::WrongShare(wrong) = offence else { panic!("a wrong share") };
+        let height = Height::new(height);
+        let commitment = BlockCommitment {
+            epoch,
+            height,
+            block: BlockId::new([9; 32]),
+            history_root: Digest::ZERO,
+            reveal_root: Digest::ZERO,
+            rollup_count: 0,
+            l1_origin: L1Origin::default(),
+            forced_cursor: 0,
+            withdrawals_root: Digest::ZERO,
+            epoch_end: None,
+        };
+        let shares = ShareMessage { height, ..wrong.shares };
+        let shared = PrematureShare { shares, commitment, settled: None };
+        Exhibit { epoch, committee, offence: Offence::PrematureShare(Box::new(shared)) }
+    }
+
+    const fn verdict(verdict: Verdict) -> Finding {
+        Finding { verdict, excused: BTreeSet::new() }
+    }
+
+    fn at(heights: &[u64]) -> BTreeSet<Height> {
+        heights.iter().copied().map(Height::new).collect()
+    }
+
+    #[test]
+    fn who_is_acquitted_at_one_height_is_to_answer_for_others() {
+        let start = Instant::now();
+        let all = [7, 8].map(|height| premature_share(3, 2, height));
+        let mut reporting = reporting(start, all.to_vec());
+        let offender = Offender { matter: Matter::PrematureShare, ..contradiction(3, 2) };
+        let due = |reporting: &Reporting| reporting.due(start, seat(2));
+        let shown = |reporting: &Reporting| due(reporting).unwrap().1.offence.height().as_u64();
+        assert_eq!(shown(&reporting), 7);
+        // It is convicted for good, and may be acquitted: nothing is to be done, and it is asked for now and then.
+        reporting.learn(start, offender, verdict(Verdict::Open));
+        assert!(due(&reporting).is_none() && reporting.waiting() == 0);
+        assert_eq!(reporting.next_questions(start + LOOK_EVERY), []);
+        assert_eq!(reporting.next_questions(start + LOOK_OPEN_EVERY), [offender]);
+        // Of one height it is.
+        let acquitted = |heights| Finding { verdict: Verdict::None, excused: at(heights) };
+        reporting.learn(start, offender, acquitted(&[7]));
+        assert_eq!((shown(&reporting), reporting.waiting()), (8, 1));
+        // The store has more than the few pieces of each form that were read, and is read again.
+        assert_eq!(reporting.stale(start, 1), Some(Height::ZERO));
+        assert_eq!(reporting.excused(), [(offender, at(&[7]))].into());
+        reporting.take(start, vec![all[1].clone()], kept(1, 200));
+        assert_eq!(reporting.stale(start, 1), None);
+        reporting.learn(start, offender, acquitted(&[7]));
+        assert_eq!(reporting.stale(start, 1), None, "nothing is new");
+        // Of the other one as well: there is nothing left, until there is more.
+        reporting.learn(start, offender, acquitted(&[7, 8]));
+        assert!(due(&reporting).is_none() && reporting.waiting() == 0);
+        reporting.take(start, vec![premature_share(3, 2, 9)], kept(2, 200));
+        assert_eq!(shown(&reporting), 9);
+        // What it is not acquitted of any more ends the matter.
+        reporting.learn(start, offender, verdict(Verdict::Final));
+        reporting.take(start, vec![premature_share(3, 2, 10)], kept(3, 200));
+        assert!(due(&reporting).is_none());
+    }
+
     const fn kept(count: u64, decided: u64) -> Kept {
         Kept { count, decided: Height::new(decided), is_early: false }
     }
@@ -477,12 +576,12 @@ mod tests {
         assert_eq!(reporting.next_questions(start), [], "not all the time");
         let due =
             |reporting: &Reporting| reporting.due(start, seat(2)).map(|(offender, _)| offender);
-        reporting.learn(first, Verdict::Convicted);
+        reporting.learn(start, first, verdict(Verdict::Convicted));
         assert_eq!((due(&reporting), reporting.waiting()), (Some(second), 1));
         // Taken back.
-        reporting.learn(first, Verdict::None);
+        reporting.learn(start, first, verdict(Verdict::None));
         assert_eq!((due(&reporting), reporting.waiting()), (Some(first), 2));
-        reporting.learn(first, Verdict::Final);
+        reporting.learn(start, first, verdict(Verdict::Final));
         reporting.take(start, vec![exhibit(3, 2)], kept(2, 300));
         assert_eq!((due(&reporting), reporting.waiting()), (Some(second), 1));
         assert_eq!(
@@ -563,9 +662,9 @@ mod tests {
         assert_eq!(reporting.next_questions(start), [grave, slight]);
         let due = |reporting: &Reporting| reporting.due(start, seat(2)).map(|(it, _)| it);
         assert_eq!(due(&reporting), Some(grave), "what costs more comes first");
-        reporting.learn(grave, Verdict::Convicted);
+        reporting.learn(start, grave, verdict(Verdict::Convicted));
         assert_eq!(due(&reporting), Some(slight));
-        reporting.learn(slight, Verdict::Convicted);
+        reporting.learn(start, slight, verdict(Verdict::Convicted));
         assert_eq!((due(&reporting), reporting.waiting()), (None, 0));
     }
 
@@ -618,18 +717,24 @@ mod tests {
 
     #[test]
     fn what_most_endpoints_have_seen_of_a_conviction_counts() {
-        use Verdict::{Convicted, Final, None};
-        let table: [(&[Verdict], usize, Verdict); 7] = [
+        use Verdict::{Convicted, Final, None, Open};
+        let table: [(&[Verdict], usize, Verdict); 9] = [
             (&[Final], 1, Final),
             (&[Final, None, None], 3, None),
             (&[None, Final, Final], 3, Final),
             (&[Convicted, Final, None], 3, Convicted),
+            (&[Open, Final, None], 3, Open),
+            (&[Open, Open, Final], 3, Open),
             (&[Convicted, Final], 3, Convicted),
             (&[Final, None], 2, None),
             (&[Final], 3, None),
         ];
         for (answers, all, expected) in table {
-            assert_eq!(majority(answers, all), expected, "{answers:?} of {all}");
+            let found: Vec<_> = answers.iter().copied().map(verdict).collect();
+            assert_eq!(majority(&found, all).verdict, expected, "{answers:?} of {all}");
         }
+        let excuses = |heights: &[u64]| Finding { verdict: None, excused: at(heights) };
+        let said = [excuses(&[7, 8]), excuses(&[7]), excuses(&[9])];
+        assert_eq!(majority(&said, 3), excuses(&[7]), "one alone acquits nobody");
     }
 }
