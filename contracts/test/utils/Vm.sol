@@ -76,6 +76,7 @@ interface Vm {
         external
         pure
         returns (bytes memory);
+    function parseBytes(string calldata text) external pure returns (bytes memory);
     function toString(uint256 number) external pure returns (string memory);
     function snapshotGasLastCall(string calldata group, string calldata name) external returns (uint256);
     function snapshotValue(string calldata group, string calldata name, uint256 value) external;
