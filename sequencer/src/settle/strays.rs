@@ -17,10 +17,10 @@
 //! **Invariants.** A stray is signed by whom it names, by the committee of its epoch. Of each evidence all are guilty who
 //! stand in both.
 //!
-//! **Bounds.** Of the epochs of which heights are kept: strays until each member of the committee is in one, the lowest of
-//! each, and one of a quorum; a piece of evidence for each member. What was posted on L1 of an epoch that was left long ago is held
-//! against the archive, and is told and counted again if it is shown again. They do not outlive the process; what follows
-//! from them does.
+//! **Bounds.** Of the epochs of which heights are kept: of each member of the committee the lowest stray that it has signed,
+//! so no more than there are members, whatever is shown in whatever order; a piece of evidence for each member. What was
+//! posted on L1 of an epoch that was left long ago is held against the archive, and is told and counted again if it is shown
+//! again. They do not outlive the process; what follows from them does.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -105,24 +105,34 @@ impl Strays {
         self.quorums.contains(&epoch)
     }
 
-    /// Keeps what says something new.
+    /// Keeps what is the lowest of one of its signers, and of what was kept only what still is: the lower one shows as much
+    /// against all that its author has attested here, and more.
     pub(super) fn keep(&mut self, stray: SettlementCertificate, is_quorums: bool) {
         let epoch = stray.commitment.epoch;
-        // The lower one shows as much against all that its author has attested here, and more.
+        if is_quorums {
+            self.quorums.insert(epoch);
+        }
         let height = stray.commitment.height;
         let is_known = |signer: ValidatorIndex| {
             let mut kept = self.of(epoch).iter().filter(|kept| kept.commitment.height <= height);
             kept.any(|kept| kept.signers.contains(&signer))
         };
-        let is_new = self.free(&stray).any(|signer| !is_known(signer));
-        let is_first_of_quorum = is_quorums && self.quorums.insert(epoch);
-        if is_new || is_first_of_quorum {
-            let kept = self.kept.entry(epoch).or_default();
-            if let [author] = stray.signers[..] {
-                kept.retain(|kept| kept.commitment.height < height || kept.signers != [author]);
-            }
-            kept.push(Arc::new(stray));
+        if self.free(&stray).all(is_known) {
+            return;
         }
+        let kept = self.kept.entry(epoch).or_default();
+        kept.push(Arc::new(stray));
+        let mut lowest = BTreeMap::new();
+        for (place, kept) in kept.iter().enumerate() {
+            let this = (kept.commitment.height, place);
+            for signer in &kept.signers {
+                let least = lowest.entry(*signer).or_insert(this);
+                *least = this.min(*least);
+            }
+        }
+        let lowest: BTreeSet<_> = lowest.into_values().map(|(_, place)| place).collect();
+        let mut place = 0..;
+        kept.retain(|_| place.next().is_some_and(|place| lowest.contains(&place)));
     }
 
     /// Forgets the epochs before this one, but whom there is evidence against in the last of them: L1 still shows more of
@@ -278,6 +288,90 @@ impl Sequencer {
         for (author, height) in authors {
             self.settlement.strays.asked.insert(author, height);
             self.send(Peer::Validator(author), Message::WantCertificate { height });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use conclave_types::{BlockId, Digest, G2Bytes, L1Origin};
+
+    use super::*;
+
+    const MEMBERS: u16 = 7;
+    const EPOCH: Epoch = Epoch::new(1);
+
+    /// Who has signed something of which height.
+    type Signed<'a> = &'a [(&'a [u16], u64)];
+
+    fn stray(signers: &[u16], height: u64) -> SettlementCertificate {
+        let commitment = BlockCommitment {
+            epoch: EPOCH,
+            height: Height::new(height),
+            block: BlockId::new([1; 32]),
+            history_root: Digest::ZERO,
+            reveal_root: Digest::ZERO,
+            rollup_count: 0,
+            l1_origin: L1Origin::default(),
+            forced_cursor: 0,
+            withdrawals_root: Digest::ZERO,
+            epoch_end: None,
+        };
+        let signers = signers.iter().copied().map(ValidatorIndex::new).collect();
+        SettlementCertificate { commitment, signers, signature: G2Bytes::new([0; 96]) }
+    }
+
+    fn kept(strays: &Strays) -> Vec<(Vec<u16>, u64)> {
+        let kept = strays.of(EPOCH).iter();
+        let described = kept.map(|stray| {
+            let signers = stray.signers.iter().map(|signer| signer.as_u16()).collect();
+            (signers, stray.commitment.height.as_u64())
+        });
+        described.collect()
+    }
+
+    #[test]
+    fn of_each_signer_the_lowest_stays_and_nothing_else() {
+        let table: [(&str, Signed<'_>, Signed<'_>); 6] = [
+            ("a lower one of the same", &[(&[0, 1, 2], 9), (&[0, 1, 2], 8)], &[(&[0, 1, 2], 8)]),
+            ("of more", &[(&[0, 1], 9), (&[2], 8), (&[0, 1, 2], 7)], &[(&[0, 1, 2], 7)]),
+            ("of fewer", &[(&[0, 1, 2], 9), (&[0, 1], 8)], &[(&[0, 1, 2], 9), (&[0, 1], 8)]),
+            (
+                "and then of the rest",
+                &[(&[0, 1, 2], 9), (&[0, 1], 8), (&[2], 7)],
+                &[(&[0, 1], 8), (&[2], 7)],
+            ),
+            ("a higher one", &[(&[0, 1], 8), (&[0, 1], 9)], &[(&[0, 1], 8)]),
+            (
+                "a higher one of others too",
+                &[(&[0, 1], 8), (&[1, 2], 9)],
+                &[(&[0, 1], 8), (&[1, 2], 9)],
+            ),
+        ];
+        for (case, shown, expected) in table {
+            let mut strays = Strays::default();
+            shown.iter().for_each(|(signers, height)| strays.keep(stray(signers, *height), true));
+            let expected: Vec<_> =
+                expected.iter().map(|(signers, height)| (signers.to_vec(), *height)).collect();
+            assert_eq!(kept(&strays), expected, "{case}");
+            assert!(strays.has_quorum(EPOCH), "{case}");
+        }
+    }
+
+    #[test]
+    fn however_many_certificates_are_shown_no_more_are_kept_than_there_are_members() {
+        let mut strays = Strays::default();
+        // An endpoint shows one of each height, each lower than the one before, of ever other signers.
+        for height in (1..1_000).rev() {
+            let first = u16::try_from(height).unwrap() % MEMBERS;
+            let signers: Vec<_> = (0..5).map(|next| (first + next) % MEMBERS).collect();
+            strays.keep(stray(&signers, height), true);
+            assert!(strays.of(EPOCH).len() <= usize::from(MEMBERS), "{height}");
+        }
+        for signer in (0..MEMBERS).map(ValidatorIndex::new) {
+            let lowest =
+                kept(&strays).into_iter().filter(|(signers, _)| signers.contains(&signer.as_u16()));
+            assert!(lowest.map(|(_, height)| height).min() <= Some(3), "{signer}");
         }
     }
 }
