@@ -225,6 +225,11 @@ impl Endpoints {
         self.list.iter().map(|endpoint| endpoint.url.as_str())
     }
 
+    /// Each by itself, for whoever takes what one says for its own word, whatever the others say.
+    pub(super) fn each(&self) -> impl Iterator<Item = Endpoint> {
+        self.list.iter().cloned()
+    }
+
     /// Calls a contract without a transaction, at the newest block. Most endpoints have to say the same.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
 //! Settling: how far L1 has come, and, on a validator with an account there, posting what is certified.
 //!
 //! ```text
+//!  each endpoint ─▶ postings ─▶ the core: those of another history are evidence
+//!
 //!  endpoints ─▶ watch ─▶ settled, final ─▶ status, metrics
-//!                             ├▶ postings ─▶ the core: those of another history are evidence
 //!                             │
 //!  store ─▶ candidate ────────┴─▶ decide ─▶ sender ─▶ ConclaveInbox.commit
 //!        ├▶ evidence ─▶ reporting ────────────┼─────▶ ConclaveSlasher.announce, report…
@@ -173,14 +174,10 @@ impl Settler {
             Some(session) => session,
             None => session.insert(self.connect().await?),
         };
+        // One endpoint is enough to find them, also where most say nothing.
+        self.show_postings(session).await;
         let Found { settled, final_height } = session.watch.look().await?;
         self.see(|view| (view.settled, view.final_height) = (settled.height, final_height));
-        let stand = (settled.epoch, settled.height);
-        // Whoever has no use for what others post goes on all the same.
-        if let Err(error) = self.read_postings(session, stand, settled.l1_block).await {
-            self.metrics.l1_trouble("postings");
-            tracing::debug!(reason = errors::chain(&error), "postings on L1 cannot be read");
-        }
         let Some(account) = self.account.as_ref().filter(|_| session.flight.is_none()) else {
             return Ok(());
         };
@@ -224,8 +221,7 @@ impl Settler {
         F: FnOnce(&RocksStore) -> Result<T, ArchiveError<StoreError>> + Send + 'static,
     {
         let reader = Arc::clone(&self.reader);
-        let done = tokio::task::spawn_blocking(move || read(&reader)).await;
-        Ok(done.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))?)
+        Ok(blocking(move || read(&reader)).await?)
     }
 
     fn see(&self, change: impl FnOnce(&mut Settlement)) {
@@ -250,4 +246,10 @@ impl Settler {
         }
         reason
     }
+}
+
+/// Does what takes a thread.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
 }

@@ -66,7 +66,7 @@ impl Settler {
             None => None,
         };
         let watch = Watch::new(endpoints.clone(), &contracts);
-        let postings = Postings::new(endpoints.clone(), &contracts);
+        let postings = self.read_postings(&endpoints, &contracts).await?;
         Ok(Session {
             endpoints,
             contracts,

@@ -1,181 +1,388 @@
-//! What one endpoint has shown of postings. What another one says changes nothing of it: one that lies can only keep
-//! back what is its own to tell.
+//! What one endpoint has shown of postings, and what it is to be asked next. Nothing of it depends on what another one says.
 //!
-//! **Bounds.** Of the events in a span [`EVENTS_MAX`], the newest. [`OPEN_MAX`] whose transactions are not read yet, those
-//! of the lowest heights: what settles later contradicts as much. [`DONE_MAX`] that are done with, of the blocks that are
-//! read again; of those that are forgotten the transaction is asked for again. About a quarter of a megabyte.
+//! ```text
+//!            floor    at ─▶ next                    newest, as it says itself
+//!  ────────────┴───────┴─────┴───────────────────────┴─▶ L1 blocks
+//!   forgotten    known  again  never read
+//! ```
+//!
+//! Blocks are read upwards, in pages that the endpoint serves, to the newest that it names; then again from a little below,
+//! for what a reorganization has put there. What does not fit in is not passed over: reading waits until there is room, and
+//! goes on where it was.
+//!
+//! **Invariants.** `next` never falls, and no block below it has an event that was not taken in, as the endpoint told it then.
+//! An event leaves only when its transaction was read and compared, or was refused [`REFUSALS_MAX`] times.
+//!
+//! **Bounds.** [`OPEN_MAX`] events whose transactions are not read yet, and [`DONE_MAX`] that are done with: a quarter of a
+//! megabyte. Blocks with events that are done with and forgotten are not read again, so whoever posts a great deal shortens
+//! what is read again, and makes nobody read anything twice. Of one block more than [`OPEN_MAX`] events may be passed over;
+//! one of Ethereum has room for some two hundred postings.
 
-use std::{cmp::Reverse, collections::BTreeMap, num::Saturating};
-
-use alloy::{
-    primitives::{Address, B256},
-    providers::{DynProvider, Provider as _},
-    rpc::types::{Filter, Log},
-    sol_types::SolEvent as _,
-    transports::TransportResult,
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::Saturating,
+    time::Duration,
 };
-use conclave_contracts::{
-    ConclaveInbox::Settled,
-    posting::{self, Signed},
-};
-use conclave_types::Height;
 
-use crate::l1::logs::each_page;
+use alloy::{primitives::B256, rpc::types::Log, sol_types::SolEvent as _};
+use conclave_contracts::ConclaveInbox::Settled;
+use conclave_types::{Epoch, Height};
+use tokio::time::Instant;
 
-/// Blocks that are read in one look: a hundred pages of the meanest provider, and fewer of one that is too slow for that.
-const SPAN: u64 = 1_000;
-const SPAN_LEAST: u64 = 2 * AGAIN;
+/// Blocks of a page at most: what a node of one's own serves at once.
+const SPAN_MAX: u64 = 10_000;
 /// Blocks below the next that are read again: what a reorganization puts there was not there before.
-const AGAIN: u64 = 64;
-/// Events of one span.
-const EVENTS_MAX: usize = 1_024;
+pub(super) const AGAIN: u64 = 64;
 /// Postings whose transactions are not read yet.
-const OPEN_MAX: usize = 1_024;
+pub(super) const OPEN_MAX: usize = 1_024;
 /// Postings that are done with.
-const DONE_MAX: usize = 1_024;
-/// Transactions that are asked for in one look, one after the other: an answer may be long.
-pub(super) const LOOK_MAX: usize = 4;
-/// So often a transaction is asked for that the endpoint does not show.
-const TRIES_MAX: u32 = 3;
+pub(super) const DONE_MAX: usize = 1_024;
+/// Postings that are looked up at once.
+pub(super) const READY_MAX: usize = 64;
+/// A transaction that the endpoint does not show is asked for again after this, and each time after twice as long; one that it
+/// could not be asked for after just this.
+pub(super) const RETRY: Duration = Duration::from_secs(30);
+/// So often it is asked for: the last time a day and a half after the first.
+pub(super) const REFUSALS_MAX: u32 = 13;
 
-/// What an event says of a posting: of which height, by which commitment, in which transaction.
+/// What an event says of a posting: in which L1 block, of which height, by which commitment, in which transaction. Told in
+/// another block it is another event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Event {
+    pub(super) l1_block: u64,
+    pub(super) epoch: Epoch,
     pub(super) height: Height,
     pub(super) commitment: B256,
     pub(super) transaction: B256,
 }
 
 impl Event {
-    /// What a log tells, with its block; none if it is none of a posting.
-    fn read(log: &Log) -> Option<(Self, u64)> {
+    /// What a log tells; none if it is none of a posting.
+    pub(super) fn read(log: &Log) -> Option<Self> {
         let told = Settled::decode_log(&log.inner).ok()?.data;
-        let (height, commitment) = (Height::new(told.height), told.commitment);
-        Some((Self { height, commitment, transaction: log.transaction_hash? }, log.block_number?))
+        Some(Self {
+            l1_block: log.block_number?,
+            epoch: Epoch::new(told.epoch),
+            height: Height::new(told.height),
+            commitment: told.commitment,
+            transaction: log.transaction_hash?,
+        })
     }
+}
+
+/// When a transaction is asked for, and how often it was not shown.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    not_before: Instant,
+    refusals: Saturating<u32>,
 }
 
 /// What one endpoint has shown.
 #[derive(Clone, Debug)]
 pub(super) struct Shown {
-    /// The first block that was not read yet.
-    next: Option<u64>,
-    /// How many blocks it is asked for.
+    /// The first block that was never read.
+    next: u64,
+    /// The block to ask for next: that one, or one below which is read again.
+    at: u64,
+    /// The first block of which nothing was forgotten.
+    floor: u64,
+    /// How many blocks it is asked for at once.
     span: u64,
-    /// Whose transactions are to be read, with the block and how often it was tried.
-    open: BTreeMap<Event, (u64, Saturating<u32>)>,
-    /// Those that are done with, with the block.
-    done: BTreeMap<Event, u64>,
+    /// Whose transactions are to be read.
+    open: BTreeMap<Event, Turn>,
+    /// Those that are done with.
+    done: BTreeSet<Event>,
 }
 
 impl Shown {
-    pub(super) const fn new() -> Self {
-        Self { next: None, span: SPAN, open: BTreeMap::new(), done: BTreeMap::new() }
+    /// Nothing yet; `since` is the first block of use.
+    pub(super) const fn new(since: u64) -> Self {
+        Self {
+            next: since,
+            at: since,
+            floor: since,
+            span: SPAN_MAX,
+            open: BTreeMap::new(),
+            done: BTreeSet::new(),
+        }
     }
 
-    /// The blocks that it is to be asked for, `since` being the first of use.
-    pub(super) fn blocks(&self, since: u64, newest: u64) -> (u64, u64) {
-        let from = self.next.map_or(since, |next| next.saturating_sub(AGAIN).max(since));
-        (from, from.saturating_add(self.span.saturating_sub(1)).min(newest))
+    /// Whether all blocks up to that one were read.
+    pub(super) const fn is_through(&self, newest: u64) -> bool {
+        self.at > newest
     }
 
-    /// Whether some of the blocks up to that are yet to be read.
-    pub(super) fn is_behind(&self, newest: u64) -> bool {
-        self.next.is_none_or(|next| next <= newest)
+    /// Begins again, a little below what was read.
+    pub(super) fn turn_back(&mut self) {
+        self.at = self.next.saturating_sub(AGAIN).max(self.floor);
+        self.done.retain(|event| event.l1_block >= self.at);
+    }
+
+    /// The blocks to ask for; none if it has shown all up to its newest, or as much as there is room for.
+    pub(super) fn blocks(&self, newest: u64) -> Option<(u64, u64)> {
+        let is_wanted = !self.is_through(newest) && self.open.len() < OPEN_MAX;
+        is_wanted
+            .then(|| (self.at, self.at.saturating_add(self.span.saturating_sub(1)).min(newest)))
     }
 
     /// It has answered for these blocks.
-    pub(super) fn hear(&mut self, (from, to): (u64, u64), events: Vec<(Event, u64)>) {
-        for (event, l1_block) in events {
-            if (from..=to).contains(&l1_block) && !self.done.contains_key(&event) {
-                self.open.entry(event).or_insert((l1_block, Saturating(0)));
+    pub(super) fn hear(&mut self, now: Instant, (from, to): (u64, u64), mut events: Vec<Event>) {
+        events.retain(|event| (from..=to).contains(&event.l1_block));
+        // Where there is no more room, what comes first in the chain is in.
+        events.sort_unstable();
+        self.span = self.span.saturating_add(self.span / 16 + 1).min(SPAN_MAX);
+        for event in events {
+            if self.open.contains_key(&event) || self.done.contains(&event) {
+                continue;
             }
+            if self.open.len() >= OPEN_MAX {
+                return self.reach(event.l1_block);
+            }
+            self.open.insert(event, Turn { not_before: now, refusals: Saturating(0) });
         }
-        while self.open.len() > OPEN_MAX {
-            self.open.pop_last();
-        }
-        let next = to.saturating_add(1);
-        self.next = Some(next);
-        self.span = self.span.saturating_mul(2).min(SPAN);
-        self.done.retain(|_, l1_block| *l1_block >= next.saturating_sub(AGAIN));
+        self.reach(to.saturating_add(1));
     }
 
-    /// It has not.
-    pub(super) fn miss(&mut self) {
-        self.span = (self.span / 2).max(SPAN_LEAST);
+    fn reach(&mut self, block: u64) {
+        self.at = block;
+        self.next = self.next.max(block);
     }
 
-    /// The postings that can be compared with the chain up to a height.
-    pub(super) fn ready(&self, revealed: Height) -> impl Iterator<Item = &Event> {
-        self.open.keys().take_while(move |event| event.height <= revealed)
+    /// It has not, and is asked for fewer; says whether it can be.
+    pub(super) fn narrow(&mut self, (from, to): (u64, u64)) -> bool {
+        let beyond_first = to.saturating_sub(from);
+        self.span = (beyond_first / 2).max(1);
+        beyond_first > 0
     }
 
-    /// The next of them whose transactions are to be read.
-    pub(super) fn wanted(&self, revealed: Height) -> Vec<Event> {
-        let mut wanted: Vec<_> = self.ready(revealed).copied().collect();
-        wanted.sort_by_key(|event| {
-            self.open.get(event).map(|(l1_block, tries)| (*tries, Reverse(*l1_block)))
+    /// Whether no transaction is to be read.
+    pub(super) fn is_idle(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// The postings that can be compared with a chain that has come to an epoch and a height, and whose turn it is.
+    pub(super) fn ready(&self, now: Instant, (epoch, revealed): (Epoch, Height)) -> Vec<Event> {
+        let known = self.open.iter().filter(|(event, turn)| {
+            event.epoch <= epoch && event.height <= revealed && turn.not_before <= now
         });
-        wanted.truncate(LOOK_MAX);
-        wanted
+        let mut ready: Vec<_> = known.map(|(event, turn)| (turn.not_before, *event)).collect();
+        // What was put off comes behind what has waited since.
+        ready.sort_unstable();
+        ready.into_iter().take(READY_MAX).map(|(_, event)| event).collect()
     }
 
     /// There is nothing more to do about one.
     pub(super) fn finish(&mut self, event: &Event) {
-        let Some((l1_block, _)) = self.open.remove(event) else { return };
-        self.done.insert(*event, l1_block);
-        if self.done.len() > DONE_MAX {
-            self.done.pop_first();
+        if self.open.remove(event).is_none() {
+            return;
+        }
+        self.done.insert(*event);
+        if self.done.len() > DONE_MAX
+            && let Some(forgotten) = self.done.pop_first()
+        {
+            self.floor = self.floor.max(forgotten.l1_block.saturating_add(1));
         }
     }
 
-    /// The transaction of one is not shown.
-    pub(super) fn fail(&mut self, event: &Event) {
-        let Some((_, tries)) = self.open.get_mut(event) else { return };
-        *tries += 1;
-        if tries.0 >= TRIES_MAX {
+    /// The transaction of one could not be asked for, or not be compared: later.
+    pub(super) fn put_off(&mut self, now: Instant, event: &Event) {
+        if let Some(turn) = self.open.get_mut(event) {
+            turn.not_before = now + RETRY;
+        }
+    }
+
+    /// The transaction of one is not shown: ever later, and at last not any more.
+    pub(super) fn refuse(&mut self, now: Instant, event: &Event) {
+        let Some(turn) = self.open.get_mut(event) else { return };
+        let factor = 1_u32.checked_shl(turn.refusals.0).unwrap_or(u32::MAX);
+        turn.not_before = now + RETRY.saturating_mul(factor);
+        turn.refusals += 1;
+        if turn.refusals.0 >= REFUSALS_MAX {
             self.finish(event);
         }
     }
 }
 
-/// What an endpoint tells of postings in these blocks.
-pub(super) async fn events(
-    provider: &DynProvider,
-    inbox: Address,
-    blocks: (u64, u64),
-) -> TransportResult<Vec<(Event, u64)>> {
-    let filter = Filter::new().address(inbox).event_signature(Settled::SIGNATURE_HASH);
-    let mut found = Vec::new();
-    let take = |logs: Vec<Log>| {
-        let room = EVENTS_MAX.saturating_sub(found.len());
-        // Whatever it is that was answered, so much of it is enough.
-        found.extend(logs.iter().rev().take(room).map(Event::read));
-        found.len() >= EVENTS_MAX
-    };
-    each_page(provider, &filter, blocks, take).await?;
-    Ok(found.into_iter().flatten().collect())
+#[cfg(test)]
+impl Shown {
+    /// Whatever waits need not any more.
+    pub(super) fn skip_waiting(&mut self, now: Instant) {
+        self.open.values_mut().for_each(|turn| turn.not_before = now);
+    }
 }
 
-/// What an endpoint shows of the data of these transactions; of those that it does not have, or refuses, nothing.
-pub(super) async fn transactions(
-    provider: &DynProvider,
-    wanted: Vec<Event>,
-) -> TransportResult<Vec<(Event, Option<Vec<Signed>>)>> {
-    let mut shown = Vec::new();
-    for event in wanted {
-        let found = provider.get_transaction_by_hash(event.transaction).await;
-        if let Err(error) = &found {
-            tracing::debug!(
-                reason = crate::errors::chain(error),
-                "a posting's transaction is not shown"
-            );
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::U256;
+
+    use super::*;
+
+    const FAR: (Epoch, Height) = (Epoch::new(9), Height::new(u64::MAX));
+
+    fn event(l1_block: u64, height: u64) -> Event {
+        let word = |of: u64| B256::from(U256::from(of));
+        Event {
+            l1_block,
+            epoch: Epoch::new(1),
+            height: Height::new(height),
+            commitment: word(height),
+            transaction: word(height),
         }
-        let found = found.ok().flatten();
-        let read = found.map(|transaction| {
-            posting::postings(alloy::consensus::Transaction::input(&transaction)).collect()
-        });
-        shown.push((event, read));
     }
-    Ok(shown)
+
+    /// An endpoint answers for the blocks that it is asked for.
+    fn answer(shown: &mut Shown, newest: u64, chain: &[Event]) -> (u64, u64) {
+        let blocks = shown.blocks(newest).unwrap();
+        shown.hear(Instant::now(), blocks, chain.to_vec());
+        blocks
+    }
+
+    /// Reads whatever is open, and says what it was.
+    fn finish(shown: &mut Shown) -> Vec<u64> {
+        let mut finished = Vec::new();
+        loop {
+            let ready = shown.ready(Instant::now(), FAR);
+            if ready.is_empty() {
+                return finished;
+            }
+            ready.iter().for_each(|event| shown.finish(event));
+            finished.extend(ready.iter().map(|event| event.height.as_u64()));
+        }
+    }
+
+    #[test]
+    fn blocks_are_read_upwards_to_the_newest_and_then_a_few_of_them_again() {
+        let mut shown = Shown::new(100);
+        assert_eq!(answer(&mut shown, 25_000, &[]), (100, 10_099));
+        assert_eq!(answer(&mut shown, 25_000, &[]), (10_100, 20_099));
+        assert_eq!(answer(&mut shown, 25_000, &[]), (20_100, 25_000));
+        assert!(shown.is_through(25_000) && shown.blocks(25_000).is_none());
+        shown.turn_back();
+        assert_eq!(answer(&mut shown, 25_003, &[]), (24_937, 25_003));
+        // It names an old block, or none: what was read stays read.
+        for newest in [0, 99, 24_000] {
+            shown.turn_back();
+            assert_eq!(shown.blocks(newest), None);
+        }
+        shown.turn_back();
+        assert_eq!(answer(&mut shown, 24_950, &[]), (24_940, 24_950));
+        shown.turn_back();
+        assert_eq!(answer(&mut shown, 25_010, &[]), (24_940, 25_010));
+    }
+
+    #[test]
+    fn pages_become_as_long_as_they_are_served() {
+        let mut shown = Shown::new(0);
+        let mut refusals = 0;
+        while !shown.is_through(20_000) {
+            let (from, to) = shown.blocks(20_000).unwrap();
+            if to - from < 10 {
+                shown.hear(Instant::now(), (from, to), Vec::new());
+            } else {
+                refusals += 1;
+                assert!(shown.narrow((from, to)));
+            }
+        }
+        assert!(refusals < 600, "{refusals}");
+        shown.turn_back();
+        let (from, to) = shown.blocks(20_000).unwrap();
+        assert!(from == 19_937 && to < 20_000);
+        assert!(!shown.narrow((7, 7)), "one block is the least");
+        assert_eq!(shown.blocks(20_000), Some((19_937, 19_937)));
+    }
+
+    #[test]
+    fn what_does_not_fit_in_is_read_when_there_is_room() {
+        // Ten in each block, told in whatever order.
+        let chain: Vec<_> = (0..3_000).rev().map(|of| event(500 + of / 10, of)).collect();
+        let (mut shown, mut finished, mut answers) = (Shown::new(0), Vec::new(), 0);
+        while !shown.is_through(2_000) {
+            answer(&mut shown, 2_000, &chain);
+            answers += 1;
+            assert!(shown.open.len() <= OPEN_MAX && shown.done.len() <= DONE_MAX);
+            if !shown.is_through(2_000) {
+                assert_eq!(shown.blocks(2_000), None, "there is no room");
+            }
+            finished.extend(finish(&mut shown));
+        }
+        assert_eq!(finished, (0..3_000).collect::<Vec<_>>(), "each once, none is lost");
+        assert_eq!(answers, 3);
+        // Those of the last blocks are told again, and nothing of them is read twice.
+        for _ in 0..3 {
+            shown.turn_back();
+            answer(&mut shown, 2_000, &chain);
+            assert!(shown.is_idle());
+        }
+    }
+
+    #[test]
+    fn however_much_is_posted_in_a_few_blocks_it_is_read_once_and_reading_goes_on() {
+        // More than are remembered, in blocks of which all would be read again.
+        let chain: Vec<_> = (0..4_000).map(|of| event(1_000 + of / 100, of)).collect();
+        let (mut shown, mut finished) = (Shown::new(0), Vec::new());
+        for newest in 1_000..1_050 {
+            shown.turn_back();
+            while !shown.is_through(newest) {
+                answer(&mut shown, newest, &chain);
+                finished.extend(finish(&mut shown));
+            }
+        }
+        assert_eq!(finished, (0..4_000).collect::<Vec<_>>());
+        // What a reorganization puts where nothing was forgotten is seen.
+        shown.turn_back();
+        answer(&mut shown, 1_050, &[event(1_039, 9_999)]);
+        assert_eq!(finish(&mut shown), [9_999]);
+    }
+
+    #[test]
+    fn only_what_was_asked_for_is_heard_and_what_can_be_compared_is_ready() {
+        let now = Instant::now();
+        let mut shown = Shown::new(100);
+        let later = Event { epoch: Epoch::new(2), ..event(130, 6) };
+        let told = vec![event(99, 1), event(150, 9), event(140, 8), later, event(10_100, 2)];
+        answer(&mut shown, 20_000, &told);
+        let heights = |ready: Vec<Event>| -> Vec<_> {
+            ready.into_iter().map(|event| event.height.as_u64()).collect()
+        };
+        let ready = |epoch, height| {
+            heights(shown.ready(now + RETRY, (Epoch::new(epoch), Height::new(height))))
+        };
+        assert_eq!(ready(1, 7), [0; 0]);
+        assert_eq!(ready(1, 8), [8]);
+        assert_eq!(ready(1, 9), [8, 9]);
+        assert_eq!(ready(2, 9), [6, 8, 9], "as the chain has them");
+    }
+
+    #[test]
+    fn a_transaction_that_is_not_shown_is_asked_for_ever_later_and_keeps_no_other_waiting() {
+        let start = Instant::now();
+        let mut shown = Shown::new(0);
+        let [first, second] = [event(10, 1), event(11, 2)];
+        shown.hear(start, (0, 20), vec![first, second]);
+        let mut now = start;
+        assert_eq!(shown.ready(now, FAR), [first, second]);
+        // Twelve seconds of trouble, or years of it, are no refusal.
+        for _ in 0..100 {
+            shown.put_off(now, &first);
+            assert_eq!(shown.ready(now, FAR), [second]);
+            now += RETRY;
+            assert_eq!(shown.ready(now, FAR), [second, first], "behind what has waited");
+        }
+        let asked_first = now;
+        for refusal in 0..REFUSALS_MAX - 1 {
+            shown.refuse(now, &first);
+            let waits = RETRY * 2_u32.pow(refusal);
+            assert_eq!(shown.ready(now + waits - Duration::from_secs(1), FAR), [second]);
+            now += waits;
+            assert_eq!(shown.ready(now, FAR), [second, first]);
+        }
+        assert!(now - asked_first > Duration::from_secs(86_400));
+        shown.refuse(now, &first);
+        assert_eq!(shown.ready(now + RETRY * 10_000, FAR), [second]);
+        // Told again it is done with; in another block it is another event.
+        shown.turn_back();
+        let moved = Event { l1_block: 12, ..first };
+        shown.hear(now, (0, 20), vec![first, second, moved]);
+        assert_eq!(shown.ready(now, FAR), [second, moved]);
+    }
 }

@@ -1,15 +1,21 @@
 //! What endpoints show of postings, and what of it comes to the core.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use alloy::{
-    primitives::{Bytes, U256},
-    providers::{DynProvider, Provider as _, ProviderBuilder, mock::Asserter},
+    primitives::{Address, Bytes, U256},
     sol_types::{SolCall as _, SolEvent as _},
 };
-use axum::{Json, Router, extract::State, routing::post};
-use conclave_contracts::ConclaveInbox::{Settled, commitCall};
-use conclave_sequencer::{Input, Table, Write};
+use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
+use conclave_contracts::{
+    ConclaveInbox::{Settled, commitCall},
+    posting,
+};
+use conclave_sequencer::{Input, Store as _, Table, Write};
 use conclave_types::{
     BlockCommitment, BlockId, Committee, ConsensusKey, Digest, Genesis, L1Origin, Member, Params,
     RollupId, SettlementCertificate, SettlementSecret, Time, ValidatorIndex, add_signatures,
@@ -17,14 +23,21 @@ use conclave_types::{
 use serde_json::{Value, json};
 
 use super::{
-    shown::{Event, LOOK_MAX},
+    reader::Trouble,
+    shown::{Event, REFUSALS_MAX},
     *,
 };
 use crate::{
     config::L1Config,
     driver::Channels,
     genesis::{Plan, make, nothing_signed},
-    l1::{Patience, relay::standing::Watch},
+    l1::{
+        Patience,
+        relay::{
+            reporting::{Court, Kept, Reporting},
+            standing::Watch,
+        },
+    },
     metrics::Metrics,
     store::{RocksStore, SignerState},
 };
@@ -32,18 +45,18 @@ use crate::{
 const CHAIN_ID: u64 = 31_337;
 /// This node has revealed so much.
 const REVEALED: u64 = 9;
+/// The newest L1 block.
+const NEWEST: u64 = 500;
+/// Nobody reports before that.
+const TAKEOVER: Duration = Duration::from_secs(3_600);
 
 fn word(of: u64) -> B256 {
     B256::from(U256::from(of))
 }
 
-const fn event(height: u64, commitment: B256, transaction: B256) -> Event {
-    Event { height: Height::new(height), commitment, transaction }
-}
-
-fn log(event: &Event, block: u64) -> Value {
+fn log(event: &Event) -> Value {
     let settled = Settled {
-        epoch: 1,
+        epoch: event.epoch.as_u64(),
         height: event.height.as_u64(),
         commitment: event.commitment,
         root: word(2),
@@ -54,83 +67,10 @@ fn log(event: &Event, block: u64) -> Value {
     let told = settled.encode_log_data();
     json!({
         "address": Address::ZERO, "topics": told.topics(), "data": told.data,
-        "blockHash": word(9), "blockNumber": format!("{block:#x}"),
+        "blockHash": word(9), "blockNumber": format!("{:#x}", event.l1_block),
         "transactionHash": event.transaction, "transactionIndex": "0x0", "logIndex": "0x0",
         "removed": false,
     })
-}
-
-fn transaction(hash: B256, input: &[u8]) -> Value {
-    json!({
-        "hash": hash, "nonce": "0x0", "blockHash": word(9), "blockNumber": "0x5",
-        "transactionIndex": "0x0", "from": Address::ZERO, "to": Address::ZERO, "value": "0x0",
-        "gasPrice": "0x1", "gas": "0x5208", "input": Bytes::copy_from_slice(input), "type": "0x0",
-        "v": "0x1b", "r": "0x1", "s": "0x1", "chainId": null,
-    })
-}
-
-fn mocked(answers: &Asserter) -> DynProvider {
-    ProviderBuilder::default().connect_mocked_client(answers.clone()).erased()
-}
-
-#[tokio::test]
-async fn a_transaction_that_is_not_shown_keeps_no_other_from_being_read() {
-    let answers = Asserter::new();
-    answers.push_failure_msg("pruned");
-    answers.push_success(&Value::Null);
-    answers.push_success(&transaction(word(3), &[]));
-    let wanted: Vec<_> = (1..4).map(|of| event(of, word(0), word(of))).collect();
-    let shown = transactions(&mocked(&answers), wanted.clone()).await.unwrap();
-    let expected = [None, None, Some(Vec::new())];
-    assert_eq!(shown, wanted.into_iter().zip(expected).collect::<Vec<_>>());
-}
-
-#[tokio::test]
-async fn an_endpoint_that_tells_too_much_is_heard_so_far_and_the_newest_counts() {
-    let answers = Asserter::new();
-    let many = (0..3_000).map(|of| log(&event(of, word(1), word(of)), of)).collect();
-    answers.push_success(&Value::Array(many));
-    let found = events(&mocked(&answers), Address::ZERO, (0, 2_999)).await.unwrap();
-    assert_eq!((found.len(), found[0].1, found.last().unwrap().1), (1_024, 2_999, 1_976));
-
-    let mut shown = Shown::new();
-    let blocks = shown.blocks(100, 1_000_000);
-    assert_eq!(blocks, (100, 1_099), "a span at once");
-    let told = (0..3_000).map(|of| (event(of, word(1), word(of)), of % 1_200)).collect();
-    shown.hear(blocks, told);
-    let ready: Vec<_> = shown.ready(Height::new(u64::MAX)).map(|it| it.height.as_u64()).collect();
-    let asked_for = (0..3_000).filter(|of| (100..1_100).contains(&(of % 1_200)));
-    assert_eq!(ready, asked_for.take(1_024).collect::<Vec<_>>(), "the lowest of those blocks");
-    assert!(shown.is_behind(1_100) && !shown.is_behind(1_099));
-    assert_eq!(shown.blocks(100, 1_000_000), (1_036, 2_035), "a few of them again");
-    assert_eq!(shown.blocks(1_050, 1_060), (1_050, 1_060));
-    // One that is too slow is asked for less.
-    (0..9).for_each(|_| shown.miss());
-    assert_eq!(shown.blocks(100, 1_000_000), (1_036, 1_163));
-}
-
-#[test]
-fn every_transaction_has_its_turn_and_none_for_ever() {
-    let mut shown = Shown::new();
-    let told = |of: u64| (event(of, word(1), word(of)), 80 + of);
-    let blocks = shown.blocks(0, 99);
-    shown.hear(blocks, (1..=10).map(told).collect());
-    let wanted = |shown: &Shown, revealed| -> Vec<_> {
-        let wanted = shown.wanted(Height::new(revealed)).into_iter();
-        wanted.map(|event| event.height.as_u64()).collect()
-    };
-    assert_eq!(wanted(&shown, 0), [0; 0]);
-    assert_eq!(wanted(&shown, 6), [6, 5, 4, 3], "the newest of what is revealed");
-    shown.finish(&told(6).0);
-    shown.fail(&told(5).0);
-    assert_eq!(wanted(&shown, 6), [4, 3, 2, 1], "what failed comes later");
-    (0..2).for_each(|_| shown.fail(&told(5).0));
-    (1..=4).for_each(|of| shown.finish(&told(of).0));
-    assert_eq!(wanted(&shown, 6), [0; 0]);
-    // They are told again, and are done with.
-    shown.hear(shown.blocks(0, 99), (1..=10).map(told).collect());
-    assert_eq!(wanted(&shown, 6), [0; 0]);
-    assert_eq!(wanted(&shown, 10), [10, 9, 8, 7], "what was not revealed is kept");
 }
 
 fn committee() -> Committee {
@@ -181,50 +121,95 @@ fn certificate(
     }
 }
 
-/// What an endpoint shows: events with their blocks and the data of their transactions.
-#[derive(Clone, Default)]
-struct Script {
-    events: Vec<(Event, u64, Vec<u8>)>,
-    /// The transactions that it was asked for.
-    asked: Arc<Mutex<Vec<B256>>>,
+/// How an endpoint takes a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mood {
+    /// It says no.
+    Refuses,
+    /// It is there, and out of order.
+    Fails,
+    /// It never answers.
+    Silent,
+    /// It does not know.
+    Ignorant,
 }
 
-impl Script {
-    /// It shows a posting.
-    fn shows(
-        &mut self,
-        posted: &SettlementCertificate,
-        domain: &SigningDomain,
-        block: u64,
-    ) -> B256 {
-        let commitment = B256::from(*domain.commitment(&posted.commitment).as_bytes());
-        let posting = posting::posting(posted, (&[], &[]), &committee()).unwrap();
-        let (data, hash) = (commitCall { posting }.abi_encode(), word(block));
-        let event = event(posted.commitment.height.as_u64(), commitment, hash);
-        self.events.push((event, block, data));
-        hash
+/// What an endpoint shows: events, with the data of their transactions.
+#[derive(Default)]
+struct Script {
+    events: Vec<(Event, Vec<u8>)>,
+    newest: u64,
+    /// Blocks that it serves at once.
+    page: u64,
+    moods: BTreeMap<&'static str, Mood>,
+    /// What it was asked: for blocks from one on, for transactions.
+    blocks: Vec<u64>,
+    transactions: Vec<B256>,
+}
+
+#[derive(Clone, Default)]
+struct Shows(Arc<Mutex<Script>>);
+
+const HEAD: &str = "eth_blockNumber";
+const LOGS: &str = "eth_getLogs";
+const TRANSACTION: &str = "eth_getTransactionByHash";
+
+impl Shows {
+    fn new() -> Self {
+        let shows = Self::default();
+        shows.change(|script| (script.newest, script.page) = (NEWEST, u64::MAX));
+        shows
     }
 
-    fn answer(&self, request: &Value) -> Value {
-        let result = match request["method"].as_str().unwrap() {
-            "eth_chainId" => json!(format!("{CHAIN_ID:#x}")),
-            "eth_getLogs" => {
-                self.events.iter().map(|(event, block, _)| log(event, *block)).collect()
-            }
-            "eth_getTransactionByHash" => {
-                let hash: B256 = serde_json::from_value(request["params"][0].clone()).unwrap();
-                self.asked.lock().unwrap().push(hash);
-                let found = self.events.iter().find(|(event, ..)| event.transaction == hash);
-                found.map_or(Value::Null, |(_, _, data)| transaction(hash, data))
-            }
-            other => panic!("{other}"),
+    fn change<T>(&self, change: impl FnOnce(&mut Script) -> T) -> T {
+        change(&mut self.0.lock().unwrap())
+    }
+
+    fn is(&self, method: &'static str, mood: Mood) {
+        self.change(|script| script.moods.insert(method, mood));
+    }
+
+    fn is_well(&self) {
+        self.change(|script| script.moods.clear());
+    }
+
+    /// It shows a posting in a block.
+    fn posted(&self, posted: &SettlementCertificate, domain: &SigningDomain, block: u64) -> B256 {
+        let commitment = B256::from(*domain.commitment(&posted.commitment).as_bytes());
+        let posting = posting::posting(posted, (&[], &[]), &committee()).unwrap();
+        let event = Event {
+            l1_block: block,
+            epoch: posted.commitment.epoch,
+            height: posted.commitment.height,
+            commitment,
+            transaction: word(block),
         };
-        json!({"jsonrpc": "2.0", "id": request["id"], "result": result})
+        self.change(|script| script.events.push((event, commitCall { posting }.abi_encode())));
+        event.transaction
+    }
+
+    fn asked(&self) -> Vec<B256> {
+        self.change(|script| script.transactions.clone())
     }
 
     async fn serve(self) -> String {
-        let handle = async |State(script): State<Self>, Json(request): Json<Value>| {
-            Json(script.answer(&request))
+        let handle = async |State(shows): State<Self>, Json(request): Json<Value>| {
+            let (mood, answer) = shows.change(|script| {
+                let mood = script.moods.get(request["method"].as_str().unwrap()).copied();
+                (mood, script.answer(&request))
+            });
+            let answer = match (mood, answer) {
+                (None, Some(answer)) => json!({"result": answer}),
+                (Some(Mood::Ignorant), _) => json!({"result": Value::Null}),
+                (Some(Mood::Refuses), _) | (None, None) => {
+                    json!({"error": {"code": -32_005, "message": "too much"}})
+                }
+                (Some(Mood::Fails), _) => return Err(StatusCode::BAD_GATEWAY),
+                (Some(Mood::Silent), _) => std::future::pending().await,
+            };
+            let mut whole = json!({"jsonrpc": "2.0", "id": request["id"]});
+            whole.as_object_mut().unwrap().extend(answer.as_object().unwrap().clone());
+            Ok(Json(whole))
         };
         let router = Router::new().route("/", post(handle)).with_state(self);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -234,12 +219,46 @@ impl Script {
     }
 }
 
+impl Script {
+    fn answer(&mut self, request: &Value) -> Option<Value> {
+        let number = |value: &Value| serde_json::from_value::<U256>(value.clone()).unwrap().to();
+        Some(match request["method"].as_str().unwrap() {
+            "eth_chainId" => json!(format!("{CHAIN_ID:#x}")),
+            HEAD => json!(format!("{:#x}", self.newest)),
+            LOGS => {
+                let blocks = &request["params"][0];
+                let (from, to): (u64, u64) =
+                    (number(&blocks["fromBlock"]), number(&blocks["toBlock"]));
+                self.blocks.push(from);
+                if to - from >= self.page {
+                    return None;
+                }
+                let asked =
+                    self.events.iter().filter(|(event, _)| (from..=to).contains(&event.l1_block));
+                asked.map(|(event, _)| log(event)).collect()
+            }
+            TRANSACTION => {
+                let hash: B256 = serde_json::from_value(request["params"][0].clone()).unwrap();
+                self.transactions.push(hash);
+                let found = self.events.iter().find(|(event, _)| event.transaction == hash);
+                // Of a type that nobody knows yet.
+                found.map_or(Value::Null, |(_, data)| {
+                    json!({"hash": hash, "type": "0x7f", "input": Bytes::copy_from_slice(data)})
+                })
+            }
+            // It is asked for more than that, and knows nothing of it.
+            _ => return None,
+        })
+    }
+}
+
 /// A node that has revealed one side up to [`REVEALED`], who settles for it, and what comes to its core.
 struct Node {
     settler: Settler,
     session: Session,
+    readers: Vec<Reader>,
     channels: Channels,
-    domain: SigningDomain,
+    store: RocksStore,
 }
 
 fn genesis(directory: &std::path::Path) -> Genesis {
@@ -258,33 +277,65 @@ fn genesis(directory: &std::path::Path) -> Genesis {
     serde_json::from_slice(&std::fs::read(&made.genesis).unwrap()).unwrap()
 }
 
+fn put(table: Table, key: u64, value: Vec<u8>) -> Write {
+    Write::Put { table, key: key.to_be_bytes().into(), value }
+}
+
+fn seats() -> Vec<u8> {
+    let seats: Vec<_> = committee().iter().map(|(index, member)| (index, member.clone())).collect();
+    borsh::to_vec(&seats).unwrap()
+}
+
 fn store(directory: &std::path::Path, genesis: &Genesis) -> RocksStore {
     let (network, signer) = (genesis.network_id(), directory.join("signer.state"));
     SignerState::create(&signer, &network, &nothing_signed()).unwrap();
     let signer = SignerState::open(&signer, &network).unwrap();
     let mut store = RocksStore::open(&directory.join("db"), signer, None, &network).unwrap();
-    let put = |table, key: u64, value| Write::Put { table, key: key.to_be_bytes().into(), value };
     let own = |height| borsh::to_vec(&commitment(height, 1)).unwrap();
     let mut writes: Vec<_> =
         (1..=REVEALED).map(|height| put(Table::Commitments, height, own(height))).collect();
-    let seats: Vec<_> = committee().iter().map(|(index, member)| (index, member.clone())).collect();
-    writes.push(put(Table::Committees, 1, borsh::to_vec(&seats).unwrap()));
+    writes.push(put(Table::Committees, 1, seats()));
     store.commit(&writes).unwrap();
     store
 }
 
+/// What a test is about: a directory, and what is signed there.
+struct Scene {
+    directory: tempfile::TempDir,
+    genesis: Genesis,
+    domain: SigningDomain,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let genesis = genesis(directory.path());
+        let domain = SigningDomain::of(&genesis);
+        Self { directory, genesis, domain }
+    }
+
+    fn posted(&self, height: u64, side: u8) -> SettlementCertificate {
+        certificate(commitment(height, side), &self.domain, true)
+    }
+
+    async fn node(&self, scripts: &[Shows]) -> Node {
+        Node::new(self.directory.path(), self.genesis.clone(), scripts).await
+    }
+}
+
 impl Node {
-    async fn new(directory: &std::path::Path, genesis: Genesis, scripts: Vec<Script>) -> Self {
+    async fn new(directory: &std::path::Path, genesis: Genesis, scripts: &[Shows]) -> Self {
         let mut urls = Vec::new();
         for script in scripts {
-            urls.push(script.serve().await);
+            urls.push(script.clone().serve().await);
         }
-        let endpoints =
-            Endpoints::connect(&urls, Some(CHAIN_ID), Patience::default()).await.unwrap();
-        let (domain, channels) = (SigningDomain::of(&genesis), Channels::new());
+        let patience = Patience { request: Duration::from_millis(500), ..Patience::default() };
+        let endpoints = Endpoints::connect(&urls, Some(CHAIN_ID), patience).await.unwrap();
+        let channels = Channels::new();
         let config = L1Config { endpoints: urls, poll_ms: 100, relay: None };
         let driver = channels.handle(Height::new(REVEALED));
-        let reader = Arc::new(store(directory, &genesis));
+        let store = store(directory, &genesis);
+        let reader = Arc::new(store.reader());
         let (genesis, metrics) = (Arc::new(genesis), Arc::new(Metrics::new()));
         let spent = directory.join("spent");
         let made = Settler::new(config, genesis, None, (driver, reader), metrics, spent);
@@ -300,24 +351,38 @@ impl Node {
             slasher: zero,
             since: 0,
         };
+        let made = settler.readers(&endpoints, &contracts).await.unwrap();
+        let (postings, mut readers) = Postings::new(made);
+        readers.iter_mut().for_each(|reader| reader.look_every = Duration::ZERO);
+        let reporting = Reporting::new(TAKEOVER, None, Instant::now());
         let session = Session {
             watch: Watch::new(endpoints.clone(), &contracts),
-            postings: Postings::new(endpoints.clone(), &contracts),
+            postings,
+            reporting: Some((reporting, Court::new(endpoints.clone(), zero))),
             endpoints,
             contracts,
             relay: None,
             offering: None,
-            reporting: None,
             bench: None,
             office: None,
             flight: None,
         };
-        Self { settler, session, channels, domain }
+        Self { settler, session, readers, channels, store }
     }
 
-    /// What the core is told of in a step.
-    async fn step(&mut self) -> Vec<SettlementCertificate> {
-        self.settler.read_postings(&mut self.session, (1, 8), 500).await.unwrap();
+    /// A step of each endpoint, one after the other; whatever becomes of it.
+    async fn read(&mut self) -> Vec<Result<bool, Trouble>> {
+        let mut steps = Vec::new();
+        for reader in &mut self.readers {
+            reader.shown.skip_waiting(Instant::now());
+            steps.push(reader.step().await);
+        }
+        steps
+    }
+
+    /// What the core is told of.
+    async fn told(&mut self) -> Vec<SettlementCertificate> {
+        self.settler.show_postings(&mut self.session).await;
         // Behind what was shown, so that there is something to take.
         self.channels.inbox().peer_up(conclave_sequencer::Peer::Full(1)).await;
         let told = self.channels.take().await.into_iter().filter_map(|input| {
@@ -332,54 +397,240 @@ impl Node {
         });
         told.collect()
     }
+
+    /// What the core is told of in so many steps.
+    async fn steps(&mut self, count: usize) -> Vec<SettlementCertificate> {
+        let mut told = Vec::new();
+        for _ in 0..count {
+            self.read().await;
+            told.extend(self.told().await);
+        }
+        told
+    }
 }
 
 #[tokio::test]
 async fn what_one_endpoint_shows_of_another_side_comes_to_the_core_once() {
-    let directory = tempfile::tempdir().unwrap();
-    let genesis = genesis(directory.path());
-    let domain = SigningDomain::of(&genesis);
-    let (mut honest, mut liar) = (Script::default(), Script::default());
-    let posted = |height, side| certificate(commitment(height, side), &domain, true);
-    let own = honest.shows(&posted(4, 1), &domain, 40);
-    let other = honest.shows(&posted(6, 2), &domain, 60);
-    let later = honest.shows(&posted(REVEALED + 1, 2), &domain, 90);
-    // It invents postings of the lowest heights, all the time.
+    let (scene, [honest, liar, nobody]) = (Scene::new(), [(); 3].map(|()| Shows::new()));
+    honest.posted(&scene.posted(4, 1), &scene.domain, 40);
+    let other = honest.posted(&scene.posted(6, 2), &scene.domain, 60);
+    honest.posted(&scene.posted(REVEALED + 1, 2), &scene.domain, 90);
+    // It invents postings of the lowest heights.
     for of in 0..100 {
-        let invented = certificate(commitment(of % 5, 7), &domain, false);
-        liar.shows(&invented, &domain, 100 + of);
+        let invented = certificate(commitment(1 + of % 4, 7), &scene.domain, false);
+        liar.posted(&invented, &scene.domain, 100 + of);
     }
-    let (asked, lies) = (Arc::clone(&honest.asked), Arc::clone(&liar.asked));
-    let scripts = vec![liar, honest, Script::default()];
-    let mut node = Node::new(directory.path(), genesis, scripts).await;
-    assert_eq!(node.domain, domain);
-    assert_eq!(node.step().await, [posted(6, 2)]);
-    assert_eq!(*asked.lock().unwrap(), [other], "neither {own} nor {later}");
-    assert_eq!(lies.lock().unwrap().len(), LOOK_MAX);
-    for _ in 0..3 {
-        assert_eq!(node.step().await, []);
-    }
-    assert_eq!(asked.lock().unwrap().len(), 1);
-    assert_eq!(lies.lock().unwrap().len(), 4 * LOOK_MAX, "it is heard out, a few at a time");
+    let mut node = scene.node(&[liar.clone(), honest.clone(), nobody]).await;
+    assert_eq!(node.steps(3).await, [scene.posted(6, 2)]);
+    assert_eq!(honest.asked(), [other], "neither of our own nor of what is not revealed");
+    assert_eq!(liar.asked().len(), 2, "it is heard out, one at a time");
+    assert_eq!(node.steps(3).await, []);
+    assert_eq!((honest.asked().len(), liar.asked().len()), (1, 5));
 }
 
 #[tokio::test]
 async fn what_several_endpoints_show_is_told_once() {
-    let directory = tempfile::tempdir().unwrap();
-    let genesis = genesis(directory.path());
-    let domain = SigningDomain::of(&genesis);
-    let mut script = Script::default();
-    let posted = certificate(commitment(6, 2), &domain, true);
-    script.shows(&posted, &domain, 60);
-    // The same certificate again and again, in more transactions than are read in a look.
-    let mut again = script.clone();
-    for block in 61..=66 {
-        again.shows(&posted, &domain, block);
+    let (scene, [one, again]) = (Scene::new(), [(); 2].map(|()| Shows::new()));
+    let posted = scene.posted(6, 2);
+    one.posted(&posted, &scene.domain, 60);
+    for block in 60..66 {
+        again.posted(&posted, &scene.domain, block);
     }
-    let mut node = Node::new(directory.path(), genesis, vec![script, again]).await;
-    let mut told = Vec::new();
-    for _ in 0..3 {
-        told.extend(node.step().await);
+    let mut node = scene.node(&[one, again.clone()]).await;
+    assert_eq!(node.steps(9).await, [posted]);
+    assert_eq!(again.asked().len(), 6);
+}
+
+#[tokio::test]
+async fn who_reports_expects_evidence_of_what_is_posted() {
+    let (scene, shows) = (Scene::new(), Shows::new());
+    shows.posted(&scene.posted(6, 2), &scene.domain, 60);
+    let mut node = scene.node(&[shows]).await;
+    let start = Instant::now();
+    let stale = |node: &mut Node, count| {
+        let (reporting, _) = node.session.reporting.as_mut().unwrap();
+        reporting.stale(start + TAKEOVER, count).map(Height::as_u64)
+    };
+    let read = Kept { count: 0, decided: Height::new(5_000), is_early: false };
+    let (reporting, _) = node.session.reporting.as_mut().unwrap();
+    reporting.take(start, Vec::new(), read);
+    assert_eq!(node.steps(3).await.len(), 1);
+    assert_eq!(stale(&mut node, 1), Some(6), "not only of what is late");
+}
+
+/// Which heights one of two endpoints is heard to tell of, the other one taking a question like that, or naming that block.
+async fn heard_beside(sulk: Option<(&'static str, Mood)>, newest: u64) -> Vec<u64> {
+    let (scene, [honest, other]) = (Scene::new(), [(); 2].map(|()| Shows::new()));
+    honest.change(|script| script.page = 10);
+    for height in 5..8 {
+        honest.posted(&scene.posted(height, 2), &scene.domain, 10 * height);
+        other.posted(&scene.posted(height, 3), &scene.domain, 10 * height);
     }
-    assert_eq!(told, [posted]);
+    if let Some((method, mood)) = sulk {
+        other.is(method, mood);
+    }
+    other.change(|script| script.newest = newest);
+    let mut node = scene.node(&[honest, other]).await;
+    let [honest, other] = &mut node.readers[..] else { panic!("two") };
+    let is_silent = sulk.is_some_and(|(_, mood)| mood == Mood::Silent);
+    if is_silent {
+        other.patience = Duration::from_millis(100);
+    }
+    // The other one comes first, and is asked as often, unless it never answers.
+    for reader in [other, honest] {
+        for _ in 0..40 {
+            if matches!(reader.step().await, Err(Trouble::Late(_))) {
+                assert!(is_silent, "of 127.0.0.1");
+                break;
+            }
+        }
+    }
+    let is_late = node.session.endpoints.each().any(|endpoint| endpoint.is_late());
+    assert!(!is_late, "nobody is late elsewhere for being slow here");
+    let told = node.told().await.into_iter().map(|told| told.commitment);
+    let honest = told.filter(|told| told.block == BlockId::new([2; 32]));
+    honest.map(|told| told.height.as_u64()).collect()
+}
+
+#[tokio::test]
+async fn nothing_that_one_endpoint_says_or_keeps_back_changes_what_another_is_heard_to_say() {
+    for method in [HEAD, LOGS, TRANSACTION] {
+        for mood in [Mood::Refuses, Mood::Fails, Mood::Silent, Mood::Ignorant] {
+            let heard = heard_beside(Some((method, mood)), NEWEST).await;
+            assert_eq!(heard, [5, 6, 7], "{method} {mood:?}");
+        }
+    }
+    for newest in [0, 30, NEWEST, u64::MAX] {
+        assert_eq!(heard_beside(None, newest).await, [5, 6, 7], "{newest}");
+    }
+}
+
+#[tokio::test]
+async fn one_endpoint_is_read_while_another_never_answers() {
+    let (scene, [honest, other]) = (Scene::new(), [(); 2].map(|()| Shows::new()));
+    honest.posted(&scene.posted(6, 2), &scene.domain, 60);
+    let mut node = scene.node(&[other.clone(), honest]).await;
+    [HEAD, LOGS, TRANSACTION].into_iter().for_each(|method| other.is(method, Mood::Silent));
+    let readers = std::mem::take(&mut node.readers);
+    node.session.postings =
+        std::mem::replace(&mut node.session.postings, Postings::new([]).0).start(readers);
+    let (_, found) = node.session.postings.found[1].recv().await.unwrap();
+    assert_eq!(found.certificate, scene.posted(6, 2));
+}
+
+#[tokio::test]
+async fn what_one_endpoint_shows_comes_to_the_core_where_most_say_nothing() {
+    let (scene, [honest, other]) = (Scene::new(), [(); 2].map(|()| Shows::new()));
+    honest.posted(&scene.posted(6, 2), &scene.domain, 60);
+    let mut node = scene.node(&[honest, other]).await;
+    node.read().await;
+    node.read().await;
+    let Node { mut settler, session, mut channels, .. } = node;
+    let step = Box::pin(settler.step(&mut Some(session))).await;
+    assert!(matches!(step, Err(RelayError::TooFew(_))), "{step:?}");
+    channels.inbox().peer_up(conclave_sequencer::Peer::Full(1)).await;
+    let told = channels.take().await;
+    assert!(matches!(told[..], [Input::Posted(_), Input::PeerUp(_)]), "{told:?}");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_was_away_goes_on_where_it_was() {
+    let (scene, shows) = (Scene::new(), Shows::new());
+    shows.posted(&scene.posted(6, 2), &scene.domain, 60);
+    let mut node = scene.node(std::slice::from_ref(&shows)).await;
+    node.readers[0].shown = Shown::new(50);
+    for mood in [Mood::Refuses, Mood::Fails, Mood::Ignorant] {
+        shows.is(LOGS, mood);
+        assert_eq!(node.steps(5).await, [], "{mood:?}");
+    }
+    // Meanwhile the chain has come a long way.
+    let later = BlockCommitment { epoch: Epoch::new(70), ..commitment(REVEALED, 1) };
+    let later = put(Table::Commitments, REVEALED, borsh::to_vec(&later).unwrap());
+    node.store.commit(&[later]).unwrap();
+    shows.is_well();
+    assert_eq!(node.steps(30).await, [scene.posted(6, 2)]);
+    let lowest = shows.change(|script| script.blocks.iter().min().copied());
+    assert_eq!(lowest, Some(50), "and nothing before");
+}
+
+#[tokio::test]
+async fn a_transaction_that_cannot_be_asked_for_is_never_given_up() {
+    let (scene, shows) = (Scene::new(), Shows::new());
+    shows.posted(&scene.posted(6, 2), &scene.domain, 60);
+    let mut node = scene.node(std::slice::from_ref(&shows)).await;
+    shows.is(TRANSACTION, Mood::Fails);
+    assert!(matches!(node.read().await[..], [Ok(true)]), "the event");
+    let looks = || shows.change(|script| script.blocks.len());
+    for _ in 0..3 * REFUSALS_MAX {
+        let before = looks();
+        assert!(matches!(node.read().await[..], [Err(Trouble::Unreached(_))]));
+        assert_eq!(looks(), before + 1, "nor does it keep more from being heard");
+    }
+    shows.is_well();
+    assert_eq!(node.steps(1).await, [scene.posted(6, 2)]);
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_refused_is_asked_for_a_while() {
+    for mood in [Mood::Refuses, Mood::Ignorant] {
+        let (scene, shows) = (Scene::new(), Shows::new());
+        shows.change(|script| script.newest = 100);
+        let hash = shows.posted(&scene.posted(6, 2), &scene.domain, 60);
+        let mut node = scene.node(std::slice::from_ref(&shows)).await;
+        shows.is(TRANSACTION, mood);
+        node.read().await;
+        // It keeps no later one from being read.
+        for refusals in 1..REFUSALS_MAX {
+            assert!(matches!(node.read().await[..], [Ok(true)]), "{mood:?}");
+            assert_eq!(shows.asked().len(), usize::try_from(refusals).unwrap());
+        }
+        shows.is_well();
+        assert_eq!(node.steps(1).await, [scene.posted(6, 2)], "{mood:?}");
+        // One that is given up is read if L1 has it in another block.
+        let hash_again = shows.posted(&scene.posted(7, 2), &scene.domain, 70);
+        assert_ne!(hash, hash_again);
+        shows.is(TRANSACTION, mood);
+        node.steps(1 + usize::try_from(REFUSALS_MAX).unwrap()).await;
+        shows.is_well();
+        assert_eq!(node.steps(3).await, [], "{mood:?}");
+        shows.change(|script| script.events[1].0.l1_block = 71);
+        assert_eq!(node.steps(3).await, [scene.posted(7, 2)], "{mood:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_compared_yet_is_compared_later() {
+    let (scene, shows) = (Scene::new(), Shows::new());
+    // Their epoch has ended earlier.
+    let next = BlockCommitment { epoch: Epoch::new(2), ..commitment(6, 2) };
+    let posted = certificate(next, &scene.domain, true);
+    shows.posted(&posted, &scene.domain, 60);
+    let mut node = scene.node(std::slice::from_ref(&shows)).await;
+    assert_eq!(node.steps(20).await, []);
+    assert!(shows.asked().is_empty(), "there is nothing to compare it with");
+    let own = BlockCommitment { epoch: Epoch::new(2), ..commitment(REVEALED, 1) };
+    let own = put(Table::Commitments, REVEALED, borsh::to_vec(&own).unwrap());
+    node.store.commit(&[own]).unwrap();
+    // The store does not have it all, and then fails.
+    assert_eq!(node.steps(20).await, []);
+    assert_eq!(shows.asked().len(), 20);
+    node.store.commit(&[put(Table::Committees, 2, vec![1])]).unwrap();
+    for _ in 0..20 {
+        assert!(matches!(node.read().await[..], [Err(Trouble::Archive(_))]));
+    }
+    node.store.commit(&[put(Table::Committees, 2, seats())]).unwrap();
+    assert_eq!(node.steps(1).await, [posted]);
+    assert_eq!(node.steps(5).await, []);
+    assert_eq!(shows.asked().len(), 41, "and then it is done with");
+}
+
+#[tokio::test]
+#[should_panic(expected = "a bug")]
+async fn a_reader_that_dies_is_no_secret() {
+    let mut postings = Postings::new([]).0;
+    postings.readers.spawn(async { panic!("a bug") });
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+        postings.take();
+    }
 }
