@@ -123,3 +123,23 @@ async fn what_is_certified_settles_whoever_is_alive_and_whatever_l1_takes_back()
     let heights = told.settled_height;
     network.wait_l1(2, "whoever was away sees it, too", |l1| l1.settled_height >= heights).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_lost_its_disk_signs_again_on_the_chain_that_l1_has_settled() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (_l1, mut network) = opened(directory.path()).await;
+    let settled = network
+        .wait_l1(0, "something has settled", |l1| l1.settled_height > 0)
+        .await
+        .settled_height;
+    network.kill(3);
+    std::fs::remove_dir_all(network.data_dir(3)).expect("a disk can be emptied");
+    std::fs::create_dir(network.data_dir(3)).expect("a new disk");
+    network.launch_with(3, &["--lost-state"]);
+    let status = network.wait_status(3, "it signs again", |status| status.signing).await;
+    assert!(status.decided_height > settled, "{status:?}");
+    // Now it knows what it has signed, and asks nobody.
+    network.kill(3);
+    network.launch(3);
+    network.wait_status(3, "it goes on signing", |status| status.signing).await;
+}
