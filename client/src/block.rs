@@ -2,7 +2,7 @@
 
 use conclave_grpc::messages as v1;
 use conclave_types::{
-    BlockId, BundleId, Digest, G1Bytes, Height, PayerAddress, Time, ValidatorIndex,
+    BlockId, BundleId, Digest, Height, Opening, PayerAddress, Time, ValidatorIndex,
     wire::{self, WireError},
 };
 use tonic::Streaming;
@@ -26,7 +26,7 @@ pub struct Reveal {
     /// The reveal digest at this height: it commits to the whole chain so far.
     pub chain_digest: Digest,
     /// The beacon's opening, then one a bundle in block order.
-    pub openings: Vec<G1Bytes>,
+    pub openings: Vec<Opening>,
     /// The bundles in drawn order.
     pub bundles: Vec<OpenedBundle>,
     /// Whose shares the validator had when it opened the block.
@@ -88,7 +88,7 @@ impl TryFrom<&v1::Reveal> for Reveal {
             beacon: wire::id(&reveal.beacon, "beacon", Digest::from_slice)?,
             chain_digest: wire::id(&reveal.chain_digest, "chain_digest", Digest::from_slice)?,
             openings: openings
-                .map(|bytes| wire::id(bytes, "openings", G1Bytes::from_slice))
+                .map(|bytes| wire::id(bytes, "openings", Opening::from_slice))
                 .collect::<Result<_, _>>()?,
             bundles: bundles
                 .map(|(position, bundle)| opened_bundle(position, bundle))

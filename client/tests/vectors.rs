@@ -13,10 +13,12 @@ use std::sync::Arc;
 
 use conclave_client::{ClientError, Network, messages as v1};
 use conclave_derivation::{Drawable, order};
-use conclave_encryption::{PublicKey, SealedBlock, SealingKey, beacon, open_bundle, seal};
+use conclave_encryption::{
+    Encapsulation, PublicKey, SealedBlock, SealingKey, beacon, open_bundle, seal,
+};
 use conclave_mempool::admission::{AdmittedKeys, Rules, check_form, verify};
 use conclave_types::{
-    EncryptedBundle, Epoch, Era, G1Bytes, G2Bytes, Height, Leg, NetworkId, RollupId,
+    EncryptedBundle, Epoch, Era, G1Bytes, G2Bytes, Height, Leg, NetworkId, Opening, RollupId,
     SettlementCertificate, UndecryptableReason, digest::SigningDomain,
 };
 use rand_core::{CryptoRng, RngCore};
@@ -62,18 +64,18 @@ fn bundle(row: &Value) -> EncryptedBundle {
     borsh::from_slice(&bytes(&row["bytes"])).unwrap()
 }
 
-/// A random source that says the pinned seed.
-struct Seed([u8; 32]);
+/// A random source that says the pinned bytes.
+struct Coins([u8; 32]);
 
-impl CryptoRng for Seed {}
+impl CryptoRng for Coins {}
 
-impl RngCore for Seed {
+impl RngCore for Coins {
     fn next_u32(&mut self) -> u32 {
-        panic!("a seed is asked for as a whole")
+        panic!("coins are asked for as a whole")
     }
 
     fn next_u64(&mut self) -> u64 {
-        panic!("a seed is asked for as a whole")
+        panic!("coins are asked for as a whole")
     }
 
     fn fill_bytes(&mut self, to: &mut [u8]) {
@@ -122,8 +124,8 @@ fn every_bundle_has_the_pinned_parts_and_is_what_we_would_have_sealed() {
                 transaction: bytes(&leg["transaction"]),
             })
             .collect();
-        let seed = Seed(bytes(&row["seed"]).try_into().unwrap());
-        let sealed = seal(&key_of(&network), bundle.header.clone(), &legs, seed).unwrap();
+        let coins = Coins(bytes(&row["coins"]).try_into().unwrap());
+        let sealed = seal(&key_of(&network), bundle.header.clone(), &legs, coins).unwrap();
         assert_eq!((sealed.capsule, sealed.body), (bundle.capsule, bundle.body), "{about}");
     }
 }
@@ -385,11 +387,14 @@ fn the_committees_are_followed_and_what_names_nobody_is_not() {
 fn sealed_block(all: &Value, network: &Network) -> SealedBlock {
     let key = network.genesis().encryption_key.as_ref().unwrap();
     let key = PublicKey::new(network.id(), key).unwrap();
-    let us: Vec<G1Bytes> = rows(&all["bundles"])
-        .map(|row| G1Bytes::from_slice(&bytes(&row["capsule"])[..48]).unwrap())
+    let sealed: Vec<_> = rows(&all["bundles"])
+        .map(|row| {
+            let bundle = bundle(row);
+            Encapsulation::of(&bundle.header, &bundle.capsule).unwrap()
+        })
         .collect();
     let height = Height::new(number(&all["block"]["header"]["height"]));
-    SealedBlock::new(&key, height, read(&all["block"]["id"]), &us).unwrap()
+    SealedBlock::new(&key, height, read(&all["block"]["id"]), &sealed).unwrap()
 }
 
 #[test]
@@ -397,14 +402,18 @@ fn the_openings_are_accepted_and_wrong_ones_are_not() {
     let all = vectors();
     let network = network(&all);
     let block = sealed_block(&all, &network);
-    let openings: Vec<G1Bytes> = rows(&all["reveal"]["openings"]).map(read).collect();
+    let openings: Vec<Opening> = rows(&all["reveal"]["openings"])
+        .map(|row| Opening::from_slice(&bytes(row)).unwrap())
+        .collect();
     assert!(block.check(&openings, &[9; 32]));
     assert_eq!(beacon(&openings[0]), read(&all["reveal"]["beacon"]));
     for row in rows(&all["refused"]["openings"]) {
-        // One of another length is no opening to begin with.
-        let Ok(wrong) = G1Bytes::from_slice(&bytes(&row["opening"])) else { continue };
+        let wrong = Opening::from_slice(&bytes(&row["opening"]));
+        assert_eq!(wrong.is_err(), row["fault"] == "Encoding", "{}", row["about"]);
+        let Ok(wrong) = wrong else { continue };
         let mut openings = openings.clone();
-        openings[1] = wrong;
+        let place = row["bundle"].as_u64().map_or(0, |bundle| bundle + 1);
+        openings[usize::try_from(place).unwrap()] = wrong;
         assert!(!block.check(&openings, &[9; 32]), "{}", row["about"]);
     }
 }
@@ -431,7 +440,8 @@ fn every_bundle_opens_to_the_pinned_outcome() {
     let all = vectors();
     for row in rows(&all["bundles"]) {
         let bundle = bundle(row);
-        let (u, opening) = (G1Bytes::from_slice(&bundle.capsule[..48]), read(&row["opening"]));
+        let u = G1Bytes::from_slice(&bundle.capsule[..48]);
+        let opening = Opening::from_slice(&bytes(&row["opening"])).unwrap();
         let label = bundle.header.label();
         let opened = open_bundle(&label, &u.unwrap(), &opening, bundle.header.suite, &bundle.body);
         let expected = match row["outcome"].as_str().unwrap() {

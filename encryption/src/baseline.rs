@@ -45,10 +45,10 @@ pub(crate) fn encrypt(
     key: &G1Bytes,
     label: &Digest,
     plaintext: &[u8],
-    seed: &Digest,
+    seed: &[u8; 32],
 ) -> Option<Encrypted> {
     let key = PublicKey::from_bytes(key.as_bytes()).ok()?;
-    let mut rng = ChaCha20Rng::from_seed(*seed.as_bytes());
+    let mut rng = ChaCha20Rng::from_seed(*seed);
     let r = exponent(Fr::random(&mut rng.clone()))?;
     let message = Zeroizing::new([plaintext, &binding(label, plaintext)].concat());
     let sealed = bincode::serialize(&key.encrypt_with_rng(&mut rng, message.as_slice())).ok()?;

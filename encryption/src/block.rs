@@ -9,37 +9,38 @@
 //! ```text
 //!   entries   u₀ (beacon) u₁ u₂ │ u₃ u₄ u₅ │ u₆ ∞ ∞       ℓ = 3, six bundles
 //!   shares         pd_j,0       │  pd_j,1  │ pd_j,2        one point each
-//!   openings  k₀          k₁ k₂ │ k₃ k₄ k₅ │ k₆            k = sk·u
+//!   points    k₀          k₁ k₂ │ k₃ k₄ k₅ │ k₆            k = sk·u
+//!   openings  k₀          σ₁ σ₂ │ σ₃ k₄ σ₅ │ σ₆            u₄ was sealed wrongly
 //! ```
 //!
-//! Combining does not judge shares: openings are checked, all in one equation, and only if that fails
-//! are the shares, one equation a party. The pairing alone would accept k + T for a point T of small
-//! order, which is why every opening is also checked to be in the subgroup, each for itself.
+//! What shares combine to are points. The opening of a bundle under suite 0x01 is the seed that its point unmasks, if that
+//! is right ([`crate::seed`]); that of all else is the point.
+//!
+//! Combining does not judge shares: openings are checked ([`check`]), and only if that fails
+//! are the shares, one equation a party.
 
+mod check;
 mod expected;
 mod judge;
+mod seeds;
 
 use std::ops::Range;
 
 use blstrs::{G1Affine, G1Projective, Scalar};
 use borsh::BorshSerialize;
-use conclave_types::{BlockId, Digest, G1Bytes, Height, digest::Hasher};
-use group::Group as _;
+use conclave_types::{BlockId, Digest, G1Bytes, Height, Opening, digest::Hasher};
 
 use crate::{
-    capsule::CapsulePoint,
-    curve::{
-        decode_g1, decode_g1_nonzero, decode_on_curve, encode, encode_affine, is_in_group,
-        normalize, sum_of_multiples, weighted_sum,
-    },
+    curve::{decode_g1, decode_on_curve, encode, normalize, sum_of_multiples, weighted_sum},
+    encapsulation::{CapsulePoint, Encapsulation},
     field::{scalar_of, weights},
     interpolation::{Interpolation, Node, coefficients},
     key::{PublicKey, SealingKey},
     secret::SecretShare,
 };
 
-use self::expected::Expected;
 pub use self::judge::SubBatch;
+use self::{expected::Expected, seeds::Masked};
 
 const BEACON_DST: &[u8] = b"CONCLAVE-V1-CS01-BEACON-BLS12381G1_XMD:SHA-256_SSWU_RO_";
 
@@ -113,6 +114,8 @@ pub struct SealedBlock {
     key: PublicKey,
     /// u₀ and then the bundles' u.
     entries: Vec<G1Affine>,
+    /// Of each entry what its seed is masked as; none of those that are opened by their points.
+    masked: Vec<Option<Masked>>,
     /// Binds key, height, block and all entries.
     digest: Digest,
     /// What of checks was computed ahead.
@@ -120,41 +123,30 @@ pub struct SealedBlock {
 }
 
 impl SealedBlock {
-    /// Parses the bundles' u, in block order, and puts the beacon point before them.
-    ///
-    /// # Errors
-    ///
-    /// [`BlockError::Point`] if one of them is no point of the group, or infinity.
-    pub fn new(
-        key: &PublicKey,
-        height: Height,
-        block: BlockId,
-        us: &[G1Bytes],
-    ) -> Result<Self, BlockError> {
-        let points: Vec<_> = us.iter().copied().map(CapsulePoint::from).collect();
-        Self::of_points(key, height, block, &points)
-    }
-
-    /// The same for a node that has admitted the bundles, or some of them: it does not check their points again.
+    /// Parses what bundles encapsulate, in block order, and puts the beacon point before them. A u that is known to be a
+    /// point is not checked again.
     ///
     /// # Errors
     ///
     /// [`BlockError::Point`] if one of the others is no point of the group, or infinity.
-    pub fn of_points(
+    pub fn new(
         key: &PublicKey,
         height: Height,
         block: BlockId,
-        points: &[CapsulePoint],
+        bundles: &[Encapsulation],
     ) -> Result<Self, BlockError> {
         let sealing = key.sealing_key();
         let mut digest = sealing.hasher("conclave/sealed-block/v1");
-        digest.u64(height.as_u64()).fixed(block.as_bytes()).u64(points.len() as u64);
+        digest.u64(height.as_u64()).fixed(block.as_bytes()).u64(bundles.len() as u64);
         let mut entries = vec![beacon_point(sealing, height, block)];
-        for (index, u) in points.iter().enumerate() {
-            entries.push(u.point().ok_or(BlockError::Point { index })?);
-            digest.fixed(u.bytes().as_bytes());
+        let mut masked = vec![None];
+        for (index, bundle) in bundles.iter().enumerate() {
+            entries.push(bundle.point.point().ok_or(BlockError::Point { index })?);
+            masked.push(Masked::of(bundle));
+            digest.fixed(bundle.point.bytes().as_bytes());
         }
-        Ok(Self { key: key.clone(), entries, digest: digest.finish(), expected: Vec::new() })
+        let digest = digest.finish();
+        Ok(Self { key: key.clone(), entries, masked, digest, expected: Vec::new() })
     }
 
     /// Shares that each party sends: one for each sub-batch.
@@ -220,12 +212,13 @@ impl SealedBlock {
         &self,
         shares: &[(u16, &[G1Bytes])],
         sub_batches: Range<usize>,
-    ) -> Result<Vec<G1Bytes>, CombineError> {
-        Ok(encode_affine(&self.combine_points(shares, sub_batches)?))
+    ) -> Result<Vec<Opening>, CombineError> {
+        let points = self.combine_points(shares, sub_batches.clone())?;
+        Ok(self.unmask(sub_batches, &points).openings)
     }
 
     /// The same, checked; none if they are wrong. `seed` as in [`SealedBlock::check`]. Cheaper than one after the other: a
-    /// point that was computed here need not be found again from its encoding.
+    /// point that was computed here need not be found again from its encoding, nor a multiple of PK computed twice.
     ///
     /// # Errors
     ///
@@ -235,14 +228,10 @@ impl SealedBlock {
         shares: &[(u16, &[G1Bytes])],
         sub_batches: Range<usize>,
         seed: &[u8; 32],
-    ) -> Result<Option<Vec<G1Bytes>>, CombineError> {
+    ) -> Result<Option<Vec<Opening>>, CombineError> {
         let points = self.combine_points(shares, sub_batches.clone())?;
-        let openings = encode_affine(&points);
-        if !points.iter().all(is_in_group) {
-            return Ok(None);
-        }
-        let given = Given { sub_batches, encoded: &openings, points };
-        Ok(self.are_openings(&[given], seed).then_some(openings))
+        let combined = self.unmask(sub_batches, &points);
+        Ok(self.is_right(&combined, seed).then_some(combined.openings))
     }
 
     fn combine_points(
@@ -297,77 +286,6 @@ impl SealedBlock {
         shares.get(..quorum).ok_or(CombineError::TooFew { expected: quorum, found: shares.len() })
     }
 
-    /// Whether these are the openings of the whole block.
-    ///
-    /// `seed` must be secret to this node: wrong openings can be made to cancel under weights that their
-    /// author can predict.
-    #[must_use]
-    pub fn check(&self, openings: &[G1Bytes], seed: &[u8; 32]) -> bool {
-        self.check_range(0..self.share_count(), openings, seed)
-    }
-
-    /// Whether these are the openings of `sub_batches`. `seed` as in [`SealedBlock::check`].
-    #[must_use]
-    pub fn check_range(
-        &self,
-        sub_batches: Range<usize>,
-        openings: &[G1Bytes],
-        seed: &[u8; 32],
-    ) -> bool {
-        self.check_ranges(&[(sub_batches, openings)], seed)
-    }
-
-    /// Whether all of these are the openings of their sub-batches: one equation for any number of
-    /// ranges. `seed` as in [`SealedBlock::check`].
-    #[must_use]
-    pub fn check_ranges(&self, ranges: &[(Range<usize>, &[G1Bytes])], seed: &[u8; 32]) -> bool {
-        let decoded = ranges.iter().map(|(sub_batches, encoded)| {
-            let points = encoded.iter().map(decode_g1_nonzero).collect::<Option<_>>()?;
-            Some(Given { sub_batches: sub_batches.clone(), encoded, points })
-        });
-        let decoded: Option<Vec<Given<'_>>> = decoded.collect();
-        decoded.is_some_and(|given| self.are_openings(&given, seed))
-    }
-
-    /// Whether these points of the group, none of them infinity, are the openings of their sub-batches.
-    fn are_openings(&self, given: &[Given<'_>], seed: &[u8; 32]) -> bool {
-        let mut transcript = self.transcript("conclave/opening-weights/v1", seed);
-        let (mut points, mut fresh_points) = (Vec::new(), Vec::new());
-        let (mut ahead, mut fresh_entries) = (Vec::new(), Vec::new());
-        let mut right = G1Projective::identity();
-        let mut known: Vec<&Range<usize>> = Vec::new();
-        for Given { sub_batches, encoded, points: openings } in given {
-            if sub_batches.start > sub_batches.end || sub_batches.end > self.share_count() {
-                return false;
-            }
-            let range = self.opening_range(sub_batches.clone());
-            let sealed = self.entries.get(range.clone());
-            let Some(sealed) = sealed.filter(|entries| entries.len() == openings.len()) else {
-                return false;
-            };
-            // Once: two versions of a part under the same weights could be wrong by opposites.
-            let expected = self.expected(sub_batches).filter(|_| !known.contains(&sub_batches));
-            if let Some(expected) = expected {
-                known.push(sub_batches);
-                points.extend_from_slice(openings);
-                ahead.extend_from_slice(&expected.weights);
-                right += expected.sum;
-                continue;
-            }
-            transcript.u64(range.start as u64).u64(openings.len() as u64);
-            for opening in *encoded {
-                transcript.fixed(opening.as_bytes());
-            }
-            fresh_points.extend_from_slice(openings);
-            fresh_entries.extend_from_slice(sealed);
-        }
-        let fresh = weights(transcript.finish(), fresh_points.len());
-        right += weighted_sum(&fresh_entries, &fresh);
-        points.append(&mut fresh_points);
-        let left = weighted_sum(&points, &[ahead, fresh].concat());
-        self.key.sealing_key().same_exponent(&left, &right)
-    }
-
     /// The parties among those listed whose shares are wrong, each listed party once. Asked only when
     /// openings turn out wrong. `seed` as in [`SealedBlock::check`].
     #[must_use]
@@ -412,13 +330,6 @@ impl SealedBlock {
     fn slot_count(&self) -> usize {
         usize::from(self.key.packing().packing()).max(1)
     }
-}
-
-/// Openings that are to be checked: as they were given, and as points.
-struct Given<'a> {
-    sub_batches: Range<usize>,
-    encoded: &'a [G1Bytes],
-    points: Vec<G1Affine>,
 }
 
 /// The shares of `party` of ciphertexts that no block has taken yet, in the order given. With ℓ = 1 a share is S(x_j)·u,

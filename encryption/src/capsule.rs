@@ -7,6 +7,8 @@
 //! chosen ciphertext attack", TDH2). The challenge binds the header's label and the body, so a capsule
 //! is worth nothing beside another header or body, nor under another key or network.
 //!
+//! Under suite 0x01 the capsule ends with v, the masked seed ([`crate::seed`]), which the challenge binds, too.
+//!
 //! The commitments w and w̄ are carried rather than the challenge: then the equations
 //! z·g = w + e·u and z·ḡ = w̄ + e·ū are linear in points, and a whole block is checked in one sum.
 //!
@@ -29,9 +31,11 @@ use crate::{
         decode_g1_nonzero, decode_g2, decode_on_curve, encode, has_small_order, sum_of_multiples,
         weighted_sum,
     },
+    encapsulation::{CapsulePoint, Encapsulation, MaskedSeed},
     field::{hash_to_scalar, scalar_of, weights},
     key::SealingKey,
     secret::Secret,
+    seed::SEED_BYTES,
     suite::Suite,
 };
 
@@ -55,52 +59,8 @@ pub enum CapsuleError {
     Scalar,
 }
 
-/// u of a bundle: the point that its key is encapsulated in. Who has checked that it is one keeps it as a point; who has
-/// the bytes alone has them checked where they are used.
-#[derive(Clone, Copy, Debug)]
-pub struct CapsulePoint {
-    bytes: G1Bytes,
-    /// In the subgroup and not infinity.
-    point: Option<G1Affine>,
-}
-
-impl CapsulePoint {
-    /// The encoding.
-    #[must_use]
-    pub const fn bytes(&self) -> &G1Bytes {
-        &self.bytes
-    }
-
-    /// The point, decoded and checked if that is still to be done; none if it is no point of the group, or infinity.
-    pub(crate) fn point(&self) -> Option<G1Affine> {
-        self.point.or_else(|| decode_g1_nonzero(&self.bytes))
-    }
-}
-
-/// Unchecked.
-impl From<G1Bytes> for CapsulePoint {
-    fn from(bytes: G1Bytes) -> Self {
-        Self { bytes, point: None }
-    }
-}
-
-impl PartialEq for CapsulePoint {
-    fn eq(&self, other: &Self) -> bool {
-        self.bytes == other.bytes
-    }
-}
-
-impl Eq for CapsulePoint {}
-
-/// As bytes: what is known of them is nobody else's business.
-impl BorshSerialize for CapsulePoint {
-    fn serialize<W: borsh::io::Write>(&self, writer: &mut W) -> borsh::io::Result<()> {
-        self.bytes.serialize(writer)
-    }
-}
-
-/// u ‖ ū ‖ w ‖ w̄ ‖ z, and W behind it under the baseline suite. u and W are in their subgroups, the other points
-/// on the curve. Says nothing about the proof yet.
+/// u ‖ ū ‖ w ‖ w̄ ‖ z, and behind it v, or W under the baseline suite. u and W are in their subgroups, the other points
+/// on the curve. Says nothing about the proof yet, nor about v, of which only the opening tells.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Capsule {
     u: G1Affine,
@@ -108,9 +68,17 @@ pub struct Capsule {
     w: G1Affine,
     w_bar: G1Affine,
     z: Scalar,
-    /// What the baseline's own check is about.
-    baseline: Option<G2Bytes>,
+    tail: Tail,
     bytes: Vec<u8>,
+}
+
+/// What follows the proof.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tail {
+    /// v: the masked seed.
+    Masked([u8; SEED_BYTES]),
+    /// W: what the baseline's own check is about.
+    Baseline(G2Bytes),
 }
 
 impl Capsule {
@@ -121,7 +89,7 @@ impl Capsule {
     #[must_use]
     pub const fn length(suite: Suite) -> usize {
         match suite {
-            Suite::Packed => Self::PROOF_BYTES,
+            Suite::Packed => Self::PROOF_BYTES + SEED_BYTES,
             Suite::Baseline => Self::PROOF_BYTES + G2Bytes::LEN,
         }
     }
@@ -151,22 +119,25 @@ impl Capsule {
             w: read(w, "w")?,
             w_bar: read(w_bar, "w̄")?,
             z: Option::from(Scalar::from_bytes_be(z)).ok_or(CapsuleError::Scalar)?,
-            baseline: rest.first_chunk().map(read_baseline).transpose()?,
+            tail: match suite {
+                Suite::Packed => Tail::Masked(*rest.first_chunk().ok_or(wrong)?),
+                Suite::Baseline => Tail::Baseline(read_baseline(rest.first_chunk().ok_or(wrong)?)?),
+            },
             bytes: bytes.to_vec(),
         })
     }
 
-    /// The capsule for exponent r and u = r·g, with a proof bound to label and body. The proof's nonce
-    /// is a digest of seed, r, label and body, so it never serves two statements.
+    /// u and the proof for exponent r, u being r·g, bound to label, body and masked seed, if there is one. The proof's nonce
+    /// is a digest of coins, r, label and body, so it never serves two statements.
     pub(crate) fn prove(
         key: &SealingKey,
         (r, u): (&Secret, &G1Projective),
-        seed: &[u8; 32],
-        (label, body_hash): (&Digest, &Digest),
+        coins: &[u8; 32],
+        (label, body_hash, masked): (&Digest, &Digest, &[u8]),
     ) -> [u8; Self::PROOF_BYTES] {
         let nonce = Secret(hash_to_scalar(
             key.hasher("conclave/capsule-nonce/v1")
-                .fixed(seed)
+                .fixed(coins)
                 .fixed(&*zeroize::Zeroizing::new(r.0.to_bytes_be()))
                 .fixed(label.as_bytes())
                 .fixed(body_hash.as_bytes()),
@@ -178,7 +149,7 @@ impl Capsule {
         for (to, from) in heads.chunks_exact_mut(48).zip(&points) {
             to.copy_from_slice(from.as_bytes());
         }
-        let z = nonce.0 + challenge(key, label, body_hash, heads) * r.0;
+        let z = nonce.0 + challenge(key, label, body_hash, (heads, masked)) * r.0;
         tail.copy_from_slice(&z.to_bytes_be());
         bytes
     }
@@ -193,10 +164,15 @@ impl Capsule {
         G1Bytes::new(u)
     }
 
-    /// The same, with what is known of it.
+    /// What the opening of a bundle with this capsule and label is about, u being checked.
     #[must_use]
-    pub fn point(&self) -> CapsulePoint {
-        CapsulePoint { bytes: self.u(), point: Some(self.u) }
+    pub fn encapsulation(&self, label: &Digest) -> Encapsulation {
+        let point = CapsulePoint::checked(self.u(), self.u);
+        let masked = match self.tail {
+            Tail::Masked(v) => Some(MaskedSeed { v, label: *label }),
+            Tail::Baseline(_) => None,
+        };
+        Encapsulation { point, masked }
     }
 
     /// The encoded capsule.
@@ -208,15 +184,20 @@ impl Capsule {
     /// Whether this is what `suite` has, and `body` a ciphertext that the baseline's own check accepts, if
     /// that is the suite.
     fn is_of(&self, suite: Suite, body: &[u8]) -> bool {
-        match (suite, &self.baseline) {
-            (Suite::Packed, None) => true,
-            (Suite::Baseline, Some(w)) => baseline::is_valid(&self.u(), body, w),
-            (Suite::Packed, Some(_)) | (Suite::Baseline, None) => false,
+        match (suite, &self.tail) {
+            (Suite::Packed, Tail::Masked(_)) => true,
+            (Suite::Baseline, Tail::Baseline(w)) => baseline::is_valid(&self.u(), body, w),
+            (Suite::Packed, Tail::Baseline(_)) | (Suite::Baseline, Tail::Masked(_)) => false,
         }
     }
 
-    fn points(&self) -> &[u8] {
-        self.bytes.get(..4 * 48).unwrap_or_default()
+    /// What the proof is about besides label and body: u, ū, w, w̄, and v, if there is one.
+    fn proved(&self) -> (&[u8], &[u8]) {
+        let masked = match &self.tail {
+            Tail::Masked(v) => v.as_slice(),
+            Tail::Baseline(_) => &[],
+        };
+        (self.bytes.get(..4 * 48).unwrap_or_default(), masked)
     }
 }
 
@@ -232,18 +213,19 @@ fn read_baseline(bytes: &[u8; G2Bytes::LEN]) -> Result<G2Bytes, CapsuleError> {
     decode_g2(&bytes).map(|_| bytes).ok_or(CapsuleError::Point("W"))
 }
 
-/// e: the digest of everything that a proof is about; `points` are u, ū, w, w̄.
+/// e: the digest of everything that a proof is about; `points` are u, ū, w, w̄, `masked` is v, and empty where there is none.
 pub(crate) fn challenge(
     key: &SealingKey,
     label: &Digest,
     body_hash: &Digest,
-    points: &[u8],
+    (points, masked): (&[u8], &[u8]),
 ) -> Scalar {
     hash_to_scalar(
         key.hasher("conclave/capsule-proof/v1")
             .fixed(label.as_bytes())
             .fixed(body_hash.as_bytes())
-            .fixed(points),
+            .fixed(points)
+            .fixed(masked),
     )
 }
 
@@ -334,7 +316,7 @@ impl<'a> Batch<'a> {
         let (pairs, _) = batch.weights.as_chunks::<2>();
         let hashed = statements.iter().zip(&hashes);
         for ((CapsuleStatement { label, capsule, .. }, body_hash), pair) in hashed.zip(pairs) {
-            let e = challenge(key, label, body_hash, capsule.points());
+            let e = challenge(key, label, body_hash, capsule.proved());
             let [rho, sigma] = pair.map(scalar_of);
             batch.commitments.extend([capsule.w, capsule.w_bar]);
             batch.points.extend([capsule.u, capsule.u_bar]);

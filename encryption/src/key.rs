@@ -5,7 +5,10 @@
 //! logarithm, and the V_j lie on one polynomial of the right degree that is sk at every slot. So a key
 //! that parses can be opened by any quorum.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use blstrs::{G1Affine, G1Projective, G2Affine, G2Prepared, G2Projective, Scalar};
 use conclave_types::{EncryptionKey, Era, G1Bytes, G2Bytes, KeyId, NetworkId, digest::Hasher};
@@ -15,6 +18,7 @@ use group::Group;
 use crate::{
     curve::{decode_g1_nonzero, decode_g2, decode_g2_nonzero, pairings_agree, sum_of_multiples_g2},
     field::{hash_to_scalar, invert_all},
+    multiples::Multiples,
     packing::{Packing, PackingError},
     suite::Suite,
 };
@@ -78,6 +82,8 @@ struct SealingParts {
     x2: G2Affine,
     x2_prepared: G2Prepared,
     minus_g2: G2Prepared,
+    /// Those of PK, once seeds are to be checked.
+    multiples: OnceLock<Multiples>,
 }
 
 impl SealingKey {
@@ -124,6 +130,7 @@ impl SealingKey {
             x2,
             x2_prepared: G2Prepared::from(x2),
             minus_g2: G2Prepared::from(-G2Affine::from(G2Projective::generator())),
+            multiples: OnceLock::new(),
         };
         let parsed = Self(Arc::new(parts));
         if parsed.same_exponent(&G1Projective::from(pk), &G1Projective::generator()) {
@@ -176,6 +183,11 @@ impl SealingKey {
 
     pub(crate) fn point(&self) -> &G1Affine {
         &self.0.pk
+    }
+
+    /// r·PK for public r.
+    pub(crate) fn multiples(&self) -> &Multiples {
+        self.0.multiples.get_or_init(|| Multiples::of(&self.0.pk))
     }
 
     pub(crate) fn point_g2(&self) -> &G2Affine {

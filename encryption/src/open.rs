@@ -8,10 +8,12 @@ use chacha20poly1305::{
     Nonce,
     aead::{Aead as _, Payload},
 };
-use conclave_types::{Digest, G1Bytes, Leg, SIZE_BUCKETS, UndecryptableReason, digest::Hasher};
+use conclave_types::{
+    Digest, G1Bytes, Leg, Opening, SIZE_BUCKETS, UndecryptableReason, digest::Hasher,
+};
 use zeroize::Zeroizing;
 
-use crate::{baseline, seal::cipher, suite::Suite};
+use crate::{baseline, seed::cipher, suite::Suite};
 
 /// Opens a bundle's body under an accepted opening of its u.
 ///
@@ -22,18 +24,21 @@ use crate::{baseline, seal::cipher, suite::Suite};
 pub fn open_bundle(
     label: &Digest,
     u: &G1Bytes,
-    opening: &G1Bytes,
+    opening: &Opening,
     suite: u8,
     body: &[u8],
 ) -> Result<Vec<Leg>, UndecryptableReason> {
-    let plaintext = match Suite::of_number(suite) {
-        Some(Suite::Packed) => {
+    let plaintext = match (Suite::of_number(suite), opening) {
+        (Some(Suite::Packed), Opening::Seed(seed)) => {
             let payload = Payload { msg: body, aad: label.as_bytes() };
-            let opened = cipher(opening, u, label, suite).decrypt(&Nonce::default(), payload);
+            let opened = cipher(seed.as_bytes(), u, label).decrypt(&Nonce::default(), payload);
             opened.ok().map(Zeroizing::new)
         }
-        Some(Suite::Baseline) => baseline::decrypt(opening, label, body),
-        None => None,
+        (Some(Suite::Baseline), Opening::Point(k)) => baseline::decrypt(k, label, body),
+        // Under suite 0x01 a point opens what has no right seed: it was sealed to nobody.
+        (Some(Suite::Packed), Opening::Point(_))
+        | (Some(Suite::Baseline), Opening::Seed(_))
+        | (None, _) => None,
     };
     decode_legs(&plaintext.ok_or(UndecryptableReason::BadCiphertext)?)
 }
@@ -57,6 +62,6 @@ fn decode_legs(plaintext: &[u8]) -> Result<Vec<Leg>, UndecryptableReason> {
 
 /// The beacon of a block, from the accepted opening of its beacon point.
 #[must_use]
-pub fn beacon(opening: &G1Bytes) -> Digest {
+pub fn beacon(opening: &Opening) -> Digest {
     Hasher::new("conclave/beacon/v1").fixed(opening.as_bytes()).finish()
 }

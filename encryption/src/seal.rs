@@ -2,26 +2,23 @@
 
 use blstrs::G1Projective;
 use chacha20poly1305::{
-    ChaCha20Poly1305, KeyInit as _, Nonce,
+    Nonce,
     aead::{Aead as _, Payload},
 };
 use conclave_types::{
-    BundleHeader, Digest, G1Bytes, G2Bytes, Leg, NetworkId, SIZE_BUCKETS, bucket_for,
-    digest::{Hasher, keccak},
+    BundleHeader, Digest, G2Bytes, Leg, NetworkId, SIZE_BUCKETS, bucket_for, digest::keccak,
 };
 use group::Group;
-use hkdf::Hkdf;
 use rand_core::{CryptoRng, RngCore};
-use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::{
     baseline,
     capsule::Capsule,
     curve::encode_one,
-    field::hash_to_scalar,
     key::SealingKey,
     secret::{Secret, SecretPoint},
+    seed::{SEED_BYTES, cipher, exponent, masked},
     suite::Suite,
 };
 
@@ -79,12 +76,32 @@ pub fn seal(
     legs: &[Leg],
     mut rng: impl RngCore + CryptoRng,
 ) -> Result<Sealed, SealError> {
-    let mut seed = Zeroizing::new([0; 32]);
-    rng.fill_bytes(seed.as_mut());
+    let mut coins = Zeroizing::new([0; 32]);
+    rng.fill_bytes(coins.as_mut());
     if legs.is_empty() {
         return Err(SealError::NoLegs);
     }
-    seal_plaintext(key, header, encode_legs(legs)?, &seed)
+    seal_plaintext(key, header, encode_legs(legs)?, &coins)
+}
+
+/// The same by a sender who left the steps: v is off by a bit, so the bundle is admitted and has no right seed. For tests and
+/// the simulator only: the feature `rogue` is theirs.
+///
+/// # Errors
+///
+/// As [`seal`]; under another suite than 0x01 there is no v, and [`SealError::Cipher`] says so.
+#[cfg(feature = "rogue")]
+pub fn seal_wrongly(
+    key: &SealingKey,
+    header: BundleHeader,
+    legs: &[Leg],
+    mut rng: impl RngCore + CryptoRng,
+) -> Result<Sealed, SealError> {
+    let mut coins = [0; 32];
+    rng.fill_bytes(&mut coins);
+    seal_altered(key, header, encode_legs(legs)?, &coins, |sealed| {
+        sealed.masked.as_mut().map(|v| v[0] ^= 1)
+    })
 }
 
 /// The legs as they are before padding.
@@ -108,12 +125,23 @@ pub(crate) fn encode_legs(legs: &[Leg]) -> Result<Zeroizing<Vec<u8>>, SealError>
     Ok(plaintext)
 }
 
-/// Seals any plaintext, padded to its bucket.
+/// Seals any plaintext, padded to its bucket. All that is drawn is drawn from `coins`.
 pub(crate) fn seal_plaintext(
+    key: &SealingKey,
+    header: BundleHeader,
+    plaintext: Zeroizing<Vec<u8>>,
+    coins: &[u8; 32],
+) -> Result<Sealed, SealError> {
+    seal_altered(key, header, plaintext, coins, |_| Some(()))
+}
+
+/// The same with something else done to what is encapsulated before it is proved; none if that cannot be done.
+fn seal_altered(
     key: &SealingKey,
     mut header: BundleHeader,
     mut plaintext: Zeroizing<Vec<u8>>,
-    seed: &[u8; 32],
+    coins: &[u8; 32],
+    alter: impl FnOnce(&mut Encapsulated) -> Option<()>,
 ) -> Result<Sealed, SealError> {
     let found = plaintext.len();
     let bucket = bucket_for(found).ok_or(SealError::TooLarge { found })?;
@@ -126,13 +154,16 @@ pub(crate) fn seal_plaintext(
     header.body_bytes = bucket.saturating_add(TAG_BYTES);
     let label = header.label();
     let encapsulated = match key.suite() {
-        Suite::Packed => encapsulate(key, &label, &plaintext, seed),
-        Suite::Baseline => encapsulate_baseline(key, &label, &plaintext, seed),
+        Suite::Packed => encapsulate(key, &label, &plaintext, coins),
+        Suite::Baseline => encapsulate_baseline(key, &label, &plaintext, coins),
     };
-    let Encapsulated { r, point, body, baseline } = encapsulated.ok_or(SealError::Cipher)?;
-    let proof = Capsule::prove(key, (&r, &point), seed, (&label, &keccak(&body)));
+    let mut encapsulated = encapsulated.ok_or(SealError::Cipher)?;
+    alter(&mut encapsulated).ok_or(SealError::Cipher)?;
+    let Encapsulated { r, point, body, masked, baseline } = encapsulated;
+    let masked = masked.as_ref().map_or(&[][..], |v| v);
+    let proof = Capsule::prove(key, (&r, &point), coins, (&label, &keccak(&body), masked));
     let witness = baseline.as_ref().map_or(&[][..], |w| w.as_bytes());
-    Ok(Sealed { header, capsule: [proof.as_slice(), witness].concat(), body })
+    Ok(Sealed { header, capsule: [proof.as_slice(), masked, witness].concat(), body })
 }
 
 /// A body under a key that is encapsulated in `point` = r·g.
@@ -140,41 +171,49 @@ struct Encapsulated {
     r: Secret,
     point: G1Projective,
     body: Vec<u8>,
+    /// v.
+    masked: Option<[u8; SEED_BYTES]>,
     /// The baseline's own proof that r is known.
     baseline: Option<G2Bytes>,
 }
 
-/// What r is derived from. The exponent depends on what is sealed: a generator that repeats its output still
-/// never makes two different bundles under one key stream.
-fn exponent(key: &SealingKey, label: &Digest, plaintext: &[u8], seed: &[u8; 32]) -> Hasher {
-    let mut hasher = key.hasher("conclave/capsule-exponent/v1");
-    hasher.fixed(seed).fixed(label.as_bytes()).bytes(plaintext);
-    hasher
+/// What all that is sealed depends on. That it holds the plaintext makes up for a generator that repeats its output:
+/// two different bundles never have one seed, hence neither one exponent nor one key stream.
+fn secret_digest(
+    key: &SealingKey,
+    tag: &'static str,
+    (label, plaintext): (&Digest, &[u8]),
+    coins: &[u8; 32],
+) -> Zeroizing<[u8; SEED_BYTES]> {
+    let mut hasher = key.hasher(tag);
+    hasher.fixed(coins).fixed(label.as_bytes()).bytes(plaintext);
+    Zeroizing::new(*hasher.finish().as_bytes())
 }
 
 fn encapsulate(
     key: &SealingKey,
     label: &Digest,
     plaintext: &[u8],
-    seed: &[u8; 32],
+    coins: &[u8; 32],
 ) -> Option<Encapsulated> {
+    let seed = secret_digest(key, "conclave/capsule-seed/v1", (label, plaintext), coins);
     // It is zero for one seed in 2²⁵⁴, and refused by all then.
-    let r = Secret(hash_to_scalar(&exponent(key, label, plaintext, seed)));
+    let r = Secret(exponent(key, &seed, label));
     let point = G1Projective::generator() * r.0;
     let (u, k) = (encode_one(&point), SecretPoint(encode_one(&(key.point() * r.0))));
+    let masked = *masked(&seed, &k.0, &u, label);
     let payload = Payload { msg: plaintext, aad: label.as_bytes() };
-    let cipher = cipher(&k.0, &u, label, key.suite().number());
-    let body = cipher.encrypt(&Nonce::default(), payload).ok()?;
-    Some(Encapsulated { r, point, body, baseline: None })
+    let body = cipher(&seed, &u, label).encrypt(&Nonce::default(), payload).ok()?;
+    Some(Encapsulated { r, point, body, masked: Some(masked), baseline: None })
 }
 
 fn encapsulate_baseline(
     key: &SealingKey,
     label: &Digest,
     plaintext: &[u8],
-    seed: &[u8; 32],
+    coins: &[u8; 32],
 ) -> Option<Encapsulated> {
-    let seed = exponent(key, label, plaintext, seed).finish();
+    let seed = secret_digest(key, "conclave/capsule-exponent/v1", (label, plaintext), coins);
     let sealed = baseline::encrypt(key.public_key(), label, plaintext, &seed)?;
     let point = G1Projective::generator() * sealed.r.0;
     // The crate drew the exponent that was drawn beside it.
@@ -182,19 +221,7 @@ fn encapsulate_baseline(
         r: sealed.r,
         point,
         body: sealed.v,
+        masked: None,
         baseline: Some(sealed.w),
     })
-}
-
-/// The cipher of one bundle. Its key is used once, so the nonce is zero.
-pub(crate) fn cipher(k: &G1Bytes, u: &G1Bytes, label: &Digest, suite: u8) -> ChaCha20Poly1305 {
-    let secret = Zeroizing::new(
-        [k.as_bytes().as_slice(), u.as_bytes(), label.as_bytes(), &[suite]].concat(),
-    );
-    let mut key = Zeroizing::new([0; 32]);
-    #[expect(clippy::expect_used, reason = "HKDF-SHA256 gives up to 8,160 bytes")]
-    Hkdf::<Sha256>::new(None, &secret)
-        .expand(b"conclave/dem-key/v1", key.as_mut())
-        .expect("32 bytes can be expanded");
-    ChaCha20Poly1305::new(key.as_slice().into())
 }

@@ -4,7 +4,7 @@
 use blstrs::{G1Affine, G1Projective, G2Affine, G2Projective, Scalar};
 use conclave_types::{
     BlockId, BundleHeader, BundleNonce, EncryptionKey, Era, G1Bytes, Gwei, Height, KeyId, Leg,
-    NetworkId, PayerAddress, RollupId,
+    NetworkId, Opening, PayerAddress, RollupId, SeedBytes,
 };
 use ff::Field;
 use group::{Group, prime::PrimeCurveAffine};
@@ -12,8 +12,8 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, RngCore, SeedableRng};
 
 use crate::{
-    Capsule, CapsuleError, Packing, PublicKey, Sealed, SealedBlock, SecretShare, Suite,
-    curve::encode_g2, dkg::SharingPolynomial, secret::Secret,
+    Capsule, CapsuleError, Encapsulation, Packing, PublicKey, Sealed, SealedBlock, SecretShare,
+    Suite, curve::encode_g2, dkg::SharingPolynomial, secret::Secret,
 };
 
 /// Each of these as a test of its own for each suite.
@@ -40,6 +40,7 @@ mod expected;
 mod keys;
 mod opening;
 mod sealing;
+mod seeds;
 pub(crate) mod vectors;
 
 pub(crate) const SEED: [u8; 32] = [0x5e; 32];
@@ -154,9 +155,30 @@ pub(crate) fn points(count: usize) -> Vec<G1Bytes> {
     (0..count).map(|_| bytes(G1Projective::generator() * Scalar::random(&mut rng))).collect()
 }
 
+/// What bundles encapsulate that are opened by points, whatever the suite.
+pub(crate) fn bare(us: &[G1Bytes]) -> Vec<Encapsulation> {
+    us.iter().copied().map(Encapsulation::from).collect()
+}
+
+/// k of an opening that is one.
+pub(crate) fn k_of(opening: &Opening) -> G1Projective {
+    point(opening.point().unwrap())
+}
+
 impl Committee {
     fn block(&self, us: &[G1Bytes]) -> SealedBlock {
-        SealedBlock::new(&self.key, Height::new(5), BlockId::new([0x33; 32]), us).unwrap()
+        self.block_of(&bare(us))
+    }
+
+    fn block_of(&self, bundles: &[Encapsulation]) -> SealedBlock {
+        SealedBlock::new(&self.key, Height::new(5), BlockId::new([0x33; 32]), bundles).unwrap()
+    }
+
+    /// A block with these bundles, as they are.
+    fn block_with(&self, sealed: &[Sealed]) -> SealedBlock {
+        let bundles: Vec<_> =
+            sealed.iter().map(|it| Encapsulation::of(&it.header, &it.capsule).unwrap()).collect();
+        self.block_of(&bundles)
     }
 
     fn quorum(&self) -> usize {

@@ -8,7 +8,7 @@
     reason = "tests are free to panic; this lets their helpers too"
 )]
 
-use conclave_encryption::{PublicKey, SealedBlock, SecretShare, SubBatch};
+use conclave_encryption::{Encapsulation, PublicKey, SealedBlock, SecretShare, SubBatch};
 use conclave_types::{
     BlockBody, BlockHeader, BlockId, Digest, DkgResult, EncryptionKey, Epoch, Era, G1Bytes, Height,
     L1Origin, NetworkId, Time, ValidatorIndex, eip2537_g1, eip2537_g2, merkle,
@@ -98,7 +98,9 @@ fn shares_are_right(row: &Value) {
         let pinned = bundle["u"].as_str().unwrap();
         assert_eq!(format!("0x{}", hex::encode(eip2537_g1(u).unwrap())), pinned);
     }
-    let block = SealedBlock::new(&key, header.height, header.id(), &us).unwrap();
+    // Shares depend on u alone.
+    let encapsulated: Vec<_> = us.iter().copied().map(Encapsulation::from).collect();
+    let block = SealedBlock::new(&key, header.height, header.id(), &encapsulated).unwrap();
     let count = block.share_count();
 
     let pinned: Vec<G1Bytes> = list(&row["shares"]);

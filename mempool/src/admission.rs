@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use borsh::BorshSerialize;
 use conclave_encryption::{
-    Capsule, CapsuleError, CapsulePoint, CapsuleStatement, SealingKey, Suite, verify_capsules,
+    Capsule, CapsuleError, CapsuleStatement, Encapsulation, SealingKey, Suite, verify_capsules,
 };
 use conclave_types::{
     BundleId, EncryptedBundle, FeeParams, Genesis, Gwei, Height, KeyId, LimitParams, NetworkId,
@@ -204,13 +204,13 @@ pub enum SignatureError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize)]
 pub struct Verified {
     id: BundleId,
-    u: CapsulePoint,
+    encapsulation: Encapsulation,
 }
 
 impl Verified {
     #[cfg(test)]
     pub(crate) fn for_test(id: BundleId, u: conclave_types::G1Bytes) -> Self {
-        Self { id, u: u.into() }
+        Self { id, encapsulation: u.into() }
     }
 
     /// The bundle's id.
@@ -219,10 +219,10 @@ impl Verified {
         self.id
     }
 
-    /// The point that its key is encapsulated in: unique within a block.
+    /// What its opening is about, u being checked. u is unique within a block.
     #[must_use]
-    pub const fn u(&self) -> CapsulePoint {
-        self.u
+    pub const fn encapsulation(&self) -> &Encapsulation {
+        &self.encapsulation
     }
 }
 
@@ -307,7 +307,8 @@ pub fn verify(
         if !proved.next().unwrap_or(false) {
             return Err(AdmissionError::Proof);
         }
-        Ok(Verified { id: bundle.id(), u: capsule.point() })
+        let encapsulation = capsule.encapsulation(&bundle.header.label());
+        Ok(Verified { id: bundle.id(), encapsulation })
     };
     bundles.iter().zip(opened).map(judge).collect()
 }

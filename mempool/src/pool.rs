@@ -31,7 +31,7 @@ use std::{
     sync::Arc,
 };
 
-use conclave_encryption::CapsulePoint;
+use conclave_encryption::Encapsulation;
 use conclave_types::{
     BundleId, EncryptedBundle, FeeParams, G1Bytes, Gwei, Height, LimitParams, Params, PayerAddress,
     Time,
@@ -89,7 +89,7 @@ pub struct PoolStats {
 #[derive(Clone, Debug)]
 struct Entry {
     bundle: Arc<EncryptedBundle>,
-    u: CapsulePoint,
+    encapsulation: Encapsulation,
     received: Time,
     size: usize,
     charge: Gwei,
@@ -186,10 +186,10 @@ impl Pool {
         self.entries.get(id).map(|entry| &entry.bundle)
     }
 
-    /// The point that the key of the bundle with this id is encapsulated in.
+    /// What the opening of the bundle with this id is about, u being checked.
     #[must_use]
-    pub fn point(&self, id: &BundleId) -> Option<CapsulePoint> {
-        self.entries.get(id).map(|entry| entry.u)
+    pub fn encapsulation(&self, id: &BundleId) -> Option<Encapsulation> {
+        self.entries.get(id).map(|entry| entry.encapsulation)
     }
 
     /// Whether the bundle is here.
@@ -250,8 +250,8 @@ impl Pool {
         now: Time,
         ledger: &Ledger,
     ) -> Result<Vec<BundleId>, PoolError> {
-        let (id, u) = (verified.id(), verified.u());
-        let plan = self.plan(&bundle, &id, Some(u.bytes()), ledger)?;
+        let (id, encapsulation) = (verified.id(), *verified.encapsulation());
+        let plan = self.plan(&bundle, &id, Some(encapsulation.u()), ledger)?;
         let displaced: Vec<_> = plan.occupant.into_iter().chain(plan.displaced).collect();
         for gone in &displaced {
             self.remove_and_refresh(gone);
@@ -260,9 +260,9 @@ impl Pool {
         let (key, sequence) = (LaneKey::of(&bundle), header.nonce.sequence);
         self.arrivals.insert((now, id));
         self.expiries.insert((header.valid_until, id));
-        self.points.insert(*u.bytes(), id);
+        self.points.insert(*encapsulation.u(), id);
         let entry = Entry {
-            u,
+            encapsulation,
             received: now,
             size: bundle.size_bytes(),
             charge: plan.charge,
@@ -421,7 +421,7 @@ impl Pool {
         }
         self.arrivals.remove(&(entry.received, *id));
         self.expiries.remove(&(entry.bundle.header.valid_until, *id));
-        self.points.remove(entry.u.bytes());
+        self.points.remove(entry.encapsulation.u());
         if let Some(lane) = self.lanes.get_mut(&key) {
             lane.places.remove(&entry.sequence());
         }

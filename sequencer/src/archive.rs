@@ -16,7 +16,7 @@ use conclave_consensus::{SignedRecord, Step, WalEntry};
 use conclave_derivation::Cursor;
 use conclave_mempool::{Account, Till};
 use conclave_types::{
-    Batch, Block, BlockId, BundleId, Certificate, Digest, EncryptedBundle, G1Bytes, Height,
+    Batch, Block, BlockId, BundleId, Certificate, Digest, EncryptedBundle, Height, Opening,
     PayerAddress, RevealedBlock, RollupId, Round, ValidatorIndex,
 };
 
@@ -103,7 +103,7 @@ pub struct StoredReveal {
     /// The decided block.
     pub block: BlockId,
     /// The beacon's opening, then one for each bundle in block order.
-    pub openings: Vec<G1Bytes>,
+    pub openings: Vec<Opening>,
     /// The beacon.
     pub beacon: Digest,
     /// The chain digest at this height.

@@ -16,7 +16,7 @@ use crate::{
     chain::Parent,
     config::{ConfigError, Founding},
     decide::turn,
-    job::{OpenedBlock, capsule_point, decrypt},
+    job::{OpenedBlock, decrypt, encapsulation},
     judge::{InvalidBlock, Rulebook},
     keys::{EpochKey, Keys, KeysError},
     l1::{self, Carried},
@@ -253,10 +253,10 @@ impl Auditor {
             return Err(AuditError::Openings);
         }
         if let Some(EpochKey { key, .. }) = key.filter(|_| checked) {
-            let points: Vec<_> =
-                bundles.iter().map(|bundle| capsule_point(bundle).unwrap_or_default()).collect();
+            let encapsulations: Vec<_> =
+                bundles.iter().map(|bundle| encapsulation(bundle)).collect();
             // Whatever keeps a decided block from being prepared is a point that is none: it has no openings.
-            let sealed = SealedBlock::new(key, height, id, &points).ok();
+            let sealed = SealedBlock::new(key, height, id, &encapsulations).ok();
             if !sealed.is_some_and(|sealed| sealed.check(&openings, id.as_bytes())) {
                 return Err(AuditError::Openings);
             }

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use conclave_types::{Block, BlockId, BundleId, EncryptedBundle, G1Bytes, Height, Round, Time};
+use conclave_types::{Block, BlockId, BundleId, EncryptedBundle, Height, Opening, Round, Time};
 
 use crate::{
     archive::{self, ArchiveRequest},
@@ -40,7 +40,7 @@ const PASSED_ON_MAX: usize = 16_384;
 const OPENINGS_MAX: usize = 8;
 
 /// A decided block that came with its proof: the block, its bundles, its openings if it has them.
-type Followed = (Arc<Block>, Vec<Arc<EncryptedBundle>>, Option<Vec<G1Bytes>>);
+type Followed = (Arc<Block>, Vec<Arc<EncryptedBundle>>, Option<Vec<Opening>>);
 
 /// How far the others are, and what was asked of them.
 #[derive(Debug, Default)]

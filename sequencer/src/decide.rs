@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use conclave_mempool::{Applied, Charge, Turn};
 use conclave_types::{
-    Block, BundleHeader, Certificate, EncryptedBundle, G1Bytes, SharingMessage, Time,
+    Block, BundleHeader, Certificate, EncryptedBundle, Opening, SharingMessage, Time,
 };
 
 use crate::{
@@ -53,7 +53,7 @@ impl Sequencer {
         block: &Block,
         certificate: Certificate,
         bundles: Vec<Arc<EncryptedBundle>>,
-        openings: Option<Vec<G1Bytes>>,
+        openings: Option<Vec<Opening>>,
     ) {
         let height = block.header.height;
         let headers: Vec<&BundleHeader> = bundles.iter().map(|bundle| &bundle.header).collect();

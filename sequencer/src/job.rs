@@ -26,6 +26,7 @@ pub use self::{
     settlement::{AttestJob, CertifyJob, CheckCertificateJob},
     shares::{
         KnownShares, LoneShares, OwnSecrets, ShareAloneJob, ShareJob, SharedBlock, capsule_point,
+        encapsulation,
     },
     sharing::{DealJob, InspectJob, ReceiveJob, SharingCheckJob},
 };
@@ -217,7 +218,7 @@ impl Job {
         match self {
             Self::Verify(job) => job.bundles.len(),
             Self::ShareAlone(job) => job.bundles.len(),
-            Self::Share(job) => job.capsule_points.len(),
+            Self::Share(job) => job.encapsulations.len(),
             Self::Combine(job) => job.sealed.opening_range(job.sub_batches.clone()).len(),
             Self::CheckParts(job) => job.shown.iter().map(|shown| shown.openings.len()).sum(),
             Self::Open(job) => job.bundles.len(),

@@ -57,7 +57,7 @@ pub use job::{
     AttestJob, CertifyJob, CheckCertificateJob, CheckPartsJob, CombineFailure, CombineJob,
     CombinedPart, DealJob, InspectJob, Job, JobNumber, JobOutput, KnownShares, LoneShares, OpenJob,
     OpenedBlock, OwnSecrets, ReceiveJob, ShareAloneJob, ShareJob, SharedBlock, SharingCheckJob,
-    ShownPart, VerifyJob, WrongOpenings, capsule_point, decrypt,
+    ShownPart, VerifyJob, WrongOpenings, capsule_point, decrypt, encapsulation,
 };
 pub use keys::{
     BadSharing, EpochKey, KeyChange, Keys, KeysError, KnownValidator, Members, SharingError,

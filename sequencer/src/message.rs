@@ -6,8 +6,8 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_consensus::ConsensusMessage;
 use conclave_types::{
     Attestation, Block, BlockId, BundleId, Certificate, Committee, Digest, EncryptedBundle, Epoch,
-    G1Bytes, Height, SettlementCertificate, SharingMessage, SignatureBytes, StrictVerifier,
-    ValidatorIndex, Verifier as _, digest::SigningDomain, merkle,
+    G1Bytes, Height, Opening, SettlementCertificate, SharingMessage, SignatureBytes,
+    StrictVerifier, ValidatorIndex, Verifier as _, digest::SigningDomain, merkle,
 };
 
 /// No encoded message is longer: a page of decided blocks with their bundles is cut to half of it, and
@@ -87,7 +87,7 @@ pub struct PartialOpening {
     /// Which of its parts: everyone cuts a block in the same way.
     pub part: u16,
     /// One point for each slot in use of the part's sub-batches.
-    pub openings: Vec<G1Bytes>,
+    pub openings: Vec<Opening>,
 }
 
 /// A decided block with all that is needed to follow it.
@@ -100,7 +100,7 @@ pub struct DecidedBlock {
     /// Its bundles, in block order.
     pub bundles: Vec<EncryptedBundle>,
     /// Its openings, the beacon's first; none while it is sealed.
-    pub openings: Option<Vec<G1Bytes>>,
+    pub openings: Option<Vec<Opening>>,
 }
 
 /// A message between nodes.
@@ -149,7 +149,7 @@ pub enum Message {
         /// The block.
         block: BlockId,
         /// One point for the beacon, then one for each bundle.
-        openings: Vec<G1Bytes>,
+        openings: Vec<Opening>,
     },
     /// A part of a decided block, opened.
     Part(Arc<PartialOpening>),

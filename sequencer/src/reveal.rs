@@ -37,7 +37,7 @@ use std::{
 
 use conclave_encryption::{PublicKey, SealedBlock};
 use conclave_types::{
-    Block, BlockHeader, BlockId, BundleId, EncryptedBundle, Epoch, G1Bytes, Height, HeightDelta,
+    Block, BlockHeader, BlockId, BundleId, EncryptedBundle, Epoch, Height, HeightDelta, Opening,
     SignatureBytes, Time, ValidatorIndex,
 };
 use ed25519_dalek::Signer as _;
@@ -156,7 +156,7 @@ impl Sequencer {
         block: &Block,
         carried: Carried,
         bundles: Vec<Arc<EncryptedBundle>>,
-        openings: Option<Vec<G1Bytes>>,
+        openings: Option<Vec<Opening>>,
     ) {
         let height = block.header.height;
         let id = block.id();
@@ -165,12 +165,12 @@ impl Sequencer {
         };
         let ahead = self.reveals.ahead.decided(height, id, &key);
         if matches!(ahead, Share::Unasked) {
-            let capsule_points = self.capsule_points(&block.body.bundles, &bundles);
+            let encapsulations = self.encapsulations(&block.body.bundles, &bundles);
             let secrets = self.secrets(block.header.epoch, &members, openings.is_some());
             let known = self.reveals.alone.known(block.header.epoch, &key, &block.body.bundles);
             let key = Arc::clone(&key);
             let expect = None;
-            let job = ShareJob { key, height, block: id, capsule_points, secrets, known, expect };
+            let job = ShareJob { key, height, block: id, encapsulations, secrets, known, expect };
             self.ask(Job::Share(job));
         }
         self.reveals.alone.decided(&block.body.bundles);

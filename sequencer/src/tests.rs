@@ -5,8 +5,8 @@ use std::sync::Arc;
 use conclave_mempool::{PoolError, admission::AdmissionError};
 use conclave_types::{
     Block, BundleId, Deposit, Digest, Epoch, G1Bytes, Genesis, Gwei, Height, L1Content, L1Entry,
-    Leg, NetworkId, Outcome, PayerAddress, RollupId, StrictVerifier, Time, UndecryptableReason,
-    ValidatorIndex, VoteKind, digest::SigningDomain,
+    Leg, NetworkId, Opening, Outcome, PayerAddress, RollupId, SeedBytes, StrictVerifier, Time,
+    UndecryptableReason, ValidatorIndex, VoteKind, digest::SigningDomain,
 };
 
 use crate::{
@@ -347,7 +347,7 @@ fn every_cut_and_every_byte_too_many_is_refused() {
     let message = Message::Openings {
         height: Height::new(3),
         block: conclave_types::BlockId::ZERO,
-        openings: vec![G1Bytes::ZERO; 3],
+        openings: vec![Opening::Point(G1Bytes::ZERO), Opening::Seed(SeedBytes::ZERO)],
     };
     let bytes = message.encode();
     assert_eq!(Message::decode(&bytes).unwrap(), message);

@@ -57,6 +57,8 @@ struct Table {
     attestation_sum_ns: u64,
     /// Hashing a thousand bytes.
     hash_kilobyte_ns: u64,
+    /// What a part that begins with the beacon takes beyond its seeds.
+    beacon_ns: u64,
     rows: Vec<Row>,
 }
 
@@ -81,6 +83,10 @@ pub(crate) fn job_cost(job: &Job, validators: u16) -> Duration {
         let bytes = bundles.iter().map(|bundle| bundle.body.len()).sum::<usize>();
         u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(table.hash_kilobyte_ns) / 1_000
     };
+    let beacon = |sub_batches: &std::ops::Range<usize>| match sub_batches.start {
+        0 => table.beacon_ns,
+        _ => 0,
+    };
     // The measured blocks have a beacon point too; an empty one is little else.
     let count = count.max(1);
     let cost = |of: fn(&Row) -> u64, count: u64| table.cost(of, u64::from(validators), count);
@@ -99,8 +105,14 @@ pub(crate) fn job_cost(job: &Job, validators: u16) -> Duration {
             let shares = cost(|row| row.share_ns, unknown).saturating_mul(points);
             cost(|row| row.parse_ns, count).saturating_add(shares)
         }
-        Job::Combine(_) => cost(|row| row.combine_ns.saturating_add(row.check_ns), count),
-        Job::CheckParts(_) => cost(|row| row.check_ns, count),
+        // What it finds is checked with the multiples that it found it by.
+        Job::Combine(job) => {
+            cost(|row| row.combine_ns, count).saturating_add(beacon(&job.sub_batches))
+        }
+        Job::CheckParts(job) => {
+            let beacons = job.shown.iter().map(|shown| beacon(&shown.sub_batches)).max();
+            cost(|row| row.check_ns, count).saturating_add(beacons.unwrap_or(0))
+        }
         Job::CheckSharing(_) | Job::Deal(_) | Job::Receive(_) => {
             table.sharing_party_ns.saturating_mul(u64::from(validators)).saturating_mul(count)
         }
@@ -111,11 +123,13 @@ pub(crate) fn job_cost(job: &Job, validators: u16) -> Duration {
         // Every dealing is looked at.
         Job::Inspect(_) => table.sharing_party_ns.saturating_mul(u64::from(validators).pow(2)) / 2,
         Job::Open(job) => {
-            let unchecked = job.unchecked.iter().flat_map(|(_, ranges)| ranges.clone());
+            let unchecked = || job.unchecked.iter().flat_map(|(_, ranges)| ranges.clone());
             let openings: usize =
-                unchecked.map(|range| job.sealed.opening_range(range).len()).sum();
+                unchecked().map(|range| job.sealed.opening_range(range).len()).sum();
             let openings = u64::try_from(openings).unwrap_or(u64::MAX);
             let check = if openings == 0 { 0 } else { cost(|row| row.check_ns, openings) };
+            let beacon = unchecked().map(|range| beacon(&range)).max().unwrap_or(0);
+            let check = check.saturating_add(beacon);
             cost(|row| row.open_ns, count).saturating_add(check).saturating_add(bytes(&job.bundles))
         }
     };

@@ -37,8 +37,8 @@ use conclave_sequencer::{
     SharingCheckJob, ShownPart, Source, VerifyJob, WrongOpenings,
 };
 use conclave_types::{
-    BlockId, BundleId, Digest, G1Bytes, Height, HeightDelta, Leg, Outcome, UndecryptableReason,
-    ValidatorIndex,
+    BlockId, BundleId, Digest, G1Bytes, Height, HeightDelta, Leg, Opening, Outcome, SeedBytes,
+    UndecryptableReason, ValidatorIndex,
 };
 use serde::{Deserialize, Serialize};
 use sha3::{Digest as _, Keccak256};
@@ -78,10 +78,12 @@ pub(crate) struct Workshop {
     verdicts: BTreeMap<BundleId, Result<Verified, AdmissionError>>,
     sealed: BTreeMap<Place, Arc<SealedBlock>>,
     shares: BTreeMap<(Place, ValidatorIndex), Vec<G1Bytes>>,
-    /// What stands for a validator's shares, or for the openings.
-    tokens: BTreeMap<(Place, Option<ValidatorIndex>), Arc<[G1Bytes]>>,
+    /// What stands for a validator's shares.
+    tokens: BTreeMap<(Place, ValidatorIndex), Arc<[G1Bytes]>>,
+    /// What stands for openings.
+    opening_tokens: BTreeMap<Place, Arc<[Opening]>>,
     /// Openings of parts, by place and sub-batches.
-    combined: BTreeMap<(Place, usize, usize), Vec<G1Bytes>>,
+    combined: BTreeMap<(Place, usize, usize), Vec<Opening>>,
     opened: BTreeMap<Place, OpenedBlock>,
     /// What users sealed, for as long as the run lasts: the users remember it too.
     inside: BTreeMap<BundleId, Vec<Leg>>,
@@ -102,6 +104,7 @@ impl Workshop {
             sealed: BTreeMap::new(),
             shares: BTreeMap::new(),
             tokens: BTreeMap::new(),
+            opening_tokens: BTreeMap::new(),
             combined: BTreeMap::new(),
             opened: BTreeMap::new(),
             inside: BTreeMap::new(),
@@ -185,12 +188,12 @@ impl Workshop {
     }
 
     fn share(&mut self, job: ShareJob) -> JobOutput {
-        let ShareJob { key, height, block, capsule_points, secrets, known, expect } = job;
+        let ShareJob { key, height, block, encapsulations, secrets, known, expect } = job;
         let place = (height, block);
         self.forget_below(height);
         let prepared = self.sealed.get(&place).cloned();
         let sealed = prepared.or_else(|| {
-            let sealed = SealedBlock::of_points(&key, height, block, &capsule_points).ok()?;
+            let sealed = SealedBlock::new(&key, height, block, &encapsulations).ok()?;
             let sealed = Arc::new(match expect {
                 Some((parts, seed)) if self.mode != Crypto::Modelled => {
                     sealed.expecting(&parts, &seed)
@@ -204,7 +207,7 @@ impl Workshop {
             let validator = secrets.validator;
             if self.mode == Crypto::Modelled {
                 let count = sealed.share_count().saturating_mul(secrets.points.len());
-                return self.tokens(place, Some(validator), count).to_vec();
+                return self.tokens(place, validator, count).to_vec();
             }
             let shares = self.shares.entry((place, validator));
             shares.or_insert_with(|| secrets.share(sealed, &known)).clone()
@@ -248,7 +251,7 @@ impl Workshop {
         let (height, block) = (job.height, job.block);
         let place = (height, block);
         let right = match self.mode {
-            Crypto::Modelled => Some(self.tokens(place, None, job.sealed.opening_count())),
+            Crypto::Modelled => Some(self.opening_tokens(place, job.sealed.opening_count())),
             Crypto::Real | Crypto::Memoised => {
                 self.opened.get(&place).map(|opened| opened.openings.as_slice().into())
             }
@@ -276,7 +279,7 @@ impl Workshop {
         let place = (height, block);
         let known = match self.mode {
             Crypto::Modelled => {
-                let right = self.tokens(place, None, job.sealed.opening_count());
+                let right = self.opening_tokens(place, job.sealed.opening_count());
                 let wrong = judge_openings(&job, &right);
                 wrong.or_else(|| Some(Ok(self.open_tokens(&job, right.to_vec()))))
             }
@@ -300,7 +303,7 @@ impl Workshop {
         output
     }
 
-    fn open_tokens(&self, job: &OpenJob, openings: Vec<G1Bytes>) -> OpenedBlock {
+    fn open_tokens(&self, job: &OpenJob, openings: Vec<Opening>) -> OpenedBlock {
         let inside = |id: &BundleId| match self.inside.get(id) {
             Some(legs) => Outcome::Opened(legs.clone()),
             None => Outcome::Undecryptable(UndecryptableReason::BadCiphertext),
@@ -320,7 +323,7 @@ impl Workshop {
         let (mut spoilt, mut liars) = (false, Vec::new());
         for (points, message) in &job.shares {
             let owed = count.saturating_mul(points.len());
-            let right = self.tokens(place, Some(message.validator), owed);
+            let right = self.tokens(place, message.validator, owed);
             if message.shares[..] != right[..] {
                 liars.push(message.validator);
                 let given = message.shares.chunks(count.max(1));
@@ -332,7 +335,7 @@ impl Workshop {
         if spoilt {
             return Err(CombineFailure::WrongShares(liars));
         }
-        let openings = self.tokens(place, None, job.sealed.opening_count());
+        let openings = self.opening_tokens(place, job.sealed.opening_count());
         let range = job.sealed.opening_range(range);
         Ok(CombinedPart {
             part: job.part,
@@ -342,13 +345,29 @@ impl Workshop {
     }
 
     /// [`tokens`], each worked out once: everyone combines the same shares.
-    fn tokens(&mut self, place: Place, of: Option<ValidatorIndex>, count: usize) -> Arc<[G1Bytes]> {
+    fn tokens(&mut self, place: Place, of: ValidatorIndex, count: usize) -> Arc<[G1Bytes]> {
         let known = self.tokens.get(&(place, of)).filter(|tokens| tokens.len() == count);
         if let Some(known) = known {
             return Arc::clone(known);
         }
-        let fresh: Arc<[G1Bytes]> = tokens(place, of, count).into();
+        let fresh: Arc<[G1Bytes]> = tokens(place, Some(of), count).into();
         self.tokens.insert((place, of), Arc::clone(&fresh));
+        fresh
+    }
+
+    /// What stands for the openings of a block: the beacon's point, and a seed for each bundle.
+    fn opening_tokens(&mut self, place: Place, count: usize) -> Arc<[Opening]> {
+        let known = self.opening_tokens.get(&place).filter(|tokens| tokens.len() == count);
+        if let Some(known) = known {
+            return Arc::clone(known);
+        }
+        let points = tokens(place, None, count).into_iter().enumerate();
+        let opening = |(index, point): (usize, G1Bytes)| match point.as_bytes().first_chunk() {
+            Some(seed) if index > 0 => Opening::Seed(SeedBytes::new(*seed)),
+            _ => Opening::Point(point),
+        };
+        let fresh: Arc<[Opening]> = points.map(opening).collect();
+        self.opening_tokens.insert(place, Arc::clone(&fresh));
         fresh
     }
 
@@ -356,7 +375,8 @@ impl Workshop {
         let Some(least) = height.checked_sub(HEIGHTS_KEPT) else { return };
         let place = (least, BlockId::ZERO);
         self.sealed = self.sealed.split_off(&place);
-        self.tokens = self.tokens.split_off(&(place, None));
+        self.tokens = self.tokens.split_off(&(place, ValidatorIndex::new(0)));
+        self.opening_tokens = self.opening_tokens.split_off(&place);
         self.combined = self.combined.split_off(&(place, 0, 0));
         self.opened = self.opened.split_off(&place);
         self.shares = self.shares.split_off(&(place, ValidatorIndex::new(0)));
@@ -364,7 +384,7 @@ impl Workshop {
 }
 
 /// Whose unchecked openings are not the right ones, if anyone's are not.
-fn judge_openings(job: &OpenJob, right: &[G1Bytes]) -> Option<Result<OpenedBlock, WrongOpenings>> {
+fn judge_openings(job: &OpenJob, right: &[Opening]) -> Option<Result<OpenedBlock, WrongOpenings>> {
     let is_wrong = |sub_batches: &Range<usize>| {
         let places = job.sealed.opening_range(sub_batches.clone());
         job.openings.get(places.clone()) != right.get(places)

@@ -8,7 +8,8 @@ use conclave_consensus::{
 };
 use conclave_sequencer::{DecidedBlock, Message, PartialOpening, ShareMessage};
 use conclave_types::{
-    BlockId, BundleId, Epoch, G1Bytes, Height, Round, SignatureBytes, ValidatorIndex, VoteKind,
+    BlockId, BundleId, Epoch, G1Bytes, Height, Opening, Round, SeedBytes, SignatureBytes,
+    ValidatorIndex, VoteKind,
 };
 
 use crate::{borsh_bytes::canonical, fuzz, samples};
@@ -51,13 +52,17 @@ fn consensus_messages() -> Vec<ConsensusMessage> {
     ]
 }
 
+fn openings() -> Vec<Opening> {
+    vec![Opening::Point(G1Bytes::new([8; 48])), Opening::Seed(SeedBytes::new([9; 32]))]
+}
+
 fn messages() -> Vec<Message> {
     let (height, block) = (Height::new(42), BlockId::new([21; 32]));
     let decided = DecidedBlock {
         block: samples::block(),
         certificate: samples::certificate(3),
         bundles: vec![samples::bundle(272)],
-        openings: Some(vec![G1Bytes::new([8; 48]); 2]),
+        openings: Some(openings()),
     };
     let shares = ShareMessage {
         epoch: Epoch::new(1),
@@ -82,13 +87,8 @@ fn messages() -> Vec<Message> {
         Message::WantDecided { from: height },
         Message::WantOpenings { height },
         Message::Decided(vec![Arc::new(decided)]),
-        Message::Openings { height, block, openings: vec![G1Bytes::new([8; 48]); 2] },
-        Message::Part(Arc::new(PartialOpening {
-            height,
-            block,
-            part: 3,
-            openings: vec![G1Bytes::new([9; 48]); 2],
-        })),
+        Message::Openings { height, block, openings: openings() },
+        Message::Part(Arc::new(PartialOpening { height, block, part: 3, openings: openings() })),
     ]);
     messages
 }

@@ -3,11 +3,11 @@
 use std::sync::LazyLock;
 
 use conclave_encryption::{
-    Capsule, CapsuleStatement, PublicKey, SealedBlock, SecretShare, Suite, open_bundle, rehearse,
-    seal, verify_capsules,
+    Capsule, CapsuleStatement, Encapsulation, PublicKey, SealedBlock, SecretShare, Suite,
+    open_bundle, rehearse, seal, verify_capsules,
 };
 use conclave_types::{
-    BlockId, Digest, EncryptionKey, Era, G1Bytes, Height, Leg, NetworkId, RollupId,
+    BlockId, Digest, EncryptionKey, Era, G1Bytes, Height, Leg, NetworkId, Opening, RollupId,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -19,7 +19,7 @@ struct Opened {
     key: PublicKey,
     shares: Vec<SecretShare>,
     block: SealedBlock,
-    openings: Vec<G1Bytes>,
+    openings: Vec<Opening>,
     label: Digest,
     capsule: Vec<u8>,
     body: Vec<u8>,
@@ -37,8 +37,8 @@ fn opened(suite: Suite) -> Opened {
     let legs = [Leg { rollup: RollupId::new(901), transaction: vec![2; 100] }];
     let header = samples::bundle(0).header;
     let sealed = seal(key.sealing_key(), header, &legs, &mut rng).expect("seals");
-    let u = Capsule::decode(suite, &sealed.capsule).expect("decodes").u();
-    let block = SealedBlock::new(&key, Height::new(7), BlockId::new([7; 32]), &[u]);
+    let sealed_as = Encapsulation::of(&sealed.header, &sealed.capsule).expect("is long enough");
+    let block = SealedBlock::new(&key, Height::new(7), BlockId::new([7; 32]), &[sealed_as]);
     let block = block.expect("one good point");
     let sent: Vec<_> = (0..).zip(&shares).map(|(j, share)| (j, block.share(share, j))).collect();
     let refs: Vec<_> = sent.iter().map(|(j, shares)| (*j, shares.as_slice())).collect();
@@ -91,14 +91,15 @@ fn fuzz_body(name: &str, opened: &Opened) {
 
 #[test]
 fn openings() {
-    let opened = &*OPENED;
-    let honest: Vec<u8> = opened.openings.iter().flat_map(|k| *k.as_bytes()).collect();
-    fuzz_slow("openings", std::slice::from_ref(&honest), |bytes| {
-        let points: Vec<_> =
-            bytes.chunks(48).filter_map(|point| G1Bytes::from_slice(point).ok()).collect();
-        let pass = opened.block.check(&points, &[4; 32]);
-        assert_eq!(pass, points == opened.openings, "openings are unique");
-    });
+    for (name, opened) in [("openings", &*OPENED), ("baseline openings", &*BASELINE)] {
+        // As a message has them.
+        let honest = borsh::to_vec(&opened.openings).expect("writes");
+        fuzz_slow(name, std::slice::from_ref(&honest), |bytes| {
+            let Ok(openings) = borsh::from_slice::<Vec<Opening>>(bytes) else { return };
+            let pass = opened.block.check(&openings, &[4; 32]);
+            assert_eq!(pass, openings == opened.openings, "openings are unique");
+        });
+    }
 }
 
 #[test]

@@ -147,6 +147,10 @@ bytes_id!(
     G1Bytes, 48
 );
 bytes_id!(
+    /// σ: what a bundle's exponent and the key of its cipher are hashes of, as an opening shows it.
+    SeedBytes, 32
+);
+bytes_id!(
     /// A compressed point of BLS12-381 G2, not yet checked to be one.
     G2Bytes, 96
 );

@@ -34,6 +34,7 @@ pub mod json;
 mod l1;
 pub mod merkle;
 pub mod mmr;
+mod opening;
 mod params;
 pub mod proto;
 mod reveal;
@@ -63,13 +64,14 @@ pub use genesis::{EncryptionKey, Genesis, GenesisAccount, GenesisError, RollupRe
 pub use height::{Epoch, Era, Height, HeightDelta, Round};
 pub use ids::{
     BlockId, BundleId, Digest, G1Bytes, G2Bytes, IdError, KeyId, NetworkId, PayerAddress, RollupId,
-    ValidatorIndex,
+    SeedBytes, ValidatorIndex,
 };
 pub use l1::{
     Deposit, ForcedTransaction, L1_BLOCK_ENTRIES_MAX, L1_BLOCK_TRANSACTION_BYTES_MAX, L1Content,
     L1Entry, L1EntryError, ORIGIN_ADVANCE_MAX, RESERVE_BYTES, RESERVE_ENTRIES, check_l1_entries,
     check_offers, l1_entries_root, queue_hash,
 };
+pub use opening::Opening;
 pub use params::{FeeParams, Gwei, LimitParams, Params, SharingParams, TimingParams};
 pub use reveal::{
     Outcome, RevealedBlock, RevealedBundle, RevealedForced, UndecryptableReason, legs_digest,

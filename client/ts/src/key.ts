@@ -67,6 +67,11 @@ export class SealingKey {
     return hashToScalar(utf8(tag), this.#binding, ...parts);
   }
 
+  /** H32(tag; parts): 32 bytes of the same preimage. @internal */
+  digest(tag: string, ...parts: Uint8Array[]): Uint8Array {
+    return tagged(tag, this.#binding, ...parts);
+  }
+
   /** Whether `multiple` is sk·`point`. Neither may be infinity. @internal */
   isMultiple(multiple: G1Point, point: G1Point): boolean {
     return pairingsAgree([multiple, GENERATOR_G2], [point, this.pointG2]);

@@ -1,19 +1,19 @@
 /**
- * What a revealed block did to one's own bundle, checked against the block's openings: they are unique,
- * so whoever checks finds what every validator found.
+ * What a revealed block did to one's own bundle, checked against the block's openings: a block has one list of
+ * them, so whoever checks finds what every validator found.
  */
 
 import { be, concat, equalBytes, toHex, type Hex } from './bytes.js';
 import type { DecidedBlock } from './block.js';
 import type { SealedBundle } from './bundle.js';
-import { cipher } from './capsule.js';
 import { EncodingError, KeyError, VerificationError } from './errors.js';
 import type { Reveal } from './gen/conclave/v1/node_pb.js';
 import { tagged } from './hashing.js';
 import type { SealingKey } from './key.js';
-import { decodeLegs, type Leg, type UndecryptableReason } from './legs.js';
+import type { Leg, UndecryptableReason } from './legs.js';
 import type { Network } from './network.js';
-import { hashToG1, validG1, type G1Point } from './points.js';
+import { assertRightPoint, openBundle, readOpening, type Opening } from './opening.js';
+import { hashToG1 } from './points.js';
 
 const BEACON_DST = 'CONCLAVE-V1-CS01-BEACON-BLS12381G1_XMD:SHA-256_SSWU_RO_';
 
@@ -53,28 +53,33 @@ export function verifyOpened(
   if (reveal === undefined) {
     throw new VerificationError(`block ${block.id} is not revealed yet`);
   }
-  if (reveal.openings.length !== block.bundles.length + 1) {
+  const openings = reveal.openings.map(readOpening);
+  const [ofBeacon, ofBundle] = [openings[0], openings[index + 1]];
+  if (openings.length !== block.bundles.length + 1 || !ofBeacon || !ofBundle) {
     throw new EncodingError('a reveal has one opening for the beacon and one for each bundle');
   }
-  const beacon = verifyBeacon(key, block, reveal);
+  const beacon = verifyBeacon(key, block, ofBeacon);
+  if (!equalBytes(beacon, reveal.beacon)) {
+    throw new VerificationError('the beacon is not the one of its opening');
+  }
   const { position, draw } = verifyOrder(beacon, block, reveal, bundle.id);
-  const outcome = openBundle(key, bundle, reveal.openings[index + 1] ?? new Uint8Array());
+  const outcome = openBundle(key, bundle, ofBundle);
   const found = typeof outcome === 'string' ? outcome : judgeLegs(network, outcome);
   return typeof found === 'string'
     ? { position, draw, legs: [], undecryptable: found }
     : { position, draw, legs: found, undecryptable: undefined };
 }
 
-function verifyBeacon(key: SealingKey, block: DecidedBlock, reveal: Reveal): Uint8Array {
-  const position = concat(be(block.height, 8), be(BigInt(block.id), 32));
+/** The beacon of a block, of which the right point is the opening. Throws {@link VerificationError}. */
+export function verifyBeacon(
+  key: SealingKey,
+  { height, id }: Pick<DecidedBlock, 'height' | 'id'>,
+  opening: Opening,
+): Uint8Array {
+  const position = concat(be(height, 8), be(BigInt(id), 32));
   const point = hashToG1(concat(key.network, key.id, position), BEACON_DST);
-  const opening = reveal.openings[0] ?? new Uint8Array();
-  assertOpening(key, point, opening, 'the beacon');
-  const beacon = tagged('conclave/beacon/v1', opening);
-  if (!equalBytes(beacon, reveal.beacon)) {
-    throw new VerificationError('the beacon is not the one of its opening');
-  }
-  return beacon;
+  assertRightPoint(key, point, opening.bytes, 'the beacon');
+  return tagged('conclave/beacon/v1', opening.bytes);
 }
 
 /** The bundles stand in the order of their draws, and the draws are those of the beacon. */
@@ -101,38 +106,6 @@ function verifyOrder(
 
 function sameList(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((item, index) => item === b[index]);
-}
-
-/** Opens a bundle's body under its opening, once that is accepted. Throws {@link VerificationError}. */
-export function openBundle(
-  key: SealingKey,
-  bundle: SealedBundle,
-  opening: Uint8Array,
-): Leg[] | UndecryptableReason {
-  const u = bundle.capsule.subarray(0, 48);
-  const point = validG1(u);
-  if (point === undefined || point.is0()) {
-    throw new EncodingError('u is not an acceptable point of G1');
-  }
-  assertOpening(key, point, opening, `bundle ${bundle.id}`);
-  let plaintext: Uint8Array;
-  try {
-    plaintext = cipher(opening, u, bundle.label).decrypt(bundle.body);
-  } catch {
-    // The tag does not fit: an outcome of the protocol, not a failure here.
-    return 'BadCiphertext';
-  }
-  return decodeLegs(plaintext);
-}
-
-function assertOpening(key: SealingKey, u: G1Point, opening: Uint8Array, what: string): void {
-  const k = validG1(opening);
-  if (k === undefined || k.is0()) {
-    throw new VerificationError(`the opening of ${what} is not an acceptable point of G1`);
-  }
-  if (!key.isMultiple(k, u)) {
-    throw new VerificationError(`the opening of ${what} does not verify`);
-  }
 }
 
 function judgeLegs(network: Network, legs: Leg[]): Leg[] | UndecryptableReason {

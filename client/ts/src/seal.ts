@@ -4,7 +4,7 @@ import { randomBytes } from '@noble/hashes/utils.js';
 
 import { SealedBundle, readNonce } from './bundle.js';
 import { equalBytes, toHex, u64 } from './bytes.js';
-import { assertSeed, sealPadded } from './capsule.js';
+import { assertCoins, sealPadded } from './capsule.js';
 import { InputError, KeyError } from './errors.js';
 import { label, type BundleHeader } from './header.js';
 import { SUITE, type SealingKey } from './key.js';
@@ -52,16 +52,16 @@ export interface SealTerms {
  * payer does not sign.
  */
 export async function seal(legs: readonly LegInput[], terms: SealTerms): Promise<SealedBundle> {
-  return sealWithSeed(legs, terms, randomBytes(32));
+  return sealWithCoins(legs, terms, randomBytes(32));
 }
 
-/** Sealing with a given seed, for the vectors: two bundles of one seed are safe only if they differ. */
-export async function sealWithSeed(
+/** Sealing with given coins, for the vectors: two bundles of the same coins are safe only if they differ. */
+export async function sealWithCoins(
   legs: readonly LegInput[],
   terms: SealTerms,
-  seed: Uint8Array,
+  coins: Uint8Array,
 ): Promise<SealedBundle> {
-  assertSeed(seed);
+  assertCoins(coins);
   const parsed = readLegs(legs);
   const key = terms.key ?? terms.network.genesisKey;
   if (key === undefined) {
@@ -73,7 +73,7 @@ export async function sealWithSeed(
   }
   const header = headerFor(terms, key, bucketFor(encodedBytes(parsed)) + TAG_BYTES);
   const padded = pad(encodeLegs(parsed));
-  const parts = sealPadded(key, label(header), padded, seed);
+  const parts = sealPadded(key, label(header), padded, coins);
   padded.fill(0);
   const signature = await signBundle(terms.signer, typedData(header, parts));
   return SealedBundle.of(header, parts, signature);

@@ -582,6 +582,9 @@ describe('checking a status', () => {
     ['the beacon is another', ({ reveal }) => reveal && (reveal.beacon = flip(reveal.beacon))],
     ['an opening is missing', ({ reveal }) => reveal?.openings.pop()],
     ['two openings change places', ({ reveal }) => reveal?.openings.reverse()],
+    ['its opening is its point', ({ reveal }) => reveal?.openings.splice(1, 1, bytes(row.k))],
+    ['its opening is of another', ({ reveal }) => reveal?.openings.copyWithin(1, 2, 3)],
+    ['the beacon has a seed', ({ reveal }) => reveal?.openings.splice(0, 1, bytes(row.seed))],
     ['two bundles change their order', ({ reveal }) => reveal?.bundles.reverse()],
     ['two others change their order', ({ reveal }) => swapOthers(reveal?.bundles ?? [])],
     ['a draw is another', ({ reveal }) => reveal?.bundles.forEach((b) => (b.draw = flip(b.draw)))],
@@ -599,6 +602,18 @@ describe('checking a status', () => {
       code: expect.stringMatching(/^(verification|encoding)$/) as string,
     });
   });
+
+  test.each([0, 31, 33, 47, 49])(
+    'an answer with an opening of %i bytes is malformed',
+    async (length) => {
+      for (const at of [0, 1, 2]) {
+        const response = blockResponse();
+        response.reveal?.openings.splice(at, 1, new Uint8Array(length));
+        const client = await serving(response);
+        await expect(client.verify(bundle, status)).rejects.toBeInstanceOf(EncodingError);
+      }
+    },
+  );
 
   const fields = [
     'networkId',

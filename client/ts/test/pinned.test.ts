@@ -18,7 +18,7 @@ import { decodeHeader, encodeHeader, label } from '../src/header.js';
 import { keccak, tagged } from '../src/hashing.js';
 import { SealingKey } from '../src/key.js';
 import { decodeLegs, encodeLegs, pad } from '../src/legs.js';
-import { openBundle } from '../src/reveal.js';
+import { openBundle, readOpening } from '../src/opening.js';
 import { privateKeySigner, recover, signBundle } from '../src/signer.js';
 import { typedData, typedDataDigest } from '../src/typed-data.js';
 
@@ -56,15 +56,15 @@ describe('encryption-v1', () => {
     expect(toHex(encodeLegs(legs))).toBe(`0x${encryption.legs}`);
   });
 
-  test('sealing with the pinned seed gives the pinned capsule and body', () => {
+  test('sealing with the pinned coins gives the pinned capsule and body', () => {
     const padded = pad(bytes(encryption.legs));
-    expect(sealPadded(key, label(header), padded, bytes(encryption.seed))).toEqual(parts);
+    expect(sealPadded(key, label(header), padded, bytes(encryption.coins))).toEqual(parts);
   });
 
   test('the capsule verifies, and the pinned opening opens the body to the legs', () => {
     verifyCapsule(key, label(header), parts);
     const bundle = SealedBundle.of(header, parts, new Uint8Array(65));
-    expect(openBundle(key, bundle, bytes(encryption.opening))).toEqual(legs);
+    expect(openBundle(key, bundle, readOpening(bytes(encryption.opening)))).toEqual(legs);
   });
 
   test('the beacon follows from its opening', () => {

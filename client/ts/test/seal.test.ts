@@ -5,6 +5,7 @@ import { privateKeyToAccount } from 'viem/accounts';
 import { describe, expect, test } from 'vitest';
 
 import vectors from '../../../tests/vectors/sealed-bundle-v1.json' with { type: 'json' };
+import { toHex } from '../src/bytes.js';
 import {
   eip1193Signer,
   ethersSigner,
@@ -20,7 +21,7 @@ import {
   type PayerSigner,
   type SealTerms,
 } from '../src/index.js';
-import { sealWithSeed } from '../src/seal.js';
+import { sealWithCoins } from '../src/seal.js';
 import { genesisKey, key, keyless, network } from './messages.js';
 
 const KEY: Hex = `0x${'01'.repeat(32)}`;
@@ -34,8 +35,8 @@ const terms: SealTerms = {
 };
 
 describe('signers', () => {
-  const seed = new Uint8Array(32).fill(7);
-  const expected = sealWithSeed(legs, { ...terms, signer: privateKeySigner(KEY) }, seed);
+  const coins = new Uint8Array(32).fill(7);
+  const expected = sealWithCoins(legs, { ...terms, signer: privateKeySigner(KEY) }, coins);
   const provider = {
     request: async ({
       method,
@@ -58,7 +59,7 @@ describe('signers', () => {
   ];
 
   test.each(signers)('%s signs what a key in memory signs', async (_, make) => {
-    const bundle = await sealWithSeed(legs, { ...terms, signer: await make() }, seed);
+    const bundle = await sealWithCoins(legs, { ...terms, signer: await make() }, coins);
     expect(bundle.bytes).toEqual((await expected).bytes);
     bundle.verify(key);
   });
@@ -73,7 +74,7 @@ describe('signers', () => {
       signTypedData: async (data: Parameters<PayerSigner['signTypedData']>[0]) =>
         change(await account.signTypedData(data)),
     };
-    const bundle = await sealWithSeed(legs, { ...terms, signer }, seed);
+    const bundle = await sealWithCoins(legs, { ...terms, signer }, coins);
     expect(bundle.bytes).toEqual((await expected).bytes);
   });
 
@@ -117,13 +118,37 @@ test('two seals of the same legs share nothing but the header', async () => {
   one.verify(key);
 });
 
+test('a generator that repeats itself does not make two bundles share anything secret', async () => {
+  const coins = new Uint8Array(32).fill(7);
+  const other: LegInput[] = [{ rollup: 901, transaction: '0x02f9' }];
+  const bundles = await Promise.all([
+    sealWithCoins(legs, terms, coins),
+    sealWithCoins(other, terms, coins),
+    sealWithCoins(legs, { ...terms, nonce: { lane: 0, sequence: 1 } }, coins),
+  ]);
+  // u, w and v: of the exponents, the nonces and the masked seeds no two are the same.
+  for (const [from, to] of [
+    [0, 48],
+    [96, 144],
+    [224, 256],
+  ]) {
+    const parts = bundles.map(({ capsule }) => toHex(capsule.slice(from, to)));
+    expect(new Set(parts).size).toBe(bundles.length);
+  }
+});
+
+test.each([0, 31, 33])('%i bytes are no coins', async (length) => {
+  const sealing = sealWithCoins(legs, terms, new Uint8Array(length));
+  await expect(sealing).rejects.toMatchObject({ code: 'input', field: 'coins' });
+});
+
 test('legs of any size in one bucket look alike', async () => {
   const lengths = [0, 1, 100, 256 - 16];
   const bundles = await Promise.all(
     lengths.map((length) => seal([{ rollup: 901, transaction: new Uint8Array(length) }], terms)),
   );
   expect(bundles.map((bundle) => bundle.bytes.length)).toEqual(
-    lengths.map(() => 129 + 4 + 224 + 4 + 272 + 65),
+    lengths.map(() => 129 + 4 + 256 + 4 + 272 + 65),
   );
 });
 

@@ -14,8 +14,9 @@ import { SealingKey } from '../src/key.js';
 import { decodeLegs, encodeLegs, pad } from '../src/legs.js';
 import { Network } from '../src/network.js';
 import { receiptDigest, verifyReceipt } from '../src/receipt.js';
-import { openBundle, verifyOpened } from '../src/reveal.js';
-import { sealWithSeed } from '../src/seal.js';
+import { openBundle, readOpening } from '../src/opening.js';
+import { verifyBeacon, verifyOpened } from '../src/reveal.js';
+import { sealWithCoins } from '../src/seal.js';
 import { privateKeySigner } from '../src/signer.js';
 import { typedData, typedDataDigest } from '../src/typed-data.js';
 import {
@@ -30,6 +31,7 @@ import {
 } from './messages.js';
 
 const bundleOf = (row: { bytes: string }) => SealedBundle.decode(bytes(row.bytes));
+const decided = () => verifyDecided(network, blockResponse());
 const first = vectors.bundles[0];
 if (first === undefined) {
   throw new Error('the vectors hold bundles');
@@ -72,16 +74,27 @@ describe.each(vectors.bundles)('bundle: $about', (row) => {
     expect(toHex(typedDataDigest(typedData(bundle.header, bundle)))).toBe(row.typed_data_digest);
   });
 
-  test('the seed gives the pinned exponents and, unless garbled, capsule and body', () => {
-    const steps = sealSteps(key, label(bundle.header), bytes(row.plaintext), bytes(row.seed));
-    expect([be(steps.r, 32), be(steps.n, 32), steps.k].map(toHex)).toEqual([row.r, row.n, row.k]);
-    if (row.outcome !== 'BadCiphertext') {
+  test('the coins give the pinned steps and, unless the sender left them, capsule and body', () => {
+    const steps = sealSteps(key, label(bundle.header), bytes(row.plaintext), bytes(row.coins));
+    const { seed, r, k, mask, masked, demKey, n } = steps;
+    expect([seed, be(r, 32), k, mask, masked, demKey, be(n, 32)].map(toHex)).toEqual([
+      row.seed,
+      row.r,
+      row.k,
+      row.mask,
+      row.v,
+      row.dem_key,
+      row.n,
+    ]);
+    const isAsTheStepsSay = row.capsule === toHex(steps.capsule);
+    expect(isAsTheStepsSay).toBe(row.outcome !== 'BadCiphertext');
+    if (isAsTheStepsSay) {
       expect([steps.capsule, steps.body].map(toHex)).toEqual([row.capsule, row.body]);
     }
   });
 
   test('its opening opens it to the pinned outcome', () => {
-    const found = openBundle(key, bundle, bytes(row.opening));
+    const found = openBundle(key, bundle, readOpening(bytes(row.opening)));
     const isLegs = typeof found !== 'string';
     const judgedLater = ['UnknownRollup', 'DuplicateRollup'].includes(row.outcome);
     expect(isLegs ? 'opened' : found).toBe(judgedLater ? 'opened' : row.outcome);
@@ -93,7 +106,7 @@ describe.each(vectors.bundles)('bundle: $about', (row) => {
 });
 
 test.each(vectors.bundles.filter((row) => row.legs !== undefined))(
-  'sealing with the pinned seed gives the pinned bytes: $about',
+  'sealing with the pinned coins gives the pinned bytes: $about',
   async (row) => {
     const legs = row.legs.map(({ rollup, transaction }) => ({
       rollup: BigInt(rollup),
@@ -109,10 +122,10 @@ test.each(vectors.bundles.filter((row) => row.legs !== undefined))(
     };
     // A fee of 2^64 - 1 can never be charged: sealing refuses what the vectors only encode.
     if (terms.priorityFeeGwei < 2n ** 63n) {
-      const bundle = await sealWithSeed(legs, terms, bytes(row.seed));
+      const bundle = await sealWithCoins(legs, terms, bytes(row.coins));
       expect(toHex(bundle.bytes)).toBe(row.bytes);
     } else {
-      const refused = sealWithSeed(legs, terms, bytes(row.seed));
+      const refused = sealWithCoins(legs, terms, bytes(row.coins));
       await expect(refused).rejects.toMatchObject({ code: 'input', field: 'maxFeeGwei' });
     }
   },
@@ -141,7 +154,7 @@ test('the block has the pinned id and root, and is decided', () => {
 });
 
 test.each(vectors.bundles)('the revealed block shows the outcome and place of: $about', (row) => {
-  const block = verifyDecided(network, blockResponse());
+  const block = decided();
   const opened = verifyOpened(network, key, block, bundleOf(row));
   const index = vectors.bundles.indexOf(row);
   const place = vectors.reveal.order.findIndex(({ bundle }) => bundle === index);
@@ -152,7 +165,7 @@ test.each(vectors.bundles)('the revealed block shows the outcome and place of: $
 
 test('a revealed block is opened by the key that it names, and by no other', () => {
   const { idBytes } = keyless;
-  const block = verifyDecided(network, blockResponse());
+  const block = decided();
   const [made] = vectors.key_responses;
   const other = new SealingKey(idBytes, {
     suite: 1,
@@ -192,8 +205,26 @@ test('the committees are followed, and each decides in its own epoch', () => {
   expect(seats).toEqual([1n, 2n, 3n, 3n, undefined]);
 });
 
-test.each(vectors.odd_bundles)('admitted although it looks odd: $about', (row) => {
-  SealedBundle.decode(bytes(row.bytes)).verify(key);
+test.each(vectors.odd_bundles)('admitted and opened although it looks odd: $about', (row) => {
+  const bundle = bundleOf(row);
+  bundle.verify(key);
+  const opening = readOpening(bytes(row.opening));
+  expect(openBundle(key, bundle, opening)).toEqual(decodeLegs(bytes(first.plaintext)));
+});
+
+test('the beacon follows from its opening', () => {
+  const opening = readOpening(bytes(vectors.reveal.openings[0] ?? '0x'));
+  expect(toHex(verifyBeacon(key, decided(), opening))).toBe(vectors.reveal.beacon);
+});
+
+test('openings stand in the order of the bundles, behind that of the beacon', () => {
+  const { openings } = vectors.reveal;
+  expect(openings.slice(1)).toEqual(vectors.bundles.map(({ opening }) => opening));
+  // 12 that were sealed from a seed, whatever is in them, and three that were not.
+  expect(vectors.bundles.map(({ opening, seed }) => opening === seed)).toEqual([
+    ...new Array<boolean>(12).fill(true),
+    ...new Array<boolean>(3).fill(false),
+  ]);
 });
 
 describe('refused', () => {
@@ -215,10 +246,23 @@ describe('refused', () => {
 
   test.each(refused.bundles.unacceptable)('bundle: $about', (row) => {
     // A part that is malformed is one error, a claim that does not hold the other.
-    const isMalformed = /infinity|u is outside|curve|order|mark|byte (?:less|more)/.test(row.about);
+    const isMalformed = /infinity|u is outside|curve|order|mark|bytes? (?:less|more)/.test(
+      row.about,
+    );
     expect(() => {
       bundleOf(row).verify(key);
     }).toThrow(isMalformed ? EncodingError : VerificationError);
+  });
+
+  const misplaced = refused.bundles.unacceptable.filter(({ about }) =>
+    /^capsule: (u (?:is|plus|without)|a byte|v is missing)/.test(about),
+  );
+  test.each(misplaced)('to open a bundle: $about', (row) => {
+    for (const opening of [first.k, first.seed].map(bytes).map(readOpening)) {
+      const open = () => openBundle(key, bundleOf(row), opening);
+      const isMalformed = opening.kind === 'point' || !row.about.includes(': u');
+      expect(open).toThrow(isMalformed ? EncodingError : VerificationError);
+    }
   });
 
   test.each(refused.receipts)('receipt: $about', (row) => {
@@ -242,8 +286,13 @@ describe('refused', () => {
     expect(client.nextElection).toBe(2n);
   });
 
-  test.each(refused.openings)('opening: $about', (row) => {
-    expect(() => openBundle(key, bundleOf(first), bytes(row.opening))).toThrow(VerificationError);
+  test.each(refused.openings)('opening of $bundle: $about', (row) => {
+    const open = () => {
+      const opening = readOpening(bytes(row.opening));
+      const of = row.bundle === null ? undefined : vectors.bundles[row.bundle];
+      return of ? openBundle(key, bundleOf(of), opening) : verifyBeacon(key, decided(), opening);
+    };
+    expect(open).toThrow(row.fault === 'Encoding' ? EncodingError : VerificationError);
   });
 });
 

@@ -28,6 +28,7 @@ import {
 import { bundleJson, certificateJson, headerJson, receiptJson } from './vectors/json.js';
 import { committees, electedJson, refusedCommittees } from './vectors/committees.js';
 import { keyResponses, refusedKeyResponses } from './vectors/keys.js';
+import { refusedOpenings } from './vectors/openings.js';
 import {
   CONSENSUS,
   genesis,
@@ -41,7 +42,6 @@ import {
   refusedBundles,
   refusedCertificates,
   refusedKeys,
-  refusedOpenings,
   refusedReceipts,
 } from './vectors/refused.js';
 

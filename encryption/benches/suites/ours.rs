@@ -3,11 +3,11 @@
 use std::hint::black_box;
 
 use conclave_encryption::{
-    Capsule, CapsulePoint, CapsuleStatement, PublicKey, Sealed, SealedBlock, SecretShare, Suite,
+    Capsule, CapsuleStatement, Encapsulation, PublicKey, Sealed, SealedBlock, SecretShare, Suite,
     open_bundle, rehearse, seal, verify_capsules,
 };
 use conclave_types::{
-    BlockId, BundleHeader, BundleNonce, Era, G1Bytes, Gwei, Height, KeyId, Leg, NetworkId,
+    BlockId, BundleHeader, BundleNonce, Era, G1Bytes, Gwei, Height, KeyId, Leg, NetworkId, Opening,
     PayerAddress, RollupId,
 };
 use rand_chacha::ChaCha20Rng;
@@ -27,10 +27,10 @@ struct Block {
     key: PublicKey,
     secrets: Vec<SecretShare>,
     sealed: Vec<Sealed>,
-    us: Vec<CapsulePoint>,
+    encapsulations: Vec<Encapsulation>,
     /// The last t parties': the coefficients of the first t are integers, the best case.
     shares: Vec<(u16, Vec<G1Bytes>)>,
-    openings: Vec<G1Bytes>,
+    openings: Vec<Opening>,
 }
 
 impl Block {
@@ -40,7 +40,8 @@ impl Block {
 
     /// As a validator does that has admitted the bundles.
     fn parse(&self) -> SealedBlock {
-        SealedBlock::of_points(&self.key, Height::new(1), BlockId::new([4; 32]), &self.us).unwrap()
+        let (height, id) = (Height::new(1), BlockId::new([4; 32]));
+        SealedBlock::new(&self.key, height, id, &self.encapsulations).unwrap()
     }
 
     fn admit(&self) {
@@ -63,7 +64,8 @@ impl Block {
         for (index, sealed) in self.sealed.iter().enumerate() {
             let (label, opening) = (sealed.header.label(), &self.openings[index + 1]);
             let suite = sealed.header.suite;
-            open_bundle(&label, self.us[index].bytes(), opening, suite, &sealed.body).unwrap();
+            let u = self.encapsulations[index].u();
+            open_bundle(&label, u, opening, suite, &sealed.body).unwrap();
         }
     }
 
@@ -90,9 +92,12 @@ pub(crate) fn measure(suite: Suite, parties: usize, count: usize) -> Costs {
         let seal = |i| seal(key.sealing_key(), header(network, i), &legs, &mut rng).unwrap();
         (0..count).map(seal).collect::<Vec<_>>()
     });
-    let u = |sealed: &Sealed| Capsule::decode(suite, &sealed.capsule).unwrap().point();
-    let us = sealed.iter().map(u).collect();
-    let mut block = Block { key, secrets, sealed, us, shares: Vec::new(), openings: Vec::new() };
+    let admitted = |sealed: &Sealed| {
+        Capsule::decode(suite, &sealed.capsule).unwrap().encapsulation(&sealed.header.label())
+    };
+    let encapsulations = sealed.iter().map(admitted).collect();
+    let (shares, openings) = (Vec::new(), Vec::new());
+    let mut block = Block { key, secrets, sealed, encapsulations, shares, openings };
     let ((), admit) = least(count, || block.admit());
     let (parsed, parse) = least(count, || block.parse());
     let first = parties - usize::from(packing.quorum());
@@ -112,7 +117,8 @@ pub(crate) fn measure(suite: Suite, parties: usize, count: usize) -> Costs {
     let (wrong, blame) = least(count, || parsed.blame(&block.shares()[..1], &SEED));
     assert!(wrong.is_empty());
     let ((), open) = least(count, || block.open());
-    let shown = 48 * shown_by(parties).min(parties - 1) * parsed.opening_count();
+    let bytes: usize = block.openings.iter().map(|opening| opening.as_bytes().len()).sum();
+    let shown = bytes * shown_by(parties).min(parties - 1);
     Costs {
         scheme: match suite {
             Suite::Packed => "conclave 0x01",

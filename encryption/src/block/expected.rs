@@ -1,4 +1,4 @@
-//! The side of a check's equation that needs no openings: Σ ρᵢ·uᵢ, for each part of a block.
+//! The side of a check's equation that needs no openings: Σ ρᵢ·uᵢ over the bundles of each part of a block.
 //!
 //! A block's ciphertexts are known when it is proposed, its openings only some time after it was decided. With the weights ρ
 //! drawn ahead, what is left then is to add up the openings themselves.
@@ -19,9 +19,9 @@ use crate::{curve::weighted_sum, field::weights};
 /// One part's.
 pub(super) struct Expected {
     sub_batches: Range<usize>,
-    /// ρ, one for each opening.
+    /// ρ, one for each bundle of the part.
     pub(super) weights: Vec<u128>,
-    /// Σ ρᵢ·uᵢ.
+    /// Σ ρᵢ·uᵢ over these.
     pub(super) sum: G1Projective,
 }
 
@@ -41,8 +41,8 @@ impl SealedBlock {
         for part in parts {
             transcript.u64(part.start as u64).u64(part.end as u64);
         }
-        let ranges = parts.iter().map(|part| self.opening_range(part.clone()));
-        let entries: Vec<_> = ranges.map(|range| self.entries.get(range)).collect();
+        let bundles = parts.iter().map(|part| self.bundle_range(part));
+        let entries: Vec<_> = bundles.map(|range| self.entries.get(range)).collect();
         let count = entries.iter().flatten().map(|entries| entries.len()).sum();
         let mut weights = weights(transcript.finish(), count).into_iter();
         let pairs = parts.iter().zip(entries).filter_map(|(part, entries)| Some((part, entries?)));

@@ -7,9 +7,9 @@ use ff::Field as _;
 
 use super::*;
 use crate::{
-    Packing, PublicKey, SealedBlock, SecretShare, Suite, open_bundle, seal,
+    Encapsulation, Packing, PublicKey, SealedBlock, SecretShare, Suite, open_bundle, seal,
     secret::Secret,
-    tests::{SEED, capsule, header, leg, network, rng, scalar, secret_of},
+    tests::{SEED, bare, capsule, header, leg, network, rng, scalar, secret_of},
 };
 
 mod attacks;
@@ -188,8 +188,10 @@ impl Run {
     /// Opens what was sealed, with the shares at `points`.
     fn open(&self, bundle: &(crate::Sealed, G1Bytes), points: &[u16]) -> Option<Vec<Leg>> {
         let (sealed, u) = bundle;
+        let sealed_as = Encapsulation::of(&sealed.header, &sealed.capsule).unwrap();
         let block =
-            SealedBlock::new(self.key(), Height::new(9), BlockId::new([3; 32]), &[*u]).unwrap();
+            SealedBlock::new(self.key(), Height::new(9), BlockId::new([3; 32]), &[sealed_as])
+                .unwrap();
         let sent: Vec<(u16, Vec<G1Bytes>)> =
             points.iter().map(|point| (*point, block.share(self.share(*point), *point))).collect();
         let list: Vec<(u16, &[G1Bytes])> =

@@ -39,6 +39,7 @@ fn accepts(committee: &Committee, sealed: &Sealed) -> bool {
 fn open(committee: &Committee, sealed: &Sealed) -> Result<Vec<Leg>, UndecryptableReason> {
     let u = capsule(sealed).unwrap().u();
     let k = bytes(point(&u) * committee.secret);
+    let k = Opening::Point(k);
     open_bundle(&sealed.header.label(), &u, &k, sealed.header.suite, &sealed.body)
 }
 
@@ -134,11 +135,12 @@ fn a_message_under_another_label_is_undecryptable_however_well_it_is_proved() {
     let honest = sealed(&committee);
     let (label, seed) = (honest.header.label(), keccak(b"seed"));
     let sealed_under = |inner| {
-        let made = crate::baseline::encrypt(key.public_key(), &inner, &[0; 256], &seed).unwrap();
+        let made =
+            crate::baseline::encrypt(key.public_key(), &inner, &[0; 256], seed.as_bytes()).unwrap();
         let r = Secret(made.r.0);
         let u = G1Projective::generator() * r.0;
         let hash = keccak(&made.v);
-        let proof = Capsule::prove(key, (&r, &u), &SEED, (&label, &hash));
+        let proof = Capsule::prove(key, (&r, &u), &SEED, (&label, &hash, &[]));
         let capsule = [proof.as_slice(), made.w.as_bytes()].concat();
         Sealed { capsule, body: made.v, ..honest.clone() }
     };
@@ -155,9 +157,9 @@ fn capsules_of_one_suite_are_none_of_the_other() {
     let (packed, baseline) = (committee(Suite::Packed, 4), committee(SUITE, 4));
     let longer = sealed(&baseline).capsule;
     let shorter = seal(packed.key.sealing_key(), header(0), &[leg(1, b"x")], rng(5)).unwrap();
-    let error = CapsuleError::Length { expected: 224, found: 320 };
+    let error = CapsuleError::Length { expected: 256, found: 320 };
     assert_eq!(Capsule::decode(Suite::Packed, &longer), Err(error));
-    let error = CapsuleError::Length { expected: 320, found: 224 };
+    let error = CapsuleError::Length { expected: 320, found: 256 };
     assert_eq!(Capsule::decode(SUITE, &shorter.capsule), Err(error));
     // Nor where a caller has read it by the wrong suite.
     let capsule = capsule(&shorter).unwrap();

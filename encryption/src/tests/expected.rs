@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::*;
 
 /// Two parts of a block whose checks were prepared, a third whose was not, and the openings of all.
-fn prepared(suite: Suite) -> (SealedBlock, SealedBlock, Vec<G1Bytes>) {
+fn prepared(suite: Suite) -> (SealedBlock, SealedBlock, Vec<Opening>) {
     let committee = committee(suite, 4);
     let us = points(8);
     let block = committee.block(&us);
@@ -20,7 +20,7 @@ fn both_say_the_same(suite: Suite) {
     let parts = [0..3, 3..6, 6..9, 0..6, 0..9, 2..4];
     let wrong = |at: usize, by: G1Projective| {
         let mut openings = right.clone();
-        openings[at] = bytes(point(&right[at]) + by);
+        openings[at] = Opening::Point(bytes(k_of(&right[at]) + by));
         openings
     };
     let shift = G1Projective::generator();
@@ -28,10 +28,10 @@ fn both_say_the_same(suite: Suite) {
     all.extend((0..right.len()).map(|at| wrong(at, shift)));
     all.extend((0..right.len()).map(|at| wrong(at, torsion(3))));
     let mut cancelling = wrong(1, shift);
-    cancelling[2] = bytes(point(&right[2]) - shift);
+    cancelling[2] = Opening::Point(bytes(k_of(&right[2]) - shift));
     all.push(cancelling);
     let mut across = wrong(1, shift);
-    across[4] = bytes(point(&right[4]) - shift);
+    across[4] = Opening::Point(bytes(k_of(&right[4]) - shift));
     all.push(across);
     for openings in &all {
         for part in &parts {
@@ -61,8 +61,8 @@ fn two_versions_of_a_part_do_not_make_up_for_each_other() {
     let (block, ahead, right) = prepared(Suite::Packed);
     let shift = G1Projective::generator();
     let (mut more, mut less) = (right[0..3].to_vec(), right[0..3].to_vec());
-    more[1] = bytes(point(&right[1]) + shift);
-    less[1] = bytes(point(&right[1]) - shift);
+    more[1] = Opening::Point(bytes(k_of(&right[1]) + shift));
+    less[1] = Opening::Point(bytes(k_of(&right[1]) - shift));
     let both = [(0..3, more.as_slice()), (0..3, less.as_slice())];
     assert!(!block.check_ranges(&both, &SEED));
     assert!(!ahead.check_ranges(&both, &SEED));
@@ -84,7 +84,8 @@ fn weights_differ_from_node_to_node_and_from_block_to_block() {
     let committee = committee(Suite::Packed, 4);
     let block = |height: u64, seed: u8| {
         let id = BlockId::new([7; 32]);
-        let sealed = SealedBlock::new(&committee.key, Height::new(height), id, &points(4)).unwrap();
+        let sealed =
+            SealedBlock::new(&committee.key, Height::new(height), id, &bare(&points(4))).unwrap();
         sealed.expecting(&[0..3, 3..5], &[seed; 32]).weights_ahead()
     };
     assert_eq!(block(1, 1), block(1, 1));

@@ -4,7 +4,7 @@ use conclave_types::{Digest, digest::Hasher};
 
 use super::*;
 use crate::{
-    BlockError, CapsulePoint, CombineError, Suite, beacon,
+    BlockError, CapsulePoint, CombineError, beacon,
     curve::decode_on_curve,
     field::{scalar_of, weights},
     interpolation::{Interpolation, Node},
@@ -12,8 +12,8 @@ use crate::{
 };
 
 /// The naive formula: k = sk·u.
-fn expected(committee: &Committee, us: &[G1Bytes]) -> Vec<G1Bytes> {
-    us.iter().map(|u| bytes(point(u) * committee.secret)).collect()
+fn expected(committee: &Committee, us: &[G1Bytes]) -> Vec<Opening> {
+    us.iter().map(|u| Opening::Point(bytes(point(u) * committee.secret))).collect()
 }
 
 /// Some quorums: for few parties all of them, else as many as there are parties, each missing others.
@@ -87,7 +87,7 @@ fn sealed_bundles_open_end_to_end_with_a_party_missing_in_each_position(suite: S
             .map(|(i, legs)| seal(key, header(i.into()), legs, rng(i)).unwrap())
             .collect();
         let us: Vec<_> = sealed.iter().map(|s| capsule(s).unwrap().u()).collect();
-        let block = committee.block(&us);
+        let block = committee.block_with(&sealed);
         for missing in 0..committee.key.packing().parties() {
             let present = (0..committee.key.packing().parties()).filter(|party| *party != missing);
             let sent = committee.send(&block, present);
@@ -159,17 +159,18 @@ fn wrong_openings_are_refused_in_every_place(suite: Suite) {
     let right = block.combine(&sent.list(), 0..block.share_count()).unwrap();
     assert!(block.check(&right, &SEED));
     for at in 0..right.len() {
-        let k = point(&right[at]);
+        let k = k_of(&right[at]);
         let wrong = [
             bytes(k + G1Projective::generator()),
             bytes(-k),
             bytes(k + torsion(3)),
             bytes(k + torsion(11)),
             infinity(),
-            right[(at + 1) % right.len()],
             G1Bytes::ZERO,
             G1Bytes::new([0xff; 48]),
         ];
+        let wrong = wrong.map(Opening::Point).into_iter();
+        let wrong = wrong.chain([right[(at + 1) % right.len()], Opening::Seed(SeedBytes::ZERO)]);
         for opening in wrong {
             let mut openings = right.clone();
             openings[at] = opening;
@@ -185,8 +186,8 @@ fn wrong_openings_are_refused_in_every_place(suite: Suite) {
     // Errors that cancel in a plain sum.
     let shift = G1Projective::generator();
     let mut cancelling = right.clone();
-    cancelling[1] = bytes(point(&right[1]) + shift);
-    cancelling[2] = bytes(point(&right[2]) - shift);
+    cancelling[1] = Opening::Point(bytes(k_of(&right[1]) + shift));
+    cancelling[2] = Opening::Point(bytes(k_of(&right[2]) - shift));
     assert!((0..8).all(|seed| !block.check(&cancelling, &[seed; 32])));
 }
 
@@ -217,7 +218,8 @@ fn weights_that_are_predicted_are_of_no_use(suite: Suite) {
     };
     let mut transcript = block.transcript("conclave/opening-weights/v1", &SEED);
     transcript.u64(0).u64(right.len() as u64);
-    let wrong = cancel(&right, transcript);
+    let points: Vec<_> = right.iter().map(|opening| *opening.point().unwrap()).collect();
+    let wrong: Vec<_> = cancel(&points, transcript).into_iter().map(Opening::Point).collect();
     assert!(!block.check(&wrong, &SEED));
     let mut forged = sent.clone();
     let mut transcript = block.transcript("conclave/share-weights/v1", &SEED);
@@ -348,7 +350,7 @@ fn a_block_with_a_u_that_is_no_point_is_refused(suite: Suite) {
     let good = points(3);
     for bad in [infinity(), G1Bytes::ZERO, bytes(point(&good[1]) + torsion(3))] {
         let us = [good[0], bad, good[2]];
-        let block = SealedBlock::new(&committee.key, Height::new(1), BlockId::ZERO, &us);
+        let block = SealedBlock::new(&committee.key, Height::new(1), BlockId::ZERO, &bare(&us));
         assert_eq!(block.unwrap_err(), BlockError::Point { index: 1 });
     }
 }
@@ -392,7 +394,8 @@ fn fewer_shares_than_a_quorum_open_nothing_in_a_full_sub_batch(suite: Suite) {
                     .map(|(_, shares)| decode_on_curve(&shares[1]).unwrap())
                     .collect();
                 let found = Interpolation::new(&nodes, Node::of_slot(slot)).value(&shares);
-                assert_ne!(bytes(found), right[first - 1 + usize::from(slot)], "n = {parties}");
+                let found = Opening::Point(bytes(found));
+                assert_ne!(found, right[first - 1 + usize::from(slot)], "n = {parties}");
             }
         }
     }
@@ -428,7 +431,8 @@ fn openings_of_one_block_are_not_those_of_another(suite: Suite) {
     let sent = committee.send(&block, 0..3);
     let openings = block.combine(&sent.list(), 0..3).unwrap();
     let other =
-        SealedBlock::new(&committee.key, Height::new(6), BlockId::new([0x33; 32]), &us).unwrap();
+        SealedBlock::new(&committee.key, Height::new(6), BlockId::new([0x33; 32]), &bare(&us))
+            .unwrap();
     assert!(!other.check(&openings, &SEED));
     assert_eq!(other.blame(&sent.list(), &SEED), [0, 1, 2]);
     // The bundles alone open alike in either: k is a function of u.

@@ -4,13 +4,13 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::{
-    BlockError, Capsule, CapsuleError, CapsulePoint, CapsuleStatement, SealError, Sealed,
-    SealingKey, Suite,
+    BlockError, Capsule, CapsuleError, CapsuleStatement, SealError, Sealed, SealingKey, Suite,
     capsule::{challenge, proof_weights},
     curve::decode_on_curve,
     field::scalar_of,
     open_bundle, seal,
     seal::{encode_legs, seal_plaintext},
+    seed::{cipher, exponent, masked},
     verify_capsules,
 };
 
@@ -28,8 +28,19 @@ fn accepts(key: &SealingKey, sealed: &Sealed) -> bool {
 }
 
 /// The opening of a bundle, by the secret key.
-fn opening(committee: &Committee, sealed: &Sealed) -> G1Bytes {
-    bytes(point(&capsule(sealed).unwrap().u()) * committee.secret)
+fn opening(committee: &Committee, sealed: &Sealed) -> Opening {
+    let u = capsule(sealed).unwrap().u();
+    let k = bytes(point(&u) * committee.secret);
+    let label = sealed.header.label();
+    if sealed.header.suite == Suite::Baseline.number() {
+        return Opening::Point(k);
+    }
+    // By the page: the seed that k unmasks, if u is what follows from it.
+    let v: [u8; 32] = sealed.capsule[224..].try_into().unwrap();
+    let seed = masked(&v, &k, &u, &label);
+    let r = exponent(committee.key.sealing_key(), &seed, &label);
+    let is_right = bytes(G1Projective::generator() * r) == u;
+    if is_right { Opening::Seed(SeedBytes::new(*seed)) } else { Opening::Point(k) }
 }
 
 fn open(committee: &Committee, sealed: &Sealed) -> Result<Vec<Leg>, UndecryptableReason> {
@@ -123,7 +134,9 @@ fn a_proof_made_backwards_is_refused(suite: Suite) {
     let (z, a, b) = (Scalar::from(1_001), Scalar::from(1_003), Scalar::from(1_007));
     let join = |points: [G1Projective; 4]| points.map(|point| point.to_compressed()).concat();
     let placeholder = g * Scalar::from(5);
-    let after = |points: [G1Projective; 4]| challenge(key, &label, &body_hash, &join(points));
+    let masked = if suite == Suite::Packed { &honest.capsule[224..] } else { &[] };
+    let after =
+        |points: [G1Projective; 4]| challenge(key, &label, &body_hash, (&join(points), masked));
 
     let (u, u_bar) = (g * a, h * b);
     let e = after([u, u_bar, placeholder, placeholder]);
@@ -136,8 +149,7 @@ fn a_proof_made_backwards_is_refused(suite: Suite) {
 
     for points in [commitments_last, statement_last] {
         let capsule = [join(points), z.to_bytes_be().to_vec()].concat();
-        let witness = &honest.capsule[224..];
-        let capsule = [capsule.as_slice(), witness].concat();
+        let capsule = [capsule.as_slice(), &honest.capsule[224..]].concat();
         let forged = Sealed { capsule, ..honest.clone() };
         assert!(self::capsule(&forged).is_ok());
         assert!(!accepts(key, &forged));
@@ -290,7 +302,7 @@ fn capsules_of_the_wrong_length_are_refused(suite: Suite) {
     let capsule = sealed(&committee, 0).capsule;
     let expected = Capsule::length(suite);
     assert_eq!(expected, capsule.len());
-    for found in [0, 47, 48, 192, 223, expected - 1] {
+    for found in [0, 47, 48, 192, 223, 224, expected - 1] {
         let error = CapsuleError::Length { expected, found };
         assert_eq!(Capsule::decode(suite, &capsule[..found]), Err(error));
     }
@@ -371,7 +383,8 @@ fn with_nonce(
     let points = [g * r, h * r + in_u_bar, g * n + in_w, h * n + in_w_bar];
     let points: Vec<u8> = points.iter().flat_map(|point| point.to_compressed()).collect();
     let body_hash = keccak(&sealed.body);
-    let z = n + challenge(key, &sealed.header.label(), &body_hash, &points) * r;
+    let proved = (points.as_slice(), &sealed.capsule[224..]);
+    let z = n + challenge(key, &sealed.header.label(), &body_hash, proved) * r;
     let mut odd = sealed.clone();
     odd.capsule[..192].copy_from_slice(&points);
     odd.capsule[192..224].copy_from_slice(&z.to_bytes_be());
@@ -487,15 +500,16 @@ fn a_point_that_was_admitted_gives_the_shares_that_its_bytes_give() {
     let committee = committee(Suite::Packed, 16);
     let sealed: Vec<_> = (0..5).map(|i| capsule(&sealed(&committee, i)).unwrap()).collect();
     let (height, block) = (Height::new(5), BlockId::new([0x33; 32]));
-    let us: Vec<_> = sealed.iter().map(Capsule::u).collect();
-    let points: Vec<_> = sealed.iter().map(Capsule::point).collect();
-    let of_points = SealedBlock::of_points(&committee.key, height, block, &points).unwrap();
-    let of_bytes = SealedBlock::new(&committee.key, height, block, &us).unwrap();
-    let share = |block: &SealedBlock| block.share(&committee.shares[3], 3);
-    assert_eq!(share(&of_points), share(&of_bytes));
-    let outside = CapsulePoint::from(bytes(point(&us[0]) + torsion(3)));
+    let of_bytes = bare(&sealed.iter().map(Capsule::u).collect::<Vec<_>>());
+    let admitted: Vec<_> = sealed.iter().map(|it| it.encapsulation(&Digest::ZERO)).collect();
+    let share = |bundles: &[Encapsulation]| {
+        let block = SealedBlock::new(&committee.key, height, block, bundles).unwrap();
+        block.share(&committee.shares[3], 3)
+    };
+    assert_eq!(share(&admitted), share(&of_bytes));
+    let outside = Encapsulation::from(bytes(point(&sealed[0].u()) + torsion(3)));
     assert_eq!(
-        SealedBlock::of_points(&committee.key, height, block, &[points[0], outside]).map(|_| ()),
+        SealedBlock::new(&committee.key, height, block, &[admitted[0], outside]).map(|_| ()),
         Err(BlockError::Point { index: 1 }),
         "what was not admitted is checked before a secret multiplies it"
     );
@@ -542,15 +556,14 @@ fn a_plaintext_between_two_buckets_is_undecryptable() {
     let committee = committee(suite, 4);
     let sealed = sealed(&committee, 0);
     let u = capsule(&sealed).unwrap().u();
-    let (label, k) = (sealed.header.label(), opening(&committee, &sealed));
+    let (label, opening) = (sealed.header.label(), opening(&committee, &sealed));
     for length in [5, 16, 255, 257, 131_073] {
         let mut plaintext = encode_legs(&[leg(1, b"")]).unwrap().to_vec();
         plaintext.resize(length, 0);
         let payload = Payload { msg: &plaintext, aad: label.as_bytes() };
-        let body = crate::seal::cipher(&k, &u, &label, suite.number())
-            .encrypt(&Nonce::default(), payload)
-            .unwrap();
-        let opened = open_bundle(&label, &u, &k, suite.number(), &body);
+        let Opening::Seed(seed) = opening else { panic!("it was sealed as it should be") };
+        let body = cipher(seed.as_bytes(), &u, &label).encrypt(&Nonce::default(), payload).unwrap();
+        let opened = open_bundle(&label, &u, &opening, suite.number(), &body);
         assert_eq!(opened, Err(UndecryptableReason::BadEncoding), "{length}");
     }
 }
@@ -559,21 +572,25 @@ fn a_body_opens_under_its_own_opening_label_u_and_suite_only(suite: Suite) {
     let committee = committee(suite, 4);
     let sealed = sealed(&committee, 0);
     let u = capsule(&sealed).unwrap().u();
-    let (label, k) = (sealed.header.label(), opening(&committee, &sealed));
+    let (label, right) = (sealed.header.label(), opening(&committee, &sealed));
     let other = points(1)[0];
     let bad = Err(UndecryptableReason::BadCiphertext);
     let number = suite.number();
-    assert_eq!(open_bundle(&label, &u, &other, number, &sealed.body), bad);
-    assert_eq!(open_bundle(&Digest::ZERO, &u, &k, number, &sealed.body), bad);
+    let k = bytes(point(&u) * committee.secret);
+    for wrong in [Opening::Point(other), Opening::Point(k), Opening::Seed(SeedBytes::ZERO)] {
+        let opened = open_bundle(&label, &u, &wrong, number, &sealed.body);
+        assert_eq!(wrong != right, opened == bad, "{wrong:?}");
+    }
+    assert_eq!(open_bundle(&Digest::ZERO, &u, &right, number, &sealed.body), bad);
     for wrong in [0, 3 - number, 3, 0xff] {
-        assert_eq!(open_bundle(&label, &u, &k, wrong, &sealed.body), bad);
+        assert_eq!(open_bundle(&label, &u, &right, wrong, &sealed.body), bad);
     }
     // The baseline's stream depends on k alone.
     if suite == Suite::Packed {
-        assert_eq!(open_bundle(&label, &other, &k, number, &sealed.body), bad);
+        assert_eq!(open_bundle(&label, &other, &right, number, &sealed.body), bad);
     }
     for length in [0, 1, 15, 16, 17] {
-        assert_eq!(open_bundle(&label, &u, &k, number, &sealed.body[..length]), bad);
+        assert_eq!(open_bundle(&label, &u, &right, number, &sealed.body[..length]), bad);
     }
 }
 
@@ -616,8 +633,8 @@ proptest! {
 
     #[test]
     fn no_bytes_make_a_decoder_panic(
-        capsule in prop::collection::vec(any::<u8>(), 0..300),
-        exact in prop::collection::vec(any::<u8>(), 224),
+        capsule in prop::collection::vec(any::<u8>(), 0..400),
+        exact in prop::collection::vec(any::<u8>(), 256),
         longer in prop::collection::vec(any::<u8>(), 320),
         suite in prop::sample::select(Suite::ALL.to_vec()),
         body in prop::collection::vec(any::<u8>(), 0..600),
@@ -629,8 +646,11 @@ proptest! {
         let mut wide = [0; 48];
         wide[..32].copy_from_slice(&k);
         let wide = G1Bytes::new(wide);
-        prop_assert!(open_bundle(&Digest::new(k), &wide, &wide, suite.number(), &body).is_err());
+        for opening in [Opening::Point(wide), Opening::Seed(SeedBytes::new(k))] {
+            let label = Digest::new(k);
+            prop_assert!(open_bundle(&label, &wide, &opening, suite.number(), &body).is_err());
+        }
         let key = committee(suite, 1).key;
-        prop_assert!(SealedBlock::new(&key, Height::new(1), BlockId::ZERO, &[wide]).is_err());
+        prop_assert!(SealedBlock::new(&key, Height::new(1), BlockId::ZERO, &bare(&[wide])).is_err());
     }
 }

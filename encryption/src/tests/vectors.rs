@@ -23,8 +23,7 @@ fn pinned(suite: Suite, name: &str) {
     let legs = vec![leg(1, b"pinned"), leg(4_294_967_296, &[0xab; 64])];
     let plaintext = encode_legs(&legs).unwrap();
     let sealed = seal_plaintext(committee.key.sealing_key(), header(7), plaintext, &SEED).unwrap();
-    let u = capsule(&sealed).unwrap().u();
-    let block = committee.block(&[u]);
+    let block = committee.block_with(std::slice::from_ref(&sealed));
     let sent = committee.send_all(&block);
     let openings = block.combine(&sent.list(), 0..block.share_count()).unwrap();
     assert!(block.check(&openings, &SEED));
@@ -39,7 +38,7 @@ fn pinned(suite: Suite, name: &str) {
         "key_id": hex::encode(committee.key.id().as_bytes()),
         "header": hex::encode(borsh::to_vec(&sealed.header).unwrap()),
         "legs": hex::encode(borsh::to_vec(&legs).unwrap()),
-        "seed": hex::encode(SEED),
+        "coins": hex::encode(SEED),
         "label": hex::encode(sealed.header.label().as_bytes()),
         "capsule": hex::encode(&sealed.capsule),
         "body": hex::encode(&sealed.body),

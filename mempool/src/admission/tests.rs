@@ -109,7 +109,7 @@ fn a_sealed_and_signed_bundle_is_admitted() {
     assert_eq!(check_form(&bundle, &world.rules, &world.keys, DECIDED), Ok(()));
     let verified = world.verdict(bundle.clone()).unwrap();
     assert_eq!(verified.id(), bundle.id());
-    assert_eq!(verified.u().bytes().as_bytes()[..], bundle.capsule[..48]);
+    assert_eq!(verified.encapsulation().u().as_bytes()[..], bundle.capsule[..48]);
 }
 
 #[test]
@@ -354,7 +354,7 @@ fn points_off_the_curve_the_subgroup_or_at_infinity_are_refused() {
         let mut bundle = world.sealed();
         bundle.capsule.resize(length, 0);
         let expected =
-            AdmissionError::Capsule(CapsuleError::Length { expected: 224, found: length });
+            AdmissionError::Capsule(CapsuleError::Length { expected: 256, found: length });
         assert_eq!(world.verdict(world.signed(bundle, &world.alice)), Err(expected));
     }
 }
@@ -410,7 +410,7 @@ fn one_bad_bundle_does_not_spoil_its_neighbours() {
         vec![
             Err(AdmissionError::Signature(SignatureError::RecoveryId(0))),
             Ok(verified),
-            Err(AdmissionError::Capsule(CapsuleError::Length { expected: 224, found: 0 })),
+            Err(AdmissionError::Capsule(CapsuleError::Length { expected: 256, found: 0 })),
             Err(AdmissionError::Proof),
             Ok(verified),
         ]

@@ -113,7 +113,7 @@ impl Pool {
             .arrivals
             .range(..=(latest, BundleId::new([u8::MAX; 32])))
             .filter_map(|(_, id)| self.entries.get_key_value(id))
-            .filter(|(_, entry)| !points.contains(entry.u.bytes()))
+            .filter(|(_, entry)| !points.contains(entry.encapsulation.u()))
             .map(|(id, entry)| (entry.lane(), entry.sequence(), entry.received, *id))
             .collect();
         // The lane that has waited longest goes first: an order that nobody can buy or grind.

@@ -487,7 +487,7 @@ fn a_proposal_omits_what_would_fit_behind_it() {
     assert_eq!(omitted(&[&held[2], &held[0], &held[1]], &[]), vec![]);
     let variant = header(payer(1), 0, 0, 7);
     assert_eq!(omitted(&[&held[0], &held[1], &variant], &[]), vec![], "its nonce is taken");
-    let twin = *verified(&bundle(held[2].clone())).u().bytes();
+    let twin = *verified(&bundle(held[2].clone())).encapsulation().u();
     assert_eq!(omitted(&[&held[0], &held[1]], &[twin]), vec![], "its point is taken");
     assert_eq!(omitted(&[&held[1]], &[]), vec![], "an invalid proposal is invalid, no more");
     let others: Vec<_> = (2..10).map(|number| header(payer(number), 0, 0, 0)).collect();

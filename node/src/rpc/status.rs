@@ -281,7 +281,7 @@ fn reveal_message(reveal: &StoredReveal, block: &RevealedBlock) -> v1::Reveal {
     v1::Reveal {
         beacon: reveal.beacon.as_bytes().to_vec(),
         chain_digest: reveal.digest.as_bytes().to_vec(),
-        openings: reveal.openings.iter().map(|point| point.as_bytes().to_vec()).collect(),
+        openings: reveal.openings.iter().map(|opening| opening.as_bytes().to_vec()).collect(),
         bundles: block.bundles.iter().map(bundle_message).collect(),
         share_validators: reveal.share_validators.iter().map(|v| u32::from(v.as_u16())).collect(),
     }

@@ -7,7 +7,7 @@
 //! either.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use conclave_encryption::{PublicKey, SealedBlock, SubBatch};
+use conclave_encryption::{Encapsulation, PublicKey, SealedBlock, SubBatch};
 use conclave_types::{
     Block, BlockHeader, BundleOutline, Committee, Digest, DkgResult, Epoch, G1Bytes,
     ValidatorIndex, digest::SigningDomain, merkle,
@@ -157,7 +157,9 @@ fn first_wrong(
     us: &[G1Bytes],
 ) -> Option<(u32, std::ops::Range<usize>)> {
     let key = PublicKey::new(block.header.network, &sharing.key).ok()?;
-    let sealed = SealedBlock::new(&key, shares.height, shares.block, us).ok()?;
+    // Shares depend on u alone.
+    let us: Vec<_> = us.iter().copied().map(Encapsulation::from).collect();
+    let sealed = SealedBlock::new(&key, shares.height, shares.block, &us).ok()?;
     let count = sealed.share_count();
     let of_points = points.zip(shares.shares.chunks(count.max(1)));
     let mut wrong = of_points.enumerate().filter_map(|(place, (point, of_point))| {

@@ -4,7 +4,7 @@ use conclave_encryption::SealedBlock;
 use conclave_types::{BlockId, VoteKind};
 
 use super::*;
-use crate::{Input, capsule_point, testing::Solo};
+use crate::{Input, encapsulation, testing::Solo};
 
 const HEIGHT: Height = Height::new(1);
 
@@ -12,11 +12,11 @@ const HEIGHT: Height = Height::new(1);
 fn voting() -> (Solo, BlockId, SealedBlock) {
     let mut solo = Solo::of(4, 1);
     let bundle = solo.bundle(0);
-    let u = capsule_point(&bundle).unwrap();
+    let sealed_as = encapsulation(&bundle);
     solo.submit(bundle).unwrap();
     solo.held = Some(vec![]);
     let block = solo.run_to_proposal();
-    let sealed = SealedBlock::new(&solo.key, HEIGHT, block, &[u]).unwrap();
+    let sealed = SealedBlock::new(&solo.key, HEIGHT, block, &[sealed_as]).unwrap();
     (solo, block, sealed)
 }
 

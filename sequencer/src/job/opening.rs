@@ -6,8 +6,8 @@ use borsh::BorshSerialize;
 use conclave_derivation::judge_legs;
 use conclave_encryption::{CombineError, SealedBlock, open_bundle};
 use conclave_types::{
-    BlockId, BundleId, EncryptedBundle, G1Bytes, Height, Outcome, RollupId, UndecryptableReason,
-    ValidatorIndex,
+    BlockId, BundleId, EncryptedBundle, G1Bytes, Height, Opening, Outcome, RollupId,
+    UndecryptableReason, ValidatorIndex,
 };
 
 use super::{JobOutput, capsule_point};
@@ -38,7 +38,7 @@ pub struct CombinedPart {
     /// Which part.
     pub part: usize,
     /// Its openings.
-    pub openings: Vec<G1Bytes>,
+    pub openings: Vec<Opening>,
     /// Whose shares gave them.
     pub share_validators: Vec<ValidatorIndex>,
 }
@@ -94,7 +94,7 @@ pub struct OpenJob {
     /// Its ciphertexts, prepared.
     pub sealed: Arc<SealedBlock>,
     /// The beacon's opening, then one for each bundle in block order.
-    pub openings: Vec<G1Bytes>,
+    pub openings: Vec<Opening>,
     /// Who gave openings that are not checked yet, and for which sub-batches.
     pub unchecked: Vec<(Source, Vec<Range<usize>>)>,
     /// The bundles' ids, in block order.
@@ -111,7 +111,7 @@ pub struct OpenJob {
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
 pub struct OpenedBlock {
     /// The beacon's opening, then one for each bundle in block order.
-    pub openings: Vec<G1Bytes>,
+    pub openings: Vec<Opening>,
     /// What each bundle holds, in block order.
     pub outcomes: Vec<Outcome>,
 }
@@ -176,7 +176,7 @@ pub struct ShownPart {
     /// Its sub-batches.
     pub sub_batches: Range<usize>,
     /// Its openings.
-    pub openings: Vec<G1Bytes>,
+    pub openings: Vec<Opening>,
 }
 
 impl CheckPartsJob {
@@ -211,7 +211,7 @@ impl CheckPartsJob {
 #[must_use]
 pub fn decrypt(
     bundle: &EncryptedBundle,
-    opening: &G1Bytes,
+    opening: &Opening,
     rollups: &BTreeSet<RollupId>,
 ) -> Outcome {
     let Some(point) = capsule_point(bundle) else {

@@ -2,7 +2,9 @@
 
 use std::{fmt, ops::Range, sync::Arc};
 
-use conclave_encryption::{CapsulePoint, PublicKey, SealedBlock, SecretShare, shares_alone};
+use conclave_encryption::{
+    CapsulePoint, Encapsulation, PublicKey, SealedBlock, SecretShare, shares_alone,
+};
 use conclave_types::{BlockId, BundleId, EncryptedBundle, Epoch, G1Bytes, Height, ValidatorIndex};
 
 use super::JobOutput;
@@ -62,8 +64,8 @@ pub struct ShareJob {
     pub height: Height,
     /// The block.
     pub block: BlockId,
-    /// u of each bundle, in block order.
-    pub capsule_points: Vec<CapsulePoint>,
+    /// What each bundle's opening is about, in block order.
+    pub encapsulations: Vec<Encapsulation>,
     /// This validator's secrets, if it has them and may use them.
     pub secrets: Option<OwnSecrets>,
     /// What is known of them already.
@@ -135,7 +137,7 @@ impl ShareJob {
     pub(super) fn run(self) -> JobOutput {
         // Admission has looked at every point, so the core stops if there is nothing to open.
         let sealed =
-            SealedBlock::of_points(&self.key, self.height, self.block, &self.capsule_points).ok();
+            SealedBlock::new(&self.key, self.height, self.block, &self.encapsulations).ok();
         let shares = match (&sealed, &self.secrets) {
             (Some(sealed), Some(secrets)) => Some(secrets.share(sealed, &self.known)),
             _ => None,
@@ -151,6 +153,14 @@ impl ShareJob {
             shares,
         })
     }
+}
+
+/// What a bundle's opening is about, unchecked. Of a bundle whose capsule has another length than its suite's, which no block
+/// has, it holds no point.
+#[must_use]
+pub fn encapsulation(bundle: &EncryptedBundle) -> Encapsulation {
+    let found = Encapsulation::of(&bundle.header, &bundle.capsule);
+    found.unwrap_or_else(|| G1Bytes::ZERO.into())
 }
 
 /// u, with which every capsule begins, unchecked; none if the capsule is too short to have one.

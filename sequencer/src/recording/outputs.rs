@@ -191,13 +191,13 @@ fn work(number: JobNumber, job: &Job) -> Vec<u8> {
         Job::ShareAlone(ShareAloneJob { key: _, epoch, bundles, secrets }) => {
             encode(&(number, 12_u8, epoch, bundles, points_of(secrets)))
         }
-        Job::Share(ShareJob { key: _, height, block, capsule_points, secrets, known, expect }) => {
+        Job::Share(ShareJob { key: _, height, block, encapsulations, secrets, known, expect }) => {
             let points = secrets.as_ref().map(points_of);
             let expect = expect.as_ref().map(|(parts, seed)| {
                 let ends = parts.iter().map(|part| (part.start, part.end));
                 (ends.collect::<Vec<_>>(), seed)
             });
-            encode(&(number, 1_u8, height, block, capsule_points, points, &known.0, expect))
+            encode(&(number, 1_u8, height, block, encapsulations, points, &known.0, expect))
         }
         Job::Combine(CombineJob { height, block, sealed: _, part, sub_batches, shares, seed }) => {
             let range = (sub_batches.start, sub_batches.end);

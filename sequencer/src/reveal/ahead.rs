@@ -14,11 +14,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use conclave_encryption::{CapsulePoint, PublicKey};
+use conclave_encryption::{Encapsulation, PublicKey};
 use conclave_types::{Block, BlockId, BundleId, EncryptedBundle, Height};
 
 use crate::{
-    job::{Job, ShareJob, SharedBlock, capsule_point},
+    job::{Job, ShareJob, SharedBlock, encapsulation},
     keys::EpochKey,
     reveal::parts::Cut,
     sequencer::Sequencer,
@@ -107,26 +107,26 @@ impl Sequencer {
         if !self.reveals.ahead.insert((height, id), Arc::clone(&key)) {
             return;
         }
-        let capsule_points = self.capsule_points(&body.bundles, bundles);
+        let encapsulations = self.encapsulations(&body.bundles, bundles);
         let known = self.reveals.alone.known(header.epoch, &key, &body.bundles);
         let secrets = Some(secrets);
         let openings = bundles.len().saturating_add(1);
         let cut = Cut::new(openings, &key.packing(), members.committee().count());
         let expect = Some((cut.worth_expecting(), self.context.next_seed()));
         let block = id;
-        let job = ShareJob { key, height, block, capsule_points, secrets, known, expect };
+        let job = ShareJob { key, height, block, encapsulations, secrets, known, expect };
         self.ask(Job::Share(job));
     }
 
-    /// u of each bundle of a block: those that the pool holds were checked when they were admitted.
-    pub(super) fn capsule_points(
+    /// What the openings of a block's bundles are about: u of those that the pool holds was checked when they were admitted.
+    pub(super) fn encapsulations(
         &self,
         ids: &[BundleId],
         bundles: &[Arc<EncryptedBundle>],
-    ) -> Vec<CapsulePoint> {
-        let unchecked =
-            |bundle: &Arc<EncryptedBundle>| capsule_point(bundle).unwrap_or_default().into();
+    ) -> Vec<Encapsulation> {
         let pairs = ids.iter().zip(bundles);
-        pairs.map(|(id, it)| self.pool.point(id).unwrap_or_else(|| unchecked(it))).collect()
+        pairs
+            .map(|(id, it)| self.pool.encapsulation(id).unwrap_or_else(|| encapsulation(it)))
+            .collect()
     }
 }

@@ -155,7 +155,7 @@ impl Sequencer {
         while let Some(id) = self.reveals.alone.waiting.pop_front() {
             let is_its = |key_id| key_id == key.sealing_key().id();
             let bundle = self.pool.get(&id).filter(|bundle| is_its(bundle.header.key_id));
-            bundles.extend(bundle.and_then(|_| Some((id, self.pool.point(&id)?))));
+            bundles.extend(bundle.and_then(|_| Some((id, *self.pool.encapsulation(&id)?.point()))));
             if bundles.len().saturating_mul(secrets.points.len()) >= BATCH_MAX {
                 break;
             }

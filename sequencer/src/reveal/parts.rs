@@ -30,7 +30,7 @@ use std::{
 
 use borsh::BorshSerialize;
 use conclave_encryption::Packing;
-use conclave_types::G1Bytes;
+use conclave_types::Opening;
 
 use crate::{input::Peer, job::ShownPart};
 
@@ -127,7 +127,7 @@ pub enum Source {
 #[derive(Debug)]
 struct Piece {
     source: Source,
-    openings: Vec<G1Bytes>,
+    openings: Vec<Opening>,
     /// Combined here, or checked since.
     is_right: bool,
 }
@@ -172,7 +172,7 @@ impl Parts {
 
     /// Takes a part unless there is one; says whether there was none. What was combined and checked here
     /// replaces what others showed: theirs may be wrong. The caller has checked its length.
-    pub(crate) fn take(&mut self, part: usize, source: Source, openings: Vec<G1Bytes>) -> bool {
+    pub(crate) fn take(&mut self, part: usize, source: Source, openings: Vec<Opening>) -> bool {
         let is_new = !self.open.contains_key(&part);
         if is_new || source == Source::Own {
             let is_right = source == Source::Own;
@@ -182,7 +182,7 @@ impl Parts {
     }
 
     /// Takes all that is missing out of the openings of the whole block; from nobody who lied about it.
-    pub(crate) fn take_whole(&mut self, source: Source, openings: &[G1Bytes]) {
+    pub(crate) fn take_whole(&mut self, source: Source, openings: &[Opening]) {
         if matches!(source, Source::Peer(peer) if self.unheard.contains(&peer)) {
             return;
         }
@@ -211,7 +211,7 @@ impl Parts {
     }
 
     /// The openings of the whole block, if it is whole.
-    pub(crate) fn whole(&self) -> Option<Vec<G1Bytes>> {
+    pub(crate) fn whole(&self) -> Option<Vec<Opening>> {
         let openings = || self.open.values().flat_map(|piece| &piece.openings).copied();
         self.is_whole().then(|| openings().collect())
     }
@@ -274,6 +274,7 @@ impl Parts {
 
 #[cfg(test)]
 mod tests {
+    use conclave_types::SeedBytes;
     use conclave_types::ValidatorIndex;
 
     use super::*;
@@ -286,8 +287,8 @@ mod tests {
         Peer::Validator(ValidatorIndex::new(index))
     }
 
-    fn points(count: usize, byte: u8) -> Vec<G1Bytes> {
-        vec![G1Bytes::new([byte; 48]); count]
+    fn seeds(count: usize, byte: u8) -> Vec<Opening> {
+        vec![Opening::Seed(SeedBytes::new([byte; 32])); count]
     }
 
     #[test]
@@ -342,16 +343,16 @@ mod tests {
             assert_eq!(parts.next(own, 4), Some(own * 4));
         }
         for part in 4..8 {
-            assert!(parts.take(part, Source::Own, points(32, 1)));
+            assert!(parts.take(part, Source::Own, seeds(32, 1)));
         }
         assert_eq!(parts.next(1, 4), Some(0), "it stands right behind validator 0");
         for part in (0..4).chain(12..16) {
-            assert!(parts.take(part, Source::Block, points(32, 1)));
+            assert!(parts.take(part, Source::Block, seeds(32, 1)));
         }
         let next: Vec<_> = (0..4).filter_map(|own| parts.next(own, 4)).collect();
         assert_eq!(next, [8, 9, 8, 8], "whoever shows nothing of it begins elsewhere");
         for part in 8..12 {
-            parts.take(part, Source::Block, points(32, 2));
+            parts.take(part, Source::Block, seeds(32, 2));
         }
         assert_eq!(parts.next(1, 4), None);
     }
@@ -385,7 +386,7 @@ mod tests {
                 1 | 5 => Source::Peer(liar),
                 _ => Source::Peer(honest),
             };
-            assert!(parts.take(part, source, points(32, 1)));
+            assert!(parts.take(part, source, seeds(32, 1)));
         }
         let unchecked = parts.unchecked();
         assert_eq!(unchecked[0], (Source::Peer(liar), vec![1, 5]));
@@ -393,25 +394,25 @@ mod tests {
         parts.reject(Source::Peer(liar));
         assert!(!parts.is_whole());
         assert!(!parts.is_welcome(1, honest), "a part that was wrong once is combined here");
-        assert!(parts.take(1, Source::Own, points(32, 1)));
-        parts.take_whole(Source::Peer(liar), &points(512, 9));
+        assert!(parts.take(1, Source::Own, seeds(32, 1)));
+        parts.take_whole(Source::Peer(liar), &seeds(512, 9));
         assert!(!parts.is_whole(), "a liar's whole is no better");
-        parts.take_whole(Source::Peer(honest), &points(512, 1));
-        assert_eq!(parts.whole(), Some(points(512, 1)));
+        parts.take_whole(Source::Peer(honest), &seeds(512, 1));
+        assert_eq!(parts.whole(), Some(seeds(512, 1)));
     }
 
     #[test]
     fn what_was_checked_stays_whatever_its_sender_shows_later() {
         let mut parts = Parts::new(cut(512, 4));
         let (one, other) = (Source::Peer(peer(2)), Source::Peer(peer(3)));
-        parts.take(1, one, points(32, 1));
-        parts.take(2, other, points(32, 2));
+        parts.take(1, one, seeds(32, 1));
+        parts.take(2, other, seeds(32, 2));
         let seen: Vec<_> = parts.shown().iter().map(|shown| (shown.part, shown.source)).collect();
         assert_eq!(seen, [(1, one), (2, other)]);
         // What was marked is what that source had shown, and nothing else.
         parts.mark_right(&[(1, one), (2, one), (9, one)]);
         assert_eq!(parts.unchecked(), [(other, vec![2])]);
-        parts.take(5, one, points(32, 9));
+        parts.take(5, one, seeds(32, 9));
         parts.reject(one);
         assert!(parts.is_welcome(3, peer(3)) && !parts.is_welcome(3, peer(2)));
         assert!(!parts.is_welcome(1, peer(3)), "the part that was right is still there");
@@ -423,7 +424,7 @@ mod tests {
         let mut parts = Parts::new(cut(512, 4));
         for part in 4..8 {
             assert!(parts.owes(1, 4));
-            parts.take(part, if part == 5 { Source::Own } else { Source::Block }, points(32, 1));
+            parts.take(part, if part == 5 { Source::Own } else { Source::Block }, seeds(32, 1));
         }
         assert!(!parts.owes(1, 4), "its four are there, whoever gave them");
         assert!(parts.owes(0, 4));
@@ -433,12 +434,12 @@ mod tests {
     #[test]
     fn what_was_checked_here_replaces_what_was_shown() {
         let mut parts = Parts::new(cut(64, 4));
-        assert!(parts.take(0, Source::Peer(peer(2)), points(32, 9)));
-        assert!(!parts.take(0, Source::Own, points(32, 1)), "it was there, and may be wrong");
-        assert!(!parts.take(0, Source::Peer(peer(2)), points(32, 9)));
-        assert!(parts.take(1, Source::Peer(peer(3)), points(32, 1)));
+        assert!(parts.take(0, Source::Peer(peer(2)), seeds(32, 9)));
+        assert!(!parts.take(0, Source::Own, seeds(32, 1)), "it was there, and may be wrong");
+        assert!(!parts.take(0, Source::Peer(peer(2)), seeds(32, 9)));
+        assert!(parts.take(1, Source::Peer(peer(3)), seeds(32, 1)));
         assert_eq!(parts.unchecked(), [(Source::Peer(peer(3)), vec![1])]);
-        assert_eq!(parts.whole(), Some(points(64, 1)));
+        assert_eq!(parts.whole(), Some(seeds(64, 1)));
     }
 
     #[test]
@@ -446,9 +447,9 @@ mod tests {
         let mut parts = Parts::new(cut(512, 4));
         assert!(parts.is_welcome(15, peer(1)));
         assert!(!parts.is_welcome(16, peer(1)));
-        parts.take(15, Source::Own, points(32, 1));
+        parts.take(15, Source::Own, seeds(32, 1));
         assert!(!parts.is_welcome(15, peer(1)));
-        assert!(!parts.take(15, Source::Peer(peer(1)), points(32, 2)), "the first stays");
+        assert!(!parts.take(15, Source::Peer(peer(1)), seeds(32, 2)), "the first stays");
         assert!(!Parts::new(cut(32, 4)).is_welcome(0, peer(1)), "nothing is shared out");
     }
 }

@@ -46,7 +46,7 @@ impl Sequencer {
             key: Arc::clone(&pending.key),
             height,
             block: pending.block,
-            capsule_points: self.capsule_points(&pending.ids, &pending.bundles),
+            encapsulations: self.encapsulations(&pending.ids, &pending.bundles),
             secrets,
             known: KnownShares::default(),
             expect: None,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use conclave_types::{BlockId, G1Bytes, Height, ValidatorIndex};
+use conclave_types::{BlockId, Height, Opening, ValidatorIndex};
 
 use super::{EARLY_PARTS_MAX, parts::Source};
 use crate::{
@@ -19,7 +19,7 @@ impl Sequencer {
         from: Peer,
         height: Height,
         block: BlockId,
-        openings: Vec<G1Bytes>,
+        openings: Vec<Opening>,
     ) {
         let Some(pending) = self.reveals.pending.get_mut(&height) else { return };
         let needed = shares_needed(&pending.key.packing());

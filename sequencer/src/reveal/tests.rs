@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use conclave_encryption::SealedBlock;
-use conclave_types::{BlockId, Epoch, G1Bytes, Height, ValidatorIndex, VoteKind};
+use conclave_types::{BlockId, Epoch, G1Bytes, Height, Opening, ValidatorIndex, VoteKind};
 
 use crate::{
     Event, Input, Message, PartialOpening, Peer, ShareMessage,
     archive::{self, EvidenceCursor, Kept},
-    capsule_point,
+    encapsulation,
     job::SharedBlock,
     reveal::{
         EARLY_MAX,
@@ -25,7 +25,7 @@ struct Decided {
     solo: Solo,
     block: BlockId,
     sealed: SealedBlock,
-    openings: Vec<G1Bytes>,
+    openings: Vec<Opening>,
     cut: Cut,
 }
 
@@ -35,10 +35,10 @@ impl Decided {
     }
 
     fn by(mut solo: Solo, bundle_count: u64) -> Self {
-        let mut points = BTreeMap::new();
+        let mut sealed = BTreeMap::new();
         for sequence in 0..bundle_count {
             let bundle = solo.bundle(sequence);
-            points.insert(bundle.id(), capsule_point(&bundle).unwrap());
+            sealed.insert(bundle.id(), encapsulation(&bundle));
             solo.submit(bundle).unwrap();
         }
         let block = solo.run_to_proposal();
@@ -51,8 +51,8 @@ impl Decided {
             let Event::Decided { bundles, .. } = event else { return None };
             Some(bundles.clone())
         });
-        let us: Vec<_> = ids.unwrap().iter().map(|id| points[id]).collect();
-        let sealed = SealedBlock::new(&solo.key, HEIGHT, block, &us).unwrap();
+        let bundles: Vec<_> = ids.unwrap().iter().map(|id| sealed[id]).collect();
+        let sealed = SealedBlock::new(&solo.key, HEIGHT, block, &bundles).unwrap();
         let shares: Vec<_> =
             (0..4).map(|v| solo.shares_of(v, (HEIGHT, block), &sealed).shares).collect();
         let listed: Vec<_> = (0..).zip(shares.iter().map(Vec::as_slice)).collect();
@@ -308,7 +308,7 @@ fn parts_that_come_before_the_decision_are_kept_within_bounds() {
     let mut solo = Solo::of(4, 1);
     let most = solo.genesis.params.limits.block_bundles_max as usize + 1;
     let part = |height: u64, part: u16, count: usize| {
-        let openings = vec![G1Bytes::ZERO; count];
+        let openings = vec![Opening::Point(G1Bytes::ZERO); count];
         let (height, block) = (Height::new(height), BlockId::ZERO);
         Message::Part(Arc::new(PartialOpening { height, block, part, openings }))
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use conclave_derivation::{Drawable, order};
 use conclave_encryption::beacon;
 use conclave_types::{
-    Block, BlockHeader, BlockId, BundleId, EncryptedBundle, G1Bytes, RevealedBlock, RevealedBundle,
+    Block, BlockHeader, BlockId, BundleId, EncryptedBundle, Opening, RevealedBlock, RevealedBundle,
     ValidatorIndex, Withdrawal,
 };
 
@@ -43,7 +43,7 @@ impl Sequencer {
         &mut self,
         block: RevealedBlock,
         withdrawals: &[Withdrawal],
-        openings: Vec<G1Bytes>,
+        openings: Vec<Opening>,
         share_validators: Vec<ValidatorIndex>,
     ) {
         let height = block.height;

@@ -3,11 +3,18 @@
 use std::sync::Arc;
 
 use conclave_sequencer::{Message, PartialOpening};
+use conclave_types::{Opening, SeedBytes};
 
 use super::{Letter, Means, Misbehaviour, means::points};
 
-/// Answers every question about openings with points that are none.
+/// Answers every question about openings with points and seeds that open nothing.
 pub(super) struct FalseOpenings;
+
+/// A point of the group, and then seeds and points in turn.
+fn wrong(count: usize) -> Vec<Opening> {
+    let each = [Opening::Point(points::generator()), Opening::Seed(SeedBytes::new([0x5e; 32]))];
+    each.into_iter().cycle().take(count).collect()
+}
 
 impl Misbehaviour for FalseOpenings {
     fn outgoing(&mut self, means: &mut Means, letter: Letter) -> Vec<Letter> {
@@ -17,26 +24,26 @@ impl Misbehaviour for FalseOpenings {
                 let Some(count) = means.opening_count(&shares.block) else { return vec![letter] };
                 means.count("false_openings");
                 let (height, block) = (shares.height, shares.block);
-                let openings = vec![points::generator(); count];
+                let openings = wrong(count);
                 vec![letter.with(Message::Openings { height, block, openings })]
             }
             Message::Openings { height, block, openings } => {
                 means.count("false_openings");
                 let (height, block) = (*height, *block);
-                let openings = vec![points::generator(); openings.len()];
+                let openings = wrong(openings.len());
                 vec![letter.with(Message::Openings { height, block, openings })]
             }
             Message::Part(part) => {
                 means.count("false_parts");
                 let mut part = PartialOpening::clone(part);
-                part.openings.fill(points::generator());
+                part.openings = wrong(part.openings.len());
                 vec![letter.with(Message::Part(Arc::new(part)))]
             }
             Message::Decided(blocks) => {
                 means.count("false_openings");
                 let mut blocks = blocks.clone();
                 for block in &mut blocks {
-                    let openings = vec![points::generator(); block.bundles.len().saturating_add(1)];
+                    let openings = wrong(block.bundles.len().saturating_add(1));
                     Arc::make_mut(block).openings = Some(openings);
                 }
                 vec![letter.with(Message::Decided(blocks))]

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use conclave_consensus::{SignedProposal, SignedVote};
 use conclave_encryption::{Dkg, Message as Content, Packing, SealedBlock, SecretShare};
-use conclave_sequencer::{Identity, Members, Message, ShareMessage, capsule_point};
+use conclave_sequencer::{Identity, Members, Message, ShareMessage, encapsulation};
 use conclave_types::{
     Attestation, Block, BlockCommitment, BlockId, BundleId, EncryptedBundle, Epoch, G1Bytes,
     G2Bytes, Genesis, Height, PayerAddress, SharingMessage, SignatureBytes, Time, ValidatorIndex,
@@ -211,15 +211,12 @@ impl Means {
     /// A block whose bundles it knows, as it is opened.
     #[must_use]
     pub(crate) fn sealed(&self, block: &Block) -> Option<SealedBlock> {
-        let points: Option<Vec<G1Bytes>> = block
-            .body
-            .bundles
-            .iter()
-            .map(|id| self.bundle(id).and_then(|bundle| capsule_point(bundle)))
-            .collect();
+        let ids = block.body.bundles.iter();
+        let bundles: Option<Vec<_>> =
+            ids.map(|id| self.bundle(id).map(|bundle| encapsulation(bundle))).collect();
         let height = block.header.height;
         let key = &self.keyring.at(height)?.key;
-        SealedBlock::new(key, height, block.id(), &points?).ok()
+        SealedBlock::new(key, height, block.id(), &bundles?).ok()
     }
 
     /// Who holds which points of the key of a height, and how it is shared.

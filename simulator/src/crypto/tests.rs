@@ -1,7 +1,7 @@
 //! What is remembered is what would be worked out, and tokens tell right from wrong.
 
 use conclave_encryption::{Packing, PublicKey, SecretShare, Suite, rehearse, seal};
-use conclave_sequencer::{KnownShares, OwnSecrets, ShareMessage, capsule_point};
+use conclave_sequencer::{KnownShares, OwnSecrets, ShareMessage, encapsulation};
 use conclave_types::{
     BundleHeader, BundleNonce, EncryptedBundle, Epoch, Era, Gwei, KeyId, NetworkId, PayerAddress,
     PayerSignature, RollupId, SignatureBytes,
@@ -67,7 +67,7 @@ impl Committee {
             key: Arc::clone(&self.key),
             height: HEIGHT,
             block: BLOCK,
-            capsule_points: self.bundles.iter().map(|b| capsule_point(b).unwrap().into()).collect(),
+            encapsulations: self.bundles.iter().map(|bundle| encapsulation(bundle)).collect(),
             secrets: Some(OwnSecrets {
                 validator: ValidatorIndex::new(party),
                 points: vec![(party, secret)],
@@ -89,7 +89,7 @@ impl Committee {
         })
     }
 
-    fn open_job(&self, sealed: &Arc<SealedBlock>, openings: Vec<G1Bytes>) -> Job {
+    fn open_job(&self, sealed: &Arc<SealedBlock>, openings: Vec<Opening>) -> Job {
         let half = |source, sub_batches| (source, std::iter::once(sub_batches).collect());
         let rest = 2..sealed.share_count();
         let halves = [half(Source::Block, 0..2), half(Source::Own, rest)];

@@ -4,7 +4,15 @@ import { bls12_381 } from '@noble/curves/bls12-381.js';
 
 import { SealedBundle } from '../../src/bundle.js';
 import { be, concat, le, toHex, type Hex } from '../../src/bytes.js';
-import { sealSteps } from '../../src/capsule.js';
+import {
+  bodyKey,
+  cipher,
+  sealSteps,
+  seedMask,
+  xor,
+  type SealedParts,
+  type SealingSteps,
+} from '../../src/capsule.js';
 import { label, type BundleHeader } from '../../src/header.js';
 import { keccak } from '../../src/hashing.js';
 import { encodeLegs, pad, TAG_BYTES, type Leg } from '../../src/legs.js';
@@ -24,9 +32,15 @@ interface Case {
   readonly outcome: string;
   readonly terms?: Partial<BundleHeader>;
   readonly payer?: number;
-  /** What is sent instead of the ciphertext that opens. */
-  readonly garble?: boolean;
+  /** What is done otherwise than the page says. */
+  readonly departure?: Departure;
 }
+
+/**
+ * A body that is not the ciphertext, a `v` that is not the masked seed, or an exponent that is not the seed's: then
+ * the mask is that of the bundle's own u, or, `half`, the one that the seed's exponent gives.
+ */
+type Departure = 'body' | 'mask' | 'exponent' | 'half';
 
 const leg = (rollup: bigint, length: number, byte = 0xab): Leg => ({
   rollup,
@@ -63,7 +77,7 @@ const CASES: Case[] = [
     about: 'a body that does not decrypt',
     plaintext: encodeLegs([leg(901n, 9)]),
     outcome: 'BadCiphertext',
-    garble: true,
+    departure: 'body',
     terms: { sequence: 3n },
   },
   {
@@ -103,6 +117,27 @@ const CASES: Case[] = [
     outcome: 'DuplicateRollup',
     terms: { sequence: 9n },
   },
+  {
+    about: 'v is not the masked seed: the last bit is another',
+    plaintext: encodeLegs([leg(901n, 9)]),
+    outcome: 'BadCiphertext',
+    departure: 'mask',
+    terms: { sequence: 11n },
+  },
+  {
+    about: 'the exponent is not that of the seed, which v masks and which opens the body',
+    plaintext: encodeLegs([leg(901n, 9)]),
+    outcome: 'BadCiphertext',
+    departure: 'exponent',
+    terms: { sequence: 12n },
+  },
+  {
+    about: 'the exponent is not that of the seed, and v is masked as if it were',
+    plaintext: encodeLegs([leg(901n, 9)]),
+    outcome: 'BadCiphertext',
+    departure: 'half',
+    terms: { sequence: 13n },
+  },
 ];
 
 function headerOf({ terms = {}, payer = 0 }: Case, padded: Uint8Array): BundleHeader {
@@ -121,10 +156,10 @@ function headerOf({ terms = {}, payer = 0 }: Case, padded: Uint8Array): BundleHe
   };
 }
 
-/** A capsule's proof for any body, made with r for exponents that need not be r, over points plus others. */
+/** A capsule for any body and v, proven with r for exponents that need not be r, over points plus others. */
 export function prove(
   header: BundleHeader,
-  { r, n }: { r: bigint; n: bigint },
+  { r, n, masked }: { r: bigint; n: bigint; masked: Uint8Array },
   body: Uint8Array,
   [ofU, ofUBar] = [r, r],
   added: readonly (typeof key.proofBase)[] = [],
@@ -140,8 +175,36 @@ export function prove(
       compress((by === 0n ? ZERO : base.multiply(by)).add(added[at] ?? ZERO)),
     ),
   );
-  const e = key.scalar('conclave/capsule-proof/v1', label(header), keccak(body), points);
-  return concat(points, be((n + e * r) % ORDER, 32));
+  const e = key.scalar('conclave/capsule-proof/v1', label(header), keccak(body), points, masked);
+  return concat(points, be((n + e * r) % ORDER, 32), masked);
+}
+
+/** What is sent by a sender who departs from the steps, with a proof that holds. */
+function depart(
+  header: BundleHeader,
+  steps: SealingSteps,
+  padded: Uint8Array,
+  departure: Departure,
+): SealedParts {
+  const { seed, n } = steps;
+  const flip = (value: Uint8Array, place: number) =>
+    value.map((byte, at) => (at === place ? byte ^ 1 : byte));
+  if (departure === 'body') {
+    const body = flip(steps.body, 0);
+    return { capsule: prove(header, steps, body), body };
+  }
+  if (departure === 'mask') {
+    const masked = flip(steps.masked, 31);
+    return { capsule: prove(header, { ...steps, masked }, steps.body), body: steps.body };
+  }
+  const r = steps.r + 1n;
+  const u = G1.Point.BASE.multiply(r).toBytes(true);
+  const k = (departure === 'half' ? key.point.multiply(steps.r) : key.point.multiply(r)).toBytes(
+    true,
+  );
+  const masked = xor(seed, seedMask(label(header), u, k));
+  const body = cipher(label(header), bodyKey(label(header), u, seed)).encrypt(padded);
+  return { capsule: prove(header, { r, n, masked }, body), body };
 }
 
 export async function sign(
@@ -157,28 +220,28 @@ export async function sign(
 }
 
 async function bundleOf(row: Case, index: number) {
-  const seed = keccak(fixed(0xc0 + index));
+  const coins = keccak(fixed(0xc0 + index));
   const padded = pad(row.plaintext);
   const header = headerOf(row, padded);
-  const steps = sealSteps(key, label(header), padded, seed);
-  let parts = { capsule: steps.capsule, body: steps.body };
-  if (row.garble === true) {
-    const body = steps.body.map((byte, at) => (at === 0 ? byte ^ 1 : byte));
-    parts = { capsule: prove(header, steps, body), body };
-  }
+  const steps = sealSteps(key, label(header), padded, coins);
+  const { departure } = row;
+  const parts = departure === undefined ? steps : depart(header, steps, padded, departure);
   const bundle = await sign(header, parts, row.payer);
-  return { row, seed, padded, header, steps, bundle };
+  return { row, coins, padded, header, steps, bundle };
 }
 
 export const bundles = await Promise.all(CASES.map(bundleOf));
 export type Bundled = (typeof bundles)[number];
-export const [first] = bundles as [Bundled, ...Bundled[]];
+export const [first, second] = bundles as [Bundled, Bundled, ...Bundled[]];
 
-/** Bundles that look wrong and are to be admitted: their proofs hold up to points of small order. */
-export async function oddBundles(): Promise<{ about: string; bytes: Hex }[]> {
+/**
+ * Bundles that look wrong and are to be admitted: their proofs hold up to points of small order. They are opened
+ * like the first bundle, of which they have u, v and body.
+ */
+export async function oddBundles(): Promise<{ about: string; bytes: Hex; opening: Hex }[]> {
   const { header, steps, bundle } = first;
   const twice = small.add(small);
-  const { r, n } = steps;
+  const { r, n, masked } = steps;
   const cases: [string, (typeof small)[], bigint][] = [
     ['ū plus a point of order 3', [ZERO, small], n],
     ['w plus a point of order 3', [ZERO, ZERO, small], n],
@@ -187,9 +250,9 @@ export async function oddBundles(): Promise<{ about: string; bytes: Hex }[]> {
     ['w and w̄ are points of order 11, the nonce being zero', [ZERO, ZERO, eleventh, eleventh], 0n],
   ];
   const made = cases.map(async ([about, added, nonce]) => {
-    const capsule = prove(header, { r, n: nonce }, bundle.body, [r, r], added);
+    const capsule = prove(header, { r, n: nonce, masked }, bundle.body, [r, r], added);
     const { bytes } = await sign(header, { capsule, body: bundle.body });
-    return { about, bytes: toHex(bytes) };
+    return { about, bytes: toHex(bytes), opening: toHex(steps.seed) };
   });
   return Promise.all(made);
 }

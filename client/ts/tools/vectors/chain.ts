@@ -9,7 +9,7 @@ import { BlockHeaderSchema } from '../../src/gen/conclave/v1/types_pb.js';
 import { tagged } from '../../src/hashing.js';
 import { hashToG1 } from '../../src/points.js';
 import { receiptDigest } from '../../src/receipt.js';
-import { bundles, first } from './bundles.js';
+import { bundles, first, type Bundled } from './bundles.js';
 import { certify, fixed, key, network, SECRET, signedBy } from './networks.js';
 
 const { G1 } = bls12_381;
@@ -63,10 +63,15 @@ export const beaconPoint = hashToG1(
   concat(network.idBytes, key.id, be(header.height, 8), blockId(header)),
   BEACON_DST,
 );
-const opened = (u: Uint8Array) => G1.Point.fromBytes(u).multiply(SECRET).toBytes(true);
+/** k of a bundle, which validators find from their shares, and which opens it if nothing else does. */
+export const pointOf = ({ bundle }: Bundled) =>
+  G1.Point.fromBytes(bundle.capsule.slice(0, 48)).multiply(SECRET).toBytes(true);
+/** Whoever changes the body alone has sealed from a seed all the same. */
+const hasSeed = ({ row: { departure } }: Bundled) =>
+  departure === undefined || departure === 'body';
 export const openings = [
   beaconPoint.multiply(SECRET).toBytes(true),
-  ...bundles.map(({ bundle }) => opened(bundle.capsule.slice(0, 48))),
+  ...bundles.map((bundled) => (hasSeed(bundled) ? bundled.steps.seed : pointOf(bundled))),
 ];
 export const beacon = tagged('conclave/beacon/v1', openings[0] ?? new Uint8Array());
 export const draws = ids.map((id) => toHex(tagged('conclave/draw/v1', beacon, id)));

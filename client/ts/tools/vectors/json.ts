@@ -56,13 +56,13 @@ export function headerJson(header: BlockHeader) {
   };
 }
 
-/** A bundle, with every step to it. */
-export function bundleJson({ row, seed, padded, header, steps, bundle }: Bundled, index: number) {
+/** A bundle, with every step to it, which not every sender has followed to the end. */
+export function bundleJson({ row, coins, padded, header, steps, bundle }: Bundled, index: number) {
   const data = typedData(header, bundle);
   return {
     about: row.about,
     payer_secret: PAYERS[row.payer ?? 0],
-    seed: toHex(seed),
+    coins: toHex(coins),
     legs: row.legs?.map(({ rollup, transaction }) => ({
       rollup: rollup.toString(),
       transaction: toHex(transaction),
@@ -76,9 +76,13 @@ export function bundleJson({ row, seed, padded, header, steps, bundle }: Bundled
     payer: header.payer,
     header: toHex(encodeHeader(header)),
     label: toHex(label(header)),
+    seed: toHex(steps.seed),
     r: toHex(be(steps.r, 32)),
-    n: toHex(be(steps.n, 32)),
     k: toHex(steps.k),
+    mask: toHex(steps.mask),
+    v: toHex(steps.masked),
+    dem_key: toHex(steps.demKey),
+    n: toHex(be(steps.n, 32)),
     capsule: toHex(bundle.capsule),
     body: toHex(bundle.body),
     typed_data_digest: toHex(typedDataDigest(data)),

@@ -10,8 +10,8 @@ import { encodeHeader, type BundleHeader } from '../../src/header.js';
 import { ORDER } from '../../src/points.js';
 import { receiptDigest } from '../../src/receipt.js';
 import { privateKeySigner } from '../../src/signer.js';
-import { first, prove, sign } from './bundles.js';
-import { certificateBy, ids, openings, receipt, receiptBody } from './chain.js';
+import { first, prove, second, sign } from './bundles.js';
+import { certificateBy, ids, receipt, receiptBody } from './chain.js';
 import { certificateJson, receiptJson } from './json.js';
 import { fixed, key, laxlySignedBy, network, other, PAYERS } from './networks.js';
 import { compress, outside, small } from './strangers.js';
@@ -28,7 +28,7 @@ export async function refusedBundles(): Promise<{
   unacceptable: Refused[];
 }> {
   const { bundle, header: good, steps } = first;
-  const { r } = steps;
+  const { r, masked } = steps;
   const { capsule, body, bytes } = bundle;
   const undecodable: Refused[] = [];
   const unacceptable: Refused[] = [];
@@ -100,7 +100,7 @@ export async function refusedBundles(): Promise<{
   };
   const { ZERO } = G1.Point;
   const infinity = ZERO.toBytes(true);
-  const wide = be(fromBe(capsule.slice(192)) + ORDER, 32);
+  const wide = be(fromBe(capsule.slice(192, 224)) + ORDER, 32);
   const notOnCurve = capsule.slice(0, 48);
   notOnCurve.set(fixed(0xff, 8), 40);
   const uncompressed = capsule.slice(0, 48).map((byte, at) => (at === 0 ? byte & 0x7f : byte));
@@ -119,11 +119,11 @@ export async function refusedBundles(): Promise<{
     ['w̄ is outside of the subgroup', replace(compress(outside), 144)],
     [
       'w and w̄ are points of order 3, the nonce being zero',
-      prove(good, { r, n: 0n }, body, [r, r], [ZERO, ZERO, small, small]),
+      prove(good, { r, n: 0n, masked }, body, [r, r], [ZERO, ZERO, small, small]),
     ],
     [
       'w̄ is a point of order 3, the nonce being zero',
-      prove(good, { r, n: 0n }, body, [r, r], [ZERO, ZERO, ZERO, small.negate()]),
+      prove(good, { r, n: 0n, masked }, body, [r, r], [ZERO, ZERO, ZERO, small.negate()]),
     ],
     ['another ū', replace(capsule.slice(0, 48), 48)],
     ['another w', replace(capsule.slice(0, 48), 96)],
@@ -131,7 +131,10 @@ export async function refusedBundles(): Promise<{
     ['ū of another exponent: the first equation holds', prove(good, steps, body, [r, r + 1n])],
     ['u of another exponent: the second equation holds', prove(good, steps, body, [r + 1n, r])],
     ['z plus the order', replace(wide, 192)],
-    ['another z', replace(be(fromBe(capsule.slice(192)) ^ 1n, 32), 192)],
+    ['another z', replace(be(fromBe(capsule.slice(192, 224)) ^ 1n, 32), 192)],
+    ['another v', replace(capsule.slice(224).reverse(), 224)],
+    ['v of another bundle', replace(second.steps.masked, 224)],
+    ['v is missing, 32 bytes less', capsule.slice(0, 224)],
     ['a byte less', capsule.slice(0, -1)],
     ['a byte more', concat(capsule, fixed(0, 1))],
   ];
@@ -178,18 +181,6 @@ export function refusedReceipts() {
     ['a signature of zeros', { signature: fixed(0, 64) }],
   ];
   return rows.map(([about, change]) => ({ about, ...receiptJson({ ...receipt, ...change }) }));
-}
-
-export function refusedOpenings() {
-  const k = G1.Point.fromBytes(openings[1] ?? new Uint8Array());
-  const rows: [string, Uint8Array][] = [
-    ['the opening of another bundle', openings[2] ?? new Uint8Array()],
-    ['k plus a point of order 3, which the pairing alone lets through', compress(k.add(small))],
-    ['−k', k.negate().toBytes(true)],
-    ['infinity', G1.Point.ZERO.toBytes(true)],
-    ['a byte too few', k.toBytes(true).slice(1)],
-  ];
-  return rows.map(([about, opening]) => ({ about, opening: toHex(opening) }));
 }
 
 export function refusedCertificates() {

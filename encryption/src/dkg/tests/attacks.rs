@@ -353,7 +353,8 @@ fn a_holder_that_arranges_its_share_to_be_zero_stops_nothing() {
     let bundle = run.seal();
     run.assert_opens(&bundle);
     // Its partial decryptions are infinity, and right; any other is wrong.
-    let block = SealedBlock::new(run.key(), Height::new(9), BlockId::ZERO, &[bundle.1]).unwrap();
+    let block =
+        SealedBlock::new(run.key(), Height::new(9), BlockId::ZERO, &bare(&[bundle.1])).unwrap();
     let shares = block.share(run.share(3), 3);
     assert!(shares.iter().all(|share| decode_g1(share) == Some(G1Affine::identity())));
     assert_eq!(block.blame(&[(3, &shares)], &SEED), Vec::<u16>::new());

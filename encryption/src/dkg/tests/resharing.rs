@@ -78,7 +78,7 @@ fn old_and_new_shares_do_not_mix() {
     let old = Run::fresh(&[1; 4]);
     let new = Run::reshared(&old, &reshare(&old, &[1; 4], 2), [0, 1, 2]);
     let (_, u) = old.seal();
-    let block = SealedBlock::new(new.key(), Height::new(9), BlockId::ZERO, &[u]).unwrap();
+    let block = SealedBlock::new(new.key(), Height::new(9), BlockId::ZERO, &bare(&[u])).unwrap();
     for stale in 0..4_u16 {
         assert!(!old.share(stale).matches(new.key(), stale));
         assert!(!new.share(stale).matches(old.key(), stale));
@@ -96,7 +96,7 @@ fn old_and_new_shares_do_not_mix() {
         let without: Vec<_> = list.iter().filter(|(p, _)| *p != stale).copied().collect();
         let openings = block.combine(&without, 0..block.share_count()).unwrap();
         assert!(block.check(&openings, &SEED));
-        assert!(decode_on_curve(&openings[1]).is_some());
+        assert!(decode_on_curve(openings[1].point().unwrap()).is_some());
     }
 }
 
