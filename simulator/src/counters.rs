@@ -2,7 +2,7 @@
 //! happens, found out when the run is over. Each test of a scenario compares what it has counted with this list.
 
 /// The counters, in alphabetical order.
-pub const COUNTERS: [&str; 117] = [
+pub const COUNTERS: [&str; 118] = [
     "alternating_attestations",
     "anomalies",
     "attempts_to_open",
@@ -113,6 +113,7 @@ pub const COUNTERS: [&str; 117] = [
     "submitted",
     "twin_messages",
     "unfounded_complaints",
+    "unopenable_bundles",
     "withdrawals",
     "withheld_dealings",
     "withheld_messages",

@@ -9,7 +9,7 @@ mod pool;
 mod searcher;
 mod spam;
 
-use conclave_encryption::{SealingKey, seal};
+use conclave_encryption::{Sealed, SealingKey, seal};
 use conclave_types::{
     BundleHeader, BundleId, BundleNonce, EncryptedBundle, Genesis, GenesisAccount, Gwei, Height,
     HeightDelta, KeyId, Leg, PayerAddress, PayerSignature, RevealedBlock, RollupId, digest::keccak,
@@ -41,6 +41,8 @@ pub(crate) enum Standing {
     Good(Vec<Leg>),
     /// It is included and pays, and has no effect.
     Dud,
+    /// The same, because nobody can decrypt it.
+    Unopenable,
     /// Another bundle has its nonce: at most one of them is included.
     Rival(Vec<Leg>),
     /// It is never included.
@@ -267,13 +269,12 @@ fn sealed(
     legs: &[Leg],
     random: &mut Random,
 ) -> Option<EncryptedBundle> {
-    let sealed = seal(key, header, legs, random.rng()).ok()?;
-    Some(EncryptedBundle {
-        header: sealed.header,
-        capsule: sealed.capsule,
-        body: sealed.body,
-        signature: PayerSignature::new([0; 65]),
-    })
+    seal(key, header, legs, random.rng()).ok().map(unsigned)
+}
+
+fn unsigned(sealed: Sealed) -> EncryptedBundle {
+    let Sealed { header, capsule, body } = sealed;
+    EncryptedBundle { header, capsule, body, signature: PayerSignature::new([0; 65]) }
 }
 
 fn signed(

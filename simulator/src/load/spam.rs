@@ -1,12 +1,13 @@
 //! What a hostile user hands in: ciphertexts of others under its own name, other prices, junk, bundles
-//! that nobody pays for, oversized ones, two for one nonce, legs that spoil their siblings.
+//! that nobody pays for, oversized ones, two for one nonce, legs that spoil their siblings, seeds that
+//! are not what their capsules hide.
 
-use conclave_encryption::SealingKey;
+use conclave_encryption::{SealingKey, Suite, seal_wrongly};
 use conclave_types::{
     BundleHeader, BundleNonce, EncryptedBundle, Genesis, Gwei, Height, KeyId, Leg, RollupId,
 };
 
-use super::{Handed, Load, Standing, header, sealed, signed};
+use super::{Handed, Load, Standing, header, sealed, signed, unsigned};
 
 /// A rollup that is not registered.
 const NOWHERE: RollupId = RollupId::new(404);
@@ -16,7 +17,7 @@ const OVERSIZE: usize = 200_000;
 impl Load {
     /// One or two hostile bundles. None before there is anything to steal from.
     pub(crate) fn spam(&mut self, genesis: &Genesis, key: &SealingKey, now: Height) -> Vec<Handed> {
-        let kind = self.random.below(14);
+        let kind = self.random.below(15);
         let victim = self.victim();
         let forged = |bundle| vec![Handed::new(bundle, Standing::Forged)];
         let made = match (kind, victim) {
@@ -35,6 +36,9 @@ impl Load {
             (9, _) => self.rivals(genesis, key, now),
             (10, _) => self.oversized(genesis, key, now).map(forged),
             (11, _) => self.framed(genesis, key, now).map(forged),
+            (12, _) if key.suite() == Suite::Packed => self
+                .sealed_wrongly(genesis, key, now)
+                .map(|bundle| vec![Handed::new(bundle, Standing::Unopenable)]),
             _ => self.dud(genesis, key, now).map(|bundle| vec![Handed::new(bundle, Standing::Dud)]),
         };
         made.unwrap_or_default()
@@ -152,6 +156,21 @@ impl Load {
         let header = header(genesis, payer.address, nonce, now);
         let bundle = sealed(key, header, &legs, &mut self.random)?;
         Some(signed(&self.curve, &payer.secret, bundle))
+    }
+
+    /// Paid for and with a proof that holds, and nothing that anyone could open: only who has opened its point knows.
+    fn sealed_wrongly(
+        &mut self,
+        genesis: &Genesis,
+        key: &SealingKey,
+        now: Height,
+    ) -> Option<EncryptedBundle> {
+        let legs = self.legs();
+        let payer = self.hostile.first_mut()?;
+        let nonce = payer.nonce(0)?;
+        let header = header(genesis, payer.address, nonce, now);
+        let made = seal_wrongly(key, header, &legs, self.random.rng()).ok()?;
+        Some(signed(&self.curve, &payer.secret, unsigned(made)))
     }
 
     /// Longer than any padding makes it, and signed like that.

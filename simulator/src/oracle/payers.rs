@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use conclave_types::{
     BlockHeader, BundleId, Digest, FeeParams, Genesis, Gwei, Height, KeyId, L1Content, L1Entry,
-    Outcome, PayerAddress, RevealedBlock,
+    Outcome, PayerAddress, RevealedBlock, UndecryptableReason,
 };
 use sha3::{Digest as _, Keccak256};
 
@@ -123,7 +123,8 @@ impl Payers {
     /// Bundles that must not be kept waiting, with what is known of them.
     pub(super) fn waiting(&self) -> impl Iterator<Item = (&BundleId, &Known)> {
         self.known.iter().filter(|(id, known)| {
-            matches!(known.standing, Standing::Good(_) | Standing::Dud) && !self.is_included(id)
+            matches!(known.standing, Standing::Good(_) | Standing::Dud | Standing::Unopenable)
+                && !self.is_included(id)
         })
     }
 
@@ -277,7 +278,11 @@ impl Payers {
                 (Standing::Good(sealed) | Standing::Rival(sealed), Outcome::Opened(legs)) => {
                     sealed == legs
                 }
-                (Standing::Dud, Outcome::Undecryptable(_)) => true,
+                (Standing::Dud, Outcome::Undecryptable(_))
+                | (
+                    Standing::Unopenable,
+                    Outcome::Undecryptable(UndecryptableReason::BadCiphertext),
+                ) => true,
                 _ => false,
             };
             ensure(fits, WHOLE, || {

@@ -1,7 +1,10 @@
 //! What validators tell their subscribers, and which oracle judges it.
 
 use conclave_sequencer::Event;
-use conclave_types::{Batch, BlockHeader, Digest, Epoch, RevealedBlock, Time};
+use conclave_types::{
+    Batch, BlockHeader, Digest, Epoch, Outcome, RevealedBlock, RevealedBundle, Time,
+    UndecryptableReason,
+};
 
 use super::{Check, Closing, Oracle, SLASHED, TIMELY, ensure, order};
 
@@ -113,6 +116,12 @@ impl Oracle {
         if self.chain.is_first_reveal(block.height) {
             let opened = u64::try_from(block.bundles.len()).unwrap_or(u64::MAX);
             *self.counters.entry("revealed_bundles").or_default() += opened;
+            let unopenable = |it: &&RevealedBundle| {
+                it.outcome == Outcome::Undecryptable(UndecryptableReason::BadCiphertext)
+            };
+            let unopenable = block.bundles.iter().filter(unopenable).count();
+            *self.counters.entry("unopenable_bundles").or_default() +=
+                u64::try_from(unopenable).unwrap_or(u64::MAX);
             self.payers.opened(block)?;
             self.queue.revealed(block)?;
             order::drawn(block, &self.payers)?;

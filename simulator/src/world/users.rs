@@ -47,7 +47,8 @@ impl World {
             self.workshop.sealed(handed.id, legs);
         }
         // Only who plays by the rules has a reason to insist.
-        let waits = matches!(handed.standing, Standing::Good(_) | Standing::Dud);
+        let waits =
+            matches!(handed.standing, Standing::Good(_) | Standing::Dud | Standing::Unopenable);
         if waits && !self.oracle.is_included(&handed.id) {
             self.outstanding.insert(handed.id, (self.now, handed.clone()));
         }
