@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, process::Command, time::Duration};
 use serde_json::Value;
 
 use crate::harness::{
+    l1::L1,
     process::{Process, binary, complaint, conclave},
     wait::until,
 };
@@ -20,6 +21,16 @@ fn a_measured_run_ends_with_a_consistent_report() {
 #[test]
 fn a_network_of_the_baseline_suite_keeps_every_promise_too() {
     measured_run(&["--suite", "0x02"]);
+}
+
+/// As on its own: somebody else's Ethereum, on which the network's contracts are deployed, opened and settled on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_settles_on_the_ethereum_that_it_is_given() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut anvil = L1::anvil(directory.path()).await;
+    let (url, key) = (anvil.url(), anvil.key(0));
+    measured_run(&["--l1", &url, "--l1-account-key", &key]);
+    assert!(anvil.is_alive(), "it is not the network's to stop");
 }
 
 #[track_caller]

@@ -185,6 +185,8 @@ async fn what_a_contract_or_a_key_file_refuses_is_named_with_the_remedy() {
     let empty = l1.key_file("empty.key", &"11".repeat(32));
     let exit = ["stake", "exit", "--contract", &contract, "--validator", "1", "--account-key"];
     let force = ["force", "--contract", &contract, "--rollup", "7", "0x01", "--account-key"];
+    let on =
+        |command: &[&'static str]| [command, &["--contract", &contract, "--account-key"]].concat();
     let table = [
         ([&exit[..], &[&stranger]].concat(), "NotOperator"),
         ([&exit[..], &[&exposed]].concat(), "chmod 600"),
@@ -198,6 +200,12 @@ async fn what_a_contract_or_a_key_file_refuses_is_named_with_the_remedy() {
             ["stake", "status", "--contract", &contract, "--validator", "9"].to_vec(),
             "UnknownValidator { validator: 9 }",
         ),
+        (
+            [&on(&["stake", "unjail", "--validator", "1"])[..], &[&operator]].concat(),
+            "NotJailed { validator: 1 }",
+        ),
+        ([&on(&["stake", "claim", "--rewards"])[..], &[&operator]].concat(), "NothingToClaim"),
+        ([&on(&["stake", "claim", "--refunds"])[..], &[&operator]].concat(), "NothingToClaim"),
         (
             [
                 "stake",
