@@ -31,19 +31,45 @@ contract GasTest is Network {
     /// A commitment 600 heights after the one before, of a network that has decided 16 million, a third of its
     /// members absent.
     function commitWith(uint256 count) private returns (uint256) {
+        return commitAs(count, false, false);
+    }
+
+    /// Likewise one that ends an epoch or becomes an anchor, or both, where others have before it: what it writes over
+    /// was written.
+    function commitAs(uint256 count, bool ends, bool becomesAnchor) private returns (uint256) {
         open(count);
         net.vault.fund{ value: 100 ether }();
+        if (ends || becomesAnchor) endEpochsHourly();
         for (uint64 i = 0; i < 40; ++i) {
             vm.roll(block.number + 1);
             net.vault.deposit{ value: 1 ether }(address(this));
             if (i % 8 == 0) settle(16_000_003 + i * 75);
         }
+        bytes32 next = ends ? offer() : bytes32(0);
+        if (becomesAnchor) vm.warp(block.timestamp + 1 hours);
         vm.roll(block.number + 1);
         uint256 absent = (1 << ((count - 1) / 3)) - 1;
-        Posting memory p = certified(commitmentAt(16_000_003 + 40 * 75), everyone() ^ absent);
+        BlockCommitment memory c = commitmentAt(16_000_003 + 40 * 75);
+        if (ends) (c.nextCommittee, c.dkgResult) = (next, DKG);
+        Posting memory p = certified(c, everyone() ^ absent);
         vm.prank(relayer);
         net.inbox.commit(p);
-        return measured(string.concat("commit, n = ", vm.toString(count), ", a third absent"));
+        string memory name = string.concat("commit, n = ", vm.toString(count), ", a third absent");
+        if (ends) name = string.concat(name, ", ends an epoch");
+        if (becomesAnchor) name = string.concat(name, ", becomes an anchor");
+        uint256 gas = measured(name);
+        vm.assertTrue((net.inbox.anchor().height == c.height) == becomesAnchor, "an anchor");
+        vm.assertEq(net.inbox.head().epoch, c.epoch + (ends ? 1 : 0), "the epoch");
+        return gas;
+    }
+
+    /// Three ends of epochs, each an anchor.
+    function endEpochsHourly() private {
+        for (uint64 i = 1; i <= 3; ++i) {
+            settleEnd(i * 5_000_000, offer());
+            vm.assertEq(net.inbox.anchor().height, i * 5_000_000, "an anchor");
+            vm.warp(block.timestamp + 1 hours);
+        }
     }
 
     function test_gas_of_commitments() public {
@@ -51,6 +77,14 @@ contract GasTest is Network {
         commitWith(16);
         commitWith(64);
         vm.assertLe(commitWith(100), 320_000, "the bound");
+    }
+
+    function test_gas_of_anchors_and_of_ends_of_epochs() public {
+        for (uint256 count = 4; count <= 100; count += 96) {
+            vm.assertLe(commitAs(count, false, true), 320_000, "the bound");
+            commitAs(count, true, false);
+            commitAs(count, true, true);
+        }
     }
 
     /// What a backlog costs to settle: one transaction, whatever its length.
@@ -78,7 +112,8 @@ contract GasTest is Network {
         vm.assertEq(members.length, 100, "members");
     }
 
-    function test_gas_of_an_epoch_end() public {
+    /// The dearest posting that there is: what the others write over is new, and it is everything at once.
+    function test_gas_of_the_first_posting_of_all() public {
         open(100);
         bytes32 next = offer();
         vm.roll(block.number + 1);
@@ -86,7 +121,7 @@ contract GasTest is Network {
         (c.nextCommittee, c.dkgResult) = (next, DKG);
         Posting memory p = certified(c, everyone() ^ ((1 << 33) - 1));
         net.inbox.commit(p);
-        measured("commit an epoch's end, n = 100, a third absent");
+        measured("commit, n = 100, a third absent, the first of all, ends an epoch, becomes an anchor");
     }
 
     function test_gas_of_stake() public {
@@ -144,4 +179,45 @@ contract GasTest is Network {
     }
 
     receive() external payable { }
+}
+
+interface VmTransaction {
+    function fee(uint256 basefee) external;
+    function cool(address target) external;
+}
+
+/// What the credit of a refund adds to a posting, which {GasTest} cannot show: its transactions have no base fee.
+contract RefundGasTest is Network {
+    function setUp() public {
+        deployNetwork();
+        joinMany(4, 10 * ETHER);
+        openNetwork();
+        vm.deal(address(this), 10 ether);
+        net.vault.fund{ value: 10 ether }();
+        VmTransaction(address(vm)).fee(20 gwei);
+        settle(600);
+    }
+
+    function test_gas_of_the_credit_of_a_refund() public {
+        credit(relayer, "credit of a refund, besides");
+        credit(address(0x4E2), "credit of a refund to who has none, besides");
+    }
+
+    function credit(address to, string memory name) private {
+        vm.snapshotValue("settlement", name, refundAt(to, 20 gwei) - refundAt(to, 0));
+    }
+
+    /// With storage that nobody has touched before.
+    function refundAt(address to, uint256 baseFee) private returns (uint256 used) {
+        uint256 before = vm.snapshotState();
+        uint256 held = net.vault.refundsOf(to);
+        VmTransaction(address(vm)).fee(baseFee);
+        VmTransaction(address(vm)).cool(address(net.vault));
+        vm.prank(address(net.inbox));
+        used = gasleft();
+        net.vault.refund(to, 1200);
+        used -= gasleft();
+        vm.assertEq(net.vault.refundsOf(to), held + 350_000 * baseFee, "credited");
+        vm.revertToState(before);
+    }
 }
