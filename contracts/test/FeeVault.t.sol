@@ -99,8 +99,27 @@ contract FeeVaultTest is Network {
         w = Withdrawal(0, address(0), ValidatorId.wrap(0), 3 * ETHER);
         vm.expectRevert(no);
         net.vault.withdraw(w, proof, 0, siblings);
-        proof.commitment.withdrawalsRoot = "x";
+        // Nor what stands beside it.
         w = toAlice(0, 3 * ETHER);
+        siblings[0] ^= bytes32(uint256(1));
+        vm.expectRevert(no);
+        net.vault.withdraw(w, proof, 0, siblings);
+        siblings[0] ^= bytes32(uint256(1));
+        vm.expectRevert(no);
+        net.vault.withdraw(w, proof, 0, new bytes32[](0));
+        bytes32[] memory longer = new bytes32[](2);
+        longer[0] = siblings[0];
+        vm.expectRevert(no);
+        net.vault.withdraw(w, proof, 0, longer);
+        proof.path = new bytes32[](proof.path.length + 1);
+        vm.expectRevert(abi.encodeWithSelector(IConclaveInbox.NotSettled.selector, 7, 7));
+        net.vault.withdraw(w, proof, 0, siblings);
+        proof = proofOf(proof.commitment, 7);
+        proof.path[0] ^= bytes32(uint256(1));
+        vm.expectRevert(abi.encodeWithSelector(IConclaveInbox.NotSettled.selector, 7, 7));
+        net.vault.withdraw(w, proof, 0, siblings);
+        proof = proofOf(proof.commitment, 7);
+        proof.commitment.withdrawalsRoot = "x";
         vm.expectRevert(abi.encodeWithSelector(IConclaveInbox.NotSettled.selector, 7, 7));
         net.vault.withdraw(w, proof, 0, siblings);
     }

@@ -176,6 +176,48 @@ contract InboxTest is Network {
         p = abi.decode(clean, (Posting));
         (p.commitment.nextCommittee, p.commitment.dkgResult) = ("x", "y");
         refuse(p, bad);
+        // L1 knows what the origin's hash is, and the queue what the cursor.
+        p = abi.decode(clean, (Posting));
+        p.commitment.originHash ^= bytes32(uint256(1));
+        uint64 origin = p.commitment.originNumber;
+        refuse(
+            p, abi.encodeWithSelector(IConclaveInbox.OriginUnknown.selector, origin, p.commitment.originHash)
+        );
+        p = abi.decode(clean, (Posting));
+        ++p.commitment.forcedCursor;
+        refuse(p, abi.encodeWithSelector(IConclaveInbox.CursorMismatch.selector, 0, 1));
+        p = abi.decode(clean, (Posting));
+        ++p.commitment.epoch;
+        refuse(p, abi.encodeWithSelector(IConclaveInbox.WrongEpoch.selector, 0, 1));
+        p = abi.decode(clean, (Posting));
+        p.commitment.nextCommittee = "x";
+        refuse(p, abi.encodeWithSelector(IConclaveInbox.EpochEndIncomplete.selector, bytes32("x"), 0));
+        p = abi.decode(clean, (Posting));
+        p.commitment.dkgResult = "y";
+        refuse(p, abi.encodeWithSelector(IConclaveInbox.EpochEndIncomplete.selector, 0, bytes32("y")));
+    }
+
+    /// Nor what an end of an epoch names, nor the hash of an origin that L1 has forgotten: only the signature tells.
+    function test_no_field_of_an_end_can_be_changed_alone_after_signing() public {
+        bytes memory bad = abi.encodeWithSelector(Bls12381.BadSignature.selector);
+        bytes32 offered = offer();
+        vm.roll(block.number + 1);
+        BlockCommitment memory c = commitmentAt(5);
+        (c.nextCommittee, c.dkgResult) = (offered, DKG);
+        bytes memory clean = abi.encode(certified(c, everyone()));
+        Posting memory p = abi.decode(clean, (Posting));
+        p.commitment.nextCommittee ^= bytes32(uint256(1));
+        refuse(p, bad);
+        p = abi.decode(clean, (Posting));
+        p.commitment.dkgResult ^= bytes32(uint256(1));
+        refuse(p, bad);
+        p = abi.decode(clean, (Posting));
+        vm.roll(block.number + 8192);
+        p.commitment.originHash ^= bytes32(uint256(1));
+        refuse(p, bad);
+        p = abi.decode(clean, (Posting));
+        net.inbox.commit(p);
+        vm.assertEq(net.inbox.head().epoch, 1, "as it was signed");
     }
 
     function test_a_certificate_of_another_network_is_refused() public {
@@ -402,6 +444,50 @@ contract InboxTest is Network {
         net.inbox.proveCommitment(p);
         vm.expectRevert(abi.encodeWithSelector(IConclaveInbox.NotPosted.selector, 0));
         net.inbox.rootAt(0);
+    }
+
+    function test_no_field_of_a_proof_can_be_changed() public {
+        BlockCommitment memory settled = settle(3);
+        settle(10);
+        bytes memory clean = abi.encode(proofOf(settled, 10));
+        for (uint256 field = 0; field < 17; ++field) {
+            HistoryProof memory p = abi.decode(clean, (HistoryProof));
+            BlockCommitment memory c = p.commitment;
+            bytes32 bit = bytes32(uint256(1));
+            if (field == 0) ++c.epoch;
+            if (field == 1) ++c.height;
+            if (field == 2) c.blockId ^= bit;
+            if (field == 3) c.historyRoot ^= bit;
+            if (field == 4) c.revealRoot ^= bit;
+            if (field == 5) ++c.rollupCount;
+            if (field == 6) ++c.originNumber;
+            if (field == 7) c.originHash ^= bit;
+            if (field == 8) ++c.forcedCursor;
+            if (field == 9) c.withdrawalsRoot ^= bit;
+            if (field == 10) c.nextCommittee ^= bit;
+            if (field == 11) c.dkgResult ^= bit;
+            // Under the posting before, the path is another one.
+            if (field == 12) p.under = 3;
+            if (field == 13) p.path[0] ^= bit;
+            if (field == 14) p.path[p.path.length - 1] ^= bit;
+            if (field == 15) p.path = firstOf(p.path, p.path.length - 1);
+            if (field == 16) p.path = firstOf(p.path, p.path.length + 1);
+            vm.expectRevert(abi.encodeWithSelector(IConclaveInbox.NotSettled.selector, c.height, p.under));
+            net.inbox.proveCommitment(p);
+        }
+        HistoryProof memory elsewhere = abi.decode(clean, (HistoryProof));
+        elsewhere.under = 9;
+        vm.expectRevert(abi.encodeWithSelector(IConclaveInbox.NotPosted.selector, 9));
+        net.inbox.proveCommitment(elsewhere);
+        net.inbox.proveCommitment(abi.decode(clean, (HistoryProof)));
+    }
+
+    /// Filled up with zeros if there are fewer.
+    function firstOf(bytes32[] memory path, uint256 count) private pure returns (bytes32[] memory some) {
+        some = new bytes32[](count);
+        for (uint256 i = 0; i < count && i < path.length; ++i) {
+            some[i] = path[i];
+        }
     }
 
     function test_transactions_pairs_and_absence_are_proved_from_a_settled_block() public {
