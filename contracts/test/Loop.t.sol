@@ -32,10 +32,21 @@ contract LoopTest is Network {
         vote = IConclaveSlasher.SignedVote(blockId, IConclaveSlasher.Signature(r, s));
     }
 
-    function report(uint64 height) private returns (bytes32) {
-        (bytes32 a, IConclaveSlasher.SignedVote memory left) = precommit(height, "one block");
-        (bytes32 b, IConclaveSlasher.SignedVote memory right) = precommit(height, "another");
+    /// Two precommits of a height, in order.
+    function pair(uint64 height)
+        private
+        view
+        returns (IConclaveSlasher.SignedVote memory left, IConclaveSlasher.SignedVote memory right)
+    {
+        bytes32 a;
+        bytes32 b;
+        (a, left) = precommit(height, "one block");
+        (b, right) = precommit(height, "another");
         if (a > b) (left, right) = (right, left);
+    }
+
+    function report(uint64 height) private returns (bytes32) {
+        (IConclaveSlasher.SignedVote memory left, IConclaveSlasher.SignedVote memory right) = pair(height);
         vm.prank(reporter);
         return net.slasher.reportVotes(IConclaveSlasher.Position(0, 0, height, 0), 1, left, right);
     }
@@ -80,6 +91,47 @@ contract LoopTest is Network {
         report(5);
         (,, uint64 escrow) = net.stake.totalsOf(ONE);
         vm.assertEq(escrow, 20 * ETHER, "signed with the old key, while leaving");
+    }
+
+    /// It has rotated its key and left, another committee is in office, and another key is in its place.
+    function test_evidence_counts_after_the_epoch_and_the_office_until_the_window_ends() public {
+        // So that its stake is not too much to let go at once.
+        for (uint256 number = 5; number <= 8; ++number) {
+            join(number, 10 * ETHER);
+        }
+        settleEnd(50, offer());
+        uint64 ended = uint64(block.timestamp);
+        bytes memory proof = possession(101, operator(1));
+        (bytes32 r, bytes32 s) = consensusProof(101, operator(1));
+        vm.startPrank(operator(1));
+        net.stake.rotateKeys(ONE, Secrets.keys(101), proof, r, s);
+        net.stake.exit(ONE);
+        vm.stopPrank();
+        vm.warp(block.timestamp + 1 days);
+        settleEnd(100, offer());
+        vm.assertEq(committee().count, 7, "out of office");
+        vm.assertFalse(inOffice(ONE), "and of the next election");
+        vm.assertEq(net.stake.endedAt(0), ended, "the epoch is over");
+        settleEnd(200, offer());
+        uint256 until = uint256(ended) + net.slasher.EVIDENCE_AGE();
+
+        // One L1 block after the window.
+        vm.warp(until + 12);
+        (IConclaveSlasher.SignedVote memory left, IConclaveSlasher.SignedVote memory right) = pair(5);
+        vm.expectRevert(abi.encodeWithSelector(IConclaveSlasher.EvidenceTooOld.selector, ended, until));
+        net.slasher.reportVotes(IConclaveSlasher.Position(0, 0, 5, 0), 1, left, right);
+        (,, uint64 escrow) = net.stake.totalsOf(ONE);
+        vm.assertEq(escrow, 0, "too late");
+
+        // The last block of it.
+        vm.warp(until);
+        bytes32 offence = report(5);
+        (,, escrow) = net.stake.totalsOf(ONE);
+        vm.assertEq(escrow, 20 * ETHER, "out of office and not out of reach");
+        vm.warp(block.timestamp + 3 days + 1);
+        net.slasher.resolve(offence);
+        (uint64 bonded, uint64 unbonding, uint64 escrowed) = net.stake.totalsOf(ONE);
+        vm.assertEq(bonded + unbonding + escrowed, 0, "everything");
     }
 
     function test_evidence_of_another_network_convicts_nobody() public {
