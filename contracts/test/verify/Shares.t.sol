@@ -236,6 +236,17 @@ contract SharesTest is SlasherFixture {
         slasher.reportWrongShare(shares, claim);
     }
 
+    function test_evidence_of_wrong_shares_counts_as_long_as_any() public {
+        bytes memory wrong = vm.parseJsonBytesArray(json, name(".shares"))[0];
+        (SealedShare.Claim memory claim, bytes32 root) = replaced(1, wrong);
+        IConclaveSlasher.SignedShares memory shares = signedShares(root);
+        uint256 until = outlive();
+        slasher.reportWrongShare(shares, claim);
+        vm.warp(until);
+        slasher.reportWrongShare(shares, claim);
+        vm.assertEq(stake.seizureCount(), 1, "seized");
+    }
+
     /// The sharing is the epoch's and the share is wrong under it, but the block is not opened by its key.
     function test_a_share_is_judged_by_the_key_that_its_block_names_alone() public {
         bytes memory wrong = vm.parseJsonBytesArray(json, name(".shares"))[0];

@@ -120,6 +120,23 @@ abstract contract SlasherFixture is TestBase {
         return IConclaveSlasher.HistoryEntry(0, new bytes32[](0));
     }
 
+    /// Another network, chain and contract.
+    function otherDomains() internal view returns (SigningDomain[3] memory others) {
+        others = [domain(), domain(), domain()];
+        others[0].network = keccak256("another network");
+        others[1].l1ChainId += 1;
+        others[2].l1Contract = address(slasher);
+    }
+
+    /// Ends the epoch now, and goes on to one second behind what can still be reported; when that was.
+    function outlive() internal returns (uint256 until) {
+        uint64 ended = uint64(block.timestamp);
+        stake.end(EPOCH, ended);
+        until = ended + 14 days;
+        vm.warp(until + 1);
+        vm.expectRevert(abi.encodeWithSelector(IConclaveSlasher.EvidenceTooOld.selector, ended, until));
+    }
+
     function badSignature() internal pure returns (bytes memory) {
         return abi.encodeWithSelector(IConclaveSlasher.BadSignature.selector, MEMBER);
     }
@@ -354,6 +371,55 @@ contract ProposalsTest is SlasherFixture {
         slasher.reportProposals(position(), a, b);
     }
 
+    function test_proposals_of_another_network_chain_or_contract_are_no_evidence() public {
+        SigningDomain[3] memory others = otherDomains();
+        for (uint256 i = 0; i < 3; ++i) {
+            (IConclaveSlasher.SignedProposal memory a, IConclaveSlasher.SignedProposal memory b) =
+                proposalsIn(others[i], position(), position());
+            vm.expectRevert(badSignature());
+            slasher.reportProposals(position(), a, b);
+        }
+        vm.assertEq(stake.seizureCount(), 0, "nothing was seized");
+    }
+
+    /// One of the two is of another epoch, height or round than the other, or both are of another one than is said.
+    function test_proposals_of_another_epoch_height_or_round_are_no_evidence() public {
+        for (uint256 i = 0; i < 6; ++i) {
+            IConclaveSlasher.Position memory other = position();
+            if (i % 3 == 0) --other.epoch;
+            if (i % 3 == 1) ++other.height;
+            if (i % 3 == 2) ++other.round;
+            (IConclaveSlasher.SignedProposal memory a, IConclaveSlasher.SignedProposal memory b) =
+                proposalsIn(domain(), other, i < 3 ? position() : other);
+            vm.expectRevert(badSignature());
+            slasher.reportProposals(position(), a, b);
+        }
+        // Said of an epoch in which the member had another key.
+        (IConclaveSlasher.SignedProposal memory x, IConclaveSlasher.SignedProposal memory y) =
+            proposalsIn(domain(), position(), position());
+        slasher.reportProposals(position(), x, y);
+        IConclaveSlasher.Position memory next = position();
+        ++next.epoch;
+        (x, y) = proposalsIn(domain(), next, next);
+        (x, y) = inOrder(next, x, y);
+        vm.expectRevert(badSignature());
+        slasher.reportProposals(next, x, y);
+        next.epoch = 9;
+        vm.expectRevert(abi.encodeWithSelector(IConclaveSlasher.NoCommittee.selector, 9));
+        slasher.reportProposals(next, x, y);
+        vm.assertEq(stake.seizureCount(), 1, "in its own place alone");
+    }
+
+    function test_evidence_of_proposals_counts_as_long_as_any() public {
+        (IConclaveSlasher.SignedProposal memory a, IConclaveSlasher.SignedProposal memory b) =
+            proposalsIn(domain(), position(), position());
+        uint256 until = outlive();
+        slasher.reportProposals(position(), a, b);
+        vm.warp(until);
+        slasher.reportProposals(position(), a, b);
+        vm.assertEq(stake.seizureCount(), 1, "seized");
+    }
+
     function proposals(bytes32 left, uint32 leftPolka, bytes32 right, uint32 rightPolka)
         private
         view
@@ -364,6 +430,41 @@ contract ProposalsTest is SlasherFixture {
         a = IConclaveSlasher.SignedProposal(left, leftPolka, signed(uint256(MEMBER) + 1, x));
         b = IConclaveSlasher.SignedProposal(right, rightPolka, signed(uint256(MEMBER) + 1, y));
         if (x > y) (a, b) = (b, a);
+    }
+
+    /// Two blocks' proposals as signed under `where` at `one` and `two`, in the order that the report at {position} wants.
+    function proposalsIn(
+        SigningDomain memory where,
+        IConclaveSlasher.Position memory one,
+        IConclaveSlasher.Position memory two
+    )
+        private
+        view
+        returns (IConclaveSlasher.SignedProposal memory a, IConclaveSlasher.SignedProposal memory b)
+    {
+        (a, b) = (proposalIn(where, one, keccak256("a")), proposalIn(where, two, keccak256("b")));
+        return inOrder(position(), a, b);
+    }
+
+    function proposalIn(SigningDomain memory where, IConclaveSlasher.Position memory at, bytes32 blockId)
+        private
+        pure
+        returns (IConclaveSlasher.SignedProposal memory)
+    {
+        bytes32 digest = SignBytes.proposal(where, at.epoch, at.height, at.round, blockId, SignBytes.NO_ROUND);
+        return
+            IConclaveSlasher.SignedProposal(blockId, SignBytes.NO_ROUND, signed(uint256(MEMBER) + 1, digest));
+    }
+
+    function inOrder(
+        IConclaveSlasher.Position memory at,
+        IConclaveSlasher.SignedProposal memory a,
+        IConclaveSlasher.SignedProposal memory b
+    ) private view returns (IConclaveSlasher.SignedProposal memory, IConclaveSlasher.SignedProposal memory) {
+        bytes32 x = SignBytes.proposal(domain(), at.epoch, at.height, at.round, a.blockId, a.polkaRound);
+        bytes32 y = SignBytes.proposal(domain(), at.epoch, at.height, at.round, b.blockId, b.polkaRound);
+        if (x > y) return (b, a);
+        return (a, b);
     }
 }
 
@@ -449,6 +550,33 @@ contract AttestationsTest is SlasherFixture {
         slasher.reportAttestations(b, a, nothing(), bit);
         vm.expectPartialRevert(IConclaveSlasher.MessagesOutOfOrder.selector);
         slasher.reportAttestations(a, a, nothing(), bit);
+    }
+
+    function test_attestations_of_another_network_chain_or_contract_are_no_evidence() public {
+        uint256 bit = 1 << MEMBER;
+        SigningDomain[3] memory others = otherDomains();
+        for (uint256 i = 0; i < 6; ++i) {
+            (IConclaveSlasher.SignedCommitment memory a, IConclaveSlasher.SignedCommitment memory b) =
+                pair(bit, bit);
+            // Either of the two.
+            IConclaveSlasher.SignedCommitment memory foreign = i < 3 ? a : b;
+            bytes32 digest = SignBytes.commitment(others[i % 3], foreign.commitment);
+            foreign.signature = Secrets.sign(Secrets.settlement(uint256(MEMBER) + 1), digest);
+            vm.expectRevert(Bls12381.BadSignature.selector);
+            slasher.reportAttestations(a, b, nothing(), bit);
+        }
+        vm.assertEq(stake.seizureCount(), 0, "nothing was seized");
+    }
+
+    function test_evidence_of_attestations_of_one_height_counts_as_long_as_any() public {
+        uint256 bit = 1 << MEMBER;
+        (IConclaveSlasher.SignedCommitment memory a, IConclaveSlasher.SignedCommitment memory b) =
+            pair(bit, bit);
+        uint256 until = outlive();
+        slasher.reportAttestations(a, b, nothing(), bit);
+        vm.warp(until);
+        slasher.reportAttestations(a, b, nothing(), bit);
+        vm.assertEq(stake.seizureCount(), 1, "seized");
     }
 
     function test_an_announcement_holds_against_other_sums_of_the_same_attestations() public {
@@ -599,6 +727,33 @@ contract ResolutionTest is SlasherFixture {
         shares.root ^= bytes32(uint256(1));
         vm.expectRevert(badSignature());
         slasher.reportPrematureShare(shares, settled, 0, none);
+    }
+
+    function test_shares_of_another_network_chain_contract_or_epoch_convict_nobody() public {
+        SigningDomain[3] memory others = otherDomains();
+        (IConclaveSlasher.SignedShares memory shares, BlockCommitment memory settled) = sharing();
+        stake.settle(settled);
+        bytes32[] memory none = new bytes32[](0);
+        for (uint256 i = 0; i < 4; ++i) {
+            SigningDomain memory where = i < 3 ? others[i] : domain();
+            uint64 epoch = i < 3 ? EPOCH : EPOCH + 1;
+            bytes32 message = SignBytes.shares(where, epoch, HEIGHT, SHARED, shares.root);
+            shares.signature = signed(uint256(MEMBER) + 1, message);
+            vm.expectRevert(badSignature());
+            slasher.reportPrematureShare(shares, settled, 0, none);
+        }
+        vm.assertEq(stake.seizureCount(), 0, "nothing was seized");
+    }
+
+    function test_evidence_of_premature_shares_counts_as_long_as_any() public {
+        (IConclaveSlasher.SignedShares memory shares, BlockCommitment memory settled) = sharing();
+        stake.settle(settled);
+        bytes32[] memory none = new bytes32[](0);
+        uint256 until = outlive();
+        slasher.reportPrematureShare(shares, settled, 0, none);
+        vm.warp(until);
+        slasher.reportPrematureShare(shares, settled, 0, none);
+        vm.assertEq(stake.seizureCount(), 1, "seized");
     }
 
     function test_a_decision_certificate_in_parts_acquits() public {
