@@ -75,7 +75,8 @@ impl Fate {
     }
 }
 
-/// Runs the mutant from one seed after another until something is seen, on all cores.
+/// Runs the mutant from one seed after another until something is seen, on all cores. It is what the lowest of these seeds
+/// shows, whichever ends first: every lower one has begun by then, and is waited for.
 fn fate(binary: &Path, mutant: &Mutant) -> Fate {
     let next = AtomicU64::new(0);
     let seen: Mutex<Option<Fate>> = Mutex::new(None);
@@ -88,7 +89,9 @@ fn fate(binary: &Path, mutant: &Mutant) -> Fate {
             }
             if let Some(fate) = judge(mutant, seed, &run(binary, mutant, seed)) {
                 let mut first = seen.lock().expect("no thread panics while it holds this");
-                first.get_or_insert(fate);
+                if first.as_ref().is_none_or(|first| fate.seed < first.seed) {
+                    *first = Some(fate);
+                }
             }
         }
     };
