@@ -6,6 +6,7 @@ use conclave_encryption::{SealingKey, Suite, seal_wrongly};
 use conclave_types::{
     BundleHeader, BundleNonce, EncryptedBundle, Genesis, Gwei, Height, KeyId, Leg, RollupId,
 };
+use secp256k1::SecretKey;
 
 use super::{Handed, Load, Standing, header, sealed, signed, unsigned};
 
@@ -44,6 +45,18 @@ impl Load {
         made.unwrap_or_default()
     }
 
+    /// The key of a hostile user, and the header of the bundle that is next in its lane 0.
+    fn next_of(
+        &mut self,
+        who: usize,
+        genesis: &Genesis,
+        now: Height,
+    ) -> Option<(SecretKey, BundleHeader)> {
+        let payer = self.hostile.get_mut(who)?;
+        let nonce = payer.nonce(0)?;
+        Some((payer.secret, header(genesis, payer.address, nonce, now)))
+    }
+
     fn victim(&mut self) -> Option<EncryptedBundle> {
         let count = u64::try_from(self.seen.len()).ok()?;
         let pick = usize::try_from(self.random.below(count)).ok()?;
@@ -74,11 +87,9 @@ impl Load {
         now: Height,
     ) -> Option<EncryptedBundle> {
         let legs = self.legs();
-        let pauper = self.hostile.get_mut(1)?;
-        let nonce = pauper.nonce(0)?;
-        let header = header(genesis, pauper.address, nonce, now);
+        let (pauper, header) = self.next_of(1, genesis, now)?;
         let bundle = sealed(key, header, &legs, &mut self.random)?;
-        Some(signed(&self.curve, &pauper.secret, bundle))
+        Some(signed(&self.curve, &pauper, bundle))
     }
 
     /// Well sealed and signed, under a header that asks for what it cannot have.
@@ -151,11 +162,9 @@ impl Load {
         let (mut legs, again) = (self.legs(), self.random.chance(500));
         let rollup = if again { legs.first()?.rollup } else { NOWHERE };
         legs.push(Leg { rollup, transaction: b"not to be".to_vec() });
-        let payer = self.hostile.first_mut()?;
-        let nonce = payer.nonce(0)?;
-        let header = header(genesis, payer.address, nonce, now);
+        let (payer, header) = self.next_of(0, genesis, now)?;
         let bundle = sealed(key, header, &legs, &mut self.random)?;
-        Some(signed(&self.curve, &payer.secret, bundle))
+        Some(signed(&self.curve, &payer, bundle))
     }
 
     /// Paid for and with a proof that holds, and nothing that anyone could open: only who has opened its point knows.
@@ -166,11 +175,9 @@ impl Load {
         now: Height,
     ) -> Option<EncryptedBundle> {
         let legs = self.legs();
-        let payer = self.hostile.first_mut()?;
-        let nonce = payer.nonce(0)?;
-        let header = header(genesis, payer.address, nonce, now);
+        let (payer, header) = self.next_of(0, genesis, now)?;
         let made = seal_wrongly(key, header, &legs, self.random.rng()).ok()?;
-        Some(signed(&self.curve, &payer.secret, unsigned(made)))
+        Some(signed(&self.curve, &payer, unsigned(made)))
     }
 
     /// Longer than any padding makes it, and signed like that.
