@@ -16,8 +16,8 @@
 //! | encrypt | a sender's work |
 //! | admit | decode and prove: points, the subgroup for u, proofs, all B in one batch |
 //! | share | prepare a block whose bundles were admitted, and one validator's shares of it |
-//! | combine | open out of t validators' shares, all of the block by one validator |
-//! | check | the openings of the block in one equation, each in the subgroup |
+//! | combine | open out of t validators' shares, all of the block by one validator, to seeds where there are any |
+//! | check | the openings of the block: seeds each by itself and in one sum, points each in the subgroup and in one pairing equation |
 //! | open | decrypt |
 //! | after | what a validator does after the decision if all open cooperatively: share + combine / n + check + open |
 //! | alone | the same if nobody shows it anything: share + combine + check + open |
