@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use conclave_derivation::Cursors;
+use conclave_derivation::{Cursors, Sources};
 use conclave_encryption::SealedBlock;
 use conclave_mempool::{Applied, Ledger, admission};
 use conclave_types::{
@@ -264,11 +264,11 @@ impl Auditor {
         let sealed = bundles.iter().zip(openings.iter().skip(1));
         let outcomes =
             sealed.map(|(bundle, opening)| decrypt(bundle, opening, &self.rollups)).collect();
-        let opened = OpenedBlock { openings, outcomes };
-        let block = reveal((header, id), carried, &decided.body.bundles, bundles, &opened);
+        let opened = OpenedBlock::new(openings, outcomes);
+        let (block, hashes) = reveal((header, id), carried, &decided.body.bundles, bundles, opened);
         let batches = self.cursors.batches(&block);
         let before = height.previous().and_then(|before| self.digests.get(&before));
-        let expected = block.digest(&before.copied().unwrap_or_default());
+        let expected = block.digest_of(&before.copied().unwrap_or_default(), &hashes);
         if digest != expected {
             return Err(AuditError::Derived("chain digest"));
         }
@@ -276,7 +276,8 @@ impl Auditor {
             return Err(AuditError::Derived("revealed block"));
         }
         check_batches(store, &batches)?;
-        self.check_commitment(store, &block, &batches, &carried.withdrawals)?;
+        let sources = Sources::with(&block, hashes);
+        self.check_commitment(store, (&sources, &block), &batches, &carried.withdrawals)?;
         self.revealed = height;
         self.digests.insert(height, digest);
         self.digests = self.digests.split_off(&header.revealed_height);
@@ -290,14 +291,14 @@ impl Auditor {
     fn check_commitment<S: Store>(
         &mut self,
         store: &S,
-        block: &RevealedBlock,
+        (sources, block): (&Sources, &RevealedBlock),
         batches: &[Batch],
         withdrawals: &[Withdrawal],
     ) -> Result<(), AuditError<S::Error>> {
         let height = block.height;
         let end = settle::epoch_end(&self.keys, height);
         let history = self.history.root();
-        let commitment = settle::commitment(block, batches, withdrawals, history, end);
+        let commitment = settle::commitment((sources, block), batches, withdrawals, history, end);
         let stored = archive::commitment(store, height)?;
         let found = commitment.filter(|commitment| stored.as_ref() == Some(commitment));
         let commitment = found.ok_or(AuditError::Derived("commitment"))?;

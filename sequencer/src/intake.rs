@@ -254,7 +254,7 @@ impl Sequencer {
         if self.intake.verifying || self.intake.queue.is_empty() {
             return;
         }
-        if self.reveals.is_busy() {
+        if self.reveals.is_busy(now) {
             self.intake.yields_until = self.intake.can_yield_until().filter(|until| now < *until);
             if self.intake.yields_until.is_some() {
                 return;

@@ -33,6 +33,7 @@ mod tests;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use conclave_encryption::{PublicKey, SealedBlock};
@@ -69,6 +70,9 @@ const EARLY_MAX: HeightDelta = HeightDelta::new(8);
 /// Parts are of use for a moment only: whoever is further behind asks for openings.
 const EARLY_PARTS_MAX: HeightDelta = HeightDelta::new(2);
 
+/// For so long after a decision the jobs of its block follow each other closely, if validators are near each other.
+const SOON: Duration = Duration::from_millis(50);
+
 /// One job at a time works on a block's parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Work {
@@ -100,6 +104,7 @@ struct Pending {
     work: Option<Work>,
     opening: bool,
     opened: Option<OpenedBlock>,
+    decided: Time,
     since: Time,
 }
 
@@ -115,12 +120,13 @@ pub(crate) struct Reveals {
 
 impl Reveals {
     /// Whether a job is under way for a block that is voted on or opened: everybody waits for its shares, and then for
-    /// its openings.
-    pub(crate) fn is_busy(&self) -> bool {
+    /// its openings. And whether one is to be expected at once, as of a block that was decided a moment ago.
+    pub(crate) fn is_busy(&self, now: Time) -> bool {
         let has_job = |pending: &Pending| {
             pending.sealed.is_none()
                 || pending.work.is_some()
                 || pending.opening && pending.opened.is_none()
+                || pending.opened.is_none() && now < pending.decided.after(SOON)
         };
         self.ahead.is_busy() || self.pending.values().any(has_job)
     }
@@ -209,6 +215,7 @@ impl Sequencer {
             work: None,
             opening: false,
             opened: None,
+            decided: now,
             since: now,
         };
         self.reveals.pending.insert(height, pending);

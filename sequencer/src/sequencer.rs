@@ -171,7 +171,7 @@ impl Sequencer {
         self.advance_reveals(now);
         // Behind what they make way for.
         self.verify_waiting(now);
-        self.share_waiting();
+        self.share_waiting(now);
         self.catch_up_turn(now);
     }
 

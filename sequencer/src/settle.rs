@@ -37,7 +37,7 @@ mod tests;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use conclave_derivation::RevealTree;
+use conclave_derivation::{RevealTree, Sources};
 use conclave_types::{
     Attestation, Batch, BlockCommitment, Committee, Digest, EpochEnd, G2Bytes, Height, HeightDelta,
     RevealedBlock, SettlementCertificate, Time, ValidatorIndex, Withdrawal, mmr::Peaks,
@@ -163,16 +163,16 @@ impl Settlement {
     }
 }
 
-/// The commitment to a revealed block, `history_root` being that over all before. A pure function: every node and
+/// The commitment to a revealed block, whose items come from `sources`, `history_root` being that over all before. A pure function: every node and
 /// every auditor gets the same. None if the batches are not the block's.
 pub(crate) fn commitment(
-    block: &RevealedBlock,
+    (sources, block): (&Sources, &RevealedBlock),
     batches: &[Batch],
     withdrawals: &[Withdrawal],
     history_root: Digest,
     epoch_end: Option<EpochEnd>,
 ) -> Option<BlockCommitment> {
-    let reveal = RevealTree::new(block, batches).ok()?.root();
+    let reveal = RevealTree::of(sources, batches).ok()?.root();
     Some(BlockCommitment {
         epoch: block.epoch,
         height: block.height,
@@ -202,6 +202,7 @@ impl Sequencer {
     /// A block was revealed: commits to it.
     pub(crate) fn commit_to(
         &mut self,
+        sources: &Sources,
         block: &RevealedBlock,
         batches: &[Batch],
         withdrawals: &[Withdrawal],
@@ -209,7 +210,7 @@ impl Sequencer {
         let height = block.height;
         let end = epoch_end(&self.chain.keys, height);
         let history_root = self.settlement.history.root();
-        let Some(commitment) = commitment(block, batches, withdrawals, history_root, end) else {
+        let Some(commitment) = commitment((sources, block), batches, withdrawals, history_root, end) else {
             return self.halt(format!("height {height}: the batches are not those of the block"));
         };
         let digest = self.context.domain.commitment(&commitment);

@@ -308,7 +308,7 @@ impl Workshop {
             Some(legs) => Outcome::Opened(legs.clone()),
             None => Outcome::Undecryptable(UndecryptableReason::BadCiphertext),
         };
-        OpenedBlock { openings, outcomes: job.ids.iter().map(inside).collect() }
+        OpenedBlock::new(openings, job.ids.iter().map(inside).collect())
     }
 
     /// As the real thing: only shares of the part's own sub-batches spoil it, and who spoils it is looked

@@ -68,15 +68,35 @@ impl Outcome {
     /// Digest of the outcome, legs included.
     #[must_use]
     pub fn digest(&self) -> Digest {
+        self.hashes().digest
+    }
+
+    /// The same, with the digests of transactions that are hashed on the way.
+    #[must_use]
+    pub fn hashes(&self) -> OutcomeHashes {
         match self {
             Self::Opened(legs) => {
-                legs_digest(legs.iter().map(|leg| (leg.rollup, keccak(&leg.transaction))))
+                let transactions: Vec<_> =
+                    legs.iter().map(|leg| keccak(&leg.transaction)).collect();
+                let rollups = legs.iter().map(|leg| leg.rollup);
+                let digest = legs_digest(rollups.zip(transactions.iter().copied()));
+                OutcomeHashes { transactions, digest }
             }
             Self::Undecryptable(reason) => {
-                Hasher::new("conclave/undecryptable/v1").u8(reason.code()).finish()
+                let digest = Hasher::new("conclave/undecryptable/v1").u8(reason.code()).finish();
+                OutcomeHashes { transactions: Vec::new(), digest }
             }
         }
     }
+}
+
+/// What of an outcome is hashed: each transaction once, however many trees it stands in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutcomeHashes {
+    /// The keccak256 of each leg's transaction.
+    pub transactions: Vec<Digest>,
+    /// [`Outcome::digest`].
+    pub digest: Digest,
 }
 
 /// Digest of a bundle that opened: over each leg's rollup and the keccak256 of its transaction, in their order.
@@ -144,6 +164,12 @@ impl RevealedBlock {
     /// blocks, beacons, order and contents.
     #[must_use]
     pub fn digest(&self, previous: &Digest) -> Digest {
+        self.digest_of(previous, &self.hashes())
+    }
+
+    /// The same, given [`RevealedBlock::hashes`].
+    #[must_use]
+    pub fn digest_of(&self, previous: &Digest, hashes: &[OutcomeHashes]) -> Digest {
         let mut hasher = Hasher::new("conclave/reveal/v1");
         hasher
             .fixed(previous.as_bytes())
@@ -156,9 +182,15 @@ impl RevealedBlock {
             hasher.fixed(forced.entry_hash.as_bytes()).u8(u8::from(forced.carried));
         }
         hasher.u64(self.bundles.len() as u64);
-        for bundle in &self.bundles {
-            hasher.fixed(bundle.id.as_bytes()).fixed(bundle.outcome.digest().as_bytes());
+        for (bundle, hashes) in self.bundles.iter().zip(hashes) {
+            hasher.fixed(bundle.id.as_bytes()).fixed(hashes.digest.as_bytes());
         }
         hasher.finish()
+    }
+
+    /// Those of its bundles, in their order.
+    #[must_use]
+    pub fn hashes(&self) -> Vec<OutcomeHashes> {
+        self.bundles.iter().map(|bundle| bundle.outcome.hashes()).collect()
     }
 }

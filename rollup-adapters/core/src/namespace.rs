@@ -23,8 +23,8 @@
 use std::collections::BTreeMap;
 
 use conclave_types::{
-    Batch, BundleId, Digest, Height, ItemSource, LegRef, RevealedBlock, RollupId, digest::keccak,
-    merkle,
+    Batch, BatchItem, BundleId, Digest, Height, ItemSource, LegRef, OutcomeHashes, RevealedBlock,
+    RollupId, digest::keccak, merkle,
 };
 
 /// Why batches have no tree.
@@ -169,6 +169,15 @@ impl RevealTree {
     ///
     /// If they are in another order, or of another block.
     pub fn new(block: &RevealedBlock, batches: &[Batch]) -> Result<Self, NamespaceError> {
+        Self::of(&Sources::of(block), batches)
+    }
+
+    /// The same, given what the items of the block's batches come from.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RevealTree::new`].
+    pub fn of(sources: &Sources, batches: &[Batch]) -> Result<Self, NamespaceError> {
         let pair = |window: &[Batch]| match window {
             [left, right] if left.rollup >= right.rollup => Some(right.rollup),
             _ => None,
@@ -176,10 +185,9 @@ impl RevealTree {
         if let Some(rollup) = batches.windows(2).find_map(pair) {
             return Err(NamespaceError::Order(rollup));
         }
-        let sources = Sources::of(block);
         let leaves: Vec<_> = (0_u32..)
             .zip(batches)
-            .map(|(index, batch)| batch_leaf(batch, index, &sources))
+            .map(|(index, batch)| batch_leaf(batch, index, sources))
             .collect::<Result<_, _>>()?;
         let digests = leaves.iter().map(NamespaceLeaf::digest).collect();
         Ok(Self { leaves, digests })
@@ -225,8 +233,8 @@ pub fn reveal_root(block: &RevealedBlock, batches: &[Batch]) -> Result<RevealRoo
 /// What the items of a block's batches come from.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// Each bundle's outcome digest.
-    pub legs: BTreeMap<BundleId, Digest>,
+    /// What is hashed of each bundle's outcome.
+    pub legs: BTreeMap<BundleId, OutcomeHashes>,
     /// The queue's hash of each forced transaction, by its index.
     pub forced: BTreeMap<u64, Digest>,
 }
@@ -235,12 +243,28 @@ impl Sources {
     /// Those of `block`.
     #[must_use]
     pub fn of(block: &RevealedBlock) -> Self {
+        Self::with(block, block.hashes())
+    }
+
+    /// The same, given [`RevealedBlock::hashes`].
+    #[must_use]
+    pub fn with(block: &RevealedBlock, hashes: Vec<OutcomeHashes>) -> Self {
         Self {
-            legs: block.bundles.iter().map(|b| (b.id, b.outcome.digest())).collect(),
+            legs: block.bundles.iter().map(|bundle| bundle.id).zip(hashes).collect(),
             forced: block.forced.iter().map(|f| (f.index, f.entry_hash)).collect(),
         }
     }
 
+    /// The keccak256 of an item of a batch of `rollup`.
+    fn transaction(&self, rollup: RollupId, item: &BatchItem) -> Result<Digest, NamespaceError> {
+        let ItemSource::Leg(leg) = &item.source else { return Ok(keccak(&item.transaction)) };
+        let foreign = NamespaceError::ForeignItem { rollup, bundle: leg.bundle };
+        let hashes = self.legs.get(&leg.bundle);
+        let hash = hashes.and_then(|hashes| hashes.transactions.get(usize::from(leg.leg)));
+        hash.copied().ok_or(foreign)
+    }
+
+    /// The leaf in the atomic tree.
     pub(crate) fn leaf(
         &self,
         rollup: RollupId,
@@ -249,7 +273,8 @@ impl Sources {
         match source {
             ItemSource::Leg(leg) => {
                 let foreign = NamespaceError::ForeignItem { rollup, bundle: leg.bundle };
-                self.legs.get(&leg.bundle).map(|digest| atomic_leaf(leg, digest)).ok_or(foreign)
+                let hashes = self.legs.get(&leg.bundle).ok_or(foreign)?;
+                Ok(atomic_leaf(leg, &hashes.digest))
             }
             ItemSource::Forced(forced) => {
                 let foreign = NamespaceError::ForeignEntry { rollup, index: forced.index };
@@ -269,8 +294,8 @@ pub fn batch_leaf(
     index: u32,
     sources: &Sources,
 ) -> Result<NamespaceLeaf, NamespaceError> {
-    let transactions: Vec<_> =
-        batch.items.iter().map(|item| transaction_leaf(&item.transaction)).collect();
+    let leaf = |item| Ok(hash_leaf(&sources.transaction(batch.rollup, item)?));
+    let transactions: Vec<_> = batch.items.iter().map(leaf).collect::<Result<_, _>>()?;
     let places: Vec<_> = batch
         .items
         .iter()
@@ -292,7 +317,12 @@ pub fn batch_leaf(
 /// The leaf of a transaction in a batch's transaction tree.
 #[must_use]
 pub fn transaction_leaf(transaction: &[u8]) -> Digest {
-    merkle::leaf(keccak(transaction).as_bytes())
+    hash_leaf(&keccak(transaction))
+}
+
+/// The same, given the keccak256 of the transaction.
+pub(crate) fn hash_leaf(transaction: &Digest) -> Digest {
+    merkle::leaf(transaction.as_bytes())
 }
 
 /// The leaf of an item in a batch's atomic tree; `legs` is the outcome digest of its bundle.

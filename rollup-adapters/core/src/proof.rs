@@ -17,6 +17,7 @@ use conclave_types::{
 
 use crate::{
     AbsenceProof, NamespaceError, NamespaceProof, RevealRoot, RevealTree, Sources, atomic_leaf,
+    namespace::hash_leaf,
 };
 
 /// Why a proof shows nothing.
@@ -183,10 +184,6 @@ impl AbsenceProof {
     pub fn require(&self, rollup: RollupId, root: &RevealRoot) -> Result<(), ProofError> {
         if self.verify(rollup, root) { Ok(()) } else { Err(ProofError::NotAbsent { rollup }) }
     }
-}
-
-fn hash_leaf(transaction: &Digest) -> Digest {
-    merkle::leaf(transaction.as_bytes())
 }
 
 fn root_of(leaf: Digest, item: u32, siblings: &[Digest]) -> Option<Digest> {

@@ -6,7 +6,7 @@ use borsh::BorshSerialize;
 use conclave_derivation::judge_legs;
 use conclave_encryption::{CombineError, SealedBlock, open_bundle};
 use conclave_types::{
-    BlockId, BundleId, EncryptedBundle, G1Bytes, Height, Opening, Outcome, RollupId,
+    BlockId, BundleId, EncryptedBundle, G1Bytes, Height, Opening, Outcome, OutcomeHashes, RollupId,
     UndecryptableReason, ValidatorIndex,
 };
 
@@ -114,6 +114,23 @@ pub struct OpenedBlock {
     pub openings: Vec<Opening>,
     /// What each bundle holds, in block order.
     pub outcomes: Vec<Outcome>,
+    /// What is hashed of these.
+    #[borsh(skip)]
+    hashes: Vec<OutcomeHashes>,
+}
+
+impl OpenedBlock {
+    /// Hashes what was opened: the driver has other things to do.
+    #[must_use]
+    pub fn new(openings: Vec<Opening>, outcomes: Vec<Outcome>) -> Self {
+        let hashes = outcomes.iter().map(Outcome::hashes).collect();
+        Self { openings, outcomes, hashes }
+    }
+
+    /// Each outcome in block order, with what is hashed of it.
+    pub(crate) fn into_outcomes(self) -> impl Iterator<Item = (Outcome, OutcomeHashes)> {
+        self.outcomes.into_iter().zip(self.hashes)
+    }
 }
 
 /// Some of these gave openings that open nothing.
@@ -138,7 +155,7 @@ impl OpenJob {
             .zip(self.openings.iter().skip(1))
             .map(|(bundle, opening)| decrypt(bundle, opening, &self.rollups))
             .collect();
-        Ok(OpenedBlock { openings: self.openings, outcomes })
+        Ok(OpenedBlock::new(self.openings, outcomes))
     }
 
     fn are_right(&self, ranges: &[Range<usize>]) -> bool {

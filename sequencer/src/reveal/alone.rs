@@ -23,7 +23,7 @@ use std::{
 
 use conclave_encryption::PublicKey;
 use conclave_mempool::Pool;
-use conclave_types::{BundleId, Epoch, G1Bytes};
+use conclave_types::{BundleId, Epoch, G1Bytes, Time};
 
 use crate::{
     job::{Job, KnownShares, LoneShares, ShareAloneJob},
@@ -138,8 +138,8 @@ impl Sequencer {
     }
 
     /// Has the shares of bundles computed that wait for the next block, if theirs can be without it.
-    pub(crate) fn share_waiting(&mut self) {
-        let is_idle = !self.reveals.alone.is_asked && !self.reveals.is_busy();
+    pub(crate) fn share_waiting(&mut self, now: Time) {
+        let is_idle = !self.reveals.alone.is_asked && !self.reveals.is_busy(now);
         if self.reveals.alone.waiting.is_empty() || !is_idle {
             return;
         }

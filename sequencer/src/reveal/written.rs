@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use conclave_derivation::{Drawable, order};
+use conclave_derivation::{Drawable, Sources, order};
 use conclave_encryption::beacon;
 use conclave_types::{
-    Block, BlockHeader, BlockId, BundleId, EncryptedBundle, Opening, RevealedBlock, RevealedBundle,
+    Block, BlockHeader, BlockId, BundleId, EncryptedBundle, Opening, OutcomeHashes, RevealedBlock, RevealedBundle,
     ValidatorIndex, Withdrawal,
 };
 
@@ -26,29 +26,30 @@ impl Sequencer {
         if height != self.chain.revealed.next() {
             return self.halt(format!("height {height} has no key, and one before it is sealed"));
         }
-        let opened = OpenedBlock { openings: Vec::new(), outcomes: Vec::new() };
-        let revealed = reveal((&block.header, block.id()), carried, &[], &[], &opened);
-        self.write_reveal(revealed, &carried.withdrawals, opened.openings, Vec::new());
+        let opened = OpenedBlock::new(Vec::new(), Vec::new());
+        let revealed = reveal((&block.header, block.id()), carried, &[], &[], opened);
+        self.write_reveal(revealed, &carried.withdrawals, Vec::new(), Vec::new());
     }
 
     pub(super) fn finish_reveal(&mut self, pending: Pending) {
         let Pending { header, block: id, ids, bundles, carried, combined_from, opened, .. } =
             pending;
         let Some(opened) = opened else { return };
-        let block = reveal((&header, id), &carried, &ids, &bundles, &opened);
-        self.write_reveal(block, &carried.withdrawals, opened.openings, combined_from);
+        let openings = opened.openings.clone();
+        let revealed = reveal((&header, id), &carried, &ids, &bundles, opened);
+        self.write_reveal(revealed, &carried.withdrawals, openings, combined_from);
     }
 
     fn write_reveal(
         &mut self,
-        block: RevealedBlock,
+        (block, hashes): (RevealedBlock, Vec<OutcomeHashes>),
         withdrawals: &[Withdrawal],
         openings: Vec<Opening>,
         share_validators: Vec<ValidatorIndex>,
     ) {
         let height = block.height;
         let batches = self.chain.cursors.batches(&block);
-        let digest = block.digest(&self.chain.digest());
+        let digest = block.digest_of(&self.chain.digest(), &hashes);
         self.chain.set_revealed(height, digest);
         let stored = StoredReveal {
             block: block.block,
@@ -64,7 +65,7 @@ impl Sequencer {
             let cursor = self.chain.cursors.get(batch.rollup);
             self.write(archive::put_cursor(batch.rollup, &cursor));
         }
-        self.commit_to(&block, &batches, withdrawals);
+        self.commit_to(&Sources::with(&block, hashes), &block, &batches, withdrawals);
         self.write(archive::put_tip(&self.chain.tip()));
         let oldest = self.settlement.oldest().unwrap_or(height);
         let over = self.chain.keys.forget(height, oldest);
@@ -76,7 +77,7 @@ impl Sequencer {
 }
 
 /// The revealed block that follows from a decided block (header and id), what it carries of L1, its bundles
-/// with their ids, and its openings.
+/// with their ids, and its openings; with what is hashed of its outcomes.
 /// A pure function: every node and every auditor gets the same.
 #[must_use]
 pub fn reveal(
@@ -84,9 +85,10 @@ pub fn reveal(
     carried: &Carried,
     ids: &[BundleId],
     bundles: &[Arc<EncryptedBundle>],
-    opened: &OpenedBlock,
-) -> RevealedBlock {
+    opened: OpenedBlock,
+) -> (RevealedBlock, Vec<OutcomeHashes>) {
     let beacon = opened.openings.first().map(beacon).unwrap_or_default();
+    let mut outcomes: Vec<_> = opened.into_outcomes().map(Some).collect();
     let drawables: Vec<Drawable> = bundles
         .iter()
         .zip(ids)
@@ -97,19 +99,15 @@ pub fn reveal(
         })
         .collect();
     let places = order(&beacon, &drawables);
-    let bundles = places
+    let (bundles, hashes) = places
         .into_iter()
         .filter_map(|drawn| {
-            let drawable = drawables.get(drawn.index)?;
-            Some(RevealedBundle {
-                id: drawable.id,
-                payer: drawable.payer,
-                draw: drawn.draw,
-                outcome: opened.outcomes.get(drawn.index)?.clone(),
-            })
+            let Drawable { id, payer, .. } = *drawables.get(drawn.index)?;
+            let (outcome, hashes) = outcomes.get_mut(drawn.index)?.take()?;
+            Some((RevealedBundle { id, payer, draw: drawn.draw, outcome }, hashes))
         })
-        .collect();
-    RevealedBlock {
+        .unzip();
+    let block = RevealedBlock {
         height: header.height,
         block,
         time: header.time,
@@ -119,5 +117,6 @@ pub fn reveal(
         beacon,
         forced: carried.forced.clone(),
         bundles,
-    }
+    };
+    (block, hashes)
 }
