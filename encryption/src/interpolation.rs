@@ -25,9 +25,10 @@ impl Node {
         Self(i32::from(party).saturating_add(1))
     }
 
-    /// d_s = −(s + 1): never where a party is, and never zero.
+    /// d_s = −(s + 2): never where a party is, and never zero. From −1 on, one quorum of four parties in four would have
+    /// coefficients with a common denominator (ADR 013).
     pub(crate) fn of_slot(slot: u16) -> Self {
-        Self(i32::from(slot).saturating_add(1).saturating_neg())
+        Self(i32::from(slot).saturating_add(2).saturating_neg())
     }
 
     pub(crate) fn scalar(self) -> Scalar {
@@ -231,6 +232,16 @@ mod tests {
         let (integers, factor) = integers(&small, at).unwrap();
         let scalars = integers.iter().map(|(n, minus)| signed(*minus, scalar_of(*n)) * factor);
         assert_eq!(scalars.collect::<Vec<_>>(), coefficients(&small, at));
+    }
+
+    #[test]
+    fn no_quorum_of_four_equals_needs_a_full_multiplication() {
+        for left_out in 0..4 {
+            let quorum = nodes(&(0..4).filter(|party| *party != left_out).collect::<Vec<_>>());
+            let combining = Interpolation::new(&quorum, Node::of_slot(0));
+            assert_eq!(combining.factor, Scalar::ONE, "without party {left_out}");
+            assert!(matches!(combining.weights, Weights::Small(_)));
+        }
     }
 
     #[test]

@@ -122,7 +122,7 @@ pub(crate) fn scalar(share: &SecretShare) -> Scalar {
 /// (S − sk)/Z over c + 1 places is zero, which is linear in sk.
 pub(crate) fn secret_of(shares: &[SecretShare], packing: Packing) -> Scalar {
     let count = u64::from(packing.secrecy()) + 1;
-    let slots = 1..=u64::from(packing.packing());
+    let slots = 2..=u64::from(packing.packing()) + 1;
     let (mut above, mut below) = (Scalar::ZERO, Scalar::ZERO);
     for (place, share) in (1..=count).zip(shares) {
         let x = Scalar::from(place);

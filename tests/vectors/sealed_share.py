@@ -87,13 +87,13 @@ def eip2537(point):
 
 
 def at_point(points, packing, point):
-    """The points stand at -1, -2, ..., infinity where there are none; their interpolation at point + 1."""
+    """The points stand at -2, -3, ..., infinity where there are none; their interpolation at point + 1."""
     x, total = point + 1, Z1
     for slot, value in enumerate(points):
         above = below = 1
         for other in range(packing):
             if other != slot:
-                above = above * (x + other + 1) % curve_order
+                above = above * (x + other + 2) % curve_order
                 below = below * (other - slot) % curve_order
         total = add(total, multiply(value, above * pow(below, -1, curve_order) % curve_order))
     return total
@@ -110,7 +110,7 @@ def sharing(row, parties):
     for x in range(1, parties + 1):
         vanishing = 1
         for slot in range(row["packing"]):
-            vanishing = vanishing * (x + slot + 1) % curve_order
+            vanishing = vanishing * (x + slot + 2) % curve_order
         noise = sum(draw(k + 1) * pow(x, k, curve_order) for k in range(row["secrecy"]))
         shares.append((key + vanishing * noise) % curve_order)
     return key, shares

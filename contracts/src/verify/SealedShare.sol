@@ -237,14 +237,14 @@ library SealedShare {
     }
 
     /// What the value at slot `slot` of `packing` contributes to the value at point `point`. Slot s is at
-    /// −(s + 1) and point j at j + 1, so it is the product of (j + m + 2)/(m − s) over the other slots m.
+    /// −(s + 2) and point j at j + 1, so it is the product of (j + m + 3)/(m − s) over the other slots m.
     function coefficient(uint256 packing, uint256 slot, uint256 point) internal view returns (uint256) {
         uint256 order = Bls12381.ORDER;
         uint256 above = 1;
         uint256 below = 1;
         for (uint256 m = 0; m < packing; ++m) {
             if (m == slot) continue;
-            above = mulmod(above, point + m + 2, order);
+            above = mulmod(above, point + m + 3, order);
             below = mulmod(below, m > slot ? m - slot : order - (slot - m), order);
         }
         return mulmod(above, Bls12381.inverse(below), order);

@@ -60,7 +60,7 @@ fn the_crate_opens_what_is_sealed_with_the_key_alone() {
     assert_eq!(message[..4], [1, 0, 0, 0], "a list with one leg");
 }
 
-/// Party j is the crate's participant j + 1: it interpolates at zero over places i + 1, we at −1 over j + 1.
+/// Party j is the crate's participant j + 2: it interpolates at zero over places i + 1, we at −2 over j + 1.
 #[test]
 fn the_crate_opens_with_our_shares_and_makes_the_same() {
     for parties in [4, 7, 16] {
@@ -75,7 +75,7 @@ fn the_crate_opens_with_our_shares_and_makes_the_same() {
                 let share = theirs.decrypt_share_no_verify(&ciphertext);
                 let found = bincode::serialize(&share).unwrap();
                 assert_eq!(found, block.share(ours, party)[1].as_bytes());
-                (u64::from(party) + 1, share)
+                (u64::from(party) + 2, share)
             })
             .collect();
         let threshold = usize::from(committee.key.packing().secrecy());

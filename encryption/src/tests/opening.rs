@@ -314,10 +314,10 @@ fn errors_that_would_cancel_within_a_party_are_blamed(suite: Suite) {
 fn a_share_that_a_sender_arranged_to_be_infinity_is_nobodys_fault() {
     let committee = committee(Suite::Packed, 16);
     let party = 5_u16;
-    // R(x) = L₀(x)·a + L₁(x)·b with slots at −1 and −2: L₀ = x + 2, L₁ = −(x + 1).
+    // R(x) = L₀(x)·a + L₁(x)·b with slots at −2 and −3: L₀ = x + 3, L₁ = −(x + 2).
     let x = Scalar::from(u64::from(party) + 1);
     let a = G1Projective::generator() * Scalar::from(77);
-    let ratio = (x + Scalar::from(2)) * (x + Scalar::ONE).invert().unwrap();
+    let ratio = (x + Scalar::from(3)) * (x + Scalar::from(2)).invert().unwrap();
     let filler = points(1)[0];
     let us = [filler, bytes(a), bytes(a * ratio)];
     let block = committee.block(&us);

@@ -1,4 +1,4 @@
-//! At ℓ = 1 the sharing is Shamir's with the secret at −1, and the commitments are Feldman's. Here both
+//! At ℓ = 1 the sharing is Shamir's with the secret at −2, and the commitments are Feldman's. Here both
 //! are written out in their own arithmetic, on the whole polynomial rather than on s and T.
 
 use blstrs::G2Projective;
@@ -8,13 +8,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::curve::decode_g2;
 
-/// The coefficients of S in the exponent: S(X) = s + (X + 1)·T(X).
+/// The coefficients of S in the exponent: S(X) = s + (X + 2)·T(X).
 fn feldman(dealing: &Dealing) -> Vec<G2Projective> {
     let read = |bytes| G2Projective::from(decode_g2(bytes).unwrap());
     let t: Vec<_> = dealing.coefficients.iter().map(read).collect();
     let mut coefficients = vec![G2Projective::identity(); t.len() + 1];
     for (power, t) in t.iter().enumerate() {
-        coefficients[power] += t;
+        coefficients[power] += t.double();
         coefficients[power + 1] += t;
     }
     coefficients[0] += read(&dealing.constant);
@@ -74,10 +74,10 @@ proptest! {
         let start = skipped.index(shares.len());
         let some: Vec<_> =
             shares.iter().cycle().skip(start).take(quorum.into()).copied().collect();
-        let secret = shamir(&some, -Scalar::ONE);
+        let secret = shamir(&some, -Scalar::from(2));
         let key = G2Projective::generator() * secret;
         prop_assert_eq!(G2Projective::from(decode_g2(&raw.public_key_g2).unwrap()), key);
-        prop_assert_eq!(evaluate(&sum, -Scalar::ONE), key);
+        prop_assert_eq!(evaluate(&sum, -Scalar::from(2)), key);
     }
 
     /// c shares go with every key: for any c of them and any other secret there is a polynomial.
@@ -98,7 +98,7 @@ proptest! {
         // T′ through (S(x) − sk′)/Z(x) at the c places: it has c coefficients.
         let place = |party: u16| Scalar::from(u64::from(party) + 1);
         let vanishing = |x: Scalar| -> Scalar {
-            (1..=packing.packing()).map(|slot| x + Scalar::from(u64::from(slot))).product()
+            (2..=packing.packing() + 1).map(|slot| x + Scalar::from(u64::from(slot))).product()
         };
         let t: Vec<(Scalar, Scalar)> = known
             .iter()
@@ -111,7 +111,7 @@ proptest! {
         for party in &known {
             prop_assert_eq!(simulated(place(*party)), polynomial.value(*party).0);
         }
-        for slot in 1..=packing.packing() {
+        for slot in 2..=packing.packing() + 1 {
             prop_assert_eq!(simulated(-Scalar::from(u64::from(slot))), secret);
         }
     }
