@@ -3,8 +3,8 @@
 //!
 //! Verification costs a fifth of a millisecond or so a bundle, so it is a job, and one job at a time takes all
 //! that is waiting: under load the batch grows and the cost for each bundle falls. While this node computes shares or
-//! openings of a block, everybody waits for that and the cores are its: what comes in then is verified together
-//! afterwards, or when the first of it has waited [`YIELD_MAX`].
+//! openings of a block, and in the first moment after a decision, everybody waits for that and the cores are its: what
+//! comes in then is verified together afterwards, or when the first of it has waited [`YIELD_MAX`].
 //!
 //! **Bounds.** [`WAITING_MAX`] bundles wait; what comes beyond is refused (from clients) or dropped
 //! (from peers, who are asked again if a block needs it). Bundles that a block needs go first.
@@ -254,7 +254,7 @@ impl Sequencer {
         if self.intake.verifying || self.intake.queue.is_empty() {
             return;
         }
-        if self.reveals.is_busy(now) {
+        if self.is_opening(now) {
             self.intake.yields_until = self.intake.can_yield_until().filter(|until| now < *until);
             if self.intake.yields_until.is_some() {
                 return;

@@ -70,8 +70,9 @@ const EARLY_MAX: HeightDelta = HeightDelta::new(8);
 /// Parts are of use for a moment only: whoever is further behind asks for openings.
 const EARLY_PARTS_MAX: HeightDelta = HeightDelta::new(2);
 
-/// For so long after a decision the jobs of its block follow each other closely, if validators are near each other.
-const SOON: Duration = Duration::from_millis(50);
+/// For so long after a decision the jobs of its block follow each other closely, where validators are near each other.
+/// Where they are not, what is handed in then waits so much longer.
+pub(crate) const SOON: Duration = Duration::from_millis(50);
 
 /// One job at a time works on a block's parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,19 +117,24 @@ pub(crate) struct Reveals {
     early_parts: BTreeMap<(Height, ValidatorIndex), Vec<Arc<PartialOpening>>>,
     ahead: AheadBlocks,
     alone: Alone,
+    /// The block that was revealed last, and when it was decided.
+    last: Option<(Height, Time)>,
 }
 
 impl Reveals {
     /// Whether a job is under way for a block that is voted on or opened: everybody waits for its shares, and then for
-    /// its openings. And whether one is to be expected at once, as of a block that was decided a moment ago.
-    pub(crate) fn is_busy(&self, now: Time) -> bool {
+    /// its openings. And whether one is to be expected at once, as of a block that was decided a moment ago and is not
+    /// `certified`: until then not everyone has opened it, who may open on the same cores.
+    fn is_busy(&self, now: Time, certified: Height) -> bool {
         let has_job = |pending: &Pending| {
             pending.sealed.is_none()
                 || pending.work.is_some()
                 || pending.opening && pending.opened.is_none()
                 || pending.opened.is_none() && now < pending.decided.after(SOON)
         };
-        self.ahead.is_busy() || self.pending.values().any(has_job)
+        let is_new =
+            |(height, decided): (Height, Time)| certified < height && now < decided.after(SOON);
+        self.ahead.is_busy() || self.pending.values().any(has_job) || self.last.is_some_and(is_new)
     }
 
     /// When somebody has been waited for long enough.
@@ -156,6 +162,11 @@ impl Reveals {
 }
 
 impl Sequencer {
+    /// Whether the cores are a block's: what can wait makes way.
+    pub(crate) fn is_opening(&self, now: Time) -> bool {
+        self.reveals.is_busy(now, self.settlement.certified())
+    }
+
     pub(crate) fn begin_reveal(
         &mut self,
         now: Time,

@@ -33,7 +33,7 @@ mod posted;
 mod restore;
 mod strays;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -210,7 +210,9 @@ impl Sequencer {
         let height = block.height;
         let end = epoch_end(&self.chain.keys, height);
         let history_root = self.settlement.history.root();
-        let Some(commitment) = commitment((sources, block), batches, withdrawals, history_root, end) else {
+        let Some(commitment) =
+            commitment((sources, block), batches, withdrawals, history_root, end)
+        else {
             return self.halt(format!("height {height}: the batches are not those of the block"));
         };
         let digest = self.context.domain.commitment(&commitment);

@@ -74,7 +74,8 @@ pub use l1::{
 pub use opening::Opening;
 pub use params::{FeeParams, Gwei, LimitParams, Params, SharingParams, TimingParams};
 pub use reveal::{
-    Outcome, OutcomeHashes, RevealedBlock, RevealedBundle, RevealedForced, UndecryptableReason, legs_digest,
+    Outcome, OutcomeHashes, RevealedBlock, RevealedBundle, RevealedForced, UndecryptableReason,
+    legs_digest,
 };
 pub use roster::{CommitteeOffer, Roster, RosterError};
 pub use settlement_key::{

@@ -497,12 +497,16 @@ mod tests {
     fn batches_of_another_block_have_no_tree() {
         let (block, mut batches) = block(&[10, 20]);
         let ItemSource::Leg(leg) = &mut batches[1].items[0].source else { panic!() };
-        leg.bundle = BundleId::new([9; 32]);
-        let foreign = NamespaceError::ForeignItem {
-            rollup: RollupId::new(20),
-            bundle: BundleId::new([9; 32]),
+        let foreign = |bundle| {
+            let rollup = RollupId::new(20);
+            Err(NamespaceError::ForeignItem { rollup, bundle })
         };
-        assert_eq!(reveal_root(&block, &batches), Err(foreign));
+        leg.leg = 7;
+        let bundle = leg.bundle;
+        assert_eq!(reveal_root(&block, &batches), foreign(bundle), "it has no such leg");
+        let ItemSource::Leg(leg) = &mut batches[1].items[0].source else { panic!() };
+        leg.bundle = BundleId::new([9; 32]);
+        assert_eq!(reveal_root(&block, &batches), foreign(BundleId::new([9; 32])));
         batches.swap(0, 1);
         assert_eq!(reveal_root(&block, &batches), Err(NamespaceError::Order(RollupId::new(10))));
     }

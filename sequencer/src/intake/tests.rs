@@ -4,7 +4,7 @@ use conclave_encryption::SealedBlock;
 use conclave_types::{BlockId, VoteKind};
 
 use super::*;
-use crate::{Input, encapsulation, testing::Solo};
+use crate::{Input, encapsulation, reveal::SOON, settle::tests::attestation, testing::Solo};
 
 const HEIGHT: Height = Height::new(1);
 
@@ -31,6 +31,31 @@ fn verified(solo: &Solo) -> Vec<usize> {
     jobs.filter(|(_, job)| job.kind() == "verify").map(|(_, job)| job.bundle_count()).collect()
 }
 
+fn decide(solo: &mut Solo, block: BlockId) {
+    for kind in [VoteKind::Prevote, VoteKind::Precommit] {
+        for voter in [0, 2, 3] {
+            solo.vote(kind, voter, block);
+        }
+    }
+    assert_eq!(solo.core.status().decided, HEIGHT);
+}
+
+/// Others' shares come, and all work is done that is not verification.
+fn open(solo: &mut Solo, block: BlockId, sealed: &SealedBlock) {
+    for from in [0, 2] {
+        let shares = solo.shares_of(from, (HEIGHT, block), sealed);
+        solo.hear(from, Message::Shares(Arc::new(shares)));
+    }
+    work(solo);
+}
+
+fn work(solo: &mut Solo) {
+    while let Some(place) = solo.held.iter().flatten().position(|(_, job)| job.kind() != "verify") {
+        let (job, work) = solo.held.as_mut().unwrap().remove(place);
+        solo.input(Input::JobDone { job, output: work.run() });
+    }
+}
+
 #[test]
 fn what_comes_in_while_a_block_is_on_its_way_is_verified_together_when_it_is_open() {
     let (mut solo, block, sealed) = voting();
@@ -38,24 +63,41 @@ fn what_comes_in_while_a_block_is_on_its_way_is_verified_together_when_it_is_ope
         hand_in(&mut solo, sequence);
     }
     assert_eq!(verified(&solo), Vec::<usize>::new());
-    for kind in [VoteKind::Prevote, VoteKind::Precommit] {
-        for voter in [0, 2, 3] {
-            solo.vote(kind, voter, block);
-        }
-    }
-    assert_eq!(solo.core.status().decided, HEIGHT);
+    decide(&mut solo, block);
     assert_eq!(verified(&solo), Vec::<usize>::new(), "decided, and not open");
-    for from in [0, 2] {
-        let shares = solo.shares_of(from, (HEIGHT, block), &sealed);
-        solo.hear(from, Message::Shares(Arc::new(shares)));
-    }
-    while let Some(place) = solo.held.iter().flatten().position(|(_, job)| job.kind() != "verify") {
-        let (job, work) = solo.held.as_mut().unwrap().remove(place);
-        solo.input(Input::JobDone { job, output: work.run() });
-    }
+    open(&mut solo, block, &sealed);
     assert_eq!(solo.core.status().revealed, HEIGHT);
+    assert_eq!(verified(&solo), Vec::<usize>::new(), "others may be opening it");
+    for from in [0, 2] {
+        let commitment = archive::commitment(&solo.store, HEIGHT).unwrap().unwrap();
+        let attestation = attestation(&solo, from, commitment);
+        solo.hear(from, Message::Attestation(Arc::new(attestation)));
+    }
+    assert_eq!(solo.core.status().certified, Height::ZERO);
+    work(&mut solo);
+    assert_eq!(solo.core.status().certified, HEIGHT);
     assert_eq!(verified(&solo), [3]);
     assert_eq!(solo.core.intake.wake_at(), None);
+}
+
+#[test]
+fn a_block_that_is_not_opened_or_certified_soon_has_nothing_make_way() {
+    for opens in [false, true] {
+        let (mut solo, block, sealed) = voting();
+        let decided = solo.now;
+        work(&mut solo);
+        decide(&mut solo, block);
+        if opens {
+            open(&mut solo, block, &sealed);
+        }
+        assert_eq!(solo.core.status().revealed == HEIGHT, opens);
+        solo.now = decided.after(SOON / 2);
+        hand_in(&mut solo, 1);
+        assert_eq!(verified(&solo), Vec::<usize>::new());
+        solo.now = decided.after(SOON);
+        hand_in(&mut solo, 2);
+        assert_eq!(verified(&solo), [2], "long before the first has waited for the bound");
+    }
 }
 
 #[test]

@@ -139,7 +139,7 @@ impl Sequencer {
 
     /// Has the shares of bundles computed that wait for the next block, if theirs can be without it.
     pub(crate) fn share_waiting(&mut self, now: Time) {
-        let is_idle = !self.reveals.alone.is_asked && !self.reveals.is_busy(now);
+        let is_idle = !self.reveals.alone.is_asked && !self.is_opening(now);
         if self.reveals.alone.waiting.is_empty() || !is_idle {
             return;
         }

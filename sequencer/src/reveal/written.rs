@@ -5,8 +5,8 @@ use std::sync::Arc;
 use conclave_derivation::{Drawable, Sources, order};
 use conclave_encryption::beacon;
 use conclave_types::{
-    Block, BlockHeader, BlockId, BundleId, EncryptedBundle, Opening, OutcomeHashes, RevealedBlock, RevealedBundle,
-    ValidatorIndex, Withdrawal,
+    Block, BlockHeader, BlockId, BundleId, EncryptedBundle, Opening, OutcomeHashes, RevealedBlock,
+    RevealedBundle, ValidatorIndex, Withdrawal,
 };
 
 use super::Pending;
@@ -32,8 +32,18 @@ impl Sequencer {
     }
 
     pub(super) fn finish_reveal(&mut self, pending: Pending) {
-        let Pending { header, block: id, ids, bundles, carried, combined_from, opened, .. } =
-            pending;
+        let Pending {
+            header,
+            block: id,
+            ids,
+            bundles,
+            carried,
+            combined_from,
+            opened,
+            decided,
+            ..
+        } = pending;
+        self.reveals.last = Some((header.height, decided));
         let Some(opened) = opened else { return };
         let openings = opened.openings.clone();
         let revealed = reveal((&header, id), &carried, &ids, &bundles, opened);

@@ -50,7 +50,7 @@ fn commitment(solo: &Solo) -> BlockCommitment {
 }
 
 /// What another validator sends.
-fn attestation(solo: &Solo, from: u16, commitment: BlockCommitment) -> Attestation {
+pub(crate) fn attestation(solo: &Solo, from: u16, commitment: BlockCommitment) -> Attestation {
     let secret = solo.settlement_secret(from);
     let digest = SigningDomain::of(&solo.genesis).commitment(&commitment);
     let validator = ValidatorIndex::new(from);
