@@ -2,8 +2,17 @@
 //! may collude.
 
 use blstrs::Scalar;
+use conclave_types::{G1Bytes, SeedBytes};
 
 use crate::interpolation::Node;
+
+/// Bundles of a full block.
+const FULL_BLOCK: usize = 512;
+/// Bytes that a validator receives for each bundle of such a block, of shares and openings, at most up to a hundred
+/// points at the default secrecy.
+const RECEIVED_MAX: usize = 650;
+/// From so many validators on a part is small, and what two show twice is as much as shares save it.
+const LARGE: usize = 64;
 
 /// Why numbers are no sharing.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -190,6 +199,20 @@ impl Packing {
         self.secrecy.saturating_add(self.packing)
     }
 
+    /// How many of so many validators show an opened part to everyone: enough that one of them is honest and awake as a
+    /// rule. If none is, everyone opens the part for itself. It is two in a large committee, where a part is a small
+    /// piece of a block, and wherever three would make of a full block of [`FULL_BLOCK`] bundles more than
+    /// [`RECEIVED_MAX`] bytes for each, together with everyone's shares.
+    #[must_use]
+    pub fn shown_by(&self, validators: usize) -> usize {
+        let shares = FULL_BLOCK.saturating_add(1).div_ceil(usize::from(self.packing).max(1));
+        let of_others = usize::from(self.parties).saturating_sub(1);
+        let shares = shares.saturating_mul(of_others).saturating_mul(G1Bytes::LEN);
+        let openings = FULL_BLOCK.saturating_mul(SeedBytes::LEN).saturating_mul(3);
+        let fits = shares.saturating_add(openings) <= RECEIVED_MAX.saturating_mul(FULL_BLOCK);
+        if validators < LARGE && fits { 3 } else { 2 }
+    }
+
     /// Z_D(x_j): what makes all but the constant vanish at every slot.
     pub(crate) fn vanishing(&self, party: u16) -> Scalar {
         let at = Node::of_party(party).scalar();
@@ -230,6 +253,18 @@ mod tests {
             assert!(parties == 1 || usize::from(found.secrecy()) >= parties.div_ceil(2));
             assert!(usize::from(found.secrecy()) >= faulty);
         }
+    }
+
+    #[test]
+    fn a_bundle_of_a_full_block_takes_no_more_bytes_than_promised_in_any_committee() {
+        for parties in 2..=100 {
+            let packing = Packing::for_parties(parties).unwrap();
+            let shares = 513_usize.div_ceil(packing.packing().into()) * 48 * (parties - 1);
+            let shown = 512 * 32 * packing.shown_by(parties);
+            assert!(shares + shown <= 650 * 512, "n = {parties}");
+        }
+        let shown_by = |parties| Packing::for_parties(parties).unwrap().shown_by(parties);
+        assert_eq!([4, 12, 13, 31, 49, 63, 64, 100].map(shown_by), [3, 3, 2, 3, 2, 3, 2, 2]);
     }
 
     #[test]

@@ -17,10 +17,6 @@ use rayon::prelude::*;
 use crate::{Costs, PAYLOAD_BYTES, clocked, least, number, timed};
 
 const SEED: [u8; 32] = [2; 32];
-/// How many of so many validators show an opened part to everyone (`sequencer/src/reveal/parts.rs`).
-const fn shown_by(validators: usize) -> usize {
-    if validators < 64 { 3 } else { 2 }
-}
 
 /// A block and everyone's shares of it.
 struct Block {
@@ -118,7 +114,7 @@ pub(crate) fn measure(suite: Suite, parties: usize, count: usize) -> Costs {
     assert!(wrong.is_empty());
     let ((), open) = least(count, || block.open());
     let bytes: usize = block.openings.iter().map(|opening| opening.as_bytes().len()).sum();
-    let shown = bytes * shown_by(parties).min(parties - 1);
+    let shown = bytes * block.key.packing().shown_by(parties).min(parties - 1);
     Costs {
         scheme: match suite {
             Suite::Packed => "conclave 0x01",

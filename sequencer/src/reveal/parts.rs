@@ -42,12 +42,6 @@ const PARTS_MAX: usize = 128;
 /// Openings of a part from which on its side of a check is worth computing by itself: sums of fewer points cost as much again
 /// as they would in one.
 const EXPECTED_MIN: usize = 24;
-/// How many of so many validators show a part: enough that one of them is honest and awake as a rule. If none is, everyone
-/// opens the part for itself. In a large committee a part is a small piece of a block, and what two show twice is as much
-/// as shares save it.
-pub(crate) const fn shown_by(validators: usize) -> usize {
-    if validators < 64 { 3 } else { 2 }
-}
 
 /// How a block's sub-batches are cut: the same for everyone, a function of the block and its committee.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +50,8 @@ pub(crate) struct Cut {
     slots: usize,
     /// Of about as many sub-batches each.
     parts: usize,
+    /// How many validators show each.
+    shown_by: usize,
 }
 
 impl Cut {
@@ -68,7 +64,8 @@ impl Cut {
         let most = sub_batches.div_ceil(worth_it.max(1)).clamp(1, PARTS_MAX);
         // All would wait for parts that are left over when everyone has opened as many as everyone else.
         let over = if most > validators { most.checked_rem(validators).unwrap_or(0) } else { 0 };
-        Self { openings, slots, parts: most.saturating_sub(over) }
+        let shown_by = packing.shown_by(validators);
+        Self { openings, slots, parts: most.saturating_sub(over), shown_by }
     }
 
     /// Sub-batches of the block.
@@ -199,15 +196,14 @@ impl Parts {
         let missing: Vec<usize> =
             (0..self.cut.count()).filter(|part| !self.open.contains_key(part)).collect();
         let rank = |part: &&usize| self.cut.rank(**part, own, validators);
-        let shown =
-            missing.iter().filter(|part| rank(part) < shown_by(validators)).min_by_key(rank);
+        let shown = missing.iter().filter(|part| rank(part) < self.cut.shown_by).min_by_key(rank);
         let pick = own.checked_rem(missing.len()).unwrap_or(0);
         shown.or_else(|| missing.get(pick)).copied()
     }
 
     /// Whether the validator at `own` of `validators` shows `part` when it has opened it.
     pub(crate) fn is_shown_by(&self, part: usize, own: usize, validators: usize) -> bool {
-        self.is_shared_out() && self.cut.rank(part, own, validators) < shown_by(validators)
+        self.is_shared_out() && self.cut.rank(part, own, validators) < self.cut.shown_by
     }
 
     /// The openings of the whole block, if it is whole.
