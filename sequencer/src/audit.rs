@@ -16,7 +16,7 @@ use crate::{
     chain::Parent,
     config::{ConfigError, Founding},
     decide::turn,
-    job::{OpenedBlock, decrypt, encapsulation},
+    job::{BatchSeed, OpenedBlock, decrypt, encapsulation},
     judge::{InvalidBlock, Rulebook},
     keys::{EpochKey, Keys, KeysError},
     l1::{self, Carried},
@@ -95,16 +95,22 @@ pub struct Auditor {
     revealed: Height,
     /// Heights below this are replayed for their effects, without the costly checks.
     check_from: Height,
+    /// Of the batch checks: who wrote the archive could choose what cancels if it were known.
+    seed: BatchSeed,
 }
 
 impl Auditor {
     /// An auditor who checks everything from `check_from` on. What comes before is replayed for its
-    /// effects on ledger, cursors and digests.
+    /// effects on ledger, cursors and digests. `seed` is to be drawn at random.
     ///
     /// # Errors
     ///
     /// If the genesis is not valid.
-    pub fn new(genesis: Arc<Genesis>, check_from: Height) -> Result<Self, ConfigError> {
+    pub fn new(
+        genesis: Arc<Genesis>,
+        check_from: Height,
+        seed: BatchSeed,
+    ) -> Result<Self, ConfigError> {
         let Founding { network, keys, .. } = Founding::new(Arc::clone(&genesis))?;
         Ok(Self {
             keys,
@@ -120,6 +126,7 @@ impl Auditor {
             network,
             genesis,
             check_from,
+            seed,
         })
     }
 
@@ -220,8 +227,7 @@ impl Auditor {
         rulebook.check_bundles(block, bundles.iter().map(Arc::as_ref), &self.ledger)?;
         self.check_sharing_signatures(block)?;
         let Some(key) = self.keys.at(block.header.height) else { return Ok(()) };
-        let seed = *block.id().as_bytes();
-        let verdicts = admission::verify(bundles, &key.sealing, &seed);
+        let verdicts = admission::verify(bundles, &key.sealing, self.seed.as_bytes());
         let bad = block.body.bundles.iter().zip(verdicts).find(|(_, verdict)| verdict.is_err());
         bad.map_or(Ok(()), |(id, _)| Err(AuditError::Bundle(*id)))
     }
@@ -257,7 +263,7 @@ impl Auditor {
                 bundles.iter().map(|bundle| encapsulation(bundle)).collect();
             // Whatever keeps a decided block from being prepared is a point that is none: it has no openings.
             let sealed = SealedBlock::new(key, height, id, &encapsulations).ok();
-            if !sealed.is_some_and(|sealed| sealed.check(&openings, id.as_bytes())) {
+            if !sealed.is_some_and(|sealed| sealed.check(&openings, self.seed.as_bytes())) {
                 return Err(AuditError::Openings);
             }
         }

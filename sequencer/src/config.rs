@@ -14,6 +14,7 @@ use ed25519_dalek::SigningKey;
 use zeroize::Zeroizing;
 
 use crate::{
+    job::BatchSeed,
     judge::Rulebook,
     keys::{Keys, SharingError},
     store::SecretBytes,
@@ -190,10 +191,10 @@ impl Context {
     }
 
     /// A fresh secret seed for one batch check.
-    pub(crate) fn next_seed(&mut self) -> [u8; 32] {
+    pub(crate) fn next_seed(&mut self) -> BatchSeed {
         self.seeds_used = self.seeds_used.saturating_add(1);
         let mut hasher = conclave_types::digest::Hasher::new("conclave/batch-seed/v1");
-        *hasher.fixed(&self.seed).u64(self.seeds_used).finish().as_bytes()
+        BatchSeed::new(*hasher.fixed(&self.seed).u64(self.seeds_used).finish().as_bytes())
     }
 
     /// A fresh secret of this validator's. It follows from the seed of the process and the consensus key
@@ -203,7 +204,7 @@ impl Context {
         let identity = self.identity.as_ref()?;
         let mut hasher = conclave_types::digest::Hasher::new("conclave/fresh-secret/v1");
         let key = Zeroizing::new(identity.signing_key.to_bytes());
-        Some(SecretBytes::new(*hasher.fixed(&seed).fixed(&*key).finish().as_bytes()))
+        Some(SecretBytes::new(*hasher.fixed(seed.as_bytes()).fixed(&*key).finish().as_bytes()))
     }
 
     /// Which member of a committee this node is, if it is one.

@@ -5,6 +5,8 @@ mod opening;
 mod settlement;
 mod shares;
 mod sharing;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, sync::Arc};
 
@@ -230,13 +232,36 @@ impl Job {
     }
 }
 
+/// What the weights of one batch check are drawn from. Whoever knows it can make wrong things cancel, so `Debug` leaves it
+/// out.
+#[derive(Clone, Copy, PartialEq, Eq, BorshSerialize)]
+pub struct BatchSeed([u8; 32]);
+
+impl BatchSeed {
+    /// Of what is drawn at random, or follows from a secret.
+    #[must_use]
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for BatchSeed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("BatchSeed")
+    }
+}
+
 /// Check payer signatures and validity proofs of bundles that are well formed.
 #[derive(Debug)]
 pub struct VerifyJob {
     /// The era's key.
     pub key: Arc<SealingKey>,
     /// Batch weights must not be predictable by whoever made the proofs.
-    pub seed: [u8; 32],
+    pub seed: BatchSeed,
     /// The bundles' ids.
     pub ids: Vec<BundleId>,
     /// The bundles.
@@ -245,7 +270,7 @@ pub struct VerifyJob {
 
 impl VerifyJob {
     fn run(self) -> JobOutput {
-        let verdicts = admission::verify(&self.bundles, &self.key, &self.seed);
+        let verdicts = admission::verify(&self.bundles, &self.key, self.seed.as_bytes());
         JobOutput::Verified(self.bundles.into_iter().zip(verdicts).collect())
     }
 }

@@ -54,10 +54,10 @@ pub use input::{
     AccountView, Effects, Event, Input, Peer, Penalty, Ready, ReceiptBody, Rejection, Status,
 };
 pub use job::{
-    AttestJob, CertifyJob, CheckCertificateJob, CheckPartsJob, CombineFailure, CombineJob,
-    CombinedPart, DealJob, InspectJob, Job, JobNumber, JobOutput, KnownShares, LoneShares, OpenJob,
-    OpenedBlock, OwnSecrets, ReceiveJob, ShareAloneJob, ShareJob, SharedBlock, SharingCheckJob,
-    ShownPart, VerifyJob, WrongOpenings, capsule_point, decrypt, encapsulation,
+    AttestJob, BatchSeed, CertifyJob, CheckCertificateJob, CheckPartsJob, CombineFailure,
+    CombineJob, CombinedPart, DealJob, InspectJob, Job, JobNumber, JobOutput, KnownShares,
+    LoneShares, OpenJob, OpenedBlock, OwnSecrets, ReceiveJob, ShareAloneJob, ShareJob, SharedBlock,
+    SharingCheckJob, ShownPart, VerifyJob, WrongOpenings, capsule_point, decrypt, encapsulation,
 };
 pub use keys::{
     BadSharing, EpochKey, KeyChange, Keys, KeysError, KnownValidator, Members, SharingError,

@@ -10,8 +10,8 @@ use conclave_types::{
 };
 
 use crate::{
-    Event, Input, MESSAGE_BYTES_MAX, Message, MessageError, Peer, Rejection, Sequencer, Store as _,
-    Table, Write,
+    BatchSeed, Event, Input, MESSAGE_BYTES_MAX, Message, MessageError, Peer, Rejection, Sequencer,
+    Store as _, Table, Write,
     archive::{self, ArchiveRequest},
     audit::{AuditError, Auditor},
     chain::Parent,
@@ -280,7 +280,9 @@ fn an_archive_that_was_tampered_with_fails_the_audit() {
     solo.run_to(4);
     let audit = |store: &Memory| -> Result<u64, AuditError<Full>> {
         let tip = archive::tip(store)?.unwrap();
-        let mut auditor = Auditor::new(Arc::clone(&solo.genesis), Height::new(1)).unwrap();
+        let mut auditor =
+            Auditor::new(Arc::clone(&solo.genesis), Height::new(1), BatchSeed::new([3; 32]))
+                .unwrap();
         let mut bundles = 0;
         while auditor.next() <= tip.decided {
             bundles += auditor.advance(store)?.bundle_count as u64;

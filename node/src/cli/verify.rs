@@ -19,11 +19,13 @@ use conclave_node::{
     store::{RocksStore, StoreError},
 };
 use conclave_sequencer::{
+    BatchSeed,
     archive::{self, ArchiveError},
     audit::{AuditError, Auditor},
 };
 use conclave_types::Height;
 use indicatif::{ProgressBar, ProgressStyle};
+use rand_core::{OsRng, RngCore as _};
 use rustix::process::{Flock, FlockType, Pid, fcntl_getlk};
 use serde_json::json;
 
@@ -123,7 +125,9 @@ fn judge(arguments: Arguments) -> anyhow::Result<Option<bool>> {
         "--from {from} is above the newest decided height {}",
         tip.decided
     );
-    let auditor = Auditor::new(genesis, from)?;
+    let mut seed = [0; 32];
+    OsRng.fill_bytes(&mut seed);
+    let auditor = Auditor::new(genesis, from, BatchSeed::new(seed))?;
     let quiet = arguments.json || !io::stderr().is_terminal();
     let mut findings = audit(auditor, &store, from, &tip, &progress(tip.decided, quiet)?);
     // It may also have been started meanwhile.

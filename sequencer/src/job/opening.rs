@@ -10,7 +10,7 @@ use conclave_types::{
     UndecryptableReason, ValidatorIndex,
 };
 
-use super::{JobOutput, capsule_point};
+use super::{BatchSeed, JobOutput, capsule_point};
 use crate::{message::ShareMessage, reveal::Source};
 
 /// Open a part of a decided block.
@@ -29,7 +29,7 @@ pub struct CombineJob {
     /// A quorum's, each with the points of its sender.
     pub shares: Vec<(Range<u16>, Arc<ShareMessage>)>,
     /// Weights of the check must not be predictable by whoever made the shares.
-    pub seed: [u8; 32],
+    pub seed: BatchSeed,
 }
 
 /// The openings of a part of a block, checked.
@@ -67,14 +67,15 @@ impl CombineJob {
             shares.extend(points.clone().zip(message.shares.chunks(count)));
         }
         let or_blame = |otherwise| {
-            let wrong = self.sealed.blame(&shares, &self.seed);
+            let wrong = self.sealed.blame(&shares, self.seed.as_bytes());
             let is_wrong = |points: &Range<u16>| wrong.iter().any(|point| points.contains(point));
             let liars = self.shares.iter().filter(|(points, _)| is_wrong(points));
             let liars: Vec<_> = liars.map(|(_, message)| message.validator).collect();
             if liars.is_empty() { otherwise } else { CombineFailure::WrongShares(liars) }
         };
         let sub_batches = self.sub_batches.clone();
-        let openings = match self.sealed.combine_checked(&shares, sub_batches, &self.seed) {
+        let openings = match self.sealed.combine_checked(&shares, sub_batches, self.seed.as_bytes())
+        {
             Ok(Some(openings)) => openings,
             Ok(None) => return Err(or_blame(CombineFailure::RightShares)),
             Err(error) => return Err(or_blame(CombineFailure::Form(error))),
@@ -104,7 +105,7 @@ pub struct OpenJob {
     /// Rollups that a leg may name.
     pub rollups: Arc<BTreeSet<RollupId>>,
     /// Weights of the check must not be predictable by whoever made the openings.
-    pub seed: [u8; 32],
+    pub seed: BatchSeed,
 }
 
 /// A block whose openings were checked.
@@ -164,7 +165,7 @@ impl OpenJob {
             (sub_batches.clone(), self.openings.get(openings).unwrap_or_default())
         };
         let given: Vec<_> = ranges.iter().map(given).collect();
-        given.is_empty() || self.sealed.check_ranges(&given, &self.seed)
+        given.is_empty() || self.sealed.check_ranges(&given, self.seed.as_bytes())
     }
 }
 
@@ -180,7 +181,7 @@ pub struct CheckPartsJob {
     /// What was shown.
     pub shown: Vec<ShownPart>,
     /// Weights of the check must not be predictable by whoever made the openings.
-    pub seed: [u8; 32],
+    pub seed: BatchSeed,
 }
 
 /// A part as somebody shows it.
@@ -220,7 +221,7 @@ impl CheckPartsJob {
         let shown = self.shown.iter().filter(|shown| of(shown.source));
         let given: Vec<_> =
             shown.map(|it| (it.sub_batches.clone(), it.openings.as_slice())).collect();
-        self.sealed.check_ranges(&given, &self.seed)
+        self.sealed.check_ranges(&given, self.seed.as_bytes())
     }
 }
 

@@ -7,7 +7,7 @@ use conclave_encryption::{
 };
 use conclave_types::{BlockId, BundleId, EncryptedBundle, Epoch, G1Bytes, Height, ValidatorIndex};
 
-use super::JobOutput;
+use super::{BatchSeed, JobOutput};
 
 /// Compute this validator's shares of bundles that no block has taken yet. They are the same in every block, where a
 /// share serves one ciphertext.
@@ -72,7 +72,7 @@ pub struct ShareJob {
     pub known: KnownShares,
     /// The block's parts, each as its sub-batches, and a secret for the checks of them: what of these
     /// needs no openings is done now. None if the block is decided and its shares are waited for.
-    pub expect: Option<(Vec<Range<usize>>, [u8; 32])>,
+    pub expect: Option<(Vec<Range<usize>>, BatchSeed)>,
 }
 
 /// For each bundle of a block this validator's shares of it, one for each of its points, or nothing.
@@ -119,8 +119,8 @@ impl OwnSecrets {
     }
 }
 
-/// A decided block, ready to be opened.
-#[derive(Clone, Debug)]
+/// A block, ready to be opened once it is decided.
+#[derive(Clone)]
 pub struct SharedBlock {
     /// The height.
     pub height: Height,
@@ -133,6 +133,15 @@ pub struct SharedBlock {
     pub shares: Option<Vec<G1Bytes>>,
 }
 
+/// Without the shares: they are computed before the decision, and a quorum of them opens what nobody may read yet.
+impl fmt::Debug for SharedBlock {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { height, block, sealed, shares } = self;
+        let count = shares.as_ref().map(Vec::len);
+        write!(formatter, "SharedBlock({height}, {block}, {sealed:?}, {count:?} shares)")
+    }
+}
+
 impl ShareJob {
     pub(super) fn run(self) -> JobOutput {
         // Admission has looked at every point, so the core stops if there is nothing to open.
@@ -143,7 +152,7 @@ impl ShareJob {
             _ => None,
         };
         let sealed = match (sealed, &self.expect) {
-            (Some(sealed), Some((parts, seed))) => Some(sealed.expecting(parts, seed)),
+            (Some(sealed), Some((parts, seed))) => Some(sealed.expecting(parts, seed.as_bytes())),
             (sealed, _) => sealed,
         };
         JobOutput::Shared(SharedBlock {

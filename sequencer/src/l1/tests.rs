@@ -8,7 +8,7 @@ use conclave_types::{
 
 use super::*;
 use crate::{
-    Input, archive,
+    BatchSeed, Input, archive,
     audit::{AuditError, Auditor},
     store::Table,
     testing::Solo,
@@ -386,7 +386,8 @@ fn a_block_that_is_decided_and_sealed_carries_after_a_restart() {
 #[test]
 fn an_audit_covers_what_l1_asked_for() {
     let (solo, _) = carried();
-    let mut auditor = Auditor::new(Arc::clone(&solo.genesis), Height::ZERO).unwrap();
+    let mut auditor =
+        Auditor::new(Arc::clone(&solo.genesis), Height::ZERO, BatchSeed::new([3; 32])).unwrap();
     let tip = archive::tip(&solo.store).unwrap().unwrap();
     assert_eq!(tip.forced_cursor, 4);
     while auditor.next() <= tip.decided {
@@ -522,7 +523,8 @@ fn what_is_withdrawn_is_in_the_commitment_of_the_block_that_carries_the_request(
 fn an_audit_covers_what_is_paid_out() {
     let (solo, _) = withdrawn();
     let audit = |store: &crate::testing::Memory| {
-        let mut auditor = Auditor::new(Arc::clone(&solo.genesis), Height::ZERO).unwrap();
+        let mut auditor =
+            Auditor::new(Arc::clone(&solo.genesis), Height::ZERO, BatchSeed::new([3; 32])).unwrap();
         let tip = archive::tip(store).unwrap().unwrap();
         while auditor.next() <= tip.decided {
             auditor.advance(store)?;

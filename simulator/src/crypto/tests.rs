@@ -1,7 +1,7 @@
 //! What is remembered is what would be worked out, and tokens tell right from wrong.
 
 use conclave_encryption::{Packing, PublicKey, SecretShare, Suite, rehearse, seal};
-use conclave_sequencer::{KnownShares, OwnSecrets, ShareMessage, encapsulation};
+use conclave_sequencer::{BatchSeed, KnownShares, OwnSecrets, ShareMessage, encapsulation};
 use conclave_types::{
     BundleHeader, BundleNonce, EncryptedBundle, Epoch, Era, Gwei, KeyId, NetworkId, PayerAddress,
     PayerSignature, RollupId, SignatureBytes,
@@ -85,7 +85,7 @@ impl Committee {
             part: 0,
             sub_batches: 0..2,
             shares: of_points(shares),
-            seed: [9; 32],
+            seed: BatchSeed::new([9; 32]),
         })
     }
 
@@ -102,7 +102,7 @@ impl Committee {
             ids: self.bundles.iter().map(|bundle| bundle.id()).collect(),
             bundles: self.bundles.clone(),
             rollups: Arc::new([ROLLUP].into()),
-            seed: [9; 32],
+            seed: BatchSeed::new([9; 32]),
         })
     }
 }
@@ -167,7 +167,7 @@ fn outcomes(mode: Crypto) -> (Vec<Combined>, Vec<Opened>) {
         part: 0,
         sub_batches: 0..sealed.share_count(),
         shares: of_points(vec![right(0), right(1), right(2)]),
-        seed: [9; 32],
+        seed: BatchSeed::new([9; 32]),
     };
     let openings = combined(workshop.run(Job::Combine(whole))).unwrap().openings;
     let false_at = |index: usize| {
@@ -209,7 +209,7 @@ fn a_remembered_verdict_is_the_verdict() {
     let verify = |workshop: &mut Workshop| {
         let job = VerifyJob {
             key: Arc::new(committee.key.sealing_key().clone()),
-            seed: [1; 32],
+            seed: BatchSeed::new([1; 32]),
             ids: committee.bundles.iter().map(|bundle| bundle.id()).collect(),
             bundles: committee.bundles.clone(),
         };
