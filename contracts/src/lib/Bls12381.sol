@@ -23,6 +23,7 @@ library Bls12381 {
     address private constant MODEXP = address(0x05);
     address private constant G1_ADD = address(0x0b);
     address private constant G1_MSM = address(0x0c);
+    address private constant G2_ADD = address(0x0d);
     address private constant PAIRING = address(0x0f);
     address private constant MAP_TO_G1 = address(0x10);
 
@@ -38,6 +39,7 @@ library Bls12381 {
     error SignatureIsInfinity();
     error SignatureLength(uint256 found);
     error BadSignature();
+    error SameMessage(bytes32 message);
     error BadPossession();
     error NotAPoint();
     error OutOfGas();
@@ -46,6 +48,51 @@ library Bls12381 {
     /// their keys and `signature` of their signatures.
     function verify(G1Point memory key, bytes32 message, bytes calldata signature) internal view {
         if (!holds(key, hashToG2(DST, message), signature)) revert BadSignature();
+    }
+
+    /// Reverts unless `sum` is the signature of `left` for `leftMessage` plus that of `right` for `rightMessage`,
+    /// by e(left, H(leftMessage)) · e(right, H(rightMessage)) · e(−g₁, sum) = 1: one pairing less than two checks, and one
+    /// final exponentiation. It is AggregateVerify of the ciphersuite, for two messages.
+    ///
+    /// It shows that every holder of a key in `left` has signed `leftMessage` and every one in `right` `rightMessage`, given
+    /// that possession of each key was proven. For suppose that somebody in one of the sums has not signed its message. All
+    /// others can be colluding, and know their secrets; whoever subtracts what they can sign from `sum`, and what that one
+    /// has signed itself, is left with its secret times the hash of what it has not signed, or of both: a forgery. Keys
+    /// made to cancel another's have no proof of possession.
+    ///
+    /// It does not show what the two parts of `sum` were: s₁ + x and s₂ − x pass like s₁ and s₂, whatever x is. Nobody is
+    /// better or worse off for that, since the sum proves all that the parts would; but no part may be passed on as a
+    /// signature, nor be a part of anything's identity.
+    ///
+    /// The messages must differ. Under one message the product tells `left` + `right` alone, and nothing of who is in
+    /// which.
+    function verifyBoth(
+        G1Point memory left,
+        bytes32 leftMessage,
+        G1Point memory right,
+        bytes32 rightMessage,
+        bytes memory sum
+    ) internal view {
+        if (leftMessage == rightMessage) revert SameMessage(leftMessage);
+        if (isInfinity(left) || isInfinity(right)) revert KeyIsInfinity();
+        if (keccak256(sum) == keccak256(new bytes(SIGNATURE_BYTES))) revert SignatureIsInfinity();
+        bytes memory input = bytes.concat(
+            encode(left),
+            hashToG2(DST, leftMessage),
+            encode(right),
+            hashToG2(DST, rightMessage),
+            MINUS_G1,
+            sum
+        );
+        if (abi.decode(call(PAIRING, input, 32), (uint256)) != 1) revert BadSignature();
+    }
+
+    /// left + right, neither of which is infinity. What is off the curve is refused; what is outside of the subgroup is
+    /// refused with the sum, by whoever pairs it.
+    function sumOfSignatures(bytes calldata left, bytes calldata right) internal view returns (bytes memory) {
+        requireSignature(left);
+        requireSignature(right);
+        return call(G2_ADD, bytes.concat(left, right), SIGNATURE_BYTES);
     }
 
     /// Reverts unless `signature` shows possession of `key`'s secret, `message` saying by whom and where.
@@ -98,6 +145,12 @@ library Bls12381 {
 
     function isInfinity(G1Point memory point) internal pure returns (bool) {
         return point.xHigh | point.xLow | point.yHigh | point.yLow == 0;
+    }
+
+    /// Turns a point into its negative, in place.
+    function negate(G1Point memory point) internal pure {
+        if (isInfinity(point)) return;
+        (point.yHigh, point.yLow) = subtractFromPrime(point.yHigh, point.yLow);
     }
 
     function encode(G1Point memory point) internal pure returns (bytes memory) {
@@ -221,19 +274,20 @@ library Bls12381 {
         returns (bool)
     {
         if (isInfinity(key)) revert KeyIsInfinity();
-        if (signature.length != SIGNATURE_BYTES) revert SignatureLength(signature.length);
-        if (isZero(signature)) revert SignatureIsInfinity();
+        requireSignature(signature);
         bytes memory product = call(PAIRING, bytes.concat(encode(key), hashed, MINUS_G1, signature), 32);
         return abi.decode(product, (uint256)) == 1;
     }
 
-    function isZero(bytes calldata signature) private pure returns (bool) {
+    /// Refuses what no precompile refuses by itself.
+    function requireSignature(bytes calldata signature) private pure {
+        if (signature.length != SIGNATURE_BYTES) revert SignatureLength(signature.length);
         bytes32[8] calldata words;
         assembly ("memory-safe") {
             words := signature.offset
         }
         bytes32 any = words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] | words[7];
-        return any == 0;
+        if (any == 0) revert SignatureIsInfinity();
     }
 
     /// expand_message_xmd of RFC 9380 over SHA-256, for a multiple of 32 bytes below 8,192.

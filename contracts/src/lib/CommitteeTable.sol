@@ -83,6 +83,19 @@ library CommitteeTable {
         });
     }
 
+    /// Writes the sum of all settlement keys to `sum`.
+    function sumOfKeys(Committee memory committee, G1Point memory sum) internal view {
+        address table = committee.table;
+        assembly ("memory-safe") {
+            let head := mload(0x40)
+            extcodecopy(table, head, 1, 96)
+            mstore(sum, shr(128, mload(head)))
+            mstore(add(sum, 32), mload(add(head, 16)))
+            mstore(add(sum, 64), shr(128, mload(add(head, 48))))
+            mstore(add(sum, 96), mload(add(head, 64)))
+        }
+    }
+
     /// The least voting power that is more than two thirds.
     function quorum(Committee memory committee) internal pure returns (uint64) {
         return uint64(uint256(committee.totalPower) * 2 / 3 + 1);

@@ -4,12 +4,13 @@ pragma solidity 0.8.30;
 import { Bls12381 } from "../../src/lib/Bls12381.sol";
 import { CommitteeTable } from "../../src/lib/CommitteeTable.sol";
 import { QuorumCertificate } from "../../src/lib/QuorumCertificate.sol";
-import { Committee, G1Point, Member, ValidatorId } from "../../src/lib/Types.sol";
+import { Committee, G1Point, Member } from "../../src/lib/Types.sol";
+import { Committees } from "../support/Committees.sol";
 import { Secrets } from "../support/Secrets.sol";
-import { TestBase, vm } from "../utils/Vm.sol";
+import { vm } from "../utils/Vm.sol";
 
 /// Certificates, honest and forged.
-contract CertificateTest is TestBase {
+contract CertificateTest is Committees {
     bytes32 private constant MESSAGE = keccak256("a commitment");
     /// The point at infinity of G2.
     bytes private nothing = new bytes(256);
@@ -22,7 +23,7 @@ contract CertificateTest is TestBase {
             Committee memory committee = write(honest(count));
             uint256 absent = (count - 1) / 3;
             uint256 signers = (1 << count) - (1 << absent);
-            bytes memory signature = sign(signers, count);
+            bytes memory signature = signed(MESSAGE, signers);
             vm.resumeGasMetering();
             this.requireQuorum(committee, MESSAGE, signers, signature);
             string memory name = string.concat("certificate of ", vm.toString(count), ", a third absent");
@@ -30,13 +31,31 @@ contract CertificateTest is TestBase {
         }
     }
 
+    /// At most half of the keys are added up, whoever signed, and the sum is that of the signers.
+    function test_the_dearest_sum_of_keys_is_that_of_half_a_committee() public {
+        Committee memory committee = write(honest(100));
+        G1Point memory expected;
+        uint256[101] memory gas;
+        for (uint256 count = 1; count <= 100; ++count) {
+            expected = Bls12381.add(expected, Secrets.settlementKey(count));
+            uint256 before = gasleft();
+            (G1Point memory key, uint64 power) = QuorumCertificate.aggregate(committee, (1 << count) - 1);
+            gas[count] = before - gasleft();
+            vm.assertEq(Bls12381.encode(key), Bls12381.encode(expected), "the sum");
+            vm.assertEq(power, count * 100 + count * (count - 1) / 2, "their power");
+        }
+        for (uint256 count = 1; count <= 100; ++count) {
+            vm.assertLe(gas[count], gas[50] + 5000, "half of them");
+        }
+    }
+
     function test_less_than_a_quorum_is_refused() public {
         Member[] memory members = honest(4);
         (members[0].power, members[1].power, members[2].power, members[3].power) = (4, 3, 3, 2);
         Committee memory committee = write(members);
-        bytes memory signature = sign(0x0b, 4);
+        bytes memory signature = signed(MESSAGE, 0x0b);
         this.requireQuorum(committee, MESSAGE, 0x0b, signature);
-        signature = sign(0x0e, 4);
+        signature = signed(MESSAGE, 0x0e);
         vm.expectRevert(abi.encodeWithSelector(QuorumCertificate.NoQuorum.selector, 9, 8));
         this.requireQuorum(committee, MESSAGE, 0x0e, signature);
         vm.assertEq(this.requireSigned(committee, MESSAGE, 0x0e, signature), 8, "power of the signers");
@@ -44,7 +63,7 @@ contract CertificateTest is TestBase {
 
     function test_nobody_and_people_from_outside_sign_nothing() public {
         Committee memory committee = write(honest(4));
-        bytes memory signature = sign(0x0f, 4);
+        bytes memory signature = signed(MESSAGE, 0x0f);
         vm.expectRevert(QuorumCertificate.NoSigners.selector);
         this.requireQuorum(committee, MESSAGE, 0, nothing);
         for (uint256 bit = 4; bit < 256; bit += 63) {
@@ -87,7 +106,7 @@ contract CertificateTest is TestBase {
 
     function test_points_off_the_curve_or_the_subgroup_are_refused() public {
         Committee memory committee = write(honest(4));
-        bytes memory off = sign(0x0f, 4);
+        bytes memory off = signed(MESSAGE, 0x0f);
         off[255] ^= 0x01;
         vm.expectRevert(abi.encodeWithSelector(Bls12381.PrecompileFailed.selector, 0x0f));
         this.requireQuorum(committee, MESSAGE, 0x0f, off);
@@ -101,7 +120,7 @@ contract CertificateTest is TestBase {
 
     function test_a_signature_of_other_signers_or_another_message_is_refused() public {
         Committee memory committee = write(honest(4));
-        bytes memory signature = sign(0x0f, 4);
+        bytes memory signature = signed(MESSAGE, 0x0f);
         vm.expectRevert(Bls12381.BadSignature.selector);
         this.requireQuorum(committee, MESSAGE, 0x0e, signature);
         vm.expectRevert(Bls12381.BadSignature.selector);
@@ -131,7 +150,7 @@ contract CertificateTest is TestBase {
         signers = bound(signers, 1, 0xff);
         claimed = bound(claimed, 1, 0xff);
         Committee memory committee = write(honest(8));
-        bytes memory signature = sign(signers, 8);
+        bytes memory signature = signed(MESSAGE, signers);
         if (claimed != signers) vm.expectRevert(Bls12381.BadSignature.selector);
         uint64 power = this.requireSigned(committee, MESSAGE, claimed, signature);
         uint64 expected = 0;
@@ -164,37 +183,5 @@ contract CertificateTest is TestBase {
 
     function writeOut(Member[] memory members) external returns (Committee memory committee) {
         (committee,) = CommitteeTable.write(members);
-    }
-
-    function write(Member[] memory members) private returns (Committee memory committee) {
-        (committee,) = CommitteeTable.write(members);
-    }
-
-    function honest(uint256 count) private view returns (Member[] memory members) {
-        members = new Member[](count);
-        for (uint256 i = 0; i < count; ++i) {
-            members[i] = Member({
-                consensusKey: bytes32(i + 1),
-                settlementKey: Secrets.settlementKey(i + 1),
-                power: uint64(100 + i),
-                validator: ValidatorId.wrap(uint32(i + 1))
-            });
-        }
-    }
-
-    function sign(uint256 signers, uint256 count) private view returns (bytes memory) {
-        uint256 secret = 0;
-        for (uint256 i = 0; i < count; ++i) {
-            if (signers >> i & 1 == 1) secret = addmod(secret, Secrets.settlement(i + 1), Bls12381.ORDER);
-        }
-        return Secrets.sign(secret, MESSAGE);
-    }
-
-    /// −(x, y) = (x, p − y).
-    function negated(G1Point memory point) private pure returns (G1Point memory) {
-        unchecked {
-            uint256 high = Bls12381.P_HIGH - point.yHigh - (point.yLow > Bls12381.P_LOW ? 1 : 0);
-            return G1Point(point.xHigh, point.xLow, high, Bls12381.P_LOW - point.yLow);
-        }
     }
 }
