@@ -47,6 +47,8 @@ contract ConclaveInbox is IConclaveInbox, ISettledNetwork {
     /// @inheritdoc ISettledNetwork
     bytes32 public network;
     mapping(uint64 epoch => bytes32) private dkgResults;
+    /// {NamespaceTree-revealOf} of blocks that somebody wanted kept.
+    mapping(uint64 height => bytes32) private reveals;
 
     constructor(address launcher, IConclaveStake stake, IForcedInclusion forced, IFeeVault vault) {
         LAUNCHER = launcher;
@@ -132,6 +134,22 @@ contract ConclaveInbox is IConclaveInbox, ISettledNetwork {
         settledDigest(proof.commitment, proof.under, proof.path);
         NamespaceTree.requireIncluded(proof.commitment.revealRoot, proof.commitment.rollupCount, batch);
         NamespaceTree.requireTransaction(batch.leaf, item, transactionHash, siblings);
+    }
+
+    /// @inheritdoc IConclaveInbox
+    function keepReveal(HistoryProof calldata proof) external {
+        BlockCommitment calldata c = proof.commitment;
+        settledDigest(c, proof.under, proof.path);
+        reveals[c.height] = NamespaceTree.revealOf(c.revealRoot, c.rollupCount);
+        emit RevealKept(c.height, c.revealRoot, c.rollupCount);
+    }
+
+    /// @inheritdoc IConclaveInbox
+    function proveKeptTransaction(NamespaceTree.LeanInclusion calldata proof) external view {
+        uint64 height = NamespaceTree.heightOf(proof);
+        bytes32 reveal = reveals[height];
+        if (reveal == 0) revert RevealNotKept(height);
+        NamespaceTree.requireLean(reveal, proof);
     }
 
     /// @inheritdoc IConclaveInbox

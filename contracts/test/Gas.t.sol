@@ -215,6 +215,34 @@ contract GasTest is Network {
         vm.assertTrue(done, "proven");
         measured("prove a transaction, among 1024 rollups");
         vm.snapshotValue(GROUP, "prove a transaction, among 1024 rollups, bytes of calldata", call.length);
+        net.inbox.keepReveal(under);
+        measured("keep the reveal of a block");
+        proveKept(c, batch, hash, siblings);
+    }
+
+    /// The same one when the block's reveal has been kept.
+    function proveKept(
+        BlockCommitment memory c,
+        NamespaceTree.Inclusion memory batch,
+        bytes32 hash,
+        bytes32[] memory siblings
+    ) private {
+        NamespaceTree.LeanInclusion memory lean;
+        NamespaceTree.Leaf memory leaf = batch.leaf;
+        lean.place = uint256(c.height) << 192 | uint256(leaf.rollup) << 128 | uint256(c.rollupCount) << 96
+            | uint256(leaf.index) << 64 | uint256(leaf.items) << 32 | 5;
+        lean.batch =
+            uint192(leaf.transactionBytes) << 128 | uint192(leaf.sequence) << 64 | leaf.previousHeight;
+        (lean.transactionHash, lean.atomicRoot) = (hash, leaf.atomicRoot);
+        lean.siblings = new bytes32[](14);
+        for (uint256 i = 0; i < 14; ++i) {
+            lean.siblings[i] = i < 4 ? siblings[i] : batch.siblings[i - 4];
+        }
+        bytes memory call = abi.encodeCall(net.inbox.proveKeptTransaction, (lean));
+        (bool done,) = address(net.inbox).call(call);
+        vm.assertTrue(done, "proven");
+        vm.assertLe(measured("prove a transaction of a kept reveal, among 1024 rollups"), 45_000, "the aim");
+        vm.snapshotValue(GROUP, "prove a transaction of a kept reveal, bytes of calldata", call.length);
     }
 
     function siblingsOf(string memory what, uint256 count) private pure returns (bytes32[] memory list) {

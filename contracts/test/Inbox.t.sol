@@ -590,6 +590,56 @@ contract InboxTest is Network {
         net.inbox.proveAbsence(p, 903, absence);
     }
 
+    /// The block of `settlement-v1.json`, and the calls of `kept-transactions-v1.json`, which Rust writes byte for byte.
+    function test_a_reveal_that_is_kept_needs_no_commitment_and_no_posting_any_more() public {
+        string memory block_ = vm.readFile("../tests/vectors/settlement-v1.json");
+        string memory json = vm.readFile("../tests/vectors/kept-transactions-v1.json");
+        uint64 height = uint64(vm.parseJsonUint(json, ".height"));
+        vm.roll(block.number + 1);
+        BlockCommitment memory c = commitmentAt(height);
+        c.revealRoot = vm.parseJsonBytes32(block_, ".namespaces.root");
+        c.rollupCount = uint32(vm.parseJsonUint(block_, ".namespaces.count"));
+        post(certified(c, everyone()));
+        HistoryProof memory p = proofOf(c, height);
+        (bool done, bytes memory answer) = address(net.inbox).call(callOf(json, 0));
+        vm.assertFalse(done, "nobody has kept it");
+        vm.assertEq(answer, abi.encodeWithSelector(IConclaveInbox.RevealNotKept.selector, height), "why");
+        ++p.commitment.rollupCount;
+        vm.expectRevert(abi.encodeWithSelector(IConclaveInbox.NotSettled.selector, height, height));
+        net.inbox.keepReveal(p);
+        --p.commitment.rollupCount;
+        vm.prank(address(0xA11));
+        net.inbox.keepReveal(p);
+        net.inbox.keepReveal(p);
+        // Whatever is posted behind it.
+        for (uint64 i = 1; i < 4; ++i) {
+            vm.warp(block.timestamp + 1 hours);
+            settle(height + i);
+        }
+        vm.expectRevert(abi.encodeWithSelector(IConclaveInbox.NotPosted.selector, height));
+        net.inbox.proveCommitment(p);
+        for (uint256 i = 0; i < 4; ++i) {
+            bytes memory call = callOf(json, i);
+            (done,) = address(net.inbox).call(call);
+            vm.assertTrue(done, "shown");
+            for (uint256 word = 36; word < call.length; word += 32) {
+                bytes memory changed = bytes.concat(call);
+                changed[word + 31] ^= 0x01;
+                (done,) = address(net.inbox).call(changed);
+                vm.assertFalse(done, "shown with a word changed");
+            }
+        }
+        // Of a height that has none.
+        bytes memory other = callOf(json, 0);
+        other[4 + 32 + 7] ^= 0x01;
+        (done, answer) = address(net.inbox).call(other);
+        vm.assertEq(answer, abi.encodeWithSelector(IConclaveInbox.RevealNotKept.selector, height ^ 1), "why");
+    }
+
+    function callOf(string memory json, uint256 index) private pure returns (bytes memory) {
+        return vm.parseJsonBytes(json, string.concat(".calls[", vm.toString(index), "].call"));
+    }
+
     // --- the end
 
     function test_a_silent_network_is_abandoned_by_somebody_or_not_at_all() public {

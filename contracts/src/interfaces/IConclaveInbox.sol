@@ -77,6 +77,8 @@ interface IConclaveInbox {
     );
     event EpochEnded(uint64 indexed epoch, uint64 lastHeight, bytes32 nextCommittee, bytes32 dkgResult);
     event Abandoned(uint64 lastHeight);
+    /// @notice Transactions of the block at `height` can be proven by {proveKeptTransaction} from now on.
+    event RevealKept(uint64 indexed height, bytes32 revealRoot, uint32 rollupCount);
 
     error NotLauncher(address caller);
     error NotOpen(InboxState state);
@@ -94,6 +96,8 @@ interface IConclaveInbox {
     error NotSettled(uint64 height, uint64 under);
     error NotPosted(uint64 height);
     error TooEarlyToAbandon(uint64 allowedAt);
+    /// @notice Nobody has called {keepReveal} for this height, which anybody may.
+    error RevealNotKept(uint64 height);
 
     /// @notice Starts the network, once: names it, and puts a committee on offer into office for epoch 0.
     /// For the launcher alone, who can do nothing else.
@@ -120,6 +124,15 @@ interface IConclaveInbox {
         bytes32 transactionHash,
         bytes32[] calldata siblings
     ) external view;
+
+    /// @notice Keeps the reveal root of a settled block for good, in one slot, so that proofs of its transactions need
+    /// neither the commitment nor its path any more, and stand under no posting that others could outrun. For anybody,
+    /// and any number of times: a settled height has one commitment for ever.
+    function keepReveal(HistoryProof calldata proof) external;
+
+    /// @notice Reverts unless the transaction is in the block, whose reveal root was kept. It says what
+    /// {proveTransaction} says, in a third of the bytes.
+    function proveKeptTransaction(NamespaceTree.LeanInclusion calldata proof) external view;
 
     /// @notice Reverts unless a run of transactions is in its rollup's batch in the block, in order and without a
     /// gap.

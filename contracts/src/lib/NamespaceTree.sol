@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.30;
 
+import { LibBit } from "solady/utils/LibBit.sol";
+
 import { Merkle } from "./Merkle.sol";
 
 /// The reveal root: one Merkle tree over the rollups that have a batch in a block, each leaf over its
@@ -38,6 +40,19 @@ library NamespaceTree {
     struct TransactionRange {
         uint32 first;
         bytes32[] hashes;
+        bytes32[] siblings;
+    }
+
+    /// That a transaction is in a block whose reveal root is known, in as few bytes as it takes: of a transaction that is
+    /// nothing but this proof, data is most of the price.
+    struct LeanInclusion {
+        /// height u64 ‖ rollup u64 ‖ rollup count u32 ‖ index u32 ‖ items u32 ‖ item u32.
+        uint256 place;
+        /// transaction bytes u64 ‖ sequence u64 ‖ previous height u64.
+        uint192 batch;
+        bytes32 transactionHash;
+        bytes32 atomicRoot;
+        /// The path in the batch, ⌈log₂ items⌉ long, and behind it that of the batch.
         bytes32[] siblings;
     }
 
@@ -130,6 +145,42 @@ library NamespaceTree {
         if (!fits || rangeRoot(range, leaf.items) != leaf.transactionRoot) {
             revert TransactionNotInBatch(leaf.rollup, range.first);
         }
+    }
+
+    /// What a block's reveal root and number of rollups are known by.
+    function revealOf(bytes32 root, uint32 count) internal pure returns (bytes32) {
+        return keccak256(abi.encode(root, count));
+    }
+
+    /// The block that a lean proof is about.
+    function heightOf(LeanInclusion calldata proof) internal pure returns (uint64) {
+        // forge-lint: disable-next-line(unsafe-typecast)
+        return uint64(proof.place >> 192);
+    }
+
+    /// Reverts unless the transaction is in the block that is known by `reveal` ({revealOf}). Each field goes into the
+    /// root that comes of the path, so the rules are those of {requireIncluded} and {requireTransaction}.
+    function requireLean(bytes32 reveal, LeanInclusion calldata proof) internal pure {
+        // forge-lint: disable-start(unsafe-typecast)
+        uint64 rollup = uint64(proof.place >> 128);
+        uint32 count = uint32(proof.place >> 96);
+        uint32 index = uint32(proof.place >> 64);
+        uint32 items = uint32(proof.place >> 32);
+        uint32 item = uint32(proof.place);
+        // forge-lint: disable-end(unsafe-typecast)
+        uint256 depth = items > 1 ? LibBit.fls(items - 1) + 1 : 0;
+        if (item >= items || proof.siblings.length < depth) revert TransactionNotInBatch(rollup, item);
+        // Within the tree, since the item is below its width.
+        (bytes32 root,) =
+            Merkle.rootFromPath(transactionLeaf(proof.transactionHash), item, proof.siblings[:depth]);
+        bytes32 leaf = keccak256(
+            abi.encodePacked(
+                bytes1(0x00), "conclave/ns/v1", rollup, index, items, proof.batch, root, proof.atomicRoot
+            )
+        );
+        bool fits;
+        (root, fits) = Merkle.rootFromPath(leaf, index, proof.siblings[depth:]);
+        if (!fits || index >= count || revealOf(root, count) != reveal) revert NotInBlock(rollup);
     }
 
     /// The leaf of a transaction in a batch's transaction tree.

@@ -90,6 +90,78 @@ contract NamespacesTest is TestBase {
         }
     }
 
+    function test_every_transaction_is_shown_leanly_too() public view {
+        for (uint256 i = 0; i < count; ++i) {
+            for (uint32 item = 0; item < batch(i).leaf.items; ++item) {
+                this.requireLean(NamespaceTree.revealOf(root, count), lean(i, item));
+            }
+        }
+    }
+
+    function test_a_changed_field_of_a_lean_proof_is_no_transaction() public {
+        bytes32 reveal = NamespaceTree.revealOf(root, count);
+        bytes memory absent = abi.encodeWithSelector(NamespaceTree.NotInBlock.selector, 20);
+        for (uint256 bit = 0; bit < 256; ++bit) {
+            // The height is that of the block looked up, which is not looked at here.
+            if (bit >= 192) break;
+            NamespaceTree.LeanInclusion memory proof = lean(1, 5);
+            proof.place ^= 1 << bit;
+            vm.expectRevert();
+            this.requireLean(reveal, proof);
+            proof = lean(1, 5);
+            proof.batch ^= uint192(1 << bit);
+            vm.expectRevert(absent);
+            this.requireLean(reveal, proof);
+        }
+        NamespaceTree.LeanInclusion memory other = lean(1, 5);
+        other.transactionHash ^= bytes32(uint256(1));
+        vm.expectRevert(absent);
+        this.requireLean(reveal, other);
+        other = lean(1, 5);
+        other.atomicRoot ^= bytes32(uint256(1));
+        vm.expectRevert(absent);
+        this.requireLean(reveal, other);
+        for (uint256 i = 0; i < 5; ++i) {
+            other = lean(1, 5);
+            other.siblings[i] ^= bytes32(uint256(1));
+            vm.expectRevert(absent);
+            this.requireLean(reveal, other);
+        }
+        other = lean(1, 5);
+        vm.expectRevert(absent);
+        this.requireLean(NamespaceTree.revealOf(root, count + 1), other);
+        vm.expectRevert(absent);
+        this.requireLean(NamespaceTree.revealOf(keccak256("another"), count), other);
+    }
+
+    function test_a_lean_path_is_neither_cut_nor_stretched_nor_beyond_the_items() public {
+        bytes32 reveal = NamespaceTree.revealOf(root, count);
+        bytes32[] memory whole = lean(1, 5).siblings;
+        for (uint256 length = 0; length <= 6; ++length) {
+            if (length == 5) continue;
+            NamespaceTree.LeanInclusion memory proof = lean(1, 5);
+            proof.siblings = new bytes32[](length);
+            for (uint256 i = 0; i < length && i < 5; ++i) {
+                proof.siblings[i] = whole[i];
+            }
+            vm.expectRevert(
+                length < 3
+                    ? abi.encodeWithSelector(NamespaceTree.TransactionNotInBatch.selector, 20, 5)
+                    : abi.encodeWithSelector(NamespaceTree.NotInBlock.selector, 20)
+            );
+            this.requireLean(reveal, proof);
+        }
+        // Items 6 and 7 of six are padding, which has a path.
+        NamespaceTree.LeanInclusion memory beyond = lean(1, 5);
+        ++beyond.place;
+        vm.expectRevert(abi.encodeWithSelector(NamespaceTree.TransactionNotInBatch.selector, 20, 6));
+        this.requireLean(reveal, beyond);
+        // Nobody has a batch of no items.
+        beyond.place = uint256(20) << 128;
+        vm.expectRevert(abi.encodeWithSelector(NamespaceTree.TransactionNotInBatch.selector, 20, 0));
+        this.requireLean(reveal, beyond);
+    }
+
     function test_every_run_of_transactions_is_shown_whole() public {
         NamespaceTree.Leaf memory leaf = batch(1).leaf;
         bytes[] memory transactions = vm.parseJsonBytesArray(json, ".namespaces.rollups[1].transactions");
@@ -209,6 +281,10 @@ contract NamespacesTest is TestBase {
         NamespaceTree.requireTransaction(leaf, item, hash, siblings);
     }
 
+    function requireLean(bytes32 reveal, NamespaceTree.LeanInclusion calldata proof) external pure {
+        NamespaceTree.requireLean(reveal, proof);
+    }
+
     function requireTransactions(
         NamespaceTree.Leaf calldata leaf,
         NamespaceTree.TransactionRange calldata range
@@ -250,6 +326,27 @@ contract NamespacesTest is TestBase {
         leaf.atomicRoot = vm.parseJsonBytes32(json, string.concat(at, ".atomic_root"));
         bytes32[] memory siblings = vm.parseJsonBytes32Array(json, string.concat(at, ".path"));
         return NamespaceTree.Inclusion(leaf, siblings);
+    }
+
+    function lean(uint256 index, uint32 item)
+        private
+        view
+        returns (NamespaceTree.LeanInclusion memory proof)
+    {
+        NamespaceTree.Leaf memory leaf = batch(index).leaf;
+        bytes[] memory transactions =
+            vm.parseJsonBytesArray(json, string.concat(rollupAt(index), ".transactions"));
+        bytes32[] memory own = pathOf(index, ".transaction_paths", item);
+        bytes32[] memory above = batch(index).siblings;
+        proof.place = uint256(leaf.rollup) << 128 | uint256(count) << 96 | uint256(leaf.index) << 64
+            | uint256(leaf.items) << 32 | item;
+        proof.batch =
+            uint192(leaf.transactionBytes) << 128 | uint192(leaf.sequence) << 64 | leaf.previousHeight;
+        (proof.transactionHash, proof.atomicRoot) = (keccak256(transactions[item]), leaf.atomicRoot);
+        proof.siblings = new bytes32[](own.length + above.length);
+        for (uint256 i = 0; i < proof.siblings.length; ++i) {
+            proof.siblings[i] = i < own.length ? own[i] : above[i - own.length];
+        }
     }
 
     /// Batches `before` and `behind` as neighbours; 3 stands for none.

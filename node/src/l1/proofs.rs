@@ -3,21 +3,24 @@
 
 use alloy::{
     eips::BlockId,
-    primitives::{B256, Bytes},
+    primitives::{B256, Bytes, U256, aliases::U192},
     rpc::types::TransactionRequest,
     sol_types::SolCall as _,
 };
 use conclave_contracts::{
     ConclaveInbox::{
-        self, proveAbsenceCall, proveAtomicCall, proveTransactionCall, proveTransactionsCall,
+        self, proveAbsenceCall, proveAtomicCall, proveKeptTransactionCall, proveTransactionCall,
+        proveTransactionsCall,
     },
-    bindings::inbox::NamespaceTree::{Absence, Inclusion, Leaf, Leg, LegProof, TransactionRange},
+    bindings::inbox::NamespaceTree::{
+        Absence, Inclusion, Leaf, LeanInclusion, Leg, LegProof, TransactionRange,
+    },
     posting,
 };
 use conclave_derivation::{
     AbsenceProof, AtomicProof, BatchProof, NamespaceProof, TransactionProof,
 };
-use conclave_types::{Digest, RollupId, wire::HistoryProof};
+use conclave_types::{Digest, Height, RollupId, wire::HistoryProof};
 
 use super::{Contracts, Endpoints, L1Error};
 
@@ -79,6 +82,31 @@ impl Statement {
         };
         call.into()
     }
+}
+
+/// The call by which the inbox checks a transaction of the block at `height`, of `rollups` rollups, whose reveal root has been
+/// kept there (`keepReveal`): a third of the bytes of [`Statement::calldata`], and under no posting.
+#[must_use]
+pub fn kept_calldata(height: Height, rollups: u32, shown: &TransactionProof) -> Bytes {
+    let leaf = &shown.batch.leaf;
+    let place = [
+        &height.as_u64().to_be_bytes()[..],
+        &leaf.rollup.as_u64().to_be_bytes(),
+        &rollups.to_be_bytes(),
+        &leaf.index.to_be_bytes(),
+        &leaf.items.to_be_bytes(),
+        &shown.item.to_be_bytes(),
+    ]
+    .concat();
+    let batch = [leaf.bytes, leaf.sequence, leaf.previous_height.as_u64()];
+    let proof = LeanInclusion {
+        place: U256::from_be_slice(&place),
+        batch: U192::from_be_slice(&batch.map(u64::to_be_bytes).concat()),
+        transactionHash: word(&shown.transaction),
+        atomicRoot: word(&leaf.atomic_root),
+        siblings: [words(&shown.siblings), words(&shown.batch.siblings)].concat(),
+    };
+    proveKeptTransactionCall { proof }.abi_encode().into()
 }
 
 /// Has the inbox check a call of [`Statement::calldata`], at the newest block.
@@ -145,4 +173,60 @@ fn word(digest: &Digest) -> B256 {
 
 fn words(digests: &[Digest]) -> Vec<B256> {
     digests.iter().map(word).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use conclave_derivation::NamespaceLeaf;
+
+    use super::*;
+
+    fn vectors(name: &str) -> Value {
+        let path = format!("{}/../tests/vectors/{name}", env!("CARGO_MANIFEST_DIR"));
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+
+    fn digest(value: &Value) -> Digest {
+        Digest::new(value.as_str().unwrap().parse::<B256>().unwrap().0)
+    }
+
+    fn digests(value: &Value) -> Vec<Digest> {
+        value.as_array().unwrap().iter().map(digest).collect()
+    }
+
+    /// `contracts/test/Inbox.t.sol` sends these calls to the inbox.
+    #[test]
+    fn a_transaction_of_a_kept_reveal_is_shown_by_the_pinned_call() {
+        let block = &vectors("settlement-v1.json")["namespaces"];
+        let kept = vectors("kept-transactions-v1.json");
+        let number = |value: &Value| value.as_u64().unwrap();
+        for case in kept["calls"].as_array().unwrap() {
+            let batch = &block["rollups"][usize::try_from(number(&case["batch"])).unwrap()];
+            let item = usize::try_from(number(&case["item"])).unwrap();
+            let small = |name: &str| u32::try_from(number(&batch[name])).unwrap();
+            let shown = TransactionProof {
+                batch: NamespaceProof {
+                    leaf: NamespaceLeaf {
+                        rollup: RollupId::new(number(&batch["rollup"])),
+                        index: small("index"),
+                        items: small("items"),
+                        bytes: number(&batch["bytes"]),
+                        sequence: number(&batch["sequence"]),
+                        previous_height: Height::new(number(&batch["previous_height"])),
+                        transaction_root: digest(&batch["transaction_root"]),
+                        atomic_root: digest(&batch["atomic_root"]),
+                    },
+                    siblings: digests(&batch["path"]),
+                },
+                item: u32::try_from(item).unwrap(),
+                transaction: digest(&case["transaction"]),
+                siblings: digests(&batch["transaction_paths"][item]),
+            };
+            let rollups = u32::try_from(number(&block["count"])).unwrap();
+            let call = kept_calldata(Height::new(number(&kept["height"])), rollups, &shown);
+            assert_eq!(call, case["call"].as_str().unwrap().parse::<Bytes>().unwrap());
+        }
+    }
 }
