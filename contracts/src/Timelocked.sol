@@ -6,7 +6,9 @@ pragma solidity 0.8.30;
 abstract contract Timelocked {
     address public immutable TIMELOCK;
 
+    /// Only the timelock may call this: schedule it there.
     error NotTimelock(address caller);
+    /// A contract that another is deployed with has no address.
     error ZeroAddress();
 
     constructor(address timelock) {

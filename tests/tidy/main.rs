@@ -5,6 +5,7 @@
 //! | [`layers`]  | imports go down; the core is pure; the shipped binaries cannot misbehave; one build for all |
 //! | [`sources`] | every file says why it is there, is short, is finished; tests neither sleep nor hide |
 //! | [`docs`]    | documentation names only files and targets that exist |
+//! | [`natspec`] | every error and event of a contract says what it means |
 //! | [`mutations`] | every mutant still fits the guard that it breaks |
 //!
 //! Each rule is a pure function from text or a dependency graph to a list of offences, and each has
@@ -13,6 +14,7 @@
 mod docs;
 mod layers;
 mod mutations;
+mod natspec;
 mod sources;
 
 /// Fails with one line for each offence.

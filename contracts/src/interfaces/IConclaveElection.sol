@@ -23,6 +23,8 @@ struct ElectionParameters {
 /// next epoch, as a table that the quorum certificates of that epoch are checked against. Which offer takes
 /// effect, if any, is up to the committee in office: it names one by its hash when it ends its epoch.
 interface IConclaveElection {
+    /// @notice A validator is on the list that elections read, in the place of `displaced`, which is 0 if there was
+    /// room.
     event Enlisted(ValidatorId indexed validator, ValidatorId displaced);
     /// @notice A committee is on offer, or what is known of it has changed: the newest event of a hash counts.
     /// @param reduced Whether no election gave these rows, but only {offerWithout} did: anyone can leave out anyone
@@ -34,19 +36,33 @@ interface IConclaveElection {
         bool leaversHeld,
         bool reduced
     );
+    /// @notice These parameters hold from the next election on.
     event ParametersSet(ElectionParameters parameters);
 
+    /// @notice A parameter lies outside of its fixed bounds.
     error ParameterOutOfRange(bytes32 name, uint256 found);
+    /// @notice The validator is on the list already.
     error AlreadyEnlisted(ValidatorId validator);
+    /// @notice The validator has too little stake, an unproven key, or may not serve: it cannot be enlisted until
+    /// that has changed.
     error NotEligible(ValidatorId validator);
+    /// @notice The stake does not exceed that of the entry to be replaced by the margin; another entry may have less.
     error CannotDisplace(uint256 expectedAbove, uint256 found);
+    /// @notice The list is full, and has no such place to take.
     error NoSuchPlace(uint256 place);
+    /// @notice The keys of an elected validator are missing, or are not those that it has registered.
     error KeysUnknown(ValidatorId validator);
+    /// @notice An election would choose nobody: no enlisted validator is eligible.
     error NoCandidates();
+    /// @notice The same committee is on offer for this epoch, on the same terms.
     error AlreadyOffered(uint64 epoch, bytes32 committeeHash);
+    /// @notice No committee with this hash is on offer for this epoch.
     error NotOffered(uint64 epoch, bytes32 committeeHash);
+    /// @notice Members were left out of this offer before: a third is the most in one epoch.
     error AlreadyReduced(bytes32 committeeHash);
+    /// @notice More than a third of the power would be left out.
     error ExcludedTooMuch(uint64 max, uint64 found);
+    /// @notice The bitmap names nobody, or somebody beyond the committee.
     error ExcludedUnknown(uint256 absent, uint256 count);
 
     /// @notice Puts an eligible validator on the list that elections read. If the list is full, it takes the place

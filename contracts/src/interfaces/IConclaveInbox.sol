@@ -64,7 +64,9 @@ enum InboxState {
 /// epoch in office signed it, it extends what is settled, and it carries the forced queue whole up to its L1
 /// origin. There is no other rule, so a backlog of any age settles: the end of each epoch in turn, then the newest.
 interface IConclaveInbox {
+    /// @notice The network has begun, with the committee of epoch 0 in office.
     event Opened(bytes32 indexed network, bytes32 indexed committeeHash, bytes32 dkgResult);
+    /// @notice A commitment has settled, and every one below it.
     /// @param root Root over the commitments of heights 1 to `height`, the newest included.
     event Settled(
         uint64 indexed epoch,
@@ -75,26 +77,48 @@ interface IConclaveInbox {
         uint64 cursor,
         address relayer
     );
+    /// @notice The commitment at `lastHeight` ended its epoch, and named the committee and the sharing of the next
+    /// one.
     event EpochEnded(uint64 indexed epoch, uint64 lastHeight, bytes32 nextCommittee, bytes32 dkgResult);
+    /// @notice Nothing settles any more; `lastHeight` is the last that did.
     event Abandoned(uint64 lastHeight);
     /// @notice Transactions of the block at `height` can be proven by {proveKeptTransaction} from now on.
     event RevealKept(uint64 indexed height, bytes32 revealRoot, uint32 rollupCount);
 
+    /// @notice Only the launcher opens the network.
     error NotLauncher(address caller);
+    /// @notice The network has not been opened yet, or is abandoned.
     error NotOpen(InboxState state);
+    /// @notice The network was opened before.
     error AlreadyOpen();
+    /// @notice The id of a network is never zero.
     error NoNetwork();
+    /// @notice The commitment is not of the epoch in office: the ends of earlier epochs settle first, in turn.
     error WrongEpoch(uint64 expected, uint64 found);
+    /// @notice This height has settled, by this commitment or by one above it.
     error HeightNotAbove(uint64 settled, uint64 found);
+    /// @notice What is posted does not show that the history root extends what is settled: either another history, or
+    /// roots that belong to an older posting.
     error HistoryNotExtended(uint64 settled, uint64 found);
+    /// @notice The peaks are not those of the settled history, which may have grown meanwhile: build them anew.
     error BadPeaks(uint64 height);
+    /// @notice The L1 origin is older than the settled one.
     error OriginBehind(uint64 settled, uint64 found);
+    /// @notice The L1 origin is not in the past, or L1 remembers another hash for it: the chain has seen another L1.
     error OriginUnknown(uint64 number, bytes32 found);
+    /// @notice The forced queue is not carried whole up to the origin, where it has `expected` entries.
     error CursorMismatch(uint64 expected, uint64 found);
+    /// @notice The queue has entries up to the origin of the genesis; open with a newer genesis.
     error QueueNotEmpty(uint64 origin, uint64 entries);
+    /// @notice An end of an epoch names both the next committee and its sharing, any other commitment neither.
     error EpochEndIncomplete(bytes32 nextCommittee, bytes32 dkgResult);
+    /// @notice The path does not lead from this commitment to the root posted at height `under`: another commitment,
+    /// or the path of another posting.
     error NotSettled(uint64 height, uint64 under);
+    /// @notice The root of this height is not kept: prove under the newest posting or the newest anchor ({head},
+    /// {anchor}).
     error NotPosted(uint64 height);
+    /// @notice The network has not been silent for long enough.
     error TooEarlyToAbandon(uint64 allowedAt);
     /// @notice Nobody has called {keepReveal} for this height, which anybody may.
     error RevealNotKept(uint64 height);

@@ -110,25 +110,45 @@ interface IConclaveSlasher {
         uint64 power;
     }
 
+    /// @notice No committee has been in office for this epoch.
     error NoCommittee(uint64 epoch);
+    /// @notice Offences of this epoch could be reported until {EVIDENCE_AGE} after its end settled.
     error EvidenceTooOld(uint64 endedAt, uint256 acceptedUntil);
+    /// @notice The offence was reported before, by whichever pair of messages; of several accused, each was.
     error AlreadyReported(bytes32 offence);
+    /// @notice There is no open case of this offence: nobody has reported it, or it has ended.
     error NotOpen(bytes32 offence);
+    /// @notice What was signed is no offence, or cannot be judged by this function.
     error NotAnOffence();
+    /// @notice The two are one message, or stand in the wrong order: the lower digest comes first.
     error MessagesOutOfOrder(bytes32 first, bytes32 second);
+    /// @notice The commitment of the lower height comes first.
     error HeightsOutOfOrder(uint64 first, uint64 second);
+    /// @notice The path does not show what the history of the second commitment holds at the height of the first.
     error NotInHistory(uint64 height, uint64 under);
+    /// @notice The member has not signed this message under this network, chain and contract.
     error BadSignature(uint16 member);
+    /// @notice The accused are nobody, or not all of them are among the signers of both.
     error NotBothSigned(uint256 accused, uint256 both);
+    /// @notice Votes are prevotes, 0, or precommits, 1.
     error NoSuchKind(uint8 kind);
+    /// @notice A case can be resolved only when the time for answers is over.
     error TooEarly(uint256 notBefore);
+    /// @notice The time for answers is over.
     error TooLate(uint256 notAfter);
+    /// @notice A case lapses only when nobody has ended it for {ISlashable.SEIZURE_SECONDS_MAX}.
     error NotLapsed(uint256 notBefore);
+    /// @notice This seal was announced before: make another one with a new salt.
     error AlreadyAnnounced(bytes32 seal);
+    /// @notice This seal was never announced: check offence, sender and salt.
     error NotAnnounced(bytes32 seal);
+    /// @notice The announcement is no older than the report, or than the announcement that has claimed it.
     error LaterThanTheReport(uint256 announced, uint256 reported);
 
+    /// @notice Somebody knows the evidence under this seal.
     event Announced(bytes32 indexed seal);
+    /// @notice An offence was reported and proved; `seized` gwei are in escrow. A premature share may still be
+    /// excused.
     event Convicted(
         bytes32 indexed offence,
         ValidatorId indexed validator,
@@ -139,10 +159,15 @@ interface IConclaveSlasher {
         address reporter,
         uint256 seized
     );
+    /// @notice The reward of this report is now that of `reporter`, who announced it first.
     event ReportClaimed(bytes32 indexed offence, address indexed reporter);
+    /// @notice Precommits of `round` with this much power, all shown together, support an acquittal.
     event AcquittalSupported(bytes32 indexed offence, uint32 round, uint64 power);
+    /// @notice The shared block was decided: the accused gets back what was seized.
     event Acquitted(bytes32 indexed offence);
+    /// @notice The case ended with this penalty, in hundredths of a percent of what was seized.
     event Resolved(bytes32 indexed offence, uint16 penaltyBps, address reporter);
+    /// @notice The case ended without a verdict, and what was seized went back.
     event Lapsed(bytes32 indexed offence);
 
     /// @notice Two votes of one kind in one round. `kind` is 0 for prevotes and 1 for precommits; the votes stand in

@@ -47,12 +47,18 @@ struct Standing {
 /// An election ({IConclaveElection}) only *offers* a committee. It takes effect when the inbox accepts the
 /// commitment by which the committee before it ended its epoch.
 interface IConclaveStake {
+    /// @notice A validator exists; it has its own stake and keys, and is not elected before it is enlisted.
     event Registered(ValidatorId indexed validator, address indexed operator, uint16 commissionBps);
+    /// @notice The validator has these keys from now on; the consensus key is still to be proven.
     /// @dev The contract stores the hash alone: who runs an election reads the keys from here.
     event KeysSet(ValidatorId indexed validator, Keys keys);
+    /// @notice The holder of the consensus key has agreed to serve as this validator.
     event ConsensusKeyProven(ValidatorId indexed validator, bytes32 consensusKey);
+    /// @notice This part of rewards goes to the operator from now on.
     event CommissionSet(ValidatorId indexed validator, uint16 commissionBps);
+    /// @notice Stake was added, for this many shares in the stake of the validator.
     event Bonded(ValidatorId indexed validator, address indexed owner, uint64 amountGwei, uint128 shares);
+    /// @notice Stake was asked back; it answers for offences up to `untilEpoch`.
     event UnbondingRequested(
         UnbondingId indexed id,
         ValidatorId indexed validator,
@@ -60,18 +66,29 @@ interface IConclaveStake {
         uint64 amountGwei,
         uint64 untilEpoch
     );
+    /// @notice Stake that was asked back was paid, less what was slashed.
     event Claimed(UnbondingId indexed id, address indexed owner, uint64 amountGwei);
+    /// @notice Fees were added to the stake of a validator, the commission to its operator.
     event Rewarded(ValidatorId indexed validator, uint64 amountGwei, uint64 commissionGwei);
+    /// @notice Rewards for reports were paid to their owner.
     event RewardsClaimed(address indexed owner, uint64 amountGwei);
+    /// @notice The operator has asked back all own stake; the validator is not elected any more.
     event Exited(ValidatorId indexed validator);
+    /// @notice The validator is not elected before `until`, and then only once its operator has called {unjail}.
     event Jailed(ValidatorId indexed validator, uint64 until);
+    /// @notice The validator can be elected again.
     event Unjailed(ValidatorId indexed validator);
+    /// @notice The committee is in office for this epoch.
     event CommitteeTookEffect(uint64 indexed epoch, bytes32 indexed committeeHash, Committee committee);
+    /// @notice The network is dead, and all stake becomes free when the time of unbonding has passed.
     event Abandoned(uint64 at);
+    /// @notice What backed the epoch was moved to escrow until the verdict.
     event Seized(
         bytes32 indexed offence, ValidatorId indexed validator, uint64 indexed epoch, uint64 amountGwei
     );
+    /// @notice What was seized went back.
     event Acquitted(bytes32 indexed offence, ValidatorId indexed validator);
+    /// @notice The verdict: so much was burned, and so much goes to the reporter; the rest of the seizure went back.
     event Resolved(
         bytes32 indexed offence,
         ValidatorId indexed validator,
@@ -79,41 +96,76 @@ interface IConclaveStake {
         uint64 burnedGwei,
         uint64 rewardGwei
     );
+    /// @notice These parameters hold from now on.
     event ParametersSet(StakeParameters parameters);
 
+    /// @notice Only the inbox may call this.
     error NotInbox(address caller);
+    /// @notice Only the election contract may call this.
     error NotElection(address caller);
+    /// @notice Only the slasher may call this.
     error NotSlasher(address caller);
+    /// @notice Only the operator of the validator may call this.
     error NotOperator(ValidatorId validator, address caller);
+    /// @notice No validator has this number.
     error UnknownValidator(ValidatorId validator);
+    /// @notice A parameter lies outside of its fixed bounds.
     error ParameterOutOfRange(bytes32 name, uint256 found);
+    /// @notice Stake is counted in gwei: send a whole number of them.
     error NotWholeGwei(uint256 valueWei);
+    /// @notice The amount is below the least that is taken, or would buy no share.
     error StakeTooSmall(uint64 expected, uint64 found);
+    /// @notice The operator would keep less than the least own stake: leave it, or {exit} with all of it.
     error SelfStakeTooSmall(uint64 expected, uint64 found);
+    /// @notice The commission exceeds everything, or rises by more than one step.
     error CommissionTooHigh(uint16 max, uint16 found);
+    /// @notice The commission rose less than an interval ago.
     error CommissionRaisedTooEarly(uint64 allowedAt);
+    /// @notice Another validator holds or has held this key: make a new one.
     error KeyInUse(ValidatorId validator);
+    /// @notice These are not the keys that the validator has registered.
     error KeysUnknown(ValidatorId validator);
+    /// @notice Keys rotate once an epoch: wait for the next.
     error RotatedAlready(ValidatorId validator);
+    /// @notice The consensus key has not been proven: see {proveConsensusKey}.
     error ConsensusKeyNotProven(ValidatorId validator);
+    /// @notice The operator has left: nothing is added to this validator, and it does not leave again.
     error HasExited(ValidatorId validator);
+    /// @notice An accusation is open, and the stake rests until the verdict.
     error StakeSeized(ValidatorId validator);
+    /// @notice The jail lasts until then.
     error IsJailed(ValidatorId validator, uint64 until);
+    /// @notice The validator is not in jail.
     error NotJailed(ValidatorId validator);
+    /// @notice The validator has equivocated and never serves again: register another one.
     error IsTombstoned(ValidatorId validator);
+    /// @notice All stake of the validator was slashed, so a share in it has no price.
     error NothingBonded(ValidatorId validator);
+    /// @notice The owner has fewer shares than that.
     error SharesTooFew(uint128 expected, uint128 found);
+    /// @notice The shares are worth less than a gwei.
     error NothingToUnbond();
+    /// @notice There is no such request, or it was paid.
     error UnknownUnbonding(UnbondingId id);
+    /// @notice The stake still answers for an epoch; `releasedAt` says until when, if that is known.
     error NotReleased(UnbondingId id, uint64 releasedAt);
+    /// @notice The owner has no rewards here.
     error NothingToClaim(address owner);
+    /// @notice This epoch has not begun.
     error NoSuchEpoch(uint64 epoch);
+    /// @notice The stake that backed this epoch is free already.
     error EpochOutsideWindow(uint64 epoch, uint64 closedAt);
+    /// @notice Stake was seized for this offence before.
     error OffenceKnown(bytes32 offence);
+    /// @notice No seizure is open for this offence.
     error OffenceNotOpen(bytes32 offence);
+    /// @notice The seizure lapses only at that time, unless there is a verdict before.
     error OffenceNotLapsed(bytes32 offence, uint64 lapsesAt);
+    /// @notice A penalty is at most everything that was seized.
     error PenaltyTooHigh(uint16 max, uint16 found);
+    /// @notice A reward is at most this part of a penalty.
     error RewardTooHigh(uint16 max, uint16 found);
+    /// @notice The network was abandoned: no committee takes office any more.
     error IsAbandoned();
 
     /// @notice Registers a validator with `msg.value` as its operator's own stake; the sender is the operator.

@@ -32,23 +32,38 @@ struct Withdrawal {
 /// @notice Deposits come in here and are credited on Conclave through the forced queue. What the ledger pays out is
 /// claimed here by proof, once. Apart from the deposits stands a pot that refunds relayers.
 interface IFeeVault {
+    /// @notice A deposit is entry `entry` of the queue; Conclave credits the payer when a block carries it.
     event Deposited(address indexed payer, uint64 amountGwei, uint64 indexed entry);
+    /// @notice A withdrawal was paid: to the recipient, the stake of the validator, or the pot.
     event Withdrawn(
         uint64 indexed index, address indexed recipient, ValidatorId validator, uint64 amountGwei
     );
+    /// @notice The pot that refunds relayers has so much more.
     event Funded(address indexed from, uint256 amountWei);
+    /// @notice A relayer was paid its refunds.
     event RefundClaimed(address indexed relayer, uint256 amountWei);
+    /// @notice These parameters hold from now on.
     event ParametersSet(VaultParameters parameters);
 
+    /// @notice Only the inbox may call this.
     error NotInbox(address caller);
+    /// @notice A parameter lies outside of its fixed bounds.
     error ParameterOutOfRange(bytes32 name, uint256 found);
+    /// @notice Deposits are counted in gwei: send a whole number of them.
     error NotWholeGwei(uint256 valueWei);
+    /// @notice The deposit is below the least that is taken.
     error DepositTooSmall(uint64 expected, uint64 found);
+    /// @notice The zero address pays for nothing.
     error NoPayer();
+    /// @notice The withdrawal is not under the withdrawals root of this commitment, at this place.
     error NotInRoot(uint64 index);
+    /// @notice The withdrawal was paid before, whichever block showed it.
     error AlreadyWithdrawn(uint64 index);
+    /// @notice A withdrawal to stake names no recipient.
     error BadRecipient(address recipient, ValidatorId validator);
+    /// @notice More would be paid than was deposited: the commitment is false, and nothing of others is paid for it.
     error MoreThanDeposited(uint64 depositedGwei, uint64 amountGwei);
+    /// @notice The relayer has no refunds to claim.
     error NothingToClaim(address relayer);
 
     /// @notice Deposits `msg.value` for the fee balance of `payer`.

@@ -39,6 +39,7 @@ struct Escape {
 ///
 /// Entries are kept as one running hash and their number by L1 block; their content is in the events.
 interface IForcedInclusion {
+    /// @notice A transaction has a place in the queue, and every block whose origin covers this L1 block carries it.
     /// @param entryHash keccak("conclave/forced/v1" ‖ index u64 ‖ L1 block u64 ‖ rollup u64 ‖ gas u64 ‖
     /// keccak(transaction))
     event TransactionForced(
@@ -49,8 +50,10 @@ interface IForcedInclusion {
         bytes transaction,
         bytes32 entryHash
     );
+    /// @notice A deposit has a place in the queue, and is credited by the block that carries it.
     /// @param entryHash keccak("conclave/deposit/v1" ‖ index u64 ‖ L1 block u64 ‖ payer ‖ gwei u64)
     event DepositQueued(uint64 indexed index, address indexed payer, uint64 amountGwei, bytes32 entryHash);
+    /// @notice A request to withdraw has a place in the queue; the block that carries it takes the amount, or what there is.
     /// @param entryHash keccak("conclave/withdraw/v1" ‖ index u64 ‖ L1 block u64 ‖ payer ‖ recipient ‖ gwei u64)
     event WithdrawalRequested(
         uint64 indexed index,
@@ -59,22 +62,38 @@ interface IForcedInclusion {
         uint64 amountGwei,
         bytes32 entryHash
     );
+    /// @notice Escape is active: rollups go on from this settled height and cursor by the queue alone.
     event EscapeLatched(uint256 indexed escape, uint64 latchedAt, uint64 height, uint64 cursor);
+    /// @notice The escape has ended: entries below the resume point belong to the time away.
     event Returned(uint256 indexed escape, uint64 resumedAt, uint64 resumePoint, uint64 settledHeight);
+    /// @notice These parameters hold from now on.
     event ParametersSet(ForcedParameters parameters);
 
+    /// @notice Only the inbox may call this.
     error NotInbox(address caller);
+    /// @notice Only the fee vault may call this.
     error NotVault(address caller);
+    /// @notice A parameter lies outside of its fixed bounds.
     error ParameterOutOfRange(bytes32 name, uint256 found);
+    /// @notice A forced transaction has bytes.
     error EmptyTransaction();
+    /// @notice The transaction is longer than an entry may be.
     error EntryTooLarge(uint256 max, uint256 found);
+    /// @notice The gas is below what a transaction of this length uses at least.
     error GasTooLow(uint64 floor, uint64 found);
+    /// @notice The request is to withdraw nothing.
     error NothingRequested();
+    /// @notice The zero address receives nothing.
     error NoRecipient();
+    /// @notice The price of a place is higher by now: send `expected` wei or more.
     error FeeTooLow(uint256 expected, uint256 found);
+    /// @notice This L1 block has no place, bytes or gas left for entries of this kind: the next one has.
     error BlockIsFull(uint64 number);
+    /// @notice Settlement is not behind by the escape delay, or escape is active already.
     error EscapeNotDue();
+    /// @notice There is no escape to return from.
     error EscapeNotActive();
+    /// @notice The settled origin is more than half the escape delay behind: settle something newer first.
     error StillBehind(uint64 origin, uint64 number);
 
     /// @notice Forces a transaction into a rollup. What `msg.value` exceeds the fee by comes back.

@@ -7,6 +7,7 @@ import { G1Point } from "../lib/Types.sol";
 /// @notice Each proof is bound to the chain id, to the contract that asks (`msg.sender`) and to the owner, so
 /// that nobody can register with the proof of somebody else, here or on another deployment.
 interface IKeyProofs {
+    /// @notice The signature does not show possession of this key, for this owner at this deployment.
     error BadConsensusKeyProof(bytes32 key);
 
     /// @notice Reverts unless `possession` is a BLS signature by `key` over its ownership by `owner`.

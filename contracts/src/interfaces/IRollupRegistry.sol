@@ -35,24 +35,41 @@ struct Rollup {
 /// @notice Ids are given in order, so none is worth squatting on, and none is ever given again. Changes wait, so that
 /// whoever relies on a rollup sees them coming.
 interface IRollupRegistry {
+    /// @notice A rollup exists, with batches from `genesisHeight` on.
     event Registered(
         RollupId indexed rollup, address indexed owner, uint64 genesisHeight, RollupSettings settings
     );
+    /// @notice The settings change at `effectiveAt`, unless the owner withdraws it or announces another change
+    /// before.
     event ChangeAnnounced(RollupId indexed rollup, RollupSettings settings, uint64 effectiveAt);
+    /// @notice The announced change does not take place.
     event ChangeWithdrawn(RollupId indexed rollup);
+    /// @notice `nextOwner` may take the rollup over; the zero address takes the offer back.
     event OwnerOffered(RollupId indexed rollup, address indexed nextOwner);
+    /// @notice The rollup has a new owner, who has accepted it.
     event OwnerChanged(RollupId indexed rollup, address indexed owner);
+    /// @notice The rollup has no batch above `lastHeight`, for ever.
     event Closed(RollupId indexed rollup, uint64 lastHeight);
+    /// @notice Registering costs so much from now on.
     event FeeSet(uint64 feeGwei);
 
+    /// @notice A parameter lies outside of its fixed bounds.
     error ParameterOutOfRange(bytes32 name, uint256 found);
+    /// @notice No rollup has this id.
     error UnknownRollup(RollupId rollup);
+    /// @notice Only the owner of the rollup may call this.
     error NotRollupOwner(RollupId rollup, address caller);
+    /// @notice Only whom the owner has named may accept the rollup.
     error NotNextOwner(RollupId rollup, address caller);
+    /// @notice Registering costs exactly `expectedWei`.
     error WrongFee(uint256 expectedWei, uint256 foundWei);
+    /// @notice Batches begin above what has settled.
     error GenesisInThePast(uint64 settledHeight, uint64 found);
+    /// @notice The rollup is closed, or about to be, and takes this no more.
     error IsClosed(RollupId rollup, uint64 lastHeight);
+    /// @notice Bundles for the rollup may be under way: close it at `expectedFrom` or later.
     error ClosesTooSoon(uint64 expectedFrom, uint64 found);
+    /// @notice There is no announced change.
     error NothingAnnounced(RollupId rollup);
 
     /// @notice Registers a rollup of the sender for exactly the fee.

@@ -34,14 +34,23 @@ library Bls12381 {
     bytes private constant MINUS_G2 =
         hex"00000000000000000000000000000000024aa2b2f08f0a91260805272dc51051c6e47ad4fa403b02b4510b647ae3d1770bac0326a805bbefd48056c8c121bdb80000000000000000000000000000000013e02b6052719f607dacd3a088274f65596bd0d09920b61ab5da61bbdc7f5049334cf11213945d57e5ac7d055d042b7e000000000000000000000000000000000d1b3cc2c7027888be51d9ef691d77bcb679afda66c73f17f9ee3837a55024f78c71363275a75d75d86bab79f74782aa0000000000000000000000000000000013fa4d4a0ad8b1ce186ed5061789213d993923066dddaf1040bc3ff59f825c78df74f2d75467e25e0f55f8a00fa030ed";
 
+    /// A precompile refused its input: a point off the curve or, in a pairing, outside of the subgroup.
     error PrecompileFailed(uint256 number);
+    /// Under infinity as a key, infinity signs everything.
     error KeyIsInfinity();
+    /// Infinity is nobody's signature.
     error SignatureIsInfinity();
+    /// A signature is a point of G2 as EIP-2537 encodes it, 256 bytes.
     error SignatureLength(uint256 found);
+    /// The keys have not signed the message, or not these keys.
     error BadSignature();
+    /// Two messages were expected, and both are this one.
     error SameMessage(bytes32 message);
+    /// The signature does not show possession of the key, for this message.
     error BadPossession();
+    /// The bytes have another length than a point, or a coordinate beyond the field.
     error NotAPoint();
+    /// Too little gas is left to tell a point outside of the subgroup from one inside.
     error OutOfGas();
 
     /// Reverts unless `signature` is that of `key` for `message`. For several signers `key` is the sum of

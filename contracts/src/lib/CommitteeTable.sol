@@ -22,10 +22,15 @@ library CommitteeTable {
     /// The first byte is STOP, so that a call to the table does nothing.
     uint256 internal constant ROWS_AT = 1 + SUM_BYTES;
 
+    /// A committee has 1 to {MEMBERS_MAX} members.
     error MemberCount(uint256 found);
+    /// A member has no power.
     error NoPower(uint256 index);
+    /// Powers add up to less than 2^63.
     error TotalPower();
+    /// The committee has fewer members.
     error NoSuchMember(uint256 index, uint256 count);
+    /// The account of the table could not be created, as with too little gas.
     error TableNotWritten();
 
     /// Writes a table, and returns where it is and the hash that an epoch-end commitment names it by.

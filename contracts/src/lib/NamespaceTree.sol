@@ -70,11 +70,17 @@ library NamespaceTree {
         bytes32 transactionHash;
     }
 
+    /// This batch of the rollup is not under the reveal root: a field, the path or the block is another.
     error NotInBlock(uint64 rollup);
+    /// The neighbours leave room for a batch of the rollup.
     error NotAbsent(uint64 rollup);
+    /// The transactions from this item on are others, or the batch has fewer.
     error TransactionNotInBatch(uint64 rollup, uint256 item);
+    /// The leg is not at this place of its rollup's batch, or is one of another bundle.
     error LegNotInBatch(uint64 rollup, uint256 item);
+    /// A bundle has 1 to 65,535 legs, and one proof for each.
     error LegCount(uint256 expected, uint256 found);
+    /// The proof is one of another rollup's batch.
     error LegOfAnotherRollup(uint64 expected, uint64 found);
 
     /// The digest of a leaf.

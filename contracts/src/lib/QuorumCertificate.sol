@@ -13,8 +13,11 @@ import { Committee, G1Point } from "./Types.sol";
 /// Every failure reverts, so that an estimate of gas can never settle on an amount at which the check runs out
 /// of gas while the transaction succeeds.
 library QuorumCertificate {
+    /// The bitmap names nobody.
     error NoSigners();
+    /// The bitmap names members beyond the committee.
     error UnknownSigners(uint256 signers, uint256 count);
+    /// The signers have less power than a quorum.
     error NoQuorum(uint64 expected, uint64 found);
 
     /// Reverts unless members `signers` (bit i is member i) signed `message` and are a quorum.

@@ -79,16 +79,27 @@ library SealedShare {
         Bundle[] bundles;
     }
 
+    /// The header hashes to another id than the one that the member signed.
     error AnotherBlock(bytes32 expected, bytes32 found);
+    /// The header is of this epoch and height, and the share message is not.
     error AnotherPosition(uint64 epoch, uint64 height);
+    /// The key is not leaf 0 of the epoch's DKG result.
     error NotTheKey(bytes32 root);
+    /// The block names another key than that of its epoch's sharing.
     error AnotherKey(bytes32 expected, bytes32 found);
+    /// The point is not one of the member's in the epoch's sharing.
     error NotTheMembersPoint(uint16 member, uint16 point);
+    /// Shares of this suite cannot be judged here.
     error UnknownSuite(uint8 found);
+    /// The block has fewer sub-batches.
     error NoSuchSubBatch(uint32 subBatch);
+    /// The share is not at this place under the root that the member signed.
     error NotTheShare(uint32 subBatch);
+    /// The sub-batch has another number of bundles.
     error BundleCount(uint256 expected, uint256 found);
+    /// The bundle is not at this place of the block.
     error NotTheBundle(uint256 index);
+    /// A share is one compressed point, 48 bytes.
     error ShareLength(uint256 found);
 
     /// The statement that a claim is checked against.
