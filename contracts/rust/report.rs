@@ -365,3 +365,114 @@ pub fn signature(bytes: &SignatureBytes) -> Signature {
     let (r, s) = bytes.as_bytes().split_at(32);
     Signature { r: B256::from_slice(r), s: B256::from_slice(s) }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy::hex;
+    use conclave_types::{NetworkId, Round, SettlementKey};
+    use ed25519_dalek::{Signer as _, SigningKey};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const EPOCH: Epoch = Epoch::new(3);
+    const HEIGHT: Height = Height::new(6);
+    const ROUND: Round = Round::new(1);
+    /// Who contradicts itself.
+    const OFFENDER: ValidatorIndex = ValidatorIndex::new(4);
+
+    fn domain() -> SigningDomain {
+        SigningDomain {
+            network: NetworkId::new([0x11; 32]),
+            l1_chain_id: 560_048,
+            l1_contract: [0x22; 20],
+        }
+    }
+
+    fn secret(index: u16) -> SigningKey {
+        SigningKey::from_bytes(&[u8::try_from(index).unwrap() + 0x41; 32])
+    }
+
+    fn key(index: u16) -> ConsensusKey {
+        ConsensusKey::new(secret(index).verifying_key().to_bytes())
+    }
+
+    /// The committee of `evidence-v1.json`.
+    fn seats() -> Seats {
+        let row = |index: u16| SettlementMember {
+            consensus_key: key(index),
+            validator: u32::from(index) + 1,
+            power: 1,
+            settlement_key: SettlementKey::new([0; 96]),
+        };
+        let rows: Vec<_> = (0..7).map(row).collect();
+        Seats::new((0..7).map(|index| (ValidatorIndex::new(index), key(index))), &rows)
+    }
+
+    fn sign(digest: &Digest) -> SignatureBytes {
+        SignatureBytes::new(secret(OFFENDER.as_u16()).sign(digest.as_bytes()).to_bytes())
+    }
+
+    fn proposal(block: u8, pol_round: Option<Round>) -> SignedProposal {
+        let mut said = SignedProposal {
+            height: HEIGHT,
+            round: ROUND,
+            block: BlockId::new([block; 32]),
+            pol_round,
+            proposer: OFFENDER,
+            signature: SignatureBytes::new([0; 64]),
+        };
+        said.signature = sign(&said.digest(&domain(), EPOCH));
+        said
+    }
+
+    fn vote(kind: VoteKind, block: Option<u8>) -> SignedVote {
+        let mut said = SignedVote {
+            kind,
+            height: HEIGHT,
+            round: ROUND,
+            block: block.map(|block| BlockId::new([block; 32])),
+            voter: OFFENDER,
+            signature: SignatureBytes::new([0; 64]),
+        };
+        said.signature = sign(&said.digest(&domain(), EPOCH));
+        said
+    }
+
+    /// Each kind of contradiction in one round: other blocks, one block again with another polka, and a vote for nil.
+    fn contradictions() -> Vec<(&'static str, Evidence)> {
+        let polka = Some(Round::new(0));
+        let votes = |kind, other| Evidence::Votes(vote(kind, Some(1)), vote(kind, other));
+        vec![
+            ("two blocks proposed", Evidence::Proposals(proposal(1, None), proposal(2, None))),
+            ("one with a polka", Evidence::Proposals(proposal(1, polka), proposal(2, None))),
+            ("one block, two polkas", Evidence::Proposals(proposal(1, polka), proposal(1, None))),
+            ("two prevotes", votes(VoteKind::Prevote, Some(2))),
+            ("a precommit and nil", votes(VoteKind::Precommit, None)),
+        ]
+    }
+
+    /// `contracts/test/verify/Evidence.t.sol` reports each to the slasher.
+    #[test]
+    fn equivocations_are_reported_by_the_pinned_calls() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/equivocations-v1.json");
+        let pinned: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let case = |(about, evidence): (&str, Evidence)| {
+            let told = equivocation(&evidence, &seats(), (&domain(), EPOCH)).unwrap();
+            let turned = match evidence {
+                Evidence::Votes(a, b) => Evidence::Votes(b, a),
+                Evidence::Proposals(a, b) => Evidence::Proposals(b, a),
+            };
+            let again = equivocation(&turned, &seats(), (&domain(), EPOCH)).unwrap();
+            assert_eq!(again.call, told.call, "{about}: one report, whoever saw what first");
+            let [offence] = told.offences[..] else { panic!("{about}: one offence") };
+            json!({
+                "about": about,
+                "call": hex::encode_prefixed(&told.call),
+                "offence": hex::encode_prefixed(offence),
+            })
+        };
+        let found = json!(contradictions().into_iter().map(case).collect::<Vec<_>>());
+        assert_eq!(pinned["calls"], found, "{}", serde_json::to_string_pretty(&found).unwrap());
+    }
+}

@@ -33,6 +33,10 @@ abstract contract Network is TestBase {
         history = new HistoryTree();
     }
 
+    function networkId() internal view virtual returns (bytes32) {
+        return NETWORK;
+    }
+
     // --- validators
 
     function operator(uint256 number) internal pure returns (address) {
@@ -112,7 +116,7 @@ abstract contract Network is TestBase {
     }
 
     function openNetwork() internal {
-        net.inbox.open(NETWORK, offer(), DKG, lastBlock());
+        net.inbox.open(networkId(), offer(), DKG, lastBlock());
     }
 
     /// The last block that is complete.
@@ -131,7 +135,7 @@ abstract contract Network is TestBase {
     // --- settlement
 
     function domain() internal view returns (SigningDomain memory) {
-        return SigningDomain(NETWORK, uint64(block.chainid), address(net.stake));
+        return SigningDomain(networkId(), uint64(block.chainid), address(net.stake));
     }
 
     /// A commitment that would settle now.

@@ -36,6 +36,29 @@ contract EvidenceTest is TestBase {
         }
     }
 
+    /// Two proposals and two votes, each pair as `contracts/rust/report.rs` encodes it from what validators sign.
+    function test_the_calls_of_equivocations_convict_whom_the_vectors_name() public {
+        string memory calls = vm.readFile("../tests/vectors/equivocations-v1.json");
+        uint256 fresh = vm.snapshotState();
+        for (uint256 i = 0; i < 5; ++i) {
+            string memory at = string.concat(".calls[", vm.toString(i), "]");
+            bytes memory call = vm.parseJsonBytes(calls, string.concat(at, ".call"));
+            for (uint256 word = 4; word < call.length; word += 32) {
+                bytes memory changed = bytes.concat(call);
+                changed[word + 31] ^= 0x01;
+                (bool isChanged,) = address(slasher).call(changed);
+                vm.assertFalse(isChanged, "taken with a word changed");
+            }
+            (bool isTaken,) = address(slasher).call(call);
+            vm.assertTrue(isTaken, "taken");
+            bytes32 offence = vm.parseJsonBytes32(calls, string.concat(at, ".offence"));
+            StakeDouble.Seizure memory seizure = stake.seizureOf(offence);
+            vm.assertEq(ValidatorId.unwrap(seizure.validator), 5, "member 4");
+            vm.assertTrue(seizure.tombstone && seizure.epoch == epoch(), "for ever, in that epoch");
+            vm.revertToState(fresh);
+        }
+    }
+
     /// Every bit of it counts: of what is signed, of what is shown, and of who is accused.
     function test_a_call_with_a_word_changed_convicts_nobody() public {
         bytes memory call = vm.parseJsonBytes(json, ".call");
