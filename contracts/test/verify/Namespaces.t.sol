@@ -162,6 +162,27 @@ contract NamespacesTest is TestBase {
         this.requireLean(reveal, beyond);
     }
 
+    /// A certified root may hold what no honest one does: a leaf that names another place than its own, or one behind the last.
+    function test_a_lean_proof_is_of_the_place_that_its_leaf_names() public {
+        bytes32[] memory above = new bytes32[](2);
+        (above[0], above[1]) = (keccak256("a neighbour"), keccak256("two more"));
+        uint32[3] memory named = [uint32(1), 5, 3];
+        for (uint256 i = 0; i < 3; ++i) {
+            NamespaceTree.LeanInclusion memory proof;
+            (proof.transactionHash, proof.atomicRoot) = (keccak256("it"), keccak256("atomic"));
+            proof.place = uint256(20) << 128 | uint256(count) << 96 | uint256(named[i]) << 64 | 1 << 32;
+            proof.siblings = above;
+            NamespaceTree.Leaf memory leaf;
+            (leaf.rollup, leaf.index, leaf.items) = (20, named[i], 1);
+            leaf.transactionRoot = keccak256(abi.encodePacked(uint8(0), proof.transactionHash));
+            leaf.atomicRoot = proof.atomicRoot;
+            bytes32 top = Merkle.node(above[0], this.digest(leaf));
+            top = i == 2 ? Merkle.node(above[1], top) : Merkle.node(top, above[1]);
+            if (i > 0) vm.expectRevert(abi.encodeWithSelector(NamespaceTree.NotInBlock.selector, 20));
+            this.requireLean(NamespaceTree.revealOf(top, count), proof);
+        }
+    }
+
     function test_every_run_of_transactions_is_shown_whole() public {
         NamespaceTree.Leaf memory leaf = batch(1).leaf;
         bytes[] memory transactions = vm.parseJsonBytesArray(json, ".namespaces.rollups[1].transactions");
