@@ -17,6 +17,7 @@ mod abstain;
 mod alternate_attestations;
 mod amnesia;
 mod bad_dealer;
+mod blockade;
 mod boast;
 mod brink;
 mod censor;
@@ -70,7 +71,7 @@ mod wrong_shares;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
 
 use conclave_encryption::{Dkg, SecretShare};
 use conclave_sequencer::Message;
@@ -122,15 +123,27 @@ trait Misbehaviour: Send {
 /// One misbehaving validator.
 pub(crate) struct Adversary {
     means: Means,
-    behaviours: Vec<Box<dyn Misbehaviour>>,
+    /// Each with the time for which it lasts.
+    behaviours: Vec<(Range<Time>, Box<dyn Misbehaviour>)>,
+    now: Time,
     masked: bool,
 }
 
 impl Adversary {
     /// A validator with honest keys and bad intentions. The oracles take a masked one for honest.
     #[must_use]
-    pub(crate) fn new(behaviours: &[Behaviour], masked: bool, means: Means) -> Self {
-        Self { means, behaviours: behaviours.iter().map(behaviour).collect(), masked }
+    pub(crate) fn new(
+        behaviours: impl IntoIterator<Item = (Range<Time>, Behaviour)>,
+        masked: bool,
+        means: Means,
+    ) -> Self {
+        let behaviours = behaviours.into_iter().map(|(span, kind)| (span, behaviour(kind)));
+        Self { means, behaviours: behaviours.collect(), now: Time::ZERO, masked }
+    }
+
+    /// What time it is; before its time a behaviour does nothing, and after it nothing any more.
+    pub(crate) const fn comes_to(&mut self, now: Time) {
+        self.now = now;
     }
 
     /// Whether the oracles take it for honest.
@@ -142,9 +155,9 @@ impl Adversary {
     /// What it really sends instead of `message`.
     pub(crate) fn outgoing(&mut self, to: u16, message: Message) -> Vec<Letter> {
         self.means.note(&message);
-        let Self { means, behaviours, .. } = self;
+        let Self { means, behaviours, now, .. } = self;
         let mut letters = vec![Letter::new(to, message)];
-        for behaviour in behaviours {
+        for (_, behaviour) in behaviours.iter_mut().filter(|(span, _)| span.contains(now)) {
             letters =
                 letters.into_iter().flat_map(|letter| behaviour.outgoing(means, letter)).collect();
         }
@@ -153,12 +166,12 @@ impl Adversary {
 
     /// What it sends because it hears `message`.
     pub(crate) fn incoming(&mut self, now: Time, from: u16, message: &Message) -> Vec<Letter> {
+        self.comes_to(now);
         self.means.now = now;
         self.means.note(message);
         let Self { means, behaviours, .. } = self;
-        let write =
-            |behaviour: &mut Box<dyn Misbehaviour>| behaviour.incoming(means, from, message);
-        behaviours.iter_mut().flat_map(write).collect()
+        let present = behaviours.iter_mut().filter(|(span, _)| span.contains(&now));
+        present.flat_map(|(_, behaviour)| behaviour.incoming(means, from, message)).collect()
     }
 
     /// Blocks that it has opened by itself since this was last asked.
@@ -206,7 +219,7 @@ impl Adversary {
     }
 }
 
-fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
+fn behaviour(behaviour: Behaviour) -> Box<dyn Misbehaviour> {
     match behaviour {
         Behaviour::Silent => Box::new(silent::Silent),
         Behaviour::Partial => Box::new(partial::Partial),
@@ -237,6 +250,7 @@ fn behaviour(behaviour: &Behaviour) -> Box<dyn Misbehaviour> {
         Behaviour::ReorderEntries => Forger::boxed(reorder_entries::ReorderEntries),
         Behaviour::RepeatEntry => Forger::boxed(repeat_entry::RepeatEntry::default()),
         Behaviour::StaleOrigin => Forger::boxed(stale_origin::StaleOrigin),
+        Behaviour::Blockade => Box::new(blockade::Blockade),
         Behaviour::OldOrigin => Forger::boxed(old_origin::OldOrigin),
         Behaviour::InventOffer => Forger::boxed(invent_offer::InventOffer),
         Behaviour::HiddenBlock => Box::new(hidden_block::HiddenBlock),

@@ -2,12 +2,13 @@
 //! happens, found out when the run is over. Each test of a scenario compares what it has counted with this list.
 
 /// The counters, in alphabetical order.
-pub const COUNTERS: [&str; 118] = [
+pub const COUNTERS: [&str; 119] = [
     "alternating_attestations",
     "anomalies",
     "attempts_to_open",
     "bad_dealings",
     "batches_rolled_back",
+    "blockades",
     "boasts",
     "certified",
     "certified_there",

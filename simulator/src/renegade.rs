@@ -34,6 +34,8 @@ impl Renegade {
         let keys = Keys::new(genesis, None).ok()?;
         let (keyring, dice) = (Keyring::new(&keys), Random::new(seed, u64::from(index)));
         let means = Means::new(index, genesis, identity, keyring, dice).against(victim);
+        let always = Time::ZERO..Time::from_micros(u64::MAX);
+        let behaviours = behaviours.iter().map(|behaviour| (always.clone(), *behaviour));
         Some(Self(Adversary::new(behaviours, false, means)))
     }
 

@@ -16,7 +16,10 @@ mod machine;
 mod place;
 mod text;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -155,9 +158,23 @@ pub struct Byzantine {
     pub validator: u16,
     /// What it does; what one leaves of a message, the next gets to distort.
     pub behaviours: Vec<Behaviour>,
+    /// Since when.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub from_ms: u64,
+    /// Until when; to the end, if it is 0.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub until_ms: u64,
     /// The oracles take it for honest. Only in scenarios that show what the oracles see.
     #[serde(default, skip_serializing_if = "is_default")]
     pub masked: bool,
+}
+
+impl Byzantine {
+    /// When it is: since then, and before then.
+    #[must_use]
+    pub fn span_ms(&self) -> Range<u64> {
+        self.from_ms..if self.until_ms == 0 { u64::MAX } else { self.until_ms }
+    }
 }
 
 /// Faults at random: who, when and for how long is drawn from the seed.
@@ -301,7 +318,9 @@ impl Scenario {
     pub(crate) fn colluders(&self) -> Vec<u16> {
         let in_league = [Behaviour::Collude, Behaviour::Hoard];
         let collude = |b: &&Byzantine| in_league.iter().any(|one| b.behaviours.contains(one));
-        self.byzantine.iter().filter(collude).map(|b| b.validator).collect()
+        let among: BTreeSet<_> =
+            self.byzantine.iter().filter(collude).map(|b| b.validator).collect();
+        among.into_iter().collect()
     }
 
     /// The scenario with every instant drawn from the seed.
@@ -353,12 +372,14 @@ impl Scenario {
         let disks = self.full_disks.iter().map(|full| full.until_ms);
         let fork = self.fork.iter().map(|fork| fork.from_ms.max(fork.shown_ms));
         let churn = self.network.churn.iter().map(|churn| churn.until_ms);
+        let liars = self.byzantine.iter().map(|liar| liar.until_ms);
         let partitions = self.partitions.iter().map(|partition| partition.until_ms);
         let outages = self.l1.iter().flat_map(|l1| &l1.outages).map(|outage| outage.until_ms);
         let spikes = self.l1.iter().flat_map(|l1| &l1.fee_spikes).map(|spike| spike.until_ms);
         let on_l1 = outages.chain(spikes);
         crashes
             .chain(partitions)
+            .chain(liars)
             .chain(fork)
             .chain(disks)
             .chain(churn)

@@ -105,8 +105,8 @@ impl Timeline {
         let liars = drawn.byzantine.iter().map(|liar| FaultSpan {
             kind: FaultKind::Byzantine,
             validators: vec![liar.validator],
-            from_ms: 0,
-            until_ms: None,
+            from_ms: liar.from_ms,
+            until_ms: Some(liar.until_ms).filter(|until| *until > 0),
             label: format!("validator {}: {:?}", liar.validator, liar.behaviours),
         });
         let on_l1 = outages.chain(spikes);

@@ -94,6 +94,8 @@ behaviours! {
     RepeatEntry "repeat-entry";
     /// Proposes blocks on its parent's L1 origin, whatever has become final.
     StaleOrigin "stale-origin";
+    /// Votes for no block that sees more of L1 than its parent, so that nothing that is forced is carried.
+    Blockade "blockade";
     /// Proposes blocks on the L1 origin of the genesis.
     OldOrigin "old-origin";
     /// Proposes blocks with a committee of itself and another that L1 has not offered.

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, ops::RangeInclusive};
 use crate::counters::COUNTERS;
 
 use super::{
-    Crash, Loss, Scenario,
+    Byzantine, Crash, Loss, Scenario,
     check_world::WorldFault,
     place::{Place, Text},
 };
@@ -260,10 +260,26 @@ impl Scenario {
             ensure(!byzantine.behaviours.is_empty(), at("behaviours"), || {
                 ("expected at least one behaviour".into(), "name one, or drop the entry".into())
             })?;
-            let twice = self.byzantine.iter().take(index).any(|b| b.validator == validator);
+            let span = byzantine.span_ms();
+            ensure(!span.is_empty(), at("until_ms"), || {
+                let expected = format!("expected a time after {}, found {}", span.start, span.end);
+                (expected, "let it misbehave for a while, or leave until_ms out".into())
+            })?;
+            let (until, limit) = (byzantine.until_ms, self.limit_ms);
+            ensure(until < limit, at("until_ms"), || {
+                let expected =
+                    format!("expected it to end before limit_ms = {limit}, found {until}");
+                (expected, "end it earlier, raise limit_ms, or leave until_ms out".into())
+            })?;
+            let others = self.byzantine.iter().take(index);
+            let twice = others.filter(|other| other.validator == validator).any(|other| {
+                let other = other.span_ms();
+                other.start < span.end && span.start < other.end
+            });
             ensure(!twice, at("validator"), || {
-                let expected = format!("expected one entry for validator {validator}, found two");
-                (expected, "list all its behaviours in one".into())
+                let expected =
+                    format!("expected one entry for validator {validator} at a time, found two");
+                (expected, "list all its behaviours in one, or set from_ms and until_ms".into())
             })?;
             let crashes = self.crashes.iter().any(|crash| crash.validator == validator);
             ensure(!crashes, at("validator"), || {
@@ -271,6 +287,14 @@ impl Scenario {
                     "expected validator {validator} to be Byzantine or to crash, found both"
                 );
                 (expected, "let another validator crash".into())
+            })?;
+            let mut others = self.byzantine.iter().take(index);
+            let is_other = |other: &Byzantine| {
+                other.validator == validator && other.masked != byzantine.masked
+            };
+            ensure(!others.any(is_other), at("validator"), || {
+                let expected = format!("expected one word on validator {validator}, found two");
+                (expected, "say masked in all its entries, or in none".into())
             })?;
             ensure(!byzantine.masked || self.breaks.is_some(), at("masked"), || {
                 let expected = "expected breaks beside masked = true, found none".into();
@@ -430,7 +454,11 @@ mod tests {
             (format!("{crash}{crash}"), "7: expected validator 1 to be up when it crashes again; leave time between its crashes, spread_ms included".to_owned()),
             (format!("{crash}lose = \"recent\""), "5: expected breaks beside lose = \"recent\", found none; no software survives a disk that lies: name the promise".to_owned()),
             (format!("{crash}{silent}"), "6: expected validator 1 to be Byzantine or to crash, found both; let another validator crash".to_owned()),
-            (format!("{silent}{silent}"), "5: expected one entry for validator 1, found two; list all its behaviours in one".to_owned()),
+            (format!("{silent}{silent}"), "5: expected one entry for validator 1 at a time, found two; list all its behaviours in one, or set from_ms and until_ms".to_owned()),
+            (format!("{silent}until_ms = 200\n{silent}from_ms = 199"), "6: expected one entry for validator 1 at a time, found two; list all its behaviours in one, or set from_ms and until_ms".to_owned()),
+            (format!("{silent}until_ms = 200\n{silent}from_ms = 200\nmasked = true"), "6: expected one word on validator 1, found two; say masked in all its entries, or in none".to_owned()),
+            (format!("{silent}from_ms = 200\nuntil_ms = 200"), "5: expected a time after 200, found 200; let it misbehave for a while, or leave until_ms out".to_owned()),
+            (format!("{silent}until_ms = 120000"), "4: expected it to end before limit_ms = 120000, found 120000; end it earlier, raise limit_ms, or leave until_ms out".to_owned()),
             (format!("{silent}{}", silent.replace("= 1", "= 2")), "4: expected at most f = 1 of 4 validators to misbehave or lose their disk, found 2; drop some, set validators = 7, or set beyond_f = true".to_owned()),
             (silent.replace("\"silent\"", ""), "3: expected at least one behaviour; name one, or drop the entry".to_owned()),
             (format!("{silent}masked = true"), "4: expected breaks beside masked = true, found none; a masked liar makes an oracle fail: name its promise".to_owned()),

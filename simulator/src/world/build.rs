@@ -2,14 +2,16 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
     sync::Arc,
+    time::Duration,
 };
 
 use conclave_encryption::{Packing, SecretShare, Suite, rehearse};
 use conclave_sequencer::{Founding, Identity};
 use conclave_types::{
     ConsensusKey, EncryptionKey, Era, Genesis, Height, Member, Params, PayerAddress, RollupId,
-    RollupRegistration, SettlementSecret,
+    RollupRegistration, SettlementSecret, Time,
 };
 use ed25519_dalek::SigningKey;
 
@@ -54,11 +56,11 @@ impl World {
         let (model, partitions) = (scenario.network.clone(), scenario.partitions.clone());
         let network = Network::new(model, partitions, scenario.nodes(), BEGIN, seed);
         let adversary = |index: u16, identity: &Identity| {
-            let (validator, behaviours, masked) = liar(&scenario, index)?;
+            let (validator, masked) = liar(&scenario, index)?;
             let dice = Random::new(seed, 1_000_u64.saturating_add(u64::from(index)));
             let means = Means::new(validator, &genesis, identity, keyring.clone(), dice);
             let means = means.against(load.first_payer()).with(scenario.colluders());
-            Some(Adversary::new(behaviours, masked, means))
+            Some(Adversary::new(behaviours(&scenario, index), masked, means))
         };
         let nodes = nodes(&scenario, seed, &network, identities, adversary);
         let regions = (0..scenario.nodes()).map(|index| network.region(index).to_owned());
@@ -230,15 +232,25 @@ fn machines(scenario: &Scenario, staked: &[Member], rotated: &[Member]) -> Vec<M
     both.flatten().collect()
 }
 
-/// Whose machine a node is that does not keep to the protocol, how it behaves, and whether it passes for honest.
-fn liar(scenario: &Scenario, node: u16) -> Option<(u16, &[Behaviour], bool)> {
-    let liar = scenario.byzantine.iter().find(|liar| liar.validator == node);
+/// Whose machine a node is that does not keep to the protocol, and whether it passes for honest.
+fn liar(scenario: &Scenario, node: u16) -> Option<(u16, bool)> {
+    let mut lies = scenario.byzantine.iter().filter(|liar| liar.validator == node);
     // Who is on both sides of a fork does on either as everyone does there.
     let forker = || scenario.fork.as_ref()?.validator(scenario.validators, node);
-    match liar {
-        Some(liar) => Some((node, &liar.behaviours, liar.masked)),
-        None => forker().map(|validator| (validator, [].as_slice(), false)),
+    match lies.next() {
+        Some(liar) => Some((node, liar.masked)),
+        None => forker().map(|validator| (validator, false)),
     }
+}
+
+/// How a node behaves, and when.
+fn behaviours(scenario: &Scenario, node: u16) -> impl Iterator<Item = (Range<Time>, Behaviour)> {
+    let lies = scenario.byzantine.iter().filter(move |liar| liar.validator == node);
+    lies.flat_map(|liar| {
+        let Range { start, end } = liar.span_ms();
+        let at = |ms| BEGIN.after(Duration::from_millis(ms));
+        liar.behaviours.iter().map(move |behaviour| (at(start)..at(end), *behaviour))
+    })
 }
 
 /// Whether there are contracts that judge those who fork the chain.

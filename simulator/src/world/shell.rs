@@ -154,7 +154,10 @@ impl World {
         let adversary =
             self.nodes.get_mut(usize::from(from)).and_then(|node| node.adversary.as_mut());
         let letters = match adversary {
-            Some(adversary) => adversary.outgoing(to, message),
+            Some(adversary) => {
+                adversary.comes_to(self.now);
+                adversary.outgoing(to, message)
+            }
             None => vec![Letter::new(to, message)],
         };
         self.post_letters(from, letters);

@@ -1,7 +1,7 @@
 //! Each built-in scenario over a seed or a few, and the core ones over more.
 
 use conclave_simulator::{
-    BUILTINS, Behaviour, COUNTERS, Crash, Loss, Scenario, Verdict, builtin, run,
+    BUILTINS, Behaviour, Byzantine, COUNTERS, Crash, Loss, Scenario, Verdict, builtin, run,
 };
 
 fn holds(name: &str, seeds: std::ops::Range<u64>) {
@@ -69,6 +69,27 @@ fn rollups_that_do_not_come_back_are_a_miss_when_the_time_to_heal_is_over() {
     assert!(report.detail.starts_with("the time to heal passed"), "{}", report.detail);
     assert!(report.detail.ends_with("rollups are away"), "{}", report.detail);
     assert!(report.counters["l1_escapes"] > 0 && report.counters["l1_returns"] == 0);
+}
+
+#[test]
+fn who_misbehaves_does_so_in_its_time_and_keeps_to_the_protocol_before_and_after() {
+    let said_nothing = |from_ms, until_ms| {
+        let lie = |validator| {
+            let behaviours = vec![Behaviour::Silent];
+            Byzantine { validator, behaviours, from_ms, until_ms, masked: false }
+        };
+        // A quorum is silent: while it is nothing is decided.
+        let byzantine = [0, 1, 2].map(lie).into();
+        let scenario = Scenario { byzantine, beyond_f: true, ..Scenario::default() };
+        let report = run("silent-for-a-while", &scenario, 0).unwrap();
+        assert_eq!(report.verdict, Verdict::Held, "{}", report.detail);
+        let count = report.counters.get("withheld_messages").copied().unwrap_or_default();
+        (count, report.elapsed_ms)
+    };
+    let (never, undisturbed) = said_nothing(100_000, 100_001);
+    let (once, held_up) = said_nothing(1_000, 9_000);
+    assert!(never == 0 || undisturbed >= 100_000, "{never} in {undisturbed} ms");
+    assert!(once > 100 && held_up > 12_000, "{once} in {held_up} ms");
 }
 
 #[test]
@@ -181,6 +202,7 @@ fn shows(behaviour: Behaviour) -> &'static [&'static str] {
         Behaviour::AlternateAttestations => &["alternating_attestations"],
         Behaviour::ForgedAttestations => &["forged_attestations"],
         Behaviour::MuteDealer => &["withheld_dealings"],
+        Behaviour::Blockade => &["blockades"],
     }
 }
 
@@ -286,6 +308,8 @@ scenarios! {
     l1_fee_spike "l1-fee-spike" 0..1;
     l1_escape "l1-escape" 0..1;
     l1_escape_unsettled "l1-escape-unsettled" 0..1;
+    l1_blockade "l1-blockade" 0..1;
+    l1_blockade_then_halt "l1-blockade-then-halt" 0..1;
     l1_stakes "l1-stakes" 0..2;
     l1_key_rotation "l1-key-rotation" 0..2;
     l1_slashed "l1-slashed" 0..2;
