@@ -158,6 +158,8 @@ pub const BUILTINS: &[Builtin] = &[
     built_in!("l1-framed"),
     built_in!("l1-forked"),
     built_in!("l1-forked-behind"),
+    built_in!("l1-forked-apart"),
+    built_in!("l1-false-postings"),
     built_in!("forced-through-censors"),
     built_in!("entry-omitted"),
     built_in!("entry-invented"),

@@ -2,7 +2,7 @@
 //! happens, found out when the run is over. Each test of a scenario compares what it has counted with this list.
 
 /// The counters, in alphabetical order.
-pub const COUNTERS: [&str; 119] = [
+pub const COUNTERS: [&str; 121] = [
     "alternating_attestations",
     "anomalies",
     "attempts_to_open",
@@ -59,6 +59,8 @@ pub const COUNTERS: [&str; 119] = [
     "l1_exits",
     "l1_key_changes",
     "l1_postings",
+    "l1_postings_invented",
+    "l1_postings_shown",
     "l1_priced_out",
     "l1_refused",
     "l1_registered",

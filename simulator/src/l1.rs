@@ -13,6 +13,7 @@ mod evm;
 mod model;
 mod settings;
 
+use conclave_contracts::posting::Signed;
 use conclave_sequencer::{L1Block, archive::Posting};
 use conclave_types::{
     Committee, Deposit, Digest, Epoch, Gwei, Height, L1Content, L1Entry, L1Origin, Member,
@@ -254,6 +255,14 @@ impl L1 {
     pub(crate) fn settled(&self) -> Option<(Height, Digest)> {
         let newest = self.shown.iter().rev().find_map(|shown| shown.settled.last());
         newest.map(|settled| (Height::new(settled.height), settled.root))
+    }
+
+    /// What has been posted from a block on, if there are contracts.
+    pub(crate) fn postings(&self, from: u64) -> Vec<Signed> {
+        match &self.source {
+            Source::Model(_) => Vec::new(),
+            Source::Contracts(contracts) => contracts.postings(from),
+        }
     }
 
     /// The relayer of a validator posts what its validator has.

@@ -20,6 +20,7 @@ mod liveness;
 mod office;
 mod order;
 mod payers;
+mod posted;
 mod promises;
 mod settled;
 mod settlement;
@@ -62,6 +63,7 @@ use self::{
     liveness::Liveness,
     office::Offices,
     payers::{Closing, Payers},
+    posted::PostedOnL1,
     promises::{
         ACCOUNTABLE, AGREEMENT, BLAMED, BLIND, CERTIFIED, CONSISTENT, CONTIGUITY, CREDITED, Check,
         DETERMINISM, DURABLE, ERASED, ESCAPE, FORGED, INCLUSION, LOCKED, MEMBER, NAMED, NEW_KEY,
@@ -102,6 +104,7 @@ pub(crate) struct Oracle {
     on_l1: OnL1,
     offices: Offices,
     escapes: Escapes,
+    posted: PostedOnL1,
     committees: Committees,
     /// Second machines that have voted for their validators.
     rotated: BTreeSet<u16>,
@@ -136,6 +139,7 @@ impl Oracle {
             on_l1: OnL1::default(),
             offices: Offices::default(),
             escapes: Escapes::new(ESCAPE_DELAY_BLOCKS.into(), genesis.l1_origin.number),
+            posted: PostedOnL1::default(),
             committees: Committees::new(genesis),
             rotated: BTreeSet::new(),
             counters: BTreeMap::new(),
@@ -244,6 +248,7 @@ impl Oracle {
         self.inclusion.crashed(node);
         self.accountability.crashed(node);
         self.attesters.crashed(node);
+        self.posted.crashed(node);
     }
 
     /// A validator is about to start again from its disk.
@@ -434,6 +439,8 @@ impl Oracle {
         let check = self.accountability.settle(now, &self.chain);
         self.note(check);
         let check = self.attesters.settle(now, |node| self.chain.revealed_at(node));
+        self.note(check);
+        let check = self.posted.settle(now);
         self.note(check);
         let revealed_at = |node| self.chain.revealed_at(node);
         let expected = |height| self.settlement.at(height).cloned();

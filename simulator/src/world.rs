@@ -10,6 +10,7 @@ mod guard;
 mod l1;
 mod node;
 mod peers;
+mod postings;
 mod queue;
 mod relay;
 mod shell;
@@ -33,6 +34,7 @@ use self::{
     framer::Framer,
     node::{Flight, News, Node, Packet},
     peers::Machine,
+    postings::Readers,
     queue::Queue,
     relay::Relayer,
     work::Shared,
@@ -163,6 +165,8 @@ pub struct World {
     l1: Option<L1>,
     /// Of each validator, who takes to L1 what it has.
     relayers: Vec<Relayer>,
+    /// Of each node, who reads what others post there.
+    readers: Readers,
     /// What must have settled by the time to heal, if there are contracts.
     heal_settled: Height,
     random: Random,
@@ -376,6 +380,7 @@ impl World {
         counters.insert("queue_drops", self.measure.dropped_messages());
         counters.insert("l1_reorgs", self.l1.as_ref().map_or(0, L1::reorgs));
         counters.extend(self.l1.iter().flat_map(L1::counters));
+        counters.extend(self.readers.counters());
         counters.extend(self.framer.iter().flat_map(Framer::counters));
         counters.insert("regions", self.network.region_count());
         counters.insert("sessions_lost", self.sessions_lost);

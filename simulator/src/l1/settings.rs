@@ -108,6 +108,9 @@ pub struct L1Model {
     pub first_grant_gwei: Option<u64>,
     /// Validators whose provider invents a deposit in every block that it serves.
     pub false_views: Vec<u16>,
+    /// Validators whose provider shows, beside each posting, others that nobody has signed, if there are contracts.
+    #[serde(skip_serializing_if = "is_default")]
+    pub false_postings: Vec<u16>,
     /// When who does not reach L1.
     pub outages: Vec<L1Outage>,
     /// Whom the stake contract offers for which epoch. With any, no epoch after the first begins without one.
@@ -148,6 +151,7 @@ impl Default for L1Model {
             withdrawals_max: 0,
             first_grant_gwei: None,
             false_views: Vec::new(),
+            false_postings: Vec::new(),
             outages: Vec::new(),
             offers: Vec::new(),
             rotations: Vec::new(),

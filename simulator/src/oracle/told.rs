@@ -12,6 +12,7 @@ impl Oracle {
     /// A validator tells its subscribers something.
     pub(crate) fn event(&mut self, now: Time, node: u16, event: &Event) {
         if self.honest.contains(&node) {
+            self.posted.told(now, node, event);
             let check = self.told(now, node, event);
             self.note(check);
         }

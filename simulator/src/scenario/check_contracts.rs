@@ -37,6 +37,10 @@ impl Scenario {
                 let expected = "expected no price of gas without contracts, found one".into();
                 (expected, "set l1.contracts, or drop the entry".into())
             })?;
+            ensure(l1.false_postings.is_empty(), "l1.false_postings", || {
+                let expected = "expected no postings without contracts, found false ones".into();
+                (expected, "set l1.contracts, or leave them out".into())
+            })?;
             return ensure(l1.stakes.is_empty(), "l1.stakes", || {
                 let expected = "expected no stakes without contracts, found some".into();
                 (expected, "set l1.contracts, or say in [[l1.offers]] who is elected".into())
@@ -63,6 +67,13 @@ impl Scenario {
             let why =
                 format!("rollups return at half of it, and a block is {finality} old when final");
             (expected, format!("{why}: raise it, or lower l1.finality_blocks or l1.lag_ms"))
+        })?;
+        let stranger = l1.false_postings.iter().find(|node| **node >= self.validators);
+        ensure(stranger.is_none(), "l1.false_postings", || {
+            let (last, found) = (self.validators.saturating_sub(1), stranger.copied());
+            let found = found.unwrap_or_default();
+            let expected = format!("expected validators from 0 to {last}, found {found}");
+            (expected, "choose some that there are".into())
         })?;
         ensure(l1.offers.is_empty(), "l1.offers", || {
             let expected = "expected no offers, found some".into();
@@ -238,6 +249,22 @@ mod tests {
             (joins(&[stake(4, 1, 1), stake(5, 1, 1), late.into()]), "found a joiner", "another"),
         ] {
             let error = Scenario::parse("x.toml", &text).unwrap_err();
+            assert!(error.expected.contains(expected), "{text}: {error}");
+            assert!(error.remedy.contains(remedy), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn postings_are_invented_for_somebody_who_reads_them() {
+        for (text, expected, remedy) in [
+            ("l1.false_postings = [1]", "no postings without", "l1.contracts"),
+            (
+                "l1.contracts = true\nl1.block_ms = 1000\nl1.false_postings = [4]",
+                "from 0 to 3, found 4",
+                "that there are",
+            ),
+        ] {
+            let error = Scenario::parse("x.toml", text).unwrap_err();
             assert!(error.expected.contains(expected), "{text}: {error}");
             assert!(error.remedy.contains(remedy), "{text}: {error}");
         }

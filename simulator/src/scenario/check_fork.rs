@@ -23,6 +23,11 @@ impl Scenario {
             );
             (expected, "begin it earlier, spread_ms included, or raise limit_ms".into())
         })?;
+        let is_judged = self.l1.as_ref().is_some_and(|l1| l1.contracts);
+        ensure(!fork.reports || is_judged, "fork.reports", || {
+            let expected = "expected contracts that take reports, found none".into();
+            (expected, "set l1.contracts, or leave reports out".into())
+        })?;
         ensure(self.breaks.is_none(), "breaks", || {
             let expected = "expected breaks or a fork, found both";
             let remedy = "a control ends where a promise breaks, a fork goes on: drop one of them";
@@ -151,6 +156,7 @@ mod tests {
             (fork("[4, 5, 7]", "[2, 3]"), "a member from 0 to 6, found 7", "name another"),
             (fork("[4, 5, 6]", "[2, 4]"), "validator 4 in one place, found two", "both sides"),
             (fine.replace("5000", "120000"), "before limit_ms = 120000, found 120000", "earlier"),
+            (format!("{fine}reports = true"), "contracts that take reports", "l1.contracts"),
             (format!("breaks = \"agreement\"\n{fine}"), "breaks or a fork, found both", "goes on"),
             (fine.replace("beyond_f = true\n", ""), "beyond_f = true", "more than f"),
             (

@@ -28,6 +28,9 @@ pub struct Fork {
     /// Since when somebody who has heard everything shows it to L1.
     #[serde(default, skip_serializing_if = "is_default")]
     pub shown_ms: u64,
+    /// L1 is shown nothing but what relayers on the side of the second machines report of what their validators have.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub reports: bool,
     /// Both are later by up to this much, drawn from the seed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub spread_ms: u64,

@@ -123,6 +123,7 @@ fn committee(scenario: &Scenario, count: u16) -> Scenario {
     cut.full_disks.retain_mut(|full| relabel(&mut full.validator, place));
     if let Some(l1) = &mut cut.l1 {
         l1.false_views.retain_mut(|validator| relabel(validator, place));
+        l1.false_postings.retain_mut(|validator| relabel(validator, place));
     }
     for outage in cut.l1.iter_mut().flat_map(|l1| &mut l1.outages) {
         outage.validators.retain_mut(|validator| relabel(validator, place));

@@ -16,8 +16,8 @@ use conclave_types::{
 use ed25519_dalek::SigningKey;
 
 use super::{
-    BEGIN, Stop, World, framer::Framer, node::Node, peers::Machine, queue::Queue, relay::Relayer,
-    work::Shared,
+    BEGIN, Stop, World, framer::Framer, node::Node, peers::Machine, postings::Readers,
+    queue::Queue, relay::Relayer, work::Shared,
 };
 use crate::{
     adversary::{Adversary, Means},
@@ -73,6 +73,7 @@ impl World {
         let delay = scenario.l1.as_ref().map_or(ESCAPE_DELAY_BLOCKS, L1Model::escape_delay);
         let oracle = oracle.with_escape(delay.into());
         let relayers = nodes.iter().map(|_| Relayer::default()).collect();
+        let readers = Readers::new(scenario.nodes());
         let mut world = Self {
             timeline: Timeline::new(&scenario, seed),
             shared: Shared::new(&scenario.machine),
@@ -93,6 +94,7 @@ impl World {
             heal_origin: 0,
             heal_settled: Height::ZERO,
             relayers,
+            readers,
             l1,
             random,
             seed,

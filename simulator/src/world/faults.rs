@@ -68,6 +68,7 @@ impl World {
         let losses = self.faults.entry("disk_losses").or_default();
         *losses = losses.saturating_add(lost);
         self.stop_working(node);
+        self.readers.forget(node);
         self.oracle.of(node).crashed(node);
         for other in (0..self.scenario.nodes()).filter(|other| *other != node) {
             self.tell(other, News::PeerDown(node));

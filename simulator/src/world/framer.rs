@@ -169,6 +169,9 @@ impl World {
     /// L1 has another block: whoever has not been seized is accused of what there is.
     pub(super) fn frame(&mut self) {
         let domain = SigningDomain::of(&self.genesis);
+        if self.scenario.fork.as_ref().is_some_and(|fork| fork.reports) {
+            return;
+        }
         let from_ms = self.scenario.fork.as_ref().map_or(0, |fork| fork.shown_ms);
         if self.now < BEGIN.after(Duration::from_millis(from_ms)) {
             return;

@@ -63,6 +63,7 @@ impl World {
             *count = count.saturating_add(1);
             return self.schedule(until, node, Happening::L1Feed);
         }
+        self.read_postings(node);
         self.relay(node);
         let Some(l1) = &self.l1 else { return };
         let Some(state) = self.nodes.get(usize::from(node)) else { return };

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use conclave_sequencer::{Identity, Input, JobNumber, JobOutput, L1Block, Message, Ready};
+use conclave_sequencer::{Identity, Input, JobNumber, JobOutput, L1Block, Message, Posted, Ready};
 use conclave_types::{EncryptedBundle, Time};
 
 use super::{peers::Peers, work::Threads};
@@ -47,6 +47,8 @@ pub(super) enum News {
     PeerDown(u16),
     Job(JobNumber, Box<JobOutput>),
     L1(Box<L1Block>),
+    /// A provider shows what somebody has posted on L1.
+    Posted(Box<Posted>),
     Submit(Box<EncryptedBundle>),
     Message(Packet),
 }
@@ -103,6 +105,7 @@ impl Inbox {
                 self.control.push_back(Input::JobDone { job, output: *output });
             }
             News::L1(block) => self.control.push_back(Input::L1(*block)),
+            News::Posted(posted) => self.control.push_back(Input::Posted(posted)),
             News::Submit(bundle) => self.public.push_back(bundle),
             News::Message(packet) => {
                 let bulk = packet.message.is_bulk();

@@ -192,8 +192,14 @@ impl World {
     /// The relayer of a validator looks at L1. Those of liars do nothing for anybody; and an operator has one, beside
     /// the first of two machines.
     pub(super) fn relay(&mut self, node: u16) {
+        if node >= self.scenario.validators {
+            return;
+        }
         // Of two sides the first is the one that settles: those on the other do not come to L1 in time.
-        if node >= self.scenario.validators || self.is_over(node) {
+        if self.is_over(node) {
+            if self.scenario.fork.as_ref().is_some_and(|fork| fork.reports) {
+                self.report(node);
+            }
             return;
         }
         let Some(l1) = &mut self.l1 else { return };
@@ -226,6 +232,7 @@ impl World {
 
     /// The relayer takes to L1 what its validator has against others, unless somebody has.
     fn report(&mut self, node: u16) {
+        let is_over = self.is_over(node);
         let Some(l1) = &mut self.l1 else { return };
         let Some(head) = l1.head() else { return };
         let state = self.nodes.get(usize::from(node)).filter(|state| state.is_honest());
@@ -249,6 +256,9 @@ impl World {
                 let accusation =
                     Accusation { evidence, accused, epoch, committee, domain, besides };
                 l1.report(u32::from(node).saturating_add(1), &accusation);
+                // The first side does not know of it.
+                let told = accused.iter().filter(|_| is_over).map(|index| index.as_u16());
+                told.for_each(|index| self.oracle.here().accuses(index));
             }
         }
     }

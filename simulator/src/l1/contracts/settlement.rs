@@ -5,7 +5,8 @@ use conclave_contracts::{
     ConclaveElection::{electionNowCall, offeredCall},
     ConclaveInbox::{self, commitCall, headCall},
     ConclaveStake::epochCountCall,
-    offers, posting,
+    offers,
+    posting::{self, Signed},
 };
 use conclave_sequencer::archive::Posting;
 use conclave_types::{Committee, Digest, Epoch, Member, SettlementMember, settlement_committee};
@@ -74,6 +75,17 @@ impl Contracts {
             cursor: event.cursor,
         };
         events.map(settled).collect()
+    }
+
+    /// What was posted in the blocks from number `from` on and settled with them: what a provider shows whoever asks for
+    /// the transactions behind the inbox's events.
+    pub(in crate::l1) fn postings(&self, from: u64) -> Vec<Signed> {
+        let from = usize::try_from(from).unwrap_or(usize::MAX);
+        let calls = self.ethereum.blocks().iter().skip(from).flat_map(|sealed| &sealed.executed);
+        let settled = calls.filter(|executed| {
+            executed.call.to == Some(self.deployed.inbox) && executed.output.is_ok()
+        });
+        settled.flat_map(|executed| posting::postings(&executed.call.data)).collect()
     }
 
     /// A relayer posts a certificate of a committee, in the place of what it has posted before and waits. As with the
