@@ -217,11 +217,6 @@ async fn one_endpoint_of_three_keeps_nobody_from_being_acquitted() {
     }
 }
 
-/// Puts the clock of L1 forward.
-fn advance(l1: &L1, days: u64) {
-    l1.call("l1_advance", json!([days * 86_400]));
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn who_holds_an_answer_and_came_too_late_has_the_case_lapse_and_closes_what_has() {
     const LAPSED: u8 = 4;
@@ -238,7 +233,7 @@ async fn who_holds_an_answer_and_came_too_late_has_the_case_lapse_and_closes_wha
         accuse(&l1, &network, directory.path(), index, &accusation);
     }
     // The three days pass while nobody is there, and so do thirty. Of all that could end it now one knows better.
-    advance(&l1, 31);
+    l1.advance(31 * 86_400);
     let (sender, contracts) = witness(&l1, &genesis).await;
     let mut offences = Vec::new();
     for number in [2, 3] {

@@ -25,10 +25,16 @@ const ALL: [usize; 4] = [0, 1, 2, 3];
 /// An L1 with the contracts, where rollup 901 is registered.
 async fn deployed(directory: &std::path::Path) -> (L1, String) {
     let l1 = L1::start(directory).await;
+    let contract = deploy(&l1);
+    (l1, contract)
+}
+
+/// Deploys the contracts, and registers rollup 901.
+fn deploy(l1: &L1) -> String {
     let contract = l1.deploy();
     let key = l1.key(0);
     l1.run(&["l1", "register-rollup", "--contract", &contract, "--account-key", &key]);
-    (l1, contract)
+    contract
 }
 
 fn number(done: &Value, name: &str) -> u64 {
@@ -64,10 +70,9 @@ async fn forced(network: &Network, count: usize) -> Vec<(u64, Vec<u8>)> {
     found
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_queue_is_carried_first_and_in_order_and_a_deposit_pays_for_who_had_nothing() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let (l1, contract) = deployed(directory.path()).await;
+/// The queue is carried first and in order, and a deposit pays for who had nothing (`conformance.rs`).
+pub(crate) async fn carried_on(_: &std::path::Path, l1: L1) {
+    let contract = deploy(&l1);
     let network = Network::start_on(&l1, &contract, &MOST).await;
     let rollup = Rollup::start(&network, 901, "rollup-901").await;
     let load = Load::start(&network.client);

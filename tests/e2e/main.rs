@@ -6,6 +6,7 @@
 //! | [`devnet`]   | one command runs everything, reports honestly, and stops cleanly |
 //! | [`acquit`]   | whoever is accused of what the chain that it knows has decided is acquitted, without an operator |
 //! | [`attack`]   | validators that misbehave are named, convicted on L1 and left out, and nobody else is |
+//! | [`conformance`] | what is done on L1 is the same on the embedded one and on anvil |
 //! | [`epochs`]   | whom L1 elects is who serves, the key is handed on to them, and each epoch's end settles |
 //! | [`faults`]   | validators die and come back: no halt, no second signature, nothing lost or doubled |
 //! | [`adapter`]  | a rollup node dies and ends with the state of one that never did |
@@ -31,6 +32,7 @@ mod acquit;
 mod adapter;
 mod attack;
 mod bundles;
+mod conformance;
 mod devnet;
 mod epochs;
 mod faults;

@@ -10,12 +10,14 @@ use crate::harness::{l1::L1, network::Network};
 
 const ALL: [usize; 4] = [0, 1, 2, 3];
 
+/// How whoever posts in most tests does.
+pub(crate) const OFTEN: &str = "every_heights = 20\nevery_seconds = 2\ntakeover_seconds = 2\n";
+
 /// An L1 with the contracts, and a network on it that was opened there. All but the first validator post, each from
 /// the account that registered it; the first one's account launches.
 pub(crate) async fn opened(directory: &Path) -> (L1, Network) {
-    let often = "every_heights = 20\nevery_seconds = 2\ntakeover_seconds = 2\n";
     // Short epochs; everything else as usual.
-    opened_with(directory, 40, often).await
+    opened_with(directory, 40, OFTEN).await
 }
 
 /// The same with epochs of so many heights and other lines for who posts.
@@ -25,6 +27,16 @@ pub(crate) async fn opened_with(
     relay: &str,
 ) -> (L1, Network) {
     let l1 = L1::start(directory).await;
+    opened_on(directory, l1, epoch_heights, relay).await
+}
+
+/// The same on an L1 that runs.
+pub(crate) async fn opened_on(
+    directory: &Path,
+    l1: L1,
+    epoch_heights: u64,
+    relay: &str,
+) -> (L1, Network) {
     let endpoints = [l1.url()];
     opened_through(directory, l1, &endpoints, epoch_heights, relay).await
 }
@@ -37,12 +49,12 @@ pub(crate) async fn opened_through(
     epoch_heights: u64,
     relay: &str,
 ) -> (L1, Network) {
-    let contract = l1.deploy();
     let epoch_heights = HeightDelta::new(epoch_heights);
     let params = Params {
         sharing: SharingParams { epoch_heights, ..Params::default().sharing },
         ..Params::default()
     };
+    let contract = l1.deploy();
     let file = directory.join("params.json");
     let text = serde_json::to_vec(&params).expect("parameters are JSON");
     std::fs::write(&file, text).expect("parameters are written");

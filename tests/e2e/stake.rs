@@ -390,12 +390,10 @@ fn borrowed(command: &[String]) -> Vec<&str> {
     command.iter().map(String::as_str).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn evidence_of_a_double_vote_takes_the_stake_of_who_signed_it() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let l1 = L1::start(directory.path()).await;
+/// Evidence of a double vote takes the stake of who signed it (`conformance.rs`).
+pub(crate) async fn convicted_on(directory: &Path, l1: L1) {
     let contract = l1.deploy();
-    let net = genesis(directory.path(), &l1, &contract);
+    let net = genesis(directory, &l1, &contract);
     let file = format!("{net}/genesis.json");
     let genesis: Genesis =
         serde_json::from_slice(&std::fs::read(&file).expect("a genesis")).expect("a genesis");
@@ -415,7 +413,7 @@ async fn evidence_of_a_double_vote_takes_the_stake_of_who_signed_it() {
     let pair = Evidence::Votes(vote(&secrets, &domain, 0xb1), vote(&secrets, &domain, 0xb2));
     let honest = vote(&secrets, &domain, 0xb1);
     let write = |name: &str, bytes: &[u8]| {
-        let path = directory.path().join(name);
+        let path = directory.join(name);
         std::fs::write(&path, bytes).expect("evidence is written");
         path.to_string_lossy().into_owned()
     };

@@ -1,5 +1,7 @@
 //! Money out of the fee ledger: a payer takes its balance back, and fees reach those who earned them.
 
+use std::path::Path;
+
 use conclave_client::{Level, Payer, Terms};
 use conclave_types::{Leg, RollupId};
 use serde_json::{Value, json};
@@ -10,7 +12,7 @@ use crate::{
         network::{Network, PATIENCE},
         wait::until,
     },
-    relay::opened,
+    relay::{OFTEN, opened_on},
 };
 
 /// An account that has ether on L1, and that the genesis grants nothing.
@@ -38,8 +40,8 @@ struct Scene {
 }
 
 impl Scene {
-    async fn new(directory: &std::path::Path) -> Self {
-        let (l1, network) = opened(directory).await;
+    async fn on(l1: L1, directory: &Path) -> Self {
+        let (l1, network) = opened_on(directory, l1, 40, OFTEN).await;
         let payer = Payer::from_hex(PAYER).expect("a key");
         let genesis = network.genesis_file().to_string_lossy().into_owned();
         let key = l1.key_file("payer.key", PAYER);
@@ -79,10 +81,9 @@ impl Scene {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_payer_deposits_spends_withdraws_and_is_paid_on_l1() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let scene = Scene::new(directory.path()).await;
+/// A payer deposits, spends, withdraws and is paid (`conformance.rs`).
+pub(crate) async fn paid_on(directory: &Path, l1: L1) {
+    let scene = Scene::on(l1, directory).await;
     let node = scene.network.endpoints[0].clone();
     let left = scene.balance(|gwei| gwei < DEPOSIT_GWEI).await;
 
@@ -121,7 +122,8 @@ async fn a_payer_deposits_spends_withdraws_and_is_paid_on_l1() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_epoch_earned_reaches_the_stake_of_its_validators_and_the_pot() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let scene = Scene::new(directory.path()).await;
+    let l1 = L1::start(directory.path()).await;
+    let scene = Scene::on(l1, directory.path()).await;
     let left = scene.balance(|gwei| gwei < DEPOSIT_GWEI).await;
     let fees = DEPOSIT_GWEI - left;
     let epoch = scene.network.wait_status(0, "an answer", |_| true).await.epoch;

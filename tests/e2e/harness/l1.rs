@@ -29,6 +29,7 @@ pub(crate) struct L1 {
     pub(crate) address: String,
     directory: PathBuf,
     process: Process,
+    is_anvil: bool,
 }
 
 impl L1 {
@@ -38,7 +39,8 @@ impl L1 {
         let address = until("the L1 to serve", PATIENCE, async || {
             std::fs::read_to_string(directory.join("l1/rpc.addr")).ok()
         });
-        Self { address: address.await, directory: directory.to_owned(), process }
+        let (address, directory) = (address.await, directory.to_owned());
+        Self { address, directory, process, is_anvil: false }
     }
 
     /// Kills the embedded L1 without a warning.
@@ -78,7 +80,7 @@ impl L1 {
         let process = Process::start("anvil", &mut command, &directory.join("anvil.log"));
         until("anvil to serve", PATIENCE, async || http::call(&address, "eth_chainId", json!([])))
             .await;
-        Self { address, directory: directory.to_owned(), process }
+        Self { address, directory: directory.to_owned(), process, is_anvil: true }
     }
 
     /// Where its JSON-RPC is.
@@ -117,6 +119,12 @@ impl L1 {
         let key = self.key(0);
         let done = self.run(&["l1", "deploy", "--first-rollup", "901", "--account-key", &key]);
         done["l1_contract"].as_str().expect("an address").to_owned()
+    }
+
+    /// Puts its clock forward: what comes from the next block on is so much later.
+    pub(crate) fn advance(&self, seconds: u64) {
+        let method = if self.is_anvil { "evm_increaseTime" } else { "l1_advance" };
+        self.call(method, json!([seconds]));
     }
 
     /// Calls a method.

@@ -9,5 +9,6 @@ pub(crate) mod network;
 pub(crate) mod oracle;
 pub(crate) mod process;
 pub(crate) mod rollup;
+pub(crate) mod staged;
 pub(crate) mod transactions;
 pub(crate) mod wait;
