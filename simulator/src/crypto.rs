@@ -196,7 +196,7 @@ impl Workshop {
             let sealed = SealedBlock::new(&key, height, block, &encapsulations).ok()?;
             let sealed = Arc::new(match expect {
                 Some((parts, seed)) if self.mode != Crypto::Modelled => {
-                    sealed.expecting(&parts, &seed)
+                    sealed.expecting(&parts, seed.as_bytes())
                 }
                 _ => sealed,
             });
