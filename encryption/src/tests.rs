@@ -36,6 +36,7 @@ macro_rules! both_suites {
 }
 
 mod baseline;
+mod coalition;
 mod expected;
 mod keys;
 mod opening;
@@ -92,18 +93,27 @@ fn deal(
     let shares: Vec<SecretShare> = (0..packing.parties())
         .map(|party| SecretShare::of_scalar(polynomial.value(party)))
         .collect();
+    (key_of(suite, packing, era, polynomial.constant(), &shares), shares)
+}
+
+/// The key that belongs to a secret and its shares.
+fn key_of(
+    suite: Suite,
+    packing: Packing,
+    era: Era,
+    secret: &Scalar,
+    shares: &[SecretShare],
+) -> EncryptionKey {
     let in_g2 = |scalar: &Scalar| encode_g2(&(G2Projective::generator() * scalar));
-    let public_key = G1Projective::generator() * polynomial.constant();
-    let key = EncryptionKey {
+    EncryptionKey {
         suite: suite.number(),
         era,
         secrecy: packing.secrecy(),
         packing: packing.packing(),
-        public_key: G1Bytes::new(public_key.to_compressed()),
-        public_key_g2: in_g2(polynomial.constant()),
+        public_key: bytes(G1Projective::generator() * secret),
+        public_key_g2: in_g2(secret),
         verification_keys: shares.iter().map(|share| in_g2(share.scalar())).collect(),
-    };
-    (key, shares)
+    }
 }
 
 fn committee(suite: Suite, parties: usize) -> Committee {

@@ -56,14 +56,19 @@ fn every_quorum_opens_every_block_to_the_naive_formula(suite: Suite) {
 }
 
 fn a_full_block_opens(suite: Suite) {
-    let committee = committee(suite, 4);
     let us = points(512);
-    let block = committee.block(&us);
-    let sent = committee.send(&block, [3, 1, 0]);
-    let openings = block.combine(&sent.list(), 0..block.share_count()).unwrap();
-    assert_eq!(openings[1..], expected(&committee, &us));
-    assert!(block.check(&openings, &SEED));
-    assert_eq!(block.blame(&sent.list(), &SEED), Vec::<u16>::new());
+    for (parties, missing) in [(4, 2), (16, 5)] {
+        let committee = committee(suite, parties);
+        let block = committee.block(&us);
+        // The last of them first, and none from the middle.
+        let quorum = u16::try_from(committee.quorum()).unwrap();
+        let present = (0..=quorum).rev().filter(|party| *party != missing);
+        let sent = committee.send(&block, present);
+        let openings = block.combine(&sent.list(), 0..block.share_count()).unwrap();
+        assert_eq!(openings[1..], expected(&committee, &us));
+        assert!(block.check(&openings, &SEED));
+        assert_eq!(block.blame(&sent.list()[..3], &SEED), Vec::<u16>::new());
+    }
 }
 
 fn a_hundred_parties_open_with_coefficients_that_outgrow_integers(suite: Suite) {

@@ -186,64 +186,80 @@ fn a_seed_that_gives_u_but_is_not_what_the_capsule_hides_is_wrong() {
 }
 
 /// A sender and a validator together: v hides under the k* that a wrong share makes of the others', so that who combines
-/// that share finds a seed with u = r·g. It must not be shown to others, for whom it is wrong.
+/// that share finds a seed with u = r·g. It must not be shown to others, for whom it is wrong. Where a share serves
+/// several bundles, all of its sub-batch are such.
 #[test]
 fn a_wrong_share_that_was_agreed_upon_with_the_sender_convinces_nobody() {
-    let committee = committee(Suite::Packed, 4);
-    let key = committee.key.sealing_key();
-    let label = odd_label(&committee, &[0x5a; 272]);
-    let known = [0x13; 32];
-    let r = exponent(key, &known, &label);
-    let u = bytes(G1Projective::generator() * r);
-    let shift = G1Projective::generator() * Scalar::from(99);
-    // What the shares of 0, 1 and 2 give if that of 0 is off by `shift`.
-    let wrong_k = {
-        let block = committee.block(&[u]);
-        let mut sent = committee.send(&block, 0..3);
-        sent.0[0].1[1] = bytes(point(&sent.0[0].1[1]) + shift);
-        k_of(&block.combine(&sent.list(), 1..2).unwrap()[0])
-    };
-    let sealed = hiding(&committee, r, &known, &bytes(wrong_k));
-    let block = committee.block_with(&[sealed]);
-    let mut sent = committee.send(&block, 0..3);
-    sent.0[0].1[1] = bytes(point(&sent.0[0].1[1]) + shift);
-    let found = block.combine(&sent.list(), 1..2).unwrap();
-    assert_eq!(found, [Opening::Point(bytes(wrong_k))], "r·PK is another point");
-    assert_eq!(block.combine_checked(&sent.list(), 1..2, &SEED), Ok(None));
-    assert_eq!(block.blame(&sent.list(), &SEED), [0]);
+    for parties in [4, 16] {
+        let committee = committee(Suite::Packed, parties);
+        let packing = committee.key.packing();
+        let label = odd_label(&committee, &[0x5a; 272]);
+        let key = committee.key.sealing_key();
+        let shift = G1Projective::generator() * Scalar::from(99);
+        // What all of a quorum share, but that of 0 is off by `shift`.
+        let send = |block: &SealedBlock| {
+            let mut sent = committee.send(block, 0..packing.quorum());
+            sent.0[0].1[1] = bytes(point(&sent.0[0].1[1]) + shift);
+            sent
+        };
+        let known: Vec<[u8; 32]> =
+            (0..packing.packing()).map(|slot| [0x13 + u8::try_from(slot).unwrap(); 32]).collect();
+        let rs: Vec<_> = known.iter().map(|seed| exponent(key, seed, &label)).collect();
+        // As many as are in the sub-batch of the beacon.
+        let mut sealed = honest(&committee, u8::try_from(packing.packing()).unwrap() - 1);
+        let mut us: Vec<_> = sealed.iter().map(|it| capsule(it).unwrap().u()).collect();
+        us.extend(rs.iter().map(|r| bytes(G1Projective::generator() * r)));
+        let block = committee.block(&us);
+        let wrong = block.combine(&send(&block).list(), 1..2).unwrap();
+        for ((r, known), wrong) in rs.iter().zip(&known).zip(&wrong) {
+            sealed.push(hiding(&committee, *r, known, wrong.point().unwrap()));
+        }
+        let block = committee.block_with(&sealed);
+        let sent = send(&block);
+        let found = block.combine(&sent.list(), 1..2).unwrap();
+        assert_eq!(found.len(), usize::from(packing.packing()));
+        assert_eq!(found, wrong, "r·PK is another point");
+        assert_eq!(block.combine_checked(&sent.list(), 1..2, &SEED), Ok(None));
+        assert!(!block.check_range(1..2, &found, &SEED));
+        assert_eq!(block.blame(&sent.list(), &SEED), [0]);
+    }
 }
 
-/// The other way round: k* is r·PK for the seed that v hides under it, but u is another point.
+/// The other way round: k* is r·PK for the seed that v hides under it, but u is another point. What else is in the
+/// sub-batch the wrong share moves too.
 #[test]
 fn a_wrong_share_that_leads_to_a_seed_of_another_u_is_blamed() {
-    let committee = committee(Suite::Packed, 4);
-    let label = odd_label(&committee, &[0x5a; 272]);
-    let known = [0x13; 32];
-    let wanted = exponent(committee.key.sealing_key(), &known, &label);
-    let wrong_k = point(&committee.raw.public_key) * wanted;
-    let sealed = hiding(&committee, Scalar::from(77), &known, &bytes(wrong_k));
-    // `hiding` masks for the u of 77, which is what everybody unmasks for.
-    let block = committee.block_with(std::slice::from_ref(&sealed));
-    let u = point(&capsule(&sealed).unwrap().u());
-    let mut sent = committee.send(&block, 0..3);
-    let weight = {
-        let mut probe = committee.send(&block, 0..3);
-        probe.0[0].1[1] = bytes(point(&probe.0[0].1[1]) + G1Projective::generator());
-        k_of(&committee.block(&[bytes(u)]).combine(&probe.list(), 1..2).unwrap()[0])
-            - u * committee.secret
-    };
-    // The sum moves by λ for each generator that is added: solve for what makes it k*.
-    let lambda = (1_u64..200)
-        .flat_map(|n| [Scalar::from(n), -Scalar::from(n)])
-        .find(|n| G1Projective::generator() * n == weight)
-        .expect("the coefficients of so few parties are small");
-    let error = (wrong_k - u * committee.secret) * lambda.invert().unwrap();
-    sent.0[0].1[1] = bytes(point(&sent.0[0].1[1]) + error);
-    let found = block.combine(&sent.list(), 1..2).unwrap();
-    assert_eq!(found, [Opening::Seed(SeedBytes::new(known))], "that is what the liar wanted");
-    assert_eq!(block.combine_checked(&sent.list(), 1..2, &SEED), Ok(None));
-    assert_eq!(block.blame(&sent.list(), &SEED), [0]);
-    assert!(!block.check_range(1..2, &found, &SEED));
+    for (parties, slot) in [(4, 0), (16, 0), (16, 1)] {
+        let committee = committee(Suite::Packed, parties);
+        let packing = committee.key.packing();
+        let label = odd_label(&committee, &[0x5a; 272]);
+        let known = [0x13; 32];
+        let wanted = exponent(committee.key.sealing_key(), &known, &label);
+        let wrong_k = point(&committee.raw.public_key) * wanted;
+        // `hiding` masks for the u of 77, which is what everybody unmasks for.
+        let odd = hiding(&committee, Scalar::from(77), &known, &bytes(wrong_k));
+        let u = point(&capsule(&odd).unwrap().u());
+        let others = packing.packing() - 1;
+        let mut sealed = honest(&committee, u8::try_from(2 * others).unwrap());
+        sealed.insert(usize::from(others) + slot, odd);
+        let block = committee.block_with(&sealed);
+        let mut sent = committee.send(&block, 0..packing.quorum());
+        let right = block.combine(&sent.list(), 1..2).unwrap();
+        // An error of party 0 comes out at a slot times this: slot s is at −(s + 2), party j at j + 1.
+        let at = -Scalar::from(slot as u64 + 2);
+        let places = (2..=u64::from(packing.quorum())).map(Scalar::from);
+        let lambda: Scalar =
+            places.map(|x| (at - x) * (Scalar::ONE - x).invert().unwrap()).product();
+        let error = (wrong_k - u * committee.secret) * lambda.invert().unwrap();
+        sent.0[0].1[1] = bytes(point(&sent.0[0].1[1]) + error);
+        let found = block.combine(&sent.list(), 1..2).unwrap();
+        let is_wanted = found[slot] == Opening::Seed(SeedBytes::new(known));
+        assert!(is_wanted, "n = {parties}, slot {slot}: that is what the liar wanted");
+        assert!(found.iter().zip(&right).all(|(found, right)| found != right));
+        assert_eq!(block.combine_checked(&sent.list(), 1..2, &SEED), Ok(None));
+        assert_eq!(block.blame(&sent.list(), &SEED), [0]);
+        assert!(!block.check_range(1..2, &found, &SEED));
+    }
 }
 
 #[test]
