@@ -77,8 +77,8 @@ use conclave_encryption::{Dkg, SecretShare};
 use conclave_sequencer::Message;
 use conclave_types::{BlockId, Epoch, Height, Time};
 
-pub(crate) use means::Means;
 use means::forger::Forger;
+pub(crate) use means::{Means, pooled::League};
 
 use crate::{keyring::Keyring, load::Sighting, scenario::Behaviour};
 
@@ -197,7 +197,7 @@ impl Adversary {
         shares: impl Iterator<Item = (Epoch, (u16, Arc<SecretShare>))>,
     ) {
         for (epoch, (point, share)) in shares {
-            self.means.secrets.entry(epoch).or_default().insert(point, share);
+            self.means.keep(epoch, point, share);
         }
     }
 

@@ -2,7 +2,7 @@
 //! happens, found out when the run is over. Each test of a scenario compares what it has counted with this list.
 
 /// The counters, in alphabetical order.
-pub const COUNTERS: [&str; 121] = [
+pub const COUNTERS: [&str; 123] = [
     "alternating_attestations",
     "anomalies",
     "attempts_to_open",
@@ -49,6 +49,7 @@ pub const COUNTERS: [&str; 121] = [
     "hoarded_attempts",
     "inbox_drops",
     "jobs_remembered",
+    "key_attempts",
     "l1_contradicted",
     "l1_dear_blocks",
     "l1_deposits_of_stake",
@@ -106,6 +107,7 @@ pub const COUNTERS: [&str; 121] = [
     "searcher_bundles",
     "sessions_lost",
     "shares_sent",
+    "short_attempts",
     "sighted_bundles",
     "skew_us_max",
     "spam",

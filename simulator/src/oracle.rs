@@ -40,7 +40,7 @@ use std::{
 use conclave_consensus::ConsensusMessage;
 use conclave_sequencer::{KeyChange, L1Block, Message, Peer, Penalty, archive};
 use conclave_types::{
-    Attestation, BlockId, BundleId, Digest, Epoch, Genesis, Gwei, Height, KeyId, PayerAddress, Time,
+    Attestation, BundleId, Digest, Epoch, Genesis, Gwei, Height, KeyId, PayerAddress, Time,
 };
 use sha3::{Digest as _, Keccak256};
 
@@ -78,6 +78,7 @@ use self::{
 pub(crate) use self::{
     committees::Machines,
     promises::{PROMISES, RUNS},
+    shares::Sharing,
     sides::Oracles,
 };
 
@@ -114,17 +115,14 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
-    /// An oracle for a run of `genesis` in which `honest` validators keep to the protocol and `secrecy`
-    /// shares of a block tell nothing.
+    /// An oracle for a run of `genesis` in which `honest` validators keep to the protocol.
     #[must_use]
-    pub(crate) fn new(genesis: &Genesis, secrecy: u16, honest: BTreeSet<u16>) -> Self {
-        let members = (0_u16..).zip(&genesis.members).map(|(index, _)| index);
-        let liars = members.filter(|index| !honest.contains(index)).count();
+    pub(crate) fn new(genesis: &Genesis, honest: BTreeSet<u16>) -> Self {
         Self {
             violation: None,
             trace: Keccak256::new(),
             votes: Votes::new(honest.clone()),
-            shares: Shares::new(usize::from(secrecy), liars),
+            shares: Shares::new(honest.clone()),
             chain: Chain::new(&honest),
             payers: Payers::new(genesis),
             inclusion: Inclusion::new(genesis),
@@ -413,14 +411,6 @@ impl Oracle {
             signature: *signature,
             key,
         })
-    }
-
-    /// A liar has opened a block by itself.
-    pub(crate) fn opened(&mut self, node: u16, height: Height, block: BlockId) {
-        let decided = self.chain.block(height) == Some(block);
-        self.note(ensure(decided, BLIND, || {
-            format!("liar {node} has opened block {block} at {height}, which nobody decided")
-        }));
     }
 
     /// The faults have stopped.

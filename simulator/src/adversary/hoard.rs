@@ -1,6 +1,7 @@
 //! Members who erase nothing: more of one committee than its key withstood, and no more of a later one than that
 //! withstands. They keep to the protocol until one of them has to make room. Then they try to open what is sealed
-//! with what they have kept, each epoch's shares by themselves.
+//! with what they have kept, each epoch's shares by themselves: with the key, if they give it, and else with what they
+//! make of the block.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -38,6 +39,9 @@ impl Hoard {
             return Vec::new();
         }
         let Some(sealed) = means.sealed(block) else { return Vec::new() };
+        if means.opens_by_key(height, &sealed) {
+            means.opened.push((height, id));
+        }
         if self.targets.len() >= MEMORY {
             self.targets.clear();
         }

@@ -4,6 +4,7 @@
 pub(super) mod dealings;
 pub(super) mod forger;
 pub(super) mod points;
+pub(crate) mod pooled;
 pub(super) mod votes;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -18,6 +19,7 @@ use conclave_types::{
 };
 use ed25519_dalek::Signer as _;
 
+use self::pooled::{KeyShares, League};
 use crate::{keyring::Keyring, load::Sighting, random::Random};
 
 /// Bundles and blocks that it remembers; the oldest ids go first.
@@ -52,7 +54,9 @@ pub(crate) struct Means {
     /// Who held shares in which epoch.
     pub(super) members: BTreeMap<Epoch, Arc<Members>>,
     /// All the shares that it ever had, by epoch and point.
-    pub(super) secrets: BTreeMap<Epoch, BTreeMap<u16, Arc<SecretShare>>>,
+    pub(super) secrets: KeyShares,
+    /// Those of all who are in league with it, itself included.
+    league: League,
     /// The making of a key that is under way.
     pub(super) attempt: Option<Dkg>,
     pub(super) holder_seed: Option<[u8; 32]>,
@@ -71,7 +75,7 @@ impl Means {
         keyring: Keyring,
         random: Random,
     ) -> Self {
-        Self {
+        let mut means = Self {
             index,
             validators: u16::try_from(genesis.members.len()).unwrap_or(u16::MAX),
             victim: None,
@@ -86,17 +90,24 @@ impl Means {
             domain: SigningDomain::of(genesis),
             members: keyring.members().collect(),
             keyring,
-            secrets: identity
-                .secret_share
-                .iter()
-                .map(|share| (Epoch::ZERO, BTreeMap::from([(index, Arc::clone(share))])))
-                .collect(),
+            secrets: KeyShares::new(),
+            league: League::default(),
             attempt: None,
             holder_seed: None,
             bundles: BTreeMap::new(),
             blocks: BTreeMap::new(),
             decided_bundle: None,
+        };
+        if let Some(share) = &identity.secret_share {
+            means.keep(Epoch::ZERO, index, Arc::clone(share));
         }
+        means
+    }
+
+    /// It has a share of a key. It erases none.
+    pub(super) fn keep(&mut self, epoch: Epoch, point: u16, share: Arc<SecretShare>) {
+        self.league.bring(epoch, point, &share);
+        self.secrets.entry(epoch).or_default().insert(point, share);
     }
 
     /// With a payer whom a censor dislikes.
@@ -106,9 +117,15 @@ impl Means {
         self
     }
 
-    /// In league with others.
+    /// In league with others, if it is one of them. It brings them what it has.
     #[must_use]
-    pub(crate) fn with(mut self, fellows: Vec<u16>) -> Self {
+    pub(crate) fn with(mut self, fellows: Vec<u16>, league: &League) -> Self {
+        if fellows.contains(&self.index) {
+            for (epoch, shares) in &self.secrets {
+                shares.iter().for_each(|(point, share)| league.bring(*epoch, *point, share));
+            }
+            self.league = league.clone();
+        }
         self.fellows = fellows;
         self
     }
@@ -223,6 +240,48 @@ impl Means {
     #[must_use]
     pub(crate) fn sharing_at(&self, height: Height) -> Option<(&Members, Packing)> {
         self.keyring.at(height).map(|key| (&*key.members, key.key.packing()))
+    }
+
+    /// Whether it opens a block by k = sk·u, with the secret key that the league's shares of some epoch give. Each
+    /// epoch's are tried by themselves. Where fewer are known than give the key, those of other epochs stand in for the
+    /// missing ones, and guesses; or those that there are are taken for enough.
+    pub(super) fn opens_by_key(&mut self, height: Height, sealed: &SealedBlock) -> bool {
+        let Some(key) = self.keyring.at(height).map(|it| Arc::clone(&it.key)) else { return false };
+        let Ok(guess) = SecretShare::from_bytes(&[1; SecretShare::BYTES]) else { return false };
+        let pooled = self.league.shares();
+        for (epoch, held) in &pooled {
+            let Some(members) = self.members.get(epoch) else { continue };
+            let packing = members.packing();
+            let stale = |point: u16| {
+                let others = pooled.iter().filter(|(other, _)| *other != epoch);
+                others.filter_map(|(_, shares)| shares.get(&point)).next_back()
+            };
+            let missing = (0..packing.parties()).filter(|point| !held.contains_key(point));
+            let made_up = missing.map(|point| (point, stale(point).map_or(&guess, |it| &**it)));
+            let known: Vec<_> = held.iter().map(|(point, share)| (*point, &**share)).collect();
+            let needed = pooled::key_needs(packing);
+            let filled: Vec<_> = known.iter().copied().chain(made_up).take(needed).collect();
+            let known = known.get(..needed).unwrap_or(&known);
+            self.count("key_attempts");
+            for shares in [known, &filled] {
+                let secret = pooled::secret_key(packing, shares);
+                let is_it = |it: &SecretShare| pooled::is_secret_of(it, key.sealing_key());
+                if let Some(secret) = secret.filter(is_it) {
+                    return self.opens_with(&secret, sealed, key.packing().quorum());
+                }
+            }
+        }
+        false
+    }
+
+    /// Opens a block with the secret key: it is everyone's share in a sharing that is constant.
+    fn opens_with(&mut self, secret: &SecretShare, sealed: &SealedBlock, quorum: u16) -> bool {
+        let shares = (0..quorum).map(|point| (point, sealed.share(secret, point)));
+        let shares: Vec<(u16, Vec<G1Bytes>)> = shares.collect();
+        let shares: Vec<_> = shares.iter().map(|(point, it)| (*point, it.as_slice())).collect();
+        let opened = sealed.combine(&shares, 0..sealed.share_count());
+        let seed = self.random.bytes();
+        opened.is_ok_and(|openings| sealed.check(&openings, &seed))
     }
 
     /// What it makes of a block with shares of *other* epochs than the block's, by point.

@@ -44,7 +44,7 @@ fn genesis() -> Genesis {
 }
 
 fn oracle() -> Oracle {
-    Oracle::new(&genesis(), 2, (0..4).collect())
+    Oracle::new(&genesis(), (0..4).collect())
 }
 
 fn promise(oracle: &Oracle) -> Option<&'static str> {
@@ -388,6 +388,45 @@ fn a_share_before_the_senders_own_decision_breaks_blindness() {
 }
 
 #[test]
+fn what_counts_of_early_shares_is_points_of_the_sharing_in_office() {
+    let sharing = |first, secrecy, points: [usize; 4]| Sharing {
+        first: Height::new(first),
+        secrecy,
+        points: (0..).zip(points).collect(),
+    };
+    // Validator 3 lies. Of four points two tell nothing; in the next sharing, of twelve, six.
+    let sharings = || [sharing(1, 2, [1; 4]), sharing(9, 6, [4, 2, 1, 5])].into_iter();
+    let oracle = || Oracle::new(&genesis(), (0..3).collect()).with_sharings(sharings());
+    let detail = |oracle: &Oracle| {
+        let violation = oracle.violation().unwrap();
+        assert_eq!(violation.promise, BLIND);
+        violation.detail.clone()
+    };
+    for (height, sharer, points) in [
+        (8, 0, None),
+        (8, 2, None),
+        (9, 0, Some(9)),
+        (9, 1, Some(7)),
+        (9, 2, None),
+        (20, 1, Some(7)),
+    ] {
+        let mut oracle = oracle();
+        send_share(&mut oracle, sharer, &header(height, 5));
+        let found = detail(&oracle);
+        // One early share is enough to break the promise, and more than c tell everything.
+        let expected = points.map_or("has not decided".into(), |points: usize| {
+            format!("shares of {points} points of block {}", header(height, 5).id())
+        });
+        assert!(found.contains(&expected), "height {height}, {sharer}: {found}");
+    }
+    for (height, expected) in [(8, "hold 1 points, and 2"), (9, "hold 5 points, and 6")] {
+        let mut oracle = oracle();
+        oracle.opened(3, Height::new(height), header(height, 5).id());
+        assert!(detail(&oracle).contains(expected), "height {height}");
+    }
+}
+
+#[test]
 fn a_block_that_liars_open_before_it_is_decided_is_seen() {
     let header = header(1, 5);
     let mut oracle = oracle();
@@ -530,7 +569,7 @@ fn a_header_that_names_another_state_breaks_determinism() {
 
 /// An oracle for which validator 3 is a liar, of whom validator 0 has heard two votes.
 fn with_an_equivocator(height: u64) -> (Oracle, Evidence) {
-    let mut oracle = Oracle::new(&genesis(), 2, (0..3).collect());
+    let mut oracle = Oracle::new(&genesis(), (0..3).collect());
     let (prevote, other) = (VoteKind::Prevote, Some(BlockId::new([1; 32])));
     let sayings = [vote(prevote, 3, None), vote(prevote, 3, other)];
     let [first, second] = sayings.map(|vote| SignedVote { height: Height::new(height), ..vote });
@@ -579,7 +618,7 @@ fn a_proposer_that_gets_away_with_two_proposals_is_seen() {
         (proposal(2, None), 2, None),
     ];
     for (second, from, expected) in cases {
-        let mut oracle = Oracle::new(&genesis(), 2, (0..2).collect());
+        let mut oracle = Oracle::new(&genesis(), (0..2).collect());
         for (from, proposal) in [(3, proposal(1, None)), (from, second)] {
             let message = ConsensusMessage::Proposal(proposal.into());
             oracle.heard(START, 0, from, &Message::Consensus(message));
@@ -592,7 +631,7 @@ fn a_proposer_that_gets_away_with_two_proposals_is_seen() {
 #[test]
 fn what_names_the_zero_id_is_no_second_statement() {
     let said = |first: Option<BlockId>, second: BlockId| {
-        let mut oracle = Oracle::new(&genesis(), 2, (0..3).collect());
+        let mut oracle = Oracle::new(&genesis(), (0..3).collect());
         for block in [first, Some(second)] {
             let vote = vote(VoteKind::Prevote, 3, block);
             let vote = SignedVote { height: Height::new(1), ..vote };
@@ -663,7 +702,7 @@ fn ten_honest_rounds_without_a_block_after_the_faults_are_too_many() {
         round: Round::new(round),
         proposer: ValidatorIndex::new(proposer),
     };
-    let mut oracle = Oracle::new(&genesis(), 2, (0..3).collect());
+    let mut oracle = Oracle::new(&genesis(), (0..3).collect());
     oracle.healed();
     for number in 0..10 {
         oracle.event(START, 0, &round(1, number, 0));
@@ -834,7 +873,7 @@ fn stake_of_the_honest_that_falls_or_is_held_is_seen_and_stake_of_liars_is_not()
         (true, [(5, false), (4, true)], None),
     ] {
         let honest = (u16::from(liar)..4).collect();
-        let mut oracle = Oracle::new(&genesis(), 2, honest);
+        let mut oracle = Oracle::new(&genesis(), honest);
         for (bonded, is_accused) in stakes {
             let check = oracle.witness(&witness(None, bonded, is_accused));
             oracle.note(check);
@@ -846,7 +885,7 @@ fn stake_of_the_honest_that_falls_or_is_held_is_seen_and_stake_of_liars_is_not()
 #[test]
 fn a_liar_that_keeps_its_stake_is_seen() {
     let accused = |blocks: u64, is_seized: bool| {
-        let mut oracle = Oracle::new(&genesis(), 2, (1..4).collect());
+        let mut oracle = Oracle::new(&genesis(), (1..4).collect());
         let other = Some(BlockId::new([1; 32]));
         let votes = [None, other].map(|block| vote(VoteKind::Prevote, 0, block));
         let [one, two] = votes;

@@ -20,7 +20,7 @@ use super::{
     queue::Queue, relay::Relayer, work::Shared,
 };
 use crate::{
-    adversary::{Adversary, Means},
+    adversary::{Adversary, League, Means},
     clock::Clock,
     cpu::Pool,
     crypto::{Crypto, Judge, Workshop},
@@ -30,7 +30,7 @@ use crate::{
     load::Load,
     measure::Measure,
     network::Network,
-    oracle::{Machines, Oracle, Oracles},
+    oracle::{Machines, Oracle, Oracles, Sharing},
     random::Random,
     report::Timeline,
     scenario::{Behaviour, Fork, Scenario},
@@ -52,14 +52,14 @@ impl World {
         let genesis = Arc::new(genesis);
         let founding = Arc::new(Founding::new(Arc::clone(&genesis)).ok()?);
         let keyring = Keyring::new(founding.keys());
-        let (_, packing) = sharing(&scenario)?;
         let (model, partitions) = (scenario.network.clone(), scenario.partitions.clone());
         let network = Network::new(model, partitions, scenario.nodes(), BEGIN, seed);
+        let league = League::default();
         let adversary = |index: u16, identity: &Identity| {
             let (validator, masked) = liar(&scenario, index)?;
             let dice = Random::new(seed, 1_000_u64.saturating_add(u64::from(index)));
             let means = Means::new(validator, &genesis, identity, keyring.clone(), dice);
-            let means = means.against(load.first_payer()).with(scenario.colluders());
+            let means = means.against(load.first_payer()).with(scenario.colluders(), &league);
             Some(Adversary::new(behaviours(&scenario, index), masked, means))
         };
         let nodes = nodes(&scenario, seed, &network, identities, adversary);
@@ -68,7 +68,8 @@ impl World {
         let judge = Judge::new(scenario.crypto != Crypto::Real);
         let judge = judge.knowing(nodes.iter().map(|node| &node.identity.signing_key));
         let workshop = Workshop::new(scenario.crypto);
-        let oracle = Oracle::new(&genesis, packing.secrecy(), honest(&nodes));
+        let oracle = Oracle::new(&genesis, honest(&nodes));
+        let oracle = oracle.with_sharings(founding.keys().in_use().iter().map(Sharing::of));
         let oracle = oracle.with_machines(keys_of(&machines, &nodes));
         let delay = scenario.l1.as_ref().map_or(ESCAPE_DELAY_BLOCKS, L1Model::escape_delay);
         let oracle = oracle.with_escape(delay.into());

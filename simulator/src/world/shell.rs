@@ -9,7 +9,7 @@ use conclave_sequencer::{
 use conclave_types::{Height, L1Content, L1Entry, PayerAddress};
 
 use super::{BEGIN, Happening, World, node::Node, peers::Peers};
-use crate::{adversary::Letter, renegade::shares_among};
+use crate::{adversary::Letter, oracle::Sharing, renegade::shares_among};
 
 /// Bundles that an honest validator's pool may hold, whatever is thrown at it.
 const POOL_MAX: usize = 16_384;
@@ -240,7 +240,9 @@ impl World {
     fn learn_key(&mut self, node: u16) {
         let Some(state) = self.nodes.get(usize::from(node)) else { return };
         let Some(core) = &state.core else { return };
-        self.keyring.learn(core.core().keys());
+        let keys = core.core().keys();
+        self.keyring.learn(keys);
+        self.oracle.of(node).shared_out(node, keys.in_use().iter().map(Sharing::of));
         for state in &mut self.nodes {
             let Some(adversary) = &mut state.adversary else { continue };
             adversary.learn_key(self.keyring.clone());

@@ -1,8 +1,12 @@
 //! Each built-in scenario over a seed or a few, and the core ones over more.
 
+use std::collections::BTreeSet;
+
+use conclave_encryption::{Packing, Suite, TicketRule, Tickets};
 use conclave_simulator::{
     BUILTINS, Behaviour, Byzantine, COUNTERS, Crash, Loss, Scenario, Verdict, builtin, run,
 };
+use conclave_types::ValidatorIndex;
 
 fn holds(name: &str, seeds: std::ops::Range<u64>) {
     let scenario = builtin(name).unwrap().scenario().unwrap();
@@ -149,6 +153,41 @@ fn each_scenario_says_what_it_shows_and_runs_for_fifty_heights() {
     }
 }
 
+/// The points that its colluders hold of the first committee's key, and c.
+fn points_of_colluders(scenario: &Scenario) -> (u16, u16) {
+    let suite = Suite::of_number(scenario.key.suite).unwrap();
+    let powers = (0..scenario.members().into())
+        .map(|index| scenario.powers.get(index).copied().unwrap_or(1))
+        .collect::<Vec<_>>();
+    let tickets = Tickets::assign(&powers, &TicketRule { suite, ..TicketRule::DEFAULT }).unwrap();
+    let liars = scenario.byzantine.iter().filter(|b| b.behaviours.contains(&Behaviour::Collude));
+    let held = liars.map(|liar| tickets.of(ValidatorIndex::new(liar.validator))).sum();
+    (held, tickets.packing().secrecy())
+}
+
+#[test]
+fn colluders_hold_what_a_key_withstands_and_in_controls_one_point_more() {
+    let mut packed = BTreeSet::new();
+    for builtin in BUILTINS {
+        let scenario = builtin.scenario().unwrap();
+        if !scenario.byzantine.iter().any(|b| b.behaviours.contains(&Behaviour::Collude)) {
+            continue;
+        }
+        let (held, secrecy) = points_of_colluders(&scenario);
+        let name = builtin.name;
+        let says_so = scenario.purpose.contains("as many as");
+        match scenario.breaks {
+            Some(_) => assert_eq!(held, secrecy + 1, "{name}"),
+            None if says_so => assert_eq!(held, secrecy, "{name}"),
+            None => assert!(held <= secrecy, "{name}: {held} points, {secrecy} tell nothing"),
+        }
+        if Packing::for_parties(scenario.members().into()).unwrap().packing() > 1 {
+            packed.insert((scenario.breaks.is_some(), says_so));
+        }
+    }
+    assert_eq!(packed, BTreeSet::from([(false, true), (true, false)]), "where a share serves two");
+}
+
 /// The counters that show that a behaviour was really one; one of them is enough.
 fn shows(behaviour: Behaviour) -> &'static [&'static str] {
     match behaviour {
@@ -188,7 +227,7 @@ fn shows(behaviour: Behaviour) -> &'static [&'static str] {
         Behaviour::WrongShares => &["false_shares"],
         Behaviour::PrematureShares => &["premature_shares"],
         Behaviour::StrayShares => &["stray_shares"],
-        Behaviour::Collude => &["attempts_to_open"],
+        Behaviour::Collude => &["attempts_to_open", "key_attempts", "short_attempts"],
         Behaviour::Hoard => &["hoarded_attempts"],
         Behaviour::FalseOpenings => &["false_openings", "false_parts"],
         Behaviour::FalseHistory => &["false_histories"],
@@ -364,6 +403,7 @@ scenarios! {
     colluders "colluders" 0..1;
     colluders_by_power "colluders-by-power" 0..1;
     colluders_key_handed_on "colluders-key-handed-on" 0..1;
+    colluders_packed "colluders-packed" 0..1;
     silent "silent" 0..1;
     partial "partial" 0..1;
     abstainer "abstainer" 0..1;
@@ -412,7 +452,9 @@ scenarios! {
     partial_partition "partial-partition" 0..1;
     control_fork "control-fork" 0..1;
     control_collusion "control-collusion" 0..1;
+    control_collusion_majority "control-collusion-majority" 0..1;
     control_collusion_on_chain "control-collusion-on-chain" 0..1;
+    control_collusion_packed "control-collusion-packed" 0..1;
     control_hoarders "control-hoarders" 0..1;
     control_early_shares "control-early-shares" 0..1;
     control_equivocator "control-equivocator" 0..1;
