@@ -106,10 +106,10 @@ function encryptionKey() {
   };
 }
 
-/** S(x) = sk + (x − d)·T(x) with the one slot d = −1 and T of two coefficients: a sharing for four. */
+/** S(x) = sk + (x − d)·T(x) with the one slot d = −2 and T of two coefficients: a sharing for four. */
 function shareOf(x: bigint): bigint {
   const [t0, t1] = [fromBe(keccak(fixed(0x70))), fromBe(keccak(fixed(0x71)))];
-  return (SECRET + (x + 1n) * (t0 + t1 * x)) % ORDER;
+  return (SECRET + (x + 2n) * (t0 + t1 * x)) % ORDER;
 }
 
 /** The key of a genesis that must bring one. */
