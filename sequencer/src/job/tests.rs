@@ -47,15 +47,12 @@ fn no_job_of_a_block_shows_a_secret_a_seed_or_a_share() {
             }
             let output = job.run();
             texts.push(shown(&output));
-            match &output {
-                JobOutput::Shared(SharedBlock { shares: Some(shares), .. }) => {
-                    secrets.extend(shares.iter().map(|share| share.as_bytes().to_vec()));
-                }
-                JobOutput::SharedAlone(lone) => {
-                    let shares = lone.shares.iter().flat_map(|(_, shares)| shares);
-                    secrets.extend(shares.map(|share| share.as_bytes().to_vec()));
-                }
-                _ => {}
+            if let JobOutput::Shared(SharedBlock { shares: Some(shares), .. }) = &output {
+                secrets.extend(shares.iter().map(|share| share.as_bytes().to_vec()));
+            }
+            if let JobOutput::SharedAlone(lone) = &output {
+                let shares = lone.shares.iter().flat_map(|(_, shares)| shares);
+                secrets.extend(shares.map(|share| share.as_bytes().to_vec()));
             }
             solo.input(crate::Input::JobDone { job: number, output });
         }
