@@ -77,7 +77,8 @@ impl ShareMessage {
     }
 }
 
-/// A part of a decided block that its sender has opened. Unsigned: an opening proves itself.
+/// A part of a decided block that its sender has opened. Unsigned: a right opening proves itself, and a wrong one counts
+/// nowhere.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct PartialOpening {
     /// The height.
@@ -86,7 +87,7 @@ pub struct PartialOpening {
     pub block: BlockId,
     /// Which of its parts: everyone cuts a block in the same way.
     pub part: u16,
-    /// One point for each slot in use of the part's sub-batches.
+    /// A seed or a point for each slot in use of the part's sub-batches.
     pub openings: Vec<Opening>,
 }
 
