@@ -244,6 +244,27 @@ mod tests {
         }
     }
 
+    /// Quorums of so many equals whose coefficients are integers, and all quorums.
+    fn easy_quorums(count: u16, slot: Node) -> (usize, usize) {
+        let quorum = u32::from(count - (count - 1) / 3);
+        let sets = (0_u32..1 << count).filter(|set| set.count_ones() == quorum);
+        let easy = |set: &u32| {
+            let quorum: Vec<_> = (0..count).filter(|party| set >> party & 1 == 1).collect();
+            Interpolation::new(&nodes(&quorum), slot).factor == Scalar::ONE
+        };
+        (sets.clone().filter(easy).count(), sets.count())
+    }
+
+    #[test]
+    fn slots_at_minus_two_suit_more_quorums_than_at_minus_one() {
+        let found = [4, 5, 6, 7, 10].map(|count| {
+            let (before, _) = easy_quorums(count, Node(-1));
+            let (now, all) = easy_quorums(count, Node::of_slot(0));
+            [before, now].map(|easy| (100 * easy + all / 2) / all)
+        });
+        assert_eq!(found, [[75, 100], [80, 60], [67, 83], [43, 57], [22, 30]]);
+    }
+
     #[test]
     fn the_schedule_spells_every_number() {
         let numbers = [0, 1, 2, 3, 7, 11, 0b1011_0111, u128::from(u64::MAX), u128::MAX >> 1];
