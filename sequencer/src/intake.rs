@@ -3,7 +3,7 @@
 //!
 //! Verification costs a fifth of a millisecond or so a bundle, so it is a job, and one job at a time takes all
 //! that is waiting: under load the batch grows and the cost for each bundle falls. While this node computes shares or
-//! openings of a block, and in the first moment after a decision, everybody waits for that and the cores are its: what
+//! openings of a block, and in the first moment after a decision where that helps, the cores are its: what
 //! comes in then is verified together afterwards, or when the first of it has waited [`YIELD_MAX`].
 //!
 //! **Bounds.** [`WAITING_MAX`] bundles wait; what comes beyond is refused (from clients) or dropped

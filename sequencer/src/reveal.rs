@@ -10,8 +10,8 @@
 //!
 //! Several heights may be on their way at once; they are revealed in order. Who combines what is in
 //! [`parts`], what is computed before the decision in [`alone`] and [`ahead`]; what others send in [`shares`] and [`shown`],
-//! how long others are waited for in [`grace`], and what becomes
-//! of an open block in [`written`].
+//! how long others are waited for in [`grace`], what makes way for that in [`close`],
+//! and what becomes of an open block in [`written`].
 //!
 //! **Invariants.** A share leaves only for a decided block, in the same commit as the decision or a
 //! later one. Who signs shares of another block than is decided is evidence. Wrong shares are found by one pairing check a sender, recorded and left out; the honest
@@ -21,6 +21,7 @@
 
 mod ahead;
 mod alone;
+mod close;
 mod grace;
 mod parts;
 mod shares;
@@ -33,7 +34,6 @@ mod tests;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
 use conclave_encryption::{PublicKey, SealedBlock};
@@ -57,9 +57,12 @@ use crate::{
     sequencer::Sequencer,
 };
 
+#[cfg(test)]
+pub(crate) use self::close::SOON;
 use self::{
     ahead::{AheadBlocks, Share},
     alone::Alone,
+    close::Close,
     grace::Grace,
     parts::{Cut, Parts},
 };
@@ -69,10 +72,6 @@ pub use self::{parts::Source, written::reveal};
 const EARLY_MAX: HeightDelta = HeightDelta::new(8);
 /// Parts are of use for a moment only: whoever is further behind asks for openings.
 const EARLY_PARTS_MAX: HeightDelta = HeightDelta::new(2);
-
-/// For so long after a decision the jobs of its block follow each other closely, where validators are near each other.
-/// Where they are not, what is handed in then waits so much longer.
-pub(crate) const SOON: Duration = Duration::from_millis(50);
 
 /// One job at a time works on a block's parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,24 +116,22 @@ pub(crate) struct Reveals {
     early_parts: BTreeMap<(Height, ValidatorIndex), Vec<Arc<PartialOpening>>>,
     ahead: AheadBlocks,
     alone: Alone,
-    /// The block that was revealed last, and when it was decided.
-    last: Option<(Height, Time)>,
+    close: Close,
 }
 
 impl Reveals {
     /// Whether a job is under way for a block that is voted on or opened: everybody waits for its shares, and then for
-    /// its openings. And whether one is to be expected at once, as of a block that was decided a moment ago and is not
-    /// `certified`: until then not everyone has opened it, who may open on the same cores.
+    /// its openings. And whether one is to be expected at once, here or at others ([`close`]).
     fn is_busy(&self, now: Time, certified: Height) -> bool {
         let has_job = |pending: &Pending| {
             pending.sealed.is_none()
                 || pending.work.is_some()
                 || pending.opening && pending.opened.is_none()
-                || pending.opened.is_none() && now < pending.decided.after(SOON)
+                || pending.opened.is_none() && self.close.is_next_due(now, pending.decided)
         };
-        let is_new =
-            |(height, decided): (Height, Time)| certified < height && now < decided.after(SOON);
-        self.ahead.is_busy() || self.pending.values().any(has_job) || self.last.is_some_and(is_new)
+        self.ahead.is_busy()
+            || self.pending.values().any(has_job)
+            || self.close.others_open(now, certified)
     }
 
     /// When somebody has been waited for long enough.
@@ -290,7 +287,7 @@ impl Sequencer {
                 break;
             }
             let (_, pending) = pending.remove_entry();
-            self.finish_reveal(pending);
+            self.finish_reveal(now, pending);
         }
     }
 

@@ -6,7 +6,7 @@ use conclave_derivation::{Drawable, Sources, order};
 use conclave_encryption::beacon;
 use conclave_types::{
     Block, BlockHeader, BlockId, BundleId, EncryptedBundle, Opening, OutcomeHashes, RevealedBlock,
-    RevealedBundle, ValidatorIndex, Withdrawal,
+    RevealedBundle, Time, ValidatorIndex, Withdrawal,
 };
 
 use super::Pending;
@@ -31,7 +31,7 @@ impl Sequencer {
         self.write_reveal(revealed, &carried.withdrawals, Vec::new(), Vec::new());
     }
 
-    pub(super) fn finish_reveal(&mut self, pending: Pending) {
+    pub(super) fn finish_reveal(&mut self, now: Time, pending: Pending) {
         let Pending {
             header,
             block: id,
@@ -43,7 +43,7 @@ impl Sequencer {
             decided,
             ..
         } = pending;
-        self.reveals.last = Some((header.height, decided));
+        self.reveals.close.opened(now, header.height, decided);
         let Some(opened) = opened else { return };
         let openings = opened.openings.clone();
         let revealed = reveal((&header, id), &carried, &ids, &bundles, opened);
