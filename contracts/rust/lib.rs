@@ -5,7 +5,7 @@
 //! compiler; `make contracts` fails unless they are what the sources compile to. [`deployment`] says
 //! what to send to bring up a network, and [`registration`] what a validator sends to be one of it;
 //! [`posting`] is what settles, and [`report`] and [`wrong_share`] what has an offender answer.
-//! [`queue`] and [`offers`] read what the contracts tell of: whoever follows an L1, through endpoints or
+//! [`queue`], [`escape`] and [`offers`] read what the contracts tell of: whoever follows an L1, through endpoints or
 //! in a simulation, reads it by them.
 //!
 //! Each contract is a module named like it: its calls, events and errors, the types that they mention,
@@ -16,6 +16,7 @@
 
 pub mod bindings;
 pub mod deployment;
+pub mod escape;
 pub mod offers;
 pub mod posting;
 pub mod queue;

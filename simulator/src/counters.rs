@@ -2,7 +2,7 @@
 //! happens, found out when the run is over. Each test of a scenario compares what it has counted with this list.
 
 /// The counters, in alphabetical order.
-pub const COUNTERS: [&str; 123] = [
+pub const COUNTERS: [&str; 126] = [
     "alternating_attestations",
     "anomalies",
     "attempts_to_open",
@@ -101,6 +101,9 @@ pub const COUNTERS: [&str; 123] = [
     "returned_bundles",
     "revealed_bundles",
     "rewards",
+    "rollup_queue_steps",
+    "rollup_rollbacks",
+    "rollup_steps_taken_back",
     "rot_found",
     "rotations",
     "sealed_again",

@@ -22,6 +22,7 @@ mod order;
 mod payers;
 mod posted;
 mod promises;
+mod rollups;
 mod settled;
 mod settlement;
 mod shares;
@@ -70,6 +71,7 @@ use self::{
         OFFICE, ONCE, ORDER, PAID, PAYS, POLKA, QUEUE, QUORUM, RETURNED, SAME_KEY, SEALED_TO,
         SETTLED, SLASHED, TAKEN, TIMELY, WHOLE, ensure,
     },
+    rollups::Executions,
     settled::OnL1,
     settlement::Settlement,
     shares::Shares,
@@ -105,6 +107,7 @@ pub(crate) struct Oracle {
     on_l1: OnL1,
     offices: Offices,
     escapes: Escapes,
+    executions: Executions,
     posted: PostedOnL1,
     committees: Committees,
     /// Second machines that have voted for their validators.
@@ -137,6 +140,7 @@ impl Oracle {
             on_l1: OnL1::default(),
             offices: Offices::default(),
             escapes: Escapes::new(ESCAPE_DELAY_BLOCKS.into(), genesis.l1_origin.number),
+            executions: Executions::default(),
             posted: PostedOnL1::default(),
             committees: Committees::new(genesis),
             rotated: BTreeSet::new(),
@@ -195,6 +199,7 @@ impl Oracle {
         counters.extend(self.on_l1.counters());
         counters.extend(self.offices.counters());
         counters.extend(self.escapes.counters());
+        counters.extend(self.executions.counters());
         counters.insert("committee_changes", self.committees.changes());
         counters.insert("rotations", u64::try_from(self.rotated.len()).unwrap_or(u64::MAX));
         counters

@@ -13,6 +13,7 @@ mod peers;
 mod postings;
 mod queue;
 mod relay;
+mod rollups;
 mod shell;
 mod turn;
 mod users;
@@ -37,6 +38,7 @@ use self::{
     postings::Readers,
     queue::Queue,
     relay::Relayer,
+    rollups::Rollups,
     work::Shared,
 };
 use crate::{
@@ -167,6 +169,8 @@ pub struct World {
     relayers: Vec<Relayer>,
     /// Of each node, who reads what others post there.
     readers: Readers,
+    /// Who executes what is ordered, if there are contracts.
+    rollups: Rollups,
     /// What must have settled by the time to heal, if there are contracts.
     heal_settled: Height,
     random: Random,
@@ -362,6 +366,7 @@ impl World {
             self.compare_ledgers();
             self.search_old_machines();
             self.look_for_old_shares();
+            self.rollups_go_on();
             self.read_everyone();
         }
         self.stop_recording();

@@ -40,7 +40,7 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
     ("conclave-secrets", 2, &["conclave-types"]),
     // Bindings of the L1 contracts, through an L1 client; and what they tell of, in the words of types, so that
     // the node and the simulator read it by the same code.
-    ("conclave-contracts", 2, &["conclave-types", "conclave-consensus"]),
+    ("conclave-contracts", 2, &["conclave-types", "conclave-consensus", "conclave-derivation"]),
     (
         "conclave-evm",
         3,

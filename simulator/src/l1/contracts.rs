@@ -27,6 +27,7 @@ use conclave_contracts::{
     deployment::Deployed,
     offers, queue,
 };
+use conclave_derivation::L1Event;
 use conclave_sequencer::L1Block;
 use conclave_types::{CommitteeOffer, Digest, L1Origin, Member, PayerAddress, RollupId};
 
@@ -105,6 +106,8 @@ pub(crate) struct Witness {
     pub(crate) office: Option<Office>,
     /// Whether rollups are away; none before the network is opened.
     pub(crate) escape: Option<EscapeShown>,
+    /// What rollups read of settlement, escape and return in the block's logs, by the shipped code.
+    pub(crate) told: Vec<L1Event>,
 }
 
 /// The contracts, and the chain that they are on.
@@ -240,6 +243,7 @@ impl Contracts {
             stakes: stakes.filter_map(Result::transpose).collect::<Result<_, L1Fault>>()?,
             office: self.office()?,
             escape: Some(self.escape()?),
+            told: self.told(),
         })
     }
 

@@ -7,7 +7,8 @@
 //! batches settled at the latch ‖ queue from there to the resume point ‖ batches after the latch, without those entries
 //! ```
 //!
-//! No shipped code derives it, so the oracle does: every honest validator is read, all of them make one chain, and
+//! The shipped derivation makes each rollup's chain while it goes on ([`super::rollups`]). The oracle makes it once more
+//! in the end: every honest validator is read, all of them make one chain, and
 //! nothing is lost, doubled or moved by the way out and back: every entry is in it as the queue has it, and every leg
 //! as it was told when its block was revealed, whatever a store makes of its batches later. Who followed the batches
 //! live has to take back those above the latch.
@@ -36,7 +37,7 @@ struct Away {
 
 /// What stands in a rollup's chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Item {
+pub(super) enum Item {
     /// An entry of the queue.
     Forced(u64),
     /// A leg of a bundle.
@@ -51,6 +52,8 @@ pub(super) struct Escapes {
     /// The origin before anything has settled.
     first: u64,
     times: Vec<Away>,
+    /// How many of them are written down.
+    written: u64,
     /// L1 blocks that were looked at, and those of them during which rollups were away.
     blocks: u64,
     blocks_away: u64,
@@ -67,6 +70,7 @@ impl Escapes {
             delay,
             first,
             times: Vec::new(),
+            written: 0,
             blocks: 0,
             blocks_away: 0,
             rolled_back: 0,
@@ -97,6 +101,16 @@ impl Escapes {
                 told.push((height, Item::Leg(bundle.id, index)));
             }
         }
+    }
+
+    /// The heights that had settled each time.
+    pub(super) fn latches(&self) -> Vec<u64> {
+        self.times.iter().map(|away| away.expected.height).collect()
+    }
+
+    /// Whether L1 shows each time to rollups, which go by that.
+    fn is_written(&self) -> bool {
+        u64::try_from(self.times.len()).is_ok_and(|all| all == self.written)
     }
 
     fn is_away(&self) -> bool {
@@ -144,6 +158,7 @@ impl Escapes {
                 (expected.resumed_at, expected.resume_point) = (number, point);
             }
         }
+        self.written = shown.count;
         let is_away = self.is_away();
         self.blocks = self.blocks.saturating_add(1);
         self.blocks_away = self.blocks_away.saturating_add(u64::from(is_away));
@@ -202,10 +217,14 @@ impl Escapes {
 }
 
 fn items(batches: &[Batch]) -> impl Iterator<Item = Item> {
-    batches.iter().flat_map(|batch| &batch.items).map(|item| match &item.source {
+    batches.iter().flat_map(|batch| &batch.items).map(|item| of_source(&item.source))
+}
+
+pub(super) const fn of_source(source: &ItemSource) -> Item {
+    match source {
         ItemSource::Forced(forced) => Item::Forced(forced.index),
         ItemSource::Leg(leg) => Item::Leg(leg.bundle, leg.leg),
-    })
+    }
 }
 
 /// Whether an item is none of the entries before `from`.
@@ -270,6 +289,20 @@ impl Oracle {
             batch.height.as_u64() > away.expected.height && batch.height <= away.revealed
         };
         let back = |away: &Away| batches.iter().filter(|batch| told_of(away, batch)).count();
+        if is_first && escapes.is_written() {
+            let executed = self.executions.up_to(rollup, until);
+            ensure(executed == chain, ESCAPE, || {
+                let place = executed.iter().zip(&chain).take_while(|(a, b)| a == b).count();
+                format!(
+                    "rollup {rollup} has executed {} items, expected {}; from {place} on it has {:?}, \
+                     expected {:?}",
+                    executed.len(),
+                    chain.len(),
+                    executed.get(place),
+                    chain.get(place)
+                )
+            })?;
+        }
         if is_first {
             let back = escapes.times.iter().map(back).sum::<usize>();
             let back = u64::try_from(back).unwrap_or(u64::MAX);

@@ -17,7 +17,7 @@ use ed25519_dalek::SigningKey;
 
 use super::{
     BEGIN, Stop, World, framer::Framer, node::Node, peers::Machine, postings::Readers,
-    queue::Queue, relay::Relayer, work::Shared,
+    queue::Queue, relay::Relayer, rollups::Rollups, work::Shared,
 };
 use crate::{
     adversary::{Adversary, League, Means},
@@ -74,8 +74,9 @@ impl World {
         let delay = scenario.l1.as_ref().map_or(ESCAPE_DELAY_BLOCKS, L1Model::escape_delay);
         let oracle = oracle.with_escape(delay.into());
         let relayers = nodes.iter().map(|_| Relayer::default()).collect();
-        let readers = Readers::new(scenario.nodes());
         let mut world = Self {
+            readers: Readers::new(scenario.nodes()),
+            rollups: Rollups::new(&genesis, l1.as_ref()),
             timeline: Timeline::new(&scenario, seed),
             shared: Shared::new(&scenario.machine),
             oracle: Oracles::new(oracle.with_clocks(scenario.clocks.wrong_max(scenario.limit_ms))),
@@ -95,7 +96,6 @@ impl World {
             heal_origin: 0,
             heal_settled: Height::ZERO,
             relayers,
-            readers,
             l1,
             random,
             seed,

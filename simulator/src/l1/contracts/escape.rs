@@ -14,7 +14,9 @@ use conclave_contracts::{
     ForcedInclusion::{
         self, escapeActiveCall, escapeAtCall, escapeCountCall, latchCall, resumeCall,
     },
+    escape,
 };
+use conclave_derivation::L1Event;
 
 use super::{Contracts, L1Fault, founding::FORCER};
 use crate::{
@@ -84,6 +86,13 @@ impl Contracts {
             });
         }
         Ok(shown)
+    }
+
+    /// What rollups read in the newest block.
+    pub(super) fn told(&self) -> Vec<L1Event> {
+        let logs = self.ethereum.blocks().last().map(|sealed| sealed.logs.as_slice());
+        let (inbox, forced) = (self.deployed.inbox, self.deployed.forced);
+        escape::events(logs.unwrap_or_default(), inbox, forced)
     }
 
     /// How much settled in the newest block before a return in it.
