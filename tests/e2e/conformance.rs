@@ -1,4 +1,4 @@
-//! What is done on L1, each from one body: on the embedded one and on anvil, or, of what the last three rows have, on anvil.
+//! What must be the same on every L1, each from one body: on the embedded one and on anvil.
 //!
 //! | what | body |
 //! |---|---|
@@ -28,29 +28,29 @@ use serde_json::{Value, json};
 
 use crate::harness::{l1::L1, staged::Staged, transactions::DEV_KEYS};
 
-/// Each body on an L1.
-macro_rules! on {
-    ($l1:ident: $start:ident, $($body:ident = $at:path;)*) => {
-        mod $l1 {
+/// Every body, on every L1.
+macro_rules! on_every_l1 {
+    ($($body:ident = $at:path;)*) => {
+        mod embedded {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $body() {
                 let directory = tempfile::tempdir().expect("a temporary directory");
-                let l1 = crate::harness::l1::L1::$start(directory.path()).await;
+                let l1 = crate::harness::l1::L1::start(directory.path()).await;
+                $at(directory.path(), l1).await;
+            })*
+        }
+        mod anvil {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $body() {
+                let directory = tempfile::tempdir().expect("a temporary directory");
+                let l1 = crate::harness::l1::L1::anvil(directory.path()).await;
                 $at(directory.path(), l1).await;
             })*
         }
     };
 }
 
-on! {
-    embedded: start,
-    a_payer_deposits_spends_withdraws_and_is_paid_on_l1 = crate::withdraw::paid_on;
-    the_queue_is_carried_first_and_in_order_and_a_deposit_pays_for_who_had_nothing = crate::l1::carried_on;
-    evidence_of_a_double_vote_takes_the_stake_of_who_signed_it = crate::stake::convicted_on;
-}
-
-on! {
-    anvil: anvil,
+on_every_l1! {
     a_payer_deposits_spends_withdraws_and_is_paid_on_l1 = crate::withdraw::paid_on;
     the_queue_is_carried_first_and_in_order_and_a_deposit_pays_for_who_had_nothing = crate::l1::carried_on;
     evidence_of_a_double_vote_takes_the_stake_of_who_signed_it = crate::stake::convicted_on;

@@ -117,10 +117,12 @@ impl Staged {
             digest[..8].copy_from_slice(&between.to_be_bytes());
             self.append(&Digest::new(digest));
         }
-        let newest = self.l1.call("eth_getBlockByNumber", json!(["latest", false]));
-        let number: U256 = serde_json::from_value(newest["number"].clone()).expect("a number");
-        let hash: B256 = serde_json::from_value(newest["hash"].clone()).expect("a hash");
-        let number = number.to();
+        let newest = self.l1.call("eth_blockNumber", json!([]));
+        let newest: U256 = serde_json::from_value(newest).expect("a number");
+        // Whoever estimates gas may do so as if in the newest block, which must be behind the origin.
+        let number = newest.to::<u64>() - 1;
+        let origin = self.l1.call("eth_getBlockByNumber", json!([format!("{number:#x}"), false]));
+        let hash: B256 = serde_json::from_value(origin["hash"].clone()).expect("a hash");
         let entries = ForcedInclusion::entriesUpToCall { number };
         let cursor = self.sender.endpoints().call(self.contracts.forced, &entries).await;
         BlockCommitment {
