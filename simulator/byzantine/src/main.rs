@@ -66,6 +66,10 @@ struct Arguments {
 enum Misdeed {
     /// Signs two votes for each step and shows them to different validators, some of them both
     Equivocate,
+    /// Follows each of its proposals by one of another block
+    TwinProposals,
+    /// Attests another history besides
+    DoubleAttestations,
     /// Votes, and sends no decryption shares
     WithholdShares,
     /// Sends decryption shares of blocks that nobody has proposed, let alone decided
@@ -82,6 +86,8 @@ impl Misdeed {
     const fn behaviour(self, victim: Option<PayerAddress>) -> Behaviour {
         match self {
             Self::Equivocate => Behaviour::Equivocate,
+            Self::TwinProposals => Behaviour::TwinProposals,
+            Self::DoubleAttestations => Behaviour::DoubleAttestations,
             Self::WithholdShares => Behaviour::WithholdShares,
             Self::EarlyShare => Behaviour::StrayShares,
             Self::WrongShares => Behaviour::WrongShares,

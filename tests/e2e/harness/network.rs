@@ -192,6 +192,15 @@ impl Network {
         self.processes[index] = Some(start(self.directory.path(), index, &mut command));
     }
 
+    /// Starts, in place of a validator that does not run, one that misbehaves.
+    pub(crate) fn launch_byzantine(&mut self, index: usize, behaviour: &str) {
+        assert!(self.processes[index].is_none(), "this validator runs already");
+        let mut command = Command::new(binary("conclave-byzantine"));
+        command.arg("--config").arg(self.validator_dir(index).join("config.toml"));
+        command.args(["--behaviour", behaviour]);
+        self.processes[index] = Some(start(self.directory.path(), index, &mut command));
+    }
+
     /// Kills all validators at once and starts them again.
     pub(crate) fn restart_all(&mut self) {
         for index in 0..VALIDATORS {
