@@ -1,12 +1,21 @@
 //! Settlement on Ethereum: validators stake, their network is opened there, and what they certify settles.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
+use alloy::{primitives::B256, rpc::types::Log, sol_types::SolEvent as _};
 use conclave_client::messages::{GetStatusResponse, L1Status};
-use conclave_types::{HeightDelta, Params, SharingParams};
+use conclave_contracts::{ConclaveInbox, posting};
+use conclave_node::{
+    l1::{Contracts, Endpoints, Patience},
+    store::RocksStore,
+};
+use conclave_sequencer::archive;
+use conclave_types::{
+    Genesis, Height, HeightDelta, Params, SharingParams, TimingParams, digest::SigningDomain,
+};
 use serde_json::{Value, json};
 
-use crate::harness::{l1::L1, network::Network};
+use crate::harness::{l1::L1, network::Network, wait::until};
 
 const ALL: [usize; 4] = [0, 1, 2, 3];
 
@@ -54,9 +63,20 @@ pub(crate) async fn opened_through(
         sharing: SharingParams { epoch_heights, ..Params::default().sharing },
         ..Params::default()
     };
+    opened_by(directory, l1, endpoints, &params, relay).await
+}
+
+/// The same with these parameters.
+async fn opened_by(
+    directory: &Path,
+    l1: L1,
+    endpoints: &[String],
+    params: &Params,
+    relay: &str,
+) -> (L1, Network) {
     let contract = l1.deploy();
     let file = directory.join("params.json");
-    let text = serde_json::to_vec(&params).expect("parameters are JSON");
+    let text = serde_json::to_vec(params).expect("parameters are JSON");
     std::fs::write(&file, text).expect("parameters are written");
     let options = ["--params", &file.to_string_lossy()];
     let (only, all) = (format!("[{:?}]", l1.url()), format!("{endpoints:?}"));
@@ -154,4 +174,73 @@ async fn who_lost_its_disk_signs_again_on_the_chain_that_l1_has_settled() {
     network.kill(3);
     network.launch(3);
     network.wait_status(3, "it goes on signing", |status| status.signing).await;
+}
+
+/// Longer than a thousand heights take.
+const THOUSAND: Duration = Duration::from_secs(180);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_heights_that_certified_while_l1_was_away_settle_by_one_transaction() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let l1 = L1::start(directory.path()).await;
+    let defaults = Params::default();
+    let params = Params {
+        timing: TimingParams { idle_interval_ms: 10, block_interval_ms: 10, ..defaults.timing },
+        ..defaults
+    };
+    let endpoints = [l1.url()];
+    let (mut l1, mut network) = opened_by(directory.path(), l1, &endpoints, &params, OFTEN).await;
+    network.wait_l1(0, "epoch 0 has ended", |l1| l1.settled_height > 0).await;
+    l1.kill();
+    let before = network.wait_l1(0, "an answer", |_| true).await.settled_height;
+    until("more than a thousand heights are certified", THOUSAND, async || {
+        let status = network.status(0).await?;
+        (status.revealed_height > before + 1_100).then_some(())
+    })
+    .await;
+    l1.relaunch();
+    network.wait_l1(0, "they settle", |l1| l1.settled_height > before + 1_000).await;
+    for index in ALL {
+        network.kill(index);
+    }
+
+    let text = std::fs::read(network.genesis_file()).expect("a genesis");
+    let genesis: Genesis = serde_json::from_slice(&text).expect("a genesis");
+    let endpoints = Endpoints::connect(&endpoints, None, Patience::default()).await;
+    let endpoints = endpoints.expect("the L1 answers");
+    let stake = (*genesis.l1_contract.as_bytes()).into();
+    let contracts = Contracts::find(&endpoints, stake).await.expect("contracts");
+    let filter = json!([{
+        "address": contracts.inbox, "fromBlock": "0x0", "toBlock": "latest",
+        "topics": [ConclaveInbox::Settled::SIGNATURE_HASH],
+    }]);
+    let logs: Vec<Log> = serde_json::from_value(l1.call("eth_getLogs", filter)).expect("logs");
+    let settled: Vec<_> = logs
+        .iter()
+        .map(|log| ConclaveInbox::Settled::decode_log(&log.inner).expect("its event").height)
+        .collect();
+    let jump = settled.windows(2).find(|pair| pair[1] - pair[0] >= 1_000);
+    let [below, above] = jump.expect("one posting settles them all") else { panic!("a pair") };
+    assert!(*below >= before, "{settled:?}");
+
+    // What came before it is proved against the newest posting.
+    let database = network.data_dir(0).join("db");
+    let store = RocksStore::open_read_only(&database, &genesis.network_id()).expect("an archive");
+    let under = *settled.last().expect("a posting");
+    for height in [1, below + 1, below + 500, *above] {
+        let (height, under) = (Height::new(height), Height::new(under));
+        let commitment = archive::commitment(&store, height).expect("the archive reads");
+        let commitment = commitment.expect("it was revealed");
+        let path = archive::settled_path(&store, height, under).expect("the archive reads");
+        let path = path.expect("the history has come so far");
+        let proof = ConclaveInbox::HistoryProof {
+            commitment: posting::commitment(&commitment),
+            under: under.as_u64(),
+            path: path.iter().map(|digest| B256::from(*digest.as_bytes())).collect(),
+        };
+        let call = ConclaveInbox::proveCommitmentCall { proof };
+        let proven = endpoints.call(contracts.inbox, &call).await.expect("it has settled");
+        let digest = SigningDomain::of(&genesis).commitment(&commitment);
+        assert_eq!(proven.0, *digest.as_bytes(), "height {height}");
+    }
 }
