@@ -2,7 +2,11 @@
 
 use std::{path::Path, time::Duration};
 
-use alloy::{primitives::B256, rpc::types::Log, sol_types::SolEvent as _};
+use alloy::{
+    primitives::{B256, U256},
+    rpc::types::Log,
+    sol_types::SolEvent as _,
+};
 use conclave_client::messages::{GetStatusResponse, L1Status};
 use conclave_contracts::{ConclaveInbox, posting};
 use conclave_node::{
@@ -15,7 +19,11 @@ use conclave_types::{
 };
 use serde_json::{Value, json};
 
-use crate::harness::{l1::L1, network::Network, wait::until};
+use crate::harness::{
+    l1::L1,
+    network::{Network, PATIENCE},
+    wait::until,
+};
 
 const ALL: [usize; 4] = [0, 1, 2, 3];
 
@@ -243,4 +251,61 @@ async fn a_thousand_heights_that_certified_while_l1_was_away_settle_by_one_trans
         let digest = SigningDomain::of(&genesis).commitment(&commitment);
         assert_eq!(proven.0, *digest.as_bytes(), "height {height}");
     }
+}
+
+/// Keeps the price of gas where it is, one block after the other.
+fn price(l1: &L1, wei: u64) {
+    l1.call("anvil_setNextBlockBaseFeePerGas", json!([format!("{wei:#x}")]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_gas_costs_too_much_for_waits_under_an_alarm_until_rollups_are_about_to_leave() {
+    const SPIKE_WEI: u64 = 200_000_000_000;
+    const HALF_THE_ESCAPE_DELAY: u64 = 3_600;
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let l1 = L1::anvil(directory.path()).await;
+    // At that price a posting costs some sixty million gwei: more than one may, less than those of a day.
+    let relay = "every_heights = 10\nevery_seconds = 1\ntakeover_seconds = 1\n\
+                 posting_cost_gwei_max = 5000000\nday_cost_gwei_max = 500000000\n";
+    let (l1, network) = opened_on(directory.path(), l1, 100_000, relay).await;
+    network.wait_l1(1, "something settles", |l1| l1.settled_height > 0).await;
+    let dear = async |accept: &dyn Fn(&L1Status) -> bool, what: &str| {
+        until(what, 2 * PATIENCE, async || {
+            price(&l1, SPIKE_WEI);
+            let found = network.status(1).await?.l1?;
+            accept(&found).then_some(found)
+        })
+        .await
+    };
+    dear(&|l1| l1.relay_capped, "an alarm").await;
+    let said = "what postings to L1 may cost is spent, or not enough for one";
+    assert!(network.log(1).contains(said), "{}", network.log(1));
+    // Whenever somebody looks, between attempts too, and nothing settles.
+    let mut settled = None;
+    let mut ticks = tokio::time::interval(Duration::from_millis(100));
+    for _ in 0..100 {
+        ticks.tick().await;
+        price(&l1, SPIKE_WEI);
+        let Some(status) = network.status(1).await else { continue };
+        let found = status.l1.expect("the network has an L1");
+        assert!(found.relay_capped, "{found:?}");
+        assert_eq!(*settled.get_or_insert(found.settled_height), found.settled_height);
+    }
+    let settled = settled.expect("an answer");
+
+    for _ in 0..HALF_THE_ESCAPE_DELAY {
+        price(&l1, SPIKE_WEI);
+        l1.call("anvil_mine", json!(["0x1"]));
+    }
+    dear(&|l1| l1.settled_height > settled, "it settles, whatever it costs").await;
+    let newest = l1.call("eth_getBlockByNumber", json!(["latest", false]));
+    let newest: U256 = serde_json::from_value(newest["number"].clone()).expect("a number");
+    let from = format!("{:#x}", newest.to::<u64>().saturating_sub(200));
+    let topics = [ConclaveInbox::Settled::SIGNATURE_HASH];
+    let filter = json!([{ "fromBlock": from, "toBlock": "latest", "topics": topics }]);
+    let logs: Vec<Log> = serde_json::from_value(l1.call("eth_getLogs", filter)).expect("logs");
+    let posted = logs.first().expect("a posting").transaction_hash.expect("it is in a block");
+    let receipt = l1.call("eth_getTransactionReceipt", json!([posted]));
+    let paid: U256 = serde_json::from_value(receipt["effectiveGasPrice"].clone()).expect("a price");
+    assert!(paid >= U256::from(SPIKE_WEI), "{paid}");
 }

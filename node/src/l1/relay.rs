@@ -75,7 +75,7 @@ pub struct Settlement {
     pub settled: u64,
     /// The newest height that has settled for good.
     pub final_height: u64,
-    /// A posting is due, and the money for it is spent.
+    /// A posting is due, and the money for it is spent, or it costs more than one may.
     pub capped: bool,
     /// Validators whom this node has evidence against, and is to report if nobody else does.
     pub accused: u64,
@@ -230,7 +230,8 @@ impl Settler {
             change(view);
             if view.capped && !before.capped {
                 tracing::error!(
-                    "what postings to L1 may cost is spent; raise l1.relay.day_cost_gwei_max, or others have to post"
+                    "what postings to L1 may cost is spent, or not enough for one; raise l1.relay.day_cost_gwei_max or \
+                     l1.relay.posting_cost_gwei_max, or others have to post"
                 );
             }
             *view != before

@@ -121,6 +121,8 @@ pub(super) struct Relay {
     not_before: Instant,
     /// What the account has spent within a day, or may have.
     spent: U256,
+    /// Whether the last attempt would have cost more than it may.
+    is_priced_out: bool,
 }
 
 impl Relay {
@@ -135,7 +137,9 @@ impl Relay {
             escape_delay: 0,
             is_open: false,
         };
-        Self { policy, turns, settled, since: now, due: None, not_before: now, spent: U256::ZERO }
+        let spent = U256::ZERO;
+        let (since, due, not_before) = (now, None, now);
+        Self { policy, turns, settled, since, due, not_before, spent, is_priced_out: false }
     }
 
     /// What to do now that L1 stands at `settled`.
@@ -148,11 +152,11 @@ impl Relay {
         let is_there = |of: &Settled| (of.epoch, of.height);
         if is_there(&self.settled) != is_there(&settled) {
             // Forward, or back: L1 may take back what is not final.
-            (self.since, self.due) = (now, None);
+            (self.since, self.due, self.is_priced_out) = (now, None, false);
         }
         self.settled = settled;
         let Some(candidate) = candidate.filter(|found| self.is_due(now, found)) else {
-            self.due = None;
+            (self.due, self.is_priced_out) = (None, false);
             return Action::Rest;
         };
         let due = *self.due.get_or_insert(now);
@@ -217,9 +221,15 @@ impl Relay {
             .max(self.not_before)
     }
 
-    /// An attempt failed.
-    pub(super) fn failed(&mut self, now: Instant) {
-        self.not_before = now + RETRY;
+    /// An attempt failed: it would have cost more than it may, or for another reason.
+    pub(super) fn failed(&mut self, now: Instant, is_priced_out: bool) {
+        (self.not_before, self.is_priced_out) = (now + RETRY, is_priced_out);
+    }
+
+    /// Whether money is what keeps this validator from posting what is due: the day's is spent, or a posting costs more
+    /// than it may. Between two attempts nothing is done, and it is so all the same: whoever looks now and then must see it.
+    pub(super) fn is_capped(&self, action: Action) -> bool {
+        action == Action::Capped || self.is_priced_out
     }
 
     fn is_due(&self, now: Instant, candidate: &Candidate) -> bool {
@@ -271,6 +281,28 @@ mod tests {
         relay.take_turns(Turns { seat, seats: 4 });
         assert_eq!(relay.decide(start, settled, None), Action::Rest);
         (relay, move |seconds| start + Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn between_attempts_at_what_costs_too_much_the_alarm_stays() {
+        let start = Instant::now();
+        let mut relay = Relay::new(POLICY, start);
+        relay.take_turns(Turns { seat: Some(0), seats: 1 });
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let action = relay.decide(at(1), settled(200), candidate(300));
+        assert!(!relay.is_capped(action), "{action:?}");
+        relay.failed(at(1), true);
+        for second in 1..6 {
+            let action = relay.decide(at(second), settled(200), candidate(300));
+            assert!(action == Action::Rest && relay.is_capped(action), "{second}: {action:?}");
+        }
+        let action = relay.decide(at(6), settled(200), candidate(300));
+        assert!(action == post(300, 400) && relay.is_capped(action), "it may still cost too much");
+        relay.failed(at(6), false);
+        assert!(!relay.is_capped(Action::Rest), "it failed for another reason");
+        relay.failed(at(7), true);
+        let action = relay.decide(at(8), settled(300), candidate(301));
+        assert!(!relay.is_capped(action), "somebody has paid");
     }
 
     #[test]
@@ -330,7 +362,7 @@ mod tests {
     #[test]
     fn a_failed_attempt_is_repeated_after_a_while() {
         let (mut relay, at) = relay(settled(202));
-        relay.failed(at(10));
+        relay.failed(at(10), false);
         assert_eq!(relay.decide(at(11), settled(202), candidate(302)), Action::Rest);
         assert_eq!(relay.decide(at(15), settled(202), candidate(302)), post(302, 400));
     }

@@ -45,7 +45,8 @@ impl Settler {
         let certified = self.driver.snapshot().status.certified;
         let candidate = self.read(move |store| candidate(store, certified, &settled)).await?;
         let action = relay.decide(Instant::now(), settled, candidate);
-        self.see(|view| view.capped = action == Action::Capped);
+        let is_capped = relay.is_capped(action);
+        self.see(|view| view.capped = is_capped);
         let errand = match action {
             Action::Post { height, cost_max } => {
                 let call = self.call(&session.contracts, &settled, height, &office).await?;

@@ -47,12 +47,11 @@ impl Settler {
             }
             Err(error) => error,
         };
+        let is_priced_out = matches!(error, L1Error::TooDear { .. });
         if let Some(relay) = &mut session.relay {
-            relay.failed(Instant::now());
+            relay.failed(Instant::now(), is_priced_out);
         }
-        if let L1Error::TooDear { .. } = error {
-            self.see(|view| view.capped = true);
-        }
+        self.see(|view| view.capped |= is_priced_out);
         let at = |settled: &Settled| (settled.epoch, settled.height);
         match session.watch.look().await {
             Ok(found) if at(&found.settled) != at(&from) => {
