@@ -19,7 +19,7 @@
 //! | [`prove`]    | what was ordered is proved to a user and to L1, and no lie of a node is believed |
 //! | [`relay`]    | what is certified settles on L1, whoever of the validators is alive, and whatever L1 takes back |
 //! | [`replay`]   | what a recorded validator did, the simulator does again, step for step |
-//! | [`reported`] | two proposals or attestations of one validator cost it its stake, out of the nodes and onto L1 |
+//! | [`reported`] | what a validator did wrong comes out of the nodes onto L1, by themselves and by hand |
 //! | [`stake`]    | what operators, delegators, users and witnesses do on Ethereum does what it says, at a known cost |
 //! | [`verify`]   | a tampered archive is found out by its height, one that cannot be read is not called invalid |
 //! | [`wallet`]   | what validators lose before it is ordered is handed in again by the SDK |

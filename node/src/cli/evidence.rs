@@ -8,7 +8,7 @@ use conclave_contracts::ConclaveSlasher;
 use conclave_node::{
     l1::{
         Call,
-        evidence::{self, Acquittal, Exhibit, Filed, Filing, Offence, Shown},
+        evidence::{self, Acquittal, Exhibit, Filed, Filing, Offence, SettledProof, Shown},
     },
     store::RocksStore,
 };
@@ -19,6 +19,7 @@ use serde_json::json;
 use super::{
     chain::{ContractArguments, Done, Operation, Session},
     note, print,
+    proofs::Prover,
 };
 
 /// Pieces of evidence that are read at a time.
@@ -42,8 +43,9 @@ enum Command {
 /// Write evidence that a node keeps into files: the first piece of each kind against each validator in each epoch,
 /// which is all that it takes. A node may be running on the directory.
 ///
-/// These are double votes, proposals and attestations, and shares that are not what their sender's secret gives. Shares of
-/// a block that was never decided are left to the validators: what reports them changes with each posting.
+/// These are double votes, proposals and attestations, shares that are not what their sender's secret gives, and shares of a
+/// block that is not the chain's. What shows L1 what the chain's block is changes with each posting, so for the last of these
+/// `evidence submit` asks a node (--node).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   conclave evidence export --data-dir net/validator-0/data --genesis net/genesis.json --out evidence")]
@@ -68,10 +70,15 @@ struct ExportArguments {
 #[command(after_help = "Examples:
   conclave evidence submit --l1 http://127.0.0.1:8545 --genesis net/genesis.json --account-key me.key evidence/7-0.evidence
   conclave evidence submit --l1 http://127.0.0.1:8545 --genesis net/genesis.json --account-key me.key --wait-final --json \\
-      evidence/7-0.evidence")]
+      evidence/7-0.evidence
+  conclave evidence submit --l1 http://127.0.0.1:8545 --genesis net/genesis.json --account-key me.key \\
+      --node http://127.0.0.1:26601 evidence/9-1.evidence   # shares of a block that is not the chain's")]
 struct SubmitArguments {
     #[command(flatten)]
     on: Operation,
+    /// The gRPC address of a node that shows what has settled. Shares of a block that is not the chain's need it.
+    #[arg(long, value_name = "URL")]
+    node: Option<String>,
     /// The evidence, as `conclave evidence export` writes it.
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -141,10 +148,10 @@ fn export(arguments: &ExportArguments) -> anyhow::Result<ExitCode> {
             let Shown::Exhibit(exhibit) = Exhibit::of(&store, &domain, kept)? else { continue };
             let accused = exhibit.offence.accused();
             let kind = match &exhibit.offence {
-                Offence::PrematureShare(_) => continue,
                 Offence::Equivocation(_) => 0,
                 Offence::DoubleAttestation(_) => 1,
                 Offence::WrongShare(_) => 2,
+                Offence::PrematureShare(_) => 3,
             };
             let case = (exhibit.epoch, kind, accused.clone());
             if told.contains(&case) || !exhibit.convicts(&domain) {
@@ -216,12 +223,13 @@ async fn resolve(arguments: ResolveArguments) -> anyhow::Result<ExitCode> {
 }
 
 async fn submit(arguments: SubmitArguments) -> anyhow::Result<ExitCode> {
-    let SubmitArguments { on, file } = arguments;
+    let SubmitArguments { on, node, file } = arguments;
     let genesis =
         on.of.read_genesis().context("evidence is checked against the network's genesis")?;
     let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let evidence = evidence::read(&bytes, &genesis)?;
     let session = Session::open(&on).await?;
+    let evidence = settled(evidence, node.as_deref(), &session).await?;
     let mut filing = Filing::new(&session.sender, &session.contracts);
     let filed = filing.file(&evidence, &genesis).await?;
     let mut done = Done::default();
@@ -252,4 +260,34 @@ async fn submit(arguments: SubmitArguments) -> anyhow::Result<ExitCode> {
         }
     };
     session.tell(done, &on).await
+}
+
+/// Evidence with what shows L1 which block is the chain's, if it takes that and does not have it.
+async fn settled(
+    mut evidence: Exhibit,
+    node: Option<&str>,
+    session: &Session,
+) -> anyhow::Result<Exhibit> {
+    let Offence::PrematureShare(share) = &mut evidence.offence else { return Ok(evidence) };
+    let Some(node) = node else {
+        if share.settled.is_some() {
+            return Ok(evidence);
+        }
+        bail!(
+            "these are shares of a block that is not the chain's, and which block is changes its proof with each posting: \
+             name a node that has it, with --node URL"
+        );
+    };
+    let (endpoints, contracts) = (session.sender.endpoints(), &session.contracts);
+    let height = share.shares.height;
+    let prover = Prover::connect(node).await?;
+    let shown = prover.settled_commitment(endpoints, contracts, height).await?;
+    if shown.commitment.block == share.shares.block {
+        bail!(
+            "node {node} has decided the block that was shared at height {height}: that is no offence"
+        );
+    }
+    share.commitment = shown.commitment;
+    share.settled = Some(SettledProof { under: shown.under, path: shown.path });
+    Ok(evidence)
 }

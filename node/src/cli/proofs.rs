@@ -10,7 +10,7 @@ use conclave_node::l1::{Contracts, Endpoints, Patience, withdrawals};
 use conclave_types::{
     Height, Payee, PayerAddress,
     proto::v1,
-    wire::{PaidOut, WithdrawalProof},
+    wire::{HistoryProof, PaidOut, WithdrawalProof},
 };
 use tonic::{Code, transport::Channel};
 
@@ -128,6 +128,47 @@ impl Prover {
                     self.url
                 ),
             })?;
+        }
+    }
+
+    /// Waits until a height has settled; its commitment, and where it stands.
+    pub(crate) async fn settled_commitment(
+        &self,
+        endpoints: &Endpoints,
+        contracts: &Contracts,
+        height: Height,
+    ) -> anyhow::Result<HistoryProof> {
+        let height = height.as_u64();
+        let until = Deadline::of(endpoints.patience());
+        loop {
+            let under = withdrawals::posting_to_prove_under(endpoints, contracts, height).await?;
+            if let Some(under) = under
+                && let Some(proof) = self.commitment(height, under).await?
+            {
+                return Ok(proof);
+            }
+            until.wait().await.with_context(|| match under {
+                None => format!("height {height} has not settled"),
+                Some(_) => format!(
+                    "height {height} has settled, and node {} cannot show it yet: it lags",
+                    self.url
+                ),
+            })?;
+        }
+    }
+
+    async fn commitment(&self, height: u64, under: u64) -> anyhow::Result<Option<HistoryProof>> {
+        match self.service().get_commitment(v1::GetCommitmentRequest { height, under }).await {
+            Ok(answer) => {
+                let proof = answer.get_ref().proof.as_ref().with_context(|| self.refusal())?;
+                let proof = HistoryProof::try_from(proof).with_context(|| self.refusal())?;
+                let told = (proof.commitment.height.as_u64(), proof.under.as_u64());
+                (told == (height, under)).then_some(Some(proof)).with_context(|| self.refusal())
+            }
+            Err(status) if matches!(status.code(), Code::FailedPrecondition | Code::NotFound) => {
+                Ok(None)
+            }
+            Err(status) => Err(status).with_context(|| self.refusal()),
         }
     }
 
