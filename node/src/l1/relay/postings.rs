@@ -16,8 +16,8 @@
 //! **What is not seen**: what the inbox refused, since nothing tells of it; a posting through a contract that has not the
 //! whole call in its own data; one in a transaction of more than 128 KiB ([`posting::DATA_BYTES_MAX`]) or behind eight
 //! others of it; of an endpoint what it does not show, or calls our own, or names another epoch or height of. What was
-//! posted before the epoch before the newest that this node has revealed when it starts. Nothing before the contracts are
-//! found, which takes most endpoints, once. The event alone is no evidence: no signature is in it.
+//! posted before the oldest epoch that may still be judged on L1 when this node starts ([`ANSWERABLE_BLOCKS`]). Nothing
+//! before the contracts are found, which takes most endpoints, once. The event alone is no evidence: no signature is in it.
 //!
 //! **Bounds.** Those of a reader for each endpoint, and a queue of [`QUEUE`]. [`TOLD_MAX`] that the core was told of, for not
 //! to tell it again.
@@ -32,7 +32,10 @@ mod tests;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use alloy::primitives::B256;
-use conclave_sequencer::archive;
+use conclave_sequencer::{
+    Store,
+    archive::{self, Read},
+};
 use conclave_types::{Epoch, Height, digest::SigningDomain};
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
@@ -45,6 +48,9 @@ use crate::l1::{Contracts, Endpoints};
 
 /// Certificates of one endpoint that wait for the next step: those of one transaction.
 const QUEUE: usize = 8;
+/// L1 blocks after which nothing of an epoch counts any more: an epoch is judged for 14 days after its end has settled, and a
+/// week is for that end to settle. Every twelve seconds one, and fewer if some are missed: then more days are read.
+const ANSWERABLE_BLOCKS: u64 = 21 * 7_200;
 /// Certificates that the core was told of.
 const TOLD_MAX: usize = 1_024;
 /// A posting is looked for after so many looks at how L1 stands, and within a minute.
@@ -116,10 +122,8 @@ impl Settler {
         contracts: &Contracts,
     ) -> Result<Vec<(Reader, mpsc::Receiver<Found>)>, RelayError> {
         let revealed = self.driver.snapshot().status.revealed;
-        let newest = self.read(move |store| archive::commitment(store, revealed)).await?;
-        let epoch = newest.map_or(0, |newest| newest.epoch.as_u64());
-        // What was posted of the epoch that has just ended counts as well.
-        let since = self.begun(Epoch::new(epoch.saturating_sub(1))).await?;
+        let oldest = self.read(move |store| oldest_answerable(store, revealed)).await?;
+        let since = self.begun(oldest).await?;
         let chain = Chain {
             driver: self.driver.clone(),
             store: Arc::clone(&self.reader),
@@ -158,4 +162,29 @@ impl Settler {
             }
         }
     }
+}
+
+/// The oldest epoch of a chain that may still be judged on L1, by the L1 blocks that its ends have seen: those of all epochs
+/// from it on are recent. At most the one before the newest.
+///
+/// A fork that began while nobody of this side ran would else never be held against who made it, and who starts last would
+/// have to have read everything before. L1 has seen an end after the block that the end has seen, so this is early rather
+/// than late, unless what an epoch ends with takes longer than a week to settle.
+fn oldest_answerable<S: Store>(store: &S, revealed: Height) -> Read<Epoch, S> {
+    let Some(newest) = archive::commitment(store, revealed)? else { return Ok(Epoch::ZERO) };
+    let horizon = newest.l1_origin.number.saturating_sub(ANSWERABLE_BLOCKS);
+    // Ends see L1 in order: of the epochs [0, low) all have ended before the horizon, none of those from `high` on.
+    let (mut low, mut high) = (0, newest.epoch.as_u64().saturating_sub(1));
+    while low < high {
+        let middle = low.midpoint(high);
+        let end = archive::epoch_end(store, Epoch::new(middle))?;
+        let end = end.map_or(Ok(None), |end| archive::commitment(store, end))?;
+        // One that is not known is read rather than passed over.
+        if end.is_some_and(|end| end.l1_origin.number < horizon) {
+            low = middle.saturating_add(1);
+        } else {
+            high = middle;
+        }
+    }
+    Ok(Epoch::new(low))
 }

@@ -94,8 +94,8 @@ impl Settler {
         };
         let origin = self.read(move |store| {
             let Some(end) = archive::epoch_end(store, before)? else { return Ok(None) };
-            let block = archive::block(store, end)?;
-            Ok(block.map(|found| found.block.header.l1_origin.number))
+            let commitment = archive::commitment(store, end)?;
+            Ok(commitment.map(|end| end.l1_origin.number))
         });
         Ok(origin.await?.unwrap_or(self.genesis.l1_origin.number))
     }

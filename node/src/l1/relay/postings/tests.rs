@@ -299,6 +299,49 @@ fn store(directory: &std::path::Path, genesis: &Genesis) -> RocksStore {
     store
 }
 
+/// Of which epochs the end is known.
+type IsKnown = dyn Fn(u64) -> bool;
+
+/// What a chain commits to whose epochs end at so many L1 blocks each, one height an epoch.
+fn ends(epochs: u64, l1_blocks: u64, is_known: impl Fn(u64) -> bool) -> Vec<Write> {
+    let mut writes = Vec::new();
+    for epoch in 0..=epochs {
+        let (height, number) = (epoch + 1, (epoch + 1) * l1_blocks);
+        let own = commitment(height, 1);
+        let l1_origin = L1Origin { number, ..own.l1_origin };
+        let own = BlockCommitment { epoch: Epoch::new(epoch), l1_origin, ..own };
+        writes.push(put(Table::Commitments, height, borsh::to_vec(&own).unwrap()));
+        if epoch < epochs && is_known(epoch) {
+            let end = borsh::to_vec(&Height::new(height)).unwrap();
+            writes.push(put(Table::EpochEnds, epoch, end));
+        }
+    }
+    writes
+}
+
+#[tokio::test]
+async fn what_was_posted_of_any_epoch_that_may_still_be_judged_is_read_by_who_starts() {
+    const DAY: u64 = 7_200;
+    let table: [(u64, u64, &IsKnown, u64); 6] = [
+        // The end of epoch 39 has seen block 40 days, and the newest height block 61 days.
+        (60, DAY, &|_| true, 39),
+        (6_000, DAY / 100, &|_| true, 3_900),
+        (10, DAY, &|_| true, 0),
+        (0, DAY, &|_| true, 0),
+        // Of long epochs that which has just ended.
+        (3, 30 * DAY, &|_| true, 2),
+        // Whose end is not known may be judged.
+        (60, DAY, &|epoch| epoch != 29, 29),
+    ];
+    for (epochs, l1_blocks, is_known, oldest) in table {
+        let scene = Scene::new();
+        let mut store = store(scene.directory.path(), &scene.genesis);
+        store.commit(&ends(epochs, l1_blocks, is_known)).unwrap();
+        let found = oldest_answerable(&store, Height::new(epochs + 1)).unwrap();
+        assert!(found == Epoch::new(oldest), "{epochs} of {l1_blocks}: {found} for {oldest}");
+    }
+}
+
 /// What a test is about: a directory, and what is signed there.
 struct Scene {
     directory: tempfile::TempDir,
