@@ -13,7 +13,8 @@
 //!   for any later one. Its own chain is in that in office or a later one by then, and it attests nothing in its own
 //!   epoch and the next ([`conclave_consensus::Engine::resume_above`]).
 //!
-//! Not covered are votes on a side that forks above what L1 has settled, and has come higher than this one.
+//! Not covered are votes on a side that L1 has not settled, or not yet, if that one has come higher than this: so its
+//! operator must not bring it back before this one has come as high.
 
 use std::collections::BTreeMap;
 

@@ -380,6 +380,29 @@ fn whoever_lost_its_mark_signs_on_the_side_that_l1_has_settled_and_on_no_other()
 }
 
 #[test]
+fn whoever_voted_on_a_side_that_does_not_settle_may_come_back_only_where_the_other_is_as_high() {
+    let [_, other] = sides(12);
+    // L1 has settled the other side, so it signs there, above 10 at a height of 8, and so on.
+    for (height, is_safe) in [(8, false), (10, false), (11, true), (12, true)] {
+        let mut solo = follower(&other, 12);
+        for _ in 0..20 {
+            solo.now = solo.core.wake_at().unwrap_or(solo.now).max(solo.now);
+            solo.input(Input::Tick);
+        }
+        let voted = solo.store.high_water.expect("it has voted").height();
+        assert_eq!(voted, Height::new(13));
+        let [side, _] = sides(height);
+        solo.identity.lost_state = Some(settled(&side, FORK + 1));
+        restart(&mut solo, &empty(), false);
+        follow(&mut solo, &side, height);
+        solo.now = solo.now.after(Duration::from_millis(300));
+        solo.input(Input::Tick);
+        let silent_up_to = solo.store.high_water.expect("it signs again").height();
+        assert_eq!(silent_up_to >= voted, is_safe, "{height}: {silent_up_to} for {voted}");
+    }
+}
+
+#[test]
 fn an_attestation_that_died_before_its_mark_binds_all_the_same() {
     let [one, _] = sides(9);
     let mut solo = follower(&one, 7);
