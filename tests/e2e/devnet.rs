@@ -44,6 +44,7 @@ fn measured_run(more: &[&str]) {
     };
     assert_eq!(report["consistent"], true);
     assert!(number("/heights") >= 20);
+    assert!(number("/first_revealed_ms") > 0, "the key was made and a bundle opened: {report}");
     let submitted = number("/bundles/submitted");
     assert!(submitted > 0, "{report}");
     assert_eq!(number("/bundles/ordered"), submitted, "every acknowledged bundle is ordered");
@@ -114,6 +115,7 @@ async fn the_story_is_told_and_ctrl_c_stops_every_process() {
     assert_eq!(children.len(), 7, "four validators, two rollups and an L1: {children:?}");
     let told = devnet.output();
     assert_eq!(told.matches(": 32 ether, elected with power 32000000000").count(), 4, "{told}");
+    assert_eq!(told.matches(" after this command began").count(), 1, "{told}");
     let queued = ["is entry 0 of the queue, in L1 block", "who has nothing: entry 1 of the queue"];
     let landed = ["item 1 of batch #", "0.1 ether paid for bundle", "on L1 up to height"];
     for words in queued.into_iter().chain(landed) {

@@ -163,7 +163,7 @@ async fn devnet(arguments: Arguments, params: Option<Params>) -> Result<ExitCode
         closing::millis(devnet.first_block_after),
     ));
     screen.line(format!(
-        "key {}, made by the validators on the chain, held by nobody: {} after the first process started",
+        "key {}, made by the validators on the chain, held by nobody: {} after the first validator started",
         devnet.key,
         closing::millis(devnet.key_after),
     ));
@@ -375,6 +375,9 @@ async fn queue(devnet: &Devnet) -> Result<Option<queue::Report>, DevnetError> {
 fn print_report(report: &audit::Report, screen: &Screen) {
     let bundles = report.bundles;
     screen.heading("result");
+    if let Some(first) = report.first_revealed_ms {
+        screen.step("opened", format!("a first bundle {first} ms after this command began"));
+    }
     screen.step("heights", report.heights);
     screen.step(
         "bundles",

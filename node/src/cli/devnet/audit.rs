@@ -45,6 +45,8 @@ pub(crate) struct Latency {
 /// The result of a run.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Report {
+    /// From the beginning of the command, contracts and key included, until a first bundle of its load was open.
+    pub(crate) first_revealed_ms: Option<u64>,
     /// Heights decided during the run.
     pub(crate) heights: u64,
     /// What became of the bundles.
@@ -97,7 +99,10 @@ pub(crate) async fn audit(
     }
     complaints.truncate(COMPLAINTS_MAX);
     let decided = devnet.client.progression().await?.decided.as_u64();
+    let first_revealed = tracker.first_revealed();
+    let after = |at: Instant| at.saturating_duration_since(devnet.began).as_millis();
     Ok(Report {
+        first_revealed_ms: first_revealed.and_then(|at| u64::try_from(after(at)).ok()),
         heights: decided.saturating_sub(devnet.start_height),
         bundles,
         transactions_executed,

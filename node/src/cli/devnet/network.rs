@@ -79,11 +79,13 @@ pub(crate) struct Devnet {
     pub(crate) processes: Vec<Process>,
     /// Logs of all processes.
     pub(crate) logs: PathBuf,
-    /// From the start of the first process to the first block decided since.
+    /// When this command set about it, before there was any process.
+    pub(crate) began: Instant,
+    /// From the start of the first validator to the first block decided since.
     pub(crate) first_block_after: Duration,
     /// The threshold key.
     pub(crate) key: KeyId,
-    /// From the start of the first process until it could be sealed to.
+    /// From the start of the first validator until it could be sealed to.
     pub(crate) key_after: Duration,
     /// The height before the first block since.
     pub(crate) start_height: u64,
@@ -105,9 +107,10 @@ impl Devnet {
     /// Starts every process and waits for the first block. If it fails, its logs are kept: errors point
     /// at them.
     pub(crate) async fn start(setup: &Setup) -> Result<Self, DevnetError> {
+        let began = Instant::now();
         let (root, mut temporary) = root(setup)?;
         match Box::pin(Self::start_in(setup, &root)).await {
-            Ok(devnet) => Ok(Self { temporary, ..devnet }),
+            Ok(devnet) => Ok(Self { began, temporary, ..devnet }),
             Err(error) => {
                 keep(&mut temporary);
                 Err(error)
@@ -164,6 +167,7 @@ impl Devnet {
             staked: Vec::new(),
             processes,
             logs: logs.to_owned(),
+            began: started,
             first_block_after,
             key,
             key_after,

@@ -53,6 +53,7 @@ struct Told {
     id: BundleId,
     height: Height,
     started: Instant,
+    opened: Instant,
 }
 
 impl<'a> Story<'a> {
@@ -98,6 +99,8 @@ impl<'a> Story<'a> {
         let raw = account.sign(Envelope::Eip1559, Call::transfer(to, 1_500_000_000_000_000_000))?;
         let before = rollup.balance(to).await?;
         let told = self.follow(&[(rollup.id, &raw)]).await?;
+        let since = told.opened.saturating_duration_since(self.devnet.began);
+        self.screen.step("first", format!("open {} after this command began", millis(since)));
         let receipt = rollup.wait_receipt(raw.hash).await?;
         self.screen.step(
             "executed",
@@ -229,7 +232,8 @@ impl<'a> Story<'a> {
         let block = self.devnet.client.block(place.height).await?;
         self.tell_ordered(&block, &millis(ordered.0));
         self.tell_opened(&block, &status, &millis(ordered.1))?;
-        Ok(Told { id: submission.id, height: place.height, started })
+        let opened = started.checked_add(ordered.1).unwrap_or(started);
+        Ok(Told { id: submission.id, height: place.height, started, opened })
     }
 
     /// When the bundle was ordered and revealed, and what became of it.

@@ -125,6 +125,11 @@ impl Tracker {
         submitted.map(|(id, marks)| (*id, *marks)).collect()
     }
 
+    /// When the first of what was submitted was told to be revealed.
+    pub(crate) fn first_revealed(&self) -> Option<Instant> {
+        self.marks().into_iter().filter_map(|(_, marks)| marks.revealed).min()
+    }
+
     /// Forgets what happened before `before`: a devnet may run for days.
     pub(crate) fn forget(&self, before: Instant) {
         let is_recent = |at: Option<Instant>| at.is_some_and(|at| at >= before);
@@ -179,6 +184,28 @@ mod tests {
         assert!(near(figures.p50, 50.0) && near(figures.p90, 90.0));
         assert!(near(figures.p95, 95.0) && near(figures.p99, 99.0));
         assert_eq!(percentiles(std::iter::empty()).p99, 0.0);
+    }
+
+    #[test]
+    fn the_first_that_is_open_is_of_those_that_were_handed_in_here() {
+        let (tracker, at) = (Tracker::default(), Instant::now());
+        let event = |height, level, id: u8| conclave_client::BlockEvent {
+            height: conclave_types::Height::new(height),
+            level,
+            block: conclave_types::BlockId::new([id; 32]),
+            bundles: vec![BundleId::new([id; 32])],
+            time: conclave_types::Time::from_micros(height),
+        };
+        for id in [1, 2] {
+            tracker.submitted(BundleId::new([id; 32]), at);
+        }
+        tracker.take(&event(1, Level::Revealed, 3));
+        tracker.take(&event(2, Level::Ordered, 1));
+        assert_eq!(tracker.first_revealed(), None);
+        tracker.take(&event(2, Level::Revealed, 1));
+        let first = tracker.first_revealed().unwrap();
+        tracker.take(&event(3, Level::Revealed, 2));
+        assert_eq!(tracker.first_revealed(), Some(first));
     }
 
     #[tokio::test]
