@@ -25,8 +25,8 @@ pub enum PackingError {
     },
     /// The secrecy threshold does not go with the number of parties.
     #[error(
-        "{parties} parties with quorum {quorum} cannot have secrecy {secrecy}: it must be at least \
-         {least}, and {quorum} + 1 − secrecy must be even and positive"
+        "{parties} parties, f = {faulty} of whom may fail, cannot have secrecy c = {secrecy}: choose {choices}",
+        faulty = parties.saturating_sub(*quorum), choices = choices(*quorum, *least)
     )]
     Secrecy {
         /// Parties.
@@ -230,6 +230,21 @@ impl Packing {
     }
 }
 
+/// Which c there is for a quorum: t + 1 − c is even and positive.
+fn choices(quorum: u16, least: u16) -> String {
+    let most = quorum.saturating_sub(1);
+    let least =
+        if most.abs_diff(least).is_multiple_of(2) { least } else { least.saturating_add(1) };
+    let kind = if most.is_multiple_of(2) { "an even" } else { "an odd" };
+    match least {
+        _ if least > most => {
+            format!("another number of parties, this one has no such c below {quorum}")
+        }
+        _ if least == most => format!("{most}"),
+        _ => format!("{kind} number from {least} to {most}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -275,6 +290,46 @@ mod tests {
             let packing = Packing::with_faulty(parties, faulty, secrecy).unwrap();
             assert_eq!(Packing::of_key(parties, secrecy, packing.packing()), Ok(packing));
         }
+    }
+
+    #[test]
+    fn whoever_names_a_secrecy_that_there_is_not_is_told_which_there_are() {
+        for (parties, secrecy, remedy) in [
+            (4, 1, "f = 1 of whom may fail, cannot have secrecy c = 1: choose 2"),
+            (
+                10,
+                2,
+                "f = 3 of whom may fail, cannot have secrecy c = 2: choose an even number from 4 to 6",
+            ),
+            (
+                16,
+                5,
+                "f = 5 of whom may fail, cannot have secrecy c = 5: choose an even number from 6 to 10",
+            ),
+            (
+                5,
+                4,
+                "f = 1 of whom may fail, cannot have secrecy c = 4: choose an odd number from 1 to 3",
+            ),
+        ] {
+            let error = Packing::new(parties, secrecy).unwrap_err().to_string();
+            assert!(error.ends_with(remedy), "{error}");
+        }
+        // What is offered is what there is.
+        for parties in 2..=64_u16 {
+            let quorum = Packing::for_parties(parties.into()).unwrap().quorum();
+            let good: Vec<u16> =
+                (0..=64).filter(|c| Packing::new(parties.into(), *c).is_ok()).collect();
+            let offered = choices(quorum, (parties - quorum).max(1));
+            let numbers: Vec<u16> =
+                offered.split(' ').filter_map(|word| word.parse().ok()).collect();
+            let mut ends = vec![good[0], good[good.len() - 1]];
+            ends.dedup();
+            assert_eq!(numbers, ends, "n = {parties}: {offered}");
+        }
+        assert!(
+            Packing::for_secrecy(16, 6, 11).unwrap_err().to_string().contains("another number")
+        );
     }
 
     #[test]

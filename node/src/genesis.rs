@@ -56,7 +56,9 @@ pub enum MakeError {
         found: u8,
     },
     /// The number of validators, or c, does not work.
-    #[error("no key can be shared among these validators like this")]
+    #[error(
+        "no key can be shared among these validators like this; c is sharing.secrecy of the parameters, and 0 there is as usual"
+    )]
     Packing(#[from] PackingError),
     /// What was asked for contradicts itself.
     #[error("this genesis cannot start a network")]
@@ -338,6 +340,28 @@ mod tests {
         assert_eq!(genesis.params.sharing.suite, 2);
         assert!(of(2, 2).is_ok(), "of four, c = 2 takes no packing");
         assert!(matches!(of(3, 0), Err(MakeError::Suite { found: 3 })));
+    }
+
+    #[test]
+    fn a_network_in_which_fewer_read_early_than_may_fail_is_not_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let of = |suite, secrecy| {
+            let mut plan = Plan { validators: 10, ..plan(0) };
+            (plan.params.sharing.suite, plan.params.sharing.secrecy) = (suite, secrecy);
+            let out = directory.path().join(format!("{suite}-{secrecy}"));
+            make(&plan, &out).inspect_err(|_| assert!(!out.exists(), "nothing is written"))
+        };
+        for suite in Suite::ALL.map(Suite::number) {
+            let Err(MakeError::Packing(refused)) = of(suite, 2) else {
+                panic!("suite {suite} takes c = 2 of ten, three of whom may fail");
+            };
+            assert!(matches!(
+                refused,
+                PackingError::Secrecy { parties: 10, quorum: 7, secrecy: 2, .. }
+            ));
+            assert!(of(suite, 6).is_ok());
+        }
+        assert!(of(1, 4).is_ok());
     }
 
     #[test]

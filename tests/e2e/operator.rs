@@ -51,6 +51,42 @@ fn a_bad_configuration_is_refused_as_a_whole_and_by_name() {
     }
 }
 
+/// c below f: as many as may fail could read everything early. Refused where a network is made, and where it is run.
+#[test]
+fn a_network_whose_faulty_could_read_early_is_refused_with_what_there_is_instead() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (net, params) = (directory.path().join("net"), directory.path().join("params.json"));
+    let words = ["f = 3", "c = 2", "sharing.secrecy", "choose an even number from 4 to 6"];
+    let genesis = |secrecy| {
+        fs::write(&params, format!(r#"{{"sharing": {{"secrecy": {secrecy}}}}}"#))
+            .expect("parameters");
+        let (net, params) = (net.to_string_lossy(), params.to_string_lossy());
+        conclave(&["genesis", "--out", &net, "--validators", "10", "--params", &params])
+    };
+    let made = genesis(2);
+    let said = complaint(&made);
+    assert_eq!(made.status.code(), Some(1), "{said}");
+    assert!(words.iter().all(|word| said.contains(word)), "{said}");
+    assert!(!net.exists(), "nothing is written");
+    let made = genesis(4);
+    assert!(made.status.success(), "{}", complaint(&made));
+    let file = net.join("genesis.json");
+    let text = fs::read_to_string(&file).expect("a genesis");
+    let edited = text.replace(r#""secrecy": 4"#, r#""secrecy": 2"#);
+    assert_ne!(edited, text);
+    fs::write(&file, edited).expect("a genesis can be edited");
+    // As a full node: a validator would not even sign for another network than it was made for.
+    let config = net.join("validator-0/config.toml");
+    let text = fs::read_to_string(&config).expect("a configuration");
+    let of_validators = ["consensus =", "settlement =", "storage ="];
+    let keeps = |line: &&str| !of_validators.iter().any(|key| line.starts_with(key));
+    let text = text.lines().filter(keeps).collect::<Vec<_>>().join("\n");
+    fs::write(&config, text).expect("a configuration can be written");
+    fs::remove_dir_all(net.join("validator-0/data")).expect("what it has signed can go");
+    let said = refusal(directory.path(), 0);
+    assert!(words.iter().all(|word| said.contains(word)), "{said}");
+}
+
 #[test]
 fn a_key_that_others_can_read_is_refused() {
     use std::os::unix::fs::PermissionsExt as _;

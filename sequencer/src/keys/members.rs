@@ -21,7 +21,9 @@ use conclave_types::{
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SharingError {
     /// The numbers that the genesis names are no sharing among its members.
-    #[error("the genesis names numbers that are no sharing among its members")]
+    #[error(
+        "the genesis names numbers that are no sharing among its members; c is params.sharing.secrecy there, and 0 is as usual"
+    )]
     Packing(#[from] PackingError),
     /// The genesis names a suite that there is not.
     #[error("the genesis names suite {found}, which is none")]
