@@ -14,6 +14,7 @@
 //! | [`ports`]    | garbage on every port is answered or ignored, and the network goes on |
 //! | [`l1`]       | nodes follow L1: the queue is carried first and in order, whatever becomes of L1 and of endpoints |
 //! | [`liar`]     | one endpoint of three says what it likes: what is certified settles, nobody pays more, nothing is invented |
+//! | [`hidden`]   | no secret of a validator is in what it prints, at the highest level of its log, nor unencrypted on its disk |
 //! | [`keys`]     | the validators make the key and hand it on, through crashes; secrets are encrypted and erased |
 //! | [`operator`] | what an operator can get wrong is refused by name, with the remedy |
 //! | [`prove`]    | what was ordered is proved to a user and to L1, and no lie of a node is believed |
@@ -38,6 +39,7 @@ mod devnet;
 mod epochs;
 mod faults;
 mod harness;
+mod hidden;
 mod keys;
 mod l1;
 mod liar;

@@ -5,6 +5,7 @@ pub(crate) mod l1;
 pub(crate) mod l1_liar;
 pub(crate) mod liar;
 pub(crate) mod load;
+pub(crate) mod needles;
 pub(crate) mod network;
 pub(crate) mod oracle;
 pub(crate) mod process;
