@@ -12,7 +12,9 @@
 //!
 //! **Erasing** puts the file aside, overwrites it and removes it; what a crash has left aside is erased at the next
 //! start. A disk that writes elsewhere instead, as solid
-//! state disks and copying file systems do, may keep the ciphertext; it is worth nothing without the key.
+//! state disks and copying file systems do, may keep the ciphertext; it is worth nothing without the key. The key stays the
+//! same, so **what was erased is not safe from whoever has an older copy of the file and, at any time, the key**:
+//! docs/operators.md, *What erasing a share gives*, says what helps and why the key is not changed here.
 
 use std::{
     fs::{self, File, OpenOptions},
