@@ -185,6 +185,20 @@ impl SealingKey {
         &self.0.pk
     }
 
+    /// Computes now what openings that are seeds are compared with, once for all clones of this key: some milliseconds
+    /// that the first such comparison takes otherwise, while a block waits for it.
+    pub fn prepare(&self) {
+        if self.suite() == Suite::Packed {
+            self.multiples();
+        }
+    }
+
+    /// Whether nothing is left to be prepared.
+    #[must_use]
+    pub fn is_prepared(&self) -> bool {
+        self.suite() != Suite::Packed || self.0.multiples.get().is_some()
+    }
+
     /// r·PK for public r.
     pub(crate) fn multiples(&self) -> &Multiples {
         self.0.multiples.get_or_init(|| Multiples::of(&self.0.pk))
@@ -231,7 +245,23 @@ impl PublicKey {
     ///
     /// [`KeyError`] says what is wrong with it.
     pub fn new(network: NetworkId, key: &EncryptionKey) -> Result<Self, KeyError> {
-        let sealing = SealingKey::parse(network, key)?;
+        Self::with(SealingKey::parse(network, key)?, key)
+    }
+
+    /// Parses another sharing of this key, which goes on with what was prepared of it; if it is of another key, as
+    /// [`PublicKey::new`].
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`] says what is wrong with it.
+    pub fn handed_on(&self, key: &EncryptionKey) -> Result<Self, KeyError> {
+        let network = self.sealing.network();
+        let is_same = key.id(&network) == self.id() && key.suite == self.sealing.suite().number();
+        let sealing = if is_same { self.sealing.clone() } else { SealingKey::parse(network, key)? };
+        Self::with(sealing, key)
+    }
+
+    fn with(sealing: SealingKey, key: &EncryptionKey) -> Result<Self, KeyError> {
         let packing = Packing::of_key(key.verification_keys.len(), key.secrecy, key.packing)?;
         let packing = sealing.suite().check(packing)?;
         // V_j may be infinity: whoever deals last can arrange that its own share is zero. Such a share

@@ -127,6 +127,7 @@ impl Workshop {
             (Crypto::Real, job) => job.run(),
             (_, Job::Verify(job)) => self.verify(job),
             (Crypto::Modelled, Job::ShareAlone(job)) => tokens_alone(job),
+            (Crypto::Modelled, Job::Receive(job)) => job.add_up(),
             (_, Job::Share(job)) => self.share(job),
             (_, Job::Combine(job)) => self.combine(job),
             (_, Job::CheckParts(job)) => self.check_parts(job),

@@ -100,7 +100,10 @@ impl Outcome {
             hasher.fixed(bytes.as_bytes());
         }
         let digest = hasher.finish();
-        let key = PublicKey::new(session.id().network, &key)?;
+        let key = match old {
+            Some(old) => old.key.handed_on(&key)?,
+            None => PublicKey::new(session.id().network, &key)?,
+        };
         let terms = dealings.iter().map(|dealing| dealing.dealer).zip(weights).collect();
         Ok(Self { session: session.digest(), key, terms, digest })
     }

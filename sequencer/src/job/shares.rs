@@ -151,6 +151,10 @@ impl ShareJob {
             (Some(sealed), Some(secrets)) => Some(secrets.share(sealed, &self.known)),
             _ => None,
         };
+        if self.expect.is_some() {
+            // After a restart, and where no share was received. Nobody waits for the block yet.
+            self.key.sealing_key().prepare();
+        }
         let sealed = match (sealed, &self.expect) {
             (Some(sealed), Some((parts, seed))) => Some(sealed.expecting(parts, seed.as_bytes())),
             (sealed, _) => sealed,

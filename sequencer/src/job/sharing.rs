@@ -79,7 +79,17 @@ pub struct ReceiveJob {
 }
 
 impl ReceiveJob {
+    /// And has what blocks under that key will be compared with ready before there is one.
     pub(super) fn run(self) -> JobOutput {
+        if let Some(outcome) = self.dkg.outcome() {
+            outcome.key().sealing_key().prepare();
+        }
+        self.add_up()
+    }
+
+    /// Without that, for a shell that opens no blocks.
+    #[must_use]
+    pub fn add_up(self) -> JobOutput {
         let share = |point| Ok((point, Arc::new(self.dkg.my_share(&self.key, point)?)));
         let result = self.points.clone().map(share).collect();
         JobOutput::Received { dkg: Box::new(self.dkg), result }

@@ -5,6 +5,7 @@ mod committees;
 mod eras;
 mod erasing;
 mod gossip;
+mod preparing;
 
 use std::{collections::BTreeMap, sync::Arc};
 

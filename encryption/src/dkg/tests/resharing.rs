@@ -14,6 +14,7 @@ fn survives(suite: Suite) {
     let steps: [&[u16]; 7] =
         [&[1; 4], &[1; 7], &[1; 6], &[2, 0, 3, 1, 1], &[1; 16], &[1, 1, 2], &[1]];
     let mut old = first;
+    assert_eq!(old.key().sealing_key().is_prepared(), suite == Suite::Baseline);
     for (epoch, tickets) in (2..).zip(steps) {
         let session = reshare(&old, tickets, epoch);
         // As many as are needed and no more; the last ones.
@@ -25,6 +26,10 @@ fn survives(suite: Suite) {
         assert_eq!(found.public_key, key.public_key);
         assert_eq!(found.public_key_g2, key.public_key_g2);
         assert_eq!(new.key().id(), old.key().id());
+        // What was prepared of the key is there for the next sharing of it.
+        assert_eq!(new.key().sealing_key().is_prepared(), old.key().sealing_key().is_prepared());
+        new.key().sealing_key().prepare();
+        assert!(old.key().sealing_key().is_prepared());
         assert_ne!(found.verification_keys, old.key().encryption_key().verification_keys);
         new.assert_opens(&bundle);
         new.assert_opens(&new.seal());
