@@ -6,6 +6,7 @@
 //! cargo bench -p conclave-encryption -- --quick      n = 4, 16, 100 and one size of blocks: about a minute
 //! cargo bench -p conclave-encryption -- 16 64        these n
 //! cargo bench -p conclave-encryption -- dkg 16 100   the sharings alone
+//! cargo bench -p conclave-encryption -- wrongly      bundles that were sealed wrongly alone
 //! ```
 //!
 //! On one thread, in processor time, which other work on the machine lengthens less than time by the clock; the least
@@ -39,6 +40,8 @@ mod ours;
 mod peers;
 #[path = "suites/sharing.rs"]
 mod sharing;
+#[path = "suites/wrongly.rs"]
+mod wrongly;
 
 use std::time::{Duration, Instant};
 
@@ -65,9 +68,13 @@ fn main() {
         (true, false) => PARTIES.to_vec(),
     };
     println!("{}", machine());
+    if has("wrongly") {
+        return wrongly::print(&parties);
+    }
     if !has("dkg") {
         let bundles = if quick { QUICK_BUNDLES.to_vec() } else { BUNDLES.to_vec() };
         ciphertexts(&parties, &bundles, quick);
+        wrongly::print(&parties);
     }
     sharing::print(&parties);
 }

@@ -145,7 +145,7 @@ fn speed_up(block: &Block) -> f64 {
     one / all
 }
 
-fn header(network: NetworkId, sequence: usize) -> BundleHeader {
+pub(crate) fn header(network: NetworkId, sequence: usize) -> BundleHeader {
     BundleHeader {
         network,
         suite: 0,

@@ -5,7 +5,9 @@
 //!   points   e(Σ ρk, g₂) = e(Σ ρu, X₂)       and each by itself: k is of the subgroup, and unmasks no right seed
 //! ```
 //!
-//! Where nobody sealed wrongly, the points are the beacon's alone. The pairing alone would accept k + T for a point T of
+//! Where nobody sealed wrongly, the points are the beacon's alone. What was added up ahead for a part (`expected`) serves it also where
+//! bundles were sealed wrongly: Σ ρu of those, or of the others if they are fewer, is moved to the other equation.
+//! The pairing alone would accept k + T for a point T of
 //! small order, which is why each point is also checked to be in the subgroup; r·PK is there by itself.
 
 use std::ops::Range;
@@ -15,7 +17,7 @@ use conclave_types::{G1Bytes, Opening, SeedBytes};
 use ff::Field as _;
 use group::Group as _;
 
-use super::SealedBlock;
+use super::{SealedBlock, expected::Expected};
 use crate::{
     curve::{decode_g1_nonzero, is_in_group, weighted_sum},
     field::{scalar_of, weights},
@@ -51,11 +53,11 @@ impl Given {
         self.openings.push(Opening::Point(k));
         self.values.push(Value::Point(point));
     }
+}
 
-    /// Whether these are all seeds, or all points.
-    fn are_alike(values: &[Value]) -> bool {
-        let seeds = values.iter().filter(|value| matches!(value, Value::Exponent(_))).count();
-        seeds == 0 || seeds == values.len()
+impl Value {
+    const fn is_seed(&self) -> bool {
+        matches!(self, Self::Exponent(_))
     }
 }
 
@@ -73,6 +75,9 @@ struct Sums {
     of_points: G1Projective,
     /// u of the other points, and their weights.
     others: (Vec<G1Affine>, Vec<u128>),
+    /// What belongs to the points' side and was added up ahead for the seeds', and its weights; negated, what was added
+    /// up for the points' and belongs to the seeds'.
+    strays: (Vec<G1Affine>, Vec<u128>),
 }
 
 impl Sums {
@@ -84,6 +89,7 @@ impl Sums {
             points: <_>::default(),
             of_points: G1Projective::identity(),
             others: <_>::default(),
+            strays: <_>::default(),
         }
     }
 
@@ -97,6 +103,22 @@ impl Sums {
             Value::Point(k) => {
                 self.points.0.push(k);
                 self.points.1.push(weight);
+            }
+        }
+    }
+
+    /// Both sides of a part of which one was added up ahead, for bundles all alike: those that are of the other kind, of
+    /// which there are fewer, are taken to where they belong.
+    fn add_expected(&mut self, bundles: &[Value], entries: &[G1Affine], expected: &Expected) {
+        let seeds = bundles.iter().filter(|value| value.is_seed()).count();
+        let is_for_seeds = seeds > bundles.len() / 2;
+        let side = if is_for_seeds { &mut self.of_exponents } else { &mut self.of_points };
+        *side += expected.sum;
+        for ((value, u), weight) in bundles.iter().zip(entries).zip(&expected.weights) {
+            self.add(*value, *weight);
+            if value.is_seed() != is_for_seeds {
+                self.strays.0.push(if is_for_seeds { *u } else { -u });
+                self.strays.1.push(*weight);
             }
         }
     }
@@ -197,18 +219,10 @@ impl SealedBlock {
             let bundles = values.get(beacon..).unwrap_or_default();
             // Once: two versions of a part under the same weights could be wrong by opposites.
             let expected = self.expected(sub_batches).filter(|_| !known.contains(&sub_batches));
-            let expected = expected.filter(|_| Given::are_alike(bundles));
             let fresh_count = expected.map_or(values.len(), |_| beacon);
             if let Some(expected) = expected {
                 known.push(sub_batches);
-                for (value, weight) in bundles.iter().zip(&expected.weights) {
-                    sums.add(*value, *weight);
-                }
-                match bundles.first() {
-                    Some(Value::Exponent(_)) => sums.of_exponents += expected.sum,
-                    Some(Value::Point(_)) => sums.of_points += expected.sum,
-                    None => {}
-                }
+                sums.add_expected(bundles, entries.get(beacon..).unwrap_or_default(), expected);
             }
             transcript.u64(range.start as u64).u64(fresh_count as u64);
             for opening in openings.iter().take(fresh_count) {
@@ -225,13 +239,17 @@ impl SealedBlock {
 
     fn agree(&self, sums: &Sums) -> bool {
         let sum = |(points, weights): &(Vec<G1Affine>, Vec<u128>)| weighted_sum(points, weights);
+        let strays = sum(&sums.strays);
         let seeds = sums.exponents.is_none_or(|exponents| {
-            G1Projective::generator() * exponents == sums.of_exponents + sum(&sums.seeds)
+            G1Projective::generator() * exponents == sums.of_exponents - strays + sum(&sums.seeds)
         });
         let key = self.key.sealing_key();
         seeds
             && (sums.points.0.is_empty()
-                || key.same_exponent(&sum(&sums.points), &(sums.of_points + sum(&sums.others))))
+                || key.same_exponent(
+                    &sum(&sums.points),
+                    &(sums.of_points + strays + sum(&sums.others)),
+                ))
     }
 
     /// Which entries of `sub_batches` are bundles: all but the beacon point.

@@ -64,6 +64,13 @@ impl SealedBlock {
 
 #[cfg(test)]
 impl SealedBlock {
+    /// The same with wrong sums, to see where they are used.
+    pub(crate) fn with_sums_ahead_off(mut self) -> Self {
+        use group::Group as _;
+        self.expected.iter_mut().for_each(|expected| expected.sum += G1Projective::generator());
+        self
+    }
+
     /// All weights that were drawn ahead.
     pub(crate) fn weights_ahead(&self) -> Vec<u128> {
         self.expected.iter().flat_map(|expected| expected.weights.clone()).collect()

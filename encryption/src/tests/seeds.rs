@@ -339,3 +339,62 @@ fn mask_and_cipher_depend_on_all_that_they_are_bound_to() {
     assert_eq!((distinct.len(), distinct_streams.len()), (4, 4));
     assert_eq!(*masked(&mask(&k, &u, &label), &k, &u, &label), [0; 32]);
 }
+
+/// A block of ten, of which `wrong` are sealed so that they have no right seed, and its openings.
+fn mixed(committee: &Committee, wrong: u8) -> (Vec<Sealed>, Vec<Opening>) {
+    let mut sealed = honest(committee, 10);
+    for (at, it) in sealed.iter_mut().take(wrong.into()).enumerate() {
+        let r = Scalar::from(1_000 + at as u64);
+        *it = hiding(
+            committee,
+            r,
+            &[9; 32],
+            &bytes(point(committee.key.sealing_key().public_key()) * r),
+        );
+    }
+    let openings = combined(committee, &committee.block_with(&sealed));
+    (sealed, openings)
+}
+
+#[test]
+fn what_was_added_up_ahead_serves_parts_in_which_some_were_sealed_wrongly() {
+    let committee = committee(Suite::Packed, 4);
+    let parts = [0..4, 4..11];
+    for wrong in [0, 1, 3, 4, 6, 9, 10] {
+        let (sealed, right) = mixed(&committee, wrong);
+        let points = right.iter().filter(|it| matches!(it, Opening::Point(_))).count();
+        assert_eq!(points, usize::from(wrong) + 1, "the beacon's and theirs");
+        let ahead = || committee.block_with(&sealed).expecting(&parts, &SEED);
+        let given = |of: &[Opening]| parts.clone().map(|part| (part.clone(), of[part].to_vec()));
+        let holds = |block: &SealedBlock, of: &[Opening]| {
+            let given = given(of);
+            let given: Vec<_> =
+                given.iter().map(|(part, of)| (part.clone(), of.as_slice())).collect();
+            block.check_ranges(&given, &SEED)
+        };
+        assert!(holds(&ahead(), &right), "{wrong}");
+        assert!(
+            !holds(&ahead().with_sums_ahead_off(), &right),
+            "{wrong}: it is what is compared with"
+        );
+        for at in 1..right.len() {
+            let mut openings = right.clone();
+            openings[at] = match &right[at] {
+                Opening::Point(k) => Opening::Point(bytes(point(k) + G1Projective::generator())),
+                Opening::Seed(_) => right[at % 10 + 1],
+            };
+            assert_eq!(holds(&ahead(), &openings), openings == right, "{wrong} {at}");
+        }
+        // Wrong by opposites, in one part and across both.
+        let places: Vec<usize> = (1..=wrong.into()).collect();
+        if let [one, .., other] = places[..] {
+            let mut openings = right.clone();
+            for (at, by) in [(one, G1Projective::generator()), (other, -G1Projective::generator())]
+            {
+                let Opening::Point(k) = &right[at] else { panic!("sealed wrongly") };
+                openings[at] = Opening::Point(bytes(point(k) + by));
+            }
+            assert!(!holds(&ahead(), &openings), "{wrong}");
+        }
+    }
+}
