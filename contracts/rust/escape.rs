@@ -13,13 +13,21 @@ use crate::{
     ForcedInclusion::{EscapeLatched, Returned},
 };
 
-/// What the events of an L1 block tell of it, in their order, the inbox and the queue being at these addresses.
+/// What the events of an L1 block tell of it, in their order, the inbox and the queue being at these addresses. None if
+/// one of them is not what it is called: an endpoint has altered it, and without it what comes later contradicts.
 #[must_use]
-pub fn events(logs: &[Log], inbox: Address, queue: Address) -> Vec<L1Event> {
-    let of = |log: &Log| match log.address {
-        address if address == inbox => settled(log),
-        address if address == queue => latched(log).or_else(|| returned(log)),
-        _ => None,
+pub fn events(logs: &[Log], inbox: Address, queue: Address) -> Option<Vec<L1Event>> {
+    let of = |log: &Log| {
+        let is = |address, event| log.address == address && log.topics().first() == Some(&event);
+        if is(inbox, Settled::SIGNATURE_HASH) {
+            Some(settled(log))
+        } else if is(queue, EscapeLatched::SIGNATURE_HASH) {
+            Some(latched(log))
+        } else if is(queue, Returned::SIGNATURE_HASH) {
+            Some(returned(log))
+        } else {
+            None
+        }
     };
     logs.iter().filter_map(of).collect()
 }
@@ -48,7 +56,7 @@ fn returned(log: &Log) -> Option<L1Event> {
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::{B256, U256};
+    use alloy::primitives::{B256, LogData, U256};
 
     use super::*;
 
@@ -79,10 +87,17 @@ mod tests {
             L1Event::Returned { escape: 3, resume_point: 8 },
         ];
         let logs = [log(QUEUE, &latched), log(INBOX, &settled), log(QUEUE, &returned)];
-        assert_eq!(events(&logs, INBOX, QUEUE), [of_latched, of_settled, of_returned]);
+        let found = events(&logs, INBOX, QUEUE);
+        assert_eq!(found, Some(vec![of_latched, of_settled, of_returned]));
         // Anyone can emit these.
         let other = Address::repeat_byte(3);
         let forged = [log(other, &settled), log(INBOX, &latched), log(QUEUE, &settled)];
-        assert_eq!(events(&forged, INBOX, QUEUE), []);
+        assert_eq!(events(&forged, INBOX, QUEUE), Some(Vec::new()));
+        for whole in logs {
+            let cut = whole.data.data.slice(..31);
+            let data = LogData::new_unchecked(whole.topics().to_vec(), cut);
+            let altered = Log { data, ..whole };
+            assert_eq!(events(&[altered], INBOX, QUEUE), None);
+        }
     }
 }

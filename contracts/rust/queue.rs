@@ -4,7 +4,7 @@
 //! same way. So an event whose content was altered on its way is seen here, and not on L1 when the cursor is settled.
 
 use alloy::{
-    primitives::{B256, Log},
+    primitives::{Address, B256, Log},
     sol_types::SolEvent as _,
 };
 use conclave_types::{
@@ -20,12 +20,14 @@ const ENTRIES: [B256; 3] = [
     WithdrawalRequested::SIGNATURE_HASH,
 ];
 
-/// The entries that the events of the queue in block `number` tell of, in their order. None if an event of an entry
-/// is none, or its hash is not that of its content.
+/// The entries that the events of the contract `queue` in block `number` tell of, in their order. None if an event of an
+/// entry is none, or its hash is not that of its content.
 #[must_use]
-pub fn entries(logs: &[Log], number: u64) -> Option<Vec<L1Entry>> {
-    // The queue tells of other things too: escape, return, parameters.
-    let is_entry = |log: &&Log| log.topics().first().is_some_and(|topic| ENTRIES.contains(topic));
+pub fn entries(logs: &[Log], queue: Address, number: u64) -> Option<Vec<L1Entry>> {
+    // The queue tells of other things too (escape, return, parameters), and others may tell whatever they like.
+    let is_entry = |log: &&Log| {
+        log.address == queue && log.topics().first().is_some_and(|topic| ENTRIES.contains(topic))
+    };
     logs.iter().filter(is_entry).map(|log| entry(log, number)).collect()
 }
 
@@ -57,10 +59,10 @@ fn entry(log: &Log, l1_block: u64) -> Option<L1Entry> {
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::Address;
-
     use super::*;
     use crate::ForcedInclusion::EscapeLatched;
+
+    const QUEUE: Address = Address::repeat_byte(2);
 
     const PAYER: [u8; 20] = [4; 20];
 
@@ -73,7 +75,7 @@ mod tests {
             amountGwei: amount,
             entryHash: B256::from(*entry.hash().as_bytes()),
         };
-        (entry, Log { address: Address::ZERO, data: event.encode_log_data() })
+        (entry, Log { address: QUEUE, data: event.encode_log_data() })
     }
 
     #[test]
@@ -85,15 +87,21 @@ mod tests {
             height: 2,
             cursor: 1,
         };
-        let other = Log { address: Address::ZERO, data: latched.encode_log_data() };
-        assert_eq!(entries(&[first, other, second], 30), Some(vec![one, two]));
-        assert_eq!(entries(&[], 30), Some(Vec::new()));
+        let other = Log { address: QUEUE, data: latched.encode_log_data() };
+        let forged = Log { address: Address::repeat_byte(3), data: deposit(8, 30, 7).1.data };
+        let logs = [first, other, forged, second];
+        assert_eq!(entries(&logs, QUEUE, 30), Some(vec![one, two]), "anyone can emit one");
+        assert_eq!(entries(&[], QUEUE, 30), Some(Vec::new()));
     }
 
     #[test]
     fn an_event_of_another_block_or_content_is_no_entry() {
         let (_, log) = deposit(7, 30, 5);
-        assert_eq!(entries(std::slice::from_ref(&log), 31), None, "the hash names the block");
+        assert_eq!(
+            entries(std::slice::from_ref(&log), QUEUE, 31),
+            None,
+            "the hash names the block"
+        );
         let (_, other) = deposit(7, 30, 6);
         let mixed = Log {
             data: alloy::primitives::LogData::new_unchecked(
@@ -102,6 +110,6 @@ mod tests {
             ),
             ..log
         };
-        assert_eq!(entries(&[mixed], 30), None, "the amount of one and the hash of another");
+        assert_eq!(entries(&[mixed], QUEUE, 30), None, "the amount of one and the hash of another");
     }
 }

@@ -196,7 +196,7 @@ impl Observer {
         }
         let contracts = self.contracts;
         let asked = self.panel.agree(number, |provider| async move {
-            Ok(look(provider, contracts, number).await?.read(number))
+            Ok(look(provider, contracts, number).await?.read(contracts.forced, number))
         });
         let views = asked.await?;
         let Some((one, block)) = views.agreed else {
@@ -272,9 +272,9 @@ pub(super) async fn entries_up_to(
 }
 
 impl Raw {
-    /// None if an event is no entry.
-    fn read(self, number: u64) -> Option<Seen> {
-        let entries = queue::entries(&self.logs, number)?;
+    /// None if an event is no entry of the queue at `forced`.
+    fn read(self, forced: Address, number: u64) -> Option<Seen> {
+        let entries = queue::entries(&self.logs, forced, number)?;
         let (hash, parent) = (Digest::new(self.hash.0), Digest::new(self.parent.0));
         Some(Seen { hash, parent, entries, count: self.count, offers: self.offers })
     }

@@ -171,6 +171,7 @@ impl Derivation {
         if batch.sequence < self.cursor().next_sequence {
             return Ok(Taken::Seen);
         }
+        self.is_not_late(&batch)?;
         if self.holds() {
             return Ok(Taken::Held);
         }
@@ -191,7 +192,8 @@ impl Derivation {
         Ok(Taken::Step(Step { sequence, content: Content::Batch(batch) }))
     }
 
-    /// Whoever serves the batches says that all up to a height were brought, and what number comes next.
+    /// Whoever serves the batches says that all up to a height were brought, and what number comes next: a heartbeat's
+    /// height and next sequence.
     ///
     /// # Errors
     ///
@@ -232,8 +234,10 @@ impl Derivation {
         if number <= above {
             return Ok(None);
         }
-        if first > next {
-            return Err(EscapeError::EntryMissing { expected: next, found: first });
+        // The block of the return before may have entries of that time, too; no other has any that were taken.
+        let is_split = number == self.base.above.saturating_add(1);
+        if first > next || first < next && !is_split {
+            return Err(EscapeError::EntryMisplaced { expected: next, found: first });
         }
         let until = self.pending().and_then(Escape::resume_point).unwrap_or(u64::MAX);
         let after = block.entries.last().map_or(next, |last| last.index.saturating_add(1));
@@ -284,6 +288,22 @@ impl Derivation {
             return Err(EscapeError::Disconnected { sequence, expected: last_height, found });
         }
         Ok(())
+    }
+
+    /// A batch does not come behind an escape that it comes before, or while rollups are away: whoever served those
+    /// before it left it out.
+    fn is_not_late(&self, batch: &Batch) -> Result<(), EscapeError> {
+        let behind = self.base.escapes.checked_sub(1).and_then(|last| self.seen.escape(last));
+        let is_next = batch.sequence == self.cursor().next_sequence;
+        let during = self.pending().filter(|_| self.away.is_some() && is_next);
+        let latest = behind.into_iter().chain(during).map(|escape| escape.height).max();
+        match latest.filter(|latch| batch.height <= *latch) {
+            Some(latch) => {
+                let (sequence, found) = (batch.sequence, batch.height);
+                Err(EscapeError::BatchLate { sequence, latch, found })
+            }
+            None => Ok(()),
+        }
     }
 
     /// What has settled is never taken back.

@@ -243,7 +243,7 @@ impl Contracts {
             stakes: stakes.filter_map(Result::transpose).collect::<Result<_, L1Fault>>()?,
             office: self.office()?,
             escape: Some(self.escape()?),
-            told: self.told(),
+            told: self.told().ok_or_else(|| L1Fault::NoAnswer(self.number()))?,
         })
     }
 
@@ -286,13 +286,12 @@ impl Contracts {
     fn read(&self, number: u64) -> Option<L1Block> {
         let sealed = self.ethereum.blocks().get(usize::try_from(number).ok()?)?;
         let of = |address: Address| sealed.logs.iter().filter(move |log| log.address == address);
-        let queued: Vec<Log> = of(self.deployed.forced).cloned().collect();
         let elections: Vec<Log> = of(self.deployed.election).cloned().collect();
         let hash = Digest::new(sealed.hash.0);
         Some(L1Block {
             origin: L1Origin { number, hash },
             parent: Digest::new(sealed.parent().0),
-            entries: queue::entries(&queued, number)?,
+            entries: queue::entries(&sealed.logs, self.deployed.forced, number)?,
             offers: self.offers(&elections),
         })
     }

@@ -34,9 +34,23 @@ pub enum EscapeError {
         /// Height of the batch that it claims to follow.
         found: Height,
     },
-    /// An entry of the queue is missing.
-    #[error("gap in the queue: expected entry {expected}, found {found}")]
-    EntryMissing {
+    /// A batch had settled before rollups left, and comes after they did: an earlier batch or heartbeat was a lie, and
+    /// what was executed since is not the rollup's chain. Derive it again from the beginning, from another node.
+    #[error(
+        "batch {sequence} of height {found} comes late: rollups left at height {latch}, and somebody said that there \
+         is none; derive again from the beginning, from another node"
+    )]
+    BatchLate {
+        /// The batch.
+        sequence: u64,
+        /// The height that had settled at the latch.
+        latch: Height,
+        /// The batch's height.
+        found: Height,
+    },
+    /// An entry of the queue is missing, or there for a second time.
+    #[error("the queue does not go on: expected entry {expected}, found {found}")]
+    EntryMisplaced {
         /// The next one.
         expected: u64,
         /// The one that came.
@@ -108,7 +122,9 @@ pub enum EscapeError {
     #[error("escape {0} is told of twice, and not alike")]
     EscapeChanged(u64),
     /// The latch names something else than what had settled, or a time that is none.
-    #[error("escape {escape} latches on height {found}, and {settled} had settled")]
+    #[error(
+        "escape {escape} latches on height {found}, and {settled} had settled; or its cursor or its block is another"
+    )]
     LatchedElsewhere {
         /// The escape.
         escape: u64,

@@ -5,7 +5,8 @@ use conclave_types::{Height, L1Origin};
 
 use super::EscapeError;
 
-/// Times that rollups left, 64 bytes each. One takes 16 L1 blocks at least, and normally a day.
+/// Times that rollups left, 49 bytes each. One takes nine L1 blocks at least, with the shortest delay that a contract can
+/// have, and a day with the usual one: 82 days and 180 years until there are so many.
 pub const ESCAPES_MAX: usize = 1 << 16;
 
 /// Something that the contracts tell.
@@ -106,7 +107,14 @@ impl Seen {
         self.escapes.get(usize::try_from(index).ok()?)
     }
 
-    /// With what a span tells, and what of it matters.
+    /// The escape that is active, or else the next.
+    fn expected(&self) -> u64 {
+        let is_open = self.escapes.last().is_some_and(|last| last.resumed.is_none());
+        let over = self.escapes.len().saturating_sub(usize::from(is_open));
+        u64::try_from(over).unwrap_or(u64::MAX)
+    }
+
+    /// With what a span tells, and what of it matters. A span that ends before the newest block is not looked at.
     pub(super) fn after(&self, span: &L1Span) -> Result<(Self, Vec<Change>), EscapeError> {
         let (known, L1Span { since, until, events }) = (self.newest, span);
         let is_same = |found: &L1Origin| match *found == known {
@@ -175,9 +183,7 @@ impl Seen {
                 == (told.latched_at, told.height, told.cursor);
             return is_same.then_some(None).ok_or(EscapeError::EscapeChanged(escape));
         }
-        let count = u64::try_from(self.escapes.len()).unwrap_or(u64::MAX);
-        let is_open = self.escapes.last().is_some_and(|last| last.resumed.is_none());
-        let expected = if is_open { count.saturating_sub(1) } else { count };
+        let expected = self.expected();
         if escape != expected {
             return Err(EscapeError::EscapeMissing { expected, found: escape });
         }
@@ -194,14 +200,14 @@ impl Seen {
     }
 
     fn returns(&mut self, escape: u64, resumed: (u64, u64)) -> Result<(), EscapeError> {
-        let count = u64::try_from(self.escapes.len()).unwrap_or(u64::MAX);
-        let missing = EscapeError::EscapeMissing { expected: count, found: escape };
+        let missing = EscapeError::EscapeMissing { expected: self.expected(), found: escape };
+        let before = escape.checked_sub(1).and_then(|before| self.escape(before)?.resume_point());
         let place = usize::try_from(escape).ok();
         let away = place.and_then(|place| self.escapes.get_mut(place)).ok_or(missing)?;
-        if let Some(before) = away.resumed {
-            return (before == resumed).then_some(()).ok_or(EscapeError::EscapeChanged(escape));
+        if let Some(told) = away.resumed {
+            return (told == resumed).then_some(()).ok_or(EscapeError::EscapeChanged(escape));
         }
-        let (expected, found) = (away.cursor, resumed.0);
+        let (expected, found) = (away.cursor.max(before.unwrap_or(0)), resumed.0);
         if found < expected {
             return Err(EscapeError::ResumeTooLow { expected, found });
         }

@@ -56,7 +56,7 @@ pub struct Step {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// A batch, with the number that it was ordered under, and without entries that were taken from the queue itself.
-    /// It may have nothing left.
+    /// It may have nothing left. Proofs count its items with those entries.
     Batch(Batch),
     /// What was forced into the rollup in one L1 block.
     Queue(QueueSlice),
@@ -108,7 +108,7 @@ impl QueueBlock {
         for (before, entry) in self.entries.iter().zip(self.entries.iter().skip(1)) {
             let expected = before.index.saturating_add(1);
             if entry.index != expected {
-                return Err(EscapeError::EntryMissing { expected, found: entry.index });
+                return Err(EscapeError::EntryMisplaced { expected, found: entry.index });
             }
         }
         Ok(())

@@ -139,6 +139,26 @@ fn what_had_not_settled_is_taken_back_and_the_queue_comes_in_its_place() {
 }
 
 #[test]
+fn a_step_is_what_was_forced_and_ordered_to_the_byte() {
+    let mut derivation = derivation();
+    let mut ordered = batch(0, (0, 2), &[Item::Forced(0), Item::Leg(1)]);
+    ordered.items[1].transaction = vec![5, 6];
+    let step = Step { sequence: 0, content: Content::Batch(ordered.clone()) };
+    assert_eq!(derivation.batch(ordered), Ok(Taken::Step(step)));
+    let events = [(5, settled(2, 3, 2)), (25, latched(0, 20, 2, 2))];
+    assert_eq!(derivation.observe(&span(1, 30, &events)), Ok(None));
+    assert_eq!(derivation.brought(Height::new(2), 1), Ok(()));
+    let mut block = queue(7, 2..3);
+    let forced = ForcedTransaction { rollup: ROLLUP, gas_limit: 9, transaction: vec![7, 8] };
+    block.entries[0].content = L1Content::Forced(forced);
+    let source = ItemSource::Forced(ForcedRef { index: 2, gas_limit: 9 });
+    let items = vec![BatchItem { transaction: vec![7, 8], source }];
+    let slice = QueueSlice { origin: l1(7, 0), time: Time::from_micros(7), items };
+    let step = Step { sequence: 1, content: Content::Queue(slice) };
+    assert_eq!(derivation.queued(&block), Ok(Some(step)));
+}
+
+#[test]
 fn without_an_escape_steps_are_batches_and_nothing_is_taken_back() {
     let mut derivation = derivation();
     follow(&mut derivation, 0..9);

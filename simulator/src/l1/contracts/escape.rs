@@ -89,7 +89,7 @@ impl Contracts {
     }
 
     /// What rollups read in the newest block.
-    pub(super) fn told(&self) -> Vec<L1Event> {
+    pub(super) fn told(&self) -> Option<Vec<L1Event>> {
         let logs = self.ethereum.blocks().last().map(|sealed| sealed.logs.as_slice());
         let (inbox, forced) = (self.deployed.inbox, self.deployed.forced);
         escape::events(logs.unwrap_or_default(), inbox, forced)

@@ -45,6 +45,25 @@ fn batches_that_do_not_follow_are_refused() {
 }
 
 #[test]
+fn a_batch_of_before_the_latch_that_was_left_out_is_refused_once_rollups_have_left() {
+    let mut derivation = derivation();
+    follow(&mut derivation, 0..1);
+    let events = [(5, settled(4, 3, 2)), (25, latched(0, 20, 4, 2))];
+    assert_eq!(derivation.observe(&span(1, 30, &events)), Ok(None));
+    // A liar says that there is none at height 4.
+    assert_eq!(derivation.brought(Height::new(99), 1), Ok(()));
+    let [latch, found] = [4, 4].map(Height::new);
+    let error = EscapeError::BatchLate { sequence: 1, latch, found };
+    refuses(&derivation, error, |d| d.batch(at(1)));
+    assert_eq!(derivation.batch(at(2)), Ok(Taken::Held), "what it comes before tells nothing");
+    derivation.queued(&queue(7, 2..5)).unwrap().unwrap();
+    assert_eq!(derivation.observe(&span(30, 31, &[(31, returned(0, 5))])), Ok(None));
+    refuses(&derivation, error, |d| d.batch(at(1)));
+    let next = batch(1, (2, 5), &[]);
+    assert!(matches!(derivation.batch(next), Ok(Taken::Step(_))));
+}
+
+#[test]
 fn a_latch_that_l1_takes_back_before_it_is_final_changes_nothing() {
     let mut derivation = derivation();
     follow(&mut derivation, 0..4);
@@ -100,7 +119,7 @@ fn a_span_that_contradicts_is_refused_whole() {
         (vec![(35, settled(9, 9, 1))], back),
         (vec![(35, latched(0, 21, 4, 2))], EscapeError::EscapeChanged(0)),
         (vec![(35, latched(1, 20, 4, 2))], missing(0, 1)),
-        (vec![(35, returned(1, 9))], missing(1, 1)),
+        (vec![(35, returned(1, 9))], missing(0, 1)),
         (vec![(35, returned(0, 1))], EscapeError::ResumeTooLow { expected: 2, found: 1 }),
         (vec![(35, returned(0, 9)), (36, returned(0, 8))], EscapeError::EscapeChanged(0)),
         (vec![(30, returned(0, 9))], misplaced(31, 30)),
@@ -131,7 +150,7 @@ fn a_latch_on_anything_but_what_had_settled_is_refused() {
 #[test]
 fn entries_come_in_the_queues_order_and_once() {
     let mut derivation = away();
-    let missing = |expected, found| EscapeError::EntryMissing { expected, found };
+    let missing = |expected, found| EscapeError::EntryMisplaced { expected, found };
     refuses(&derivation, missing(2, 3), |d| d.queued(&queue(7, 3..5)));
     let mut swapped = queue(7, 2..5);
     swapped.entries.swap(0, 1);
@@ -154,6 +173,7 @@ fn entries_come_in_the_queues_order_and_once() {
     assert_eq!(derivation.queued(&queue(9, 5..5)), Ok(None), "it says nothing");
     assert_eq!(derivation, before);
     refuses(&derivation, missing(5, 7), |d| d.queued(&queue(9, 7..9)));
+    refuses(&derivation, missing(5, 3), |d| d.queued(&queue(9, 3..7)));
     // Back from the queue, nobody takes anything from it.
     derivation.observe(&span(30, 31, &[(31, returned(0, 5))])).unwrap();
     let before = derivation.clone();
@@ -168,7 +188,7 @@ fn half_an_l1_block_is_no_block_and_what_is_left_out_is_missed_later() {
     let before = derivation.clone();
     assert_eq!(derivation.queued(&queue(7, 3..5)), Ok(None), "no second step of one block");
     assert_eq!(derivation, before);
-    let error = EscapeError::EntryMissing { expected: 3, found: 5 };
+    let error = EscapeError::EntryMisplaced { expected: 3, found: 5 };
     refuses(&derivation, error, |d| d.queued(&queue(8, 5..6)));
 }
 
@@ -182,6 +202,18 @@ fn a_return_below_entries_that_were_executed_is_refused() {
     let events = [(5, settled(4, 3, 2)), (25, latched(0, 20, 4, 2)), (26, returned(0, 1))];
     let error = EscapeError::ResumeTooLow { expected: 2, found: 1 };
     refuses(&super::derivation(), error, |d| d.observe(&span(1, 30, &events)));
+}
+
+#[test]
+fn a_second_return_below_the_first_is_refused_however_it_is_told() {
+    let mut derivation = away();
+    derivation.queued(&queue(7, 2..7)).unwrap().unwrap();
+    assert_eq!(derivation.observe(&span(30, 31, &[(31, returned(0, 7))])), Ok(None));
+    let events = [(33, settled(7, 30, 4)), (60, latched(1, 50, 7, 4)), (61, returned(1, 5))];
+    let error = EscapeError::ResumeTooLow { expected: 7, found: 5 };
+    refuses(&derivation, error, |d| d.observe(&span(31, 61, &events)));
+    derivation.observe(&span(31, 60, &events[..2])).unwrap();
+    refuses(&derivation, error, |d| d.observe(&span(60, 61, &events[2..])));
 }
 
 #[test]
