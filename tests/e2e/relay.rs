@@ -262,12 +262,15 @@ fn price(l1: &L1, wei: u64) {
 async fn what_gas_costs_too_much_for_waits_under_an_alarm_until_rollups_are_about_to_leave() {
     const SPIKE_WEI: u64 = 200_000_000_000;
     const HALF_THE_ESCAPE_DELAY: u64 = 3_600;
+    const POSTING_GWEI_MAX: u64 = 5_000_000;
     let directory = tempfile::tempdir().expect("a temporary directory");
     let l1 = L1::anvil(directory.path()).await;
     // At that price a posting costs some sixty million gwei: more than one may, less than those of a day.
-    let relay = "every_heights = 10\nevery_seconds = 1\ntakeover_seconds = 1\n\
-                 posting_cost_gwei_max = 5000000\nday_cost_gwei_max = 500000000\n";
-    let (l1, network) = opened_on(directory.path(), l1, 100_000, relay).await;
+    let relay = format!(
+        "every_heights = 10\nevery_seconds = 1\ntakeover_seconds = 1\n\
+         posting_cost_gwei_max = {POSTING_GWEI_MAX}\nday_cost_gwei_max = 500000000\n"
+    );
+    let (l1, network) = opened_on(directory.path(), l1, 100_000, &relay).await;
     network.wait_l1(1, "something settles", |l1| l1.settled_height > 0).await;
     let dear = async |accept: &dyn Fn(&L1Status) -> bool, what: &str| {
         until(what, 2 * PATIENCE, async || {
@@ -306,6 +309,8 @@ async fn what_gas_costs_too_much_for_waits_under_an_alarm_until_rollups_are_abou
     let logs: Vec<Log> = serde_json::from_value(l1.call("eth_getLogs", filter)).expect("logs");
     let posted = logs.first().expect("a posting").transaction_hash.expect("it is in a block");
     let receipt = l1.call("eth_getTransactionReceipt", json!([posted]));
-    let paid: U256 = serde_json::from_value(receipt["effectiveGasPrice"].clone()).expect("a price");
-    assert!(paid >= U256::from(SPIKE_WEI), "{paid}");
+    let [wei, gas] = ["effectiveGasPrice", "gasUsed"]
+        .map(|name| serde_json::from_value::<U256>(receipt[name].clone()).expect("an amount"));
+    let gwei = wei * gas / U256::from(1_000_000_000);
+    assert!(gwei > U256::from(POSTING_GWEI_MAX), "more than one may cost by far: {gwei}");
 }

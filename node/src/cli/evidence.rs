@@ -9,11 +9,12 @@ use conclave_node::{
     l1::{
         Call,
         evidence::{self, Acquittal, Exhibit, Filed, Filing, Offence, SettledProof, Shown},
+        proofs::check_settled,
     },
     store::RocksStore,
 };
 use conclave_sequencer::archive::{self, EvidenceCursor};
-use conclave_types::{Height, digest::SigningDomain};
+use conclave_types::{Genesis, Height, digest::SigningDomain};
 use serde_json::json;
 
 use super::{
@@ -40,8 +41,8 @@ enum Command {
     Resolve(ResolveArguments),
 }
 
-/// Write evidence that a node keeps into files: the first piece of each kind against each validator in each epoch,
-/// which is all that it takes. A node may be running on the directory.
+/// Write evidence that a node keeps into files: the first piece of each kind against each validator in each epoch.
+/// A node may be running on the directory.
 ///
 /// These are double votes, proposals and attestations, shares that are not what their sender's secret gives, and shares of a
 /// block that is not the chain's. What shows L1 what the chain's block is changes with each posting, so for the last of these
@@ -76,7 +77,8 @@ struct ExportArguments {
 struct SubmitArguments {
     #[command(flatten)]
     on: Operation,
-    /// The gRPC address of a node that shows what has settled. Shares of a block that is not the chain's need it.
+    /// The gRPC address of a node that shows what has settled, which is checked on L1. Shares of a block that is not the
+    /// chain's need it. It learns their height before the report is announced: name one that you trust not to be faster.
     #[arg(long, value_name = "URL")]
     node: Option<String>,
     /// The evidence, as `conclave evidence export` writes it.
@@ -229,7 +231,7 @@ async fn submit(arguments: SubmitArguments) -> anyhow::Result<ExitCode> {
     let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let evidence = evidence::read(&bytes, &genesis)?;
     let session = Session::open(&on).await?;
-    let evidence = settled(evidence, node.as_deref(), &session).await?;
+    let evidence = settled(evidence, node.as_deref(), &genesis, &session).await?;
     let mut filing = Filing::new(&session.sender, &session.contracts);
     let filed = filing.file(&evidence, &genesis).await?;
     let mut done = Done::default();
@@ -266,6 +268,7 @@ async fn submit(arguments: SubmitArguments) -> anyhow::Result<ExitCode> {
 async fn settled(
     mut evidence: Exhibit,
     node: Option<&str>,
+    genesis: &Genesis,
     session: &Session,
 ) -> anyhow::Result<Exhibit> {
     let Offence::PrematureShare(share) = &mut evidence.offence else { return Ok(evidence) };
@@ -274,7 +277,7 @@ async fn settled(
             return Ok(evidence);
         }
         bail!(
-            "these are shares of a block that is not the chain's, and which block is changes its proof with each posting: \
+            "these are shares of a block that is not the chain's; what shows L1 which block is changes with each posting: \
              name a node that has it, with --node URL"
         );
     };
@@ -284,10 +287,17 @@ async fn settled(
     let shown = prover.settled_commitment(endpoints, contracts, height).await?;
     if shown.commitment.block == share.shares.block {
         bail!(
-            "node {node} has decided the block that was shared at height {height}: that is no offence"
+            "node {node} says that the block which was shared at height {height} is the chain's, and then that is no \
+             offence; ask another if you know better"
         );
     }
+    // Before anything is announced, and paid for.
+    let on_l1 = check_settled(endpoints, contracts, &shown).await;
+    on_l1.with_context(|| format!("what node {node} shows does not hold on L1; ask another"))?;
     share.commitment = shown.commitment;
     share.settled = Some(SettledProof { under: shown.under, path: shown.path });
+    if !evidence.convicts(&SigningDomain::of(genesis)) {
+        bail!("with what node {node} shows, these shares convict nobody; ask another");
+    }
     Ok(evidence)
 }

@@ -124,6 +124,20 @@ pub async fn check(
     endpoints.eth_call(&request, BlockId::latest()).await.map(drop)
 }
 
+/// Has the inbox check that a commitment has settled, at the newest block.
+///
+/// # Errors
+///
+/// As of [`check`].
+pub async fn check_settled(
+    endpoints: &Endpoints,
+    contracts: &Contracts,
+    history: &HistoryProof,
+) -> Result<(), L1Error> {
+    let call = ConclaveInbox::proveCommitmentCall { proof: history_on_l1(history) };
+    endpoints.call(contracts.inbox, &call).await.map(drop)
+}
+
 fn history_on_l1(history: &HistoryProof) -> ConclaveInbox::HistoryProof {
     ConclaveInbox::HistoryProof {
         commitment: posting::commitment(&history.commitment),

@@ -152,7 +152,7 @@ impl ShareJob {
             _ => None,
         };
         if self.expect.is_some() {
-            // After a restart, and where no share was received. Nobody waits for the block yet.
+            // After a restart. Nobody waits for the block yet.
             self.key.sealing_key().prepare();
         }
         let sealed = match (sealed, &self.expect) {

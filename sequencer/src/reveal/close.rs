@@ -3,7 +3,7 @@
 //! Where validators are near each other these jobs follow each other closely, perhaps on cores that several validators
 //! share, and who has opened a block leaves these to others until it is certified. Where validators are far apart a block
 //! waits for messages and the cores are idle: whatever made way would do so for nothing, and would miss the next block.
-//! How long the last block took tells which it is.
+//! A last block that took long to open says that they are far apart, or that there is too much to do for it to help.
 //!
 //! **Bounds.** [`SOON`] after a decision.
 
@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use conclave_types::{Height, Time};
 
-/// For so long after a decision at most: longer than four validators take that share two cores, and shorter than
-/// messages that go to another continent and back.
+/// For so long after a decision at most: longer than four validators with two cores between them take that are not
+/// overloaded, and shorter than messages that go to another continent and back.
 pub(crate) const SOON: Duration = Duration::from_millis(40);
 
 /// The block that was opened last.

@@ -21,7 +21,7 @@ pub(crate) struct Needles {
 }
 
 impl Needles {
-    /// Looks for the beginning or the end of a secret too, in either order of its bytes.
+    /// Looks for the beginning of a secret too, in either order of its bytes.
     pub(crate) fn add(&mut self, name: &str, secret: &[u8; 32]) {
         assert_ne!(secret, &[0; 32], "{name} is no secret");
         self.filter.resize(1 << FILTER_BITS, false);

@@ -121,7 +121,7 @@ pub(super) struct Relay {
     not_before: Instant,
     /// What the account has spent within a day, or may have.
     spent: U256,
-    /// Whether the last attempt would have cost more than it may.
+    /// Whether an attempt at what is due would have cost more than it may.
     is_priced_out: bool,
 }
 
@@ -221,9 +221,10 @@ impl Relay {
             .max(self.not_before)
     }
 
-    /// An attempt failed: it would have cost more than it may, or for another reason.
+    /// An attempt failed: it would have cost more than it may, or for another reason, which says nothing of what it costs.
     pub(super) fn failed(&mut self, now: Instant, is_priced_out: bool) {
-        (self.not_before, self.is_priced_out) = (now + RETRY, is_priced_out);
+        self.not_before = now + RETRY;
+        self.is_priced_out |= is_priced_out;
     }
 
     /// Whether money is what keeps this validator from posting what is due: the day's is spent, or a posting costs more
@@ -299,8 +300,7 @@ mod tests {
         let action = relay.decide(at(6), settled(200), candidate(300));
         assert!(action == post(300, 400) && relay.is_capped(action), "it may still cost too much");
         relay.failed(at(6), false);
-        assert!(!relay.is_capped(Action::Rest), "it failed for another reason");
-        relay.failed(at(7), true);
+        assert!(relay.is_capped(Action::Rest), "an endpoint was silent, which lowers no price");
         let action = relay.decide(at(8), settled(300), candidate(301));
         assert!(!relay.is_capped(action), "somebody has paid");
     }

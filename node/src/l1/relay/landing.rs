@@ -51,13 +51,15 @@ impl Settler {
         if let Some(relay) = &mut session.relay {
             relay.failed(Instant::now(), is_priced_out);
         }
-        self.see(|view| view.capped |= is_priced_out);
         let at = |settled: &Settled| (settled.epoch, settled.height);
         match session.watch.look().await {
             Ok(found) if at(&found.settled) != at(&from) => {
                 tracing::debug!(%height, error = errors::chain(&error), "somebody was faster");
             }
-            Ok(_) | Err(_) => self.stuck = Some(self.ill(self.stuck.as_ref(), &error.into())),
+            Ok(_) | Err(_) => {
+                self.see(|view| view.capped |= is_priced_out);
+                self.stuck = Some(self.ill(self.stuck.as_ref(), &error.into()));
+            }
         }
     }
 
