@@ -11,7 +11,7 @@ use conclave_contracts::{ConclaveInbox, ConclaveSlasher, ConclaveStake, posting:
 use conclave_node::{
     keys,
     l1::{
-        Call, Contracts, Endpoints, Fees, Patience, Sender,
+        Call,
         evidence::{self, Exhibit, Offence, PrematureShare, SettledProof},
     },
     store::RocksStore,
@@ -28,7 +28,6 @@ use crate::{
         l1::L1,
         l1_liar::{Liar, Lie},
         network::Network,
-        transactions::DEV_KEYS,
         wait::until,
     },
     relay::{opened_through, opened_with},
@@ -36,11 +35,6 @@ use crate::{
 
 /// A look at L1, two turns, and a transaction of each.
 const PATIENCE: Duration = Duration::from_secs(90);
-
-fn genesis(network: &Network) -> Genesis {
-    let text = std::fs::read(network.genesis_file()).expect("a genesis");
-    serde_json::from_slice(&text).expect("a genesis")
-}
 
 fn store(network: &Network, index: usize, genesis: &Genesis) -> RocksStore {
     let database = network.data_dir(index).join("db");
@@ -68,7 +62,7 @@ async fn fork(l1: &L1, network: &Network, genesis: &Genesis, height: u64) -> Blo
     let certificate = SettlementCertificate { commitment: forged, signers, signature };
     let committee = Committee::new(genesis.members.clone()).expect("a committee");
     let posting = posting(&certificate, (&peaks, &added), &committee).expect("everyone signed");
-    let (sender, contracts) = witness(l1, genesis).await;
+    let (sender, contracts) = l1.witness(genesis).await;
     let call = ConclaveInbox::commitCall { posting }.abi_encode();
     // Handed in at once, the certificate would be there for every node to read, and convict all who signed it.
     let created = sender.send(holding(contracts.inbox, &call)).await.expect("a contract");
@@ -100,16 +94,6 @@ fn holding(to: Address, input: &[u8]) -> Call {
     let mut data = vec![0x61, high, low, 0x60, INIT_BYTES, 0x5f, 0x39, 0x61, high, low, 0x5f, 0xf3];
     data.extend(code);
     Call { to: None, value: U256::ZERO, data: data.into(), gas: None }
-}
-
-/// The account of somebody who is no validator.
-async fn witness(l1: &L1, genesis: &Genesis) -> (Sender, Contracts) {
-    let endpoints = Endpoints::connect(&[l1.url()], None, Patience::default()).await;
-    let endpoints = endpoints.expect("the L1 answers");
-    let stake = (*genesis.l1_contract.as_bytes()).into();
-    let contracts = Contracts::find(&endpoints, stake).await.expect("contracts");
-    let signer = DEV_KEYS[0].parse().expect("a well-known key");
-    (Sender::new(endpoints, signer, Fees::default()), contracts)
 }
 
 /// What convicts a validator of having shared the block that it decided, by a settled commitment of another.
@@ -183,7 +167,7 @@ async fn acquitted(l1: &L1, network: &Network, index: usize) {
 async fn who_shared_what_was_decided_is_acquitted_by_itself_or_by_the_others() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let (l1, mut network) = opened_with(directory.path(), 10_000, SELDOM).await;
-    let genesis = genesis(&network);
+    let genesis = network.genesis();
     let forged = forked(&l1, &network, &genesis).await;
     // One that lives, and one that cannot defend itself.
     let accused = [1, 2];
@@ -205,7 +189,7 @@ async fn one_endpoint_of_three_keeps_nobody_from_being_acquitted() {
     let endpoints = [liar.url(), l1.url(), l1.twin()];
     let opened = opened_through(directory.path(), l1, &endpoints, 10_000, SELDOM).await;
     let (l1, network) = opened;
-    let genesis = genesis(&network);
+    let genesis = network.genesis();
     let forged = forked(&l1, &network, &genesis).await;
     // It hides the case, calls it one that nobody could answer, and takes what is sent for itself.
     let lies = [Lie::NoLogs, Lie::Ones, Lie::FalseReceipts, Lie::Poor, Lie::Dear];
@@ -222,7 +206,7 @@ async fn who_holds_an_answer_and_came_too_late_has_the_case_lapse_and_closes_wha
     const LAPSED: u8 = 4;
     let directory = tempfile::tempdir().expect("a temporary directory");
     let (l1, mut network) = opened_with(directory.path(), 10_000, SELDOM).await;
-    let genesis = genesis(&network);
+    let genesis = network.genesis();
     let forged = forked(&l1, &network, &genesis).await;
     let accused = [1, 2];
     let accusations = accused.map(|index| accusation(&network, &genesis, index, &forged));
@@ -234,7 +218,7 @@ async fn who_holds_an_answer_and_came_too_late_has_the_case_lapse_and_closes_wha
     }
     // The three days pass while nobody is there, and so do thirty. Of all that could end it now one knows better.
     l1.advance(31 * 86_400);
-    let (sender, contracts) = witness(&l1, &genesis).await;
+    let (sender, contracts) = l1.witness(&genesis).await;
     let mut offences = Vec::new();
     for number in [2, 3] {
         let found = evidence::convictions(sender.endpoints(), &contracts, number).await;

@@ -9,13 +9,10 @@ use alloy::{
 };
 use conclave_client::messages::{GetStatusResponse, L1Status};
 use conclave_contracts::{ConclaveInbox, posting};
-use conclave_node::{
-    l1::{Contracts, Endpoints, Patience},
-    store::RocksStore,
-};
+use conclave_node::store::RocksStore;
 use conclave_sequencer::archive;
 use conclave_types::{
-    Genesis, Height, HeightDelta, Params, SharingParams, TimingParams, digest::SigningDomain,
+    Height, HeightDelta, Params, SharingParams, TimingParams, digest::SigningDomain,
 };
 use serde_json::{Value, json};
 
@@ -212,12 +209,9 @@ async fn a_thousand_heights_that_certified_while_l1_was_away_settle_by_one_trans
         network.kill(index);
     }
 
-    let text = std::fs::read(network.genesis_file()).expect("a genesis");
-    let genesis: Genesis = serde_json::from_slice(&text).expect("a genesis");
-    let endpoints = Endpoints::connect(&endpoints, None, Patience::default()).await;
-    let endpoints = endpoints.expect("the L1 answers");
-    let stake = (*genesis.l1_contract.as_bytes()).into();
-    let contracts = Contracts::find(&endpoints, stake).await.expect("contracts");
+    let genesis = network.genesis();
+    let (sender, contracts) = l1.witness(&genesis).await;
+    let endpoints = sender.endpoints();
     let filter = json!([{
         "address": contracts.inbox, "fromBlock": "0x0", "toBlock": "latest",
         "topics": [ConclaveInbox::Settled::SIGNATURE_HASH],

@@ -5,13 +5,13 @@ use std::{path::Path, time::Duration};
 use conclave_contracts::{ConclaveInbox, posting::posting};
 use conclave_node::{
     l1::{
-        Call, Contracts, Endpoints, Fees, Patience, Sender,
+        Call,
         evidence::{self, Record},
     },
     store::RocksStore,
 };
 use conclave_sequencer::archive::{self, EvidenceCursor, Kept, Posting};
-use conclave_types::{Committee, Genesis, Height};
+use conclave_types::{Committee, Height};
 use serde_json::{Value, json};
 
 use crate::{
@@ -19,7 +19,6 @@ use crate::{
         l1::L1,
         network::Network,
         process::{complaint, conclave},
-        transactions::DEV_KEYS,
         wait::until,
     },
     relay::{OFTEN, opened_with},
@@ -31,27 +30,13 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// They post the end of epoch 0, and then nothing for a day.
 const SELDOM: &str = "every_heights = 1000000\nevery_seconds = 86400\ntakeover_seconds = 2\n";
 
-fn genesis(network: &Network) -> Genesis {
-    let text = std::fs::read(network.genesis_file()).expect("a genesis");
-    serde_json::from_slice(&text).expect("a genesis")
-}
-
 fn standing(l1: &L1, genesis: &Path, validator: u32) -> Value {
     let (genesis, number) = (genesis.to_string_lossy(), validator.to_string());
     l1.run(&["stake", "status", "--genesis", &genesis, "--validator", &number])
 }
 
-async fn witness(l1: &L1, genesis: &Genesis) -> (Sender, Contracts) {
-    let endpoints = Endpoints::connect(&[l1.url()], None, Patience::default()).await;
-    let endpoints = endpoints.expect("the L1 answers");
-    let stake = (*genesis.l1_contract.as_bytes()).into();
-    let contracts = Contracts::find(&endpoints, stake).await.expect("contracts");
-    let signer = DEV_KEYS[0].parse().expect("a well-known key");
-    (Sender::new(endpoints, signer, Fees::default()), contracts)
-}
-
 async fn convictions(l1: &L1, network: &Network, validator: u32) -> Vec<Record> {
-    let (sender, contracts) = witness(l1, &genesis(network)).await;
+    let (sender, contracts) = l1.witness(&network.genesis()).await;
     let found = evidence::convictions(sender.endpoints(), &contracts, validator).await;
     found.expect("an answer")
 }
@@ -107,7 +92,7 @@ async fn shares_of_a_block_that_is_not_the_chains_are_exported_and_submitted_by_
     let begun = network.wait_l1(0, "epoch 1 is in office", |l1| l1.settled_height > 0).await;
     network.kill(3);
     network.launch_byzantine(3, "early-share");
-    let genesis = genesis(&network);
+    let genesis = network.genesis();
     let open = || {
         let database = network.data_dir(0).join("db");
         // A file of it may go while it is opened, as the node works on it.
@@ -144,7 +129,7 @@ async fn shares_of_a_block_that_is_not_the_chains_are_exported_and_submitted_by_
     let Posting { certificate, peaks, added } = found.expect("it is certified and not settled");
     let committee = Committee::new(genesis.members.clone()).expect("a committee");
     let posting = posting(&certificate, (&peaks, &added), &committee).expect("a quorum signed");
-    let (sender, contracts) = witness(&l1, &genesis).await;
+    let (sender, contracts) = l1.witness(&genesis).await;
     let commit = Call::new(contracts.inbox, &ConclaveInbox::commitCall { posting });
     sender.send(commit).await.expect("anybody may post");
     assert_eq!(standing(&l1, Path::new(&file), 4)["bonded_gwei"], json!(STAKE_GWEI));

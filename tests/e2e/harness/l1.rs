@@ -6,6 +6,8 @@ use std::{
     process::Command,
 };
 
+use conclave_node::l1::{Contracts, Endpoints, Fees, Patience, Sender};
+use conclave_types::Genesis;
 use serde_json::{Value, json};
 
 use super::{
@@ -33,6 +35,16 @@ pub(crate) struct L1 {
 }
 
 impl L1 {
+    /// The account of somebody who is no validator, and the network's contracts.
+    pub(crate) async fn witness(&self, genesis: &Genesis) -> (Sender, Contracts) {
+        let endpoints = Endpoints::connect(&[self.url()], None, Patience::default()).await;
+        let endpoints = endpoints.expect("the L1 answers");
+        let stake = (*genesis.l1_contract.as_bytes()).into();
+        let contracts = Contracts::find(&endpoints, stake).await.expect("contracts");
+        let signer = DEV_KEYS[0].parse().expect("a well-known key");
+        (Sender::new(endpoints, signer, Fees::default()), contracts)
+    }
+
     /// Starts the embedded L1 in `directory`.
     pub(crate) async fn start(directory: &Path) -> Self {
         let process = embedded(directory, "127.0.0.1:0");

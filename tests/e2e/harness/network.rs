@@ -11,6 +11,7 @@ use conclave_client::{
     Client, Payer, Retry,
     messages::{GetStatusResponse, L1Status},
 };
+use conclave_types::Genesis;
 use tempfile::TempDir;
 
 use super::{
@@ -146,6 +147,12 @@ impl Network {
     /// The genesis file.
     pub(crate) fn genesis_file(&self) -> PathBuf {
         self.root().join("genesis.json")
+    }
+
+    /// What is in it.
+    pub(crate) fn genesis(&self) -> Genesis {
+        let text = std::fs::read(self.genesis_file()).expect("a genesis");
+        serde_json::from_slice(&text).expect("a genesis")
     }
 
     /// A validator's directory.
