@@ -113,22 +113,9 @@ impl Prover {
         paid: &PaidOut,
     ) -> anyhow::Result<WithdrawalProof> {
         let height = paid.height.as_u64();
-        let until = Deadline::of(endpoints.patience());
-        loop {
-            let under = withdrawals::posting_to_prove_under(endpoints, contracts, height).await?;
-            if let Some(under) = under
-                && let Some(proof) = self.proof(paid, under).await?
-            {
-                return Ok(proof);
-            }
-            until.wait().await.with_context(|| match under {
-                None => format!("height {height} pays it out and has not settled"),
-                Some(_) => format!(
-                    "height {height} has settled, and node {} cannot show it yet: it lags",
-                    self.url
-                ),
-            })?;
-        }
+        let missing = format!("height {height} pays it out and has not settled");
+        let ask = async |under| self.proof(paid, under).await;
+        self.once_settled((endpoints, contracts), height, &missing, ask).await
     }
 
     /// Waits until a height has settled; its commitment, and where it stands.
@@ -139,16 +126,29 @@ impl Prover {
         height: Height,
     ) -> anyhow::Result<HistoryProof> {
         let height = height.as_u64();
+        let missing = format!("height {height} has not settled");
+        let ask = async |under| self.commitment(height, under).await;
+        self.once_settled((endpoints, contracts), height, &missing, ask).await
+    }
+
+    /// Waits until a height has settled and this node shows something under a posting that L1 proves by.
+    async fn once_settled<T>(
+        &self,
+        (endpoints, contracts): (&Endpoints, &Contracts),
+        height: u64,
+        missing: &str,
+        ask: impl AsyncFn(u64) -> anyhow::Result<Option<T>>,
+    ) -> anyhow::Result<T> {
         let until = Deadline::of(endpoints.patience());
         loop {
             let under = withdrawals::posting_to_prove_under(endpoints, contracts, height).await?;
             if let Some(under) = under
-                && let Some(proof) = self.commitment(height, under).await?
+                && let Some(shown) = ask(under).await?
             {
-                return Ok(proof);
+                return Ok(shown);
             }
             until.wait().await.with_context(|| match under {
-                None => format!("height {height} has not settled"),
+                None => missing.to_owned(),
                 Some(_) => format!(
                     "height {height} has settled, and node {} cannot show it yet: it lags",
                     self.url
