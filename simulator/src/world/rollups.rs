@@ -107,7 +107,9 @@ impl Turn<'_> {
 
     /// Whether the validator had anything to say.
     fn ask_for_batches(&mut self, node: &Node, from: u64) -> Result<bool, EscapeError> {
-        let served = archive::batches(&node.disk, self.rollup, from, PAGE).unwrap_or_default();
+        let Ok(served) = archive::batches(&node.disk, self.rollup, from, PAGE) else {
+            return Ok(false);
+        };
         // Nobody has what came before it joined.
         let is_kept = served.first().is_none_or(|first| first.sequence == from);
         if !is_kept {
@@ -119,8 +121,10 @@ impl Turn<'_> {
                 self.oracle.executes(self.rollup, &step);
             }
         }
+        // A disk that cannot be read says nothing, not that there is nothing.
         let Ok(Some(tip)) = archive::tip(&node.disk) else { return Ok(is_more) };
-        let cursor = archive::cursor(&node.disk, self.rollup).ok().flatten().unwrap_or_default();
+        let Ok(cursor) = archive::cursor(&node.disk, self.rollup) else { return Ok(is_more) };
+        let cursor = cursor.unwrap_or_default();
         let before = self.derivation.need();
         if !is_more && cursor.next_sequence == from {
             self.derivation.brought(tip.revealed, from)?;
