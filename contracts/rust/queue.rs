@@ -63,7 +63,6 @@ mod tests {
     use crate::ForcedInclusion::EscapeLatched;
 
     const QUEUE: Address = Address::repeat_byte(2);
-
     const PAYER: [u8; 20] = [4; 20];
 
     fn deposit(index: u64, l1_block: u64, amount: u64) -> (L1Entry, Log) {

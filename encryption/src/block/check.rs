@@ -77,7 +77,7 @@ struct Sums {
     others: (Vec<G1Affine>, Vec<u128>),
     /// What belongs to the points' side and was added up ahead for the seeds', and its weights; negated, what was added
     /// up for the points' and belongs to the seeds'.
-    strays: (Vec<G1Affine>, Vec<u128>),
+    moved: (Vec<G1Affine>, Vec<u128>),
 }
 
 impl Sums {
@@ -89,7 +89,7 @@ impl Sums {
             points: <_>::default(),
             of_points: G1Projective::identity(),
             others: <_>::default(),
-            strays: <_>::default(),
+            moved: <_>::default(),
         }
     }
 
@@ -107,8 +107,8 @@ impl Sums {
         }
     }
 
-    /// Both sides of a part of which one was added up ahead, for bundles all alike: those that are of the other kind, of
-    /// which there are fewer, are taken to where they belong.
+    /// Both sides of a part of which one was added up ahead, as if all bundles were alike: those that are of the other kind, of
+    /// which there are fewer, are moved to where they belong.
     fn add_expected(&mut self, bundles: &[Value], entries: &[G1Affine], expected: &Expected) {
         let seeds = bundles.iter().filter(|value| value.is_seed()).count();
         let is_for_seeds = seeds > bundles.len() / 2;
@@ -117,8 +117,8 @@ impl Sums {
         for ((value, u), weight) in bundles.iter().zip(entries).zip(&expected.weights) {
             self.add(*value, *weight);
             if value.is_seed() != is_for_seeds {
-                self.strays.0.push(if is_for_seeds { *u } else { -u });
-                self.strays.1.push(*weight);
+                self.moved.0.push(if is_for_seeds { *u } else { -u });
+                self.moved.1.push(*weight);
             }
         }
     }
@@ -239,16 +239,16 @@ impl SealedBlock {
 
     fn agree(&self, sums: &Sums) -> bool {
         let sum = |(points, weights): &(Vec<G1Affine>, Vec<u128>)| weighted_sum(points, weights);
-        let strays = sum(&sums.strays);
+        let moved = sum(&sums.moved);
         let seeds = sums.exponents.is_none_or(|exponents| {
-            G1Projective::generator() * exponents == sums.of_exponents - strays + sum(&sums.seeds)
+            G1Projective::generator() * exponents == sums.of_exponents - moved + sum(&sums.seeds)
         });
         let key = self.key.sealing_key();
         seeds
             && (sums.points.0.is_empty()
                 || key.same_exponent(
                     &sum(&sums.points),
-                    &(sums.of_points + strays + sum(&sums.others)),
+                    &(sums.of_points + moved + sum(&sums.others)),
                 ))
     }
 

@@ -1,5 +1,5 @@
-//! What a faulty party of a sharing says, made by the parts that honest ones are made of. For tests and
-//! the simulator only: the feature `rogue` is theirs.
+//! What a faulty party of a sharing says, made by the parts that honest ones are made of. For tests,
+//! the benchmark and the simulator only: the feature `rogue` is theirs.
 
 use blstrs::Scalar;
 use conclave_types::{ValidatorIndex, digest::Hasher};

@@ -79,7 +79,7 @@ pub struct ReceiveJob {
 }
 
 impl ReceiveJob {
-    /// And has what blocks under that key will be compared with ready before there is one.
+    /// Receives them, and has what blocks under that key will be compared with ready before there is one.
     pub(super) fn run(self) -> JobOutput {
         if let Some(outcome) = self.dkg.outcome() {
             outcome.key().sealing_key().prepare();

@@ -202,6 +202,7 @@ impl Seen {
     fn returns(&mut self, escape: u64, resumed: (u64, u64)) -> Result<(), EscapeError> {
         let missing = EscapeError::EscapeMissing { expected: self.expected(), found: escape };
         let before = escape.checked_sub(1).and_then(|before| self.escape(before)?.resume_point());
+        // A number that no list is long enough for is missing, too.
         let place = usize::try_from(escape).ok();
         let away = place.and_then(|place| self.escapes.get_mut(place)).ok_or(missing)?;
         if let Some(told) = away.resumed {
