@@ -1,5 +1,7 @@
 //! Bundles that open to their seeds, and what can be made of a capsule so that they do not, or not to everyone.
 
+use std::ops::Range;
+
 use conclave_types::{Digest, UndecryptableReason, digest::keccak};
 
 use super::*;
@@ -396,5 +398,64 @@ fn what_was_added_up_ahead_serves_parts_in_which_some_were_sealed_wrongly() {
             }
             assert!(!holds(&ahead(), &openings), "{wrong}");
         }
+    }
+}
+
+/// A bundle that hides its seed under r·PK as it should, with a u that is off by `by`: whoever is shown the seed sees that it
+/// is masked as v, and only the sum over all bundles that u is not r·g.
+fn off_by(committee: &Committee, seed: [u8; 32], by: Scalar) -> (Sealed, Opening) {
+    let label = odd_label(committee, &[0x5a; 272]);
+    let r = exponent(committee.key.sealing_key(), &seed, &label);
+    let k = bytes(point(&committee.raw.public_key) * r);
+    (hiding(committee, r + by, &seed, &k), Opening::Seed(SeedBytes::new(seed)))
+}
+
+/// In one equation: parts that were added up ahead, parts that were not, and of either some that were sealed wrongly. One
+/// false seed, wherever it is, and two that are false by opposites, wherever they are, make it fail.
+#[test]
+fn a_false_seed_is_found_among_parts_that_were_prepared_and_parts_that_were_not() {
+    let committee = committee(Suite::Packed, 4);
+    let count = 10_usize;
+    // The openings of these are points: one in the first part, most in the last, where what was added up ahead is for points.
+    let is_pointed = |at: usize| [2, 7, 8].contains(&at);
+    let parts = [0..4, 4..8, 8..11];
+    let prepared: [&[Range<usize>]; 4] =
+        [&[], &parts[..1], &parts[1..], &[parts[0].clone(), parts[2].clone()]];
+    let right = |at: usize| honest(&committee, u8::try_from(at).unwrap() + 1).remove(at);
+    let pointed = |at: usize| {
+        let k = bytes(point(&committee.raw.public_key) * Scalar::from(at as u64 + 500));
+        hiding(&committee, Scalar::from(at as u64 + 500), &[9; 32], &k)
+    };
+    let base: Vec<Sealed> =
+        (0..count).map(|at| if is_pointed(at) { pointed(at) } else { right(at) }).collect();
+    let verdicts = |falses: &[(usize, Scalar)]| -> Vec<bool> {
+        let mut sealed = base.clone();
+        let mut shown = Vec::new();
+        for (at, by) in falses {
+            let seed = [0x40 + u8::try_from(*at).unwrap(); 32];
+            let (bundle, opening) = off_by(&committee, seed, *by);
+            sealed[*at] = bundle;
+            shown.push((*at + 1, opening));
+        }
+        let mut openings = combined(&committee, &committee.block_with(&sealed));
+        for (at, opening) in shown {
+            let is_off = openings[at] != opening;
+            assert!(is_off, "right shares give its point");
+            openings[at] = opening;
+        }
+        let given: Vec<_> =
+            parts.iter().map(|part| (part.clone(), &openings[part.clone()])).collect();
+        let verdict = |ahead: &&[Range<usize>]| {
+            committee.block_with(&sealed).expecting(ahead, &SEED).check_ranges(&given, &SEED)
+        };
+        prepared.iter().map(verdict).collect()
+    };
+    assert_eq!(verdicts(&[]), [true; 4]);
+    for at in 0..count {
+        assert_eq!(verdicts(&[(at, Scalar::ONE)]), [false; 4], "bundle {at}");
+    }
+    for (one, other) in [(0, 1), (0, 4), (1, 9), (4, 8), (3, 7), (8, 9)] {
+        let opposites = [(one, Scalar::ONE), (other, -Scalar::ONE)];
+        assert_eq!(verdicts(&opposites), [false; 4], "bundles {one} and {other}");
     }
 }

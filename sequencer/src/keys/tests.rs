@@ -6,6 +6,7 @@ mod eras;
 mod erasing;
 mod gossip;
 mod preparing;
+mod replays;
 
 use std::{collections::BTreeMap, sync::Arc};
 
