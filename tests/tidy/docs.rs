@@ -78,6 +78,45 @@ fn dead_targets(path: &str, markdown: &str, makefile: &str) -> Vec<String> {
         .collect()
 }
 
+/// Names of five words or more, which only tests have, that no function has.
+fn dead_tests(path: &str, markdown: &str, functions: &BTreeSet<String>) -> Vec<String> {
+    let is_name = |span: &str| {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        span.chars().all(plain) && span.matches('_').count() >= 4
+    };
+    let named = code_spans(markdown).into_iter().filter(|span| is_name(span));
+    let dead = named.filter(|name| !functions.contains(*name));
+    dead.map(|name| format!("{path}: {name}")).collect()
+}
+
+/// Rows of the tables under `heading` whose last cell names nothing in backticks; the rows that head them aside.
+fn rows_without_a_name(markdown: &str, heading: &str) -> Vec<String> {
+    let Some((_, section)) = markdown.split_once(heading) else {
+        return vec![format!("there is no {heading}")];
+    };
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
+    let last = |row: &str| row.trim_end_matches('|').rsplit('|').next().unwrap_or("").to_owned();
+    let is_heading = |row: &&str| row.starts_with("| **");
+    let unnamed = rows.filter(|row| !is_heading(row) && code_spans(&last(row)).is_empty());
+    unnamed.map(str::to_owned).collect()
+}
+
+/// What functions are called, in Rust and in Solidity.
+fn functions() -> BTreeSet<String> {
+    let sources = conclave_tests::workspace_files(&[".rs", ".sol"]);
+    let read = |path: &std::path::PathBuf| {
+        std::fs::read_to_string(conclave_tests::workspace_root().join(path)).expect("UTF-8")
+    };
+    let named = |text: &str| -> Vec<String> {
+        let after = text.split("fn ").skip(1).chain(text.split("function ").skip(1));
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let name = |rest: &str| rest.split(|c| !is_part(c)).next().unwrap_or("").to_owned();
+        after.map(name).collect()
+    };
+    sources.iter().flat_map(|path| named(&read(path))).collect()
+}
+
 fn workspace() -> BTreeSet<String> {
     let files = conclave_tests::workspace_files(&[""]);
     files.iter().map(|path| path.to_string_lossy().into_owned()).chain(hidden()).collect()
@@ -118,6 +157,36 @@ fn documents_name_only_make_targets_that_exist() {
         .flat_map(|(path, markdown)| dead_targets(path, markdown, &makefile))
         .collect();
     assert_none("a document names a make target that is not there", &offences);
+}
+
+#[test]
+fn documents_name_only_tests_that_exist() {
+    let functions = functions();
+    let offences: Vec<String> = documents()
+        .iter()
+        .flat_map(|(path, markdown)| dead_tests(path, markdown, &functions))
+        .collect();
+    assert_none("a document names a test that is not there", &offences);
+}
+
+#[test]
+fn each_attack_on_the_encryption_has_a_test() {
+    let path = conclave_tests::workspace_root().join("docs/spec/encryption.md");
+    let markdown = std::fs::read_to_string(path).expect("the specification is there");
+    let offences = rows_without_a_name(&markdown, "## Where each attack is tested");
+    assert_none("an attack names no test", &offences);
+}
+
+#[test]
+fn a_dead_test_and_an_attack_without_one_are_found() {
+    let functions = BTreeSet::from(["nobody_is_blamed_for_nothing".to_owned()]);
+    let markdown = "## A\n\n| attack | test |\n|---|---|\n| one | `nobody_is_blamed_for_nothing` |\n\
+                    | **more** | |\n| two `x` | nothing |\n\n## B\n| three | |\n\
+                    Of `somebody_is_blamed_for_nothing`, `a_short_one` and `Fn_of_no_test_at_all`.\n";
+    let dead = dead_tests("docs/a.md", markdown, &functions);
+    assert_eq!(dead, ["docs/a.md: somebody_is_blamed_for_nothing"]);
+    assert_eq!(rows_without_a_name(markdown, "## A"), ["| two `x` | nothing |"]);
+    assert_eq!(rows_without_a_name(markdown, "## C"), ["there is no ## C"]);
 }
 
 #[test]

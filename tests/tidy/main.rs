@@ -4,7 +4,7 @@
 //! |-------------|------|
 //! | [`layers`]  | imports go down; the core is pure; the shipped binaries cannot misbehave; one build for all |
 //! | [`sources`] | every file says why it is there, is short, is finished; tests neither sleep nor hide |
-//! | [`docs`]    | documentation names only files and targets that exist |
+//! | [`docs`]    | documentation names only files, targets and tests that exist |
 //! | [`natspec`] | every error and event of a contract says what it means |
 //! | [`mutations`] | every mutant still fits the guard that it breaks |
 //!
