@@ -14,7 +14,7 @@ use std::fmt;
 use borsh::{BorshDeserialize, BorshSerialize};
 pub use conclave_consensus::HighWater;
 use conclave_types::{Epoch, Round, digest::Hasher};
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 /// A family of keys. The node maps each to a column family of its database.
 #[derive(
@@ -175,7 +175,7 @@ impl SecretName {
 }
 
 /// A secret of 32 bytes. Overwritten when dropped, never shown.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, ZeroizeOnDrop)]
 pub struct SecretBytes(Zeroizing<[u8; 32]>);
 
 impl SecretBytes {
@@ -347,5 +347,15 @@ mod tests {
         let [name, _] = names;
         let write = Write::PutSecret { name, value: SecretBytes::new([0xab; 32]) };
         assert!(!format!("{write:?}").contains("ab") && !format!("{write:?}").contains("171"));
+    }
+    #[test]
+    fn what_a_validator_keeps_is_erased_with_it() {
+        fn erased<T: ZeroizeOnDrop>() {}
+        erased::<SecretBytes>();
+        erased::<ed25519_dalek::SigningKey>();
+        erased::<conclave_encryption::SecretShare>();
+        erased::<conclave_encryption::HolderKey>();
+        // Its library overwrites it and has no type that says so: all that can be seen is that something is done.
+        assert!(std::mem::needs_drop::<conclave_types::SettlementSecret>());
     }
 }

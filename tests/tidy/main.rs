@@ -6,6 +6,7 @@
 //! | [`sources`] | every file says why it is there, is short, is finished; tests neither sleep nor hide |
 //! | [`docs`]    | documentation names only files, targets and tests that exist |
 //! | [`natspec`] | every error and event of a contract says what it means |
+//! | [`secrets`] | no secret number is held where nothing erases it |
 //! | [`mutations`] | every mutant still fits the guard that it breaks |
 //!
 //! Each rule is a pure function from text or a dependency graph to a list of offences, and each has
@@ -15,6 +16,7 @@ mod docs;
 mod layers;
 mod mutations;
 mod natspec;
+mod secrets;
 mod sources;
 
 /// Fails with one line for each offence.

@@ -8,11 +8,14 @@ use blstrs::{G2Affine, G2Projective, Scalar};
 use ff::Field;
 use group::Group;
 use rand_core::{CryptoRng, RngCore};
+use zeroize::ZeroizeOnDrop;
 
 use crate::{curve::small_multiple_g2, interpolation::Node, packing::Packing, secret::Secret};
 
 /// s and the coefficients of T.
+#[derive(ZeroizeOnDrop)]
 pub(crate) struct SharingPolynomial {
+    #[zeroize(skip)]
     packing: Packing,
     constant: Secret,
     coefficients: Vec<Secret>,

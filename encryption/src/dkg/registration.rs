@@ -8,6 +8,7 @@ use blstrs::{G1Affine, G1Projective};
 use borsh::{BorshDeserialize, BorshSerialize};
 use conclave_types::{Digest, G1Bytes, ValidatorIndex, digest::Hasher};
 use group::Group;
+use zeroize::ZeroizeOnDrop;
 
 use crate::{
     curve::{decode_g1_nonzero, encode_one},
@@ -17,10 +18,14 @@ use crate::{
 };
 
 /// The secret half of a validator's key for one attempt. Overwritten when dropped, never shown.
+#[derive(ZeroizeOnDrop)]
 pub struct HolderKey {
+    #[zeroize(skip)]
     validator: ValidatorIndex,
+    #[zeroize(skip)]
     session: Digest,
     pub(crate) secret: Secret,
+    #[zeroize(skip)]
     public: G1Bytes,
 }
 
