@@ -11,6 +11,7 @@ pub(crate) mod node;
 pub(crate) mod params;
 pub(crate) mod proofs;
 pub(crate) mod prove;
+pub(crate) mod secrets;
 pub(crate) mod stake;
 pub(crate) mod status;
 pub(crate) mod submit;

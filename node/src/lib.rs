@@ -24,5 +24,6 @@ pub mod metrics;
 pub mod network;
 pub mod node;
 pub mod process;
+pub mod rekey;
 pub mod rpc;
 pub mod store;

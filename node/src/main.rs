@@ -30,6 +30,7 @@ enum Command {
     Withdraw(cli::withdraw::Arguments),
     Prove(cli::prove::Arguments),
     Evidence(cli::evidence::Arguments),
+    Secrets(cli::secrets::Arguments),
     Bench(cli::bench::Arguments),
 }
 
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Withdraw(arguments) => cli::withdraw::run(arguments),
         Command::Prove(arguments) => cli::prove::run(arguments),
         Command::Evidence(arguments) => cli::evidence::run(arguments),
+        Command::Secrets(arguments) => cli::secrets::run(arguments),
         Command::Bench(arguments) => cli::bench::run(arguments),
     };
     cli::exit(result)

@@ -244,6 +244,7 @@ fn every_subcommand_explains_itself_with_examples() {
         "l1 show",
         "evidence export",
         "evidence submit",
+        "secrets rekey",
         "stake new-key",
         "stake register",
         "stake deposit",

@@ -13,7 +13,7 @@
 //! **Erasing** puts the file aside, overwrites it and removes it; what a crash has left aside is erased at the next
 //! start. A disk that writes elsewhere instead, as solid
 //! state disks and copying file systems do, may keep the ciphertext; it is worth nothing without the key. The key stays the
-//! same, so **what was erased is not safe from whoever has an older copy of the file and, at any time, the key**:
+//! same until the operator changes it, so **what was erased is not safe from whoever has an older copy of the file and, at any time, the key**:
 //! docs/operators.md, *What erasing a share gives*, says what helps and why the key is not changed here.
 
 use std::{
@@ -53,7 +53,7 @@ pub enum SecretsError {
     },
     /// A file does not open under the key: it is damaged, another network's, or the key is another.
     #[error(
-        "the secret {path} does not open with this keys.storage; restore that key file from your backup, or move the secret away: this validator then sends no shares until the key is handed on to the next epoch"
+        "the secret {path} does not open with this keys.storage; restore that key file from your backup, run `conclave secrets rekey` again if it was broken off, or move the secret away: this validator then sends no shares until the key is handed on to the next epoch"
     )]
     Sealed {
         /// The file.
@@ -103,6 +103,25 @@ impl SecretFiles {
         if self.path(name).exists() { self.read(name).map(Some) } else { Ok(None) }
     }
 
+    /// Seals one more secret under this key that is still sealed under `old`'s; says whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the disk does, or one opens under neither.
+    pub fn reseal_one(&self, old: &Self) -> Result<bool, SecretsError> {
+        self.erase_draft()?;
+        for name in self.names()? {
+            match self.read(&name) {
+                Ok(_) => {}
+                Err(SecretsError::Sealed { .. }) => {
+                    return self.put(&name, &*old.read(&name)?).map(|()| true);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+
     /// Every secret, to begin with: what a crash has left of others is erased.
     ///
     /// # Errors
@@ -110,16 +129,8 @@ impl SecretFiles {
     /// Fails if one cannot be read, or does not open.
     pub fn all(&self) -> Result<Vec<(String, Secret)>, SecretsError> {
         self.erase_draft()?;
-        let io = |source| SecretsError::Io { path: self.directory.clone(), source };
-        let mut secrets = Vec::new();
-        for entry in fs::read_dir(&self.directory).map_err(io)? {
-            let entry = entry.map_err(io)?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            let secret = self.read(&name)?;
-            secrets.push((name, secret));
-        }
-        secrets.sort_by(|(one, _), (other, _)| one.cmp(other));
-        Ok(secrets)
+        let read = |name: String| self.read(&name).map(|secret| (name, secret));
+        self.names()?.into_iter().map(read).collect()
     }
 
     /// Makes a secret durable.
@@ -176,6 +187,17 @@ impl SecretFiles {
             }
         }
         fs::remove_file(&path).and_then(|()| self.sync()).map_err(io)
+    }
+
+    /// Names of all secrets, in their order.
+    fn names(&self) -> Result<Vec<String>, SecretsError> {
+        let io = |source| SecretsError::Io { path: self.directory.clone(), source };
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.directory).map_err(io)? {
+            names.extend(entry.map_err(io)?.file_name().into_string());
+        }
+        names.sort();
+        Ok(names)
     }
 
     fn read(&self, name: &str) -> Result<Secret, SecretsError> {
