@@ -24,6 +24,12 @@
 //! each leg once and in the blocks' order. Whatever comes again changes nothing; what contradicts is refused by name,
 //! and leaves all as it was.
 //!
+//! **Together.** Where an escape sends a rollup back to is a height, the same for all that are told the same of L1, however
+//! far each had come: what is above is taken back and what is not stays. A bundle has all legs in one block, so it stays
+//! in all of its rollups or in none, and comes again in all. Nobody tells several derivations at one instant: who runs
+//! rollups that must not be seen apart brings all of them the same spans, batches up to the same heights and the same
+//! blocks of the queue, one after another, and then they stand at one place after each.
+//!
 //! **Not here.** That a batch is what was ordered, and that none is left out below what a node says it has revealed,
 //! is for proofs to show ([`crate::Prover`]); that a log is L1's, for whoever reads it. Times of batches that come
 //! after the queue may lie before those of its blocks.
@@ -75,6 +81,8 @@ struct Away {
 }
 
 /// The derivation of one rollup's chain.
+///
+#[doc = include_str!("escape/example.md")]
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Derivation {
     rollup: RollupId,
@@ -319,14 +327,14 @@ impl Derivation {
 
     /// An escape has come to be known, right after what had settled then.
     fn latched(&mut self) -> Option<Rollback> {
-        let steps = self.ahead();
+        let (steps, height) = (self.ahead(), self.pending()?.height);
         if steps == 0 {
             return None;
         }
         // Something above what had settled was there, so all of that was.
         self.unsettled.clear();
         self.leave();
-        Some(Rollback { to_sequence: self.base.sequence, steps })
+        Some(Rollback { to_sequence: self.base.sequence, steps, height })
     }
 
     /// All batches that had settled at the latch are there: the queue comes next.

@@ -132,8 +132,11 @@ impl QueueBlock {
 /// Everything from a number on is taken back: the next step has that number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rollback {
-    /// The number.
+    /// The number. It is this rollup's own.
     pub to_sequence: u64,
     /// How many steps that are: at least one.
     pub steps: u64,
+    /// What had settled when rollups left: the place that all of them go back to. Batches above this height are taken
+    /// back and no others, so of a bundle either every leg is, in whichever rollup, or none.
+    pub height: Height,
 }

@@ -1,5 +1,6 @@
 mod adversaries;
 mod any_order;
+mod together;
 
 use conclave_types::{
     BatchItem, BlockId, BundleId, Digest, ForcedTransaction, L1Content, L1Entry, LegRef, Time,
@@ -33,6 +34,10 @@ const fn latched(escape: u64, latched_at: u64, height: u64, cursor: u64) -> L1Ev
 
 const fn returned(escape: u64, resume_point: u64) -> L1Event {
     L1Event::Returned { escape, resume_point }
+}
+
+const fn back(to_sequence: u64, steps: u64, height: u64) -> Rollback {
+    Rollback { to_sequence, steps, height: Height::new(height) }
 }
 
 /// Something that a rollup executes.
@@ -88,7 +93,7 @@ fn away() -> Derivation {
     follow(&mut derivation, 0..4);
     let events = [(5, settled(4, 3, 2)), (25, latched(0, 20, 4, 2))];
     let rollback = derivation.observe(&span(1, 30, &events));
-    assert_eq!(rollback, Ok(Some(Rollback { to_sequence: 2, steps: 2 })));
+    assert_eq!(rollback, Ok(Some(back(2, 2, 4))));
     derivation
 }
 
@@ -208,7 +213,7 @@ fn rollups_leave_again_on_top_of_what_had_settled_by_then() {
     // Of the batches after the return, the one at height 6 settles.
     let events = [(33, settled(7, 30, 4)), (60, latched(1, 50, 7, 4))];
     let rollback = derivation.observe(&span(31, 60, &events));
-    assert_eq!(rollback, Ok(Some(Rollback { to_sequence: 4, steps: 2 })));
+    assert_eq!(rollback, Ok(Some(back(4, 2, 7))));
     assert_eq!(derivation.need(), Need::Queue { from: 7, above: 30, until: None });
     // The block of the return has entries on both sides of its point.
     let step = derivation.queued(&queue(31, 6..9)).unwrap().unwrap();
@@ -226,7 +231,7 @@ fn an_escape_that_nothing_was_queued_in_is_over_at_once() {
         (27, returned(0, 2)),
     ];
     let rollback = derivation.observe(&span(1, 30, &events));
-    assert_eq!(rollback, Ok(Some(Rollback { to_sequence: 2, steps: 2 })));
+    assert_eq!(rollback, Ok(Some(back(2, 2, 4))));
     follow(&mut derivation, 2..5);
     assert_eq!(derivation.settled_sequence(), 3);
 }

@@ -5,29 +5,36 @@ use proptest::{prelude::*, sample::Index};
 
 use super::*;
 
+const SECOND: RollupId = RollupId::new(902);
+
+/// Entries up to an L1 block.
+fn entries_up_to(entries: &[u64], number: u64) -> u64 {
+    let place = usize::try_from(number.saturating_sub(1)).unwrap();
+    entries.get(place).or(entries.last()).copied().unwrap()
+}
+
 /// A network's whole life: its batches, and L1.
 #[derive(Clone, Debug)]
-struct Life {
-    batches: Vec<Batch>,
+pub(super) struct Life {
+    /// What entries of the queue leave over by 2 that are for the rollup: 0, or 1 for the second one.
+    parity: u64,
+    pub(super) batches: Vec<Batch>,
     /// From L1 block 2 on, how many entries the queue has up to each.
     entries: Vec<u64>,
     events: Vec<(u64, L1Event)>,
     /// Height and cursor at the latch, and resume point, if there was a return.
-    escapes: Vec<(u64, u64, Option<u64>)>,
+    pub(super) escapes: Vec<(u64, u64, Option<u64>)>,
 }
 
 impl Life {
     /// `gaps` are heights between batches, `queue` entries of each L1 block, and `turns` what happens on L1: how many
     /// L1 blocks pass, how many heights settle, and whether rollups leave or come back.
-    fn new(gaps: &[u64], queue: &[u64], turns: &[(usize, u64, bool)]) -> Self {
+    pub(super) fn new(gaps: &[u64], queue: &[u64], turns: &[(usize, u64, bool)]) -> Self {
         let mut entries: Vec<u64> = vec![0];
         for count in queue {
             entries.push(entries.last().unwrap() + count);
         }
-        let up_to = |number: u64| {
-            let place = usize::try_from(number.saturating_sub(1)).unwrap();
-            entries.get(place).or(entries.last()).copied().unwrap()
-        };
+        let up_to = |number| entries_up_to(&entries, number);
         let (mut batches, mut height, mut carried) = (Vec::new(), 0, 0);
         for (sequence, gap) in (0..).zip(gaps) {
             let previous = height;
@@ -73,15 +80,36 @@ impl Life {
                 Some(_) | None => {}
             }
         }
-        Self { batches, entries, events, escapes }
+        Self { parity: 0, batches, entries, events, escapes }
     }
 
-    fn last_block(&self) -> u64 {
+    /// The same network and L1 for a second rollup, for which are the other entries, and in some blocks the other leg
+    /// of the first one's bundle.
+    pub(super) fn sibling(&self, has_leg: &[bool]) -> Self {
+        let (mut batches, mut previous, mut carried): (Vec<Batch>, u64, u64) = (Vec::new(), 0, 0);
+        for (of_first, has_leg) in self.batches.iter().zip(has_leg) {
+            let height = of_first.height.as_u64();
+            let now = entries_up_to(&self.entries, 1 + height / 2);
+            let forced = (carried..now).filter(|index| index % 2 == 1).map(Item::Forced);
+            let leg = Item::Leg(u8::try_from(of_first.sequence).unwrap());
+            let items: Vec<_> = forced.chain(has_leg.then_some(leg)).collect();
+            carried = now;
+            if !items.is_empty() {
+                let sequence = u64::try_from(batches.len()).unwrap();
+                let of_second = batch(sequence, (previous, height), &items);
+                batches.push(Batch { rollup: SECOND, ..of_second });
+                previous = height;
+            }
+        }
+        Self { parity: 1, batches, ..self.clone() }
+    }
+
+    pub(super) fn last_block(&self) -> u64 {
         u64::try_from(self.entries.len()).unwrap()
     }
 
     /// As the specification has it.
-    fn chain(&self) -> Vec<Item> {
+    pub(super) fn chain(&self) -> Vec<Item> {
         let of = |batch: &Batch| {
             let step = Step { sequence: 0, content: Content::Batch(batch.clone()) };
             items(&step)
@@ -95,7 +123,8 @@ impl Life {
             }
             let until = resumed.unwrap_or(*self.entries.last().unwrap());
             from = (*cursor).max(from);
-            chain.extend((from..until).filter(|index| index % 2 == 0).map(Item::Forced));
+            let is_ours = |index: &u64| index % 2 == self.parity;
+            chain.extend((from..until).filter(is_ours).map(Item::Forced));
             (from, below) = (from.max(until), below.max(until));
             if resumed.is_none() {
                 return chain;
@@ -112,20 +141,25 @@ impl Life {
 }
 
 /// A rollup, and whoever brings it things.
-struct Rollup {
-    derivation: Derivation,
-    executed: Vec<Vec<Item>>,
+pub(super) struct Rollup {
+    pub(super) derivation: Derivation,
+    pub(super) executed: Vec<Vec<Item>>,
     /// Numbers below were settled on L1, and must stay.
     settled: u64,
 }
 
 impl Rollup {
-    fn learns(&mut self, life: &Life, until: u64) {
+    pub(super) fn new(life: &Life) -> Self {
+        let derivation = Derivation::new(RollupId::new(901 + life.parity), l1(1, 0));
+        Self { derivation, executed: Vec::new(), settled: 0 }
+    }
+
+    pub(super) fn learns(&mut self, life: &Life, until: u64) -> Option<Rollback> {
         let since = self.derivation.l1().number;
         let is_in = |(number, _): &&(u64, L1Event)| (since + 1..=until).contains(number);
         let events: Vec<_> = life.events.iter().filter(is_in).copied().collect();
         let rollback = self.derivation.observe(&span(since, until, &events)).unwrap();
-        if let Some(Rollback { to_sequence, steps }) = rollback {
+        if let Some(Rollback { to_sequence, steps, .. }) = rollback {
             assert!(to_sequence >= self.settled, "{to_sequence} is below {}", self.settled);
             let to = usize::try_from(to_sequence).unwrap();
             assert_eq!(self.executed.len() - to, usize::try_from(steps).unwrap());
@@ -134,6 +168,7 @@ impl Rollup {
         }
         self.settled = self.derivation.settled_sequence();
         assert!(self.derivation.next_sequence() >= self.settled);
+        rollback
     }
 
     fn executes(&mut self, step: Step) {
@@ -142,7 +177,7 @@ impl Rollup {
     }
 
     /// Takes what comes next; whether there was anything.
-    fn goes_on(&mut self, life: &Life) -> bool {
+    pub(super) fn goes_on(&mut self, life: &Life) -> bool {
         match self.derivation.need() {
             Need::Batch { sequence, .. } => {
                 let place = usize::try_from(sequence).unwrap();
@@ -186,7 +221,7 @@ proptest! {
         moves in prop::collection::vec((any::<Index>(), 0..6_usize, any::<bool>()), 0..20),
     ) {
         let life = Life::new(&gaps, &queue, &turns);
-        let mut rollup = Rollup { derivation: derivation(), executed: Vec::new(), settled: 0 };
+        let mut rollup = Rollup::new(&life);
         for (place, steps, restarts) in moves {
             let (newest, last) = (rollup.derivation.l1().number, life.last_block());
             let until = newest + u64::try_from(place.index(4)).unwrap();
