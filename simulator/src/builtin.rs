@@ -147,6 +147,8 @@ pub const BUILTINS: &[Builtin] = &[
     built_in!("l1-fee-spike"),
     built_in!("l1-escape"),
     built_in!("l1-escape-unsettled"),
+    built_in!("l1-escape-twice"),
+    built_in!("l1-halt-twice"),
     built_in!("l1-blockade"),
     built_in!("l1-blockade-then-halt"),
     built_in!("l1-stakes"),

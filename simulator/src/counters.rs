@@ -2,11 +2,12 @@
 //! happens, found out when the run is over. Each test of a scenario compares what it has counted with this list.
 
 /// The counters, in alphabetical order.
-pub const COUNTERS: [&str; 126] = [
+pub const COUNTERS: [&str; 130] = [
     "alternating_attestations",
     "anomalies",
     "attempts_to_open",
     "bad_dealings",
+    "batches_between_escapes",
     "batches_rolled_back",
     "blockades",
     "boasts",
@@ -101,9 +102,12 @@ pub const COUNTERS: [&str; 126] = [
     "returned_bundles",
     "revealed_bundles",
     "rewards",
+    "rollup_bundles_taken_back",
+    "rollup_late_rollbacks",
     "rollup_queue_steps",
     "rollup_rollbacks",
     "rollup_steps_taken_back",
+    "rollup_wakings",
     "rot_found",
     "rotations",
     "sealed_again",

@@ -71,7 +71,7 @@ use self::{
         OFFICE, ONCE, ORDER, PAID, PAYS, POLKA, QUEUE, QUORUM, RETURNED, SAME_KEY, SEALED_TO,
         SETTLED, SLASHED, TAKEN, TIMELY, WHOLE, ensure,
     },
-    rollups::Executions,
+    rollups::Followers,
     settled::OnL1,
     settlement::Settlement,
     shares::Shares,
@@ -80,6 +80,7 @@ use self::{
 pub(crate) use self::{
     committees::Machines,
     promises::{PROMISES, RUNS},
+    rollups::Follower,
     shares::Sharing,
     sides::Oracles,
 };
@@ -107,7 +108,7 @@ pub(crate) struct Oracle {
     on_l1: OnL1,
     offices: Offices,
     escapes: Escapes,
-    executions: Executions,
+    followers: Followers,
     posted: PostedOnL1,
     committees: Committees,
     /// Second machines that have voted for their validators.
@@ -140,7 +141,7 @@ impl Oracle {
             on_l1: OnL1::default(),
             offices: Offices::default(),
             escapes: Escapes::new(ESCAPE_DELAY_BLOCKS.into(), genesis.l1_origin.number),
-            executions: Executions::default(),
+            followers: Followers::default(),
             posted: PostedOnL1::default(),
             committees: Committees::new(genesis),
             rotated: BTreeSet::new(),
@@ -199,7 +200,7 @@ impl Oracle {
         counters.extend(self.on_l1.counters());
         counters.extend(self.offices.counters());
         counters.extend(self.escapes.counters());
-        counters.extend(self.executions.counters());
+        counters.extend(self.followers.counters());
         counters.insert("committee_changes", self.committees.changes());
         counters.insert("rotations", u64::try_from(self.rotated.len()).unwrap_or(u64::MAX));
         counters

@@ -366,7 +366,7 @@ impl World {
             self.compare_ledgers();
             self.search_old_machines();
             self.look_for_old_shares();
-            self.rollups_go_on();
+            self.rollups_go_on(true);
             self.read_everyone();
         }
         self.stop_recording();
@@ -386,6 +386,7 @@ impl World {
         counters.insert("l1_reorgs", self.l1.as_ref().map_or(0, L1::reorgs));
         counters.extend(self.l1.iter().flat_map(L1::counters));
         counters.extend(self.readers.counters());
+        counters.extend(self.rollups.counters());
         counters.extend(self.framer.iter().flat_map(Framer::counters));
         counters.insert("regions", self.network.region_count());
         counters.insert("sessions_lost", self.sessions_lost);

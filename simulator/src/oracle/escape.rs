@@ -8,8 +8,8 @@
 //! ```
 //!
 //! The shipped derivation makes each rollup's chain while it goes on ([`super::rollups`]). The oracle makes it once more
-//! in the end: every honest validator is read, all of them make one chain, and
-//! nothing is lost, doubled or moved by the way out and back: every entry is in it as the queue has it, and every leg
+//! in the end, whether rollups left or not: every honest validator is read, all of them make one chain, and
+//! nothing is lost, doubled or moved, by a way out and back or without: every entry is in it as the queue has it, and every leg
 //! as it was told when its block was revealed, whatever a store makes of its batches later. Who followed the batches
 //! live has to take back those above the latch.
 
@@ -59,6 +59,8 @@ pub(super) struct Escapes {
     blocks_away: u64,
     /// Batches that were told of, and that rollups take back.
     rolled_back: u64,
+    /// Batches on top of one time away and below the next.
+    between: u64,
     chains: BTreeMap<RollupId, Vec<Item>>,
     /// Legs of bundles, as the first validator told of each height that it revealed: as many as a run has.
     legs: BTreeMap<RollupId, Vec<(Height, Item)>>,
@@ -74,6 +76,7 @@ impl Escapes {
             blocks: 0,
             blocks_away: 0,
             rolled_back: 0,
+            between: 0,
             chains: BTreeMap::new(),
             legs: BTreeMap::new(),
         }
@@ -88,6 +91,7 @@ impl Escapes {
             ("l1_returns", count(returned)),
             ("l1_escape_blocks", self.blocks_away),
             ("batches_rolled_back", self.rolled_back),
+            ("batches_between_escapes", self.between),
         ];
         counters.into_iter().filter(|_| self.blocks > 0)
     }
@@ -111,6 +115,12 @@ impl Escapes {
     /// Whether L1 shows each time to rollups, which go by that.
     fn is_written(&self) -> bool {
         u64::try_from(self.times.len()).is_ok_and(|all| all == self.written)
+    }
+
+    /// The height that had settled when rollups left, if they have not come back and L1 says so.
+    pub(super) fn away_at(&self) -> Option<u64> {
+        let last = self.times.last().filter(|_| self.is_written())?;
+        (last.expected.resumed_at == 0).then_some(last.expected.height)
     }
 
     fn is_away(&self) -> bool {
@@ -172,6 +182,23 @@ impl Escapes {
         let expected = written.checked_sub(1).and_then(|last| self.times.get(last));
         let expected = expected.map(|away| away.expected);
         ensure(shown.newest == expected, ESCAPE, || wrong("the last of them", &expected))
+    }
+
+    /// Of a rollup's batches, what was told of and taken back each time, and what came in between.
+    fn count_batches(&mut self, batches: &[Batch]) {
+        let heights = || batches.iter().map(|batch| batch.height);
+        let back = self.times.iter().map(|away| {
+            let latch = Height::new(away.expected.height);
+            heights().filter(|height| latch < *height && *height <= away.revealed).count()
+        });
+        let latches = self.latches();
+        let between = latches.iter().zip(latches.iter().skip(1)).map(|(one, next)| {
+            heights().filter(|height| *one < height.as_u64() && height.as_u64() <= *next).count()
+        });
+        let sum = |counts: usize| u64::try_from(counts).unwrap_or(u64::MAX);
+        let (back, between) = (sum(back.sum()), sum(between.sum()));
+        self.rolled_back = self.rolled_back.saturating_add(back);
+        self.between = self.between.saturating_add(between);
     }
 
     /// A rollup's chain, by its batches and by its entries in the queue.
@@ -251,7 +278,7 @@ impl Oracle {
 
     /// The run is over, and somebody reads a validator's batches of every rollup.
     pub(crate) fn reads(&mut self, node: u16, disk: &Disk) {
-        if self.escapes.times.is_empty() || !self.honest.contains(&node) {
+        if !self.honest.contains(&node) {
             return;
         }
         for rollup in self.queue.rollups() {
@@ -265,6 +292,10 @@ impl Oracle {
         // Everyone has come so far.
         let until = self.chain.revealed_by_all();
         batches.retain(|batch| batch.height <= until);
+        if batches.first().is_some_and(|first| first.sequence > 0) {
+            // It has nothing of what came before it joined, or lost its disk.
+            return Ok(());
+        }
         let entries = entries_of(&self.queue, rollup);
         let escapes = &mut self.escapes;
         let chain = escapes.chain(&batches, &entries);
@@ -285,16 +316,17 @@ impl Oracle {
                 legs.len()
             )
         })?;
-        let told_of = |away: &Away, batch: &&Batch| {
-            batch.height.as_u64() > away.expected.height && batch.height <= away.revealed
-        };
-        let back = |away: &Away| batches.iter().filter(|batch| told_of(away, batch)).count();
-        if is_first && escapes.is_written() {
-            let executed = self.executions.up_to(rollup, until);
+        if !is_first {
+            return Ok(());
+        }
+        escapes.count_batches(&batches);
+        // What L1 has not written down yet, rollups cannot know.
+        let followers = self.followers.up_to(rollup, until);
+        for (who, executed) in followers.into_iter().filter(|_| self.escapes.is_written()) {
             ensure(executed == chain, ESCAPE, || {
                 let place = executed.iter().zip(&chain).take_while(|(a, b)| a == b).count();
                 format!(
-                    "rollup {rollup} has executed {} items, expected {}; from {place} on it has {:?}, \
+                    "{who:?}: rollup {rollup} has executed {} items, expected {}; from {place} on it has {:?}, \
                      expected {:?}",
                     executed.len(),
                     chain.len(),
@@ -302,11 +334,6 @@ impl Oracle {
                     chain.get(place)
                 )
             })?;
-        }
-        if is_first {
-            let back = escapes.times.iter().map(back).sum::<usize>();
-            let back = u64::try_from(back).unwrap_or(u64::MAX);
-            escapes.rolled_back = escapes.rolled_back.saturating_add(back);
         }
         Ok(())
     }

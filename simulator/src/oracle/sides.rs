@@ -21,7 +21,7 @@ use std::{
 use conclave_types::{Digest, Time};
 use sha3::{Digest as _, Keccak256};
 
-use super::{Oracle, Violation};
+use super::{Oracle, Violation, rollups::Followers};
 
 /// An oracle for each side.
 pub(crate) struct Oracles {
@@ -71,6 +71,8 @@ impl Oracles {
         there.chain.leave(|node| !over.contains(&node));
         self.here.chain.leave(|node| over.contains(&node));
         there.counters.clear();
+        // Rollups follow the side that settles.
+        there.followers = Followers::default();
         self.there = Some(Box::new(there));
         self.over = over;
     }

@@ -72,11 +72,11 @@ impl World {
         let oracle = oracle.with_sharings(founding.keys().in_use().iter().map(Sharing::of));
         let oracle = oracle.with_machines(keys_of(&machines, &nodes));
         let delay = scenario.l1.as_ref().map_or(ESCAPE_DELAY_BLOCKS, L1Model::escape_delay);
-        let oracle = oracle.with_escape(delay.into());
+        let oracle = oracle.with_escape(delay.into()).with_rollups(l1.as_ref());
         let relayers = nodes.iter().map(|_| Relayer::default()).collect();
         let mut world = Self {
             readers: Readers::new(scenario.nodes()),
-            rollups: Rollups::new(&genesis, l1.as_ref()),
+            rollups: Rollups::new(&genesis, l1.as_ref(), seed),
             timeline: Timeline::new(&scenario, seed),
             shared: Shared::new(&scenario.machine),
             oracle: Oracles::new(oracle.with_clocks(scenario.clocks.wrong_max(scenario.limit_ms))),

@@ -21,7 +21,7 @@ impl World {
         let heard: Vec<_> =
             (0..self.scenario.nodes()).map(|node| l1.heard_at(self.now, node)).collect();
         self.tell_l1_oracle(before);
-        self.rollups_go_on();
+        self.rollups_go_on(false);
         self.frame();
         if newest > before {
             for (node, at) in (0_u16..).zip(heard) {

@@ -347,6 +347,8 @@ scenarios! {
     l1_fee_spike "l1-fee-spike" 0..1;
     l1_escape "l1-escape" 0..1;
     l1_escape_unsettled "l1-escape-unsettled" 0..1;
+    l1_escape_twice_slow "l1-escape-twice" 0..1;
+    l1_halt_twice_slow "l1-halt-twice" 0..1;
     l1_forked_apart "l1-forked-apart" 0..1;
     l1_false_postings "l1-false-postings" 0..1;
     l1_blockade "l1-blockade" 0..1;
