@@ -8,7 +8,7 @@ use std::{
 };
 
 use conclave_sequencer::{
-    Config as CoreConfig, Identity, Ready, RecoverError, SettledOnL1,
+    Config as CoreConfig, Identity, LostState, Ready, RecoverError,
     archive::{self, ArchiveError},
 };
 use conclave_types::{ConsensusKey, Genesis, Height, digest::SigningDomain};
@@ -130,13 +130,14 @@ pub struct Node {
 
 impl Node {
     /// Starts a node: opens and recovers its store, then listens. `lost_state` is the operator's word that
-    /// no other machine signs with these keys; it lets a validator without a signing history sign again,
-    /// above what it can have signed before, on the chain that L1 has settled, which it is asked for.
+    /// no other machine signs with these keys, and the highest height that this validator can have decided; it lets one
+    /// without a signing history sign again, above what it can have signed before, on the chain that L1 has settled, which
+    /// is asked for that.
     ///
     /// # Errors
     ///
     /// Says what is wrong and what the operator can do.
-    pub async fn start(config: &Config, lost_state: bool) -> Result<Self, NodeError> {
+    pub async fn start(config: &Config, lost_state: Option<Height>) -> Result<Self, NodeError> {
         Self::start_recorded(config, lost_state, None).await
     }
 
@@ -147,14 +148,20 @@ impl Node {
     /// As [`Node::start`]; a recording that cannot be made is none.
     pub async fn start_recorded(
         config: &Config,
-        lost_state: bool,
+        lost_state: Option<Height>,
         record: Option<&RecordTo>,
     ) -> Result<Self, NodeError> {
         let honest = |_: &Genesis, _: Option<&Identity>| Ok::<_, NodeError>(Honest);
         // Whoever has its mark knows what it has signed, whatever its operator says.
-        let lost_state = match lost_state && !config.signer_state().exists() {
-            true => Some(settled_on_l1(config.l1.as_ref(), &read_genesis(&config.genesis)?).await?),
-            false => None,
+        let lost_state = match lost_state.filter(|_| !config.signer_state().exists()) {
+            Some(seen) => {
+                let genesis = read_genesis(&config.genesis)?;
+                Some(LostState {
+                    seen,
+                    settled: settled_on_l1(config.l1.as_ref(), &genesis).await?,
+                })
+            }
+            None => None,
         };
         let (recovered, conduct) = Recovered::from_disk(config, lost_state, record, honest)?;
         Self::start_recovered(config, recovered, conduct).await
@@ -327,7 +334,7 @@ impl Recovered {
     /// And who has the last word on what leaves, as `make` says.
     fn from_disk<C, E: From<NodeError>>(
         config: &Config,
-        lost_state: Option<SettledOnL1>,
+        lost_state: Option<LostState>,
         record: Option<&RecordTo>,
         make: impl FnOnce(&Genesis, Option<&Identity>) -> Result<C, E>,
     ) -> Result<(Self, C), E> {
@@ -388,7 +395,7 @@ pub fn read_genesis(path: &Path) -> Result<Genesis, NodeError> {
 
 fn read_identity(
     config: &Config,
-    lost_state: Option<SettledOnL1>,
+    lost_state: Option<LostState>,
 ) -> Result<Option<Identity>, NodeError> {
     let Some(consensus) = &config.keys.consensus else { return Ok(None) };
     let signing_key = keys::read_signing_key(consensus)?;
@@ -466,7 +473,7 @@ mod tests {
         };
         make(&plan, &directory.path().join("net")).unwrap();
         let config = directory.path().join("net/validator-0/config.toml");
-        let node = Node::start(&Config::load(&config).unwrap(), false).await.unwrap();
+        let node = Node::start(&Config::load(&config).unwrap(), None).await.unwrap();
         node.network.stop().await;
         let error = node.run(std::future::pending()).await.unwrap_err();
         assert!(matches!(error, NodeError::Task(TaskError::Ended("p2p transport"))), "{error:?}");

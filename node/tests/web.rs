@@ -33,7 +33,7 @@ impl Running {
     async fn start(web_origins: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let config = configured(&directory, web_origins).unwrap();
-        let node = Node::start(&config, false).await.unwrap();
+        let node = Node::start(&config, None).await.unwrap();
         let address = node.addresses().grpc.clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(node.run(async { stopped.await.unwrap() }));

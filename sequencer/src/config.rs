@@ -30,6 +30,15 @@ pub struct SettledOnL1 {
     pub root: Digest,
 }
 
+/// An operator's word: the signing history of these keys is lost, and no other machine uses them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct LostState {
+    /// The highest height that this validator can have decided, on whatever side of a fork.
+    pub seen: Height,
+    /// What L1 has settled since the loss.
+    pub settled: SettledOnL1,
+}
+
 /// A validator's keys.
 #[derive(Clone)]
 pub struct Identity {
@@ -39,9 +48,9 @@ pub struct Identity {
     pub secret_share: Option<Arc<SecretShare>>,
     /// Signs commitments for L1; none if it has no settlement key, and then it attests nothing.
     pub settlement: Option<SettlementSecret>,
-    /// The operator says that the signing history of these keys is lost and no other machine uses them: sign again, above
-    /// what a quorum has reached by a safe margin, on the chain that L1 has settled since then.
-    pub lost_state: Option<SettledOnL1>,
+    /// If its signing history is lost: sign again on the chain that L1 has settled, by a safe margin above what a quorum
+    /// has reached there and above what this validator was seen to reach anywhere.
+    pub lost_state: Option<LostState>,
 }
 
 /// What a sequencer is told once.

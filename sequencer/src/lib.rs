@@ -49,7 +49,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, ConfigError, Founding, Identity, SettledOnL1, Shared};
+pub use config::{Config, ConfigError, Founding, Identity, LostState, SettledOnL1, Shared};
 pub use input::{
     AccountView, Effects, Event, Input, Peer, Penalty, Ready, ReceiptBody, Rejection, Status,
 };

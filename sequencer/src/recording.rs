@@ -45,7 +45,7 @@ pub use self::{
     witness::{Reads, Witness},
 };
 use crate::{
-    config::{Config, SettledOnL1},
+    config::{Config, LostState},
     store::{HighWater, SecretName, Table},
 };
 
@@ -60,8 +60,8 @@ pub struct Start {
     pub has_share: bool,
     /// Whether it had a settlement key.
     pub attests: bool,
-    /// What L1 had settled, if its operator vouched that its signing history is lost.
-    pub lost_state: Option<SettledOnL1>,
+    /// What its operator said, if that its signing history is lost, and what L1 had settled.
+    pub lost_state: Option<LostState>,
     /// The seed of its batch checks.
     pub seed: [u8; 32],
     /// When it was recovered.

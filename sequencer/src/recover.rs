@@ -123,8 +123,8 @@ impl Sequencer {
         sequencer.proposer.decided(now);
         let told = sequencer.context.identity.as_ref().and_then(|own| own.lost_state);
         let has_history = store.high_water().map_err(ArchiveError::Store)?.is_some();
-        if let Some(settled) = told.filter(|_| !has_history) {
-            sequencer.catch_up.resume = Some(Resume::find(settled, store)?);
+        if let Some(lost) = told.filter(|_| !has_history) {
+            sequencer.catch_up.resume = Some(Resume::find(lost, store)?);
         }
         let outputs = sequencer.engine.start_height(now, sequencer.chain.next());
         sequencer.absorb(now, outputs);

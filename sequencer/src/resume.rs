@@ -1,4 +1,5 @@
-//! Signing again after the signing history was lost, on the operator's word that no other machine signs with these keys.
+//! Signing again after the signing history was lost, on the operator's word that no other machine signs with these keys, and
+//! how high this validator can have come ([`LostState`]).
 //!
 //! What this validator has signed is in the hands of others. It signs nothing that could contradict it, as far as that can
 //! be known:
@@ -6,49 +7,59 @@
 //! - **Of its own chain** it has signed nothing above M + 2, M being the highest decided height, proved, in the answers of a
 //!   quorum. An answer counts once this node has followed the chain that far, certificate by certificate, so that nobody
 //!   can name a height that is not there.
-//! - **Of another side of a fork** it may have signed anything. So it signs only on the side that L1 has settled, which it
-//!   is told at its start ([`SettledOnL1`]): whoever is shown another one, or an old state of one, waits for ever.
+//! - **Of another side of a fork** it may have voted for anything up to the height after the last one that it decided there,
+//!   and nobody whom it can ask need have heard of that side. So its operator says how high it can have come at most,
+//!   `seen`, and it signs nothing before its chain is as high, nor up to seen + 2.
+//! - It signs only on the side that L1 has settled, which it is told at its start: whoever is shown another one, or an old
+//!   state of one, waits for ever.
 //! - **Of another side of a fork that is above what L1 has settled** it may have attested something, in an epoch up to the
 //!   one after that in office, since a chain enters an epoch only with a committee that L1 has offered, and L1 offers none
 //!   for any later one. Its own chain is in that in office or a later one by then, and it attests nothing in its own
 //!   epoch and the next ([`conclave_consensus::Engine::resume_above`]).
 //!
-//! Not covered are votes on a side that L1 has not settled, or not yet, if that one has come higher than this: so its
-//! operator must not bring it back before this one has come as high.
+//! **Nothing is written down while it waits.** The silence could be made durable at once, and would then outlive a restart
+//! without the word. But a height that was mistyped would, too, and silence this validator for as long as it says: so it is
+//! taken back by another start with the right one. Too high a height costs that wait and nothing else; too low a one, after
+//! a fork, may cost the stake.
 
 use std::collections::BTreeMap;
 
-use conclave_types::{Digest, Height, HeightDelta, Time, ValidatorIndex};
+use conclave_types::{Committee, Digest, Height, HeightDelta, Time, ValidatorIndex};
 
 use crate::{
     archive::{self, Read},
-    config::SettledOnL1,
+    config::LostState,
     input::{Event, Peer},
     sequencer::Sequencer,
     store::Store,
 };
 
-/// How far above M a validator without a history may sign again. If it voted at height h, it had
-/// decided h − 1, so more than f honest validators, of which any quorum of answers holds at least one,
-/// had precommitted at h − 1 and decided h − 2.
+/// How far above M, and above what it was seen at, a validator without a history may sign again.
+///
+/// Of M: if it voted at height h, it had decided h − 1, so more than f honest validators, of which any quorum of answers
+/// holds at least one, had precommitted at h − 1 and decided h − 2. Of `seen`: it votes one above what it has decided, and
+/// may have decided one more that nobody has seen. What else it can have decided between when it was last looked at and
+/// its end, its operator adds: how often that is, and at which pace, only operators know.
 const RESUME_MARGIN: HeightDelta = HeightDelta::new(2);
 
 /// This validator lost its signing history and is to sign again once it knows where it is safe.
 #[derive(Debug)]
 pub(crate) struct Resume {
-    settled: SettledOnL1,
+    lost: LostState,
     /// Whether its chain is the one that L1 has settled; unknown until it has come so far.
     is_settled: Option<bool>,
     /// What each validator said first since the start.
     claims: BTreeMap<ValidatorIndex, Height>,
+    /// Whether it was told that nobody has come as high as it is to wait for.
+    is_told: bool,
 }
 
 impl Resume {
     /// With the chain that a store has.
-    pub(crate) fn find<S: Store>(settled: SettledOnL1, store: &S) -> Read<Self, S> {
-        let root = archive::history_root(store, settled.height)?;
-        let is_settled = root.map(|root| root == settled.root);
-        Ok(Self { settled, is_settled, claims: BTreeMap::new() })
+    pub(crate) fn find<S: Store>(lost: LostState, store: &S) -> Read<Self, S> {
+        let root = archive::history_root(store, lost.settled.height)?;
+        let is_settled = root.map(|root| root == lost.settled.root);
+        Ok(Self { lost, is_settled, claims: BTreeMap::new(), is_told: false })
     }
 
     /// A validator says how far it is.
@@ -58,17 +69,44 @@ impl Resume {
         }
     }
 
-    /// What keeps it from signing, if that is not the others' answers.
-    pub(crate) fn words(&self) -> Option<String> {
-        let height = self.settled.height;
+    /// What keeps it from signing, its chain being as high as this, if that is not the others' answers.
+    pub(crate) fn words(&self, decided: Height) -> Option<String> {
+        let LostState { seen, settled } = self.lost;
+        let height = settled.height;
+        let silent = (decided < seen).then(|| {
+            let until = seen.saturating_add(RESUME_MARGIN);
+            format!(
+                "silent up to height {until}, since it was at height {seen}, as its operator says"
+            )
+        });
         match self.is_settled {
-            Some(true) => None,
+            Some(true) => silent,
             Some(false) => Some(format!(
                 "L1 has settled another chain than this node's up to height {height}: it is shown another side of a fork, and \
                  signs nothing; let it catch up, from an empty database, with those who follow the other one"
             )),
-            None => Some(format!("it waits for height {height}, up to which L1 has settled")),
+            None => {
+                let waits = format!("it waits for height {height}, up to which L1 has settled");
+                Some(silent.map_or_else(|| waits.clone(), |silent| format!("{waits}; {silent}")))
+            }
         }
+    }
+
+    /// The highest height that is claimed in answers that count, if those are of a quorum.
+    fn highest(
+        &self,
+        committee: &Committee,
+        counts: impl Fn(ValidatorIndex, Height) -> bool,
+    ) -> Option<Height> {
+        let answers = self.claims.iter().filter(|(index, height)| counts(**index, **height));
+        let power = committee.power_of(answers.clone().map(|(index, _)| *index));
+        let highest = answers.map(|(_, height)| *height).max()?;
+        (power >= committee.quorum_power()).then_some(highest)
+    }
+
+    /// Whether it is to wait for a height that nobody of a quorum has come to: it is after a fork, or mistyped.
+    fn is_above_all(&self, committee: &Committee) -> bool {
+        self.highest(committee, |_, _| true).is_some_and(|highest| highest < self.lost.seen)
     }
 }
 
@@ -76,9 +114,11 @@ impl Sequencer {
     /// Its chain has come to a height, with that root of its history: so is it the one that L1 has settled?
     pub(crate) fn compare_with_l1(&mut self, height: Height, root: Digest) {
         let resume = self.catch_up.resume.as_mut();
-        let Some(resume) = resume.filter(|resume| resume.settled.height == height) else { return };
-        resume.is_settled = Some(resume.settled.root == root);
-        if let Some(detail) = resume.words() {
+        let Some(resume) = resume.filter(|resume| resume.lost.settled.height == height) else {
+            return;
+        };
+        resume.is_settled = Some(resume.lost.settled.root == root);
+        if let Some(detail) = resume.words(height) {
             self.event(Event::Anomaly { height, detail });
         }
     }
@@ -86,23 +126,32 @@ impl Sequencer {
     /// Ends the silence of a validator that lost its history, where it can have signed nothing else.
     pub(crate) fn resume_signing(&mut self, now: Time) {
         let Some(resume) = &self.catch_up.resume else { return };
-        if resume.is_settled != Some(true) {
-            return;
-        }
         let (decided, next) = (self.chain.decided(), self.chain.next());
         let committee = self.chain.keys.committee_at(next);
         let own = self.context.own_in(committee);
-        let proved = |(index, height): &(&ValidatorIndex, &Height)| {
-            Some(**index) != own && **height <= decided
-        };
-        let answers: Vec<_> = resume.claims.iter().filter(proved).collect();
-        let power = committee.power_of(answers.iter().map(|(index, _)| **index));
-        let Some(highest) = answers.into_iter().map(|(_, height)| *height).max() else { return };
-        if power < committee.quorum_power() {
-            return;
+        let seen = resume.lost.seen;
+        let is_safe = resume.is_settled == Some(true) && decided >= seen;
+        let is_proved = |index, height| Some(index) != own && height <= decided;
+        let highest = resume.highest(committee, is_proved).filter(|_| is_safe);
+        if !resume.is_told && resume.is_above_all(committee) {
+            self.doubt(seen);
         }
+        let Some(highest) = highest else { return };
         self.catch_up.resume = None;
-        let outputs = self.engine.resume_above(now, highest.saturating_add(RESUME_MARGIN));
+        let above = highest.max(seen).saturating_add(RESUME_MARGIN);
+        let outputs = self.engine.resume_above(now, above);
         self.absorb(now, outputs);
+    }
+
+    /// Says once that nobody is as high as this validator is said to have been.
+    fn doubt(&mut self, seen: Height) {
+        if let Some(resume) = &mut self.catch_up.resume {
+            resume.is_told = true;
+        }
+        let detail = format!(
+            "nobody of a quorum has come to height {seen}, at which this validator was, as its operator says: it signs nothing \
+             before its chain is there. If that was mistyped, start it again with the right height; nothing was written down"
+        );
+        self.event(Event::Anomaly { height: self.chain.next(), detail });
     }
 }

@@ -21,7 +21,6 @@ use crate::{
     l1::L1View,
     message::Message,
     propose::Proposer,
-    resume::Resume,
     reveal::Reveals,
     settle::Settlement,
     store::Write,
@@ -99,7 +98,8 @@ impl Sequencer {
 
     /// Why it does not sign, and what keeps it from signing again.
     fn words(&self, silence: &Silence) -> String {
-        let more = self.catch_up.resume.as_ref().and_then(Resume::words);
+        let more =
+            self.catch_up.resume.as_ref().and_then(|resume| resume.words(self.chain.decided()));
         more.map_or_else(|| silence.to_string(), |more| format!("{silence}; {more}"))
     }
 

@@ -190,7 +190,7 @@ fn a_lost_history_that_is_vouched_for_ends_above_what_a_quorum_has_proved() {
     let solo = Solo::of(4, 1);
     let store = Memory { high_water: None, ..Memory::default() };
     let mut config = solo.config();
-    config.identity.as_mut().unwrap().lost_state = Some(crate::SettledOnL1::default());
+    config.identity.as_mut().unwrap().lost_state = Some(crate::LostState::default());
     let (mut core, _) = Sequencer::recover(config, &store, BEGIN).unwrap();
     let mut now = BEGIN;
     let mut hear = |core: &mut Sequencer, from: u16, decided: u64| {
@@ -212,13 +212,54 @@ fn a_lost_history_that_is_vouched_for_ends_above_what_a_quorum_has_proved() {
 
     // A claim that this node has not followed counts for nothing.
     let mut config = solo.config();
-    config.identity.as_mut().unwrap().lost_state = Some(crate::SettledOnL1::default());
+    config.identity.as_mut().unwrap().lost_state = Some(crate::LostState::default());
     let (mut core, _) = Sequencer::recover(config, &store, BEGIN).unwrap();
     for from in [0, 2] {
         assert_eq!(hear(&mut core, from, 0), None);
     }
     assert_eq!(hear(&mut core, 3, u64::MAX), None);
     assert!(core.status().not_signing.unwrap().contains("not permitted"));
+}
+
+#[test]
+fn whoever_was_seen_higher_than_anybody_waits_and_says_so_and_writes_nothing_down() {
+    for (seen, silent_up_to) in
+        [(0, Some(4)), (1, Some(4)), (2, Some(4)), (3, None), (u64::MAX, None)]
+    {
+        let mut ahead = Solo::new();
+        ahead.run_to(2);
+        let mut config = ahead.config();
+        let seen = crate::LostState { seen: Height::new(seen), ..Default::default() };
+        // The key of somebody who is no validator, or not yet: what others have answered is all that it needs.
+        let identity = config.identity.as_mut().unwrap();
+        identity.signing_key = ed25519_dalek::SigningKey::from_bytes(&[77; 32]);
+        (identity.secret_share, identity.settlement) = (None, None);
+        identity.lost_state = Some(seen);
+        let store = Memory { high_water: None, ..ahead.store.clone() };
+        let (mut core, _) = Sequencer::recover(config, &store, ahead.now).unwrap();
+        let mut now = ahead.now;
+        let (mut marks, mut doubts) = (Vec::new(), Vec::new());
+        for _ in 0..2 {
+            let status = Message::Status { decided: Height::new(2), revealed: Height::new(2) };
+            let from = Peer::Validator(ValidatorIndex::new(0));
+            let mut ready = core.step(now, Input::Message { from, message: status });
+            now = now.after(std::time::Duration::from_secs(1));
+            ready = ready.merge(core.step(now, Input::Tick));
+            for write in ready.writes {
+                if let Write::HighWater(mark) = write {
+                    marks.push(mark.height().as_u64());
+                }
+            }
+            for event in ready.effects.events {
+                if let Event::Anomaly { detail, .. } = event {
+                    doubts.push(detail);
+                }
+            }
+        }
+        assert_eq!(marks, Vec::from_iter(silent_up_to), "{seen:?}");
+        assert_eq!(doubts.len(), usize::from(silent_up_to.is_none()), "{seen:?}: {doubts:?}");
+        assert!(doubts.iter().all(|doubt| doubt.contains("mistyped")), "{doubts:?}");
+    }
 }
 
 #[test]

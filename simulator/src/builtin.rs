@@ -160,6 +160,7 @@ pub const BUILTINS: &[Builtin] = &[
     built_in!("l1-wrong-shares"),
     built_in!("l1-framed"),
     built_in!("l1-forked"),
+    built_in!("l1-forked-ahead"),
     built_in!("l1-forked-behind"),
     built_in!("l1-forked-apart"),
     built_in!("l1-false-postings"),

@@ -2,7 +2,7 @@
 //! happens, found out when the run is over. Each test of a scenario compares what it has counted with this list.
 
 /// The counters, in alphabetical order.
-pub const COUNTERS: [&str; 130] = [
+pub const COUNTERS: [&str; 132] = [
     "alternating_attestations",
     "anomalies",
     "attempts_to_open",
@@ -13,6 +13,7 @@ pub const COUNTERS: [&str; 130] = [
     "boasts",
     "certified",
     "certified_there",
+    "comebacks_below",
     "commits",
     "commits_cut_short",
     "committee_changes",
@@ -116,6 +117,7 @@ pub const COUNTERS: [&str; 130] = [
     "shares_sent",
     "short_attempts",
     "sighted_bundles",
+    "signing_again",
     "skew_us_max",
     "spam",
     "stale_attempts",

@@ -71,6 +71,9 @@ pub struct Crash {
     /// Its operator vouches that no other machine signs with its keys, and so it signs again.
     #[serde(default, skip_serializing_if = "is_default")]
     pub lost_state: bool,
+    /// That operator says of it that it has never signed, which is wrong.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub understated: bool,
 }
 
 impl Crash {

@@ -32,6 +32,7 @@ use conclave_types::{BundleId, EncryptedBundle, Genesis, Height, PayerAddress, T
 pub use guard::{CutShort, Stop, guarded};
 
 use self::{
+    fork::Vouched,
     framer::Framer,
     node::{Flight, News, Node, Packet},
     peers::Machine,
@@ -91,7 +92,7 @@ enum Happening {
     /// How a process that is down is to come back: on the first side of a fork, and with its operator's word.
     Comes {
         crosses: bool,
-        lost_state: bool,
+        vouched: Option<Vouched>,
     },
     Disk {
         is_full: bool,
@@ -230,9 +231,9 @@ impl World {
             }
             let (loss, tail) = (crash.lose, crash.tail());
             self.schedule(at(crash.at_ms), crash.validator, Happening::Crash { loss, tail });
-            let Crash { validator, crosses, lost_state, .. } = crash;
-            let vouches = Happening::Comes { crosses, lost_state };
-            self.schedule(at(crash.until_ms), validator, vouches);
+            let Crash { validator, crosses, .. } = crash;
+            let comes = Happening::Comes { crosses, vouched: Vouched::of(&crash) };
+            self.schedule(at(crash.until_ms), validator, comes);
             self.schedule(at(crash.until_ms), validator, Happening::Restart);
         }
         if let Some(fork) = &self.scenario.fork {
@@ -369,8 +370,10 @@ impl World {
             self.rollups_go_on(true);
             self.read_everyone();
         }
+        let signing_again = self.signing_again();
         self.stop_recording();
         let mut counters = self.oracle.counters();
+        counters.insert("signing_again", signing_again);
         counters.extend(self.faults.iter().map(|(name, count)| (*name, *count)));
         counters.insert("messages_lost", self.network.lost);
         counters.insert("messages_blocked", self.network.blocked);
@@ -465,7 +468,7 @@ impl World {
             Happening::Snapshot => state.disk.take_snapshot(),
             Happening::Crash { loss, tail } => self.crash(node, loss, tail),
             Happening::Fork => self.fork(),
-            Happening::Comes { crosses, lost_state } => self.comes(node, crosses, lost_state),
+            Happening::Comes { crosses, vouched } => self.comes(node, crosses, vouched),
             Happening::Disk { is_full } => self.fill_disk(node, is_full),
             Happening::Restart => self.restart(node),
             Happening::Load => self.users(),

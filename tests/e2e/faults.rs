@@ -127,7 +127,7 @@ async fn a_validator_with_lost_state_signs_again_only_where_it_cannot_have_signe
         network.wait_height(index, died + 10).await;
         known = known.max(network.height(index).await);
     }
-    network.launch_with(2, &["--lost-state"]);
+    network.launch_with(2, &["--lost-state", &died.to_string()]);
     network.wait_status(2, "it signs again", |status| status.signing).await;
     let signed = signed_by(&network, ValidatorIndex::new(2), died + 3).await;
     // A quorum had decided at least `known` when it was asked, so nothing up to two above is signed.

@@ -63,12 +63,16 @@ pub(crate) async fn opened_through(
     epoch_heights: u64,
     relay: &str,
 ) -> (L1, Network) {
-    let epoch_heights = HeightDelta::new(epoch_heights);
-    let params = Params {
+    opened_by(directory, l1, endpoints, &epochs_of(epoch_heights), relay).await
+}
+
+/// Epochs of so many heights; everything else as usual.
+pub(crate) fn epochs_of(heights: u64) -> Params {
+    let epoch_heights = HeightDelta::new(heights);
+    Params {
         sharing: SharingParams { epoch_heights, ..Params::default().sharing },
         ..Params::default()
-    };
-    opened_by(directory, l1, endpoints, &params, relay).await
+    }
 }
 
 /// The same with these parameters.
@@ -80,12 +84,23 @@ async fn opened_by(
     relay: &str,
 ) -> (L1, Network) {
     let contract = l1.deploy();
+    opened_at(directory, (l1, &contract), endpoints, params, relay).await
+}
+
+/// The same with contracts that are deployed.
+pub(crate) async fn opened_at(
+    directory: &Path,
+    (l1, contract): (L1, &str),
+    endpoints: &[String],
+    params: &Params,
+    relay: &str,
+) -> (L1, Network) {
     let file = directory.join("params.json");
     let text = serde_json::to_vec(params).expect("parameters are JSON");
     std::fs::write(&file, text).expect("parameters are written");
     let options = ["--params", &file.to_string_lossy()];
     let (only, all) = (format!("[{:?}]", l1.url()), format!("{endpoints:?}"));
-    let network = Network::start_settling(&l1, &contract, &options, |index, config| {
+    let network = Network::start_settling(&l1, contract, &options, |index, config| {
         assert!(config.contains(&only), "{config}");
         let config = config.replace(&only, &all);
         match index {
@@ -172,9 +187,19 @@ async fn who_lost_its_disk_signs_again_on_the_chain_that_l1_has_settled() {
     network.kill(3);
     std::fs::remove_dir_all(network.data_dir(3)).expect("a disk can be emptied");
     std::fs::create_dir(network.data_dir(3)).expect("a new disk");
-    network.launch_with(3, &["--lost-state"]);
+    // As its operator's monitoring would have it, with a margin that the chain has yet to come to.
+    let seen = network.height(0).await + 20;
+    network.launch_with(3, &["--lost-state", &(1_000 * seen).to_string()]);
+    let silent = format!("silent up to height {}", 1_000 * seen + 2);
+    let waits = |status: &GetStatusResponse| status.not_signing_reason.contains(&silent);
+    network.wait_status(3, "it says up to where it is silent", waits).await;
+    let doubts = || network.log(3).contains("nobody of a quorum has come to height");
+    until("it doubts that height", PATIENCE, async || doubts().then_some(())).await;
+    // That was mistyped, and nothing of it is left.
+    network.kill(3);
+    network.launch_with(3, &["--lost-state", &seen.to_string()]);
     let status = network.wait_status(3, "it signs again", |status| status.signing).await;
-    assert!(status.decided_height > settled, "{status:?}");
+    assert!(status.decided_height > settled.max(seen), "{status:?}");
     // Now it knows what it has signed, and asks nobody.
     network.kill(3);
     network.launch(3);

@@ -1,7 +1,7 @@
 //! Recordings: files that researchers get from strangers.
 
 use conclave_sequencer::{
-    JobNumber, Message, Peer, Posted, SecretName, SettledOnL1, Table,
+    JobNumber, LostState, Message, Peer, Posted, SecretName, SettledOnL1, Table,
     recording::{Ending, Entry, MAGIC, Outputs, Reader, Start, Step, Stored, Told},
 };
 use conclave_types::{Digest, Epoch, Height, Time, ValidatorIndex};
@@ -17,7 +17,10 @@ fn entries() -> Vec<Entry> {
         validator: Some(ValidatorIndex::new(1)),
         attests: true,
         has_share: true,
-        lost_state: Some(SettledOnL1 { height: Height::new(3), root: Digest::new([4; 32]) }),
+        lost_state: Some(LostState {
+            seen: Height::new(5),
+            settled: SettledOnL1 { height: Height::new(3), root: Digest::new([4; 32]) },
+        }),
         seed: [9; 32],
         now: Time::from_micros(6),
         high_water: None,

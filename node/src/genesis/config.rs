@@ -35,7 +35,7 @@ pub(super) fn text(plan: &Plan, index: u16, peers: &[Multiaddr]) -> String {
 
 # Database, signer state and the addresses in use. Never run two nodes with the same keys, and never copy
 # or restore data/signer.state: an older one makes this validator sign twice, which costs its stake. If it
-# is lost, see `conclave node --lost-state`.
+# is lost, see `conclave node --help` on --lost-state.
 data_dir = "data"
 # The same file for every node of the network.
 genesis = "../genesis.json"

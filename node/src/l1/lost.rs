@@ -1,7 +1,8 @@
 //! What L1 has settled, for a validator that does not know any more what it has signed.
 //!
 //! It signs again only on a chain that holds this ([`SettledOnL1`]). Any answer from after the loss will do, and a later
-//! one is no less safe; so the core is told once, at its start.
+//! one is no less safe; so the core is told once, at its start. How high it had come, on whatever side of a fork, L1 cannot
+//! know: that its operator says.
 
 use alloy::primitives::B256;
 use conclave_contracts::ConclaveInbox::rootAtCall;

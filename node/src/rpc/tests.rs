@@ -65,7 +65,7 @@ impl Network {
     }
 
     async fn start(&self) -> Running {
-        let node = Node::start(&self.config(), false).await.unwrap();
+        let node = Node::start(&self.config(), None).await.unwrap();
         let url = format!("http://{}", node.addresses().grpc);
         let metrics = node.addresses().metrics.clone();
         let channel = Channel::from_shared(url.clone()).unwrap().connect().await.unwrap();
@@ -611,21 +611,21 @@ async fn a_validator_that_lost_synced_records_does_not_sign_and_says_why() {
 async fn a_node_refuses_foreign_data_a_foreign_host_and_a_directory_in_use() {
     let (network, other) = (Network::new(), Network::new());
     let running = network.start().await;
-    let twice = Node::start(&network.config(), false).await.err().unwrap();
+    let twice = Node::start(&network.config(), None).await.err().unwrap();
     assert!(matches!(twice, NodeError::Store(StoreError::Locked { .. })), "{twice}");
     running.stop().await;
     let mut config = network.config();
     config.genesis = other.config().genesis;
-    let foreign = Node::start(&config, false).await.err().unwrap();
+    let foreign = Node::start(&config, None).await.err().unwrap();
     assert!(matches!(foreign, NodeError::Signer(_)), "{foreign}");
     let mut config = network.config();
     config.keys.network = other.config().keys.network;
-    let stranger = Node::start(&config, false).await.err().unwrap();
+    let stranger = Node::start(&config, None).await.err().unwrap();
     assert!(matches!(stranger, NodeError::NetworkKey(_)), "{stranger}");
     let mut config = network.config();
     config.keys.consensus = other.config().keys.consensus;
     // A key that no committee has may be elected one day: until then the node follows.
-    let stranger = Node::start(&config, false).await.unwrap();
+    let stranger = Node::start(&config, None).await.unwrap();
     let reason = stranger.driver().snapshot().status.not_signing.clone().unwrap();
     assert!(reason.contains("no consensus key in the committee"), "{reason}");
     stranger.run(async {}).await.unwrap();

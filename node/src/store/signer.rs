@@ -47,7 +47,7 @@ pub enum SignerError {
     },
     /// Neither slot is whole.
     #[error(
-        "the signer state {path} is damaged, so this validator cannot know what it has signed and must not sign; move the file away to run without signing, and start once with --lost-state to sign again. Never restore an older copy"
+        "the signer state {path} is damaged, so this validator cannot know what it has signed and must not sign; move the file away to run without signing, and start with --lost-state HEIGHT to sign again. Never restore an older copy"
     )]
     Damaged {
         /// The file.

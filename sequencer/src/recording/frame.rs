@@ -10,7 +10,7 @@ use crate::message::MESSAGE_BYTES_MAX;
 /// No entry has more bytes: the longest are messages, and values of a store, which travel in messages.
 pub const FRAME_BYTES_MAX: usize = MESSAGE_BYTES_MAX + (64 << 10);
 /// What every recording opens with; its last byte is the version of the format, and of what is encoded in it.
-pub const MAGIC: [u8; 8] = *b"CNCLREC\x05";
+pub const MAGIC: [u8; 8] = *b"CNCLREC\x06";
 const CHECKSUM_BYTES: usize = 8;
 pub(super) const HEAD_BYTES: usize = 4 + CHECKSUM_BYTES;
 

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     archive::{self, ArchiveRequest},
-    config::SettledOnL1,
+    config::{LostState, SettledOnL1},
     input::{Event, Input, Peer, Ready},
     message::Message,
     sequencer::Sequencer,
@@ -323,7 +323,7 @@ fn whoever_lost_its_mark_attests_nothing_in_that_epoch() {
     let (short, long) = (sides(12), sides(16));
     for (short_side, long_side) in short.iter().zip(&long) {
         let mut solo = follower(&short[0], 7);
-        solo.identity.lost_state = Some(SettledOnL1::default());
+        solo.identity.lost_state = Some(LostState::default());
         restart(&mut solo, &empty(), false);
         follow(&mut solo, short_side, 12);
         solo.now = solo.now.after(Duration::from_millis(300));
@@ -363,7 +363,7 @@ fn whoever_lost_its_mark_signs_on_the_side_that_l1_has_settled_and_on_no_other()
         ),
     ] {
         let mut solo = follower(&one, 7);
-        solo.identity.lost_state = Some(on_l1);
+        solo.identity.lost_state = Some(LostState { seen: Height::new(7), settled: on_l1 });
         let database = if has_database { one.clone() } else { empty() };
         restart(&mut solo, &database, false);
         follow(&mut solo, &one, 12);
@@ -380,10 +380,10 @@ fn whoever_lost_its_mark_signs_on_the_side_that_l1_has_settled_and_on_no_other()
 }
 
 #[test]
-fn whoever_voted_on_a_side_that_does_not_settle_may_come_back_only_where_the_other_is_as_high() {
+fn whoever_voted_on_a_side_that_does_not_settle_is_silent_here_as_high_as_there() {
     let [_, other] = sides(12);
-    // L1 has settled the other side, so it signs there, above 10 at a height of 8, and so on.
-    for (height, is_safe) in [(8, false), (10, false), (11, true), (12, true)] {
+    // L1 has settled the other side, so it signs there: not below 12, at which it was seen here.
+    for (height, expected) in [(8, None), (11, None), (12, Some(14)), (13, Some(15))] {
         let mut solo = follower(&other, 12);
         for _ in 0..20 {
             solo.now = solo.core.wake_at().unwrap_or(solo.now).max(solo.now);
@@ -392,13 +392,17 @@ fn whoever_voted_on_a_side_that_does_not_settle_may_come_back_only_where_the_oth
         let voted = solo.store.high_water.expect("it has voted").height();
         assert_eq!(voted, Height::new(13));
         let [side, _] = sides(height);
-        solo.identity.lost_state = Some(settled(&side, FORK + 1));
+        let settled = settled(&side, FORK + 1);
+        solo.identity.lost_state = Some(LostState { seen: Height::new(12), settled });
         restart(&mut solo, &empty(), false);
         follow(&mut solo, &side, height);
         solo.now = solo.now.after(Duration::from_millis(300));
         solo.input(Input::Tick);
-        let silent_up_to = solo.store.high_water.expect("it signs again").height();
-        assert_eq!(silent_up_to >= voted, is_safe, "{height}: {silent_up_to} for {voted}");
+        let mark = solo.store.high_water.map(|mark| mark.height().as_u64());
+        let why = solo.core.status().not_signing.unwrap();
+        assert_eq!(mark, expected, "{height}: {why}");
+        let silent = format!("silent up to height {}", expected.unwrap_or(14));
+        assert!(why.contains(&silent), "{height}: {why}");
     }
 }
 

@@ -65,6 +65,7 @@ impl Scenario {
             tail: None,
             crosses: false,
             lost_state: false,
+            understated: false,
         }
     }
 

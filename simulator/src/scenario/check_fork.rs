@@ -117,6 +117,10 @@ impl Scenario {
                     format!("expected lose = \"disk\" beside lost_state, found {:?}", crash.lose);
                 (expected, "who has its mark needs nobody to vouch for it".into())
             })?;
+            ensure(!crash.understated || crash.lost_state, &at("understated"), || {
+                let expected = "expected lost_state = true beside understated, found false".into();
+                (expected, "who is not vouched for is not said to be new either".into())
+            })?;
         }
         Ok(())
     }
@@ -168,6 +172,7 @@ mod tests {
             (crash("crosses = true\n"), "a lost database beside crosses, found Nothing", "follow"),
             (crash(crosses).replace("9000", "5000"), "a fork before somebody crosses", "earlier"),
             (crash("lose = \"database\"\nlost_state = true\n"), "found Database", "vouch"),
+            (crash("understated = true\n"), "lost_state = true beside understated", "new either"),
         ] {
             let error = Scenario::parse("x.toml", &text).unwrap_err();
             assert!(error.expected.contains(expected), "{text}: {error}");

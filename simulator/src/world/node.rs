@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use conclave_sequencer::{Identity, Input, JobNumber, JobOutput, L1Block, Message, Posted, Ready};
-use conclave_types::{EncryptedBundle, Time};
+use conclave_types::{EncryptedBundle, Height, Time};
 
 use super::{peers::Peers, work::Threads};
 use crate::{
@@ -180,6 +180,8 @@ pub(super) struct Node {
     pub(super) dying: bool,
     /// What its last crash took.
     pub(super) loss: Loss,
+    /// The newest height that it has told as decided: what its operator's monitoring knows.
+    pub(super) shown: Height,
     /// Number of the newest final L1 block that its provider has told it of.
     pub(super) l1_newest: u64,
 }
@@ -211,6 +213,7 @@ impl Node {
             pipe_at: [(None, 0), (None, 0)],
             dying: false,
             loss: Loss::Nothing,
+            shown: Height::ZERO,
             l1_newest: 0,
         }
     }

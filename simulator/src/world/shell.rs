@@ -38,8 +38,9 @@ impl World {
             if let Event::Revealed { block, .. } = &event {
                 self.load.revealed(block);
             }
-            if let Event::Decided { l1_entries, .. } = &event {
+            if let Event::Decided { header, l1_entries, .. } = &event {
                 touched.extend(l1_entries.iter().filter_map(payer_of));
+                self.shows(node, header.height);
             }
             if let Event::Keys { change, .. } = &event {
                 self.see_attempt(node);

@@ -362,6 +362,7 @@ scenarios! {
     l1_wrong_shares "l1-wrong-shares" 0..1;
     l1_framed "l1-framed" 0..2;
     l1_forked "l1-forked" 0..2;
+    l1_forked_ahead "l1-forked-ahead" 0..2;
     l1_forked_behind "l1-forked-behind" 0..2;
     forced_through_censors "forced-through-censors" 0..2;
     entry_omitted "entry-omitted" 0..2;
