@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod chain;
 pub(crate) mod devnet;
+pub(crate) mod escape;
 pub(crate) mod evidence;
 pub(crate) mod force;
 pub(crate) mod genesis;

@@ -1,7 +1,7 @@
 //! Ethereum, as a node, its operator and its users talk to it.
 //!
 //! ```text
-//!  commands ─▶ deploy · stake · election · queue · withdrawals · evidence   what is asked of the contracts, and what it did
+//!  commands ─▶ deploy · stake · election · queue · withdrawals · evidence · escape   what is asked of the contracts, and what it did
 //!  node ─────▶ follow ─▶ observe · offers · origin    final blocks, what each added to the queue, and whom it offers
 //!             relay                                  what has settled, posting what is certified, offering committees
 //!                  │            │
@@ -23,6 +23,7 @@ pub mod election;
 mod endpoint;
 pub mod endpoints;
 mod error;
+pub mod escape;
 pub mod evidence;
 mod finality;
 pub mod follow;

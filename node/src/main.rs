@@ -31,6 +31,7 @@ enum Command {
     Prove(cli::prove::Arguments),
     Evidence(cli::evidence::Arguments),
     Secrets(cli::secrets::Arguments),
+    Escape(cli::escape::Arguments),
     Bench(cli::bench::Arguments),
 }
 
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         Command::Prove(arguments) => cli::prove::run(arguments),
         Command::Evidence(arguments) => cli::evidence::run(arguments),
         Command::Secrets(arguments) => cli::secrets::run(arguments),
+        Command::Escape(arguments) => cli::escape::run(arguments),
         Command::Bench(arguments) => cli::bench::run(arguments),
     };
     cli::exit(result)

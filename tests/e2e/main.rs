@@ -8,6 +8,7 @@
 //! | [`attack`]   | validators that misbehave are named, convicted on L1 and left out, and nobody else is |
 //! | [`conformance`] | what is done on L1 is the same on the embedded one and on anvil |
 //! | [`epochs`]   | whom L1 elects is who serves, the key is handed on to them, and each epoch's end settles |
+//! | [`escape`]   | when nothing settles anybody can have rollups leave and come back, and whoever is too early is told for what to wait |
 //! | [`faults`]   | validators die and come back: no halt, no second signature, nothing lost or doubled |
 //! | [`adapter`]  | a rollup node dies and ends with the state of one that never did |
 //! | [`bundles`]  | stolen, re-priced, replayed and malformed bundles get their exact refusal |
@@ -37,6 +38,7 @@ mod bundles;
 mod conformance;
 mod devnet;
 mod epochs;
+mod escape;
 mod faults;
 mod harness;
 mod hidden;

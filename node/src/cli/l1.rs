@@ -60,6 +60,9 @@ struct DeployArguments {
     /// The least stake of a validator's own, in ether.
     #[arg(long, value_name = "ETHER", default_value = "8", value_parser = parse_gwei)]
     self_stake_min: u64,
+    /// L1 blocks that settlement may fall behind before rollups may leave.
+    #[arg(long, value_name = "BLOCKS", default_value_t = 7_200, value_parser = clap::value_parser!(u32).range(16..=50_400))]
+    escape_delay: u32,
 }
 
 /// Register a rollup, for the registry's fee. Its id is the next one.
@@ -130,6 +133,7 @@ async fn deploy(arguments: DeployArguments) -> anyhow::Result<ExitCode> {
     );
     config.first_rollup = arguments.first_rollup;
     config.stake.selfStakeMinGwei = arguments.self_stake_min;
+    config.forced.escapeDelayBlocks = arguments.escape_delay;
     let (deployed, sent) = deploy::deploy(&sender, &config, Vec::new()).await?;
     let done =
         sent.into_iter().fold(Done::default(), |done, (contract, sent)| done.sent(contract, sent));

@@ -11,7 +11,7 @@ use conclave_contracts::{
 use super::L1Error;
 
 /// What to do about a refusal, by the name of the error.
-const REMEDIES: [(&str, &str); 27] = [
+const REMEDIES: [(&str, &str); 30] = [
     ("NotOperator", "use the account that registered the validator"),
     ("UnknownValidator", "check the validator's number with `conclave stake status`"),
     ("StakeTooSmall", "send at least the expected amount, in gwei"),
@@ -38,6 +38,9 @@ const REMEDIES: [(&str, &str); 27] = [
     ("UnknownRollup", "check --rollup; the rollup must be registered on L1"),
     ("IsClosed", "this rollup has ended"),
     ("BlockIsFull", "wait for the next L1 block"),
+    ("EscapeNotDue", "something has settled, or it is latched: look with `conclave escape status`"),
+    ("EscapeNotActive", "rollups are not away: there is nothing to do"),
+    ("StillBehind", "wait until something newer has settled"),
     ("NoCommittee", "the network is not open on L1, or the epoch never began"),
     ("NotPosted", "more has settled since the proof was made: make it anew"),
     ("AlreadyWithdrawn", "it was paid: there is nothing to do"),

@@ -128,8 +128,14 @@ impl L1 {
 
     /// Deploys the contracts; where ConclaveStake is.
     pub(crate) fn deploy(&self) -> String {
+        self.deploy_with(&[])
+    }
+
+    /// The same with more options.
+    pub(crate) fn deploy_with(&self, options: &[&str]) -> String {
         let key = self.key(0);
-        let done = self.run(&["l1", "deploy", "--first-rollup", "901", "--account-key", &key]);
+        let deploy = ["l1", "deploy", "--first-rollup", "901", "--account-key", &key];
+        let done = self.run(&[&deploy[..], options].concat());
         done["l1_contract"].as_str().expect("an address").to_owned()
     }
 
