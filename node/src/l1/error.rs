@@ -153,7 +153,7 @@ pub enum L1Error {
     },
     /// Fees are above the cap.
     #[error(
-        "fees on L1 are at {found} wei a gas, and {gas} gas may cost {cap} wei in all; wait, or raise --max-cost"
+        "fees on L1 are at {found} wei a gas, and {gas} gas may cost {cap} wei in all; wait, or raise --max-cost of a command, or what a node may pay by [l1.relay]"
     )]
     TooDear {
         /// The gas.
@@ -233,7 +233,9 @@ pub enum L1Error {
     #[error("{0}")]
     Evidence(String),
     /// Somebody has reported it.
-    #[error("offence {offence} was reported before (AlreadyReported): there is nothing to do")]
+    #[error(
+        "offence {offence} was reported before (AlreadyReported), and the offender's stake is seized for it: there is nothing to do"
+    )]
     Reported {
         /// Its identity on L1.
         offence: B256,
