@@ -104,9 +104,10 @@ impl Resume {
         (power >= committee.quorum_power()).then_some(highest)
     }
 
-    /// Whether it is to wait for a height that nobody of a quorum has come to: it is after a fork, or mistyped.
-    fn is_above_all(&self, committee: &Committee) -> bool {
-        self.highest(committee, |_, _| true).is_some_and(|highest| highest < self.lost.seen)
+    /// The highest height that a quorum has come to, if it is to wait for a higher one: there is a margin in it, the chain
+    /// has forked, or it is mistyped.
+    fn below_seen(&self, committee: &Committee) -> Option<Height> {
+        self.highest(committee, |_, _| true).filter(|highest| *highest < self.lost.seen)
     }
 }
 
@@ -117,8 +118,9 @@ impl Sequencer {
         let Some(resume) = resume.filter(|resume| resume.lost.settled.height == height) else {
             return;
         };
-        resume.is_settled = Some(resume.lost.settled.root == root);
-        if let Some(detail) = resume.words(height) {
+        let is_settled = resume.lost.settled.root == root;
+        resume.is_settled = Some(is_settled);
+        if let Some(detail) = resume.words(height).filter(|_| !is_settled) {
             self.event(Event::Anomaly { height, detail });
         }
     }
@@ -133,8 +135,9 @@ impl Sequencer {
         let is_safe = resume.is_settled == Some(true) && decided >= seen;
         let is_proved = |index, height| Some(index) != own && height <= decided;
         let highest = resume.highest(committee, is_proved).filter(|_| is_safe);
-        if !resume.is_told && resume.is_above_all(committee) {
-            self.doubt(seen);
+        let below = resume.below_seen(committee).filter(|_| !resume.is_told);
+        if let Some(others) = below {
+            self.tell_wait(seen, others);
         }
         let Some(highest) = highest else { return };
         self.catch_up.resume = None;
@@ -143,14 +146,15 @@ impl Sequencer {
         self.absorb(now, outputs);
     }
 
-    /// Says once that nobody is as high as this validator is said to have been.
-    fn doubt(&mut self, seen: Height) {
+    /// Says once that nobody is as high as this validator is said to have been, and how far they are.
+    fn tell_wait(&mut self, seen: Height, others: Height) {
         if let Some(resume) = &mut self.catch_up.resume {
             resume.is_told = true;
         }
         let detail = format!(
-            "nobody of a quorum has come to height {seen}, at which this validator was, as its operator says: it signs nothing \
-             before its chain is there. If that was mistyped, start it again with the right height; nothing was written down"
+            "silent until the chain has come from height {others} to {seen}, at which this validator can have been, as its \
+             operator says: a margin takes that time, and a fork. Never give a lower height to be faster; only if it was \
+             mistyped, start it again with the right one (nothing was written down)"
         );
         self.event(Event::Anomaly { height: self.chain.next(), detail });
     }

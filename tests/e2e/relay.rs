@@ -193,8 +193,8 @@ async fn who_lost_its_disk_signs_again_on_the_chain_that_l1_has_settled() {
     let silent = format!("silent up to height {}", 1_000 * seen + 2);
     let waits = |status: &GetStatusResponse| status.not_signing_reason.contains(&silent);
     network.wait_status(3, "it says up to where it is silent", waits).await;
-    let doubts = || network.log(3).contains("nobody of a quorum has come to height");
-    until("it doubts that height", PATIENCE, async || doubts().then_some(())).await;
+    let others = || network.log(3).contains("silent until the chain has come from height");
+    until("it says how far the others are", PATIENCE, async || others().then_some(())).await;
     // That was mistyped, and nothing of it is left.
     network.kill(3);
     network.launch_with(3, &["--lost-state", &seen.to_string()]);

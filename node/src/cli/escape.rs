@@ -82,8 +82,12 @@ async fn status(arguments: StatusArguments) -> anyhow::Result<ExitCode> {
         print(standing)?;
         return Ok(ExitCode::SUCCESS);
     }
+    // What comes next is a sentence for people; the figures are below it.
+    if let Some(next) = standing.get("next") {
+        tell("next", next)?;
+    }
     let facts = standing.as_object().into_iter().flatten();
-    for (what, value) in facts.filter(|(_, value)| !value.is_null()) {
+    for (what, value) in facts.filter(|(what, value)| !value.is_null() && *what != "next") {
         tell(what, value)?;
     }
     Ok(ExitCode::SUCCESS)

@@ -33,8 +33,8 @@ pub(crate) struct Arguments {
     #[arg(long = "l1", value_name = "URL")]
     l1: Vec<String>,
     /// The disk was lost, signer.state with it, and no other machine signs with these keys: ask L1 what has
-    /// settled, catch up with that, then sign again, two heights above what a quorum had decided and above HEIGHT,
-    /// the highest that this validator can have decided: what its logs, its conclave_height or a node beside it last
+    /// settled, catch up with that, be silent up to two heights above what a quorum had decided and above HEIGHT, then sign:
+    /// HEIGHT is the highest that this validator can have decided: what its logs, its conclave_height or a node beside it last
     /// showed, and what it can have added since. 0 for a key that has never signed. Has no effect while
     /// signer.state is there.
     // The value is optional for the parser alone: what is missing takes more words than it has.
@@ -83,8 +83,8 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 #[derive(Debug, thiserror::Error)]
 #[error(
     "--lost-state takes the highest height that this validator can have decided: what its logs, its metric conclave_height \
-     in your monitoring, or a node that you ran beside it last showed, and 40 more for each second from then to its end. Too \
-     high costs time; too low may cost the stake, if the chain has forked. 0 says that this key has never signed. If \
+     in your monitoring, or a node that you ran beside it last showed, and 2000 / block_interval_ms more for each second from \
+     then to its end. Too high costs time; too low may cost the stake, if the chain has forked. 0 says that this key has never signed. If \
      nothing is left that tells the height, do not bring this key back: make a new one, and put it in place with `conclave \
      stake rotate` (docs/operators.md, *When something breaks*)"
 )]

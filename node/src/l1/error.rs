@@ -234,7 +234,7 @@ pub enum L1Error {
     Evidence(String),
     /// Somebody has reported it.
     #[error(
-        "offence {offence} was reported before (AlreadyReported), and the offender's stake is seized for it: there is nothing to do"
+        "offence {offence} was reported before (AlreadyReported), and is or was judged on L1: there is nothing to do"
     )]
     Reported {
         /// Its identity on L1.

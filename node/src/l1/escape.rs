@@ -7,8 +7,9 @@
 //!                            └─ the next posting latches, too ─┘
 //! ```
 //!
-//! **Invariants.** All that is told is of one L1 block, and most endpoints say it alike. What a contract would refuse is
-//! refused here, with what to wait for, and is not paid for; unless things change before a block takes the transaction.
+//! **Invariants.** All that is told is asked of one L1 block, by its number, and most endpoints say it alike. What a contract
+//! would refuse is refused here, with what to wait for, and is not paid for; unless things change before a block takes the
+//! transaction, or L1 takes that block back meanwhile.
 
 use alloy::{
     eips::{BlockId, BlockNumberOrTag},
@@ -30,6 +31,8 @@ use super::{Call, Contracts, Endpoints, L1Error, Sender, Sent};
 /// States of an inbox (`InboxState` in `contracts/src/interfaces/IConclaveInbox.sol`).
 const CLOSED: u8 = 0;
 const OPEN: u8 = 1;
+/// For so many blocks longer a return must be possible, or less if the delay is short: it is paid for whenever it is taken.
+const SLACK_BLOCKS: u64 = 5;
 /// Over so many blocks the pace of L1 is measured.
 const PACE_BLOCKS: u64 = 64;
 
@@ -66,8 +69,14 @@ pub enum EscapeError {
         wait: String,
     },
     /// Nobody is away.
-    #[error("rollups are not away: there is no escape to return from{0}")]
-    NotAway(&'static str),
+    #[error("rollups are not away: there is no escape to return from")]
+    NotAway,
+    /// They may leave, and nobody has written that down.
+    #[error(
+        "rollups may leave, and nobody has written that down: the next posting does, or `conclave escape latch`; then there \
+         is something to return from"
+    )]
+    NotLatched,
     /// What has settled is too old.
     #[error(
         "what has settled, height {height}, is of L1 block {origin}, and rollups come back when something of L1 block {needed} \
@@ -83,7 +92,7 @@ pub enum EscapeError {
     },
     /// Nothing settles any more.
     #[error(
-        "this network is abandoned on L1: nothing settles there any more, and there is no return"
+        "this network is abandoned on L1: nothing settles there any more, so rollups that are away stay away"
     )]
     Abandoned,
     /// L1 cannot be asked, or a block took the transaction and the contract refused it.
@@ -141,7 +150,7 @@ pub struct Standing {
     pub resumed_at: Option<u64>,
     /// Entries of the queue before this one belong to the time away; none while it lasts.
     pub resume_point: Option<u64>,
-    /// Up to which L1 block something has to settle for a return in the next block; none if they are not away.
+    /// Up to which L1 block something has to settle for a return in one of the next blocks; none if they are not away.
     pub resume_from_origin: Option<u64>,
     /// Whether `latch` would be taken.
     pub can_latch: bool,
@@ -239,6 +248,7 @@ impl Standing {
         match self.stage {
             Stage::Overdue => Ok(()),
             Stage::Closed => Err(EscapeError::NotOpen),
+            Stage::Away if self.abandoned => Err(EscapeError::Abandoned),
             Stage::Away => Err(EscapeError::Latched {
                 latched_at: self.latched_at.unwrap_or_default(),
                 height: self.latched_height.unwrap_or_default(),
@@ -259,16 +269,14 @@ impl Standing {
     /// Says why not, and what to wait for.
     pub fn may_resume(&self) -> Result<(), EscapeError> {
         match (self.stage, self.resume_from_origin) {
-            (Stage::Away, _) if self.abandoned => Err(EscapeError::Abandoned),
+            (Stage::Away | Stage::Overdue, _) if self.abandoned => Err(EscapeError::Abandoned),
             (Stage::Away, Some(needed)) if self.settled_origin < needed => {
                 let (height, origin) = (self.settled_height, self.settled_origin);
                 Err(EscapeError::StillBehind { height, origin, needed })
             }
             (Stage::Away, _) => Ok(()),
-            (Stage::Overdue, _) => Err(EscapeError::NotAway(
-                "; one is due, and the next posting, or `conclave escape latch`, writes it down first",
-            )),
-            (Stage::Closed | Stage::Settling, _) => Err(EscapeError::NotAway("")),
+            (Stage::Overdue, _) => Err(EscapeError::NotLatched),
+            (Stage::Closed | Stage::Settling, _) => Err(EscapeError::NotAway),
         }
     }
 
@@ -287,6 +295,9 @@ impl Standing {
     fn words(&self) -> String {
         let (latch, resume) = (self.may_latch(), self.may_resume());
         match (self.stage, latch, resume) {
+            (Stage::Overdue, ..) if self.abandoned => {
+                "rollups may leave, for good: anybody may write that down (conclave escape latch)".to_owned()
+            }
             (Stage::Overdue, ..) => {
                 "rollups may leave: anybody may write that down (conclave escape latch), and the next posting does".to_owned()
             }
@@ -316,8 +327,9 @@ fn judge(seen: &Seen) -> Standing {
         time.saturating_add(blocks.saturating_mul(seen.pace_ms()) / 1_000)
     });
     let ended = newest.as_ref().filter(|_| !is_away);
-    // The transaction is in the next block at the earliest.
-    let needed = block.saturating_add(1).saturating_sub(delay / 2);
+    // The transaction is in the next block at the earliest, and must not be too late in the one after that.
+    let slack = SLACK_BLOCKS.min(delay / 8);
+    let needed = block.saturating_add(1).saturating_add(slack).saturating_sub(delay / 2);
     let mut standing = Standing {
         stage,
         abandoned: head.state > OPEN,
@@ -458,7 +470,7 @@ mod tests {
         assert!(why.contains("in about 2 min"), "{why}");
         assert_eq!((found.can_latch, found.can_resume), (false, false));
         assert_eq!(found.next, why);
-        assert!(matches!(found.may_resume(), Err(EscapeError::NotAway(""))));
+        assert!(matches!(found.may_resume(), Err(EscapeError::NotAway)));
         let closed = judge(&Seen { head: Head { state: CLOSED, ..seen(0).head }, ..seen(0) });
         assert!(matches!(closed.may_latch(), Err(EscapeError::NotOpen)));
         assert_eq!((closed.stage, closed.latch_from_block), (Stage::Closed, None));
@@ -479,17 +491,24 @@ mod tests {
     }
 
     #[test]
-    fn a_return_is_for_when_what_has_settled_is_within_half_the_delay_of_the_next_block() {
-        for (origin, can_resume) in [(899, false), (950, false), (951, true), (990, true)] {
+    fn a_return_is_for_when_what_has_settled_is_within_half_the_delay_of_the_next_blocks() {
+        for (origin, can_resume) in [(899, false), (955, false), (956, true), (990, true)] {
             let found = judge(&away(origin));
             assert_eq!((found.stage, found.can_resume), (Stage::Away, can_resume), "{origin}");
-            assert_eq!(found.resume_from_origin, Some(951));
-            let told = if can_resume { "conclave escape resume" } else { "L1 block 951" };
+            assert_eq!(found.resume_from_origin, Some(956));
+            let told = if can_resume { "conclave escape resume" } else { "L1 block 956" };
             assert!(found.next.contains(told), "{}", found.next);
         }
         let mut abandoned = away(990);
         abandoned.head.state = OPEN + 1;
-        assert!(matches!(judge(&abandoned).may_resume(), Err(EscapeError::Abandoned)));
+        let abandoned = judge(&abandoned);
+        assert!(matches!(abandoned.may_resume(), Err(EscapeError::Abandoned)));
+        assert!(matches!(abandoned.may_latch(), Err(EscapeError::Abandoned)));
+        let mut overdue = Seen { is_active: true, due_time: Some(999_000), ..seen(899) };
+        overdue.head.state = OPEN + 1;
+        let overdue = judge(&overdue);
+        assert!(overdue.can_latch && overdue.next.contains("for good"), "{}", overdue.next);
+        assert!(matches!(overdue.may_resume(), Err(EscapeError::Abandoned)));
     }
 
     #[test]
@@ -501,7 +520,7 @@ mod tests {
         let found = judge(&back);
         assert_eq!((found.stage, found.escapes), (Stage::Settling, 1));
         assert_eq!((found.resumed_at, found.resume_point), (Some(980), Some(7)));
-        assert!(matches!(found.may_resume(), Err(EscapeError::NotAway(""))));
+        assert!(matches!(found.may_resume(), Err(EscapeError::NotAway)));
         // And a second time.
         back.is_active = true;
         back.head.origin = Uint::from(899);

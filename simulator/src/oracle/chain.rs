@@ -40,6 +40,12 @@ impl Chain {
         }
     }
 
+    /// Whether a rollup has had a batch.
+    pub(super) fn has_batches(&self, rollup: RollupId) -> bool {
+        let first = self.batches.range((rollup, 0)..).next();
+        first.is_some_and(|((found, _), _)| *found == rollup)
+    }
+
     /// From now on it is not told by these.
     pub(super) fn leave(&mut self, is_gone: impl Fn(u16) -> bool) {
         self.decided_at.retain(|node, _| !is_gone(*node));

@@ -288,6 +288,16 @@ impl Oracle {
         }
     }
 
+    /// All have been read: of no rollup that has batches is there nobody who has them from the first on.
+    pub(crate) fn all_read(&mut self) {
+        let lost = self.queue.rollups().into_iter().find(|rollup| {
+            self.chain.has_batches(*rollup) && !self.escapes.chains.contains_key(rollup)
+        });
+        self.note(ensure(lost.is_none(), ESCAPE, || {
+            format!("nobody has the batches of a rollup from the first one on: {lost:?}")
+        }));
+    }
+
     fn chain_holds(&mut self, node: u16, rollup: RollupId, mut batches: Vec<Batch>) -> Check {
         // Everyone has come so far.
         let until = self.chain.revealed_by_all();

@@ -235,6 +235,7 @@ impl World {
                 self.oracle.of(index).reads(index, &node.disk);
             }
         }
+        self.oracle.here().all_read();
     }
 
     /// A validator has a new key: everyone knows it, and who misbehaves has its share of it too.

@@ -278,7 +278,7 @@ fn the_command_records_replays_and_says_what_is_wrong() {
     damaged[100] ^= 1;
     let rows: [(&[u8], &str); 4] = [
         (b"", "this is no recording of a sequencer"),
-        (b"CNCLREC\x09 and so on", "the recording has format 9, this program reads 5"),
+        (b"CNCLREC\x09 and so on", "the recording has format 9, this program reads 6"),
         (&damaged, "entry 0 of the recording is damaged"),
         (&whole[..9], "entry 0 of the recording is out of place, expected the start"),
     ];
