@@ -11,7 +11,7 @@ use conclave_sequencer::{
     Config as CoreConfig, Identity, LostState, Ready, RecoverError,
     archive::{self, ArchiveError},
 };
-use conclave_types::{ConsensusKey, Genesis, Height, digest::SigningDomain};
+use conclave_types::{ConsensusKey, Genesis, Height, NetworkId, digest::SigningDomain};
 use rand_core::{OsRng, RngCore as _};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
@@ -29,6 +29,7 @@ use crate::{
     },
     metrics::{self, Metrics, MetricsError},
     network::{AddressBook, Network, NetworkConfig, NetworkError},
+    rekey,
     rpc::{self, ReceiptSigner, RpcError},
     store::{RocksStore, SecretFiles, SignerError, SignerState, StoreError},
 };
@@ -352,12 +353,8 @@ impl Recovered {
     ) -> Result<Self, NodeError> {
         let network = genesis.network_id();
         let signer = SignerState::open(&config.signer_state(), &network)?;
-        let storage = config.keys.storage.as_deref().map(keys::read_storage_key).transpose()?;
-        let secrets = storage
-            .map(|key| SecretFiles::open(&config.secrets_dir(), &network, &key))
-            .transpose()
-            .map_err(StoreError::from)?;
-        let store = RocksStore::open(&config.database_dir(), signer, secrets, &network)?;
+        let store = RocksStore::open(&config.database_dir(), signer, &network)?;
+        let store = store.with_secrets(open_secrets(config, &network)?);
         let keypair = keys::read_network_key(&config.keys.network)?;
         let own = identity.as_ref().map(public);
         let receipts = identity.as_ref().map(|identity| ReceiptSigner {
@@ -379,6 +376,16 @@ impl Recovered {
         let revealed = revealed_tip(&genesis, &store, status.revealed)?;
         Ok(Self { genesis, keypair, store, receipts, own, sequencer, first, revealed })
     }
+}
+
+fn open_secrets(config: &Config, network: &NetworkId) -> Result<Option<SecretFiles>, NodeError> {
+    let Some(path) = &config.keys.storage else { return Ok(None) };
+    let key = keys::read_storage_key(path)?;
+    if let Some(old) = rekey::leftover(path) {
+        let old = old.display();
+        tracing::warn!(%old, "an old storage key is there, which opens what was copied under it; make a backup of keys.storage, then run `conclave secrets rekey --erase-old`");
+    }
+    Ok(Some(SecretFiles::open(&config.secrets_dir(), network, &key).map_err(StoreError::from)?))
 }
 
 /// Reads and checks a genesis file.

@@ -160,27 +160,27 @@ pub struct RocksStore {
 }
 
 impl RocksStore {
-    /// Opens the database of `network` at `path`, creating it if there is none, with the signer's state
-    /// and a validator's secrets beside it.
+    /// Opens the database of `network` at `path`, creating it if there is none, with the signer's state beside it.
     ///
     /// # Errors
     ///
     /// Says what is wrong and what the operator can do.
-    pub fn open(
-        path: &Path,
-        signer: SignerState,
-        secrets: Option<SecretFiles>,
-        network: &NetworkId,
-    ) -> Result<Self, StoreError> {
+    pub fn open(path: &Path, signer: SignerState, network: &NetworkId) -> Result<Self, StoreError> {
         std::fs::create_dir_all(path)
             .map_err(|source| StoreError::Create { path: path.to_owned(), source })?;
         let db = DB::open_cf_descriptors(&database_options(), path, tables())
             .map_err(|source| open_error(path, source))?;
-        let store = Self { db: Arc::new(db), signer: Some(signer), secrets, commits: 0 };
+        let store = Self { db: Arc::new(db), signer: Some(signer), secrets: None, commits: 0 };
         if store.identify(path, network)? {
             store.claim(network)?;
         }
         Ok(store)
+    }
+
+    /// And a validator's secrets. Their key is read when the database is open: until then it may be changed.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Option<SecretFiles>) -> Self {
+        Self { secrets, ..self }
     }
 
     /// Opens the database of `network` at `path` for reading; a node may be running on it.

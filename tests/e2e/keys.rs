@@ -153,3 +153,45 @@ async fn secrets_under_another_storage_key_are_refused_by_name() {
     let log = network.log(2);
     assert!(log.contains("does not open with this keys.storage"), "{log}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rekey_waits_for_the_node_to_stop_and_erases_the_old_key_when_it_is_told_to() {
+    let mut network = Network::start().await;
+    network.wait_status(2, "epoch 1", |status| status.epoch == 1).await;
+    let (validator, medium) = (network.validator_dir(2), network.directory().join("medium"));
+    let (link, key) = (validator.join("storage.key"), medium.join("storage.key"));
+    let (old, config) = (medium.join("storage.key.old"), validator.join("config.toml"));
+    fs::create_dir(&medium).expect("a directory");
+    fs::rename(&link, &key).expect("a key can be moved");
+    std::os::unix::fs::symlink(&key, &link).expect("a link");
+    let before = fs::read(&key).expect("a key");
+    let config = config.to_str().expect("a path in UTF-8");
+    let rekey = |option: &[&str], is_done: bool, words: &str| {
+        let run = conclave(&[&["secrets", "rekey", "--config", config], option].concat());
+        let said = format!("{}{}", String::from_utf8_lossy(&run.stdout), complaint(&run));
+        assert_eq!(run.status.success(), is_done, "{said}");
+        assert!(said.contains(words), "{said}");
+    };
+    rekey(&[], false, "a node is running on");
+    rekey(&["--erase-old"], false, "a node is running on");
+    assert_eq!((fs::read(&key).expect("a key"), old.exists()), (before.clone(), false));
+
+    network.kill(2);
+    rekey(&["--erase-old"], false, "there is no");
+    rekey(&[], true, "make a backup of it");
+    assert_ne!(fs::read(&key).expect("a key"), before);
+    assert_eq!(fs::read(&old).expect("the old key"), before);
+    assert!(fs::symlink_metadata(&link).expect("a link").is_symlink());
+    rekey(&[], false, "nothing was changed");
+
+    network.launch(2);
+    let height = network.height(0).await;
+    network.wait_height(2, height).await;
+    assert!(network.log(2).contains("an old storage key is there"));
+    network.kill(2);
+    rekey(&["--erase-old"], true, "is overwritten and removed");
+    assert!(!old.exists());
+    network.launch(2);
+    let height = network.height(0).await;
+    network.wait_height(2, height).await;
+}

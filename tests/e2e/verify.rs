@@ -27,7 +27,7 @@ impl Archive {
     fn open(data: &Path, network: &NetworkId, height: u64) -> Self {
         let signer =
             SignerState::open(&data.join("signer.state"), network).expect("a signer state");
-        let store = RocksStore::open(&data.join("db"), signer, None, network).expect("a database");
+        let store = RocksStore::open(&data.join("db"), signer, network).expect("a database");
         Self { store, height }
     }
 

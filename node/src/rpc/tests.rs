@@ -611,7 +611,10 @@ async fn a_validator_that_lost_synced_records_does_not_sign_and_says_why() {
 async fn a_node_refuses_foreign_data_a_foreign_host_and_a_directory_in_use() {
     let (network, other) = (Network::new(), Network::new());
     let running = network.start().await;
-    let twice = Node::start(&network.config(), None).await.err().unwrap();
+    let mut config = network.config();
+    // Not read before the database is held: until then `conclave secrets rekey` may be changing it.
+    config.keys.storage = Some(network.validator().join("no.key"));
+    let twice = Node::start(&config, None).await.err().unwrap();
     assert!(matches!(twice, NodeError::Store(StoreError::Locked { .. })), "{twice}");
     running.stop().await;
     let mut config = network.config();

@@ -30,7 +30,7 @@ impl Disk {
 
     fn open_as(&self, network: &NetworkId) -> Result<RocksStore, StoreError> {
         let signer = SignerState::open(&self.signer(), network)?;
-        RocksStore::open(&self.db(), signer, None, network)
+        RocksStore::open(&self.db(), signer, network)
     }
 
     fn open(&self) -> RocksStore {

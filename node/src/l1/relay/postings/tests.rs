@@ -290,7 +290,7 @@ fn store(directory: &std::path::Path, genesis: &Genesis) -> RocksStore {
     let (network, signer) = (genesis.network_id(), directory.join("signer.state"));
     SignerState::create(&signer, &network, &nothing_signed()).unwrap();
     let signer = SignerState::open(&signer, &network).unwrap();
-    let mut store = RocksStore::open(&directory.join("db"), signer, None, &network).unwrap();
+    let mut store = RocksStore::open(&directory.join("db"), signer, &network).unwrap();
     let own = |height| borsh::to_vec(&commitment(height, 1)).unwrap();
     let mut writes: Vec<_> =
         (1..=REVEALED).map(|height| put(Table::Commitments, height, own(height))).collect();
