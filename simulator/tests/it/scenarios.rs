@@ -20,8 +20,22 @@ fn holds(name: &str, seeds: std::ops::Range<u64>) {
 }
 
 /// Counters of what should not happen in a run that holds, or that is counted beside what is expected.
-const BESIDES: [&str; 5] =
-    ["anomalies", "failed_sharings", "misattestations", "next_eras", "rot_found"];
+const BESIDES: [&str; 6] = [
+    "anomalies",
+    "failed_sharings",
+    "misattestations",
+    "next_eras",
+    "rollup_late_rollbacks",
+    "rot_found",
+];
+
+/// No scenario expects it from every seed: who sleeps through a whole escape has nothing to take back.
+#[test]
+fn rollups_that_look_at_l1_now_and_then_go_back_too() {
+    let scenario = builtin("l1-escape-unsettled").unwrap().scenario().unwrap();
+    let report = run("l1-escape-unsettled", &scenario, 0).unwrap();
+    assert!(report.counters["rollup_late_rollbacks"] > 0, "{:?}", report.counters);
+}
 
 #[test]
 fn whatever_can_be_expected_is_counted_by_some_run() {
