@@ -1,8 +1,8 @@
 //! Scalars and points that nobody else may learn.
 //!
 //! **Invariant.** What is secret is held in one of these, which are overwritten when they go, or in `Zeroizing`. A type that
-//! is kept and holds a secret derives `ZeroizeOnDrop`, which refuses a field that is neither overwritten nor said to be
-//! public; and no other type of this crate may hold a bare scalar, unless `tests/tidy/secrets.rs` says why it is public.
+//! is kept and holds a secret derives `ZeroizeOnDrop`, which erases its fields but for those that are skipped in so many
+//! words; and no other type of this crate may hold a bare scalar, unless `tests/tidy/secrets.rs` says why it is public.
 
 use std::{fmt, hint::black_box};
 

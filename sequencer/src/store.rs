@@ -348,6 +348,7 @@ mod tests {
         let write = Write::PutSecret { name, value: SecretBytes::new([0xab; 32]) };
         assert!(!format!("{write:?}").contains("ab") && !format!("{write:?}").contains("171"));
     }
+
     #[test]
     fn what_a_validator_keeps_is_erased_with_it() {
         fn erased<T: ZeroizeOnDrop>() {}
