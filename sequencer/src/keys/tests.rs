@@ -510,3 +510,19 @@ fn what_is_said_about_a_key_is_signed_bounded_and_of_use() {
     }
     assert_eq!(waiting(&solo), own + 10 + 512);
 }
+
+/// Heights for which a key is in force beside that of the next era.
+const OVERLAP: u64 = 12;
+
+/// A validator alone, whose key is handed on, or made anew, with each of its short epochs.
+fn alone_with_eras(era_epochs: u64) -> Solo {
+    let mut solo = Solo::keyless(1, 0);
+    let mut network = (*solo.genesis).clone();
+    network.params.sharing = genesis().params.sharing;
+    network.params.sharing.era_epochs = era_epochs;
+    network.params.sharing.overlap_heights = HeightDelta::new(OVERLAP);
+    solo.genesis = Arc::new(network);
+    solo.store = crate::testing::Memory::new();
+    solo.restart();
+    solo
+}

@@ -4,9 +4,7 @@ use conclave_mempool::admission::{AdmissionError, AdmittedKeys};
 use conclave_types::{BlockBody, BundleId, Digest, Era, next_key_root};
 
 use super::*;
-use crate::{Event, testing::Memory};
-
-const OVERLAP: u64 = 12;
+use crate::Event;
 
 /// A chain in its second epoch of an era of two, whose third has a key of its own.
 fn before_another_era() -> Chain {
@@ -130,19 +128,6 @@ fn a_recorded_state_goes_on_to_the_same_era() {
     assert_eq!(chain.keys.newest().unwrap().key.encryption_key().era, Era::new(1));
 }
 
-/// A validator alone, whose epochs each have a key of their own.
-fn alone() -> Solo {
-    let mut solo = Solo::keyless(1, 0);
-    let mut network = (*solo.genesis).clone();
-    network.params.sharing = genesis().params.sharing;
-    network.params.sharing.era_epochs = 1;
-    network.params.sharing.overlap_heights = HeightDelta::new(OVERLAP);
-    solo.genesis = Arc::new(network);
-    solo.store = Memory::new();
-    solo.restart();
-    solo
-}
-
 /// Until the key of an epoch is in force, which bundles are sealed to from now on.
 fn run_to_epoch(solo: &mut Solo, epoch: u64) {
     run_until(solo, |solo| {
@@ -154,7 +139,7 @@ fn run_to_epoch(solo: &mut Solo, epoch: u64) {
 
 #[test]
 fn what_no_block_took_before_its_era_ended_is_returned_and_its_nonce_is_free() {
-    let mut solo = alone();
+    let mut solo = alone_with_eras(1);
     run_to_epoch(&mut solo, 1);
     // What should go before it never comes.
     let stranded = solo.bundle(1);

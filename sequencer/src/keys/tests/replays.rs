@@ -1,7 +1,5 @@
 //! A bundle that was ordered, opened and paid for, handed in once more.
 
-use std::sync::Arc;
-
 use conclave_mempool::{
     LedgerError, PoolError,
     admission::{AdmissionError, Rules},
@@ -14,21 +12,8 @@ use super::*;
 use crate::{
     Event,
     judge::{InvalidBlock, Rulebook},
-    testing::{Memory, empty_block},
+    testing::empty_block,
 };
-
-/// A validator alone, whose key is handed on, or made anew, with each of its short epochs.
-fn alone(era_epochs: u64) -> Solo {
-    let mut solo = Solo::keyless(1, 0);
-    let mut network = (*solo.genesis).clone();
-    network.params.sharing = genesis().params.sharing;
-    network.params.sharing.era_epochs = era_epochs;
-    network.params.sharing.overlap_heights = HeightDelta::new(12);
-    solo.genesis = Arc::new(network);
-    solo.store = Memory::new();
-    solo.restart();
-    solo
-}
 
 /// Until bundles are sealed to the key of an epoch.
 fn run_to_epoch(solo: &mut Solo, epoch: u64) {
@@ -52,7 +37,7 @@ fn opened(solo: &Solo, id: BundleId) -> usize {
 
 /// A bundle that an epoch has ordered and opened; the next one has begun.
 fn opened_before(era_epochs: u64) -> (Solo, EncryptedBundle) {
-    let mut solo = alone(era_epochs);
+    let mut solo = alone_with_eras(era_epochs);
     run_to_epoch(&mut solo, 1);
     let bundle = solo.bundle(0);
     solo.submit(bundle.clone()).unwrap();
